@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "journal/blocklist_page.h"
+
+/* Addresses of pages to be freed once everything else has succeeded. */
+struct page_set {
+	uint64_t *addrs;
+	size_t count, room;
+};
+
+static int page_set_add(struct page_set *set, uint64_t addr)
+{
+	if (set->count == set->room) {
+		size_t room = set->room ? 2 * set->room : 16;
+		uint64_t *addrs = reallocarray(set->addrs, room, sizeof(*addrs));
+
+		if (!addrs)
+			return -ENOMEM;
+		set->addrs = addrs;
+		set->room = room;
+	}
+	set->addrs[set->count++] = addr;
+	return 0;
+}
+
+static void page_set_free(const struct page_set *set, struct th_space *space)
+{
+	for (size_t i = 0; i < set->count; i++)
+		th_space_note_free(space, TH_SPACE_COMMIT, set->addrs[i], 1);
+}
+
+/* --- walking --- */
+
+/* Pages that may be kept while what is before them is walked; further ones are read again when it is their turn. */
+#define WALK_HELD_MAX 1024
+
+/* What is still to be walked, the next on top: a list, or a page whose predecessors have been walked already. */
+struct walk_item {
+	struct th_blocklist list;
+	bool is_page; /* just the newest page of list */
+	struct th_blocklist_page *page; /* NULL: read it again */
+};
+
+/* A stack instead of recursion: neither long chains nor deep nesting may exhaust the program's own. */
+struct walk {
+	struct th_disk *disk;
+	struct walk_item *items;
+	size_t count, room;
+	size_t held;
+};
+
+static void walk_release(struct walk *walk)
+{
+	for (size_t i = 0; i < walk->count; i++)
+		free(walk->items[i].page);
+	free(walk->items);
+}
+
+static int walk_push(struct walk *walk, const struct walk_item *item)
+{
+	if (walk->count == walk->room) {
+		size_t room = walk->room ? 2 * walk->room : 16;
+		struct walk_item *items = reallocarray(walk->items, room, sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		walk->items = items;
+		walk->room = room;
+	}
+	walk->items[walk->count++] = *item;
+	return 0;
+}
+
+static int walk_push_list(struct walk *walk, const struct th_blocklist *list)
+{
+	struct walk_item item = { .list = *list };
+
+	return list->head ? walk_push(walk, &item) : 0;
+}
+
+static int walk_read(struct walk *walk, const struct th_blocklist *list, struct th_blocklist_page **ret)
+{
+	struct th_blocklist_page *page = th_disk_buffer(sizeof(*page));
+	int error;
+
+	if (!page)
+		return -ENOMEM;
+	error = th_blocklist_page_read(walk->disk, list, page);
+	if (error) {
+		free(page);
+		return error;
+	}
+	*ret = page;
+	return 0;
+}
+
+/* Oldest first: what is before the newest page goes on top of that page. */
+static int walk_open(struct walk *walk, const struct th_blocklist *list)
+{
+	struct walk_item item = { .list = *list, .is_page = true };
+	struct th_blocklist_page *page;
+	struct th_blocklist prev;
+	int error;
+
+	error = walk_read(walk, list, &page);
+	if (error)
+		return error;
+	prev = th_blocklist_page_prev(page);
+	if (walk->held < WALK_HELD_MAX)
+		item.page = page;
+	error = walk_push(walk, &item);
+	if (error || !item.page)
+		free(page);
+	else
+		walk->held++;
+	return error ? error : walk_push_list(walk, &prev);
+}
+
+/* Takes the page of an item off the walk; the caller frees it. */
+static int walk_page(struct walk *walk, struct walk_item *item, struct th_blocklist_page **ret)
+{
+	if (!item->page)
+		return walk_read(walk, &item->list, ret);
+	walk->held--;
+	*ret = item->page;
+	return 0;
+}
+
+static int walk_push_members(struct walk *walk, const struct th_blocklist_page *page)
+{
+	int error = 0;
+
+	for (unsigned i = th_blocklist_page_count(page); i-- > 0 && !error;) {
+		struct th_blocklist member = th_blocklist_page_member(page, i);
+
+		error = walk_push_list(walk, &member);
+	}
+	return error;
+}
+
+static int each_run(const struct th_blocklist_page *page, int (*each)(const struct th_blockrun *run, void *arg),
+		    void *arg)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < th_blocklist_page_count(page) && !error; i++) {
+		struct th_blockrun run = th_blocklist_page_run(page, i);
+
+		error = each(&run, arg);
+	}
+	return error;
+}
+
+static int each_in_page(struct walk *walk, struct walk_item *item,
+			int (*each)(const struct th_blockrun *run, void *arg), void *arg)
+{
+	struct th_blocklist_page *page;
+	int error;
+
+	error = walk_page(walk, item, &page);
+	if (error)
+		return error;
+	if (th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
+		error = walk_push_members(walk, page);
+	else if (each)
+		error = each_run(page, each, arg);
+	free(page);
+	return error;
+}
+
+int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
+		      int (*each)(const struct th_blockrun *run, void *arg), int (*each_page)(uint64_t addr, void *arg),
+		      void *arg)
+{
+	struct walk walk = { .disk = disk };
+	int error;
+
+	error = walk_push_list(&walk, list);
+	while (!error && walk.count) {
+		struct walk_item item = walk.items[--walk.count];
+
+		if (item.is_page) {
+			error = each_in_page(&walk, &item, each, arg);
+			continue;
+		}
+		error = walk_open(&walk, &item.list);
+		if (!error && each_page)
+			error = each_page(item.list.head, arg);
+	}
+	walk_release(&walk);
+	return error;
+}
+
+/* --- changing --- */
+
+int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
+			const struct th_blockrun *runs, size_t nruns)
+{
+	struct th_blocklist_writer writer;
+	int error;
+
+	if (nruns == 0)
+		return 0;
+	error = th_blocklist_writer_init(&writer, disk, space, list);
+	if (error)
+		return error;
+	error = th_blocklist_writer_reopen(&writer, TH_BLOCKLIST_RUNS);
+	writer.expect = th_blocklist_writer_pages(&writer, nruns);
+	for (size_t i = 0; i < nruns && !error; i++)
+		error = th_blocklist_writer_run(&writer, &runs[i]);
+	if (!error)
+		error = th_blocklist_writer_finish(&writer, list);
+	if (!error && writer.replaced)
+		th_space_note_free(space, TH_SPACE_COMMIT, writer.replaced, 1);
+	th_blocklist_writer_release(&writer);
+	return error;
+}
+
+/* A member of one page is not worth a page that names it: its runs are copied. */
+static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
+		      const struct th_blocklist *member)
+{
+	struct th_blockrun runs[TH_BLOCKLIST_PAGE_RUNS];
+	struct walk walk = { .disk = disk };
+	struct th_blocklist_page *page;
+	unsigned count;
+	int error;
+
+	error = walk_read(&walk, member, &page);
+	if (error)
+		return error;
+	count = th_blocklist_page_count(page);
+	for (unsigned i = 0; i < count; i++)
+		runs[i] = th_blocklist_page_run(page, i);
+	free(page);
+	error = th_blocklist_append(list, disk, space, runs, count);
+	if (!error)
+		th_space_note_free(space, TH_SPACE_COMMIT, member->head, 1);
+	return error;
+}
+
+static int join_member(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
+		       const struct th_blocklist *member)
+{
+	struct th_blocklist_writer writer;
+	int error;
+
+	error = th_blocklist_writer_init(&writer, disk, space, list);
+	if (error)
+		return error;
+	error = th_blocklist_writer_reopen(&writer, TH_BLOCKLIST_MEMBERS);
+	if (!error)
+		error = th_blocklist_writer_member(&writer, member);
+	if (!error)
+		error = th_blocklist_writer_finish(&writer, list);
+	if (!error && writer.replaced)
+		th_space_note_free(space, TH_SPACE_COMMIT, writer.replaced, 1);
+	th_blocklist_writer_release(&writer);
+	return error;
+}
+
+int th_blocklist_join(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
+		      struct th_blocklist *member)
+{
+	int error = 0;
+
+	if (member->head == 0)
+		return 0;
+	if (list->head == 0)
+		*list = *member;
+	else if (member->pages == 1)
+		error = join_small(list, disk, space, member);
+	else
+		error = join_member(list, disk, space, member);
+	if (!error)
+		memset(member, 0, sizeof(*member));
+	return error;
+}
+
+/* --- filtering --- */
+
+struct filter {
+	struct walk walk;
+	struct th_blocklist_writer writer; /* of what stays */
+	struct page_set old; /* pages that were taken apart */
+	uint64_t than;
+	int (*each)(const struct th_blockrun *run, void *arg);
+	void *arg;
+};
+
+/* A list that stays as it is: the beginning of the result if nothing is before it, else a member. */
+static int filter_keep(struct filter *filter, const struct th_blocklist *list)
+{
+	if (filter->writer.list.head == 0 && th_blocklist_page_count(filter->writer.page) == 0) {
+		filter->writer.list = *list;
+		return 0;
+	}
+	return th_blocklist_writer_member(&filter->writer, list);
+}
+
+static int filter_list(struct filter *filter, const struct th_blocklist *list)
+{
+	int error;
+
+	if (list->max_birth <= filter->than)
+		return filter_keep(filter, list);
+	error = walk_open(&filter->walk, list);
+	return error ? error : page_set_add(&filter->old, list->head);
+}
+
+static int filter_runs(struct filter *filter, const struct th_blocklist_page *page)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < th_blocklist_page_count(page) && !error; i++) {
+		struct th_blockrun run = th_blocklist_page_run(page, i);
+
+		if (run.birth > filter->than)
+			error = filter->each(&run, filter->arg);
+		else
+			error = th_blocklist_writer_run(&filter->writer, &run);
+	}
+	return error;
+}
+
+static int filter_page(struct filter *filter, struct walk_item *item)
+{
+	struct th_blocklist_page *page;
+	int error;
+
+	error = walk_page(&filter->walk, item, &page);
+	if (error)
+		return error;
+	if (th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
+		error = walk_push_members(&filter->walk, page);
+	else
+		error = filter_runs(filter, page);
+	free(page);
+	return error;
+}
+
+int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct th_space *space, uint64_t than,
+			int (*each)(const struct th_blockrun *run, void *arg), void *arg)
+{
+	struct filter filter = { .walk = { .disk = disk }, .than = than, .each = each, .arg = arg };
+	const struct th_blocklist empty = { 0 };
+	int error;
+
+	if (list->head == 0 || list->max_birth <= than)
+		return 0;
+	error = th_blocklist_writer_init(&filter.writer, disk, space, &empty);
+	if (error)
+		return error;
+	error = walk_push_list(&filter.walk, list);
+	while (!error && filter.walk.count) {
+		struct walk_item item = filter.walk.items[--filter.walk.count];
+
+		error = item.is_page ? filter_page(&filter, &item) : filter_list(&filter, &item.list);
+	}
+	if (!error)
+		error = th_blocklist_writer_finish(&filter.writer, list);
+	if (!error)
+		page_set_free(&filter.old, space);
+	th_blocklist_writer_release(&filter.writer);
+	walk_release(&filter.walk);
+	free(filter.old.addrs);
+	return error;
+}
+
+static int collect_page(uint64_t addr, void *arg)
+{
+	return page_set_add(arg, addr);
+}
+
+int th_blocklist_clear(struct th_blocklist *list, struct th_disk *disk, struct th_space *space)
+{
+	struct page_set pages = { 0 };
+	int error;
+
+	error = th_blocklist_each(list, disk, NULL, collect_page, &pages);
+	if (!error) {
+		page_set_free(&pages, space);
+		memset(list, 0, sizeof(*list));
+	}
+	free(pages.addrs);
+	return error;
+}

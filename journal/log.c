@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define LOG_MAGIC UINT64_C(0x0a474f4c4e554854) /* "THUNLOG\n" */
+#define TRANSFER_MAX (1u << (30 - TH_BLOCK_SHIFT)) /* blocks */
+#define LOG_BUFFER_KEPT (1u << 20)
+
+/* docs/format.md, "Intent log".  The payload follows, then zeros up to a whole block. */
+struct record_disk {
+	struct th_le64 magic;
+	struct th_le64 checksum; /* XXH3 of everything behind this field, padding included */
+	struct th_le64 identity;
+	struct th_le64 sequence;
+	struct th_le64 before; /* checksum of the record before */
+	struct th_le64 size; /* of the payload, in bytes */
+};
+static_assert(sizeof(struct record_disk) == 48, "format.md: log record");
+
+#define CHECKED_FROM offsetof(struct record_disk, identity)
+
+/* Blocks that a record with such a payload takes up. */
+static uint64_t record_blocks(uint64_t size)
+{
+	return (sizeof(struct record_disk) + size + TH_BLOCK_SIZE - 1) >> TH_BLOCK_SHIFT;
+}
+
+/* The largest payload that fits into so many blocks. */
+static uint64_t payload_max(uint64_t blocks)
+{
+	return blocks ? (blocks << TH_BLOCK_SHIFT) - sizeof(struct record_disk) : 0;
+}
+
+static uint64_t record_checksum(const char *record, uint64_t blocks)
+{
+	return XXH3_64bits(record + CHECKED_FROM, (blocks << TH_BLOCK_SHIFT) - CHECKED_FROM);
+}
+
+/* Where blocks of the ring lie. */
+struct ring {
+	struct th_disk *disk;
+	uint64_t first, blocks;
+};
+
+static bool ring_fits(const struct ring *ring, struct th_log_position at)
+{
+	return ring->blocks > 0 && ring->blocks <= ring->disk->blocks &&
+	       ring->first <= ring->disk->blocks - ring->blocks && at.block < ring->blocks;
+}
+
+static uint64_t ring_behind(const struct ring *ring, uint64_t block, uint64_t blocks)
+{
+	uint64_t left = ring->blocks - block;
+
+	return blocks < left ? block + blocks : blocks - left;
+}
+
+/* One transfer, or two where it goes over the end of the ring. */
+static int ring_transfer(const struct ring *ring, uint64_t block, uint64_t blocks, char *buf, bool save)
+{
+	int error = 0;
+
+	while (blocks && !error) {
+		uint64_t part = ring->blocks - block < blocks ? ring->blocks - block : blocks;
+
+		if (part > TRANSFER_MAX)
+			part = TRANSFER_MAX;
+		if (save)
+			error = th_disk_write(ring->disk, ring->first + block, (uint32_t)part, buf);
+		else
+			error = th_disk_read(ring->disk, ring->first + block, (uint32_t)part, buf);
+		buf += part << TH_BLOCK_SHIFT;
+		block = ring_behind(ring, block, part);
+		blocks -= part;
+	}
+	return error;
+}
+
+/* --- appending --- */
+
+struct th_log {
+	struct ring ring;
+	uint64_t identity;
+	pthread_mutex_t lock; /* guards head, tail and used: trimming may meet appending */
+	struct th_log_position head, tail;
+	uint64_t used; /* blocks from tail to head */
+	char *buf; /* the appender's; kept from one record to the next */
+	size_t buf_size;
+};
+
+int th_log_new(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
+	       struct th_log **ret)
+{
+	struct ring ring = { .disk = disk, .first = first, .blocks = blocks };
+	struct th_log *log;
+
+	if (!ring_fits(&ring, at))
+		return -EINVAL;
+	log = calloc(1, sizeof(*log));
+	if (!log)
+		return -ENOMEM;
+	pthread_mutex_init(&log->lock, NULL);
+	log->ring = ring;
+	log->identity = identity;
+	log->head = log->tail = at;
+	*ret = log;
+	return 0;
+}
+
+void th_log_free(struct th_log *log)
+{
+	if (!log)
+		return;
+	pthread_mutex_destroy(&log->lock);
+	free(log->buf);
+	free(log);
+}
+
+static int need_buffer(struct th_log *log, size_t size)
+{
+	if (size <= log->buf_size)
+		return 0;
+	free(log->buf);
+	log->buf = th_disk_buffer(size);
+	log->buf_size = log->buf ? size : 0;
+	return log->buf ? 0 : -ENOMEM;
+}
+
+static void drop_large_buffer(struct th_log *log)
+{
+	if (log->buf_size <= LOG_BUFFER_KEPT)
+		return;
+	free(log->buf);
+	log->buf = NULL;
+	log->buf_size = 0;
+}
+
+/* The whole record, in log->buf. */
+static uint64_t build_record(struct th_log *log, struct th_log_position at, const struct iovec *parts, int nparts,
+			     uint64_t size, uint64_t blocks)
+{
+	struct record_disk *record = (struct record_disk *)log->buf;
+	char *to = log->buf + sizeof(*record);
+	uint64_t checksum;
+
+	record->magic = th_le64(LOG_MAGIC);
+	record->identity = th_le64(log->identity);
+	record->sequence = th_le64(at.sequence);
+	record->before = th_le64(at.checksum);
+	record->size = th_le64(size);
+	for (int i = 0; i < nparts; i++) {
+		if (parts[i].iov_len)
+			memcpy(to, parts[i].iov_base, parts[i].iov_len);
+		to += parts[i].iov_len;
+	}
+	memset(to, 0, (size_t)(log->buf + (blocks << TH_BLOCK_SHIFT) - to));
+	checksum = record_checksum(log->buf, blocks);
+	record->checksum = th_le64(checksum);
+	return checksum;
+}
+
+static int parts_size(const struct iovec *parts, int nparts, uint64_t *ret)
+{
+	uint64_t size = 0;
+
+	for (int i = 0; i < nparts; i++) {
+		if (__builtin_add_overflow(size, parts[i].iov_len, &size))
+			return -EFBIG;
+	}
+	*ret = size;
+	return 0;
+}
+
+static uint64_t blocks_left(struct th_log *log)
+{
+	uint64_t left;
+
+	pthread_mutex_lock(&log->lock);
+	left = log->ring.blocks - log->used;
+	pthread_mutex_unlock(&log->lock);
+	return left;
+}
+
+static void move_head(struct th_log *log, uint64_t blocks, uint64_t checksum)
+{
+	pthread_mutex_lock(&log->lock);
+	log->head.block = ring_behind(&log->ring, log->head.block, blocks);
+	log->head.sequence++;
+	log->head.checksum = checksum;
+	log->used += blocks;
+	pthread_mutex_unlock(&log->lock);
+}
+
+int th_log_append(struct th_log *log, const struct iovec *parts, int nparts)
+{
+	struct th_log_position at = th_log_head(log);
+	uint64_t size, blocks, checksum;
+	int error;
+
+	error = parts_size(parts, nparts, &size);
+	if (error)
+		return error;
+	if (size > payload_max(log->ring.blocks))
+		return -EFBIG;
+	blocks = record_blocks(size);
+	if (blocks > blocks_left(log))
+		return -ENOSPC;
+	error = need_buffer(log, blocks << TH_BLOCK_SHIFT);
+	if (error)
+		return error;
+	checksum = build_record(log, at, parts, nparts, size, blocks);
+	error = ring_transfer(&log->ring, at.block, blocks, log->buf, true);
+	if (!error)
+		move_head(log, blocks, checksum);
+	drop_large_buffer(log);
+	return error;
+}
+
+struct th_log_position th_log_head(const struct th_log *log)
+{
+	struct th_log *locked = (struct th_log *)log;
+	struct th_log_position head;
+
+	pthread_mutex_lock(&locked->lock);
+	head = log->head;
+	pthread_mutex_unlock(&locked->lock);
+	return head;
+}
+
+/* Full and empty look alike by their blocks; sequences tell them apart. */
+void th_log_trim(struct th_log *log, struct th_log_position tail)
+{
+	pthread_mutex_lock(&log->lock);
+	if (tail.sequence > log->tail.sequence && tail.sequence <= log->head.sequence) {
+		log->tail = tail;
+		if (tail.sequence == log->head.sequence)
+			log->used = 0;
+		else if (tail.block < log->head.block)
+			log->used = log->head.block - tail.block;
+		else
+			log->used = log->ring.blocks - (tail.block - log->head.block);
+	}
+	pthread_mutex_unlock(&log->lock);
+}
+
+size_t th_log_room(const struct th_log *log)
+{
+	return (size_t)payload_max(blocks_left((struct th_log *)log));
+}
+
+/* --- replay --- */
+
+/* A record that was read, whole and fitting. */
+struct found {
+	char *buf; /* NULL: none */
+	uint64_t size;
+	struct th_log_position behind;
+};
+
+/* Is this the header of the record that belongs at `at`? */
+static bool header_fits(const struct record_disk *record, uint64_t identity, struct th_log_position at, uint64_t room)
+{
+	return th_get_le64(record->magic) == LOG_MAGIC && th_get_le64(record->identity) == identity &&
+	       th_get_le64(record->sequence) == at.sequence && th_get_le64(record->before) == at.checksum &&
+	       th_get_le64(record->size) <= payload_max(room);
+}
+
+static bool padding_is_zero(const char *from, const char *to)
+{
+	while (from < to) {
+		if (*from++)
+			return false;
+	}
+	return true;
+}
+
+/* The header's block has been read into *buf; reads the rest. */
+static int read_rest(const struct ring *ring, struct th_log_position at, uint64_t blocks, char **buf)
+{
+	char *whole;
+
+	if (blocks == 1)
+		return 0;
+	whole = th_disk_buffer(blocks << TH_BLOCK_SHIFT);
+	if (!whole)
+		return -ENOMEM;
+	memcpy(whole, *buf, TH_BLOCK_SIZE);
+	free(*buf);
+	*buf = whole;
+	return ring_transfer(ring, ring_behind(ring, at.block, 1), blocks - 1, whole + TH_BLOCK_SIZE, false);
+}
+
+static int find_in(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room, char **buf,
+		   struct found *ret)
+{
+	const struct record_disk *record;
+	uint64_t blocks, checksum, size;
+	int error;
+
+	error = ring_transfer(ring, at.block, 1, *buf, false);
+	if (error)
+		return error;
+	record = (const struct record_disk *)*buf;
+	if (!header_fits(record, identity, at, room))
+		return 0;
+	size = th_get_le64(record->size);
+	blocks = record_blocks(size);
+	error = read_rest(ring, at, blocks, buf);
+	if (error)
+		return error;
+	record = (const struct record_disk *)*buf;
+	checksum = record_checksum(*buf, blocks);
+	if (checksum != th_get_le64(record->checksum) ||
+	    !padding_is_zero(*buf + sizeof(*record) + size, *buf + (blocks << TH_BLOCK_SHIFT)))
+		return 0;
+	ret->size = size;
+	ret->behind = (struct th_log_position){ .block = ring_behind(ring, at.block, blocks),
+						.sequence = at.sequence + 1,
+						.checksum = checksum };
+	ret->buf = *buf;
+	*buf = NULL;
+	return 0;
+}
+
+/* *ret is the record at `at`, if it is within the `room` blocks that were not read yet; its buf is the caller's. */
+static int find_record(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room,
+		       struct found *ret)
+{
+	char *buf;
+	int error;
+
+	*ret = (struct found){ 0 };
+	if (room == 0)
+		return 0;
+	buf = th_disk_buffer(TH_BLOCK_SIZE);
+	if (!buf)
+		return -ENOMEM;
+	error = find_in(ring, identity, at, room, &buf, ret);
+	free(buf);
+	return error;
+}
+
+int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
+		  int (*each)(const void *payload, size_t size, bool last, void *arg), void *arg,
+		  struct th_log_position *ret_end)
+{
+	struct ring ring = { .disk = disk, .first = first, .blocks = blocks };
+	struct found record = { 0 }, next = { 0 };
+	uint64_t room = blocks;
+	int error, answer = 0;
+
+	if (!ring_fits(&ring, at))
+		return -EUCLEAN;
+	*ret_end = at;
+	error = find_record(&ring, identity, at, room, &record);
+	while (!error && record.buf) {
+		room -= record_blocks(record.size);
+		error = find_record(&ring, identity, record.behind, room, &next);
+		if (error)
+			break;
+		answer = each(record.buf + sizeof(struct record_disk), (size_t)record.size, !next.buf, arg);
+		if (answer)
+			break;
+		*ret_end = record.behind;
+		free(record.buf);
+		record = next;
+		next = (struct found){ 0 };
+	}
+	free(record.buf);
+	free(next.buf);
+	if (!error && answer < 0)
+		error = answer;
+	return error;
+}

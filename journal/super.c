@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/super.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define SUPER_MAGIC UINT64_C(0x0a4452444e554854) /* "THUNDRD\n" */
+
+/* docs/format.md, "Superblock". */
+struct super_disk {
+	struct th_le64 magic;
+	struct th_le32 version;
+	struct th_le32 block_size;
+	uint8_t uuid[16];
+	char label[TH_LABEL_MAX + 1];
+	struct th_le64 compat, ro_compat, incompat;
+	struct th_le64 blocks;
+	struct th_le64 log_first, log_blocks;
+	struct th_le64 generation, sequence;
+	struct th_le64 mount_count;
+	struct th_le64 next_snapshot_id;
+	struct th_le64 created_ns, committed_ns;
+	struct th_log_position_disk log_tail;
+	struct th_blocklist_disk space_log, dead;
+	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
+	struct th_le64 counters[8];
+	uint8_t clean;
+	uint8_t reserved[TH_BLOCK_SIZE - 505 - 8];
+	struct th_le64 checksum; /* XXH3 of all that is before it */
+};
+static_assert(offsetof(struct super_disk, uuid) == 16, "format.md: superblock");
+static_assert(offsetof(struct super_disk, label) == 32, "format.md: superblock");
+static_assert(offsetof(struct super_disk, compat) == 96, "format.md: superblock");
+static_assert(offsetof(struct super_disk, generation) == 144, "format.md: superblock");
+static_assert(offsetof(struct super_disk, log_tail) == 192, "format.md: superblock");
+static_assert(offsetof(struct super_disk, space_log) == 216, "format.md: superblock");
+static_assert(offsetof(struct super_disk, live_root) == 312, "format.md: superblock");
+static_assert(offsetof(struct super_disk, counters) == 440, "format.md: superblock");
+static_assert(offsetof(struct super_disk, clean) == 504, "format.md: superblock");
+static_assert(offsetof(struct super_disk, checksum) == TH_BLOCK_SIZE - 8, "format.md: superblock");
+static_assert(sizeof(struct super_disk) == TH_BLOCK_SIZE, "format.md: superblock");
+
+static uint64_t checksum(const struct super_disk *disk)
+{
+	return XXH3_64bits(disk, offsetof(struct super_disk, checksum));
+}
+
+static bool all_zero(const uint8_t *bytes, size_t size)
+{
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+/* Could this be the state of a store?  Says nothing of the disk that it is on. */
+static bool plausible(const struct th_super *super)
+{
+	uint64_t end = super->blocks - TH_SUPER_TAIL_BLOCKS; /* the last block of all is before 2^52 */
+
+	return super->blocks > TH_SUPER_FIRST_FREE + TH_SUPER_TAIL_BLOCKS &&
+	       super->blocks <= UINT64_MAX >> TH_BLOCK_SHIFT && super->log_first >= TH_SUPER_FIRST_FREE &&
+	       super->log_first < end && super->log_blocks > 0 && super->log_blocks <= end - super->log_first &&
+	       super->log_tail.block < super->log_blocks && super->clean <= 1 &&
+	       memchr(super->label, 0, sizeof(super->label));
+}
+
+static void pack(const struct th_super *super, struct super_disk *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->magic = th_le64(SUPER_MAGIC);
+	ret->version = th_le32(TH_FORMAT_VERSION);
+	ret->block_size = th_le32(TH_BLOCK_SIZE);
+	memcpy(ret->uuid, super->uuid, sizeof(ret->uuid));
+	strcpy(ret->label, super->label);
+	ret->compat = th_le64(super->compat);
+	ret->ro_compat = th_le64(super->ro_compat);
+	ret->incompat = th_le64(super->incompat);
+	ret->blocks = th_le64(super->blocks);
+	ret->log_first = th_le64(super->log_first);
+	ret->log_blocks = th_le64(super->log_blocks);
+	ret->generation = th_le64(super->generation);
+	ret->sequence = th_le64(super->sequence);
+	ret->mount_count = th_le64(super->mount_count);
+	ret->next_snapshot_id = th_le64(super->next_snapshot_id);
+	ret->created_ns = th_le64(super->created_ns);
+	ret->committed_ns = th_le64(super->committed_ns);
+	ret->log_tail.block = th_le64(super->log_tail.block);
+	ret->log_tail.sequence = th_le64(super->log_tail.sequence);
+	ret->log_tail.checksum = th_le64(super->log_tail.checksum);
+	th_blocklist_pack(&super->space_log, &ret->space_log);
+	th_blocklist_pack(&super->dead, &ret->dead);
+	memcpy(ret->live_root, super->live_root, sizeof(ret->live_root));
+	memcpy(ret->meta_root, super->meta_root, sizeof(ret->meta_root));
+	for (size_t i = 0; i < 8; i++)
+		ret->counters[i] = th_le64(super->counters[i]);
+	ret->clean = super->clean;
+	ret->checksum = th_le64(checksum(ret));
+}
+
+/* 0, -EUCLEAN, or -EPROTONOSUPPORT if only a newer program can know.  -ENOMSG: not a superblock at all. */
+static int unpack(const struct super_disk *disk, unsigned slot, struct th_super *ret)
+{
+	struct th_super super = { 0 };
+
+	if (th_get_le64(disk->magic) != SUPER_MAGIC)
+		return -ENOMSG;
+	if (th_get_le64(disk->checksum) != checksum(disk))
+		return -EUCLEAN;
+	if (th_get_le32(disk->version) != TH_FORMAT_VERSION)
+		return -EPROTONOSUPPORT;
+	memcpy(super.uuid, disk->uuid, sizeof(super.uuid));
+	memcpy(super.label, disk->label, sizeof(super.label));
+	super.compat = th_get_le64(disk->compat);
+	super.ro_compat = th_get_le64(disk->ro_compat);
+	super.incompat = th_get_le64(disk->incompat);
+	super.blocks = th_get_le64(disk->blocks);
+	super.log_first = th_get_le64(disk->log_first);
+	super.log_blocks = th_get_le64(disk->log_blocks);
+	super.generation = th_get_le64(disk->generation);
+	super.sequence = th_get_le64(disk->sequence);
+	super.mount_count = th_get_le64(disk->mount_count);
+	super.next_snapshot_id = th_get_le64(disk->next_snapshot_id);
+	super.created_ns = th_get_le64(disk->created_ns);
+	super.committed_ns = th_get_le64(disk->committed_ns);
+	super.log_tail.block = th_get_le64(disk->log_tail.block);
+	super.log_tail.sequence = th_get_le64(disk->log_tail.sequence);
+	super.log_tail.checksum = th_get_le64(disk->log_tail.checksum);
+	memcpy(super.live_root, disk->live_root, sizeof(super.live_root));
+	memcpy(super.meta_root, disk->meta_root, sizeof(super.meta_root));
+	for (size_t i = 0; i < 8; i++)
+		super.counters[i] = th_get_le64(disk->counters[i]);
+	super.clean = disk->clean;
+	*ret = super;
+	if (super.incompat || super.ro_compat)
+		return -EPROTONOSUPPORT;
+	if (th_get_le32(disk->block_size) != TH_BLOCK_SIZE || super.generation % TH_SUPER_SLOTS != slot ||
+	    !plausible(&super) || !all_zero(disk->reserved, sizeof(disk->reserved)) ||
+	    th_blocklist_unpack(&disk->space_log, &ret->space_log) || th_blocklist_unpack(&disk->dead, &ret->dead))
+		return -EUCLEAN;
+	return 0;
+}
+
+int th_super_write(struct th_disk *disk, const struct th_super *super)
+{
+	uint64_t slot = super->generation % TH_SUPER_SLOTS;
+	struct super_disk *block;
+	struct th_super check;
+	int error;
+
+	if (!plausible(super) || super->blocks > disk->blocks)
+		return -EINVAL;
+	block = th_disk_buffer(sizeof(*block));
+	if (!block)
+		return -ENOMEM;
+	pack(super, block);
+	error = unpack(block, (unsigned)slot, &check) ? -EINVAL : 0;
+	if (!error)
+		error = th_disk_write(disk, slot, 1, block);
+	if (!error)
+		error = th_disk_write(disk, super->blocks - TH_SUPER_TAIL_BLOCKS + slot, 1, block);
+	free(block);
+	return error;
+}
+
+/* --- reading --- */
+
+struct search {
+	struct th_disk *disk;
+	struct super_disk *ring; /* buffer for one ring */
+	struct th_super newest;
+	bool found; /* newest is valid */
+	bool seen; /* something had the magic number */
+	int unsupported; /* -EPROTONOSUPPORT if a slot is whole but of an unknown kind */
+	int io_error; /* a ring could not be read */
+};
+
+static void look_at_slot(struct search *search, unsigned slot)
+{
+	struct th_super super;
+	int error = unpack(&search->ring[slot], slot, &super);
+
+	if (error != -ENOMSG)
+		search->seen = true;
+	if (error == -EPROTONOSUPPORT)
+		search->unsupported = error;
+	if (error || (search->found && super.generation <= search->newest.generation))
+		return;
+	search->newest = super;
+	search->found = true;
+}
+
+static void look_at_ring(struct search *search, uint64_t first)
+{
+	int error;
+
+	if (search->disk->blocks < TH_SUPER_SLOTS || first > search->disk->blocks - TH_SUPER_SLOTS)
+		return;
+	error = th_disk_read(search->disk, first, TH_SUPER_SLOTS, search->ring);
+	if (error) {
+		search->io_error = error;
+		return;
+	}
+	for (unsigned slot = 0; slot < TH_SUPER_SLOTS; slot++)
+		look_at_slot(search, slot);
+}
+
+/* The end ring is where the first one says, or, if that is lost, at the end of the disk. */
+static int search_run(struct search *search, struct th_disk *disk)
+{
+	uint64_t end = disk->blocks;
+
+	*search = (struct search){ .disk = disk, .ring = th_disk_buffer(TH_SUPER_SLOTS * sizeof(struct super_disk)) };
+	if (!search->ring)
+		return -ENOMEM;
+	look_at_ring(search, 0);
+	if (search->found && search->newest.blocks < end)
+		end = search->newest.blocks;
+	if (end >= 2 * TH_SUPER_SLOTS)
+		look_at_ring(search, end - TH_SUPER_TAIL_BLOCKS);
+	free(search->ring);
+	return 0;
+}
+
+int th_super_read(struct th_disk *disk, struct th_super *ret)
+{
+	struct search search;
+	int error = search_run(&search, disk);
+
+	if (error)
+		return error;
+	if (search.unsupported) {
+		th_disk_report(disk, "superblock: version or feature unknown to this program");
+		return search.unsupported;
+	}
+	if (!search.found) {
+		if (search.io_error)
+			return search.io_error;
+		if (search.seen)
+			th_disk_report(disk, "superblock: none of the sixteen is whole");
+		return search.seen ? -EUCLEAN : -EMEDIUMTYPE;
+	}
+	if (search.newest.blocks > disk->blocks) {
+		th_disk_report(disk, "superblock: %" PRIu64 " blocks expected, %" PRIu64 " found", search.newest.blocks,
+			       disk->blocks);
+		return -EUCLEAN;
+	}
+	*ret = search.newest;
+	return 0;
+}
+
+bool th_super_present(struct th_disk *disk)
+{
+	struct search search;
+
+	return search_run(&search, disk) == 0 && (search.found || search.unsupported);
+}
+
+static int erase_ring(struct th_disk *disk, uint64_t first)
+{
+	void *zeros = th_disk_buffer(TH_SUPER_SLOTS * TH_BLOCK_SIZE);
+	int error;
+
+	if (!zeros)
+		return -ENOMEM;
+	memset(zeros, 0, TH_SUPER_SLOTS * TH_BLOCK_SIZE);
+	error = th_disk_write(disk, first, TH_SUPER_SLOTS, zeros);
+	free(zeros);
+	return error;
+}
+
+int th_super_erase(struct th_disk *disk)
+{
+	struct search search;
+	int error = search_run(&search, disk);
+
+	if (error)
+		return error;
+	if (disk->blocks < 2 * TH_SUPER_SLOTS)
+		return -EINVAL;
+	if (search.found && search.newest.blocks < disk->blocks && search.newest.blocks >= 2 * TH_SUPER_SLOTS)
+		error = erase_ring(disk, search.newest.blocks - TH_SUPER_TAIL_BLOCKS);
+	if (!error)
+		error = erase_ring(disk, disk->blocks - TH_SUPER_TAIL_BLOCKS);
+	if (!error)
+		error = erase_ring(disk, 0);
+	return error;
+}

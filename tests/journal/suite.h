@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the test programs of this folder share. */
+#ifndef TH_TEST_SUITE_H
+#define TH_TEST_SUITE_H
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "journal/disk.h"
+#include "tests/support/random.h"
+
+/* Like ck_assert, which tells Check's log of every time it is passed: too slow for loops, and not for threads. */
+#define th_check(condition)                                                                                            \
+	do {                                                                                                           \
+		if (!(condition))                                                                                      \
+			ck_abort_msg("%s", #condition);                                                                \
+	} while (0)
+
+#define th_ok(expression)                                                                                              \
+	do {                                                                                                           \
+		int th_ok_error_ = (expression);                                                                       \
+		if (th_ok_error_)                                                                                      \
+			ck_abort_msg("%s: %s", #expression, strerror(abs(th_ok_error_)));                              \
+	} while (0)
+
+/* Runs the suite, one process a test where Check can; for main to return. */
+static inline int th_suite_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* An aligned block, all bytes alike. */
+static inline char *th_test_block(int byte)
+{
+	char *block = th_disk_buffer(TH_BLOCK_SIZE);
+
+	th_check(block);
+	memset(block, byte, TH_BLOCK_SIZE);
+	return block;
+}
+
+#endif

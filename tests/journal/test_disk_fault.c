@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/journal/suite.h"
+
+#define DISK_BLOCKS 64u
+#define SECTOR_SIZE 512u
+#define SECTORS (TH_BLOCK_SIZE / SECTOR_SIZE)
+
+static struct th_disk *open_disk(void)
+{
+	struct th_disk *memory, *disk;
+
+	th_ok(th_disk_memory_new(DISK_BLOCKS, &memory));
+	th_ok(th_disk_fault_new(memory, &disk));
+	return disk;
+}
+
+static void check_content(struct th_disk *disk, uint64_t addr, int byte)
+{
+	char *want = th_test_block(byte), *found = th_test_block(0);
+
+	th_ok(th_disk_read(disk, addr, 1, found));
+	th_check(memcmp(want, found, TH_BLOCK_SIZE) == 0);
+	free(want);
+	free(found);
+}
+
+START_TEST(fault_error)
+{
+	struct th_disk *disk = open_disk();
+	char *block = th_test_block(1);
+
+	th_disk_fault_arm(disk, TH_FAULT_ERROR, 2);
+	th_ok(th_disk_write(disk, 0, 1, block));
+	th_ok(th_disk_sync(disk));
+	ck_assert_int_eq(th_disk_write(disk, 1, 1, block), -EIO);
+	th_ok(th_disk_write(disk, 2, 1, block));
+	check_content(disk, 0, 1);
+	check_content(disk, 1, 0);
+	check_content(disk, 2, 1);
+	th_disk_fault_arm(disk, TH_FAULT_ERROR, 0);
+	ck_assert_int_eq(th_disk_read(disk, 0, 1, block), -EIO);
+	th_disk_fault_arm(disk, TH_FAULT_ERROR, 0);
+	ck_assert_int_eq(th_disk_sync(disk), -EIO);
+	th_disk_fault_arm(disk, TH_FAULT_ERROR, 0);
+	th_disk_fault_arm(disk, TH_FAULT_NONE, 0);
+	th_ok(th_disk_sync(disk));
+	free(block);
+	th_disk_close(disk);
+}
+END_TEST
+
+START_TEST(fault_tear)
+{
+	struct th_disk *disk = open_disk();
+	char *blocks = th_disk_buffer(4 * TH_BLOCK_SIZE), *found = th_test_block(0);
+
+	memset(blocks, 3, 4 * TH_BLOCK_SIZE);
+	th_disk_fault_arm(disk, TH_FAULT_TEAR, 0);
+	ck_assert_int_eq(th_disk_write(disk, 8, 4, blocks), -EIO);
+	check_content(disk, 9, 3);
+	check_content(disk, 10, 0);
+	th_disk_fault_arm(disk, TH_FAULT_TEAR, 0);
+	ck_assert_int_eq(th_disk_write(disk, 20, 1, blocks), -EIO);
+	th_ok(th_disk_read(disk, 20, 1, found));
+	ck_assert_int_eq(found[TH_BLOCK_SIZE / 2 - 1], 3);
+	ck_assert_int_eq(found[TH_BLOCK_SIZE / 2], 0);
+	free(blocks);
+	free(found);
+	th_disk_close(disk);
+}
+END_TEST
+
+START_TEST(fault_drop)
+{
+	struct th_disk *disk = open_disk();
+	char *block = th_test_block(4);
+
+	th_disk_fault_arm(disk, TH_FAULT_DROP, 1);
+	th_ok(th_disk_write(disk, 0, 1, block));
+	th_ok(th_disk_sync(disk));
+	th_ok(th_disk_write(disk, 1, 1, block));
+	check_content(disk, 0, 4);
+	check_content(disk, 1, 0);
+	free(block);
+	th_disk_close(disk);
+}
+END_TEST
+
+static unsigned bits_unlike(const char *block, int byte)
+{
+	unsigned bits = 0;
+
+	for (unsigned i = 0; i < TH_BLOCK_SIZE; i++)
+		bits += (unsigned)__builtin_popcount((unsigned char)(block[i] ^ byte));
+	return bits;
+}
+
+START_TEST(fault_flip)
+{
+	struct th_disk *disk = open_disk();
+	char *block = th_test_block(5), *found = th_test_block(0);
+
+	th_disk_fault_arm(disk, TH_FAULT_FLIP, 0);
+	th_ok(th_disk_write(disk, 0, 1, block));
+	ck_assert_uint_eq(bits_unlike(block, 5), 0);
+	th_ok(th_disk_read(disk, 0, 1, found));
+	ck_assert_uint_eq(bits_unlike(found, 5), 1);
+	th_ok(th_disk_write(disk, 0, 1, block));
+	th_disk_fault_arm(disk, TH_FAULT_FLIP, 0);
+	th_ok(th_disk_sync(disk));
+	th_ok(th_disk_read(disk, 0, 1, found));
+	ck_assert_uint_eq(bits_unlike(found, 5), 1);
+	check_content(disk, 0, 5);
+	free(block);
+	free(found);
+	th_disk_close(disk);
+}
+END_TEST
+
+START_TEST(fault_cut)
+{
+	struct th_disk *disk = open_disk();
+	char *block = th_test_block(6);
+
+	th_disk_fault_arm(disk, TH_FAULT_CUT, 1);
+	th_ok(th_disk_read(disk, 0, 1, block));
+	th_ok(th_disk_write(disk, 0, 1, block));
+	th_ok(th_disk_read(disk, 0, 1, block));
+	ck_assert_int_eq(th_disk_sync(disk), -EIO);
+	ck_assert_int_eq(th_disk_write(disk, 0, 1, block), -EIO);
+	ck_assert_int_eq(th_disk_read(disk, 0, 1, block), -EIO);
+	ck_assert_uint_eq(th_disk_fault_events(disk), 1);
+	free(block);
+	th_disk_close(disk);
+}
+END_TEST
+
+/* --- crash images --- */
+
+#define EVENTS 60u
+
+/* What was done, and what each sector of the disk was told by it. */
+struct history {
+	struct th_disk *disk;
+	uint64_t nevents;
+	bool flush[EVENTS];
+	uint32_t addr[EVENTS], blocks[EVENTS];
+};
+
+/* Event number n fills its sectors with n + 1. */
+static void random_event(struct history *history, struct th_random *random)
+{
+	uint64_t n = history->nevents++;
+	char *buf;
+
+	history->flush[n] = th_random_percent(random, 20);
+	if (history->flush[n]) {
+		th_ok(th_disk_sync(history->disk));
+		return;
+	}
+	history->addr[n] = th_random_below(random, DISK_BLOCKS - 4);
+	history->blocks[n] = 1 + th_random_below(random, 4);
+	buf = th_disk_buffer((size_t)history->blocks[n] * TH_BLOCK_SIZE);
+	memset(buf, (int)n + 1, (size_t)history->blocks[n] * TH_BLOCK_SIZE);
+	th_ok(th_disk_write(history->disk, history->addr[n], history->blocks[n], buf));
+	free(buf);
+}
+
+static bool event_covers(const struct history *history, uint64_t n, uint64_t addr)
+{
+	return !history->flush[n] && addr >= history->addr[n] && addr < history->addr[n] + history->blocks[n];
+}
+
+/* May a crash after nevents leave `value` in a sector of this block?  Under D2 and D3: the newest save that a flush
+ * covers, or any later one. */
+static bool value_is_legal(const struct history *history, uint64_t nevents, uint64_t addr, unsigned value)
+{
+	uint64_t covered = nevents;
+
+	while (covered > 0 && !history->flush[covered - 1])
+		covered--;
+	for (uint64_t n = nevents; n-- > 0;) {
+		if (!event_covers(history, n, addr))
+			continue;
+		if (value == n + 1)
+			return true;
+		if (n < covered)
+			return false;
+	}
+	return value == 0;
+}
+
+/* How many sectors differ from what a disk that loses nothing would hold. */
+static unsigned check_image(const struct history *history, uint64_t nevents, struct th_disk *image)
+{
+	char *block = th_test_block(0);
+	unsigned lost = 0;
+
+	for (uint64_t addr = 0; addr < DISK_BLOCKS; addr++) {
+		uint64_t newest = nevents;
+
+		while (newest > 0 && !event_covers(history, newest - 1, addr))
+			newest--;
+		th_ok(th_disk_read(image, addr, 1, block));
+		for (unsigned i = 0; i < SECTORS; i++) {
+			const char *sector = block + i * SECTOR_SIZE;
+
+			th_check(memcmp(sector, sector + 1, SECTOR_SIZE - 1) == 0);
+			th_check(value_is_legal(history, nevents, addr, (unsigned char)*sector));
+			lost += (unsigned char)*sector != newest;
+		}
+	}
+	free(block);
+	return lost;
+}
+
+START_TEST(fault_crash_images)
+{
+	struct history history = { .disk = open_disk() };
+	struct th_random random = { th_test_seed("fault_crash_images") };
+	unsigned lossy = 0, whole = 0;
+
+	while (history.nevents < EVENTS)
+		random_event(&history, &random);
+	ck_assert_uint_eq(th_disk_fault_events(history.disk), EVENTS);
+	for (uint64_t nevents = 0; nevents <= EVENTS; nevents++) {
+		for (uint64_t seed = 0; seed < 8; seed++) {
+			struct th_disk *image;
+
+			th_ok(th_disk_fault_crash_image(history.disk, nevents, seed, &image));
+			if (check_image(&history, nevents, image))
+				lossy++;
+			else
+				whole++;
+			th_disk_close(image);
+		}
+	}
+	ck_assert_uint_gt(lossy, 50);
+	ck_assert_uint_gt(whole, 0);
+	th_disk_close(history.disk);
+}
+END_TEST
+
+START_TEST(fault_reset_keeps_content)
+{
+	struct th_disk *disk = open_disk(), *image;
+	char *block = th_test_block(7);
+
+	th_ok(th_disk_write(disk, 3, 1, block));
+	th_ok(th_disk_fault_reset(disk));
+	ck_assert_uint_eq(th_disk_fault_events(disk), 0);
+	th_ok(th_disk_write(disk, 4, 1, block));
+	th_ok(th_disk_fault_crash_image(disk, 0, 1, &image));
+	check_content(image, 3, 7);
+	check_content(image, 4, 0);
+	th_disk_close(image);
+	th_disk_close(disk);
+	free(block);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("disk_fault");
+	TCase *tcase = tcase_create("disk_fault");
+
+	tcase_set_timeout(tcase, 300);
+	tcase_add_test(tcase, fault_error);
+	tcase_add_test(tcase, fault_tear);
+	tcase_add_test(tcase, fault_drop);
+	tcase_add_test(tcase, fault_flip);
+	tcase_add_test(tcase, fault_cut);
+	tcase_add_test(tcase, fault_crash_images);
+	tcase_add_test(tcase, fault_reset_keeps_content);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <xxhash.h>
+
+#include "journal/log.h"
+#include "tests/journal/suite.h"
+
+#define DISK_BLOCKS 128u
+#define FIRST 20u
+#define RING 32u
+#define IDENTITY UINT64_C(0x1234567890)
+#define HEADER 48u
+
+static struct th_disk *disk;
+
+static void setup(void)
+{
+	th_ok(th_disk_memory_new(DISK_BLOCKS, &disk));
+}
+
+static void teardown(void)
+{
+	th_disk_close(disk);
+}
+
+static struct th_log *new_log(struct th_log_position at)
+{
+	struct th_log *log;
+
+	th_ok(th_log_new(disk, FIRST, RING, IDENTITY, at, &log));
+	return log;
+}
+
+/* A record's content follows from its sequence number and size. */
+static void fill_payload(uint64_t sequence, void *payload, size_t size)
+{
+	struct th_random random = { sequence };
+
+	th_random_fill(&random, payload, size);
+}
+
+static int append(struct th_log *log, size_t size)
+{
+	char *payload = malloc(size + 1);
+	size_t cut = size / 3;
+	struct iovec parts[3] = {
+		{ .iov_base = payload, .iov_len = cut },
+		{ .iov_base = payload, .iov_len = 0 },
+		{ .iov_base = payload + cut, .iov_len = size - cut },
+	};
+	int error;
+
+	fill_payload(th_log_head(log).sequence, payload, size);
+	error = th_log_append(log, parts, 3);
+	free(payload);
+	return error;
+}
+
+struct replayed {
+	uint64_t sequence; /* expected next */
+	unsigned count;
+	uint64_t bytes;
+	bool last;
+	unsigned stop_after; /* answer 1 to the record after so many; 0: never */
+};
+
+static int check_record(const void *payload, size_t size, bool last, void *arg)
+{
+	struct replayed *replayed = arg;
+	char *want = malloc(size + 1);
+
+	th_check(!replayed->last);
+	if (replayed->stop_after && replayed->count == replayed->stop_after) {
+		free(want);
+		return 1;
+	}
+	fill_payload(replayed->sequence, want, size);
+	th_check(memcmp(want, payload, size) == 0);
+	free(want);
+	replayed->sequence++;
+	replayed->count++;
+	replayed->bytes += size;
+	replayed->last = last;
+	return 0;
+}
+
+/* How many records there are from `at` on; each is checked. */
+static unsigned replay(struct th_disk *from, struct th_log_position at, struct th_log_position *ret_end)
+{
+	struct replayed replayed = { .sequence = at.sequence };
+
+	th_ok(th_log_replay(from, FIRST, RING, IDENTITY, at, check_record, &replayed, ret_end));
+	th_check(replayed.count == 0 || replayed.last);
+	th_check(ret_end->sequence == at.sequence + replayed.count);
+	return replayed.count;
+}
+
+static bool same(struct th_log_position a, struct th_log_position b)
+{
+	return a.block == b.block && a.sequence == b.sequence && a.checksum == b.checksum;
+}
+
+START_TEST(log_empty)
+{
+	struct th_log_position at = { .block = 5, .sequence = 77, .checksum = 3 }, end;
+
+	ck_assert_uint_eq(replay(disk, at, &end), 0);
+	ck_assert(same(at, end));
+}
+END_TEST
+
+START_TEST(log_sizes)
+{
+	static const size_t sizes[] = { 0, 1, 100, 4096 - 49, 4096 - 48, 4096 - 47, 4096, 8192 - 48, 8192 - 47, 20000 };
+	struct th_log_position at = { .block = 30, .sequence = 1 }, end;
+	struct th_log *log = new_log(at);
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		th_ok(append(log, sizes[i]));
+	ck_assert_uint_eq(replay(disk, at, &end), sizeof(sizes) / sizeof(sizes[0]));
+	ck_assert(same(end, th_log_head(log)));
+	th_log_free(log);
+	th_log_free(NULL);
+}
+END_TEST
+
+START_TEST(log_refuses)
+{
+	struct th_log_position at = { .block = RING }, end;
+	struct th_log *log;
+
+	ck_assert_int_eq(th_log_new(disk, FIRST, RING, 1, at, &log), -EINVAL);
+	at.block = 0;
+	ck_assert_int_eq(th_log_new(disk, FIRST, 0, 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_new(disk, DISK_BLOCKS - RING + 1, RING, 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_new(disk, UINT64_MAX, RING, 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_new(disk, 0, UINT64_MAX, 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_replay(disk, UINT64_MAX, RING, 1, at, check_record, NULL, &end), -EUCLEAN);
+	at.block = UINT64_MAX;
+	ck_assert_int_eq(th_log_replay(disk, FIRST, RING, 1, at, check_record, NULL, &end), -EUCLEAN);
+}
+END_TEST
+
+START_TEST(log_full_and_trimmed)
+{
+	struct th_log_position at = { .block = 7, .sequence = 1 }, end, middle;
+	struct th_log *log = new_log(at);
+
+	ck_assert_uint_eq(th_log_room(log), RING * TH_BLOCK_SIZE - HEADER);
+	ck_assert_int_eq(append(log, RING * TH_BLOCK_SIZE - HEADER + 1), -EFBIG);
+	th_ok(append(log, RING * TH_BLOCK_SIZE - HEADER));
+	ck_assert_uint_eq(th_log_room(log), 0);
+	ck_assert_int_eq(append(log, 0), -ENOSPC);
+	ck_assert_uint_eq(replay(disk, at, &end), 1);
+	th_log_trim(log, at);
+	ck_assert_uint_eq(th_log_room(log), 0);
+	th_log_trim(log, th_log_head(log));
+	ck_assert_uint_eq(th_log_room(log), RING * TH_BLOCK_SIZE - HEADER);
+	at = th_log_head(log);
+	for (unsigned i = 0; i < RING; i++) {
+		if (i == 10)
+			middle = th_log_head(log);
+		th_ok(append(log, 1000));
+	}
+	ck_assert_int_eq(append(log, 0), -ENOSPC);
+	ck_assert_uint_eq(replay(disk, at, &end), RING);
+	th_log_trim(log, middle);
+	ck_assert_uint_eq(th_log_room(log), 10 * TH_BLOCK_SIZE - HEADER);
+	th_log_trim(log, at); /* older than what was trimmed */
+	ck_assert_uint_eq(th_log_room(log), 10 * TH_BLOCK_SIZE - HEADER);
+	ck_assert_int_eq(append(log, 10 * TH_BLOCK_SIZE - HEADER + 1), -ENOSPC);
+	th_ok(append(log, 10 * TH_BLOCK_SIZE - HEADER));
+	ck_assert_uint_eq(replay(disk, middle, &end), RING - 10 + 1);
+	ck_assert_uint_eq(replay(disk, at, &end), 0);
+	th_log_free(log);
+}
+END_TEST
+
+START_TEST(log_random)
+{
+	struct th_random random = { th_test_seed("log_random") };
+	struct th_log_position at = { .block = th_random_below(&random, RING), .sequence = 1 }, tail = at, end;
+	struct th_log *log = new_log(at);
+	unsigned held = 0;
+
+	for (unsigned round = 0; round < th_test_rounds(3000); round++) {
+		size_t size = th_random_percent(&random, 80) ? th_random_below(&random, 3000)
+							     : th_random_below(&random, 60000);
+		bool fits = size <= th_log_room(log) && th_log_room(log) > 0;
+		int error = append(log, size);
+
+		th_check(error == (fits ? 0 : -ENOSPC));
+		if (fits)
+			held++;
+		if (!fits || th_random_percent(&random, 5)) {
+			th_check(replay(disk, tail, &end) == held);
+			th_check(same(end, th_log_head(log)));
+			tail = th_log_head(log);
+			th_log_trim(log, tail);
+			held = 0;
+		}
+		/* As a mount does after an orderly end. */
+		if (held == 0 && th_random_percent(&random, 30)) {
+			th_log_free(log);
+			log = new_log(tail);
+		}
+	}
+	th_log_free(log);
+}
+END_TEST
+
+START_TEST(log_of_another_life)
+{
+	struct th_log_position at = { .sequence = 1 }, end;
+	struct replayed replayed = { .sequence = 1 };
+	struct th_log *log = new_log(at);
+
+	th_ok(append(log, 100));
+	th_ok(append(log, 100));
+	th_ok(th_log_replay(disk, FIRST, RING, IDENTITY + 1, at, check_record, &replayed, &end));
+	ck_assert_uint_eq(replayed.count, 0);
+	at.sequence = 2;
+	ck_assert_uint_eq(replay(disk, at, &end), 0);
+	at.sequence = 1;
+	at.checksum = 1;
+	ck_assert_uint_eq(replay(disk, at, &end), 0);
+	at.checksum = 0;
+	ck_assert_uint_eq(replay(disk, at, &end), 2);
+	th_log_free(log);
+}
+END_TEST
+
+static int fail_at_once(const void *payload, size_t size, bool last, void *arg)
+{
+	(void)payload;
+	(void)size;
+	(void)last;
+	(void)arg;
+	return -EUCLEAN;
+}
+
+START_TEST(log_replay_is_told_to_stop)
+{
+	struct th_log_position at = { .sequence = 1 }, third, end;
+	struct replayed replayed = { .sequence = 1, .stop_after = 2 };
+	struct th_log *log = new_log(at);
+
+	th_ok(append(log, 100));
+	th_ok(append(log, 5000));
+	third = th_log_head(log);
+	th_ok(append(log, 100));
+	th_ok(append(log, 100));
+	th_ok(th_log_replay(disk, FIRST, RING, IDENTITY, at, check_record, &replayed, &end));
+	ck_assert_uint_eq(replayed.count, 2);
+	ck_assert(same(end, third));
+	ck_assert_int_eq(th_log_replay(disk, FIRST, RING, IDENTITY, at, fail_at_once, NULL, &end), -EUCLEAN);
+	ck_assert(same(end, at));
+	th_log_free(log);
+}
+END_TEST
+
+/* A flipped bit ends the log there, and never gives another record. */
+START_TEST(log_flipped_bits)
+{
+	struct th_random random = { th_test_seed("log_flipped_bits") };
+	struct th_log_position at = { .block = RING - 5, .sequence = 1 }, end;
+	struct th_log *log = new_log(at);
+	char *block = th_test_block(0);
+	unsigned blocks_of[] = { 1, 2, 1, 4, 1, 3 };
+
+	for (unsigned i = 0; i < 6; i++)
+		th_ok(append(log, blocks_of[i] * TH_BLOCK_SIZE - HEADER - 40));
+	for (unsigned round = 0; round < th_test_rounds(3000); round++) {
+		unsigned behind = th_random_below(&random, 12), record = 0, before = 0;
+		uint64_t addr = FIRST + (at.block + behind) % RING;
+		uint32_t bit = th_random_below(&random, TH_BLOCK_SIZE * 8);
+
+		while (before + blocks_of[record] <= behind)
+			before += blocks_of[record++];
+		th_ok(th_disk_read(disk, addr, 1, block));
+		block[bit / 8] ^= (char)(1 << bit % 8);
+		th_ok(th_disk_write(disk, addr, 1, block));
+		th_check(replay(disk, at, &end) == record);
+		block[bit / 8] ^= (char)(1 << bit % 8);
+		th_ok(th_disk_write(disk, addr, 1, block));
+	}
+	ck_assert_uint_eq(replay(disk, at, &end), 6);
+	free(block);
+	th_log_free(log);
+}
+END_TEST
+
+/* L1: after any crash, all that was flushed is there, and what follows is a prefix of what was appended. */
+START_TEST(log_crashes)
+{
+	struct th_random random = { th_test_seed("log_crashes") };
+	struct th_log_position at = { .block = RING - 3, .sequence = 1 }, end;
+	uint64_t flushed_at[40], events;
+	unsigned appended = 0, flushes = 0;
+	struct th_disk *fault, *image;
+	struct th_log *log;
+
+	th_ok(th_disk_fault_new(disk, &fault));
+	disk = fault;
+	log = new_log(at);
+	while (append(log, th_random_below(&random, 6000)) == 0) {
+		appended++;
+		flushed_at[appended] = UINT64_MAX;
+		if (th_random_percent(&random, 40)) {
+			th_ok(th_disk_sync(fault));
+			flushed_at[appended] = th_disk_fault_events(fault);
+			flushes++;
+		}
+	}
+	events = th_disk_fault_events(fault);
+	for (uint64_t nevents = 0; nevents <= events; nevents++) {
+		for (uint64_t seed = 0; seed < 10; seed++) {
+			unsigned least = 0;
+
+			for (unsigned i = 1; i <= appended; i++)
+				if (flushed_at[i] <= nevents)
+					least = i;
+			th_ok(th_disk_fault_crash_image(fault, nevents, seed, &image));
+			th_check(replay(image, at, &end) >= least);
+			th_disk_close(image);
+		}
+	}
+	ck_assert_uint_gt(flushes, 0);
+	th_log_free(log);
+}
+END_TEST
+
+START_TEST(log_failing_disk)
+{
+	struct th_log_position at = { .block = RING - 2, .sequence = 1 }, end;
+	struct replayed replayed = { .sequence = 1 };
+	struct th_disk *fault;
+	struct th_log *log;
+
+	th_ok(th_disk_fault_new(disk, &fault));
+	disk = fault;
+	log = new_log(at);
+	th_ok(append(log, 100));
+	for (uint64_t nth = 0; nth < 2; nth++) {
+		struct th_log_position before = th_log_head(log);
+
+		th_disk_fault_arm(disk, TH_FAULT_TEAR, nth);
+		ck_assert_int_eq(append(log, 10000), -EIO); /* over the end of the ring: two saves */
+		ck_assert(same(before, th_log_head(log)));
+		ck_assert_uint_eq(replay(disk, at, &end), 1);
+	}
+	th_ok(append(log, 10000));
+	ck_assert_uint_eq(replay(disk, at, &end), 2);
+	for (uint64_t nth = 0; nth < 4; nth++) {
+		th_disk_fault_arm(disk, TH_FAULT_ERROR, nth);
+		replayed = (struct replayed){ .sequence = 1 };
+		ck_assert_int_eq(th_log_replay(disk, FIRST, RING, IDENTITY, at, check_record, &replayed, &end), -EIO);
+	}
+	th_log_free(log);
+}
+END_TEST
+
+static int take_anything(const void *payload, size_t size, bool last, void *arg)
+{
+	uint64_t *sum = arg;
+
+	(void)last;
+	*sum += XXH3_64bits(payload, size);
+	return 0;
+}
+
+/* Headers that fit but for what is random in them, with right and wrong checksums. */
+START_TEST(log_hostile)
+{
+	struct th_random random = { th_test_seed("log_hostile") };
+	struct th_log_position at = { .sequence = 1 }, end;
+	struct th_log *log = new_log(at);
+	char *original = th_test_block(0), *block = th_test_block(0);
+	uint64_t sum = 0;
+
+	th_ok(append(log, 3000));
+	th_ok(th_disk_read(disk, FIRST, 1, original));
+	for (unsigned round = 0; round < th_test_rounds(5000); round++) {
+		struct th_le64 value = th_le64(th_random_next(&random) >> th_random_below(&random, 64));
+		struct th_le64 checksum;
+
+		memcpy(block, original, TH_BLOCK_SIZE);
+		memcpy(block + (th_random_percent(&random, 60) ? 40 : 8 * th_random_below(&random, 6)), &value,
+		       sizeof(value));
+		checksum = th_le64(XXH3_64bits(block + 16, TH_BLOCK_SIZE - 16));
+		if (th_random_percent(&random, 80))
+			memcpy(block + 8, &checksum, sizeof(checksum));
+		th_ok(th_disk_write(disk, FIRST, 1, block));
+		th_ok(th_log_replay(disk, FIRST, RING, IDENTITY, at, take_anything, &sum, &end));
+		th_check(end.sequence <= 2 && end.block < RING);
+	}
+	free(original);
+	free(block);
+	th_log_free(log);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("log");
+	TCase *tcase = tcase_create("log");
+
+	tcase_set_timeout(tcase, 300);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, log_empty);
+	tcase_add_test(tcase, log_sizes);
+	tcase_add_test(tcase, log_refuses);
+	tcase_add_test(tcase, log_full_and_trimmed);
+	tcase_add_test(tcase, log_random);
+	tcase_add_test(tcase, log_of_another_life);
+	tcase_add_test(tcase, log_replay_is_told_to_stop);
+	tcase_add_test(tcase, log_flipped_bits);
+	tcase_add_test(tcase, log_crashes);
+	tcase_add_test(tcase, log_failing_disk);
+	tcase_add_test(tcase, log_hostile);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}

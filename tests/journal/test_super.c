@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <xxhash.h>
+
+#include "journal/super.h"
+#include "tests/journal/suite.h"
+
+#define DISK_BLOCKS 1024u
+/* docs/format.md, "Superblock" */
+#define AT_VERSION 8u
+#define AT_RO_COMPAT 104u
+#define AT_INCOMPAT 112u
+#define AT_COMPAT 96u
+#define AT_RESERVED 505u
+#define AT_CHECKSUM (TH_BLOCK_SIZE - 8)
+
+static struct th_disk *disk;
+
+static void setup(void)
+{
+	th_ok(th_disk_memory_new(DISK_BLOCKS, &disk));
+}
+
+static void teardown(void)
+{
+	th_disk_close(disk);
+}
+
+static struct th_super sample(uint64_t generation)
+{
+	struct th_super super = {
+		.compat = 5,
+		.blocks = DISK_BLOCKS,
+		.log_first = 8,
+		.log_blocks = 100,
+		.generation = generation,
+		.sequence = generation * 1000,
+		.mount_count = 3,
+		.next_snapshot_id = 4,
+		.created_ns = 5,
+		.committed_ns = 6 + generation,
+		.clean = generation % 2,
+		.log_tail = { .block = generation % 100, .sequence = generation, .checksum = 9 },
+		.space_log = { .head = 200, .head_checksum = 1, .entries = 2, .blocks = 3, .max_birth = 4, .pages = 1 },
+	};
+
+	strcpy(super.label, "a label");
+	memset(super.uuid, 0xab, sizeof(super.uuid));
+	memset(super.live_root, 0x11, sizeof(super.live_root));
+	memset(super.meta_root, 0x22, sizeof(super.meta_root));
+	for (size_t i = 0; i < 8; i++)
+		super.counters[i] = generation + i;
+	return super;
+}
+
+static bool same(const struct th_super *a, const struct th_super *b)
+{
+	return memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0 && strcmp(a->label, b->label) == 0 &&
+	       a->compat == b->compat && a->blocks == b->blocks && a->log_first == b->log_first &&
+	       a->log_blocks == b->log_blocks && a->generation == b->generation && a->sequence == b->sequence &&
+	       a->mount_count == b->mount_count && a->next_snapshot_id == b->next_snapshot_id &&
+	       a->created_ns == b->created_ns && a->committed_ns == b->committed_ns && a->clean == b->clean &&
+	       memcmp(&a->log_tail, &b->log_tail, sizeof(a->log_tail)) == 0 &&
+	       memcmp(&a->space_log, &b->space_log, sizeof(a->space_log)) == 0 &&
+	       memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0 &&
+	       memcmp(a->live_root, b->live_root, sizeof(a->live_root)) == 0 &&
+	       memcmp(a->meta_root, b->meta_root, sizeof(a->meta_root)) == 0 &&
+	       memcmp(a->counters, b->counters, sizeof(a->counters)) == 0;
+}
+
+static void write_generations(uint64_t from, uint64_t to)
+{
+	for (uint64_t generation = from; generation <= to; generation++) {
+		struct th_super super = sample(generation);
+
+		th_ok(th_super_write(disk, &super));
+	}
+}
+
+static void check_newest(uint64_t generation)
+{
+	struct th_super want = sample(generation), found;
+
+	th_ok(th_super_read(disk, &found));
+	th_check(same(&want, &found));
+}
+
+static void check_error(int error)
+{
+	struct th_super found;
+
+	ck_assert_int_eq(th_super_read(disk, &found), error);
+}
+
+/* Changes bytes of a block; with a right checksum if asked for. */
+static void edit(uint64_t addr, size_t at, const void *bytes, size_t size, bool checksum)
+{
+	char *block = th_test_block(0);
+
+	th_ok(th_disk_read(disk, addr, 1, block));
+	memcpy(block + at, bytes, size);
+	if (checksum) {
+		struct th_le64 sum = th_le64(XXH3_64bits(block, AT_CHECKSUM));
+
+		memcpy(block + AT_CHECKSUM, &sum, sizeof(sum));
+	}
+	th_ok(th_disk_write(disk, addr, 1, block));
+	free(block);
+}
+
+static void flip(uint64_t addr, size_t bit)
+{
+	char *block = th_test_block(0);
+
+	th_ok(th_disk_read(disk, addr, 1, block));
+	block[bit / 8] ^= (char)(1 << bit % 8);
+	th_ok(th_disk_write(disk, addr, 1, block));
+	free(block);
+}
+
+static void wipe(uint64_t addr, uint32_t blocks)
+{
+	char *zeros = th_disk_buffer((size_t)blocks * TH_BLOCK_SIZE);
+
+	memset(zeros, 0, (size_t)blocks * TH_BLOCK_SIZE);
+	th_ok(th_disk_write(disk, addr, blocks, zeros));
+	free(zeros);
+}
+
+START_TEST(super_newest_wins)
+{
+	check_error(-EMEDIUMTYPE);
+	ck_assert(!th_super_present(disk));
+	for (uint64_t generation = 1; generation <= 20; generation++) {
+		write_generations(generation, generation);
+		check_newest(generation);
+	}
+	ck_assert(th_super_present(disk));
+}
+END_TEST
+
+/* Every bit of the newest slot: one copy gone, the other serves; both gone, the one before serves. */
+START_TEST(super_flipped_bits)
+{
+	struct th_random random = { th_test_seed("super_flipped_bits") };
+
+	write_generations(1, 12);
+	for (size_t bit = 0; bit < TH_BLOCK_SIZE * 8;
+	     bit += 1 + th_random_below(&random, bit < AT_RESERVED * 8 ? 12 : 100)) {
+		uint64_t front = 12 % 8, back = DISK_BLOCKS - 8 + 12 % 8;
+
+		flip(front, bit);
+		check_newest(12);
+		flip(back, bit);
+		check_newest(11);
+		flip(front, bit);
+		check_newest(12);
+		flip(back, bit);
+	}
+	check_newest(12);
+}
+END_TEST
+
+START_TEST(super_torn)
+{
+	struct th_disk *fault, *image;
+	struct th_super super, found;
+
+	write_generations(1, 9);
+	th_ok(th_disk_fault_new(disk, &fault));
+	disk = fault;
+	super = sample(10);
+	th_ok(th_super_write(fault, &super));
+	th_ok(th_disk_sync(fault));
+	for (uint64_t events = 0; events <= th_disk_fault_events(fault); events++) {
+		for (uint64_t seed = 0; seed < 40; seed++) {
+			th_ok(th_disk_fault_crash_image(fault, events, seed, &image));
+			th_ok(th_super_read(image, &found));
+			super = sample(found.generation);
+			th_check(same(&super, &found));
+			th_check(found.generation == 10 || found.generation == 9);
+			th_check(events < th_disk_fault_events(fault) || found.generation == 10);
+			th_disk_close(image);
+		}
+	}
+}
+END_TEST
+
+START_TEST(super_both_ends)
+{
+	write_generations(1, 10);
+	wipe(0, TH_SUPER_SLOTS);
+	check_newest(10);
+	write_generations(11, 11);
+	wipe(DISK_BLOCKS - TH_SUPER_SLOTS, TH_SUPER_SLOTS);
+	check_newest(11);
+	wipe(0, TH_SUPER_SLOTS);
+	check_error(-EMEDIUMTYPE);
+}
+END_TEST
+
+/* An image that was made for a smaller disk, and one that has lost its end. */
+START_TEST(super_other_size)
+{
+	struct th_super super = sample(3), found;
+
+	super.blocks = DISK_BLOCKS / 2;
+	th_ok(th_super_write(disk, &super));
+	flip(3, 1000);
+	check_error(-EUCLEAN); /* nobody says where the whole copy is */
+	flip(3, 1000);
+	th_ok(th_super_read(disk, &found));
+	ck_assert_uint_eq(found.blocks, DISK_BLOCKS / 2);
+	wipe(3, 1);
+	write_generations(3, 3);
+	disk->blocks = DISK_BLOCKS - 1;
+	check_error(-EUCLEAN);
+	disk->blocks = DISK_BLOCKS;
+	check_newest(3);
+}
+END_TEST
+
+START_TEST(super_all_damaged)
+{
+	write_generations(2, 2);
+	flip(2, 3000);
+	flip(DISK_BLOCKS - 8 + 2, 3000);
+	check_error(-EUCLEAN);
+	ck_assert(!th_super_present(disk));
+}
+END_TEST
+
+START_TEST(super_from_the_future)
+{
+	static const size_t places[] = { AT_VERSION, AT_RO_COMPAT, AT_INCOMPAT };
+	struct th_super found;
+	uint8_t two = 2;
+
+	for (size_t i = 0; i < 3; i++) {
+		wipe(0, TH_SUPER_SLOTS);
+		wipe(DISK_BLOCKS - TH_SUPER_SLOTS, TH_SUPER_SLOTS);
+		write_generations(5, 6);
+		edit(6, places[i], &two, 1, true);
+		check_error(-EPROTONOSUPPORT);
+		ck_assert(th_super_present(disk));
+	}
+	write_generations(6, 6);
+	edit(6, AT_COMPAT, &two, 1, true);
+	edit(DISK_BLOCKS - 8 + 6, AT_COMPAT, &two, 1, true);
+	th_ok(th_super_read(disk, &found));
+	ck_assert_uint_eq(found.compat, 2);
+}
+END_TEST
+
+START_TEST(super_reserved_bytes_are_checked)
+{
+	uint8_t one = 1;
+
+	write_generations(5, 6);
+	edit(6, AT_RESERVED + _i, &one, 1, true);
+	edit(DISK_BLOCKS - 8 + 6, AT_RESERVED + _i, &one, 1, true);
+	check_newest(5);
+}
+END_TEST
+
+START_TEST(super_in_the_wrong_slot)
+{
+	char *block = th_test_block(0);
+
+	write_generations(5, 6);
+	th_ok(th_disk_read(disk, 6, 1, block));
+	wipe(6, 1);
+	wipe(DISK_BLOCKS - 8 + 6, 1);
+	th_ok(th_disk_write(disk, 7, 1, block));
+	check_newest(5);
+	free(block);
+}
+END_TEST
+
+static void check_refused(const struct th_super *super)
+{
+	ck_assert_int_eq(th_super_write(disk, super), -EINVAL);
+	check_error(-EMEDIUMTYPE);
+}
+
+START_TEST(super_writer_refuses_what_no_reader_accepts)
+{
+	struct th_super super;
+
+	super = sample(1);
+	super.blocks = DISK_BLOCKS + 1;
+	check_refused(&super);
+	super = sample(1);
+	super.blocks = 16;
+	check_refused(&super);
+	super = sample(1);
+	super.blocks = 3;
+	check_refused(&super);
+	super = sample(1);
+	super.log_first = 7;
+	check_refused(&super);
+	super = sample(1);
+	super.log_first = UINT64_MAX;
+	check_refused(&super);
+	super = sample(1);
+	super.log_blocks = UINT64_MAX - 4;
+	check_refused(&super);
+	super = sample(1);
+	super.log_blocks = 0;
+	check_refused(&super);
+	super = sample(1);
+	super.log_tail.block = super.log_blocks;
+	check_refused(&super);
+	super = sample(1);
+	super.clean = 2;
+	check_refused(&super);
+	super = sample(1);
+	memset(super.label, 'x', sizeof(super.label));
+	check_refused(&super);
+	super = sample(1);
+	super.space_log.pages = 0;
+	check_refused(&super);
+	super = sample(1);
+	super.incompat = 1;
+	check_refused(&super);
+}
+END_TEST
+
+START_TEST(super_erase)
+{
+	struct th_super super = sample(100);
+
+	super.blocks = DISK_BLOCKS / 2;
+	th_ok(th_super_write(disk, &super));
+	write_generations(1, 1);
+	th_ok(th_super_erase(disk));
+	check_error(-EMEDIUMTYPE);
+	ck_assert(!th_super_present(disk));
+	disk->blocks = DISK_BLOCKS / 2;
+	check_error(-EMEDIUMTYPE);
+	disk->blocks = DISK_BLOCKS;
+	write_generations(1, 1);
+	check_newest(1);
+}
+END_TEST
+
+START_TEST(super_io_errors)
+{
+	struct th_disk *fault;
+	struct th_super found;
+
+	write_generations(1, 3);
+	th_ok(th_disk_fault_new(disk, &fault));
+	disk = fault;
+	th_disk_fault_arm(disk, TH_FAULT_ERROR, 0);
+	th_ok(th_super_read(disk, &found));
+	ck_assert_uint_eq(found.generation, 3);
+	th_disk_fault_arm(disk, TH_FAULT_ERROR, 1);
+	th_ok(th_super_read(disk, &found));
+	ck_assert_uint_eq(found.generation, 3);
+	th_disk_fault_arm(disk, TH_FAULT_CUT, 0);
+	th_check(th_disk_sync(disk) == -EIO);
+	check_error(-EIO);
+}
+END_TEST
+
+/* Whatever is in a slot whose checksum is right: an answer, and one that can be written again. */
+START_TEST(super_hostile)
+{
+	struct th_random random = { th_test_seed("super_hostile") };
+	struct th_super found;
+
+	for (unsigned round = 0; round < th_test_rounds(3000); round++) {
+		uint64_t bytes = th_random_next(&random);
+		size_t at = th_random_below(&random, 512), size = 1 + th_random_below(&random, 8);
+		int error;
+
+		if (round % 8 == 0)
+			write_generations(5, 6);
+		if (th_random_percent(&random, 30))
+			bytes = th_random_percent(&random, 50) ? UINT64_MAX : 0;
+		edit(6, at, &bytes, size, true);
+		edit(DISK_BLOCKS - 8 + 6, at, &bytes, size, true);
+		error = th_super_read(disk, &found);
+		th_check(error == 0 || error == -EPROTONOSUPPORT || error == -EUCLEAN);
+		if (error == 0)
+			th_ok(th_super_write(disk, &found));
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("super");
+	TCase *tcase = tcase_create("super");
+
+	tcase_set_timeout(tcase, 300);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, super_newest_wins);
+	tcase_add_test(tcase, super_flipped_bits);
+	tcase_add_test(tcase, super_torn);
+	tcase_add_test(tcase, super_both_ends);
+	tcase_add_test(tcase, super_other_size);
+	tcase_add_test(tcase, super_all_damaged);
+	tcase_add_test(tcase, super_from_the_future);
+	tcase_add_loop_test(tcase, super_reserved_bytes_are_checked, 0, 3);
+	tcase_add_test(tcase, super_in_the_wrong_slot);
+	tcase_add_test(tcase, super_writer_refuses_what_no_reader_accepts);
+	tcase_add_test(tcase, super_erase);
+	tcase_add_test(tcase, super_io_errors);
+	tcase_add_test(tcase, super_hostile);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}
