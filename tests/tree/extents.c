@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/tree/extents.h"
+
+#include <stdlib.h>
+
+size_t th_extents_pack(const struct th_extents *extents, uint8_t *to)
+{
+	size_t size = 0;
+
+	for (unsigned i = 0; i < extents->count; i++) {
+		const struct th_extent *extent = &extents->extents[i];
+		size_t checksums = extent->run.blocks * sizeof(uint64_t);
+
+		memcpy(to + size, &extent->run, sizeof(extent->run));
+		memcpy(to + size + sizeof(extent->run), extent->checksums, checksums);
+		size += sizeof(extent->run) + checksums;
+	}
+	return size;
+}
+
+void th_extents_unpack(struct th_slice value, struct th_extents *ret)
+{
+	const uint8_t *bytes = value.data;
+	size_t at = 0;
+
+	ret->count = 0;
+	while (at < value.size) {
+		struct th_extent *extent = &ret->extents[ret->count++];
+
+		memcpy(&extent->run, bytes + at, sizeof(extent->run));
+		at += sizeof(extent->run);
+		memcpy(extent->checksums, bytes + at, extent->run.blocks * sizeof(uint64_t));
+		at += extent->run.blocks * sizeof(uint64_t);
+	}
+}
+
+int th_extent_write(struct th_txn *txn, struct th_random *random, uint32_t blocks, bool promised, uint64_t *hint,
+		    struct th_extent *ret)
+{
+	uint8_t *buffer;
+	int result = th_chunk_alloc(txn, blocks, promised, hint, &ret->run);
+
+	if (result)
+		return result;
+	th_true(ret->run.blocks >= 1 && ret->run.blocks <= blocks);
+	buffer = th_disk_buffer((size_t)ret->run.blocks * TH_BLOCK_SIZE);
+	th_random_fill(random, buffer, (size_t)ret->run.blocks * TH_BLOCK_SIZE);
+	for (uint32_t i = 0; i < ret->run.blocks; i++)
+		ret->checksums[i] = th_chunk_checksum(buffer + (size_t)i * TH_BLOCK_SIZE);
+	return th_chunk_write(txn, &ret->run, buffer, ret->checksums);
+}
+
+void th_extent_read(struct th_store *store, const struct th_extent *extent, uint32_t skip, uint32_t blocks)
+{
+	uint8_t *buffer = th_disk_buffer((size_t)blocks * TH_BLOCK_SIZE);
+
+	th_ok(th_chunk_read(store, extent->run.addr + skip, blocks, extent->checksums + skip, buffer));
+	for (uint32_t i = 0; i < blocks; i++)
+		th_true(th_chunk_checksum(buffer + (size_t)i * TH_BLOCK_SIZE) == extent->checksums[skip + i]);
+	free(buffer);
+}
+
+void th_extent_cut(struct th_extent *extent, uint32_t from, uint32_t to)
+{
+	memmove(extent->checksums, extent->checksums + from, (to - from) * sizeof(uint64_t));
+	extent->run.addr += from;
+	extent->run.blocks = to - from;
+}
+
+void th_extents_read(struct th_store *store, struct th_slice value)
+{
+	struct th_extents extents;
+
+	th_extents_unpack(value, &extents);
+	for (unsigned i = 0; i < extents.count; i++)
+		th_extent_read(store, &extents.extents[i], 0, extents.extents[i].run.blocks);
+}
+
+static bool has_runs(struct th_slice key)
+{
+	return key.size > 4 && memcmp(key.data, "file", 4) == 0;
+}
+
+int th_extents_runs(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
+		    void *arg)
+{
+	struct th_extents extents;
+	int result = 0;
+
+	if (!has_runs(key))
+		return 0;
+	th_extents_unpack(value, &extents);
+	for (unsigned i = 0; i < extents.count && !result; i++)
+		result = each(&extents.extents[i].run, arg);
+	return result;
+}
+
+const struct th_check_options th_extents_check = { .runs = th_extents_runs, .read_data = true };
+
+void th_extents_verify(struct th_store *store, const struct th_model *model)
+{
+	const struct th_model_entry *entry;
+	size_t at = 0;
+
+	while ((entry = th_model_next(model, &at)))
+		if (has_runs(entry->key))
+			th_extents_read(store, entry->value);
+}

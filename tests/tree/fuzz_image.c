@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Damaged images: whatever is wrong with one, opening, reading, diffing and checking it must come to an end with an
+ * answer or an error, and what is given out under a checksum must be what was once put in.
+ *
+ * The input is a list of 8-byte orders, each of which damages the sound image that is built once: which block, where
+ * in it, and how.  Builds as a libFuzzer target with -DTH_FUZZER; otherwise main makes inputs from a seed.
+ */
+#include "tests/tree/extents.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define KEYS 1500
+
+static struct th_disk *sound; /* holds snapshots, all kinds of values, and a log to be replayed */
+
+static void ignore_report(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+static const struct th_store_options quiet = { .cache_bytes = 2 << 20,
+					       .commit_interval_ms = 3600 * 1000,
+					       .report = ignore_report };
+
+static void must(int result)
+{
+	if (result < 0) {
+		fprintf(stderr, "the sound image cannot be made: %s\n", strerror(-result));
+		abort();
+	}
+}
+
+static void write_round(struct th_store *store, struct th_random *random, unsigned count)
+{
+	static uint8_t bytes[10000];
+	struct th_txn *txn;
+
+	must(th_txn_begin(store, &txn));
+	while (count--) {
+		uint32_t shape = th_random_below(random, 100);
+		struct th_slice key;
+		char name[32];
+
+		snprintf(name, sizeof(name), "key/%u", th_random_below(random, KEYS));
+		key = th_slice_of(name);
+		if (shape < 85) {
+			th_value_make(bytes, sizeof(bytes), key, shape);
+			must(th_txn_put(txn, key,
+					(struct th_slice){ bytes, shape < 5 ? sizeof(bytes) : 3 * (size_t)shape }));
+		} else if (shape < 95) {
+			must(th_txn_delete(txn, key));
+		} else {
+			must(th_txn_ref(txn, key, 1));
+		}
+	}
+	must(th_txn_commit(txn));
+}
+
+static void write_file(struct th_store *store, struct th_random *random, unsigned number)
+{
+	struct th_extents file = { .count = 2 };
+	uint8_t value[sizeof(file)];
+	struct th_txn *txn;
+	uint64_t hint = 0;
+	char name[32];
+
+	must(th_txn_begin(store, &txn));
+	must(th_extent_write(txn, random, 9, false, &hint, &file.extents[0]));
+	file.extents[1] = file.extents[0];
+	must(th_chunk_share(txn, &file.extents[0].run, &file.extents[1].run));
+	snprintf(name, sizeof(name), "file/%u", number);
+	must(th_txn_put(txn, th_slice_of(name), (struct th_slice){ value, th_extents_pack(&file, value) }));
+	must(th_txn_commit(txn));
+}
+
+/* Left as by a crash, so that there is a log. */
+static void make_sound(void)
+{
+	struct th_random random = { .state = 1 };
+	struct th_disk *memory, *disk, *lent;
+	struct th_snapshot snapshot;
+	struct th_store *store;
+
+	must(th_disk_memory_new(TH_IMAGE_MIN / TH_BLOCK_SIZE, &memory));
+	must(th_disk_fault_new(memory, &disk));
+	lent = th_disk_lend(disk);
+	must(th_store_format(lent, NULL));
+	must(th_store_open(lent, &quiet, &store));
+	for (unsigned i = 0; i < 6; i++) {
+		char name[16];
+
+		write_round(store, &random, 400);
+		write_file(store, &random, i);
+		snprintf(name, sizeof(name), "snapshot %u", i);
+		must(th_snapshot_create(store, name, &snapshot));
+	}
+	must(th_snapshot_delete(store, "snapshot 2"));
+	write_round(store, &random, 100);
+	must(th_store_commit(store));
+	write_round(store, &random, 50);
+	must(th_store_sync(store));
+	must(th_disk_fault_crash_image(disk, th_disk_fault_events(disk), 1, &sound));
+	must(th_store_close(store));
+	th_disk_close(disk);
+}
+
+static struct th_disk *copy_sound(void *block)
+{
+	static const uint8_t zeros[TH_BLOCK_SIZE];
+	struct th_disk *copy;
+
+	must(th_disk_memory_new(sound->blocks, &copy));
+	for (uint64_t addr = 0; addr < sound->blocks; addr++) {
+		must(th_disk_read(sound, addr, 1, block));
+		if (memcmp(block, zeros, TH_BLOCK_SIZE) != 0)
+			must(th_disk_write(copy, addr, 1, block));
+	}
+	return copy;
+}
+
+/* Blocks in use lie at the start, mostly; half of the orders are sent there. */
+static uint64_t order_addr(const struct th_disk *disk, const uint8_t *order)
+{
+	uint64_t addr = (uint64_t)order[0] << 8 | order[1];
+
+	return addr % (order[2] & 1 ? disk->blocks : 600);
+}
+
+static void damage(struct th_disk *disk, const uint8_t *order, uint8_t *block)
+{
+	uint64_t addr = order_addr(disk, order);
+	size_t at = ((size_t)order[3] << 8 | order[4]) % TH_BLOCK_SIZE;
+	struct th_random random = { .state = order[6] };
+
+	must(th_disk_read(disk, addr, 1, block));
+	switch (order[5] % 6) {
+	case 0:
+	case 1:
+		block[at] ^= (uint8_t)(1u << order[6] % 8);
+		break;
+	case 2:
+		block[at] = order[6];
+		break;
+	case 3:
+		memset(block, order[6] % 2 ? 0 : 0xff, TH_BLOCK_SIZE);
+		break;
+	case 4:
+		th_random_fill(&random, block + at, TH_BLOCK_SIZE - at);
+		break;
+	default: /* another block's content: whole in itself, but at the wrong place */
+		must(th_disk_read(disk, (addr + order[6]) % disk->blocks, 1, block));
+	}
+	must(th_disk_write(disk, addr, 1, block));
+}
+
+static void scan(struct th_view *view)
+{
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+
+	if (th_cursor_open(view, NULL, &cursor) < 0)
+		return;
+	while (th_cursor_next(cursor, &entry) == 0)
+		;
+	th_cursor_seek_end(cursor);
+	while (th_cursor_prev(cursor, &entry) == 0)
+		;
+	th_cursor_close(cursor);
+}
+
+static void get_all(struct th_view *view)
+{
+	struct th_value value;
+	char name[32];
+
+	for (unsigned i = 0; i < KEYS; i += 7) {
+		snprintf(name, sizeof(name), "key/%u", i);
+		if (th_get(view, th_slice_of(name), &value) == 0)
+			th_value_release(&value);
+	}
+}
+
+static void diff(struct th_view *from, struct th_view *to)
+{
+	struct th_change change;
+	struct th_diff *diff;
+
+	if (th_diff_open(from, to, NULL, &diff) < 0)
+		return;
+	while (th_diff_next(diff, &change) == 0)
+		;
+	th_diff_close(diff);
+}
+
+static void read_snapshots(struct th_store *store)
+{
+	struct th_snapshot *list = NULL;
+	struct th_view *last = NULL, *view;
+	size_t count = 0;
+
+	if (th_snapshot_list(store, &list, &count) < 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		if (th_view_snapshot(store, list[i].id, &view) < 0)
+			continue;
+		scan(view);
+		if (last) {
+			diff(last, view);
+			diff(view, last);
+			th_view_close(last);
+		}
+		last = view;
+	}
+	if (last)
+		th_view_close(last);
+	free(list);
+}
+
+/* Writing to a damaged store may fail, but not fall over. */
+static void write_some(struct th_store *store)
+{
+	struct th_snapshot snapshot;
+	struct th_txn *txn;
+	char name[32];
+
+	if (th_txn_begin(store, &txn) < 0)
+		return;
+	for (unsigned i = 0; i < KEYS; i += 40) {
+		snprintf(name, sizeof(name), "key/%u", i);
+		if (th_txn_put(txn, th_slice_of(name), th_slice_of("written")) < 0)
+			break;
+	}
+	th_txn_commit(txn);
+	th_store_sync(store);
+	th_snapshot_create(store, "new", &snapshot);
+	th_snapshot_delete(store, "snapshot 3");
+	th_store_commit(store);
+}
+
+static void use(struct th_disk *disk, bool read_only)
+{
+	struct th_check_options check = { .read_data = true,
+					  .runs = read_only ? NULL : th_extents_runs,
+					  .problem = ignore_report };
+	struct th_store_options options = quiet;
+	struct th_check_result result;
+	struct th_store *store;
+
+	options.read_only = read_only;
+	if (th_store_open(disk, &options, &store) < 0) {
+		th_disk_close(disk);
+		return;
+	}
+	scan(th_view_live(store));
+	get_all(th_view_live(store));
+	read_snapshots(store);
+	th_store_check(store, &check, &result);
+	if (!read_only) {
+		write_some(store);
+		scan(th_view_live(store));
+	}
+	th_store_close(store);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *block = th_disk_buffer(TH_BLOCK_SIZE);
+	struct th_disk *disk;
+
+	if (!sound)
+		make_sound();
+	disk = copy_sound(block);
+	for (; size >= 8; data += 8, size -= 8)
+		damage(disk, data, block);
+	free(block);
+	use(th_disk_lend(disk), true);
+	use(th_disk_lend(disk), false);
+	th_disk_close(disk);
+	return 0;
+}
+
+#ifndef TH_FUZZER
+int main(void)
+{
+	uint64_t seed = th_test_seed("fuzz_image");
+	unsigned rounds = th_test_rounds(100);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		struct th_random random = { .state = seed + i };
+		uint8_t orders[8 * 40];
+		size_t count = th_random_percent(&random, 50) ? 1 : th_random_between(&random, 2, 40);
+
+		th_random_fill(&random, orders, 8 * count);
+		LLVMFuzzerTestOneInput(orders, 8 * count);
+	}
+	printf("fuzz_image: %u damaged images\n", rounds);
+	th_disk_close(sound);
+	return 0;
+}
+#endif

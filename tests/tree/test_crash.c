@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power cuts and failing disks, one at every possible place.
+ *
+ * A script of transactions, syncs, commits and snapshots runs once over a recording disk, and each of its moments is
+ * kept: the world after it, how many writes had happened when it began, and how many when it was durable.  Then, for
+ * every number of writes, disks as a crash may have left them are opened.  What is there must be a moment that is not
+ * older than the last durable one.  The same script also runs over disks on which the Nth transfer goes wrong.
+ */
+#include "tests/tree/extents.h"
+#include "tests/tree/world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STEPS 40
+#define LONG_STEPS 600 /* enough to use the image's blocks again and again */
+#define NEVER UINT64_MAX
+
+struct moment {
+	struct th_world world;
+	uint64_t begun, durable; /* events on the disk */
+};
+
+struct script {
+	struct th_fixture fixture;
+	struct th_random random;
+	struct moment moments[LONG_STEPS + 1];
+	size_t count;
+	uint64_t stamp, hint;
+};
+
+static void ignore_report(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+static const struct th_store_options quiet = { .cache_bytes = 64 << 10,
+					       .commit_interval_ms = 3600 * 1000,
+					       .report = ignore_report };
+
+static uint64_t events(struct script *script)
+{
+	return th_disk_fault_events(script->fixture.disk);
+}
+
+static struct moment *last(struct script *script)
+{
+	return &script->moments[script->count - 1];
+}
+
+static struct moment *next_moment(struct script *script)
+{
+	struct moment *moment = &script->moments[script->count];
+
+	moment->world = th_world_copy(&last(script)->world);
+	moment->begun = events(script);
+	moment->durable = NEVER;
+	script->count++;
+	return moment;
+}
+
+/* An error that a failing disk may cause. */
+static bool fault_error(int result)
+{
+	return result == -EIO || result == -EROFS || result == -EBADMSG || result == -EUCLEAN || result == -ENOSPC;
+}
+
+static struct th_slice script_key(struct script *script, char *space)
+{
+	snprintf(space, 32, "key/%04u", th_random_below(&script->random, 300));
+	return th_slice_of(space);
+}
+
+static int script_put(struct script *script, struct th_txn *txn, struct th_model *model)
+{
+	static const uint32_t sizes[] = { 10, 100, 400, 2000, TH_INLINE_MAX + 1, 30000 };
+	static uint8_t value[30000];
+	uint32_t size = sizes[th_random_below(&script->random, 6)];
+	char space[32];
+	struct th_slice key = script_key(script, space);
+
+	memcpy(value, &script->stamp, sizeof(script->stamp));
+	th_value_make(value + 8, size - 8, key, script->stamp++);
+	th_model_put(model, key, (struct th_slice){ value, size });
+	return th_txn_put(txn, key, (struct th_slice){ value, size });
+}
+
+static int script_file(struct script *script, struct th_txn *txn, struct th_model *model)
+{
+	struct th_extents file = { .count = 1 }, old;
+	const struct th_model_entry *entry;
+	uint8_t value[sizeof(file)];
+	struct th_slice key;
+	char space[32];
+	int result = 0;
+
+	snprintf(space, sizeof(space), "file/%u", th_random_below(&script->random, 20));
+	key = th_slice_of(space);
+	entry = th_model_get(model, key);
+	if (entry) {
+		th_extents_unpack(entry->value, &old);
+		result = th_chunk_drop(txn, &old.extents[0].run);
+	}
+	if (result)
+		return result;
+	result = th_extent_write(txn, &script->random, th_random_between(&script->random, 1, 6), false, &script->hint,
+				 &file.extents[0]);
+	if (result)
+		return result;
+	th_model_put(model, key, (struct th_slice){ value, th_extents_pack(&file, value) });
+	return th_txn_put(txn, key, (struct th_slice){ value, th_extents_pack(&file, value) });
+}
+
+static int script_write(struct script *script, struct th_txn *txn, struct th_model *model)
+{
+	uint32_t what = th_random_below(&script->random, 100);
+	struct th_slice key;
+	char space[32];
+
+	if (what < 70)
+		return script_put(script, txn, model);
+	if (what < 80)
+		return script_file(script, txn, model);
+	key = script_key(script, space);
+	if (what < 90) {
+		th_model_delete(model, key);
+		return th_txn_delete(txn, key);
+	}
+	th_model_ref(model, key, 1);
+	return th_txn_ref(txn, key, 1);
+}
+
+static int script_txn(struct script *script)
+{
+	unsigned writes = th_random_between(&script->random, 1, 12);
+	struct th_model *model = th_model_copy(last(script)->world.live);
+	struct th_txn *txn;
+	int result = th_txn_begin(script->fixture.store, &txn);
+
+	if (result)
+		goto out;
+	while (writes-- && !result)
+		result = script_write(script, txn, model);
+	if (result) {
+		th_txn_rollback(txn);
+		goto out;
+	}
+	th_world_set_live(&next_moment(script)->world, th_model_hold(model));
+	result = th_txn_commit(txn);
+	if (result) {
+		script->count--;
+		th_world_release(&script->moments[script->count].world);
+	}
+out:
+	th_model_unref(model);
+	return result;
+}
+
+static bool read_only(struct script *script)
+{
+	struct th_store_info info;
+
+	th_store_info(script->fixture.store, &info);
+	return info.read_only;
+}
+
+/* A snapshot is made, or the oldest goes where there are enough. */
+static int change_snapshots(struct script *script, struct th_world *world)
+{
+	struct th_world_snapshot *snapshots = world->snapshots;
+	struct th_store *store = script->fixture.store;
+	int result;
+
+	if (world->count < 3) {
+		struct th_world_snapshot *made = &snapshots[world->count++];
+
+		*made = (struct th_world_snapshot){ .model = th_model_hold(world->live) };
+		made->info.id = world->count > 1 ? made[-1].info.id + 1 : 1;
+		snprintf(made->info.name, sizeof(made->info.name), "at %" PRIu64, script->stamp++);
+		return th_snapshot_create(store, made->info.name, &made->info);
+	}
+	result = th_snapshot_delete(store, snapshots[0].info.name);
+	th_model_unref(snapshots[0].model);
+	world->count--;
+	memmove(snapshots, snapshots + 1, world->count * sizeof(snapshots[0]));
+	return result;
+}
+
+/* After an error nothing has happened, unless the store became read-only: then nobody knows until it is opened again.
+ */
+static int script_snapshot(struct script *script)
+{
+	struct moment *moment = next_moment(script);
+	int result = change_snapshots(script, &moment->world);
+
+	if (!result) {
+		moment->durable = events(script);
+	} else if (!read_only(script)) {
+		script->count--;
+		th_world_release(&moment->world);
+	}
+	return result;
+}
+
+static int script_sync(struct script *script, bool commit)
+{
+	int result = commit ? th_store_commit(script->fixture.store) : th_store_sync(script->fixture.store);
+
+	if (!result && last(script)->durable == NEVER)
+		last(script)->durable = events(script);
+	return result;
+}
+
+static int script_step(struct script *script)
+{
+	uint32_t what = th_random_below(&script->random, 100);
+
+	if (what < 60)
+		return script_txn(script);
+	if (what < 75)
+		return script_sync(script, false);
+	if (what < 85)
+		return script_sync(script, true);
+	return script_snapshot(script);
+}
+
+/* Begins on a disk that is formatted. */
+static void script_begin(struct script *script, uint64_t seed)
+{
+	script->random.state = seed;
+	script->count = 1;
+	script->moments[0] = (struct moment){ .world = { .live = th_model_new() } };
+}
+
+static void script_end(struct script *script)
+{
+	for (size_t i = 0; i < script->count; i++)
+		th_world_release(&script->moments[i].world);
+	script->count = 0;
+}
+
+/* --- power cuts --- */
+
+/* The newest moment that must have survived a crash after that many events. */
+static size_t oldest_legal(const struct script *script, uint64_t nevents)
+{
+	size_t oldest = 0;
+
+	for (size_t i = 0; i < script->count; i++)
+		if (script->moments[i].durable <= nevents)
+			oldest = i;
+	return oldest;
+}
+
+static void verify_survivor(struct script *script, struct th_store *store, uint64_t nevents)
+{
+	size_t oldest = oldest_legal(script, nevents), at = script->count;
+	uint64_t hash = th_view_hash(th_view_live(store));
+
+	while (at-- > oldest) {
+		struct moment *moment = &script->moments[at];
+
+		if (moment->begun <= nevents && th_world_is(&moment->world, store, hash)) {
+			th_world_verify(&moment->world, store);
+			th_extents_verify(store, moment->world.live);
+			return;
+		}
+	}
+	for (at = 0; at < script->count; at++)
+		if (th_world_is(&script->moments[at].world, store, hash))
+			ck_abort_msg("crash after event %" PRIu64 ": moment %zu is there, but %zu was durable", nevents,
+				     at, oldest);
+	ck_abort_msg("crash after event %" PRIu64 ": what is there was never so (moment %zu was durable)", nevents,
+		     oldest);
+}
+
+static void crash_at(struct script *script, uint64_t nevents, uint64_t seed)
+{
+	struct th_fixture crashed;
+	struct th_disk *image;
+
+	th_ok(th_disk_fault_crash_image(script->fixture.disk, nevents, seed, &image));
+	th_fixture_adopt(&crashed, image, &quiet);
+	th_fixture_open(&crashed);
+	verify_survivor(script, crashed.store, nevents);
+	th_ok(th_store_commit(crashed.store));
+	th_verify_check(crashed.store, &th_extents_check);
+	th_fixture_put(&crashed, "after", "the crash");
+	th_fixture_reopen(&crashed);
+	th_verify_check(crashed.store, &th_extents_check);
+	th_fixture_release(&crashed);
+}
+
+/* Crashes after every `stride`th event, more or less. */
+static void crash_everywhere(uint64_t seed, int steps, uint32_t stride)
+{
+	struct script *script = calloc(1, sizeof(*script));
+	struct th_random random = { .state = seed };
+	uint64_t total, nevents = 0;
+
+	ck_assert_ptr_nonnull(script);
+	th_fixture_init(&script->fixture, 16, &quiet);
+	th_ok(th_disk_fault_reset(script->fixture.disk));
+	script_begin(script, seed);
+	for (int i = 0; i < steps; i++)
+		th_ok(script_step(script));
+	total = events(script);
+	for (; nevents <= total; nevents += th_random_between(&random, 1, 2 * stride - 1))
+		crash_at(script, nevents, seed + nevents);
+	script_end(script);
+	th_fixture_release(&script->fixture);
+	free(script);
+}
+
+START_TEST(crash_power_cuts)
+{
+	uint64_t seed = th_test_seed("crash_power_cuts");
+
+	for (unsigned i = 0; i < th_test_rounds(2); i++) {
+		printf("crash_power_cuts: script of seed %" PRIu64 "\n", seed + i);
+		fflush(stdout);
+		crash_everywhere(seed + i, STEPS, 1);
+	}
+}
+END_TEST
+
+START_TEST(crash_long_script)
+{
+	uint64_t seed = th_test_seed("crash_long_script");
+
+	for (unsigned i = 0; i < th_test_rounds(1); i++) {
+		printf("crash_long_script: script of seed %" PRIu64 "\n", seed + i);
+		fflush(stdout);
+		crash_everywhere(seed + i, LONG_STEPS, 40);
+	}
+}
+END_TEST
+
+/* --- failing disks --- */
+
+static void expect_fault(int result)
+{
+	ck_assert_msg(!result || fault_error(result), "gave %d (%s)", result, strerror(-result));
+}
+
+/* Runs the script on a disk that fails at the nth transfer.  Errors are right from then on. */
+static void run_failing(struct script *script, enum th_fault_kind kind, uint64_t nth)
+{
+	th_disk_fault_arm(script->fixture.disk, kind, nth);
+	for (int i = 0; i < STEPS && !read_only(script); i++)
+		expect_fault(script_step(script));
+	expect_fault(th_store_close(script->fixture.store));
+	script->fixture.store = NULL;
+}
+
+/* What a cursor gives is whole, whatever else went wrong: each value was once put under its key. */
+static int scan_honest(struct th_view *view)
+{
+	static uint8_t made[30000];
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	int result = th_cursor_open(view, NULL, &cursor);
+
+	if (result)
+		return result;
+	while (!(result = th_cursor_next(cursor, &entry))) {
+		uint64_t stamp;
+
+		if (memcmp(entry.key.data, "key/", 4) != 0)
+			continue;
+		th_true(entry.value.size >= sizeof(stamp));
+		memcpy(&stamp, entry.value.data, sizeof(stamp));
+		th_value_make(made, entry.value.size - 8, entry.key, stamp);
+		th_true(memcmp(made, (const uint8_t *)entry.value.data + 8, entry.value.size - 8) == 0);
+	}
+	th_cursor_close(cursor);
+	return result == 1 ? 0 : result;
+}
+
+/* The disk lied.  Anything may be lost, but what is given out must be true, and nothing may fall over. */
+static void open_after_lie(struct script *script)
+{
+	struct th_store *store;
+	struct th_disk *lent = th_disk_lend(script->fixture.disk);
+	struct th_check_options options = { .runs = th_extents_runs, .read_data = true, .problem = ignore_report };
+	struct th_check_result found;
+	int result = th_store_open(lent, &quiet, &store);
+
+	if (result) {
+		ck_assert_msg(fault_error(result), "opening gave %d", result);
+		th_disk_close(lent);
+		return;
+	}
+	result = scan_honest(th_view_live(store));
+	expect_fault(result);
+	result = th_store_check(store, &options, &found);
+	expect_fault(result);
+	result = th_store_close(store);
+	expect_fault(result);
+}
+
+static void open_after_fault(struct script *script)
+{
+	struct th_disk *disk = script->fixture.disk;
+	struct th_disk *image;
+	struct th_fixture fixture;
+
+	th_ok(th_disk_fault_crash_image(disk, th_disk_fault_events(disk), 1, &image));
+	th_fixture_adopt(&fixture, image, &quiet);
+	th_fixture_open(&fixture);
+	verify_survivor(script, fixture.store, NEVER - 1);
+	th_ok(th_store_commit(fixture.store));
+	th_verify_check(fixture.store, &th_extents_check);
+	th_fixture_release(&fixture);
+}
+
+/* Transfers of the script on a sound disk. */
+static uint64_t count_transfers(const struct script *script)
+{
+	const struct th_disk *disk = script->fixture.disk;
+
+	return disk->reads + disk->writes + disk->flushes;
+}
+
+static uint64_t fail_once(uint64_t seed, enum th_fault_kind kind, uint64_t nth)
+{
+	struct script *script = calloc(1, sizeof(*script));
+	uint64_t before, transfers;
+
+	ck_assert_ptr_nonnull(script);
+	th_fixture_init(&script->fixture, 16, &quiet);
+	before = count_transfers(script);
+	script_begin(script, seed);
+	run_failing(script, kind, nth);
+	transfers = count_transfers(script) - before;
+	th_disk_fault_arm(script->fixture.disk, TH_FAULT_NONE, 0);
+	if (kind == TH_FAULT_DROP || kind == TH_FAULT_FLIP)
+		open_after_lie(script);
+	else
+		open_after_fault(script);
+	script_end(script);
+	th_fixture_release(&script->fixture);
+	free(script);
+	return transfers;
+}
+
+static void fail_everywhere(const char *name, enum th_fault_kind kind)
+{
+	uint64_t seed = th_test_seed(name);
+
+	for (unsigned i = 0; i < th_test_rounds(1); i++) {
+		uint64_t transfers = fail_once(seed + i, TH_FAULT_NONE, 0);
+
+		printf("%s: seed %" PRIu64 ", %" PRIu64 " transfers\n", name, seed + i, transfers);
+		fflush(stdout);
+		for (uint64_t nth = 0; nth < transfers; nth++)
+			fail_once(seed + i, kind, nth);
+	}
+}
+
+START_TEST(crash_disk_errors)
+{
+	fail_everywhere("crash_disk_errors", TH_FAULT_ERROR);
+}
+END_TEST
+
+START_TEST(crash_disk_tears)
+{
+	fail_everywhere("crash_disk_tears", TH_FAULT_TEAR);
+}
+END_TEST
+
+START_TEST(crash_disk_cut)
+{
+	fail_everywhere("crash_disk_cut", TH_FAULT_CUT);
+}
+END_TEST
+
+START_TEST(crash_disk_drops)
+{
+	fail_everywhere("crash_disk_drops", TH_FAULT_DROP);
+}
+END_TEST
+
+START_TEST(crash_disk_flips)
+{
+	fail_everywhere("crash_disk_flips", TH_FAULT_FLIP);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = { crash_power_cuts, crash_long_script, crash_disk_errors, crash_disk_tears,
+				       crash_disk_cut,   crash_disk_drops,  crash_disk_flips };
+
+	return th_suite_run("crash", tests, sizeof(tests) / sizeof(tests[0]));
+}

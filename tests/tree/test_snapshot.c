@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots: a thousand of them over a store that changes, their names, and the space they give back. */
+#include "tests/tree/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEYS 2000
+#define SNAPSHOTS 1000
+#define SPACE_SLACK (4u << (20 - TH_BLOCK_SHIFT)) /* blocks that may be missing in the end */
+
+struct album {
+	struct th_fixture fixture;
+	struct th_random random;
+	struct th_snapshot snapshots[SNAPSHOTS];
+	uint64_t hashes[SNAPSHOTS];
+	bool gone[SNAPSHOTS];
+	uint64_t stamp;
+};
+
+static void put_number(struct album *album, struct th_txn *txn, unsigned number)
+{
+	uint8_t value[200];
+	char key[24];
+
+	snprintf(key, sizeof(key), "some/key/%06u", number);
+	th_value_make(value, sizeof(value), th_slice_of(key), album->stamp++);
+	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
+}
+
+static void change_some(struct album *album, unsigned count)
+{
+	struct th_txn *txn;
+
+	th_ok(th_txn_begin(album->fixture.store, &txn));
+	for (unsigned i = 0; i < count; i++)
+		put_number(album, txn, th_random_below(&album->random, KEYS));
+	th_ok(th_txn_commit(txn));
+}
+
+static void album_init(struct album *album, const char *name)
+{
+	struct th_store_options options = { .cache_bytes = 1 << 20, .commit_interval_ms = 3600 * 1000 };
+	struct th_txn *txn;
+
+	album->random.state = th_test_seed(name);
+	th_fixture_init(&album->fixture, 1024, &options);
+	th_ok(th_txn_begin(album->fixture.store, &txn));
+	for (unsigned i = 0; i < KEYS; i++)
+		put_number(album, txn, i);
+	th_ok(th_txn_commit(txn));
+}
+
+static uint64_t blocks_left(struct th_store *store)
+{
+	struct th_store_info info;
+
+	for (int i = 0; i < 4; i++)
+		th_ok(th_store_commit(store));
+	th_store_info(store, &info);
+	return info.blocks_free + info.blocks_waiting;
+}
+
+static uint64_t snapshot_hash(struct th_store *store, uint64_t id)
+{
+	struct th_view *view;
+	uint64_t hash;
+
+	th_ok(th_view_snapshot(store, id, &view));
+	hash = th_view_hash(view);
+	th_view_close(view);
+	return hash;
+}
+
+static void take_all(struct album *album)
+{
+	for (unsigned i = 0; i < SNAPSHOTS; i++) {
+		char name[24];
+
+		change_some(album, th_random_below(&album->random, 20));
+		snprintf(name, sizeof(name), "snapshot %u", i);
+		th_ok(th_snapshot_create(album->fixture.store, name, &album->snapshots[i]));
+		album->hashes[i] = th_view_hash(th_view_live(album->fixture.store));
+		ck_assert_uint_gt(album->snapshots[i].id, i ? album->snapshots[i - 1].id : 0);
+		ck_assert_uint_lt(album->snapshots[i].id, 1u << 24);
+	}
+}
+
+static void delete_some(struct album *album, unsigned percent)
+{
+	uint16_t order[SNAPSHOTS];
+
+	for (unsigned i = 0; i < SNAPSHOTS; i++) {
+		unsigned j = th_random_below(&album->random, i + 1);
+
+		order[i] = order[j];
+		order[j] = (uint16_t)i;
+	}
+	for (unsigned i = 0; i < SNAPSHOTS; i++) {
+		if (album->gone[order[i]] || !th_random_percent(&album->random, percent))
+			continue;
+		th_ok(th_snapshot_delete(album->fixture.store, album->snapshots[order[i]].name));
+		album->gone[order[i]] = true;
+		if (i % 10 == 0)
+			change_some(album, 5);
+	}
+}
+
+static void verify_album(struct album *album)
+{
+	struct th_snapshot *list;
+	struct th_view *view;
+	size_t count, at = 0;
+
+	th_ok(th_snapshot_list(album->fixture.store, &list, &count));
+	for (unsigned i = 0; i < SNAPSHOTS; i++) {
+		if (album->gone[i]) {
+			th_expect(th_view_snapshot(album->fixture.store, album->snapshots[i].id, &view), -ENOENT);
+			continue;
+		}
+		ck_assert_uint_lt(at, count);
+		ck_assert_str_eq(list[at].name, album->snapshots[i].name);
+		ck_assert_uint_eq(list[at].id, album->snapshots[i].id);
+		ck_assert_uint_eq(snapshot_hash(album->fixture.store, list[at].id), album->hashes[i]);
+		at++;
+	}
+	ck_assert_uint_eq(at, count);
+	free(list);
+}
+
+START_TEST(snapshot_thousand)
+{
+	struct album *album = calloc(1, sizeof(*album));
+	uint64_t before, after;
+
+	ck_assert_ptr_nonnull(album);
+	album_init(album, "snapshot_thousand");
+	before = blocks_left(album->fixture.store);
+	take_all(album);
+	verify_album(album);
+	th_verify_check(album->fixture.store, NULL);
+	th_fixture_reopen(&album->fixture);
+	verify_album(album);
+	delete_some(album, 50);
+	verify_album(album);
+	th_verify_check(album->fixture.store, NULL);
+	th_fixture_reopen(&album->fixture);
+	verify_album(album);
+	delete_some(album, 100);
+	verify_album(album);
+	after = blocks_left(album->fixture.store);
+	ck_assert_msg(after + SPACE_SLACK >= before, "%llu blocks were free before the snapshots, %llu after",
+		      (unsigned long long)before, (unsigned long long)after);
+	th_verify_check(album->fixture.store, NULL);
+	th_fixture_release(&album->fixture);
+	free(album);
+}
+END_TEST
+
+START_TEST(snapshot_names)
+{
+	static const char *const bad[] = { "", ".", "..", "a/b", "/" };
+	char longest[TH_SNAPSHOT_NAME_MAX + 2];
+	struct th_snapshot snapshot, other;
+	struct th_fixture fixture;
+	struct th_view *view;
+
+	th_fixture_init(&fixture, 16, NULL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		th_expect(th_snapshot_create(fixture.store, bad[i], &snapshot), -EINVAL);
+	memset(longest, 'n', sizeof(longest) - 1);
+	longest[TH_SNAPSHOT_NAME_MAX + 1] = 0;
+	th_expect(th_snapshot_create(fixture.store, longest, &snapshot), -ENAMETOOLONG);
+	longest[TH_SNAPSHOT_NAME_MAX] = 0;
+	th_ok(th_snapshot_create(fixture.store, longest, &snapshot));
+	ck_assert_str_eq(snapshot.name, longest);
+	th_ok(th_snapshot_create(fixture.store, "...", &other));
+	th_ok(th_snapshot_create(fixture.store, "sp ace \xc3\xa4 \n", &other));
+	th_expect(th_snapshot_create(fixture.store, "...", &other), -EEXIST);
+	th_expect(th_snapshot_delete(fixture.store, "none"), -ENOENT);
+	th_expect(th_snapshot_find(fixture.store, "none", &other), -ENOENT);
+	th_expect(th_snapshot_find_id(fixture.store, 12345, &other), -ENOENT);
+	th_expect(th_view_snapshot(fixture.store, 12345, &view), -ENOENT);
+	th_expect(th_view_snapshot(fixture.store, 0, &view), -ENOENT);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		th_expect(th_snapshot_rename(fixture.store, "...", bad[i]), -EINVAL);
+	th_expect(th_snapshot_rename(fixture.store, "none", "other"), -ENOENT);
+	th_expect(th_snapshot_rename(fixture.store, longest, "..."), -EEXIST);
+	th_ok(th_snapshot_rename(fixture.store, longest, "short"));
+	th_ok(th_snapshot_find(fixture.store, "short", &other));
+	ck_assert_uint_eq(other.id, snapshot.id);
+	th_fixture_reopen(&fixture);
+	th_ok(th_snapshot_find(fixture.store, "short", &other));
+	ck_assert_uint_eq(other.id, snapshot.id);
+	ck_assert_uint_eq(other.created_ns, snapshot.created_ns);
+	th_expect(th_snapshot_find(fixture.store, longest, &other), -ENOENT);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* Ids are never used twice, not even after everything was deleted and the store reopened. */
+START_TEST(snapshot_ids)
+{
+	struct th_snapshot snapshot;
+	struct th_fixture fixture;
+	uint64_t last = 0;
+
+	th_fixture_init(&fixture, 16, NULL);
+	for (int i = 0; i < 6; i++) {
+		th_ok(th_snapshot_create(fixture.store, "again", &snapshot));
+		ck_assert_uint_gt(snapshot.id, last);
+		last = snapshot.id;
+		th_ok(th_snapshot_delete(fixture.store, "again"));
+		if (i % 2)
+			th_fixture_reopen(&fixture);
+	}
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* A view stays whole while its snapshot is deleted; the space comes back when it is closed. */
+START_TEST(snapshot_view_outlives)
+{
+	struct album *album = calloc(1, sizeof(*album));
+	struct th_view *views[2], *diff_side;
+	uint64_t before, held, after;
+	struct th_snapshot other;
+
+	ck_assert_ptr_nonnull(album);
+	album_init(album, "snapshot_view_outlives");
+	before = blocks_left(album->fixture.store);
+	for (unsigned i = 0; i < 2; i++) {
+		th_ok(th_snapshot_create(album->fixture.store, i ? "two" : "one", &album->snapshots[i]));
+		album->hashes[i] = th_view_hash(th_view_live(album->fixture.store));
+		th_ok(th_view_snapshot(album->fixture.store, album->snapshots[i].id, &views[i]));
+		change_some(album, KEYS);
+	}
+	th_ok(th_snapshot_delete(album->fixture.store, "two"));
+	th_ok(th_snapshot_delete(album->fixture.store, "one"));
+	th_expect(th_snapshot_find(album->fixture.store, "one", &other), -ENOENT);
+	th_expect(th_view_snapshot(album->fixture.store, album->snapshots[0].id, &diff_side), -ENOENT);
+	th_ok(th_snapshot_create(album->fixture.store, "one", &other)); /* the name is free at once */
+	for (unsigned i = 0; i < 30; i++) {
+		change_some(album, 200);
+		th_ok(th_store_commit(album->fixture.store));
+	}
+	ck_assert_uint_eq(th_view_hash(views[0]), album->hashes[0]);
+	ck_assert_uint_eq(th_view_hash(views[1]), album->hashes[1]);
+	th_ok(th_snapshot_delete(album->fixture.store, "one"));
+	held = blocks_left(album->fixture.store);
+	th_view_close(views[0]);
+	ck_assert_uint_eq(th_view_hash(views[1]), album->hashes[1]);
+	th_view_close(views[1]);
+	after = blocks_left(album->fixture.store);
+	ck_assert_uint_ge(after, held);
+	ck_assert_uint_ge(after + SPACE_SLACK / 4, before);
+	th_verify_check(album->fixture.store, NULL);
+	th_fixture_reopen(&album->fixture);
+	th_verify_check(album->fixture.store, NULL);
+	th_fixture_release(&album->fixture);
+	free(album);
+}
+END_TEST
+
+/* The diff's cost follows the changes. */
+START_TEST(snapshot_diff_cost)
+{
+	struct album *album = calloc(1, sizeof(*album));
+	struct th_diff_stats few, all;
+	struct th_view *one, *two;
+	struct th_change change;
+	struct th_txn *txn;
+	struct th_diff *diff;
+	unsigned changes = 0;
+
+	ck_assert_ptr_nonnull(album);
+	album_init(album, "snapshot_diff_cost");
+	th_ok(th_txn_begin(album->fixture.store, &txn));
+	for (unsigned i = 0; i < 20 * KEYS; i++)
+		put_number(album, txn, i);
+	th_ok(th_txn_commit(txn));
+	th_ok(th_snapshot_create(album->fixture.store, "one", &album->snapshots[0]));
+	th_fixture_put(&album->fixture, "some/key/000123", "changed");
+	th_ok(th_snapshot_create(album->fixture.store, "two", &album->snapshots[1]));
+	th_ok(th_view_snapshot(album->fixture.store, album->snapshots[0].id, &one));
+	th_ok(th_view_snapshot(album->fixture.store, album->snapshots[1].id, &two));
+	th_ok(th_diff_open(one, two, NULL, &diff));
+	while (th_diff_next(diff, &change) == 0)
+		changes++;
+	th_diff_stats(diff, &few);
+	th_diff_close(diff);
+	ck_assert_uint_eq(changes, 1);
+	ck_assert_uint_lt(few.nodes_read, 30);
+	ck_assert_uint_lt(few.entries_compared, 3000);
+	th_ok(th_diff_open(two, two, NULL, &diff));
+	th_expect(th_diff_next(diff, &change), 1);
+	th_diff_stats(diff, &all);
+	ck_assert_uint_le(all.nodes_read, 2);
+	th_diff_close(diff);
+	th_expect(th_diff_open(one, th_view_live(album->fixture.store), NULL, &diff), -EINVAL);
+	th_expect(th_diff_open(th_view_live(album->fixture.store), two, NULL, &diff), -EINVAL);
+	th_view_close(one);
+	th_view_close(two);
+	th_fixture_release(&album->fixture);
+	free(album);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = { snapshot_names, snapshot_ids, snapshot_view_outlives, snapshot_diff_cost,
+				       snapshot_thousand };
+
+	return th_suite_run("snapshot", tests, sizeof(tests) / sizeof(tests[0]));
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node cache: persistent nodes by address, within a budget.
+ *
+ * A persistent node never changes, so an address (with its birth, since addresses are used again) names one content.  A
+ * node that is handed out is held by a reference; eviction merely forgets nodes, by the CLOCK rule, and memory goes
+ * when the last reference does.  Two readers that miss the same node share one transfer.
+ */
+#ifndef TH_CACHE_H
+#define TH_CACHE_H
+
+#include "tree/node.h"
+
+struct th_cache;
+
+struct th_cache_stat {
+	uint64_t hits, reads;
+	size_t used;
+};
+
+/* report is told of every damaged node. */
+int th_cache_new(struct th_disk *disk, size_t budget, void (*report)(void *arg, const char *line), void *arg,
+		 struct th_cache **ret);
+void th_cache_free(struct th_cache *cache);
+
+/* The node, with a reference for the caller, or NULL if it is not in memory. */
+struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr);
+/* The same, reading it if need be.  `fence` is the node's lower fence: its prefix is taken from there. */
+int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret);
+/* Makes a node that was just written (node->ptr) findable. */
+void th_cache_insert(struct th_cache *cache, struct th_node *node);
+/* Forgets whatever is at an address that was freed. */
+void th_cache_forget(struct th_cache *cache, uint64_t addr);
+void th_cache_stat(const struct th_cache *cache, struct th_cache_stat *ret);
+
+#endif

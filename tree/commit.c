@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commit: the transient nodes become a generation on disk.
+ *
+ *   freeze        under the merge lock: the root stops changing, what merges gave up is taken over, the space set is
+ * closed write         data under way is waited for; live nodes, children first settle        what left the tree is
+ * freed or goes on the dead list; the step (a snapshot's creation or deletion) meta          the meta tree, likewise
+ * written space         the commit set goes to the space log flush, superblock, flush
+ *
+ * Until the superblock is on disk, nothing that the one before names was written over; merges go on meanwhile against
+ * copies. Whatever fails on the way makes the store refuse writes: the last commit and the log are as they were.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tree/writer.h"
+
+#define TH_WAITING_MAX 4096 /* freed blocks worth a commit of their own */
+
+struct commit {
+	struct th_store *store;
+	struct th_commit_state state;
+	struct th_writer *live, *meta;
+	struct th_node *root, *meta_root;
+	struct th_epoch epoch;
+	struct th_drops values; /* large values given up */
+	struct th_dead_node *dead;
+	size_t dead_count, dead_capacity;
+	struct th_doomed *doomed;
+	struct th_log_position log_tail;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool worth_committing(struct th_store *store)
+{
+	struct th_space_stat stat;
+
+	if (__atomic_load_n(&store->seq, __ATOMIC_ACQUIRE) != store->super.sequence)
+		return true;
+	th_space_stat(store->space, &stat);
+	return stat.waiting > TH_WAITING_MAX;
+}
+
+static void freeze(struct commit *c)
+{
+	struct th_store *store = c->store;
+	struct th_tree *live = &store->live;
+
+	pthread_mutex_lock(&store->merge_lock);
+	pthread_rwlock_wrlock(&live->lock);
+	c->state.generation = live->gen;
+	c->state.sequence = store->seq;
+	live->commit_gen = live->gen;
+	c->root = th_tree_freeze(live);
+	c->values = live->drops;
+	live->drops = (struct th_drops){ 0 };
+	c->dead = live->dead;
+	c->dead_count = live->dead_count;
+	c->dead_capacity = live->dead_capacity;
+	c->doomed = live->doomed;
+	live->doomed = NULL;
+	live->dead = NULL;
+	live->dead_count = live->dead_capacity = 0;
+	atomic_store(&store->writing_bytes, live->dirty_bytes);
+	live->dirty_bytes = 0;
+	atomic_store(&store->dirty_bytes, 0);
+	pthread_rwlock_unlock(&live->lock);
+	c->epoch = store->epoch;
+	store->epoch = (struct th_epoch){ 0 };
+	th_space_freeze(store->space);
+	pthread_mutex_lock(&store->sync_lock);
+	c->log_tail = store->log_head;
+	pthread_mutex_unlock(&store->sync_lock);
+	pthread_mutex_unlock(&store->merge_lock);
+}
+
+static struct th_blockrun data_run(const struct th_run *run)
+{
+	return (struct th_blockrun){ run->addr, run->birth, run->blocks, TH_DEAD_DATA };
+}
+
+static struct th_blockrun dead_run(const struct th_dead_node *dead)
+{
+	const struct th_ptr *ptr;
+
+	if (!dead->node)
+		return (struct th_blockrun){ dead->run.addr, dead->run.birth, dead->run.blocks, TH_DEAD_NODE };
+	ptr = dead->node->ptr.addr ? &dead->node->ptr : &dead->node->written;
+	return (struct th_blockrun){ ptr->addr, ptr->birth, ptr->blocks, TH_DEAD_NODE };
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+	const struct th_blockrun *x = a, *y = b;
+
+	return (x->addr > y->addr) - (x->addr < y->addr);
+}
+
+static int add_dead(const struct th_run *run, void *arg)
+{
+	struct commit *c = arg;
+
+	if (c->dead_count == c->dead_capacity) {
+		size_t capacity = c->dead_capacity ? 2 * c->dead_capacity : 64;
+		struct th_dead_node *dead = realloc(c->dead, capacity * sizeof(*dead));
+
+		if (!dead)
+			return -ENOMEM;
+		c->dead = dead;
+		c->dead_capacity = capacity;
+	}
+	c->dead[c->dead_count++] = (struct th_dead_node){ .run = *run };
+	return 0;
+}
+
+/* Everything that left the live tree, in the order of addresses. */
+static int settle_dead(struct commit *c)
+{
+	const struct th_drops *drops = &c->epoch.drops, *values = &c->values, *shares = &c->epoch.shares;
+	struct th_blockrun *runs;
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < shares->count && r == 0; i++)
+		r = th_share_add(c->store, shares->runs[i].addr, shares->runs[i].blocks);
+	for (const struct th_doomed *doomed = c->doomed; doomed && r == 0; doomed = doomed->next)
+		r = th_doomed_walk(c->store->cache, doomed, &c->values, add_dead, c);
+	if (r < 0)
+		return r;
+	runs = calloc(c->dead_count + drops->count + values->count + 1, sizeof(*runs));
+	if (!runs)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->dead_count; i++)
+		runs[n++] = dead_run(&c->dead[i]);
+	for (size_t i = 0; i < drops->count; i++)
+		runs[n++] = data_run(&drops->runs[i]);
+	for (size_t i = 0; i < values->count; i++)
+		runs[n++] = data_run(&values->runs[i]);
+	qsort(runs, n, sizeof(*runs), compare_runs);
+	r = th_dead_settle(c->store, runs, n);
+	free(runs);
+	return r;
+}
+
+/* The meta tree has no snapshots: what left it is free. */
+static int write_meta(struct commit *c, struct th_ptr *ret)
+{
+	struct th_store *store = c->store;
+	struct th_tree *meta = &store->meta;
+	int r;
+
+	pthread_rwlock_wrlock(&meta->lock);
+	meta->commit_gen = meta->gen;
+	c->meta_root = th_tree_freeze(meta);
+	meta->dirty_bytes = 0;
+	pthread_rwlock_unlock(&meta->lock);
+	for (size_t i = 0; i < meta->dead_count; i++) {
+		struct th_blockrun run = dead_run(&meta->dead[i]);
+
+		th_space_note_free(store->space, TH_SPACE_COMMIT, run.addr, run.blocks);
+		th_cache_forget(store->cache, run.addr);
+		th_node_unref(meta->dead[i].node);
+	}
+	meta->dead_count = 0;
+	r = th_writer_tree(c->meta, c->meta_root, ret);
+	return r < 0 ? r : th_writer_finish(c->meta);
+}
+
+static int write_super(struct commit *c, const struct th_ptr *meta_root, bool clean)
+{
+	struct th_store *store = c->store;
+	struct th_super *super = &store->super;
+	struct th_ptr_disk root;
+	int r;
+
+	super->generation = c->state.generation;
+	super->sequence = c->state.sequence;
+	super->committed_ns = now_ns();
+	super->clean = clean;
+	super->log_tail = c->log_tail;
+	th_ptr_pack(&c->state.live_root, &root);
+	memcpy(super->live_root, &root, sizeof(root));
+	th_ptr_pack(meta_root, &root);
+	memcpy(super->meta_root, &root, sizeof(root));
+	r = th_disk_sync(store->disk);
+	if (r == 0)
+		r = th_super_write(store->disk, super);
+	return r < 0 ? r : th_disk_sync(store->disk);
+}
+
+static int write_generation(struct commit *c, th_commit_step *step, void *arg, bool clean)
+{
+	struct th_store *store = c->store;
+	struct th_ptr meta_root;
+	int r;
+
+	r = th_writer_new(store, c->state.generation, &c->live);
+	if (r == 0)
+		r = th_writer_new(store, c->state.generation, &c->meta);
+	if (r < 0)
+		return r;
+	th_chunk_wait_all(store);
+	r = -atomic_load(&store->failed);
+	if (r == 0)
+		r = th_writer_tree(c->live, c->root, &c->state.live_root);
+	if (r == 0)
+		r = settle_dead(c);
+	if (r == 0 && step)
+		r = step(store, &c->state, arg);
+	if (r == 0)
+		r = write_meta(c, &meta_root);
+	if (r == 0)
+		r = th_writer_finish(c->live);
+	if (r == 0)
+		r = th_space_commit(store->space, store->disk, &store->super.space_log);
+	return r < 0 ? r : write_super(c, &meta_root, clean);
+}
+
+/* The superblock is durable. */
+static void committed(struct commit *c)
+{
+	struct th_store *store = c->store;
+
+	atomic_store(&store->generation, c->state.generation);
+	atomic_store(&store->committed_ns, store->super.committed_ns);
+	th_space_committed(store->space);
+	pthread_mutex_lock(&store->log_lock);
+	if (store->log)
+		th_log_trim(store->log, c->log_tail);
+	pthread_mutex_unlock(&store->log_lock);
+	th_sync_committed(store, c->state.sequence);
+	th_writer_settle(c->live, &store->live);
+	th_writer_settle(c->meta, &store->meta);
+	atomic_fetch_add(&store->commits, 1);
+}
+
+static void commit_release(struct commit *c)
+{
+	th_writer_free(c->live);
+	th_writer_free(c->meta);
+	pthread_rwlock_wrlock(&c->store->live.lock);
+	th_node_unref(c->root);
+	for (size_t i = 0; i < c->dead_count; i++)
+		th_node_unref(c->dead[i].node);
+	th_doomed_free(c->doomed);
+	pthread_rwlock_unlock(&c->store->live.lock);
+	th_node_unref(c->meta_root);
+	free(c->dead);
+	th_drops_release(&c->epoch.drops);
+	th_drops_release(&c->epoch.shares);
+	th_drops_release(&c->values);
+	atomic_store(&c->store->writing_bytes, 0);
+}
+
+int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
+{
+	struct commit c = { .store = store };
+	int r;
+
+	pthread_mutex_lock(&store->commit_lock);
+	r = th_store_writable(store);
+	if (r < 0 || (!step && !flags && !worth_committing(store)))
+		goto out;
+	if (flags == TH_COMMIT_RELIEVE && atomic_load(&store->dirty_bytes) < store->dirty_hard)
+		goto out; /* whoever held the lock did it */
+	freeze(&c);
+	r = write_generation(&c, step, arg, (flags & TH_COMMIT_CLEAN) != 0);
+	if (r == 0)
+		committed(&c);
+	else
+		th_store_fail(store, r, "commit");
+	commit_release(&c);
+out:
+	pthread_mutex_unlock(&store->commit_lock);
+	return r;
+}
+
+static int commit_with_buffers(struct th_store *store)
+{
+	int r = store->options.before_commit ? store->options.before_commit(store->options.arg) : 0;
+	int committed_r = th_commit(store, NULL, NULL, 0);
+
+	return committed_r < 0 ? committed_r : r;
+}
+
+int th_store_commit(struct th_store *store)
+{
+	return commit_with_buffers(store);
+}
+
+/* --- in the background --- */
+
+static void *committer(void *arg)
+{
+	struct th_store *store = arg;
+
+	pthread_mutex_lock(&store->committer_lock);
+	while (!store->committer_stop) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += store->options.commit_interval_ms / 1000;
+		until.tv_nsec += store->options.commit_interval_ms % 1000 * 1000000L;
+		if (until.tv_nsec >= 1000000000L) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000L;
+		}
+		while (!store->committer_stop && !store->commit_wanted &&
+		       pthread_cond_timedwait(&store->committer_wake, &store->committer_lock, &until) == 0)
+			;
+		if (store->committer_stop)
+			break;
+		store->commit_wanted = false;
+		pthread_mutex_unlock(&store->committer_lock);
+		if (!atomic_load(&store->failed))
+			commit_with_buffers(store);
+		pthread_mutex_lock(&store->committer_lock);
+	}
+	pthread_mutex_unlock(&store->committer_lock);
+	return NULL;
+}
+
+int th_committer_start(struct th_store *store)
+{
+	pthread_condattr_t attr;
+	int r;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&store->committer_wake, &attr);
+	pthread_condattr_destroy(&attr);
+	r = -pthread_create(&store->committer, NULL, committer, store);
+	store->committer_runs = r == 0;
+	return r;
+}
+
+void th_committer_stop(struct th_store *store)
+{
+	if (!store->committer_runs)
+		return;
+	pthread_mutex_lock(&store->committer_lock);
+	store->committer_stop = true;
+	pthread_cond_signal(&store->committer_wake);
+	pthread_mutex_unlock(&store->committer_lock);
+	pthread_join(store->committer, NULL);
+	pthread_cond_destroy(&store->committer_wake);
+	store->committer_runs = false;
+}
+
+void th_commit_throttle(struct th_store *store)
+{
+	size_t dirty = atomic_load(&store->dirty_bytes);
+
+	if (dirty < store->dirty_soft)
+		return;
+	if (dirty >= store->dirty_hard) {
+		th_commit(store, NULL, NULL, TH_COMMIT_RELIEVE);
+		return;
+	}
+	pthread_mutex_lock(&store->committer_lock);
+	store->commit_wanted = true;
+	pthread_cond_signal(&store->committer_wake);
+	pthread_mutex_unlock(&store->committer_lock);
+}
+
+int th_commit_reclaim(struct th_store *store)
+{
+	struct th_space_stat stat;
+	int r = 0;
+
+	/* The first writes what was merged, and frees what that replaces; two more make it free (S3). */
+	for (int i = 0; i < 3 && r == 0; i++) {
+		th_space_stat(store->space, &stat);
+		if (i > 0 && stat.waiting == 0)
+			break;
+		r = th_commit(store, NULL, NULL, stat.waiting > 0 ? TH_COMMIT_FORCE : 0);
+	}
+	return r;
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cursors: range reads through every pending message.
+ *
+ * A cursor works in batches.  A batch holds what one leaf's key range comes to when the overlays above it (and a
+ * transaction's stage) are merged onto its records; it is copied out under the tree's lock, so that the cursor holds
+ * nothing between calls.  Its position is a gap between two entries of the batch.
+ */
+#include "tree/cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/chunk.h"
+
+#define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch; each next one may hold four times as many */
+#define TH_BATCH_LAST 4096 /* up to this */
+#define TH_SOURCES_MAX (TH_HEIGHT_MAX + 1)
+
+struct item {
+	uint32_t key, value; /* offsets in the arena */
+	uint16_t key_size, value_size;
+	int32_t refs;
+	bool chunk;
+};
+
+struct th_cursor {
+	struct th_view *view;
+	const struct th_stage *stage;
+	struct th_key from, to; /* the range */
+	bool open; /* no upper bound */
+	/* The batch holds all entries of [lo, hi); hi_open: to the very end. */
+	struct th_key lo, hi;
+	bool hi_open;
+	bool at_open_end; /* stands behind everything, with no batch yet */
+	struct item *item;
+	size_t count, capacity, at;
+	uint8_t *arena;
+	size_t arena_size, arena_capacity;
+	size_t limit;
+	void *large; /* value of the entry last returned, where it is off-tree */
+	th_node_visit *visit;
+	void *visit_arg;
+};
+
+/* --- sources: the sorted rows of messages and records that are merged, newest first --- */
+
+struct source {
+	const struct th_node *node;
+	const struct th_slab *slab;
+	unsigned i, end;
+	const struct th_stage *stage; /* a row of blocks rather than one node */
+	size_t block;
+	struct th_slice key; /* of entry i, behind the common prefix */
+	bool covered; /* a range message is in force, up to cover_end or, if that is NULL, to the end */
+	struct th_slice cover_end;
+};
+
+struct merge {
+	struct source source[TH_SOURCES_MAX];
+	unsigned sources;
+	struct th_slice prefix; /* that every key of the leaf's range has */
+	struct th_slice to; /* data NULL: open */
+};
+
+static struct th_slice behind(struct th_slice key, size_t n)
+{
+	return (struct th_slice){ (const uint8_t *)key.data + n, key.size - n };
+}
+
+static void source_load_key(struct merge *m, struct source *s)
+{
+	const struct th_entry *e;
+
+	if (s->i >= s->end)
+		return;
+	e = s->slab->entry[s->i];
+	s->key = behind((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
+			m->prefix.size - th_node_strip(s->node, e));
+}
+
+static void source_set_end(struct merge *m, struct source *s)
+{
+	s->end = m->to.data ? th_slab_lower(s->node, s->slab, m->to) : s->slab->count;
+}
+
+static void source_advance(struct merge *m, struct source *s)
+{
+	s->i++;
+	while (s->stage && s->i >= s->end && s->block + 1 < s->stage->count) {
+		s->node = s->stage->block[++s->block];
+		s->slab = &s->node->overlay;
+		s->i = 0;
+		source_set_end(m, s);
+		if (s->end == 0)
+			break;
+	}
+	source_load_key(m, s);
+}
+
+/* A range message reaching up to `to` comes into force. */
+static void source_cover(struct merge *m, struct source *s, struct th_slice to)
+{
+	s->covered = true;
+	s->cover_end = (struct th_slice){ NULL, 0 };
+	if (th_slice_common(to, m->prefix) == m->prefix.size)
+		s->cover_end = behind(to, m->prefix.size);
+	/* else it ends behind every key with the prefix, since it began before one of them */
+}
+
+static void merge_add(struct merge *m, const struct th_node *node, const struct th_slab *slab,
+		      const struct th_stage *stage, size_t block, struct th_slice from)
+{
+	struct source *s = &m->source[m->sources];
+
+	*s = (struct source){ .node = node, .slab = slab, .stage = stage, .block = block };
+	s->i = th_slab_lower(node, slab, from);
+	source_set_end(m, s);
+	if (s->i > 0) {
+		const struct th_entry *e = slab->entry[s->i - 1];
+
+		if ((e->flags & TH_ENTRY_RANGE) && slab == &node->overlay &&
+		    th_slice_compare(th_entry_value(e), from) > 0)
+			source_cover(m, s, th_entry_value(e));
+	}
+	if (s->i >= s->end) {
+		s->i--; /* advance() then looks into the next block, if there is one */
+		source_advance(m, s);
+	}
+	source_load_key(m, s);
+	if (s->i < s->end || s->covered)
+		m->sources++;
+}
+
+static void merge_init(struct merge *m, const struct th_path *path, const struct th_stage *stage, struct th_slice from,
+		       struct th_slice to)
+{
+	const struct th_node *leaf = path->node[path->depth - 1];
+	size_t block;
+
+	m->sources = 0;
+	m->prefix = (struct th_slice){ leaf->prefix, leaf->prefix_size };
+	m->to = to;
+	if (stage && th_stage_block(stage, from, &block))
+		merge_add(m, stage->block[block], &stage->block[block]->overlay, stage, block, from);
+	for (unsigned i = 0; i + 1 < path->depth; i++)
+		merge_add(m, path->node[i], &path->node[i]->overlay, NULL, 0, from);
+	merge_add(m, leaf, &leaf->base, NULL, 0, from);
+}
+
+/* What all sources say of one key. */
+struct merged {
+	struct th_slice suffix;
+	const struct th_entry *value;
+	int32_t refs;
+};
+
+static const struct source *lowest_source(const struct merge *m)
+{
+	const struct source *low = NULL;
+
+	for (unsigned i = 0; i < m->sources; i++) {
+		const struct source *s = &m->source[i];
+
+		if (s->i < s->end && (!low || th_slice_compare(s->key, low->key) < 0))
+			low = s;
+	}
+	return low;
+}
+
+/* Takes one source's word on the key; true if what is older does not count. */
+static bool merge_source(struct merge *m, struct source *s, struct merged *out, bool counts)
+{
+	bool final = false;
+
+	if (s->i < s->end && th_slice_compare(s->key, out->suffix) == 0) {
+		const struct th_entry *e = s->slab->entry[s->i];
+
+		if (e->flags & TH_ENTRY_RANGE) {
+			source_cover(m, s, th_entry_value(e));
+		} else {
+			if (counts) {
+				out->refs += th_entry_refs(e);
+				if (!out->value && (e->flags & TH_ENTRY_VALUE))
+					out->value = e;
+			}
+			final = (e->flags & TH_ENTRY_RESET) != 0;
+		}
+		source_advance(m, s);
+	}
+	if (s->covered && s->cover_end.data && th_slice_compare(out->suffix, s->cover_end) >= 0)
+		s->covered = false;
+	return final || s->covered;
+}
+
+/* The next key, whether or not it exists; false at the end. */
+static bool merge_next(struct merge *m, struct merged *out)
+{
+	const struct source *low = lowest_source(m);
+	bool counts = true;
+
+	if (!low)
+		return false;
+	*out = (struct merged){ .suffix = low->key };
+	for (unsigned i = 0; i < m->sources; i++)
+		if (merge_source(m, &m->source[i], out, counts))
+			counts = false;
+	return true;
+}
+
+/* --- batches --- */
+
+static uint8_t *arena_take(struct th_cursor *c, size_t size, uint32_t *ret_offset)
+{
+	if (!c->arena || c->arena_size + size > c->arena_capacity) {
+		size_t capacity = c->arena_capacity ? 2 * c->arena_capacity : 4096;
+		uint8_t *arena;
+
+		while (capacity < c->arena_size + size)
+			capacity *= 2;
+		arena = realloc(c->arena, capacity);
+		if (!arena)
+			return NULL;
+		c->arena = arena;
+		c->arena_capacity = capacity;
+	}
+	*ret_offset = (uint32_t)c->arena_size;
+	c->arena_size += size;
+	return c->arena + *ret_offset;
+}
+
+static int batch_add(struct th_cursor *c, const struct merge *m, const struct merged *found)
+{
+	struct th_slice value = th_entry_value(found->value);
+	size_t key_size = m->prefix.size + found->suffix.size;
+	struct item *item;
+	uint8_t *bytes;
+
+	if (c->count == c->capacity) {
+		size_t capacity = c->capacity ? 2 * c->capacity : 32;
+
+		item = realloc(c->item, capacity * sizeof(*item));
+		if (!item)
+			return -ENOMEM;
+		c->item = item;
+		c->capacity = capacity;
+	}
+	item = &c->item[c->count];
+	bytes = arena_take(c, key_size + value.size, &item->key);
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, m->prefix.data, m->prefix.size);
+	memcpy(bytes + m->prefix.size, found->suffix.data, found->suffix.size);
+	memcpy(bytes + key_size, value.data, value.size);
+	item->value = item->key + (uint32_t)key_size;
+	item->key_size = (uint16_t)key_size;
+	item->value_size = (uint16_t)value.size;
+	item->refs = found->refs;
+	item->chunk = (found->value->flags & TH_ENTRY_CHUNK) != 0;
+	c->count++;
+	return 0;
+}
+
+/* Fills the batch with [from, to) of the path's leaf, at most `limit` entries; then *to is moved to where it stopped.
+ */
+static int batch_merge(struct th_cursor *c, const struct th_path *path, struct th_slice from, struct th_key *to,
+		       bool *open, size_t limit)
+{
+	struct merge m;
+	struct merged found;
+
+	c->count = 0;
+	c->arena_size = 0;
+	merge_init(&m, path, c->stage, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
+	while (merge_next(&m, &found)) {
+		int r;
+
+		if (!found.value)
+			continue;
+		r = batch_add(c, &m, &found);
+		if (r < 0)
+			return r;
+		if (c->count >= limit) {
+			const struct item *last = &c->item[c->count - 1];
+
+			th_key_set(to, (struct th_slice){ c->arena + last->key, last->key_size });
+			th_key_successor(to);
+			*open = false;
+			break;
+		}
+	}
+	return 0;
+}
+
+/* Descends, loading what is missing.  0 with the tree's lock held (if there is one) and *path to be released. */
+static int descend(struct th_cursor *c, struct th_slice key, bool before, struct th_path *path)
+{
+	struct th_view *view = c->view;
+	struct th_need need;
+	int r;
+
+	th_need_init(&need);
+	for (;;) {
+		if (view->tree)
+			pthread_rwlock_rdlock(&view->tree->lock);
+		r = th_path_descend(view->store->cache, view->root ? view->root : view->tree->root, key, before, path,
+				    &need);
+		if (r == 0)
+			break;
+		if (view->tree)
+			pthread_rwlock_unlock(&view->tree->lock);
+		if (r == -EAGAIN)
+			r = th_need_load(&need, view->store->cache);
+		if (r < 0)
+			break;
+	}
+	th_need_release(&need);
+	if (r == 0 && c->visit)
+		for (unsigned i = 0; i < path->depth; i++)
+			c->visit(c->visit_arg, path->node[i]);
+	return r;
+}
+
+static void ascend(struct th_cursor *c, struct th_path *path)
+{
+	th_path_release(path);
+	if (c->view->tree)
+		pthread_rwlock_unlock(&c->view->tree->lock);
+}
+
+static bool at_range_end(const struct th_cursor *c)
+{
+	if (c->hi_open)
+		return true;
+	return !c->open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(&c->to)) >= 0;
+}
+
+static int fill_forward(struct th_cursor *c)
+{
+	struct th_path path;
+	int r;
+
+	c->lo = c->hi;
+	r = descend(c, th_key_slice(&c->lo), false, &path);
+	if (r < 0)
+		return r;
+	c->hi_open = path.open;
+	if (!path.open)
+		c->hi = path.hi;
+	if (!c->open && (path.open || th_slice_compare(th_key_slice(&c->hi), th_key_slice(&c->to)) > 0)) {
+		c->hi = c->to;
+		c->hi_open = false;
+	}
+	r = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, c->limit);
+	if (c->limit < TH_BATCH_LAST)
+		c->limit *= 4;
+	c->at = 0;
+	ascend(c, &path);
+	return r;
+}
+
+static int fill_backward(struct th_cursor *c)
+{
+	struct th_key end = c->lo;
+	bool end_open = c->at_open_end;
+	struct th_path path;
+	int r;
+
+	r = descend(c, end_open ? (struct th_slice){ NULL, 0 } : th_key_slice(&end), true, &path);
+	if (r < 0)
+		return r;
+	c->lo = path.lo;
+	if (th_slice_compare(th_key_slice(&c->lo), th_key_slice(&c->from)) < 0)
+		c->lo = c->from;
+	r = batch_merge(c, &path, th_key_slice(&c->lo), &end, &end_open, SIZE_MAX);
+	c->hi = end;
+	c->hi_open = end_open;
+	c->at_open_end = false;
+	c->at = c->count;
+	ascend(c, &path);
+	return r;
+}
+
+static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_entry *ret)
+{
+	uint32_t size;
+	int r;
+
+	ret->key = (struct th_slice){ c->arena + item->key, item->key_size };
+	ret->value = (struct th_slice){ c->arena + item->value, item->value_size };
+	ret->refs = item->refs;
+	if (!item->chunk)
+		return 0;
+	free(c->large);
+	c->large = NULL;
+	r = th_chunk_value_read(c->view->store, ret->value, &c->large, &size);
+	if (r == 0)
+		ret->value = (struct th_slice){ c->large, size };
+	return r;
+}
+
+/* --- public --- */
+
+int th_cursor_new(struct th_view *view, const struct th_stage *stage, const struct th_range *range,
+		  struct th_cursor **ret)
+{
+	struct th_cursor *c;
+
+	if (range && (range->from.size > TH_KEY_MAX + 1 || range->to.size > TH_KEY_MAX + 1))
+		return -EINVAL;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->view = view;
+	c->stage = stage;
+	c->open = !range || !range->to.data;
+	if (range && range->from.size)
+		th_key_set(&c->from, range->from);
+	if (!c->open)
+		th_key_set(&c->to, range->to);
+	c->lo = c->hi = c->from;
+	c->limit = TH_BATCH_FIRST;
+	*ret = c;
+	return 0;
+}
+
+int th_cursor_open(struct th_view *view, const struct th_range *range, struct th_cursor **ret)
+{
+	return th_cursor_new(view, NULL, range, ret);
+}
+
+void th_cursor_watch(struct th_cursor *cursor, th_node_visit *visit, void *arg)
+{
+	cursor->visit = visit;
+	cursor->visit_arg = arg;
+}
+
+void th_cursor_set_end(struct th_cursor *cursor, struct th_slice to)
+{
+	cursor->open = !to.data;
+	if (to.data)
+		th_key_set(&cursor->to, to);
+}
+
+int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
+{
+	while (c->at == c->count) {
+		int r;
+
+		if (at_range_end(c))
+			return 1;
+		r = fill_forward(c);
+		if (r < 0)
+			return r;
+	}
+	return emit(c, &c->item[c->at++], ret);
+}
+
+int th_cursor_prev(struct th_cursor *c, struct th_cursor_entry *ret)
+{
+	while (c->at == 0) {
+		int r;
+
+		if (!c->at_open_end && th_slice_compare(th_key_slice(&c->lo), th_key_slice(&c->from)) <= 0)
+			return 1;
+		r = fill_backward(c);
+		if (r < 0)
+			return r;
+	}
+	return emit(c, &c->item[--c->at], ret);
+}
+
+/* An empty batch at a key. */
+static void stand_at(struct th_cursor *c, const struct th_key *key)
+{
+	c->lo = c->hi = *key;
+	c->hi_open = c->at_open_end = false;
+	c->count = c->at = 0;
+	c->limit = TH_BATCH_FIRST;
+}
+
+int th_cursor_seek(struct th_cursor *c, struct th_slice key)
+{
+	struct th_key at;
+
+	if (key.size > TH_KEY_MAX + 1)
+		return -EINVAL;
+	th_key_set(&at, key);
+	if (th_slice_compare(key, th_key_slice(&c->from)) < 0)
+		at = c->from;
+	else if (!c->open && th_slice_compare(key, th_key_slice(&c->to)) > 0)
+		at = c->to;
+	stand_at(c, &at);
+	return 0;
+}
+
+void th_cursor_seek_end(struct th_cursor *c)
+{
+	static const struct th_key none;
+
+	stand_at(c, c->open ? &none : &c->to);
+	c->hi_open = c->at_open_end = c->open;
+}
+
+void th_cursor_close(struct th_cursor *c)
+{
+	if (!c)
+		return;
+	free(c->item);
+	free(c->arena);
+	free(c->large);
+	free(c);
+}

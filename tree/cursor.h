@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cursors: what diff and checker need beside the public calls. */
+#ifndef TH_CURSOR_H
+#define TH_CURSOR_H
+
+#include "tree/store.h"
+
+/* Told of every node on every path that the cursor descends. */
+typedef void th_node_visit(void *arg, const struct th_node *node);
+
+/* stage: a transaction's own writes to be seen first, or NULL; it must outlive the cursor. */
+int th_cursor_new(struct th_view *view, const struct th_stage *stage, const struct th_range *range,
+		  struct th_cursor **ret);
+void th_cursor_watch(struct th_cursor *cursor, th_node_visit *visit, void *arg);
+/* Ends the range elsewhere; the cursor then has to be sought anew. */
+void th_cursor_set_end(struct th_cursor *cursor, struct th_slice to);
+
+/* Point lookup through a stage. */
+int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_value *ret);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes: what the tree is made of.
+ *
+ *        interior node                                  leaf
+ *   +--------------------------+                 +------------------+
+ *   | overlay: messages        |                 | base: records    |
+ *   |   pending for below      |                 +------------------+
+ *   +--------------------------+
+ *   | base: separators, each   |---> children
+ *   |   with a child pointer   |
+ *   +--------------------------+
+ *
+ * Base and overlay are slabs of the same format: up to 256 slots, a level-0 index of 4-byte key heads searched first,
+ * and behind each slot an entry.  A node's keys lie between two fences that its ancestors hold; what the fences have in
+ * common is stripped from every key in the node, and only the length of it is kept in the parent's pointer.
+ *
+ *   N1  A transient node (gen == the tree's) belongs to one parent and may change; every other node never does.
+ *   N2  Slots are in strictly ascending key order, and every key has the node's prefix and lies between its fences.
+ *   N3  In an overlay, no range message overlaps another message, and none reaches across a child boundary.
+ *   N4  base slot 0 of an interior node is the node's lower fence.
+ *   N5  The packed node fits TH_NODE_MAX.
+ *
+ * A node made writable shares the entries of the node it was copied from: those in its page through the page's count,
+ * those on the heap through their own.
+ */
+#ifndef TH_NODE_H
+#define TH_NODE_H
+
+#include "journal/disk.h"
+#include "tree/entry.h"
+
+#define TH_SLOTS_MAX 256
+#define TH_NODE_MAX 65536 /* bytes, stored in whole blocks */
+
+/* Chosen by measurement: docs/performance.md, "Node size and flush policy". */
+#define TH_LEAF_BYTES 30000 /* a leaf above this splits */
+#define TH_FANOUT 16 /* an interior node above this splits */
+#define TH_OVERLAY_BYTES 28000 /* an overlay above this, or above TH_OVERLAY_SLOTS, is flushed */
+#define TH_OVERLAY_SLOTS 240
+#define TH_META_OVERLAY_BYTES 2000 /* of the meta tree: its root is written with nearly every commit */
+#define TH_HEIGHT_MAX 16
+
+/* A pointer to a persistent node. */
+struct th_ptr {
+	uint64_t addr; /* 0: none */
+	uint64_t birth; /* generation that wrote it: decides when it can be reclaimed */
+	uint64_t seq; /* newest message at or below it: lets a diff pass by */
+	uint64_t checksum; /* XXH3 of its blocks */
+	uint16_t blocks;
+	uint16_t prefix_size;
+	uint8_t level; /* 0: leaf */
+	uint8_t chunks; /* some value at or below it is off-tree */
+};
+
+struct th_ptr_disk {
+	struct th_le64 addr;
+	struct th_le64 mirror; /* reserved for a second copy: 0 */
+	struct th_le64 birth, seq, checksum;
+	struct th_le16 blocks, prefix_size;
+	uint8_t level, flags;
+	struct th_le16 reserved;
+};
+static_assert(sizeof(struct th_ptr_disk) == 48, "format.md: node pointer");
+
+void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret);
+/* -EUCLEAN if a field is out of its range. */
+int th_ptr_unpack(const struct th_ptr_disk *disk, struct th_ptr *ret);
+
+struct th_node_disk {
+	struct th_le32 magic;
+	uint8_t level, flags;
+	struct th_le16 prefix_size, base_slots, overlay_slots;
+	struct th_le32 used; /* bytes; zeros follow up to the whole block */
+	struct th_le64 birth, seq;
+	/* base: le32 head[], le16 offset[]; overlay: the same; entries in slot order */
+};
+static_assert(sizeof(struct th_node_disk) == 32, "format.md: node header");
+
+/* Bytes of a packed node, shared by the nodes that refer to entries in it. */
+struct th_page {
+	_Atomic uint32_t refs;
+	uint32_t size; /* whole blocks */
+	uint8_t *data; /* aligned for transfers */
+};
+
+struct th_page *th_page_new(uint32_t size);
+struct th_page *th_page_ref(struct th_page *page);
+void th_page_unref(struct th_page *page);
+
+struct th_slab {
+	uint16_t count, capacity;
+	uint32_t bytes; /* packed, slots included */
+	uint32_t *head;
+	const struct th_entry **entry;
+};
+
+struct th_node {
+	_Atomic uint32_t refs;
+	uint8_t level;
+	bool chunks;
+	uint16_t prefix_size;
+	uint16_t page_strip; /* how much of the prefix is stripped from entries in the page */
+	uint64_t gen; /* N1 */
+	uint64_t seq;
+	struct th_ptr ptr; /* addr 0 until it was written */
+	struct th_ptr written; /* set by the commit that writes it, moved to ptr when that is durable */
+	struct th_slab base, overlay;
+	struct th_node *
+		*kids; /* interior, may be NULL: kids[i], where set, is the child; else its packed pointer counts */
+	struct th_page *page;
+	uint32_t accounted; /* bytes it adds to the tree's dirty count */
+	/* the cache's (cache.c) */
+	struct th_node *hash_next;
+	struct th_node *ring_prev, *ring_next;
+	uint32_t cached_bytes;
+	_Atomic bool used;
+	uint8_t prefix[]; /* prefix_size bytes */
+};
+
+/* A new transient node without entries. */
+struct th_node *th_node_new(unsigned level, struct th_slice prefix, uint64_t gen);
+/* A transient copy sharing entries, children and page; it can take `prefix_room` bytes of prefix. */
+struct th_node *th_node_copy(const struct th_node *node, uint64_t gen);
+struct th_node *th_node_ref(struct th_node *node);
+void th_node_unref(struct th_node *node);
+
+/* --- entries of a node --- */
+
+static inline size_t th_node_strip(const struct th_node *node, const struct th_entry *e)
+{
+	return e->flags & TH_ENTRY_HEAP ? 0 : node->page_strip;
+}
+
+/* What is left of an entry's key behind the node's prefix. */
+static inline struct th_slice th_node_suffix(const struct th_node *node, const struct th_entry *e)
+{
+	size_t skip = node->prefix_size - th_node_strip(node, e);
+
+	return (struct th_slice){ th_entry_key(e) + skip, th_entry_key_size(e) - skip };
+}
+
+/* The whole key. */
+void th_node_key(const struct th_node *node, const struct th_entry *e, struct th_key *ret);
+/* The entry itself if it is on the heap (one more reference), else a heap copy.  NULL: no memory. */
+const struct th_entry *th_node_entry_heap(const struct th_node *node, const struct th_entry *e);
+
+/* First slot whose key is not less than `key` (a whole key that has the node's prefix). */
+unsigned th_slab_find(const struct th_node *node, const struct th_slab *slab, struct th_slice key, bool *ret_exact);
+/* First slot whose key is greater than or equal to `key`, which may lie outside the node's fences. */
+unsigned th_slab_lower(const struct th_node *node, const struct th_slab *slab, struct th_slice key);
+/* Puts an entry (its reference is taken over) before slot i.  -ENOMEM. */
+int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e);
+/* Replaces slot i's entry, dropping the reference of the old one. */
+void th_slab_replace(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e);
+/* Removes slots [from, to), dropping references if `drop`. */
+void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, unsigned to, bool drop);
+int th_slab_reserve(struct th_node *node, struct th_slab *slab, unsigned count);
+/* Bytes an entry takes in that slab of the node. */
+size_t th_slab_cost(const struct th_node *node, const struct th_slab *slab, const struct th_entry *e);
+
+/* The child whose range has the key. */
+unsigned th_node_child(const struct th_node *node, struct th_slice key);
+/* Child i's pointer as the page has it; only where kids[i] is not set.  -EUCLEAN. */
+int th_node_child_ptr(const struct th_node *node, unsigned i, struct th_ptr *ret);
+/* Sets child i to a node (taking the reference over) and drops what was there. */
+int th_node_set_kid(struct th_node *node, unsigned i, struct th_node *kid);
+/* Puts a child before slot i with this lower fence (a whole key). */
+int th_node_insert_kid(struct th_node *node, unsigned i, struct th_slice fence, struct th_node *kid);
+
+/* A new transient node holding base and overlay entries [from, to) of `node`, which lie between the fences; overlay
+ * entries from [overlay_from, overlay_to).  References are shared.  hi.data NULL: no upper fence. */
+struct th_node *th_node_slice(const struct th_node *node, unsigned from, unsigned to, unsigned overlay_from,
+			      unsigned overlay_to, struct th_slice lo, struct th_slice hi);
+/* A new transient node with the contents of two neighbours. */
+struct th_node *th_node_join(const struct th_node *left, const struct th_node *right, struct th_slice lo,
+			     struct th_slice hi);
+
+size_t th_node_packed_size(const struct th_node *node);
+/* Packs the node into a new page, children by their `written` or `ptr`.  offsets, if not NULL, receives base then
+ * overlay offsets. */
+int th_node_pack(const struct th_node *node, uint64_t birth, struct th_page **ret, uint16_t *offsets);
+/* A persistent node from its page (which it refers to), everything checked against its pointer.  -EUCLEAN, -ENOMEM;
+ * *ret_why says what. */
+int th_node_unpack(struct th_page *page, const struct th_ptr *ptr, struct th_slice prefix, struct th_node **ret,
+		   const char **ret_why);
+/* Lets a written node refer to its page instead of to heap entries and kids.  Its entries' order is that of `offsets`.
+ */
+void th_node_settle(struct th_node *node, struct th_page *page, const uint16_t *offsets);
+
+#endif

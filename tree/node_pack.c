@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes and pointers as they lie on disk: docs/format.md, "Node". */
+#include <errno.h>
+
+#include "tree/node.h"
+
+#define TH_NODE_MAGIC 0x444e4854u /* "THND" */
+#define TH_NODE_CHUNKS 1u
+
+void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret)
+{
+	*ret = (struct th_ptr_disk){
+		.addr = th_le64(ptr->addr),
+		.birth = th_le64(ptr->birth),
+		.seq = th_le64(ptr->seq),
+		.checksum = th_le64(ptr->checksum),
+		.blocks = th_le16(ptr->blocks),
+		.prefix_size = th_le16(ptr->prefix_size),
+		.level = ptr->level,
+		.flags = ptr->chunks ? TH_NODE_CHUNKS : 0,
+	};
+}
+
+int th_ptr_unpack(const struct th_ptr_disk *disk, struct th_ptr *ret)
+{
+	*ret = (struct th_ptr){
+		.addr = th_get_le64(disk->addr),
+		.birth = th_get_le64(disk->birth),
+		.seq = th_get_le64(disk->seq),
+		.checksum = th_get_le64(disk->checksum),
+		.blocks = th_get_le16(disk->blocks),
+		.prefix_size = th_get_le16(disk->prefix_size),
+		.level = disk->level,
+		.chunks = (disk->flags & TH_NODE_CHUNKS) != 0,
+	};
+	if (ret->addr == 0 || ret->blocks == 0 || ret->blocks > TH_NODE_MAX / TH_BLOCK_SIZE ||
+	    ret->prefix_size > TH_KEY_MAX || ret->level >= TH_HEIGHT_MAX || (disk->flags & ~TH_NODE_CHUNKS) ||
+	    th_get_le64(disk->mirror) || th_get_le16(disk->reserved))
+		return -EUCLEAN;
+	return 0;
+}
+
+size_t th_node_packed_size(const struct th_node *node)
+{
+	return sizeof(struct th_node_disk) + node->base.bytes + node->overlay.bytes;
+}
+
+/* The pointer entry of child i, with where the child was written. */
+static size_t pack_child(const struct th_node *node, unsigned i, size_t strip, uint8_t *to)
+{
+	const struct th_entry *e = node->base.entry[i];
+	size_t size = th_entry_pack(e, strip, TH_ENTRY_RECORD, to);
+	struct th_ptr_disk ptr;
+
+	if (node->kids && node->kids[i]) {
+		const struct th_node *kid = node->kids[i];
+
+		th_ptr_pack(kid->ptr.addr ? &kid->ptr : &kid->written, &ptr);
+		memcpy(to + size - sizeof(ptr), &ptr, sizeof(ptr));
+	}
+	return size;
+}
+
+struct packer {
+	uint8_t *data;
+	size_t index; /* of the next slab's heads */
+	size_t heap; /* of the next entry */
+	uint16_t *offsets;
+};
+
+static void pack_slab(const struct th_node *node, const struct th_slab *slab, struct packer *p)
+{
+	uint8_t *heads = p->data + p->index, *offsets = heads + 4u * slab->count;
+
+	for (unsigned i = 0; i < slab->count; i++) {
+		const struct th_entry *e = slab->entry[i];
+		size_t strip = node->prefix_size - th_node_strip(node, e);
+		struct th_le32 head = th_le32(slab->head[i]);
+		struct th_le16 offset = th_le16((uint16_t)p->heap);
+
+		memcpy(heads + 4 * i, &head, 4);
+		memcpy(offsets + 2 * i, &offset, 2);
+		if (p->offsets)
+			*p->offsets++ = (uint16_t)p->heap;
+		if (slab == &node->overlay)
+			p->heap += th_entry_pack(e, strip, TH_ENTRY_MESSAGE, p->data + p->heap);
+		else if (node->level > 0)
+			p->heap += pack_child(node, i, strip, p->data + p->heap);
+		else
+			p->heap += th_entry_pack(e, strip, TH_ENTRY_RECORD, p->data + p->heap);
+	}
+	p->index += 6u * slab->count;
+}
+
+int th_node_pack(const struct th_node *node, uint64_t birth, struct th_page **ret, uint16_t *offsets)
+{
+	size_t used = th_node_packed_size(node);
+	uint32_t size = (uint32_t)((used + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE * TH_BLOCK_SIZE);
+	struct th_node_disk header = {
+		.magic = th_le32(TH_NODE_MAGIC),
+		.level = node->level,
+		.flags = node->chunks ? TH_NODE_CHUNKS : 0,
+		.prefix_size = th_le16(node->prefix_size),
+		.base_slots = th_le16(node->base.count),
+		.overlay_slots = th_le16(node->overlay.count),
+		.used = th_le32((uint32_t)used),
+		.birth = th_le64(birth),
+		.seq = th_le64(node->seq),
+	};
+	struct packer p = { .index = sizeof(header), .offsets = offsets };
+	struct th_page *page;
+
+	if (used > TH_NODE_MAX || node->base.count > TH_SLOTS_MAX || node->overlay.count > TH_SLOTS_MAX)
+		return -EOVERFLOW;
+	page = th_page_new(size);
+	if (!page)
+		return -ENOMEM;
+	p.data = page->data;
+	p.heap = sizeof(header) + 6u * (node->base.count + node->overlay.count);
+	memcpy(page->data, &header, sizeof(header));
+	pack_slab(node, &node->base, &p);
+	pack_slab(node, &node->overlay, &p);
+	assert(p.heap == used);
+	memset(page->data + used, 0, size - used);
+	*ret = page;
+	return 0;
+}
+
+/* --- reading --- */
+
+struct unpacker {
+	struct th_node *node;
+	size_t index, used;
+	const char *why;
+};
+
+static int bad(struct unpacker *u, const char *why)
+{
+	u->why = why;
+	return -EUCLEAN;
+}
+
+/* Is this entry fit for its slab?  Only messages have numbers, resets and ranges; only pointers may stand in an
+ * interior base. */
+static int check_entry(struct unpacker *u, const struct th_slab *slab, const struct th_entry *e)
+{
+	const struct th_node *node = u->node;
+
+	if (node->page_strip + th_entry_key_size(e) > TH_KEY_MAX + 1)
+		return bad(u, "key too long");
+	if (slab == &node->overlay)
+		return e->flags & TH_ENTRY_SEQ ? 0 : bad(u, "message without number");
+	if (e->flags & (TH_ENTRY_SEQ | TH_ENTRY_RESET | TH_ENTRY_RANGE))
+		return bad(u, "message among records");
+	if (node->level > 0 && (e->flags != TH_ENTRY_VALUE || th_entry_value(e).size != sizeof(struct th_ptr_disk)))
+		return bad(u, "child without pointer");
+	return 0;
+}
+
+static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
+{
+	struct th_node *node = u->node;
+	const uint8_t *data = node->page->data, *heads = data + u->index, *offsets = heads + 4u * count;
+
+	if (count == 0)
+		return 0;
+	if (th_slab_reserve(node, slab, count) < 0)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		const struct th_entry *e;
+		struct th_le32 head;
+		struct th_le16 offset;
+		size_t at;
+		int r;
+
+		memcpy(&head, heads + 4 * i, 4);
+		memcpy(&offset, offsets + 2 * i, 2);
+		at = th_get_le16(offset);
+		if (at < sizeof(struct th_node_disk) || at >= u->used ||
+		    !th_entry_packed_check(data + at, u->used - at))
+			return bad(u, "entry out of bounds");
+		e = (const struct th_entry *)(data + at);
+		r = check_entry(u, slab, e);
+		if (r < 0)
+			return r;
+		r = th_slab_insert(node, slab, i, e);
+		if (r < 0)
+			return r;
+		if (slab->head[i] != th_get_le32(head))
+			return bad(u, "wrong key head");
+		if (i > 0 && th_slice_compare(th_node_suffix(node, slab->entry[i - 1]), th_node_suffix(node, e)) >= 0)
+			return bad(u, "keys out of order");
+	}
+	u->index += 6u * count;
+	return 0;
+}
+
+static int check_header(struct unpacker *u, const struct th_node_disk *h, const struct th_ptr *ptr)
+{
+	unsigned base = th_get_le16(h->base_slots), overlay = th_get_le16(h->overlay_slots);
+
+	u->used = th_get_le32(h->used);
+	if (th_get_le32(h->magic) != TH_NODE_MAGIC)
+		return bad(u, "no node here");
+	if (h->level != ptr->level || th_get_le16(h->prefix_size) != ptr->prefix_size ||
+	    th_get_le64(h->birth) != ptr->birth || (h->flags & ~TH_NODE_CHUNKS) ||
+	    ((h->flags & TH_NODE_CHUNKS) != 0) != (ptr->chunks != 0))
+		return bad(u, "not the node its parent names");
+	if (base > TH_SLOTS_MAX || overlay > TH_SLOTS_MAX || u->used > u->node->page->size ||
+	    u->used < sizeof(*h) + 6u * (base + overlay))
+		return bad(u, "sizes contradict one another");
+	if (ptr->level == 0 ? overlay > 0 : base == 0)
+		return bad(u, "slots that its level forbids");
+	return 0;
+}
+
+int th_node_unpack(struct th_page *page, const struct th_ptr *ptr, struct th_slice prefix, struct th_node **ret,
+		   const char **ret_why)
+{
+	struct unpacker u = { .why = "out of memory" };
+	struct th_node_disk header;
+	int r;
+
+	*ret_why = u.why;
+	u.node = th_node_new(ptr->level, prefix, 0);
+	if (!u.node)
+		return -ENOMEM;
+	u.node->page = th_page_ref(page);
+	u.node->page_strip = u.node->prefix_size;
+	u.node->ptr = *ptr;
+	u.node->chunks = ptr->chunks;
+	u.index = sizeof(header);
+	memcpy(&header, page->data, sizeof(header));
+	r = check_header(&u, &header, ptr);
+	if (r == 0)
+		r = unpack_slab(&u, &u.node->base, th_get_le16(header.base_slots));
+	if (r == 0)
+		r = unpack_slab(&u, &u.node->overlay, th_get_le16(header.overlay_slots));
+	if (r < 0) {
+		*ret_why = u.why;
+		th_node_unref(u.node);
+		return r;
+	}
+	u.node->seq = th_get_le64(header.seq);
+	*ret = u.node;
+	return 0;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walking down: children, paths, point lookups. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/tree.h"
+
+void th_need_init(struct th_need *need)
+{
+	need->loads = 0;
+	need->relieve = need->push = false;
+	need->ptr.addr = 0;
+}
+
+int th_need_load(struct th_need *need, struct th_cache *cache)
+{
+	struct th_node *node;
+	unsigned slot = need->loads % TH_NEED_HELD;
+	int r = th_cache_load(cache, &need->ptr, th_key_slice(&need->fence), &node);
+
+	if (r < 0)
+		return r;
+	if (need->loads >= TH_NEED_HELD)
+		th_node_unref(need->held[slot]);
+	need->held[slot] = node;
+	need->loads++;
+	return 0;
+}
+
+void th_need_release(struct th_need *need)
+{
+	for (unsigned i = 0; i < need->loads && i < TH_NEED_HELD; i++)
+		th_node_unref(need->held[i]);
+	need->loads = 0;
+}
+
+/* A node that was loaded for this walk, though the cache may have let go of it. */
+static struct th_node *find_held(const struct th_need *need)
+{
+	for (unsigned i = 0; i < need->loads && i < TH_NEED_HELD; i++) {
+		struct th_node *node = need->held[i];
+
+		if (node->ptr.addr == need->ptr.addr && node->ptr.birth == need->ptr.birth)
+			return th_node_ref(node);
+	}
+	return NULL;
+}
+
+int th_tree_child(struct th_cache *cache, struct th_node *node, unsigned i, struct th_node **ret, struct th_need *need)
+{
+	int r;
+
+	if (node->kids && node->kids[i]) {
+		*ret = th_node_ref(node->kids[i]);
+		return 0;
+	}
+	r = th_node_child_ptr(node, i, &need->ptr);
+	if (r < 0)
+		return r;
+	*ret = th_cache_get(cache, &need->ptr);
+	if (!*ret)
+		*ret = find_held(need);
+	if (*ret)
+		return 0;
+	th_node_key(node, node->base.entry[i], &need->fence);
+	return -EAGAIN;
+}
+
+/* --- paths --- */
+
+void th_path_release(struct th_path *path)
+{
+	for (unsigned i = 0; i < path->depth; i++)
+		th_node_unref(path->node[i]);
+	path->depth = 0;
+}
+
+static unsigned child_for(const struct th_node *node, struct th_slice key, bool before)
+{
+	unsigned i;
+
+	if (!before)
+		return th_node_child(node, key);
+	i = key.data ? th_slab_lower(node, &node->base, key) : node->base.count;
+	return i > 0 ? i - 1 : 0;
+}
+
+int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slice key, bool before,
+		    struct th_path *path, struct th_need *need)
+{
+	struct th_node *node = th_node_ref(root);
+	int r;
+
+	path->depth = 0;
+	path->lo.size = 0;
+	path->open = true;
+	for (;;) {
+		unsigned i;
+
+		path->node[path->depth++] = node;
+		if (node->level == 0)
+			return 0;
+		i = child_for(node, key, before);
+		path->child[path->depth - 1] = i;
+		if (i > 0)
+			th_node_key(node, node->base.entry[i], &path->lo);
+		if (i + 1 < node->base.count) {
+			th_node_key(node, node->base.entry[i + 1], &path->hi);
+			path->open = false;
+		}
+		r = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
+		if (r < 0) {
+			th_path_release(path);
+			return r;
+		}
+	}
+}
+
+/* --- point lookups --- */
+
+/* Keeps the bytes of the entry alive behind the value. */
+static void value_hold(struct th_value *value, const struct th_node *node, const struct th_entry *e)
+{
+	struct th_slice bytes = th_entry_value(e);
+
+	value->data = bytes.data;
+	value->size = (uint32_t)bytes.size;
+	if (e->flags & TH_ENTRY_HEAP)
+		value->owner = (void *)(uintptr_t)th_entry_ref(e);
+	else
+		value->owner = (void *)((uintptr_t)th_page_ref(node->page) | TH_OWNER_PAGE);
+}
+
+static void lookup_add(struct th_lookup *lookup, const struct th_node *node, const struct th_entry *e)
+{
+	lookup->refs += th_entry_refs(e);
+	if (!lookup->entry && (e->flags & TH_ENTRY_VALUE)) {
+		lookup->entry = e;
+		value_hold(&lookup->value, node, e);
+	}
+	if (e->flags & TH_ENTRY_RESET)
+		lookup->done = true;
+}
+
+void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct th_slice key)
+{
+	const struct th_slab *slab = node->level > 0 ? &node->overlay : &node->base;
+	const struct th_entry *e;
+	bool exact;
+	unsigned i;
+
+	if (slab->count > 0) {
+		i = th_slab_find(node, slab, key, &exact);
+		if (exact && !(slab->entry[i]->flags & TH_ENTRY_RANGE)) {
+			lookup_add(lookup, node, slab->entry[i]);
+		} else if (node->level > 0 && (exact || i > 0)) {
+			e = slab->entry[exact ? i : i - 1];
+			if ((e->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(e), key) > 0)
+				lookup->done = true;
+		}
+	}
+	if (node->level == 0)
+		lookup->done = true;
+}
+
+int th_lookup_walk(struct th_lookup *lookup, struct th_cache *cache, struct th_node *root, struct th_slice key,
+		   struct th_need *need)
+{
+	struct th_node *node = th_node_ref(root), *kid;
+	unsigned depth = 0;
+	int r = 0;
+
+	for (;;) {
+		th_lookup_node(lookup, node, key);
+		if (lookup->done)
+			break;
+		r = ++depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, th_node_child(node, key), &kid, need)
+					    : -EUCLEAN;
+		if (r < 0)
+			break;
+		th_node_unref(node);
+		node = kid;
+	}
+	th_node_unref(node);
+	return r;
+}
+
+void th_lookup_release(struct th_lookup *lookup)
+{
+	th_value_release(&lookup->value);
+	*lookup = (struct th_lookup){ 0 };
+}
+
+void th_value_release(struct th_value *value)
+{
+	uintptr_t owner = (uintptr_t)value->owner;
+
+	if (!owner)
+		return;
+	if ((owner & 3) == TH_OWNER_PAGE)
+		th_page_unref((struct th_page *)(owner & ~(uintptr_t)3));
+	else if ((owner & 3) == TH_OWNER_MEMORY)
+		free((void *)(owner & ~(uintptr_t)3));
+	else
+		th_entry_unref((const struct th_entry *)owner);
+	*value = (struct th_value){ 0 };
+}
+
+int th_tree_get(struct th_tree *tree, struct th_slice key, struct th_value *ret)
+{
+	struct th_lookup lookup = { 0 };
+	struct th_need need;
+	int r;
+
+	th_need_init(&need);
+	for (;;) {
+		pthread_rwlock_rdlock(&tree->lock);
+		r = th_lookup_walk(&lookup, tree->cache, tree->root, key, &need);
+		pthread_rwlock_unlock(&tree->lock);
+		if (r != -EAGAIN)
+			break;
+		th_lookup_release(&lookup);
+		r = th_need_load(&need, tree->cache);
+		if (r < 0)
+			break;
+	}
+	th_need_release(&need);
+	if (r == 0 && !lookup.entry)
+		r = -ENOENT;
+	if (r < 0) {
+		th_lookup_release(&lookup);
+		return r;
+	}
+	*ret = lookup.value;
+	ret->refs = lookup.refs;
+	return 0;
+}

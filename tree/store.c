@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, closing, formatting; what a store says of itself. */
+#include "tree/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+#include <xxhash.h>
+
+#define TH_LOG_BLOCKS_MIN 256u /* 1 MiB */
+#define TH_LOG_BLOCKS_MAX 8192u /* 32 MiB */
+
+/* --- trouble --- */
+
+static void report_to_stderr(void *arg, const char *line)
+{
+	(void)arg;
+	fprintf(stderr, "thunderhead: %s\n", line);
+}
+
+void th_store_report(struct th_store *store, const char *format, ...)
+{
+	char line[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	store->options.report(store->options.arg, line);
+}
+
+int th_store_fail(struct th_store *store, int error, const char *what)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&store->failed, &none, -error))
+		th_store_report(store, "%s: %s: %s; nothing more is written", store->disk->name, what,
+				strerror(-error));
+	return error;
+}
+
+int th_store_writable(struct th_store *store)
+{
+	return store->read_only || atomic_load(&store->failed) ? -EROFS : 0;
+}
+
+/* --- format --- */
+
+uint64_t th_log_identity(const struct th_super *super)
+{
+	return XXH3_64bits_withSeed(super->uuid, sizeof(super->uuid), super->mount_count);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int new_uuid(uint8_t uuid[16])
+{
+	if (getrandom(uuid, 16, 0) != 16)
+		return -EIO;
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	return 0;
+}
+
+static uint64_t choose_log_blocks(uint64_t blocks, uint64_t wanted_bytes)
+{
+	uint64_t log = wanted_bytes ? wanted_bytes / TH_BLOCK_SIZE : blocks / 32;
+
+	if (log < TH_LOG_BLOCKS_MIN)
+		log = TH_LOG_BLOCKS_MIN;
+	if (log > TH_LOG_BLOCKS_MAX && !wanted_bytes)
+		log = TH_LOG_BLOCKS_MAX;
+	return log;
+}
+
+/* The state that mkfs's one commit starts from; it is never written. */
+static int blank_super(struct th_disk *disk, const struct th_format_options *options, struct th_super *super)
+{
+	*super = (struct th_super){
+		.blocks = disk->blocks,
+		.log_first = TH_SUPER_FIRST_FREE,
+		.log_blocks = choose_log_blocks(disk->blocks, options ? options->log_bytes : 0),
+		.next_snapshot_id = 1,
+		.created_ns = now_ns(),
+	};
+	if (disk->blocks < TH_IMAGE_MIN / TH_BLOCK_SIZE || super->log_blocks > disk->blocks / 4)
+		return -EINVAL;
+	if (options && options->label) {
+		if (strlen(options->label) > TH_LABEL_MAX)
+			return -EINVAL;
+		strcpy(super->label, options->label);
+	}
+	return new_uuid(super->uuid);
+}
+
+/* --- open and close --- */
+
+static int claim_fixed(struct th_store *store)
+{
+	const struct th_super *super = &store->super;
+	int r = th_space_claim(store->space, 0, super->log_first + super->log_blocks);
+
+	return r < 0 ? r : th_space_claim(store->space, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS);
+}
+
+static void init_locks(struct th_store *store)
+{
+	pthread_mutex_init(&store->merge_lock, NULL);
+	pthread_mutex_init(&store->commit_lock, NULL);
+	pthread_mutex_init(&store->sync_lock, NULL);
+	pthread_cond_init(&store->sync_done, NULL);
+	pthread_mutex_init(&store->log_lock, NULL);
+	pthread_mutex_init(&store->chunk_lock, NULL);
+	pthread_cond_init(&store->chunk_done, NULL);
+	pthread_mutex_init(&store->snapshot_lock, NULL);
+	pthread_mutex_init(&store->committer_lock, NULL);
+}
+
+static void set_options(struct th_store *store, const struct th_store_options *options)
+{
+	struct th_store_options *o = &store->options;
+
+	if (options)
+		*o = *options;
+	if (!o->cache_bytes)
+		o->cache_bytes = TH_CACHE_DEFAULT;
+	if (!o->commit_interval_ms)
+		o->commit_interval_ms = TH_COMMIT_INTERVAL_DEFAULT_MS;
+	if (!o->report)
+		o->report = report_to_stderr;
+	store->read_only = o->read_only;
+	store->dirty_soft = o->cache_bytes / 4;
+	if (store->dirty_soft < 4u << 20)
+		store->dirty_soft = 4u << 20;
+	if (store->dirty_soft > 64u << 20)
+		store->dirty_soft = 64u << 20;
+	store->dirty_hard = 2 * store->dirty_soft;
+}
+
+static void store_release(struct th_store *store)
+{
+	th_sync_committed(store, UINT64_MAX);
+	th_catalogue_release(store);
+	th_tree_release(&store->live);
+	th_tree_release(&store->meta);
+	th_cache_free(store->cache);
+	th_drops_release(&store->epoch.drops);
+	th_drops_release(&store->epoch.shares);
+	th_log_free(store->log);
+	th_space_free(store->space);
+	pthread_mutex_destroy(&store->merge_lock);
+	pthread_mutex_destroy(&store->commit_lock);
+	pthread_mutex_destroy(&store->sync_lock);
+	pthread_cond_destroy(&store->sync_done);
+	pthread_mutex_destroy(&store->log_lock);
+	pthread_mutex_destroy(&store->chunk_lock);
+	pthread_cond_destroy(&store->chunk_done);
+	pthread_mutex_destroy(&store->snapshot_lock);
+	pthread_mutex_destroy(&store->committer_lock);
+	free(store);
+}
+
+/* A store over a disk, with the state that store->super names.  Frees what it made on failure, but not the disk. */
+static int store_new(struct th_disk *disk, const struct th_store_options *options, const struct th_super *super,
+		     struct th_store **ret)
+{
+	struct th_store *store = calloc(1, sizeof(*store));
+	int r;
+
+	if (!store)
+		return -ENOMEM;
+	store->disk = disk;
+	store->super = *super;
+	store->seq = store->synced_seq = super->sequence;
+	atomic_store(&store->generation, super->generation);
+	atomic_store(&store->committed_ns, super->committed_ns);
+	store->pending_end = &store->pending;
+	store->live_view = (struct th_view){ .store = store, .tree = &store->live };
+	set_options(store, options);
+	init_locks(store);
+	r = th_cache_new(disk, store->options.cache_bytes, store->options.report, store->options.arg, &store->cache);
+	th_tree_init(&store->live, store->cache, super->generation + 1, TH_OVERLAY_BYTES);
+	th_tree_init(&store->meta, store->cache, super->generation + 1, TH_META_OVERLAY_BYTES);
+	if (r == 0)
+		r = th_space_new(super->blocks, &store->space);
+	if (r == 0)
+		r = claim_fixed(store);
+	if (r < 0)
+		goto fail;
+	*ret = store;
+	return 0;
+fail:
+	store_release(store);
+	return r;
+}
+
+int th_store_format(struct th_disk *disk, const struct th_format_options *options)
+{
+	struct th_store *store;
+	struct th_super super;
+	int r = blank_super(disk, options, &super);
+
+	if (r < 0)
+		return r;
+	if (th_super_present(disk) && !(options && options->force))
+		return -EEXIST;
+	r = th_super_erase(disk);
+	if (r == 0)
+		r = store_new(disk, NULL, &super, &store);
+	if (r < 0)
+		return r;
+	r = th_tree_load(&store->live, &(struct th_ptr){ 0 });
+	if (r == 0)
+		r = th_tree_load(&store->meta, &(struct th_ptr){ 0 });
+	if (r == 0)
+		r = th_commit(store, NULL, NULL, TH_COMMIT_FORCE | TH_COMMIT_CLEAN);
+	store_release(store);
+	return r;
+}
+
+static int load_root(struct th_tree *tree, const uint8_t *bytes)
+{
+	struct th_ptr_disk disk;
+	struct th_ptr ptr;
+	int r;
+
+	memcpy(&disk, bytes, sizeof(disk));
+	r = th_ptr_unpack(&disk, &ptr);
+	return r < 0 ? r : th_tree_load(tree, &ptr);
+}
+
+static int load_state(struct th_store *store)
+{
+	int r = th_space_load(store->space, store->disk, &store->super.space_log);
+
+	if (r == 0)
+		r = load_root(&store->live, store->super.live_root);
+	if (r == 0)
+		r = load_root(&store->meta, store->super.meta_root);
+	if (r == 0)
+		r = th_catalogue_load(store);
+	if (r == 0)
+		r = th_share_load(store);
+	if (r < 0)
+		th_store_report(store, "%s: generation %" PRIu64 " cannot be loaded: %s", store->disk->name,
+				store->super.generation, strerror(-r));
+	return r;
+}
+
+/* A new life of the image: its log begins anew, under an identity of its own. */
+static int begin_life(struct th_store *store)
+{
+	int r;
+
+	store->super.mount_count++;
+	store->log_head = (struct th_log_position){ 0 };
+	r = th_log_new(store->disk, store->super.log_first, store->super.log_blocks, th_log_identity(&store->super),
+		       store->log_head, &store->log);
+	if (r == 0)
+		r = th_commit(store, NULL, NULL, TH_COMMIT_FORCE);
+	if (r == 0)
+		r = th_snapshot_reap(store);
+	return r < 0 ? r : th_committer_start(store);
+}
+
+int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
+{
+	struct th_store *store;
+	struct th_super super;
+	int r;
+
+	disk->report = options && options->report ? options->report : report_to_stderr;
+	disk->report_arg = options ? options->arg : NULL;
+	r = th_super_read(disk, &super);
+	if (r < 0)
+		return r;
+	r = store_new(disk, options, &super, &store);
+	if (r < 0)
+		return r;
+	r = load_state(store);
+	if (r == 0 && !super.clean)
+		r = th_sync_replay(store);
+	if (r == 0 && !store->read_only)
+		r = begin_life(store);
+	if (r < 0) {
+		store_release(store);
+		return r;
+	}
+	*ret = store;
+	return 0;
+}
+
+int th_store_close(struct th_store *store)
+{
+	struct th_disk *disk = store->disk;
+	int r = 0;
+
+	th_committer_stop(store);
+	if (!store->read_only) {
+		if (store->options.before_commit)
+			r = store->options.before_commit(store->options.arg);
+		if (r == 0)
+			r = th_commit(store, NULL, NULL, TH_COMMIT_CLEAN);
+	}
+	th_chunk_wait_all(store);
+	store_release(store);
+	th_disk_close(disk);
+	return r;
+}
+
+void th_store_info(struct th_store *store, struct th_store_info *ret)
+{
+	struct th_cache_stat cache;
+	struct th_space_stat space;
+
+	th_cache_stat(store->cache, &cache);
+	th_space_stat(store->space, &space);
+	*ret = (struct th_store_info){
+		.label = store->super.label,
+		.block_size = TH_BLOCK_SIZE,
+		.blocks = space.blocks,
+		.blocks_free = space.free,
+		.blocks_waiting = space.waiting,
+		.blocks_promised = space.promised,
+		.blocks_reserve = space.reserve,
+		.generation = atomic_load(&store->generation),
+		.sequence = __atomic_load_n(&store->seq, __ATOMIC_RELAXED),
+		.created_ns = store->super.created_ns,
+		.committed_ns = atomic_load(&store->committed_ns),
+		.shared_blocks = atomic_load(&store->shared_blocks),
+		.cache_bytes = store->options.cache_bytes,
+		.cache_used = cache.used,
+		.dirty_bytes = atomic_load(&store->dirty_bytes),
+		.node_reads = cache.reads,
+		.node_writes = atomic_load(&store->node_writes),
+		.node_cache_hits = cache.hits,
+		.node_bytes_written = atomic_load(&store->node_bytes_written),
+		.commits = atomic_load(&store->commits),
+		.syncs = atomic_load(&store->syncs),
+		.log_records = atomic_load(&store->log_records),
+		.log_bytes = atomic_load(&store->log_bytes),
+		.merges = atomic_load(&store->merges),
+		.disk_reads = atomic_load(&store->disk->reads),
+		.disk_bytes_read = atomic_load(&store->disk->bytes_read),
+		.disk_writes = atomic_load(&store->disk->writes),
+		.disk_bytes_written = atomic_load(&store->disk->bytes_written),
+		.disk_flushes = atomic_load(&store->disk->flushes),
+		.read_only = th_store_writable(store) < 0,
+	};
+	memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));
+	pthread_rwlock_rdlock(&store->live.lock);
+	ret->height = store->live.root->level + 1u;
+	pthread_rwlock_unlock(&store->live.lock);
+	pthread_mutex_lock(&store->snapshot_lock);
+	for (struct th_snapshot_record *record = store->snapshots; record; record = record->next)
+		ret->snapshots += !record->deleting;
+	pthread_mutex_unlock(&store->snapshot_lock);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's inside: what the files of tree/ share about one open store.
+ *
+ * Locks, taken in this order:
+ *
+ *   commit_lock     one commit at a time; the meta tree is changed only by its holder
+ *   merge_lock      one merge at a time; a freeze excludes merges
+ *   live.lock       see tree.h
+ *   sync_lock, log_lock
+ *   chunk_lock, snapshot_lock: leaves, held briefly
+ */
+#ifndef TH_STORE_H
+#define TH_STORE_H
+
+#include <pthread.h>
+
+#include "journal/log.h"
+#include "journal/space.h"
+#include "journal/super.h"
+#include "tree/stage.h"
+#include "tree/tree.h"
+
+#define TH_CACHE_DEFAULT (256u << 20)
+#define TH_COMMIT_INTERVAL_DEFAULT_MS 5000
+#define TH_SUPER_NEXT_GEN 0 /* super.counters: lower bound for the next generation's number */
+
+struct th_view {
+	struct th_store *store;
+	struct th_tree *tree; /* whose lock guards transient nodes; NULL: there are none below root */
+	struct th_node *root; /* NULL: the tree's present one */
+	uint64_t seq;
+	uint64_t snapshot; /* id, 0 for none */
+};
+
+/* A snapshot as the catalogue has it. */
+struct th_snapshot_record {
+	struct th_snapshot info;
+	struct th_ptr root;
+	struct th_blocklist dead; /* what died between the snapshot before and this one */
+	unsigned views; /* open ones; not on disk */
+	bool deleting; /* deleted by name, to be freed when its last view closes */
+	struct th_snapshot_record *next;
+};
+
+/* What merges did since the last freeze that the next commit has to settle. */
+struct th_epoch {
+	struct th_drops drops, shares;
+};
+
+/* The log record of one merged transaction, until it was logged or committed. */
+struct th_pending {
+	struct th_pending *next;
+	uint64_t seq;
+	size_t size;
+	uint8_t bytes[];
+};
+
+/* A run being written. */
+struct th_chunk_io {
+	struct th_chunk_io *prev, *next;
+	struct th_store *store;
+	uint64_t addr;
+	uint32_t blocks;
+	void *buffer;
+	struct iovec iov;
+	struct th_future future;
+};
+
+struct th_store {
+	struct th_disk *disk;
+	struct th_store_options options;
+	struct th_super super; /* of the last commit, and being made that of the next; commit_lock */
+	_Atomic uint64_t generation, committed_ns; /* of the last commit, for whoever has no lock */
+	struct th_cache *cache;
+	struct th_space *space;
+	struct th_log *log;
+	struct th_tree live, meta;
+	struct th_view live_view;
+	bool read_only;
+	_Atomic int failed; /* -errno of what made the store refuse writes */
+
+	pthread_mutex_t merge_lock;
+	uint64_t seq;
+	struct th_epoch epoch;
+	_Atomic size_t dirty_bytes; /* live.dirty_bytes, for whoever has no lock */
+	_Atomic size_t writing_bytes; /* of the commit under way */
+	size_t dirty_soft,
+		dirty_hard; /* dirty bytes that wake the committer; that make a merging thread commit itself */
+
+	pthread_mutex_t commit_lock;
+
+	pthread_mutex_t sync_lock;
+	pthread_cond_t sync_done;
+	struct th_pending *pending, **pending_end;
+	size_t pending_bytes;
+	uint64_t overflow_seq; /* newest record left out for want of memory: until a commit holds it, sync is a commit;
+				  0: none */
+	bool syncing;
+	uint64_t synced_seq;
+	struct th_log_position log_head;
+
+	pthread_mutex_t log_lock; /* of `log`; held while it is appended to */
+
+	pthread_mutex_t chunk_lock;
+	pthread_cond_t chunk_done;
+	struct th_chunk_io *chunk_writes;
+	size_t chunk_bytes;
+	_Atomic unsigned chunk_count;
+
+	pthread_mutex_t snapshot_lock;
+	struct th_snapshot_record *snapshots; /* oldest first */
+	_Atomic uint64_t shared_blocks;
+
+	pthread_t committer;
+	bool committer_runs;
+	pthread_mutex_t committer_lock;
+	pthread_cond_t committer_wake;
+	bool committer_stop, commit_wanted;
+
+	_Atomic uint64_t commits, syncs, log_records, log_bytes, merges, node_writes, node_bytes_written;
+};
+
+/* Says it once, and makes the store refuse further writes. Returns error. */
+int th_store_fail(struct th_store *store, int error, const char *what);
+void th_store_report(struct th_store *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* 0, or why nothing may be written. */
+int th_store_writable(struct th_store *store);
+
+/* --- merge (merge.c) --- */
+
+/* A staged transaction, ready to be merged or logged. */
+struct th_batch {
+	struct th_stage *stage;
+	const struct th_alloc *allocs;
+	size_t nallocs;
+	struct th_drops drops, shares;
+};
+/* A run that a transaction allocated. */
+struct th_alloc {
+	struct th_run run;
+	bool written;
+	uint64_t digest; /* XXH3 over its blocks' checksums, if written */
+};
+/* Merges a batch, numbering it, and queues its log record.  log: false while replaying. */
+int th_merge(struct th_store *store, struct th_batch *batch, uint64_t seq_if_replayed);
+
+/* --- the log (sync.c) --- */
+
+int th_sync_replay(struct th_store *store);
+/* Forgets pending records up to seq: a commit made them durable. */
+void th_sync_committed(struct th_store *store, uint64_t seq);
+struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq);
+void th_sync_queue(struct th_store *store, struct th_pending *pending);
+/* What was logged up to seq is durable. */
+void th_log_done(struct th_store *store, uint64_t seq);
+/* What the records of this life of the store carry. */
+uint64_t th_log_identity(const struct th_super *super);
+
+/* --- commit (commit.c) --- */
+
+/* The commit under way. */
+struct th_commit_state {
+	uint64_t generation, sequence;
+	struct th_ptr live_root;
+};
+/* What a commit does besides: run after the live tree is written, before the meta tree is. */
+typedef int th_commit_step(struct th_store *store, const struct th_commit_state *state, void *arg);
+enum th_commit_flags {
+	TH_COMMIT_CLEAN = 1 << 0, /* the last one: there will be no log to replay */
+	TH_COMMIT_FORCE = 1 << 1, /* even if nothing changed */
+	TH_COMMIT_RELIEVE = 1 << 2, /* only if very much is dirty */
+};
+/* Writes everything merged so far as a new generation.  Does not call before_commit. */
+int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags);
+int th_committer_start(struct th_store *store);
+void th_committer_stop(struct th_store *store);
+/* Commits until nothing is dirty or waiting to be free: for whoever found no room. */
+int th_commit_reclaim(struct th_store *store);
+/* Wakes the committer if much is dirty, and waits for it if very much is. */
+void th_commit_throttle(struct th_store *store);
+
+/* --- freeing (dead.c): within a commit --- */
+
+/* Settles what left the live tree: freed, or kept for a snapshot.  Changes the array. */
+int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t count);
+/* The last holder of these blocks is gone, unless they are shared. */
+int th_dead_free(struct th_store *store, const struct th_blockrun *run);
+/* Tags of runs in dead lists. */
+enum th_dead_tag { TH_DEAD_DATA, TH_DEAD_NODE };
+/* One more reference to blocks (share.c). */
+int th_share_add(struct th_store *store, uint64_t addr, uint32_t blocks);
+/* Takes one reference off what is shared of the run; calls free_part for what is not. */
+int th_share_drop(struct th_store *store, uint64_t addr, uint32_t blocks,
+		  int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks));
+/* Counts what is shared, at open. */
+int th_share_load(struct th_store *store);
+/* Calls each() for every shared run with the number of references beyond the first. */
+int th_share_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t blocks, uint32_t count, void *arg),
+		  void *arg);
+
+/* --- snapshots (snapshot.c) --- */
+
+int th_catalogue_load(struct th_store *store);
+void th_catalogue_release(struct th_store *store);
+/* Generation of the newest snapshot, 0 if there is none. */
+uint64_t th_snapshot_newest(struct th_store *store);
+/* Frees snapshots that were deleted while a view was open, or before a crash. */
+int th_snapshot_reap(struct th_store *store);
+
+/* --- chunks (chunk.c) --- */
+
+void th_chunk_wait_all(struct th_store *store);
+
+/* Loads the root that a pointer names: an empty leaf if it names none. */
+int th_root_load(struct th_store *store, const struct th_ptr *ptr, struct th_node **ret);
+
+#endif

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Thunderhead: a persistent ordered key-value store with snapshots and diffs.
+ *
+ * The store is a persistent hitchhiker B-tree (a B-epsilon-tree: Brodal and Fagerberg 2003; Bender et al., "An
+ * Introduction to B-epsilon-trees and Write-Optimization", 2015).  Keys are byte strings ordered by memcmp, shorter
+ * first.
+ *
+ * Errors: functions return 0 or -errno; cursors return 1 at the end.
+ *   -ENOENT     no such key, snapshot          -EINVAL    an argument is out of its range
+ *   -EBADMSG    a checksum is wrong            -EUCLEAN   a structure on disk is broken
+ *   -EROFS      opened read-only, or a commit failed and the store refuses further writes
+ *   -ENOSPC     no room (what was begun is undone)        -ENOMEM, -EIO as usual
+ *
+ * Threads: a store, its live view and snapshot views may be used from any number of threads.  A transaction, a cursor
+ * and a diff belong to one thread at a time.  Readers never wait for a commit.
+ */
+#ifndef THUNDERHEAD_H
+#define THUNDERHEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct th_disk; /* disk.h */
+struct th_store;
+struct th_view;
+struct th_txn;
+struct th_cursor;
+struct th_diff;
+
+#define TH_KEY_MAX 1024 /* bytes in a key; an empty key is allowed */
+#define TH_VALUE_MAX (16u << 20) /* bytes in a value */
+#define TH_INLINE_MAX 3072 /* larger values are kept off-tree, in a chunk */
+#define TH_SNAPSHOT_NAME_MAX 255
+#define TH_RUN_MAX 256 /* blocks in one chunk run */
+
+/* Bytes lent by somebody. */
+struct th_slice {
+	const void *data;
+	size_t size;
+};
+
+/* A value that was read.  Its bytes stay valid, whatever happens to the tree, until th_value_release. */
+struct th_value {
+	const void *data;
+	uint32_t size;
+	int32_t refs; /* references other keys hold on this one (th_txn_ref) */
+	void *owner; /* private */
+};
+
+/* Keys k with from <= k < to.  to.data NULL: no upper bound. */
+struct th_range {
+	struct th_slice from, to;
+};
+
+/* --- the store --- */
+
+struct th_format_options {
+	const char *label; /* may be NULL */
+	bool force; /* overwrite an image that is there already, else -EEXIST */
+	uint64_t log_bytes; /* size of the intent log; 0: chosen by the size of the disk */
+};
+
+struct th_store_options {
+	bool read_only; /* a log that needs replay is replayed in memory only */
+	size_t cache_bytes; /* 0: 256 MiB */
+	unsigned commit_interval_ms; /* 0: 5000; commits happen in the background */
+	/* Called without locks by th_store_commit, th_snapshot_create, th_store_close and the background commits,
+	 * before they freeze the tree: the place to merge what is buffered elsewhere.  May begin and merge
+	 * transactions, but not commit the store.  A commit that only makes room does not call it. */
+	int (*before_commit)(void *arg);
+	void *arg;
+	/* One line, without a newline: trouble found.  NULL: stderr. */
+	void (*report)(void *arg, const char *line);
+};
+
+/* The smallest image. */
+#define TH_IMAGE_MIN (16u << 20)
+
+/* Writes an empty store.  -EINVAL: too small. */
+int th_store_format(struct th_disk *disk, const struct th_format_options *options);
+/* Opens a store, replaying its log.  The disk becomes the store's on success only. */
+int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
+/* Commits, marks the image clean, and frees everything, the disk too.  All views must be closed.  The error is that of
+ * the last commit; the store is gone in any case. */
+int th_store_close(struct th_store *store);
+/* Writes everything merged so far as a new generation. */
+int th_store_commit(struct th_store *store);
+/* Makes everything merged so far durable, by the intent log where it fits, else by a commit.  Many waiters share one
+ * flush.  Does not call before_commit. */
+int th_store_sync(struct th_store *store);
+
+struct th_store_info {
+	uint8_t uuid[16];
+	const char *label;
+	uint64_t block_size;
+	uint64_t blocks, blocks_free, blocks_waiting, blocks_promised, blocks_reserve;
+	uint64_t generation, sequence;
+	uint64_t created_ns, committed_ns;
+	uint64_t snapshots;
+	uint64_t shared_blocks; /* counted in the share table */
+	unsigned height; /* levels of the live tree */
+	size_t cache_bytes, cache_used, dirty_bytes;
+	/* since the store was opened */
+	uint64_t node_reads, node_writes, node_cache_hits, node_bytes_written;
+	uint64_t commits, syncs, log_records, log_bytes, merges;
+	uint64_t disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
+	bool read_only; /* opened so, or after a failed commit */
+};
+void th_store_info(struct th_store *store, struct th_store_info *ret);
+
+/* --- views: reading --- */
+
+/* The live tree as it is at each moment. */
+struct th_view *th_view_live(struct th_store *store);
+/* The live tree as it is now, held. */
+int th_view_freeze(struct th_store *store, struct th_view **ret);
+/* A snapshot, by id. */
+int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret);
+/* Ends a view from th_view_freeze or th_view_snapshot (the live one is ignored). */
+void th_view_close(struct th_view *view);
+
+/* -ENOENT; else the caller releases the value. */
+int th_get(struct th_view *view, struct th_slice key, struct th_value *ret);
+void th_value_release(struct th_value *value);
+
+/* A cursor stands before the first entry of its range; _next goes forward, _prev backward from where it stands.
+ * Both return 0 with an entry, 1 at the end.  The entry's bytes are valid until the cursor's next call.
+ * On the live view each leaf's worth of entries is read at one moment; later ones see later writes. */
+struct th_cursor_entry {
+	struct th_slice key, value;
+	int32_t refs;
+};
+int th_cursor_open(struct th_view *view, const struct th_range *range, struct th_cursor **ret);
+int th_cursor_next(struct th_cursor *cursor, struct th_cursor_entry *ret);
+int th_cursor_prev(struct th_cursor *cursor, struct th_cursor_entry *ret);
+/* Stands before the first key >= `key` (within the range). */
+int th_cursor_seek(struct th_cursor *cursor, struct th_slice key);
+/* Stands behind the last entry of the range. */
+void th_cursor_seek_end(struct th_cursor *cursor);
+void th_cursor_close(struct th_cursor *cursor);
+
+/* The range of all keys that begin with prefix.  Writes the upper bound to `space` (prefix.size bytes), which must live
+ * as long as the range. */
+struct th_range th_range_prefix(struct th_slice prefix, void *space);
+
+/* --- transactions: writing --- */
+
+/* A transaction stages its writes privately and merges them into the live tree in one step.  It is the caller's
+ * business that transactions that run at the same time do not write the same keys (the filesystem locks its inodes). */
+int th_txn_begin(struct th_store *store, struct th_txn **ret);
+/* Merges and frees the transaction.  After 0 every reader sees it whole.  It is durable after the next sync or commit.
+ * On an error nothing was merged. */
+int th_txn_commit(struct th_txn *txn);
+/* Drops it; runs it allocated are given back.  NULL is fine. */
+void th_txn_rollback(struct th_txn *txn);
+
+/* The transaction writes what was admitted before (delayed attributes, say): it may use the reserve, as those that
+ * delete or that allocate promised blocks may. */
+void th_txn_use_reserve(struct th_txn *txn);
+
+int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value);
+int th_txn_delete(struct th_txn *txn, struct th_slice key);
+/* range.to must be given. */
+int th_txn_delete_range(struct th_txn *txn, struct th_range range);
+/* Adds delta to the reference count of `key`.  A put keeps the count of the entry it replaces; a delete drops it.
+ * Counts of an absent key are kept, unseen, until it is put. */
+int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta);
+/* Reads through the transaction's own writes. */
+int th_txn_get(struct th_txn *txn, struct th_slice key, struct th_value *ret);
+int th_txn_cursor(struct th_txn *txn, const struct th_range *range, struct th_cursor **ret);
+
+/* Lends space for a key and a value of at most TH_INLINE_MAX bytes, to be filled in place and then put without a copy.
+ * The space is the transaction's until it is put, and goes with it if it never is. */
+struct th_loan {
+	void *key, *value;
+	void *entry; /* private */
+};
+int th_txn_alloc(struct th_txn *txn, size_t key_size, size_t value_size, struct th_loan *ret);
+int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan);
+
+/* --- chunks: data off-tree --- */
+
+/* A run of 4 KiB blocks.  `birth` is the generation in which this reference to the blocks was made: it decides, when
+ * the reference is dropped, whether a snapshot still needs them. Any part of a run is a run with the same birth. */
+struct th_run {
+	uint64_t addr;
+	uint64_t birth;
+	uint32_t blocks;
+};
+
+/* Allocates at least one and at most `blocks` (<= TH_RUN_MAX) blocks.  promised: they were set aside by
+ * th_chunk_promise.  *hint keeps one writer's runs together; start with 0. */
+int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool promised, uint64_t *hint, struct th_run *ret);
+/* Drops the reference: at merge the blocks are freed, or go on a dead list if a snapshot needs them, or are counted
+ * down if shared. */
+int th_chunk_drop(struct th_txn *txn, const struct th_run *run);
+/* Makes a second reference to blocks that some view of this store refers to.  ret is the new reference. */
+int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *ret);
+
+/* Sets blocks aside for data that will be allocated later; -ENOSPC. */
+int th_chunk_promise(struct th_store *store, uint32_t blocks);
+void th_chunk_unpromise(struct th_store *store, uint32_t blocks);
+
+/* XXH3 of one block. */
+uint64_t th_chunk_checksum(const void *block);
+/* Starts writing a run that `txn` allocated, from an aligned buffer that the store takes over (it frees it with free()
+ * when written). Merging does not wait for it; sync and commit do.  checksums: one per block, as the caller will keep
+ * them: replay uses them to tell whether the data reached the disk. */
+int th_chunk_write(struct th_txn *txn, const struct th_run *run, void *buffer, const uint64_t *checksums);
+/* Reads blocks into an aligned buffer and verifies them.  Blocks still being written are waited for.  -EBADMSG. */
+int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer);
+
+/* --- snapshots --- */
+
+struct th_snapshot {
+	uint64_t id; /* > 0, never reused, < 2^24 */
+	uint64_t generation, sequence, created_ns;
+	char name[TH_SNAPSHOT_NAME_MAX + 1];
+};
+
+/* Calls before_commit, then commits and keeps what was committed.  -EEXIST, -EINVAL (empty name, '/', "." or ".."),
+ * -ENAMETOOLONG. */
+int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
+/* Durable when it returns.  The space is back at once, or, where a view of it is still open, when that closes. */
+int th_snapshot_delete(struct th_store *store, const char *name);
+int th_snapshot_rename(struct th_store *store, const char *from, const char *to);
+int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret);
+int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot *ret);
+/* All, oldest first; the caller frees *ret. */
+int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *ret_count);
+
+/* --- diff --- */
+
+/* One key that differs.  NULL data: absent on that side.  Valid until the diff's next call. */
+struct th_change {
+	struct th_slice key, from, to;
+	int32_t from_refs, to_refs;
+};
+struct th_diff_stats {
+	uint64_t nodes_read; /* nodes visited, from disk or cache */
+	uint64_t entries_compared;
+};
+
+/* The keys of range (NULL: all) whose value or reference count differs between two views of one store, in key order.
+ * Both must be snapshots or frozen views.  The cost follows the changes. */
+int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret);
+int th_diff_next(struct th_diff *diff, struct th_change *ret);
+void th_diff_stats(const struct th_diff *diff, struct th_diff_stats *ret);
+void th_diff_close(struct th_diff *diff);
+
+/* --- checker --- */
+
+struct th_check_options {
+	bool read_data; /* read values kept off-tree too */
+	/* Names the runs that a value refers to, so that they are accounted for: the owner of the value format supplies
+	 * it. NULL: none. */
+	int (*runs)(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
+		    void *arg);
+	/* A second look at each live entry, for the owner of the format; non-zero counts as a problem it has reported
+	 * itself. */
+	int (*entry)(void *arg, struct th_view *view, const struct th_cursor_entry *entry);
+	void *arg;
+	void (*problem)(void *arg, const char *line);
+};
+struct th_check_result {
+	uint64_t problems, nodes, entries, runs, snapshots, leaked_blocks;
+};
+/* Checks the last commit: every tree, dead list, share and the space map.  The store must be quiet. */
+int th_store_check(struct th_store *store, const struct th_check_options *options, struct th_check_result *ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

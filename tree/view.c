@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Views and point reads. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/chunk.h"
+#include "tree/cursor.h"
+#include "tree/store.h"
+
+struct th_view *th_view_live(struct th_store *store)
+{
+	return &store->live_view;
+}
+
+int th_view_freeze(struct th_store *store, struct th_view **ret)
+{
+	struct th_view *view = calloc(1, sizeof(*view));
+
+	if (!view)
+		return -ENOMEM;
+	view->store = store;
+	view->tree = &store->live;
+	pthread_mutex_lock(&store->merge_lock);
+	pthread_rwlock_wrlock(&store->live.lock);
+	view->root = th_tree_freeze(&store->live);
+	view->seq = store->seq;
+	th_space_hold(store->space); /* what later commits free, this view still reads */
+	pthread_rwlock_unlock(&store->live.lock);
+	pthread_mutex_unlock(&store->merge_lock);
+	*ret = view;
+	return 0;
+}
+
+static struct th_snapshot_record *find_record(struct th_store *store, uint64_t id)
+{
+	struct th_snapshot_record *record = store->snapshots;
+
+	while (record && record->info.id != id)
+		record = record->next;
+	return record && !record->deleting ? record : NULL;
+}
+
+int th_root_load(struct th_store *store, const struct th_ptr *ptr, struct th_node **ret)
+{
+	if (ptr->addr)
+		return th_cache_load(store->cache, ptr, TH_SLICE_EMPTY, ret);
+	*ret = th_node_new(0, TH_SLICE_EMPTY, 0);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
+{
+	struct th_view *view = calloc(1, sizeof(*view));
+	struct th_snapshot_record *record;
+	struct th_ptr root;
+	int r;
+
+	if (!view)
+		return -ENOMEM;
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = find_record(store, id);
+	if (record) {
+		record->views++;
+		root = record->root;
+		view->seq = record->info.sequence;
+	}
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (!record) {
+		free(view);
+		return -ENOENT;
+	}
+	view->store = store;
+	view->snapshot = id;
+	r = th_root_load(store, &root, &view->root);
+	if (r < 0) {
+		th_view_close(view);
+		return r;
+	}
+	*ret = view;
+	return 0;
+}
+
+void th_view_close(struct th_view *view)
+{
+	struct th_snapshot_record *record;
+	struct th_store *store;
+	bool reap = false;
+
+	if (!view || view == &view->store->live_view)
+		return;
+	store = view->store;
+	/* A frozen view may hold the last reference to nodes with children: they are only touched under the lock. */
+	if (view->tree)
+		pthread_rwlock_wrlock(&view->tree->lock);
+	th_node_unref(view->root);
+	if (view->tree) {
+		pthread_rwlock_unlock(&view->tree->lock);
+		th_space_unhold(store->space);
+	}
+	if (view->snapshot) {
+		pthread_mutex_lock(&store->snapshot_lock);
+		for (record = store->snapshots; record; record = record->next)
+			if (record->info.id == view->snapshot)
+				reap = --record->views == 0 && record->deleting;
+		pthread_mutex_unlock(&store->snapshot_lock);
+	}
+	free(view);
+	if (reap)
+		th_snapshot_reap(store);
+}
+
+static void view_lock(struct th_view *view)
+{
+	if (view->tree)
+		pthread_rwlock_rdlock(&view->tree->lock);
+}
+
+static void view_unlock(struct th_view *view)
+{
+	if (view->tree)
+		pthread_rwlock_unlock(&view->tree->lock);
+}
+
+/* Turns a large value's descriptor into the value. */
+static int resolve_value(struct th_store *store, struct th_value *value)
+{
+	struct th_value whole = { .refs = value->refs };
+	void *memory;
+	int r = th_chunk_value_read(store, (struct th_slice){ value->data, value->size }, &memory, &whole.size);
+
+	if (r < 0)
+		return r;
+	whole.data = memory;
+	whole.owner = (void *)((uintptr_t)memory | TH_OWNER_MEMORY);
+	th_value_release(value);
+	*value = whole;
+	return 0;
+}
+
+static void lookup_stage(struct th_lookup *lookup, const struct th_stage *stage, struct th_slice key)
+{
+	struct th_node *block;
+	size_t i;
+
+	block = stage ? th_stage_block(stage, key, &i) : NULL;
+	if (block)
+		th_lookup_node(lookup, block, key);
+}
+
+int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_value *ret)
+{
+	struct th_lookup lookup = { 0 };
+	struct th_need need;
+	bool chunk;
+	int r;
+
+	if (key.size > TH_KEY_MAX)
+		return -EINVAL;
+	th_need_init(&need);
+	for (;;) {
+		lookup_stage(&lookup, stage, key);
+		r = 0;
+		if (!lookup.done) {
+			view_lock(view);
+			r = th_lookup_walk(&lookup, view->store->cache, view->root ? view->root : view->tree->root, key,
+					   &need);
+			view_unlock(view);
+		}
+		if (r != -EAGAIN)
+			break;
+		th_lookup_release(&lookup);
+		r = th_need_load(&need, view->store->cache);
+		if (r < 0)
+			break;
+	}
+	th_need_release(&need);
+	if (r == 0 && !lookup.entry)
+		r = -ENOENT;
+	if (r < 0) {
+		th_lookup_release(&lookup);
+		return r;
+	}
+	chunk = (lookup.entry->flags & TH_ENTRY_CHUNK) != 0;
+	*ret = lookup.value;
+	ret->refs = lookup.refs;
+	r = chunk ? resolve_value(view->store, ret) : 0;
+	if (r < 0)
+		th_value_release(ret);
+	return r;
+}
+
+int th_get(struct th_view *view, struct th_slice key, struct th_value *ret)
+{
+	return th_view_get(view, NULL, key, ret);
+}
+
+struct th_range th_range_prefix(struct th_slice prefix, void *space)
+{
+	struct th_range range = { prefix, { NULL, 0 } };
+	uint8_t *end = space;
+	size_t n = prefix.size;
+
+	if (n)
+		memcpy(end, prefix.data, n);
+	while (n > 0 && end[n - 1] == 0xff)
+		n--;
+	if (n > 0) {
+		end[n - 1]++;
+		range.to = (struct th_slice){ end, n };
+	}
+	return range;
+}
