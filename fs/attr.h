@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changing attributes: what chmod, chown, utimensat, truncate and chattr do.  All but the size change in memory at
+ * once, and in the store with the next flush or transaction of the inode: a program that unpacks an archive sets mode,
+ * owner and times one by one, and that is one write.
+ */
+#ifndef TH_ATTR_H
+#define TH_ATTR_H
+
+#include "inode.h"
+
+enum th_attr_set {
+	TH_ATTR_MODE = 1 << 0,
+	TH_ATTR_UID = 1 << 1,
+	TH_ATTR_GID = 1 << 2,
+	TH_ATTR_SIZE = 1 << 3,
+	TH_ATTR_ATIME = 1 << 4,
+	TH_ATTR_MTIME = 1 << 5,
+	TH_ATTR_CTIME = 1 << 6,
+	TH_ATTR_ATIME_NOW = 1 << 7,
+	TH_ATTR_MTIME_NOW = 1 << 8,
+	TH_ATTR_KILL = 1 << 9, /* with the size: clear set-id bits (th_attr_kill_privileges) */
+};
+
+/* Sets what `set` names from `attr`; ctime is now unless given.  Changing the owner of anything but a directory clears
+ * its set-id bits, unless the mode is set too.  Takes the lock.  -EROFS, -EPERM (immutable, append-only), -EISDIR and
+ * -EINVAL (size of what has none). */
+int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr);
+
+/* Replaces the flags that chattr(1) may set; privileged: immutable and append may change.  Takes the lock.
+ * -EOPNOTSUPP for flags that mean nothing here. */
+int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged);
+
+/* May it be opened with these open(2) flags, as far as its own flags are concerned?  Takes the lock. */
+int th_attr_check_open(struct th_inode *inode, int open_flags);
+
+#endif

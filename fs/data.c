@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dirty.h"
+#include "gather.h"
+
+int th_data_init(struct th_inode *inode)
+{
+	if (!inode->file)
+		inode->file = calloc(1, sizeof(*inode->file));
+	return inode->file ? 0 : -ENOMEM;
+}
+
+static void data_copy_inline(const struct th_extent *extent, void *to)
+{
+	if (extent->kind == TH_EXTENT_INLINE)
+		memcpy(to, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE);
+}
+
+/* One block of a run, to memory of any alignment. */
+static int data_load_run(struct th_inode *inode, const struct th_extent *extent, void *to)
+{
+	void *buffer = th_disk_buffer(TH_BLOCK_SIZE);
+	uint64_t checksum;
+	int err;
+
+	if (!buffer)
+		return -ENOMEM;
+	th_extent_checksums(extent, 0, 1, &checksum);
+	err = th_chunk_read(inode->fs->store, extent->run.addr, 1, &checksum, buffer);
+	if (!err)
+		memcpy(to, buffer, TH_BLOCK_SIZE);
+	free(buffer);
+	return err;
+}
+
+int th_data_load(struct th_inode *inode, uint64_t block, void *data, int *ret_kind)
+{
+	struct th_extents extents;
+	struct th_extent extent;
+	int err;
+
+	memset(data, 0, TH_BLOCK_SIZE);
+	*ret_kind = 0;
+	if (!inode->snapshot && th_data_bare(inode))
+		return 0;
+	err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, block, block + 1, &extents);
+	if (err)
+		return err;
+	err = th_extents_next(&extents, &extent);
+	if (!err) {
+		*ret_kind = extent.kind;
+		data_copy_inline(&extent, data);
+		if (extent.kind == TH_EXTENT_RUN)
+			err = data_load_run(inode, &extent, data);
+	}
+	th_extents_close(&extents);
+	return err < 0 ? err : 0;
+}
+
+int th_data_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool promised)
+{
+	struct th_file *file = inode->file;
+	int err = th_pages_add(&file->pages, block, page);
+
+	if (err)
+		return err;
+	page->fresh = fresh;
+	file->fresh += fresh;
+	file->promised += promised || !th_chunk_promise(inode->fs->store, 1);
+	th_dirty_charge(inode->fs, 1);
+	return 0;
+}
+
+int th_data_touch(struct th_inode *inode, uint64_t block, struct th_file_page **ret)
+{
+	struct th_file_page *page;
+	int kind, err = th_data_init(inode);
+
+	*ret = NULL;
+	if (err)
+		return err;
+	*ret = th_pages_get(&inode->file->pages, block);
+	if (*ret)
+		return 0;
+	page = th_pages_alloc();
+	if (!page)
+		return -ENOMEM;
+	err = th_data_load(inode, block, page->data, &kind);
+	if (!err && (kind == TH_EXTENT_INLINE || kind == TH_EXTENT_RUN)) {
+		err = th_data_add(inode, block, page, kind == TH_EXTENT_INLINE, false);
+		if (!err) {
+			*ret = page;
+			return 0;
+		}
+	}
+	th_pages_free(page);
+	return err;
+}
+
+/* Gives back the promises of pages that are gone. */
+static void data_unpromise(struct th_inode *inode)
+{
+	struct th_file *file = inode->file;
+
+	while (file->promised > file->pages.count) {
+		uint64_t excess = file->promised - file->pages.count;
+		uint32_t step = excess < UINT32_MAX ? excess : UINT32_MAX;
+
+		th_chunk_unpromise(inode->fs->store, step);
+		file->promised -= step;
+	}
+}
+
+void th_data_discard(struct th_inode *inode, uint64_t from, uint64_t to)
+{
+	struct th_file_page *page;
+	uint64_t block;
+
+	if (!inode->file)
+		return;
+	while (from < to && (page = th_pages_next(&inode->file->pages, from, &block)) && block < to) {
+		inode->file->fresh -= page->fresh;
+		th_pages_free(th_pages_take(&inode->file->pages, block));
+		th_dirty_charge(inode->fs, -1);
+		from = block + 1;
+	}
+	data_unpromise(inode);
+}
+
+void th_data_count_blocks(struct th_inode *inode)
+{
+	inode->attr.blocks = inode->stored_blocks + (inode->file ? inode->file->fresh : 0);
+}
+
+void th_data_modified(struct th_inode *inode)
+{
+	inode->attr.mtime = inode->attr.ctime = th_time_now();
+	th_inode_mark_dirty(inode);
+}
+
+/* Zeros from *filled on up to a block. */
+static void data_fill(uint8_t *buffer, uint64_t first, uint64_t *filled, uint64_t to)
+{
+	if (to > *filled)
+		memset(buffer + ((*filled - first) << TH_BLOCK_SHIFT), 0, (to - *filled) << TH_BLOCK_SHIFT);
+	*filled = to;
+}
+
+static int data_read_stored(struct th_inode *inode, uint64_t block, uint64_t end, uint8_t *buffer)
+{
+	struct th_gather gather;
+	struct th_extents extents;
+	struct th_extent extent;
+	uint64_t filled = block;
+	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, block, end, &extents);
+
+	if (err)
+		return err;
+	th_gather_init(&gather, inode->fs->store);
+	while (!(err = th_extents_next(&extents, &extent))) {
+		uint8_t *to = buffer + ((extent.block - block) << TH_BLOCK_SHIFT);
+
+		data_fill(buffer, block, &filled, extent.block);
+		if (extent.kind == TH_EXTENT_RUN) {
+			err = th_gather_add(&gather, &extent, to);
+			filled += extent.blocks;
+		} else {
+			data_fill(buffer, block, &filled, extent.block + extent.blocks);
+			data_copy_inline(&extent, to);
+		}
+		if (err)
+			break;
+	}
+	th_extents_close(&extents);
+	if (err < 0)
+		return err;
+	data_fill(buffer, block, &filled, end);
+	return th_gather_read(&gather);
+}
+
+int th_data_read(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer)
+{
+	uint64_t at, end = block + blocks;
+	struct th_file_page *page;
+	uint32_t waiting = 0;
+	int err = 0;
+
+	if (th_data_pages(inode))
+		for (at = block; at < end && (page = th_pages_next(&inode->file->pages, at, &at)) && at < end; at++)
+			waiting++;
+	if (waiting < blocks)
+		err = data_read_stored(inode, block, end, buffer);
+	for (at = block; !err && waiting; waiting--, at++) {
+		page = th_pages_next(&inode->file->pages, at, &at);
+		memcpy((uint8_t *)buffer + ((at - block) << TH_BLOCK_SHIFT), page->data, TH_BLOCK_SIZE);
+	}
+	return err;
+}

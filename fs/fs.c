@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dirty.h"
+#include "file.h"
+#include "inode.h"
+#include "journal/disk.h"
+#include "namei.h"
+#include "orphan.h"
+
+#define ID_BATCH 1024
+
+void th_fs_report(struct th_fs *fs, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (fs->options.report)
+		fs->options.report(fs->options.report_arg, line);
+	else
+		fprintf(stderr, "thunderhead: %s\n", line);
+}
+
+int th_fs_writable(const struct th_fs *fs)
+{
+	return fs->read_only ? -EROFS : 0;
+}
+
+/* --- ids --- */
+
+/* fs->id_lock held. */
+static int reserve_ids(struct th_fs *fs)
+{
+	uint64_t upto = fs->reserved_id + ID_BATCH;
+	struct th_key key = th_key_next_id();
+	struct th_le64 value = th_le64(upto);
+	struct th_txn *txn;
+
+	if (upto > TH_ID_MAX)
+		return -ENOSPC;
+	int r = th_txn_begin(fs->store, &txn);
+
+	if (r < 0)
+		return r;
+	r = th_txn_put(txn, th_key_slice(&key), (struct th_slice){ &value, sizeof(value) });
+	if (r < 0) {
+		th_txn_rollback(txn);
+		return r;
+	}
+	r = th_txn_commit(txn);
+	if (r < 0)
+		return r;
+	fs->reserved_id = upto;
+	return 0;
+}
+
+int th_fs_new_id(struct th_fs *fs, uint64_t *ret)
+{
+	int r = th_fs_writable(fs);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&fs->id_lock);
+	if (fs->next_id == fs->reserved_id)
+		r = reserve_ids(fs);
+	if (!r)
+		*ret = fs->next_id++;
+	pthread_mutex_unlock(&fs->id_lock);
+	return r;
+}
+
+static int load_ids(struct th_fs *fs)
+{
+	struct th_key key = th_key_next_id();
+	struct th_value value;
+	int r = th_get(fs->live, th_key_slice(&key), &value);
+
+	if (r < 0)
+		return r == -ENOENT ? -EUCLEAN : r;
+	if (value.size == sizeof(struct th_le64))
+		fs->next_id = th_get_le64(*(const struct th_le64 *)value.data);
+	th_value_release(&value);
+	fs->reserved_id = fs->next_id;
+	return fs->next_id > TH_ROOT_ID && fs->next_id <= TH_ID_MAX ? 0 : -EUCLEAN;
+}
+
+/* --- mkfs --- */
+
+/* A disk that leaves the one below open when it is closed: a store closes its disk, and mkfs's caller keeps it. */
+struct lent_disk {
+	struct th_disk disk;
+	struct th_disk *below;
+};
+
+static void lent_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
+{
+	th_disk_get(((struct lent_disk *)disk)->below, addr, blocks, buf, future);
+}
+
+static void lent_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt,
+		      struct th_future *future)
+{
+	th_disk_save(((struct lent_disk *)disk)->below, addr, iov, iovcnt, future);
+}
+
+static void lent_flush(struct th_disk *disk, struct th_future *future)
+{
+	th_disk_flush(((struct lent_disk *)disk)->below, future);
+}
+
+static void lent_close(struct th_disk *disk)
+{
+	free(disk);
+}
+
+static const struct th_disk_ops lent_ops = {
+	.get = lent_get,
+	.save = lent_save,
+	.flush = lent_flush,
+	.close = lent_close,
+};
+
+static struct th_disk *lent_disk_new(struct th_disk *below)
+{
+	struct lent_disk *lent = calloc(1, sizeof(*lent));
+
+	if (!lent)
+		return NULL;
+	lent->below = below;
+	lent->disk.ops = &lent_ops;
+	lent->disk.blocks = below->blocks;
+	lent->disk.name = below->name;
+	return &lent->disk;
+}
+
+static int write_root(struct th_store *store, uint32_t uid, uint32_t gid)
+{
+	struct th_time now = th_time_now();
+	struct th_attr attr = { .mode = S_IFDIR | 0755,
+				.uid = uid,
+				.gid = gid,
+				.nlink = 2,
+				.atime = now,
+				.mtime = now,
+				.ctime = now,
+				.btime = now };
+	struct th_key root_key = th_key_inode(TH_ROOT_ID), id_key = th_key_next_id();
+	struct th_le64 next = th_le64(TH_ROOT_ID + 1);
+	uint8_t value[TH_INODE_VALUE_MAX];
+	size_t size = th_inode_encode(&attr, value);
+	struct th_txn *txn;
+	int r = th_txn_begin(store, &txn);
+
+	if (r < 0)
+		return r;
+	r = th_txn_put(txn, th_key_slice(&root_key), (struct th_slice){ value, size });
+	if (!r)
+		r = th_txn_put(txn, th_key_slice(&id_key), (struct th_slice){ &next, sizeof(next) });
+	if (r < 0) {
+		th_txn_rollback(txn);
+		return r;
+	}
+	return th_txn_commit(txn);
+}
+
+int th_fs_format(struct th_disk *disk, const struct th_format_options *options, uint32_t uid, uint32_t gid)
+{
+	struct th_store_options store_options = { 0 };
+	struct th_store *store;
+	int r = th_store_format(disk, options);
+
+	if (r < 0)
+		return r;
+	struct th_disk *lent = lent_disk_new(disk);
+
+	if (!lent)
+		return -ENOMEM;
+	r = th_store_open(lent, &store_options, &store);
+	if (r < 0) {
+		free(lent);
+		return r;
+	}
+	r = write_root(store, uid, gid);
+	int closed = th_store_close(store);
+
+	return r < 0 ? r : closed;
+}
+
+/* --- opening and closing --- */
+
+static int before_commit(void *arg)
+{
+	struct th_fs *fs = arg;
+
+	pthread_mutex_lock(&fs->commit_lock);
+	int r = fs->closing ? 0 : th_file_flush_all(fs);
+
+	pthread_mutex_unlock(&fs->commit_lock);
+	return r;
+}
+
+static void store_report(void *arg, const char *line)
+{
+	th_fs_report(arg, "%s", line);
+}
+
+static int copy_string(const char **string)
+{
+	if (!*string)
+		return 0;
+	*string = strdup(*string);
+	return *string ? 0 : -ENOMEM;
+}
+
+static void fs_free(struct th_fs *fs)
+{
+	th_inode_table_free(fs);
+	th_dirty_release(fs);
+	pthread_mutex_destroy(&fs->rename_lock);
+	pthread_mutex_destroy(&fs->table_lock);
+	pthread_mutex_destroy(&fs->id_lock);
+	pthread_mutex_destroy(&fs->snapshot_lock);
+	pthread_mutex_destroy(&fs->commit_lock);
+	free((char *)fs->options.snapshot);
+	free((char *)fs->options.subdir);
+	free(fs);
+}
+
+static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
+{
+	struct th_fs *fs = calloc(1, sizeof(*fs));
+
+	if (!fs)
+		return -ENOMEM;
+	fs->options = *options;
+	fs->read_only = options->read_only || options->snapshot;
+	fs->next_number = 1;
+	pthread_mutex_init(&fs->rename_lock, NULL);
+	pthread_mutex_init(&fs->table_lock, NULL);
+	pthread_mutex_init(&fs->id_lock, NULL);
+	pthread_mutex_init(&fs->snapshot_lock, NULL);
+	pthread_mutex_init(&fs->commit_lock, NULL);
+	int copied = copy_string(&fs->options.snapshot);
+	int copied_subdir = copy_string(&fs->options.subdir);
+	int r = copied < 0 ? copied : copied_subdir;
+
+	if (!r)
+		r = th_inode_table_new(&fs->table);
+	if (!r)
+		r = th_dirty_init(fs);
+	if (r < 0) {
+		fs_free(fs);
+		return r;
+	}
+	*ret = fs;
+	return 0;
+}
+
+/* The directory that the mount shows as its root. */
+static int find_root(struct th_fs *fs)
+{
+	struct th_snapshot snapshot;
+	struct th_inode *root;
+	int r;
+
+	if (fs->options.snapshot) {
+		r = th_snapshot_find(fs->store, fs->options.snapshot, &snapshot);
+		if (!r)
+			r = th_fs_snapshot_base(fs, snapshot.id);
+		if (r < 0)
+			return r;
+	}
+	r = th_path_lookup(fs, fs->base, fs->options.subdir ? fs->options.subdir : "", &root);
+	if (r < 0)
+		return r;
+	if (!th_inode_is_dir(root)) {
+		th_inode_put(root);
+		return -ENOTDIR;
+	}
+	fs->root = root;
+	return 0;
+}
+
+static int fs_start(struct th_fs *fs)
+{
+	int r = load_ids(fs);
+
+	if (!r && !fs->read_only)
+		r = th_orphan_recover(fs);
+	if (!r)
+		r = find_root(fs);
+	return r;
+}
+
+int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret)
+{
+	struct th_fs *fs;
+	int r = fs_new(options, &fs);
+
+	if (r < 0) {
+		th_disk_close(disk);
+		return r;
+	}
+	struct th_store_options store_options = {
+		.read_only = fs->read_only,
+		.cache_bytes = options->cache_bytes,
+		.commit_interval_ms = options->commit_interval_ms,
+		.before_commit = before_commit,
+		.arg = fs,
+		.report = store_report,
+	};
+
+	r = th_store_open(disk, &store_options, &fs->store);
+	if (r < 0) {
+		th_disk_close(disk);
+		fs_free(fs);
+		return r;
+	}
+	fs->live = th_view_live(fs->store);
+	r = fs_start(fs);
+	if (r < 0) {
+		th_fs_close(fs);
+		return r;
+	}
+	*ret = fs;
+	return 0;
+}
+
+int th_fs_close(struct th_fs *fs)
+{
+	int r = 0;
+
+	if (!fs->read_only) {
+		th_inode_delete_unnamed(fs);
+		r = th_file_flush_all(fs);
+	}
+	/* Commits go on in the background until the store is closed, but from here on inodes are none of their
+	 * business. */
+	pthread_mutex_lock(&fs->commit_lock);
+	fs->closing = true;
+	pthread_mutex_unlock(&fs->commit_lock);
+	/* Inodes hold views, which must be closed before the store. */
+	th_inode_table_free(fs);
+	if (fs->base)
+		th_fs_snapshot_leave(fs, fs->base);
+	int closed = th_store_close(fs->store);
+
+	fs_free(fs);
+	return r < 0 ? r : closed;
+}
+
+int th_fs_sync(struct th_fs *fs)
+{
+	int r = fs->read_only ? 0 : th_file_flush_all(fs);
+
+	return r < 0 || fs->read_only ? r : th_store_sync(fs->store);
+}
+
+int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
+{
+	struct th_store_info info;
+
+	th_store_info(fs->store, &info);
+	/* Blocks that wait for a commit count: whoever runs out of the others commits. */
+	uint64_t held = info.blocks_promised + info.blocks_reserve, all = info.blocks_free + info.blocks_waiting;
+	uint64_t free = all > held ? all - held : 0;
+
+	*ret = (struct statvfs){
+		.f_bsize = TH_BLOCK_SIZE,
+		.f_frsize = TH_BLOCK_SIZE,
+		.f_blocks = info.blocks,
+		.f_bfree = free,
+		.f_bavail = free,
+		/* Inodes come out of the same space: as many as there are blocks is a promise that can be kept. */
+		.f_files = info.blocks,
+		.f_ffree = free,
+		.f_favail = free,
+		.f_namemax = TH_NAME_MAX,
+	};
+	return 0;
+}

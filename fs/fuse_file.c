@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "attr.h"
+#include "file.h"
+#include "fuse_session.h"
+
+void th_fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct th_inode *inode = th_fuse_inode(req, ino);
+
+	if (!inode)
+		return;
+	int r = th_attr_check_open(inode, fi->flags);
+
+	if (!r && (fi->flags & O_TRUNC))
+		r = th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
+	th_inode_put(inode);
+	if (r < 0) {
+		th_fuse_error(req, r);
+		return;
+	}
+	fi->keep_cache = 1;
+	fuse_reply_open(req, fi);
+}
+
+void th_fuse_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct th_inode *inode = th_fuse_inode(req, ino);
+
+	(void)fi;
+	if (!inode)
+		return;
+	th_fuse_released(th_fuse_of(req), inode);
+	th_inode_put(inode);
+	fuse_reply_err(req, 0);
+}
+
+/* Closing a descriptor means nothing here; the kernel stops asking. */
+void th_fuse_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, ENOSYS);
+}
+
+void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct th_inode *inode = th_fuse_inode(req, ino);
+	struct th_file_data data;
+
+	(void)fi;
+	if (!inode)
+		return;
+	int r = th_file_read(inode, (uint64_t)off, size, &data);
+
+	if (r < 0) {
+		th_fuse_error(req, r);
+	} else {
+		fuse_reply_buf(req, data.data, data.size);
+		th_file_data_release(&data);
+	}
+	th_inode_put(inode);
+}
+
+void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct th_inode *inode = th_fuse_inode(req, ino);
+
+	(void)fi;
+	if (!inode)
+		return;
+	ssize_t n = inode->snapshot ? -EROFS : th_file_write(inode, buf, size, (uint64_t)off, 0);
+
+	th_inode_put(inode);
+	if (n < 0)
+		th_fuse_error(req, (int)n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct th_inode *inode = th_fuse_inode(req, ino);
+
+	(void)fi;
+	if (!inode)
+		return;
+	bool fixed = inode->snapshot || th_inode_is_snapdir(inode) || th_fs_writable(inode->fs) < 0;
+	int r = fixed ? 0 : th_file_sync(inode, datasync);
+
+	th_inode_put(inode);
+	th_fuse_error(req, r);
+}
+
+void th_fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+{
+	struct th_inode *inode = th_fuse_inode(req, ino);
+
+	(void)fi;
+	if (!inode)
+		return;
+	int r = inode->snapshot ? -EROFS : th_file_fallocate(inode, mode, (uint64_t)off, (uint64_t)len);
+
+	th_inode_put(inode);
+	th_fuse_error(req, r);
+}
+
+void th_fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct th_inode *inode = th_fuse_inode(req, ino);
+	uint64_t found;
+
+	(void)fi;
+	if (!inode)
+		return;
+	int r = th_file_seek(inode, (uint64_t)off, whence, &found);
+
+	th_inode_put(inode);
+	if (r < 0)
+		th_fuse_error(req, r);
+	else
+		fuse_reply_lseek(req, (off_t)found);
+}
+
+/* What one reply can tell: its count has 32 bits. */
+#define COPY_MAX ((size_t)1 << 31)
+
+void th_fuse_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, struct fuse_file_info *src_fi,
+			     fuse_ino_t dst, off_t dst_off, struct fuse_file_info *dst_fi, size_t len, int flags)
+{
+	struct th_inode *to, *from = th_fuse_inode(req, src);
+	uint64_t copied = 0;
+	int r;
+
+	(void)src_fi;
+	(void)dst_fi;
+	if (!from)
+		return;
+	to = th_fuse_inode(req, dst);
+	if (!to) {
+		th_inode_put(from);
+		return;
+	}
+	if (flags)
+		r = -EINVAL;
+	else if (to->snapshot)
+		r = -EROFS;
+	else
+		r = th_file_copy_range(from, (uint64_t)src_off, to, (uint64_t)dst_off, len < COPY_MAX ? len : COPY_MAX,
+				       &copied);
+	th_inode_put(to);
+	th_inode_put(from);
+	if (r < 0)
+		th_fuse_error(req, r);
+	else
+		fuse_reply_write(req, copied);
+}

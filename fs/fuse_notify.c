@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse_session.h"
+
+/* Either a snapshot's name is no longer what it was, or (number) a deleted snapshot has lost one of its users. */
+struct notice {
+	struct notice *next;
+	uint64_t number; /* of the entrance; 0: the name */
+	uint64_t except; /* directory in whose .snapshots the kernel knows already */
+	char name[];
+};
+
+struct th_fuse_notifier {
+	struct th_fuse *fuse;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	struct notice *first, **last; /* lock */
+	bool stop; /* lock */
+};
+
+/* The kernel lets go of the name in every .snapshots it has looked into, and of all that hangs below it and is not in
+ * use. */
+static void send_name(struct th_fuse *fuse, const struct notice *notice)
+{
+	struct th_inode **snapdirs;
+	size_t count;
+
+	if (th_inode_collect(fuse->fs, TH_SNAPDIR_SNAPSHOT, &snapdirs, &count) < 0)
+		th_fs_report(fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", notice->name);
+	for (size_t i = 0; i < count; i++) {
+		if (snapdirs[i]->id != notice->except)
+			fuse_lowlevel_notify_inval_entry(fuse->session, th_inode_nodeid(snapdirs[i]), notice->name,
+							 strlen(notice->name));
+		th_inode_put(snapdirs[i]);
+	}
+	free(snapdirs);
+}
+
+/* The kernel lets go of an inode of a snapshot under its primary name. */
+static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
+{
+	const struct th_attr *attr = &inode->attr; /* of a snapshot: never changes */
+	char name[TH_NAME_MAX + 1]; /* libfuse sends the NUL behind a name, too */
+
+	if (!attr->parent || attr->name_size > TH_NAME_MAX)
+		return;
+	memcpy(name, attr->name, attr->name_size);
+	name[attr->name_size] = 0;
+	fuse_lowlevel_notify_inval_entry(fuse->session, inode->number << TH_ID_BITS | attr->parent, name,
+					 attr->name_size);
+}
+
+/* What was in use when its snapshot was deleted stays cached with all that is above it, and so the snapshot stays, and
+ * keeps its space.  Now that a user has gone the kernel is asked again. */
+static void send_entrance(struct th_fuse *fuse, uint64_t number)
+{
+	struct th_inode **inodes;
+	size_t count;
+
+	th_inode_collect(fuse->fs, number, &inodes, &count); /* what is left out waits for the next user to go */
+	for (size_t i = 0; i < count; i++) {
+		if (inodes[i]->loaded > 0 && inodes[i]->id != inodes[i]->snapshot->root)
+			send_inode(fuse, inodes[i]);
+		th_inode_put(inodes[i]);
+	}
+	free(inodes);
+}
+
+static void send_notice(struct th_fuse *fuse, const struct notice *notice)
+{
+	if (notice->number)
+		send_entrance(fuse, notice->number);
+	else
+		send_name(fuse, notice);
+}
+
+static void *notifier_run(void *arg)
+{
+	struct th_fuse_notifier *notifier = arg;
+
+	pthread_mutex_lock(&notifier->lock);
+	while (!notifier->stop) {
+		struct notice *notice = notifier->first;
+
+		if (!notice) {
+			pthread_cond_wait(&notifier->cond, &notifier->lock);
+			continue;
+		}
+		notifier->first = notice->next;
+		if (!notifier->first)
+			notifier->last = &notifier->first;
+		pthread_mutex_unlock(&notifier->lock);
+		send_notice(notifier->fuse, notice);
+		free(notice);
+		pthread_mutex_lock(&notifier->lock);
+	}
+	pthread_mutex_unlock(&notifier->lock);
+	return NULL;
+}
+
+static void enqueue(struct th_fuse_notifier *notifier, const char *name, uint64_t number, uint64_t except)
+{
+	size_t size = strlen(name) + 1;
+	struct notice *notice = malloc(sizeof(*notice) + size);
+
+	if (!notice) {
+		th_fs_report(notifier->fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", name);
+		return;
+	}
+	notice->next = NULL;
+	notice->number = number;
+	notice->except = except;
+	memcpy(notice->name, name, size);
+	pthread_mutex_lock(&notifier->lock);
+	*notifier->last = notice;
+	notifier->last = &notice->next;
+	pthread_cond_signal(&notifier->cond);
+	pthread_mutex_unlock(&notifier->lock);
+}
+
+static void snapshot_changed(void *arg, const char *name, uint64_t except)
+{
+	enqueue(arg, name, 0, except);
+}
+
+void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode)
+{
+	if (inode->snapshot && inode->snapshot->number && inode->snapshot->deleted)
+		enqueue(fuse->notifier, "", inode->snapshot->number, 0);
+}
+
+int th_fuse_notifier_start(struct th_fuse *fuse)
+{
+	struct th_fuse_notifier *notifier = calloc(1, sizeof(*notifier));
+
+	if (!notifier)
+		return -ENOMEM;
+	notifier->fuse = fuse;
+	notifier->last = &notifier->first;
+	pthread_mutex_init(&notifier->lock, NULL);
+	pthread_cond_init(&notifier->cond, NULL);
+	int r = -pthread_create(&notifier->thread, NULL, notifier_run, notifier);
+
+	if (r < 0) {
+		free(notifier);
+		return r;
+	}
+	fuse->notifier = notifier;
+	fuse->fs->snapshot_changed_arg = notifier;
+	fuse->fs->snapshot_changed = snapshot_changed;
+	return 0;
+}
+
+/* No handler runs any more. */
+void th_fuse_notifier_stop(struct th_fuse *fuse)
+{
+	struct th_fuse_notifier *notifier = fuse->notifier;
+
+	if (!notifier)
+		return;
+	fuse->fs->snapshot_changed = NULL;
+	pthread_mutex_lock(&notifier->lock);
+	notifier->stop = true;
+	pthread_cond_signal(&notifier->cond);
+	pthread_mutex_unlock(&notifier->lock);
+	pthread_join(notifier->thread, NULL);
+	for (struct notice *notice = notifier->first, *next; notice; notice = next) {
+		next = notice->next;
+		free(notice);
+	}
+	pthread_mutex_destroy(&notifier->lock);
+	pthread_cond_destroy(&notifier->cond);
+	free(notifier);
+	fuse->notifier = NULL;
+}

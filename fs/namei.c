@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namei.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+
+#include "dir.h"
+#include "link.h"
+#include "snapdir.h"
+#include "update.h"
+
+/* --- finding --- */
+
+static int lookup_entry(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
+{
+	struct th_entry entry;
+
+	pthread_rwlock_rdlock(&dir->lock);
+	int r = th_dir_find(dir, name, &entry);
+
+	/* Under the directory's lock: as long as the name is there, so is the inode. */
+	if (!r)
+		r = th_inode_get(dir->fs, dir->snapshot, entry.id, ret);
+	pthread_rwlock_unlock(&dir->lock);
+	return r;
+}
+
+int th_namei_lookup(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
+{
+	if (name.size > TH_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!th_inode_is_dir(dir))
+		return -ENOTDIR;
+	if (th_inode_is_snapdir(dir))
+		return th_snapdir_lookup(dir, name, ret);
+	if (th_snapdir_is_name(dir, name))
+		return th_inode_get_snapdir(dir->fs, dir->id, ret);
+	return lookup_entry(dir, name, ret);
+}
+
+int th_namei_parent(struct th_inode *dir, struct th_inode **ret)
+{
+	struct th_fs *fs = dir->fs;
+
+	if (th_inode_is_snapdir(dir))
+		return th_inode_get(fs, NULL, dir->id, ret);
+	if (dir->snapshot && dir->snapshot->number && dir->id == dir->snapshot->root)
+		return th_inode_get_snapdir(fs, dir->id, ret);
+	pthread_rwlock_rdlock(&dir->lock);
+	uint64_t parent = dir == fs->root ? dir->id : dir->attr.parent;
+
+	pthread_rwlock_unlock(&dir->lock);
+	return parent ? th_inode_get(fs, dir->snapshot, parent, ret) : -ENOENT;
+}
+
+int th_path_lookup(struct th_fs *fs, struct th_fs_snapshot *snapshot, const char *path, struct th_inode **ret)
+{
+	struct th_inode *inode, *next;
+	int r = th_inode_get(fs, snapshot, TH_ROOT_ID, &inode);
+
+	for (path += strspn(path, "/"); !r && *path; path += strspn(path, "/")) {
+		struct th_slice name = { path, strcspn(path, "/") };
+
+		path += name.size;
+		if (name.size == 1 && path[-1] == '.')
+			continue;
+		r = th_dir_check_name(name);
+		if (!r)
+			r = th_inode_is_dir(inode) ? lookup_entry(inode, name, &next) : -ENOTDIR;
+		th_inode_put(inode);
+		inode = r ? NULL : next;
+	}
+	if (!r)
+		*ret = inode;
+	return r;
+}
+
+/* --- what every change asks first --- */
+
+/* May names of this directory change? */
+static int check_dir(const struct th_inode *dir)
+{
+	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->read_only)
+		return -EROFS;
+	return th_inode_is_dir(dir) ? 0 : -ENOTDIR;
+}
+
+/* May this name be made?  dir->lock held. */
+static int check_new_name(const struct th_inode *dir, struct th_slice name)
+{
+	if (!dir->attr.nlink)
+		return -ENOENT;
+	if (th_snapdir_is_name(dir, name))
+		return -EEXIST;
+	if (dir->attr.flags & FS_IMMUTABLE_FL)
+		return -EPERM;
+	return th_dir_check_name(name);
+}
+
+/* May this name be taken away?  dir->lock held. */
+static int check_old_name(const struct th_inode *dir, struct th_slice name)
+{
+	if (th_snapdir_is_name(dir, name))
+		return -EPERM;
+	if (dir->attr.flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))
+		return -EPERM;
+	return th_dir_check_name(name);
+}
+
+/* May the inode lose, or get, a name?  inode->lock held. */
+static int check_inode(const struct th_inode *inode)
+{
+	return inode->attr.flags & (FS_IMMUTABLE_FL | FS_APPEND_FL) ? -EPERM : 0;
+}
+
+static uint8_t mode_type(uint32_t mode)
+{
+	return (uint8_t)IFTODT(mode);
+}
+
+/* --- making --- */
+
+static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name, const struct th_namei_new *what)
+{
+	struct th_time now = th_time_now();
+	struct th_attr attr = {
+		.mode = what->mode,
+		.uid = what->uid,
+		.gid = what->gid,
+		.nlink = S_ISDIR(what->mode) ? 2 : 1,
+		.size = what->target.size,
+		.rdev = what->rdev,
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+		.btime = now,
+		.parent = dir->id,
+		.name = name.data,
+		.name_size = (uint16_t)name.size,
+	};
+
+	if (dir->attr.mode & S_ISGID) {
+		attr.gid = dir->attr.gid;
+		if (S_ISDIR(attr.mode))
+			attr.mode |= S_ISGID;
+	}
+	return attr;
+}
+
+/* Stages the new inode itself. */
+static int stage_inode(struct th_update *update, struct th_inode *inode, const struct th_namei_new *what)
+{
+	struct th_key key = th_key_inode(inode->id);
+	int r = S_ISLNK(what->mode) ? th_symlink_store(update->txn, inode, what->target) : 0;
+
+	if (!r)
+		r = th_txn_ref(update->txn, th_key_slice(&key), 1);
+	if (!r)
+		th_update_attr(update, inode);
+	return r;
+}
+
+static int create_locked(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+			 struct th_inode **ret)
+{
+	struct th_update update;
+	struct th_inode *inode;
+	int r = check_new_name(dir, name);
+
+	if (r < 0)
+		return r;
+	struct th_attr attr = new_attr(dir, name, what);
+
+	r = th_inode_new(dir->fs, &attr, &inode);
+	if (r < 0)
+		return r;
+	r = th_update_begin(&update, dir->fs);
+	if (!r) {
+		r = th_dir_add(update.txn, dir, name, inode->id, mode_type(attr.mode));
+		if (!r)
+			r = stage_inode(&update, inode, what);
+		if (!r)
+			th_link_parent(&update, dir, 1, S_ISDIR(attr.mode) ? 1 : 0);
+		r = th_update_end(&update, r);
+	}
+	if (r < 0) {
+		inode->deleted = true;
+		th_inode_put(inode);
+		return r;
+	}
+	*ret = inode;
+	return 0;
+}
+
+int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what, struct th_inode **ret)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	if (what->target.size > TH_SYMLINK_MAX)
+		return -ENAMETOOLONG;
+	pthread_rwlock_wrlock(&dir->lock);
+	r = create_locked(dir, name, what, ret);
+	pthread_rwlock_unlock(&dir->lock);
+	return r;
+}
+
+static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
+{
+	struct th_update update;
+	int r = check_new_name(dir, name);
+
+	if (!r)
+		r = check_inode(inode);
+	if (r < 0)
+		return r;
+	if (!inode->attr.nlink)
+		return -ENOENT;
+	if (inode->attr.nlink >= TH_LINK_MAX)
+		return -EMLINK;
+	r = th_update_begin(&update, dir->fs);
+	if (r < 0)
+		return r;
+	r = th_dir_add(update.txn, dir, name, inode->id, mode_type(inode->attr.mode));
+	if (!r)
+		r = th_link_add(&update, inode, dir->id, name);
+	if (!r)
+		th_link_parent(&update, dir, 1, 0);
+	return th_update_end(&update, r);
+}
+
+int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	if (inode->snapshot || th_inode_is_snapdir(inode))
+		return -EXDEV;
+	if (th_inode_is_dir(inode))
+		return -EPERM;
+	pthread_rwlock_wrlock(&dir->lock);
+	pthread_rwlock_wrlock(&inode->lock);
+	r = link_locked(inode, dir, name);
+	pthread_rwlock_unlock(&inode->lock);
+	pthread_rwlock_unlock(&dir->lock);
+	return r;
+}
+
+/* --- taking away --- */
+
+/* dir->lock and inode->lock held. */
+static int remove_locked(struct th_inode *dir, struct th_slice name, struct th_inode *inode)
+{
+	struct th_update update;
+	bool is_dir = th_inode_is_dir(inode);
+	int r = check_inode(inode);
+
+	if (!r && is_dir) {
+		r = th_dir_is_empty(inode);
+		r = r < 0 ? r : r ? 0 : -ENOTEMPTY;
+	}
+	if (!r)
+		r = th_update_begin(&update, dir->fs);
+	if (r < 0)
+		return r;
+	r = th_dir_remove(update.txn, dir, name);
+	if (!r)
+		r = th_link_remove(&update, inode, dir->id, name);
+	if (!r)
+		th_link_parent(&update, dir, -1, is_dir ? -1 : 0);
+	return th_update_end(&update, r);
+}
+
+static int remove_name(struct th_inode *dir, struct th_slice name, bool directory)
+{
+	struct th_inode *inode = NULL;
+	struct th_entry entry;
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	pthread_rwlock_wrlock(&dir->lock);
+	r = check_old_name(dir, name);
+	if (!r)
+		r = th_dir_find(dir, name, &entry);
+	if (!r && directory != (entry.type == DT_DIR))
+		r = directory ? -ENOTDIR : -EISDIR;
+	if (!r)
+		r = th_inode_get(dir->fs, NULL, entry.id, &inode);
+	if (!r && th_inode_is_dir(inode) != directory)
+		r = -EUCLEAN;
+	if (!r) {
+		pthread_rwlock_wrlock(&inode->lock);
+		r = remove_locked(dir, name, inode);
+		pthread_rwlock_unlock(&inode->lock);
+	}
+	pthread_rwlock_unlock(&dir->lock);
+	th_inode_put(inode);
+	return r;
+}
+
+int th_namei_unlink(struct th_inode *dir, struct th_slice name)
+{
+	return remove_name(dir, name, false);
+}
+
+int th_namei_rmdir(struct th_inode *dir, struct th_slice name)
+{
+	return remove_name(dir, name, true);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots as the filesystem sees them: taken, deleted, renamed, and entered (struct th_fs_snapshot). */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "file.h"
+#include "fs.h"
+
+static void tell(struct th_fs *fs, const char *name, uint64_t except)
+{
+	if (fs->snapshot_changed)
+		fs->snapshot_changed(fs->snapshot_changed_arg, name, except);
+}
+
+/* The kernel does not remember that a snapshot is not there, so nobody needs to be told of a new one. */
+int th_fs_snapshot_create(struct th_fs *fs, const char *name, struct th_snapshot *ret)
+{
+	struct th_snapshot snapshot;
+	int r = th_fs_writable(fs);
+
+	return r < 0 ? r : th_snapshot_create(fs->store, name, ret ? ret : &snapshot);
+}
+
+static void mark_deleted(struct th_fs *fs, uint64_t snapshot_id)
+{
+	pthread_mutex_lock(&fs->snapshot_lock);
+	for (struct th_fs_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
+		if (snapshot->id == snapshot_id)
+			snapshot->deleted = true;
+	}
+	pthread_mutex_unlock(&fs->snapshot_lock);
+}
+
+int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in)
+{
+	struct th_snapshot snapshot;
+	int r = th_fs_writable(fs);
+
+	if (!r)
+		r = th_snapshot_find(fs->store, name, &snapshot);
+	if (!r)
+		r = th_snapshot_delete(fs->store, name);
+	if (r < 0)
+		return r;
+	mark_deleted(fs, snapshot.id);
+	tell(fs, name, in);
+	return 0;
+}
+
+int th_fs_snapshot_rename_in(struct th_fs *fs, const char *from, const char *to, uint64_t in)
+{
+	int r = th_fs_writable(fs);
+
+	if (!r)
+		r = th_snapshot_rename(fs->store, from, to);
+	if (!r) {
+		tell(fs, from, in);
+		tell(fs, to, in);
+	}
+	return r;
+}
+
+int th_fs_snapshot_delete(struct th_fs *fs, const char *name)
+{
+	return th_fs_snapshot_delete_in(fs, name, 0);
+}
+
+int th_fs_snapshot_rename(struct th_fs *fs, const char *from, const char *to)
+{
+	return th_fs_snapshot_rename_in(fs, from, to, 0);
+}
+
+/* --- entrances; static functions here with fs->snapshot_lock held --- */
+
+static struct th_fs_snapshot *entrance_find(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)
+{
+	struct th_fs_snapshot *snapshot = fs->snapshots;
+
+	while (snapshot && (snapshot->id != snapshot_id || snapshot->root != root || !snapshot->number))
+		snapshot = snapshot->next;
+	return snapshot;
+}
+
+static bool number_used(const struct th_fs *fs, uint64_t number)
+{
+	for (struct th_fs_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
+		if (snapshot->number == number)
+			return true;
+	}
+	return false;
+}
+
+/* A number that no entrance has.  Numbers come round only after 2^24 entrances. */
+static uint64_t number_new(struct th_fs *fs)
+{
+	uint64_t number;
+
+	do {
+		number = fs->next_number++;
+		if (fs->next_number >= TH_SNAPDIR_SNAPSHOT)
+			fs->next_number = 1;
+	} while (number_used(fs, number));
+	return number;
+}
+
+static int entrance_new(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_fs_snapshot **ret)
+{
+	struct th_fs_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+
+	if (!snapshot)
+		return -ENOMEM;
+	int r = th_view_snapshot(fs->store, snapshot_id, &snapshot->view);
+
+	if (r < 0) {
+		free(snapshot);
+		return r;
+	}
+	snapshot->id = snapshot_id;
+	snapshot->root = root;
+	snapshot->refs = 1;
+	snapshot->next = fs->snapshots;
+	fs->snapshots = snapshot;
+	*ret = snapshot;
+	return 0;
+}
+
+int th_fs_snapshot_enter(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_fs_snapshot **ret)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&fs->snapshot_lock);
+	*ret = entrance_find(fs, snapshot_id, root);
+	if (*ret) {
+		(*ret)->refs++;
+	} else {
+		r = entrance_new(fs, snapshot_id, root, ret);
+		if (!r)
+			(*ret)->number = number_new(fs);
+	}
+	pthread_mutex_unlock(&fs->snapshot_lock);
+	return r;
+}
+
+int th_fs_snapshot_base(struct th_fs *fs, uint64_t snapshot_id)
+{
+	pthread_mutex_lock(&fs->snapshot_lock);
+	int r = entrance_new(fs, snapshot_id, TH_ROOT_ID, &fs->base);
+
+	pthread_mutex_unlock(&fs->snapshot_lock);
+	return r;
+}
+
+struct th_fs_snapshot *th_fs_snapshot_ref(struct th_fs *fs, struct th_fs_snapshot *snapshot)
+{
+	pthread_mutex_lock(&fs->snapshot_lock);
+	snapshot->refs++;
+	pthread_mutex_unlock(&fs->snapshot_lock);
+	return snapshot;
+}
+
+void th_fs_snapshot_leave(struct th_fs *fs, struct th_fs_snapshot *snapshot)
+{
+	pthread_mutex_lock(&fs->snapshot_lock);
+	bool last = !--snapshot->refs;
+
+	if (last) {
+		struct th_fs_snapshot **at = &fs->snapshots;
+
+		while (*at != snapshot)
+			at = &(*at)->next;
+		*at = snapshot->next;
+	}
+	pthread_mutex_unlock(&fs->snapshot_lock);
+	if (last) {
+		th_view_close(snapshot->view);
+		free(snapshot);
+	}
+}

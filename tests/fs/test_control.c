@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests to a mounted filesystem: what they answer, and to whom; and that no bytes from outside do harm. */
+#include "fs/control.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/change.h"
+#include "fs/namei.h"
+#include "journal/disk.h"
+#include "tests/support/random.h"
+
+#define OWNER 1000
+#define STRANGER 1001
+
+static struct th_fs *fs;
+static struct th_control *control;
+
+static void open_all(void)
+{
+	struct th_format_options format = { .label = "a label" };
+	struct th_fs_options options = { 0 };
+	struct th_disk *disk;
+
+	ck_assert_int_eq(th_disk_memory_new((64u << 20) / TH_BLOCK_SIZE, &disk), 0);
+	ck_assert_int_eq(th_fs_format(disk, &format, 0, 0), 0);
+	ck_assert_int_eq(th_fs_open(disk, &options, &fs), 0);
+	ck_assert_int_eq(th_control_new(fs, OWNER, &control), 0);
+}
+
+static void close_all(void)
+{
+	th_control_free(control);
+	ck_assert_int_eq(th_fs_close(fs), 0);
+}
+
+/* As the kernel passes a request on. */
+static int ask_as(uid_t uid, unsigned cmd, void *data)
+{
+	struct th_le32 version = th_le32(TH_CONTROL_VERSION);
+	size_t size = _IOC_SIZE(cmd), answered = 0;
+	void *answer = malloc(size);
+	int result;
+
+	memcpy(data, &version, sizeof(version));
+	result = th_control_ioctl(control, uid, cmd, data, size, answer, size, &answered);
+	ck_assert_uint_le(answered, size);
+	if (!result)
+		memcpy(data, answer, answered);
+	free(answer);
+	return result;
+}
+
+static int create(uid_t uid, const char *name)
+{
+	struct th_control_snapshot request = { 0 };
+
+	snprintf(request.name.text, sizeof(request.name.text), "%s", name);
+	return ask_as(uid, TH_CONTROL_SNAPSHOT_CREATE, &request);
+}
+
+static int begin(uid_t uid, const char *from, const char *to, struct th_le64 *ret_session)
+{
+	struct th_control_diff_begin request = { 0 };
+	int result;
+
+	snprintf(request.from.text, sizeof(request.from.text), "%s", from);
+	snprintf(request.to.text, sizeof(request.to.text), "%s", to);
+	result = ask_as(uid, TH_CONTROL_DIFF_BEGIN, &request);
+	*ret_session = request.session;
+	return result;
+}
+
+static int end(struct th_le64 session)
+{
+	struct th_control_diff_end request = { .session = session };
+
+	return ask_as(0, TH_CONTROL_DIFF_END, &request);
+}
+
+static void make_files(unsigned count)
+{
+	struct th_namei_new what = { .mode = S_IFREG | 0644 };
+	struct th_inode *inode;
+	char name[128];
+
+	for (unsigned i = 0; i < count; i++) {
+		int size = snprintf(name, sizeof(name), "a file with quite a long name, number %u", i);
+
+		ck_assert_int_eq(th_namei_create(fs->root, (struct th_slice){ name, (size_t)size }, &what, &inode), 0);
+		th_inode_put(inode);
+	}
+}
+
+START_TEST(information)
+{
+	struct th_control_info info = { 0 };
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_INFO, &info), 0);
+	ck_assert_str_eq(info.label, "a label");
+	ck_assert_uint_eq(th_get_le64(info.blocks), (64u << 20) / TH_BLOCK_SIZE);
+	ck_assert_uint_eq(th_get_le64(info.snapshots), 1);
+	ck_assert_uint_eq(info.read_only, 0);
+}
+END_TEST
+
+START_TEST(snapshots)
+{
+	struct th_control_rename rename = { .from = { "s7" }, .to = { "s99" } };
+	struct th_control_snapshot delete = { .name = { "s8" } };
+	struct th_control_list list = { 0 };
+	unsigned seen = 0;
+	char name[8];
+
+	for (unsigned i = 0; i < 2 * TH_CONTROL_LIST_MAX + 1; i++) {
+		snprintf(name, sizeof(name), "s%u", i + 100);
+		ck_assert_int_eq(create(OWNER, name), 0);
+	}
+	ck_assert_int_eq(create(OWNER, "s100"), -EEXIST);
+	ck_assert_int_eq(create(OWNER, ""), -EINVAL);
+	ck_assert_int_eq(create(OWNER, "s7"), 0);
+	ck_assert_int_eq(create(OWNER, "s8"), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_RENAME, &rename), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_RENAME, &rename), -ENOENT);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), -ENOENT);
+	do {
+		ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_LIST, &list), 0);
+		seen += th_get_le32(list.count);
+		if (th_get_le32(list.count)) {
+			list.after = list.list[th_get_le32(list.count) - 1].id;
+			strcpy(name, list.list[th_get_le32(list.count) - 1].name.text);
+		}
+	} while (th_get_le32(list.count));
+	ck_assert_uint_eq(seen, 2 * TH_CONTROL_LIST_MAX + 2);
+	ck_assert_str_eq(name, "s99");
+}
+END_TEST
+
+/* Whoever did not mount it may look, and not more. */
+START_TEST(strangers)
+{
+	struct th_control_diff_next next = { 0 };
+	struct th_le64 session;
+
+	ck_assert_int_eq(create(STRANGER, "one"), -EPERM);
+	ck_assert_int_eq(create(OWNER, "one"), 0);
+	ck_assert_int_eq(begin(STRANGER, "one", "", &session), -EPERM);
+	ck_assert_int_eq(begin(OWNER, "one", "", &session), 0);
+	next.session = session;
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_DIFF_NEXT, &next), -EPERM);
+	ck_assert_int_eq(end(session), 0);
+}
+END_TEST
+
+START_TEST(a_diff_in_pieces)
+{
+	struct th_control_diff_next next = { 0 };
+	uint8_t *stream = NULL;
+	size_t size = 0, taken, changes = 0;
+	struct th_fs_change change;
+	struct th_le64 session;
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	make_files(500);
+	ck_assert_int_eq(begin(0, "one", "", &session), 0);
+	while (!th_get_le32(next.ended)) {
+		next.session = session;
+		ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_NEXT, &next), 0);
+		stream = realloc(stream, size + sizeof(next.stream));
+		memcpy(stream + size, next.stream, th_get_le32(next.bytes));
+		size += th_get_le32(next.bytes);
+	}
+	for (size_t at = 0; at < size; at += taken, changes++) {
+		ck_assert_int_eq(th_fs_change_unpack(stream + at, size - at, &change, &taken), 0);
+		th_fs_change_release(&change);
+	}
+	ck_assert_uint_eq(changes, 501); /* the root too */
+	ck_assert_uint_gt(size, sizeof(next.stream));
+	free(stream);
+	ck_assert_int_eq(end(session), 0);
+	ck_assert_int_eq(end(session), -ESTALE);
+	next.session = session;
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_NEXT, &next), -ESTALE);
+}
+END_TEST
+
+START_TEST(so_many_diffs)
+{
+	struct th_le64 sessions[TH_CONTROL_SESSIONS], more;
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	ck_assert_int_eq(begin(0, "none", "", &more), -ENOENT);
+	ck_assert_int_eq(begin(0, "one", "none", &more), -ENOENT);
+	for (unsigned i = 0; i < TH_CONTROL_SESSIONS; i++)
+		ck_assert_int_eq(begin(0, "one", "", &sessions[i]), 0);
+	ck_assert_int_eq(begin(0, "one", "", &more), -EMFILE);
+	ck_assert_int_eq(end(sessions[3]), 0);
+	ck_assert_int_eq(begin(0, "one", "", &more), 0);
+	/* What is left is ended with the filesystem. */
+}
+END_TEST
+
+START_TEST(ill_formed)
+{
+	struct th_control_diff_begin request = { .version = th_le32(TH_CONTROL_VERSION), .from = { "one" } };
+	struct th_control_snapshot name = { .version = th_le32(TH_CONTROL_VERSION) };
+	uint8_t answer[16384];
+	size_t size;
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	ck_assert_int_eq(th_control_ioctl(control, 0, _IO(TH_CONTROL_TYPE, 99), NULL, 0, NULL, 0, &size), -ENOTTY);
+	ck_assert_int_eq(
+		th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, 100, answer, sizeof(answer), &size),
+		-EINVAL);
+	ck_assert_int_eq(
+		th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer, 100, &size),
+		-EINVAL);
+	request.version = th_le32(TH_CONTROL_VERSION + 1);
+	ck_assert_int_eq(th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer,
+					  sizeof(answer), &size),
+			 -EPROTO);
+	memset(name.name.text, 'x', sizeof(name.name.text));
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_CREATE, &name), -EINVAL);
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_DELETE, &name), -EINVAL);
+	memset(request.path, '/', sizeof(request.path));
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_BEGIN, &request), -EINVAL);
+	strcpy(request.path, "no slash");
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_BEGIN, &request), -EINVAL);
+}
+END_TEST
+
+START_TEST(random_bytes)
+{
+	static const unsigned cmds[] = { TH_CONTROL_INFO,
+					 TH_CONTROL_SNAPSHOT_CREATE,
+					 TH_CONTROL_SNAPSHOT_DELETE,
+					 TH_CONTROL_SNAPSHOT_RENAME,
+					 TH_CONTROL_SNAPSHOT_LIST,
+					 TH_CONTROL_DIFF_BEGIN,
+					 TH_CONTROL_DIFF_NEXT,
+					 TH_CONTROL_DIFF_END };
+	struct th_random random = { th_test_seed("test_control") };
+	unsigned rounds = th_test_rounds(500);
+	uint8_t *data = malloc(16384);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		th_random_fill(&random, data, 16384);
+		for (unsigned n = th_random_below(&random, 40); n; n--) /* names and paths end somewhere, most often */
+			data[th_random_below(&random, 400)] = 0;
+		ask_as(0, cmds[th_random_below(&random, sizeof(cmds) / sizeof(cmds[0]))], data);
+	}
+	free(data);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("control");
+	TCase *tc = tcase_create("control");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(tc, open_all, close_all);
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, information);
+	tcase_add_test(tc, snapshots);
+	tcase_add_test(tc, strangers);
+	tcase_add_test(tc, a_diff_in_pieces);
+	tcase_add_test(tc, so_many_diffs);
+	tcase_add_test(tc, ill_formed);
+	tcase_add_test(tc, random_bytes);
+	suite_add_tcase(suite, tc);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
