@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "error.h"
+#include "fs/check.h"
+#include "image.h"
+
+/* As fsck(8) has them. */
+enum fsck_exit {
+	FSCK_CLEAN = 0,
+	FSCK_ERRORS_LEFT = 4,
+	FSCK_FAILED = 8,
+	FSCK_USAGE = 16,
+};
+
+struct check {
+	const char *path;
+	bool read_data;
+	bool quiet; /* says nothing where all is well */
+};
+
+/* Does the answer to opening an image mean that it is broken, and not that it could not be looked at? */
+static bool is_damage(int result)
+{
+	return result == -EUCLEAN || result == -EBADMSG;
+}
+
+static void print_result(const struct check *check, const struct th_check_result *result)
+{
+	printf("%s: %llu nodes, %llu entries, %llu runs of blocks, %llu snapshots; ", check->path,
+	       (unsigned long long)result->nodes, (unsigned long long)result->entries, (unsigned long long)result->runs,
+	       (unsigned long long)result->snapshots);
+	if (result->leaked_blocks)
+		printf("%llu blocks lost; ", (unsigned long long)result->leaked_blocks);
+	if (result->problems)
+		printf("%llu problems\n", (unsigned long long)result->problems);
+	else
+		puts("no problems");
+}
+
+static int check_image(struct check *check)
+{
+	struct th_image_voice voice = { .path = check->path };
+	struct th_fs_check_options how = { .read_data = check->read_data, .problem = th_image_report, .arg = &voice };
+	struct th_check_result found = { 0 };
+	struct th_fs *fs;
+	int result = th_image_open(&voice, true, &fs);
+
+	if (result)
+		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
+	result = th_fs_check(fs, &how, &found);
+	if (result)
+		th_error(result, "%s: could not be checked to the end", check->path);
+	else if (!check->quiet || found.problems)
+		print_result(check, &found);
+	th_fs_close(fs);
+	if (found.problems)
+		return FSCK_ERRORS_LEFT;
+	if (result)
+		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
+	return fflush(stdout) ? FSCK_FAILED : FSCK_CLEAN;
+}
+
+static int run(const struct th_command *command, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "no-data", no_argument, NULL, 'D' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct check check = { .read_data = true };
+	int option;
+
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (option == 'h')
+			return th_command_help(command);
+		if (option != 'D')
+			return th_command_bad_option(command, option, argv), FSCK_USAGE;
+		check.read_data = false;
+	}
+	if (argc - optind != 1)
+		return th_command_usage(command, "one image is needed"), FSCK_USAGE;
+	check.path = argv[optind];
+	return check_image(&check);
+}
+
+const struct th_command th_cmd_check = {
+	.name = "check",
+	.arguments = "[--no-data] IMAGE",
+	.summary = "check an image that is not mounted, changing nothing",
+	.help = "  --no-data  do not read the files' data (their checksums then go unchecked)\n\n"
+		"Exit codes as fsck(8): 0 no problems, 4 problems, 8 it could not be checked, 16 called wrongly.\n",
+	.run = run,
+};
+
+/* fsck.thunderhead [-a|-p|-y|-n|-f|-C [fd]|-V] IMAGE.  There is nothing that it would repair: the options that say how
+ * it should ask about repairs mean nothing.  At boot (-a, -p) the mount itself replays the log and file data is checked
+ * whenever it is read, so there only the tree is looked at, and only if -f asks for that. */
+int th_fsck_helper(int argc, char **argv)
+{
+	struct check check = { .read_data = true };
+	bool automatic = false, forced = false;
+	int option;
+
+	while ((option = getopt(argc, argv, ":apynfC::V")) != -1) {
+		if (option == '?' || option == ':')
+			return th_command_bad_option(&th_cmd_check, option, argv), FSCK_USAGE;
+		automatic |= option == 'a' || option == 'p';
+		forced |= option == 'f';
+	}
+	if (argc - optind != 1)
+		return th_command_usage(&th_cmd_check, "one image is needed"), FSCK_USAGE;
+	check.path = argv[optind];
+	if (automatic) {
+		if (!forced)
+			return FSCK_CLEAN;
+		check.read_data = false;
+		check.quiet = true;
+	}
+	return check_image(&check);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Differences between two snapshots, or a snapshot and the present.  The changes come from the filesystem in the order
+ * of its inodes (fs/control.h); they are shown in the order of their paths.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "change_print.h"
+#include "command.h"
+#include "error.h"
+#include "fs/change.h"
+#include "target.h"
+
+enum diff_exit {
+	DIFF_SAME = 0,
+	DIFF_DIFFERENT = 1,
+	DIFF_TROUBLE = 2,
+};
+
+struct diff {
+	const char *from, *to; /* to NULL: the present */
+	const char *path; /* NULL: all */
+	struct th_change_style style;
+	bool stats;
+	/* What came from the filesystem: changes, and the bytes of one that is not whole yet. */
+	struct th_fs_change *changes;
+	size_t count, room;
+	uint8_t *bytes;
+	size_t nbytes, bytes_room;
+	uint64_t nodes_read, entries_compared;
+};
+
+static void release(struct diff *diff)
+{
+	for (size_t i = 0; i < diff->count; i++)
+		th_fs_change_release(&diff->changes[i]);
+	free(diff->changes);
+	free(diff->bytes);
+}
+
+/* --- gathering --- */
+
+static int keep_change(struct diff *diff, const struct th_fs_change *change)
+{
+	struct th_fs_change *changes = diff->changes;
+
+	if (diff->count == diff->room) {
+		size_t room = diff->room ? 2 * diff->room : 64;
+
+		changes = realloc(changes, room * sizeof(*changes));
+		if (!changes)
+			return -ENOMEM;
+		diff->changes = changes;
+		diff->room = room;
+	}
+	changes[diff->count++] = *change;
+	return 0;
+}
+
+/* Takes the whole changes off the bytes that have come. */
+static int take_changes(struct diff *diff)
+{
+	size_t taken = 0, size;
+	int result = 0;
+
+	while (!result) {
+		struct th_fs_change change;
+
+		result = th_fs_change_unpack(diff->bytes + taken, diff->nbytes - taken, &change, &size);
+		if (result)
+			break;
+		taken += size;
+		result = keep_change(diff, &change);
+		if (result)
+			th_fs_change_release(&change);
+	}
+	diff->nbytes -= taken;
+	if (diff->nbytes)
+		memmove(diff->bytes, diff->bytes + taken, diff->nbytes);
+	return result < 0 ? result : 0;
+}
+
+static int take_bytes(struct diff *diff, const uint8_t *bytes, size_t size)
+{
+	if (!size)
+		return 0;
+	if (diff->bytes_room - diff->nbytes < size) {
+		size_t room = 2 * (diff->bytes_room + size);
+		uint8_t *longer = realloc(diff->bytes, room);
+
+		if (!longer)
+			return -ENOMEM;
+		diff->bytes = longer;
+		diff->bytes_room = room;
+	}
+	memcpy(diff->bytes + diff->nbytes, bytes, size);
+	diff->nbytes += size;
+	return take_changes(diff);
+}
+
+static int gather(struct diff *diff, struct th_target *target, struct th_le64 session)
+{
+	struct th_control_diff_next *next = calloc(1, sizeof(*next));
+	int result = next ? 0 : -ENOMEM;
+
+	while (!result) {
+		next->session = session;
+		result = th_target_ask(target, TH_CONTROL_DIFF_NEXT, next);
+		if (!result && th_get_le32(next->bytes) > sizeof(next->stream))
+			result = -EPROTO;
+		if (!result)
+			result = take_bytes(diff, next->stream, th_get_le32(next->bytes));
+		if (!result && th_get_le32(next->ended))
+			break;
+	}
+	if (!result && diff->nbytes)
+		result = -EPROTO;
+	if (!result) {
+		diff->nodes_read = th_get_le64(next->nodes_read);
+		diff->entries_compared = th_get_le64(next->entries_compared);
+	}
+	free(next);
+	return result;
+}
+
+/* --- asking --- */
+
+static bool snapshot_exists(struct th_target *target, const char *name)
+{
+	struct th_control_snapshot *list;
+	bool found = false;
+	size_t count;
+
+	if (th_target_snapshots(target, &list, &count))
+		return false;
+	for (size_t i = 0; i < count && !found; i++)
+		found = !strcmp(list[i].name.text, name);
+	free(list);
+	return found;
+}
+
+/* Why a diff could not be begun. */
+static void say(const struct diff *diff, struct th_target *target, int result)
+{
+	const char *path = th_target_path(target), *missing = diff->from;
+
+	if (diff->to && snapshot_exists(target, diff->from))
+		missing = diff->to;
+	if (result == -ENOENT)
+		th_error_line("%s: there is no snapshot '%s'", path, missing);
+	else if (result == -EPERM)
+		th_error_line("%s: only root and the user who mounted it may see differences", path);
+	else if (result == -EMFILE)
+		th_error_line("%s: too many diffs are under way", path);
+	else
+		th_error(result, "%s: diff", path);
+}
+
+static int begin(const struct diff *diff, struct th_target *target, struct th_le64 *ret_session)
+{
+	struct th_control_diff_begin request = { 0 };
+	int result = th_target_name(diff->from, &request.from);
+
+	if (!result && diff->to)
+		result = th_target_name(diff->to, &request.to);
+	if (result)
+		result = -ENOENT; /* no snapshot has so long a name */
+	if (diff->path)
+		snprintf(request.path, sizeof(request.path), "%s%s", diff->path[0] == '/' ? "" : "/", diff->path);
+	request.flags = th_le32(diff->style.json ? TH_CONTROL_DIFF_RANGES : 0);
+	if (!result)
+		result = th_target_ask(target, TH_CONTROL_DIFF_BEGIN, &request);
+	*ret_session = request.session;
+	return result;
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+	const struct th_fs_change *x = a, *y = b;
+	int order = strcmp(x->path, y->path);
+
+	/* Where one file took another's place, what went comes first. */
+	return order ? order : (y->kind == TH_CHANGE_REMOVED) - (x->kind == TH_CHANGE_REMOVED);
+}
+
+static int ask(struct diff *diff, struct th_target *target)
+{
+	struct th_control_diff_end end = { 0 };
+	int result = th_target_sync(target);
+
+	if (result)
+		return result;
+	result = begin(diff, target, &end.session);
+	if (result) {
+		say(diff, target, result);
+		return result;
+	}
+	result = gather(diff, target, end.session);
+	th_target_ask(target, TH_CONTROL_DIFF_END, &end); /* after an error it may have ended by itself */
+	if (result)
+		th_error(result, "%s: diff", th_target_path(target));
+	return result;
+}
+
+static int show(struct diff *diff)
+{
+	int result = 0;
+
+	if (diff->count)
+		qsort(diff->changes, diff->count, sizeof(*diff->changes), compare_changes);
+	for (size_t i = 0; i < diff->count && !result; i++)
+		result = th_change_print(stdout, &diff->changes[i], &diff->style);
+	if (result)
+		th_error(result, "diff");
+	if (th_command_finish(TH_EXIT_DONE) || result)
+		return DIFF_TROUBLE;
+	if (diff->stats)
+		fprintf(stderr, "%zu changes; %llu nodes read, %llu entries compared\n", diff->count,
+			(unsigned long long)diff->nodes_read, (unsigned long long)diff->entries_compared);
+	return diff->count ? DIFF_DIFFERENT : DIFF_SAME;
+}
+
+static int diff_target(struct diff *diff, const char *path)
+{
+	struct th_target *target;
+	int status = DIFF_TROUBLE;
+
+	if (th_target_open(path, true, &target))
+		return DIFF_TROUBLE;
+	if (!ask(diff, target))
+		status = show(diff);
+	th_target_close(target);
+	release(diff);
+	return status;
+}
+
+/* Answers false if the option is none of this command's. */
+static bool take_option(struct diff *diff, int option)
+{
+	switch (option) {
+	case 'p':
+		diff->path = optarg;
+		return true;
+	case 'j':
+		diff->style.json = true;
+		return true;
+	case '0':
+		diff->style.raw = true;
+		return true;
+	case 'F':
+		diff->style.types = true;
+		return true;
+	case 'H':
+		diff->style.tabs = true;
+		return true;
+	case 's':
+		diff->stats = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int run(const struct th_command *command, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "path", required_argument, NULL, 'p' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "stats", no_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct diff diff = { 0 };
+	int option;
+
+	while ((option = getopt_long(argc, argv, ":0FHh", options, NULL)) != -1) {
+		if (option == 'h')
+			return th_command_help(command);
+		if (!take_option(&diff, option))
+			return th_command_bad_option(command, option, argv);
+	}
+	if (diff.style.json && (diff.style.raw || diff.style.types || diff.style.tabs))
+		return th_command_usage(command, "--json goes with none of -0, -F, -H");
+	if (argc - optind < 2 || argc - optind > 3)
+		return th_command_usage(command, "a target and one or two snapshots are needed");
+	if (diff.path && strlen(diff.path) + 2 > sizeof(((struct th_control_diff_begin *)NULL)->path))
+		return th_command_usage(command, "--path: too long");
+	diff.from = argv[optind + 1];
+	diff.to = argv[optind + 2]; /* argv ends with NULL */
+	return diff_target(&diff, argv[optind]);
+}
+
+const struct th_command th_cmd_diff = {
+	.name = "diff",
+	.arguments = "TARGET FROM [TO] [--path PATH] [--json | -0 | -F | -H] [--stats]",
+	.summary = "show what changed between two snapshots, or since one",
+	.help = "  --path PATH  only what is at PATH (from the root of the filesystem) or below, before or after\n"
+		"  --json       an object a line, with sizes, times and the changed byte ranges\n"
+		"  -0           names as they are, and a zero byte instead of the end of each line\n"
+		"  -F           with the type of the file, as ls -F has it (F is a regular file)\n"
+		"  -H           fields separated by tabs only, for scripts\n"
+		"  --stats      how much had to be read, on standard error\n\n"
+		"M modified, + added, - removed, R renamed.  Exit codes: 0 no difference, 1 differences, 2 trouble.\n",
+	.run = run,
+};

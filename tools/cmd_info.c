@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "error.h"
+#include "moment.h"
+#include "name.h"
+#include "size.h"
+#include "target.h"
+
+enum number_kind { BLOCKS, BYTES, COUNT, MOMENT };
+
+/* The numbers, as they are shown and as they are called in JSON. */
+static const struct number {
+	const char *title, *key;
+	enum number_kind kind;
+	size_t offset;
+} numbers[] = {
+	{ "size", "size_bytes", BLOCKS, offsetof(struct th_control_info, blocks) },
+	{ "free", "free_bytes", BLOCKS, offsetof(struct th_control_info, blocks_free) },
+	{ "waiting to be free", "waiting_bytes", BLOCKS, offsetof(struct th_control_info, blocks_waiting) },
+	{ "promised", "promised_bytes", BLOCKS, offsetof(struct th_control_info, blocks_promised) },
+	{ "reserve", "reserve_bytes", BLOCKS, offsetof(struct th_control_info, blocks_reserve) },
+	{ "shared by copies", "shared_bytes", BLOCKS, offsetof(struct th_control_info, shared_blocks) },
+	{ "snapshots", "snapshots", COUNT, offsetof(struct th_control_info, snapshots) },
+	{ "generation", "generation", COUNT, offsetof(struct th_control_info, generation) },
+	{ "sequence", "sequence", COUNT, offsetof(struct th_control_info, sequence) },
+	{ "height of the tree", "height", COUNT, offsetof(struct th_control_info, height) },
+	{ "created", "created_ns", MOMENT, offsetof(struct th_control_info, created_ns) },
+	{ "last commit", "committed_ns", MOMENT, offsetof(struct th_control_info, committed_ns) },
+};
+
+/* Those that count since the filesystem was mounted, and mean nothing for an image. */
+static const struct number live_numbers[] = {
+	{ "cache", "cache_bytes", BYTES, offsetof(struct th_control_info, cache_bytes) },
+	{ "cache used", "cache_used_bytes", BYTES, offsetof(struct th_control_info, cache_used) },
+	{ "not yet committed", "dirty_bytes", BYTES, offsetof(struct th_control_info, dirty_bytes) },
+	{ "nodes read", "node_reads", COUNT, offsetof(struct th_control_info, node_reads) },
+	{ "nodes found in the cache", "node_cache_hits", COUNT, offsetof(struct th_control_info, node_cache_hits) },
+	{ "nodes written", "node_writes", COUNT, offsetof(struct th_control_info, node_writes) },
+	{ "written for nodes", "node_bytes_written", BYTES, offsetof(struct th_control_info, node_bytes_written) },
+	{ "transactions merged", "merges", COUNT, offsetof(struct th_control_info, merges) },
+	{ "commits", "commits", COUNT, offsetof(struct th_control_info, commits) },
+	{ "syncs", "syncs", COUNT, offsetof(struct th_control_info, syncs) },
+	{ "log records", "log_records", COUNT, offsetof(struct th_control_info, log_records) },
+	{ "written to the log", "log_bytes", BYTES, offsetof(struct th_control_info, log_bytes) },
+	{ "disk reads", "disk_reads", COUNT, offsetof(struct th_control_info, disk_reads) },
+	{ "read from disk", "disk_bytes_read", BYTES, offsetof(struct th_control_info, disk_bytes_read) },
+	{ "disk writes", "disk_writes", COUNT, offsetof(struct th_control_info, disk_writes) },
+	{ "written to disk", "disk_bytes_written", BYTES, offsetof(struct th_control_info, disk_bytes_written) },
+	{ "disk flushes", "disk_flushes", COUNT, offsetof(struct th_control_info, disk_flushes) },
+};
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static uint64_t number_value(const struct number *number, const struct th_control_info *info)
+{
+	struct th_le64 value;
+
+	memcpy(&value, (const char *)info + number->offset, sizeof(value));
+	return th_get_le64(value) * (number->kind == BLOCKS ? th_get_le64(info->block_size) : 1);
+}
+
+static void print_numbers(const struct number *list, size_t count, const struct th_control_info *info)
+{
+	char text[64];
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t value = number_value(&list[i], info);
+
+		if (list[i].kind == COUNT)
+			snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+		else if (list[i].kind == MOMENT)
+			th_moment_format(value, text);
+		else
+			th_size_format(value, text);
+		printf("%-25s %s\n", list[i].title, text);
+	}
+}
+
+static void format_uuid(const uint8_t *uuid, char *text)
+{
+	for (int i = 0; i < 16; i++) {
+		sprintf(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+		text += strlen(text);
+	}
+}
+
+static void print_text(const struct th_control_info *info, bool mounted)
+{
+	char uuid[40];
+
+	format_uuid(info->uuid, uuid);
+	printf("%-25s ", "label");
+	th_name_print(stdout, info->label);
+	printf("\n%-25s %s\n", "uuid", uuid);
+	printf("%-25s %s\n", "state", mounted ? info->read_only ? "mounted, read-only" : "mounted" : "not mounted");
+	print_numbers(numbers, COUNT_OF(numbers), info);
+	if (mounted)
+		print_numbers(live_numbers, COUNT_OF(live_numbers), info);
+}
+
+static void add_numbers(struct json_object *object, const struct number *list, size_t count,
+			const struct th_control_info *info)
+{
+	for (size_t i = 0; i < count; i++)
+		json_object_object_add(object, list[i].key, json_object_new_uint64(number_value(&list[i], info)));
+}
+
+static int print_json(const struct th_control_info *info, bool mounted)
+{
+	struct json_object *object = json_object_new_object();
+	char uuid[40];
+	int result;
+
+	if (!object)
+		return -ENOMEM;
+	format_uuid(info->uuid, uuid);
+	result = th_name_to_json(object, "label", info->label);
+	json_object_object_add(object, "uuid", json_object_new_string(uuid));
+	json_object_object_add(object, "mounted", json_object_new_boolean(mounted));
+	json_object_object_add(object, "read_only", json_object_new_boolean(mounted && info->read_only));
+	json_object_object_add(object, "block_bytes", json_object_new_uint64(th_get_le64(info->block_size)));
+	add_numbers(object, numbers, COUNT_OF(numbers), info);
+	if (mounted)
+		add_numbers(object, live_numbers, COUNT_OF(live_numbers), info);
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+	return result;
+}
+
+static int show(const char *path, bool json)
+{
+	struct th_control_info info = { 0 };
+	struct th_target *target;
+	int result;
+
+	if (th_target_open(path, true, &target))
+		return TH_EXIT_FAILED;
+	result = th_target_ask(target, TH_CONTROL_INFO, &info);
+	info.label[sizeof(info.label) - 1] = 0;
+	if (!result && json)
+		result = print_json(&info, th_target_mounted(target));
+	else if (!result)
+		print_text(&info, th_target_mounted(target));
+	if (result)
+		th_error(result, "%s", path);
+	th_target_close(target);
+	return result ? TH_EXIT_FAILED : th_command_finish(TH_EXIT_DONE);
+}
+
+static int run(const struct th_command *command, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	bool json = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (option == 'h')
+			return th_command_help(command);
+		if (option != 'j')
+			return th_command_bad_option(command, option, argv);
+		json = true;
+	}
+	if (argc - optind != 1)
+		return th_command_usage(command, "one target is needed");
+	return show(argv[optind], json);
+}
+
+const struct th_command th_cmd_info = {
+	.name = "info",
+	.arguments = "[--json] TARGET",
+	.summary = "show what a filesystem is and what it has done",
+	.help = "  --json  as a JSON object\n",
+	.run = run,
+};

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "fs/explain.h"
+
+static void print_line(const char *line, va_list arguments)
+{
+	fflush(stdout);
+	flockfile(stderr);
+	fputs("thunderhead: ", stderr);
+	vfprintf(stderr, line, arguments);
+}
+
+int th_error(int err, const char *what, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, what);
+	print_line(what, arguments);
+	va_end(arguments);
+	fprintf(stderr, ": %s\n", th_explain(err));
+	funlockfile(stderr);
+	return TH_EXIT_FAILED;
+}
+
+int th_error_line(const char *line, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, line);
+	print_line(line, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+	return TH_EXIT_FAILED;
+}

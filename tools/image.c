@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "error.h"
+#include "fs/explain.h"
+#include "journal/disk.h"
+
+int th_image_error(const char *path, int result)
+{
+	char text[TH_EXPLAIN_MAX];
+
+	th_error_line("%s: %s", path, th_explain_image(path, result, text));
+	return result;
+}
+
+void th_image_report(void *voice, const char *line)
+{
+	struct th_image_voice *image = voice;
+	size_t size = strlen(image->path);
+
+	image->lines++;
+	if (!strncmp(line, image->path, size) && line[size] == ':')
+		th_error_line("%s", line); /* it begins with the path already */
+	else
+		th_error_line("%s: %s", image->path, line);
+}
+
+int th_image_open(struct th_image_voice *voice, bool read_only, struct th_fs **ret)
+{
+	struct th_fs_options options = { .read_only = read_only, .report = th_image_report, .report_arg = voice };
+	struct th_disk *disk;
+	int result = th_disk_open(voice->path, read_only ? TH_DISK_READ_ONLY : 0, &disk);
+
+	if (!result)
+		result = th_fs_open(disk, &options, ret); /* takes the disk, whatever it answers */
+	if (!result)
+		return 0;
+	/* Damage has been told where it was found, and better than an error number could. */
+	if ((result == -EUCLEAN || result == -EBADMSG) && voice->lines)
+		return result;
+	return th_image_error(voice->path, result);
+}

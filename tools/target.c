@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "image.h"
+
+struct th_target {
+	const char *path; /* the caller's */
+	int fd; /* of the mounted directory, else -1 */
+	struct th_image_voice voice; /* of an image */
+	struct th_fs *fs; /* of an image */
+	struct th_control *control;
+};
+
+static int open_directory(struct th_target *target)
+{
+	struct th_control_info info;
+	int result = 0;
+
+	target->fd = open(target->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (target->fd < 0)
+		result = -errno;
+	else
+		result = th_target_ask(target, TH_CONTROL_INFO, &info);
+	if (result == -ENOTTY || result == -EINVAL || result == -EOPNOTSUPP)
+		th_error_line("%s: not a directory of a mounted Thunderhead", target->path);
+	else if (result == -EPROTO)
+		th_error_line("%s: is mounted by another version of this program", target->path);
+	else if (result)
+		th_error(result, "%s", target->path);
+	return result;
+}
+
+static int open_image(struct th_target *target, bool read_only)
+{
+	int result;
+
+	target->voice.path = target->path;
+	result = th_image_open(&target->voice, read_only, &target->fs);
+	if (result)
+		return result;
+	result = th_control_new(target->fs, geteuid(), &target->control);
+	if (result)
+		th_error(result, "%s", target->path);
+	return result;
+}
+
+int th_target_open(const char *path, bool read_only, struct th_target **ret)
+{
+	struct th_target *target;
+	struct stat status;
+	int result;
+
+	if (stat(path, &status)) {
+		result = -errno;
+		th_error(result, "%s", path);
+		return result;
+	}
+	target = calloc(1, sizeof(*target));
+	if (!target) {
+		th_error(ENOMEM, "%s", path);
+		return -ENOMEM;
+	}
+	target->path = path;
+	target->fd = -1;
+	result = S_ISDIR(status.st_mode) ? open_directory(target) : open_image(target, read_only);
+	if (result)
+		th_target_close(target);
+	else
+		*ret = target;
+	return result;
+}
+
+int th_target_close(struct th_target *target)
+{
+	int result = 0;
+
+	if (!target)
+		return 0;
+	th_control_free(target->control);
+	if (target->fs)
+		result = th_fs_close(target->fs);
+	if (result)
+		th_error(result, "%s", target->path);
+	if (target->fd >= 0)
+		close(target->fd);
+	free(target);
+	return result;
+}
+
+const char *th_target_path(const struct th_target *target)
+{
+	return target->path;
+}
+
+bool th_target_mounted(const struct th_target *target)
+{
+	return target->fd >= 0;
+}
+
+int th_target_sync(struct th_target *target)
+{
+	int result = 0;
+
+	if (target->fd >= 0 && syncfs(target->fd)) {
+		result = -errno;
+		th_error(result, "%s: cannot write back what was changed last", target->path);
+	}
+	return result;
+}
+
+/* The same as the kernel does: copies in, has it answered, copies out. */
+static int ask_here(struct th_target *target, unsigned cmd, void *data)
+{
+	size_t size = _IOC_SIZE(cmd), answered = 0;
+	void *answer = malloc(size);
+	int result;
+
+	if (!answer)
+		return -ENOMEM;
+	result = th_control_ioctl(target->control, geteuid(), cmd, data, size, answer, size, &answered);
+	if (!result)
+		memcpy(data, answer, answered);
+	free(answer);
+	return result;
+}
+
+int th_target_ask(struct th_target *target, unsigned cmd, void *data)
+{
+	struct th_le32 version = th_le32(TH_CONTROL_VERSION);
+
+	memcpy(data, &version, sizeof(version)); /* every request begins with it */
+	if (target->fd < 0)
+		return ask_here(target, cmd, data);
+	return ioctl(target->fd, cmd, data) < 0 ? -errno : 0;
+}
+
+int th_target_name(const char *name, struct th_control_name *ret)
+{
+	size_t size = strlen(name);
+
+	if (size > TH_SNAPSHOT_NAME_MAX)
+		return -ENAMETOOLONG;
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->text, name, size);
+	return 0;
+}
+
+int th_target_snapshots(struct th_target *target, struct th_control_snapshot **ret, size_t *ret_count)
+{
+	struct th_control_list *request = calloc(1, sizeof(*request));
+	struct th_control_snapshot *list = NULL, *longer;
+	size_t count = 0, more;
+	int result = request ? 0 : -ENOMEM;
+
+	while (!result) {
+		request->after = count ? list[count - 1].id : th_le64(0);
+		result = th_target_ask(target, TH_CONTROL_SNAPSHOT_LIST, request);
+		more = result ? 0 : th_get_le32(request->count);
+		if (more > TH_CONTROL_LIST_MAX)
+			result = -EPROTO;
+		if (result || !more)
+			break;
+		longer = realloc(list, (count + more) * sizeof(*list));
+		if (!longer) {
+			result = -ENOMEM;
+			break;
+		}
+		list = longer;
+		memcpy(list + count, request->list, more * sizeof(*list));
+		count += more;
+	}
+	free(request);
+	if (result) {
+		free(list);
+		return result;
+	}
+	for (size_t i = 0; i < count; i++)
+		list[i].name.text[TH_SNAPSHOT_NAME_MAX] = 0;
+	*ret = list;
+	*ret_count = count;
+	return 0;
+}
