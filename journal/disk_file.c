@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* O_EXCL asks the kernel whether a block device is mounted or otherwise in use; for files it means nothing. */
@@ -22,7 +23,31 @@ static int open_flags(const struct stat *st, bool read_only)
 	return flags | O_RDWR | (S_ISBLK(st->st_mode) ? O_EXCL : 0);
 }
 
-static int open_checked(const char *path, bool read_only)
+static int lock(int fd, bool read_only)
+{
+	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+static int open_locked_once(const char *path, const struct stat *st, bool read_only)
+{
+	int fd = open(path, open_flags(st, read_only));
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = lock(fd, read_only);
+	if (error)
+		close(fd);
+	return error ? error : fd;
+}
+
+/* A process that was killed a moment ago may hold the file until the kernel is done with its transfers. */
+#define BUSY_TRIES 25
+#define BUSY_PAUSE_NS 10000000
+
+static int open_locked(const char *path, bool read_only)
 {
 	struct stat st;
 	int fd;
@@ -33,15 +58,12 @@ static int open_checked(const char *path, bool read_only)
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return -ENOTBLK;
-	fd = open(path, open_flags(&st, read_only));
-	return fd < 0 ? -errno : fd;
-}
-
-static int lock(int fd, bool read_only)
-{
-	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
-		return 0;
-	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	fd = open_locked_once(path, &st, read_only);
+	for (int i = 0; fd == -EBUSY && i < BUSY_TRIES; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_NS }, NULL);
+		fd = open_locked_once(path, &st, read_only);
+	}
+	return fd;
 }
 
 static int size_blocks(int fd, uint64_t *ret)
@@ -77,12 +99,9 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, unsigned flag
 	bool read_only = flags & TH_DISK_READ_ONLY;
 	int fd, error;
 
-	fd = open_checked(path, read_only);
+	fd = open_locked(path, read_only);
 	if (fd < 0)
 		return fd;
-	error = lock(fd, read_only);
-	if (error)
-		goto out;
 	error = size_blocks(fd, &file->disk.blocks);
 	if (error)
 		goto out;
@@ -102,8 +121,10 @@ out:
 	return error;
 }
 
+/* Unlocked by hand: the kernel may have a reference to the open file yet, from a transfer that is over. */
 void th_disk_file_release(struct th_disk_file *file)
 {
+	flock(file->fd, LOCK_UN);
 	close(file->fd);
 	free(file->path);
 }
