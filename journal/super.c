@@ -140,6 +140,20 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	return 0;
 }
 
+/* At both ends of the disk, at the same time. */
+static int write_copies(struct th_disk *disk, const struct th_super *super, struct super_disk *block)
+{
+	uint64_t slot = super->generation % TH_SUPER_SLOTS;
+	struct iovec iov = { block, sizeof(*block) };
+	struct th_future future;
+	int error, first_error;
+
+	th_disk_save(disk, slot, &iov, 1, &future);
+	error = th_disk_write(disk, super->blocks - TH_SUPER_TAIL_BLOCKS + slot, 1, block);
+	first_error = th_future_wait(&future);
+	return first_error ? first_error : error;
+}
+
 int th_super_write(struct th_disk *disk, const struct th_super *super)
 {
 	uint64_t slot = super->generation % TH_SUPER_SLOTS;
@@ -155,9 +169,7 @@ int th_super_write(struct th_disk *disk, const struct th_super *super)
 	pack(super, block);
 	error = unpack(block, (unsigned)slot, &check) ? -EINVAL : 0;
 	if (!error)
-		error = th_disk_write(disk, slot, 1, block);
-	if (!error)
-		error = th_disk_write(disk, super->blocks - TH_SUPER_TAIL_BLOCKS + slot, 1, block);
+		error = write_copies(disk, super, block);
 	free(block);
 	return error;
 }

@@ -10,6 +10,7 @@
 
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_BUCKETS_MIN 64
+#define TH_CACHE_RETIRED 8 /* of the budget, the part that retired nodes may have: one in so many */
 
 /* A read under way that others may wait for. */
 struct load {
@@ -26,9 +27,10 @@ struct shard {
 	pthread_cond_t loaded;
 	struct th_node **bucket;
 	size_t buckets, count;
-	struct th_node *hand; /* of the clock; a ring of all nodes here */
+	struct th_node *hand; /* of the clock; a ring of the nodes here */
+	struct th_node *retired; /* the oldest; a ring of those that nobody has asked for since they were retired */
 	struct load *loads;
-	size_t used;
+	size_t used, retired_used; /* bytes; used has them all */
 	uint64_t hits;
 };
 
@@ -94,6 +96,36 @@ static struct th_node *shard_find(struct shard *shard, uint64_t addr)
 	return node;
 }
 
+/* A ring is known by the node whose turn is next: the others follow, one that is added comes last. */
+static void ring_add(struct th_node **ring, struct th_node *node)
+{
+	if (*ring) {
+		node->ring_next = *ring;
+		node->ring_prev = (*ring)->ring_prev;
+		node->ring_prev->ring_next = node;
+		node->ring_next->ring_prev = node;
+	} else {
+		*ring = node->ring_prev = node->ring_next = node;
+	}
+}
+
+static void ring_remove(struct th_node **ring, struct th_node *node)
+{
+	node->ring_prev->ring_next = node->ring_next;
+	node->ring_next->ring_prev = node->ring_prev;
+	if (*ring == node)
+		*ring = node->ring_next == node ? NULL : node->ring_next;
+	node->ring_prev = node->ring_next = NULL;
+}
+
+static void leave_ring(struct shard *shard, struct th_node *node)
+{
+	ring_remove(node->retired ? &shard->retired : &shard->hand, node);
+	if (node->retired)
+		shard->retired_used -= node->cached_bytes;
+	node->retired = false;
+}
+
 static void shard_remove(struct shard *shard, struct th_node *node)
 {
 	struct th_node **at = bucket_of(shard, node->ptr.addr);
@@ -101,11 +133,7 @@ static void shard_remove(struct shard *shard, struct th_node *node)
 	while (*at != node)
 		at = &(*at)->hash_next;
 	*at = node->hash_next;
-	node->ring_prev->ring_next = node->ring_next;
-	node->ring_next->ring_prev = node->ring_prev;
-	if (shard->hand == node)
-		shard->hand = node->ring_next == node ? NULL : node->ring_next;
-	node->ring_prev = node->ring_next = NULL;
+	leave_ring(shard, node);
 	shard->count--;
 	shard->used -= node->cached_bytes;
 	th_node_unref(node);
@@ -137,11 +165,14 @@ static uint32_t node_memory(const struct th_node *node)
 			  (node->base.capacity + node->overlay.capacity) * (sizeof(void *) + sizeof(uint32_t)));
 }
 
-/* One sweep of the clock until the shard is within its budget; nodes used since the last sweep get another round. */
+/* What is retired goes first, the oldest before the others.  Then one sweep of the clock until the shard is within its
+ * budget; nodes used since the last sweep get another round. */
 static void shard_evict(struct shard *shard, size_t budget)
 {
 	size_t steps = 2 * shard->count;
 
+	while (shard->used > budget && shard->retired)
+		shard_remove(shard, shard->retired);
 	while (shard->used > budget && shard->hand && steps-- > 0) {
 		struct th_node *node = shard->hand;
 
@@ -164,14 +195,7 @@ static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_
 	at = bucket_of(shard, node->ptr.addr);
 	node->hash_next = *at;
 	*at = node;
-	if (shard->hand) {
-		node->ring_next = shard->hand;
-		node->ring_prev = shard->hand->ring_prev;
-		node->ring_prev->ring_next = node;
-		node->ring_next->ring_prev = node;
-	} else {
-		shard->hand = node->ring_prev = node->ring_next = node;
-	}
+	ring_add(&shard->hand, node);
 	node->cached_bytes = node_memory(node);
 	atomic_store_explicit(&node->used, true, memory_order_relaxed);
 	shard->count++;
@@ -189,6 +213,10 @@ static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *pt
 		shard_remove(shard, node); /* of an earlier life of these blocks */
 		return NULL;
 	}
+	if (node->retired) {
+		leave_ring(shard, node);
+		ring_add(&shard->hand, node);
+	}
 	if (!atomic_load_explicit(&node->used, memory_order_relaxed))
 		atomic_store_explicit(&node->used, true, memory_order_relaxed);
 	return th_node_ref(node);
@@ -205,6 +233,8 @@ void th_cache_free(struct th_cache *cache)
 
 		while (shard->hand)
 			shard_remove(shard, shard->hand);
+		while (shard->retired)
+			shard_remove(shard, shard->retired);
 		free(shard->bucket);
 		pthread_mutex_destroy(&shard->lock);
 		pthread_cond_destroy(&shard->loaded);
@@ -336,6 +366,24 @@ void th_cache_forget(struct th_cache *cache, uint64_t addr)
 	node = shard_find(shard, addr);
 	if (node)
 		shard_remove(shard, node);
+	pthread_mutex_unlock(&shard->lock);
+}
+
+void th_cache_retire(struct th_cache *cache, uint64_t addr)
+{
+	struct shard *shard = shard_of(cache, addr);
+	struct th_node *node;
+
+	pthread_mutex_lock(&shard->lock);
+	node = shard_find(shard, addr);
+	if (node && !node->retired) {
+		leave_ring(shard, node);
+		node->retired = true;
+		ring_add(&shard->retired, node);
+		shard->retired_used += node->cached_bytes;
+	}
+	while (shard->retired_used > cache->shard_budget / TH_CACHE_RETIRED)
+		shard_remove(shard, shard->retired);
 	pthread_mutex_unlock(&shard->lock);
 }
 

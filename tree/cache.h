@@ -5,6 +5,9 @@
  * A persistent node never changes, so an address (with its birth, since addresses are used again) names one content.  A
  * node that is handed out is held by a reference; eviction merely forgets nodes, by the CLOCK rule, and memory goes
  * when the last reference does.  Two readers that miss the same node share one transfer.
+ *
+ * A node that only snapshots have left is retired: it may be asked for soon, by a diff, but with many snapshots taken
+ * most never are, so such nodes have a small part of the budget and go before any other.
  */
 #ifndef TH_CACHE_H
 #define TH_CACHE_H
@@ -31,6 +34,8 @@ int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_sl
 void th_cache_insert(struct th_cache *cache, struct th_node *node);
 /* Forgets whatever is at an address that was freed. */
 void th_cache_forget(struct th_cache *cache, uint64_t addr);
+/* The node at an address has left the live tree, but not the disk. */
+void th_cache_retire(struct th_cache *cache, uint64_t addr);
 void th_cache_stat(const struct th_cache *cache, struct th_cache_stat *ret);
 
 #endif

@@ -155,7 +155,6 @@ static int write_meta(struct commit *c, struct th_ptr *ret)
 {
 	struct th_store *store = c->store;
 	struct th_tree *meta = &store->meta;
-	int r;
 
 	pthread_rwlock_wrlock(&meta->lock);
 	meta->commit_gen = meta->gen;
@@ -170,8 +169,7 @@ static int write_meta(struct commit *c, struct th_ptr *ret)
 		th_node_unref(meta->dead[i].node);
 	}
 	meta->dead_count = 0;
-	r = th_writer_tree(c->meta, c->meta_root, ret);
-	return r < 0 ? r : th_writer_finish(c->meta);
+	return th_writer_tree(c->meta, c->meta_root, ret);
 }
 
 static int write_super(struct commit *c, const struct th_ptr *meta_root, bool clean)
@@ -218,9 +216,11 @@ static int write_generation(struct commit *c, th_commit_step *step, void *arg, b
 	if (r == 0)
 		r = write_meta(c, &meta_root);
 	if (r == 0)
+		r = th_space_commit(store->space, store->disk, &store->super.space_log);
+	if (r == 0)
 		r = th_writer_finish(c->live);
 	if (r == 0)
-		r = th_space_commit(store->space, store->disk, &store->super.space_log);
+		r = th_writer_finish(c->meta);
 	return r < 0 ? r : write_super(c, &meta_root, clean);
 }
 

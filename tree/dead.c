@@ -31,10 +31,13 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 	int r = 0;
 
 	for (size_t i = 0; i < count && r == 0; i++) {
-		if (runs[i].birth <= newest)
-			runs[kept++] = runs[i];
-		else
+		if (runs[i].birth > newest) {
 			r = th_dead_free(store, &runs[i]);
+			continue;
+		}
+		if (runs[i].tag == TH_DEAD_NODE)
+			th_cache_retire(store->cache, runs[i].addr);
+		runs[kept++] = runs[i];
 	}
 	if (r == 0 && kept > 0)
 		r = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept);

@@ -114,6 +114,7 @@ struct th_node {
 	struct th_node *hash_next;
 	struct th_node *ring_prev, *ring_next;
 	uint32_t cached_bytes;
+	bool retired; /* which ring it is in */
 	_Atomic bool used;
 	uint8_t prefix[]; /* prefix_size bytes */
 };

@@ -162,6 +162,8 @@ int th_writer_tree(struct th_writer *writer, struct th_node *root, struct th_ptr
 	int r = is_written(root) ? 0 : write_below(writer, root);
 
 	if (r == 0)
+		r = transfer_submit(writer);
+	if (r == 0)
 		*ret = root->ptr.addr ? root->ptr : root->written;
 	return r;
 }

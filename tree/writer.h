@@ -11,7 +11,7 @@
 struct th_writer;
 
 int th_writer_new(struct th_store *store, uint64_t generation, struct th_writer **ret);
-/* Writes what below root has no address yet; *ret is the root's pointer.  Transfers may still be under way. */
+/* Writes what below root has no address yet; *ret is the root's pointer.  The transfers are under way. */
 int th_writer_tree(struct th_writer *writer, struct th_node *root, struct th_ptr *ret);
 /* Waits for all transfers. */
 int th_writer_finish(struct th_writer *writer);
