@@ -10,7 +10,7 @@
 
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_BUCKETS_MIN 64
-#define TH_CACHE_RETIRED 8 /* of the budget, the part that retired nodes may have: one in so many */
+#define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
 
 /* A read under way that others may wait for. */
 struct load {
