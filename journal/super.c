@@ -27,7 +27,9 @@ struct super_disk {
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
 	struct th_le64 counters[8];
 	uint8_t clean;
-	uint8_t reserved[TH_BLOCK_SIZE - 505 - 8];
+	uint8_t reserved;
+	struct th_le16 carried_size;
+	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 	struct th_le64 checksum; /* XXH3 of all that is before it */
 };
 static_assert(offsetof(struct super_disk, uuid) == 16, "format.md: superblock");
@@ -39,6 +41,7 @@ static_assert(offsetof(struct super_disk, space_log) == 216, "format.md: superbl
 static_assert(offsetof(struct super_disk, live_root) == 312, "format.md: superblock");
 static_assert(offsetof(struct super_disk, counters) == 440, "format.md: superblock");
 static_assert(offsetof(struct super_disk, clean) == 504, "format.md: superblock");
+static_assert(offsetof(struct super_disk, carried) == 508, "format.md: superblock");
 static_assert(offsetof(struct super_disk, checksum) == TH_BLOCK_SIZE - 8, "format.md: superblock");
 static_assert(sizeof(struct super_disk) == TH_BLOCK_SIZE, "format.md: superblock");
 
@@ -49,7 +52,7 @@ static uint64_t checksum(const struct super_disk *disk)
 
 static bool all_zero(const uint8_t *bytes, size_t size)
 {
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+	return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
 /* Could this be the state of a store?  Says nothing of the disk that it is on. */
@@ -61,7 +64,7 @@ static bool plausible(const struct th_super *super)
 	       super->blocks <= UINT64_MAX >> TH_BLOCK_SHIFT && super->log_first >= TH_SUPER_FIRST_FREE &&
 	       super->log_first < end && super->log_blocks > 0 && super->log_blocks <= end - super->log_first &&
 	       super->log_tail.block < super->log_blocks && super->clean <= 1 &&
-	       memchr(super->label, 0, sizeof(super->label));
+	       super->carried_size <= TH_SUPER_CARRIED_BYTES && memchr(super->label, 0, sizeof(super->label));
 }
 
 static void pack(const struct th_super *super, struct super_disk *ret)
@@ -94,6 +97,8 @@ static void pack(const struct th_super *super, struct super_disk *ret)
 	for (size_t i = 0; i < 8; i++)
 		ret->counters[i] = th_le64(super->counters[i]);
 	ret->clean = super->clean;
+	ret->carried_size = th_le16(super->carried_size);
+	memcpy(ret->carried, super->carried, super->carried_size);
 	ret->checksum = th_le64(checksum(ret));
 }
 
@@ -130,11 +135,14 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	for (size_t i = 0; i < 8; i++)
 		super.counters[i] = th_get_le64(disk->counters[i]);
 	super.clean = disk->clean;
+	super.carried_size = th_get_le16(disk->carried_size);
+	memcpy(super.carried, disk->carried, sizeof(super.carried));
 	*ret = super;
 	if (super.incompat || super.ro_compat)
 		return -EPROTONOSUPPORT;
 	if (th_get_le32(disk->block_size) != TH_BLOCK_SIZE || super.generation % TH_SUPER_SLOTS != slot ||
-	    !plausible(&super) || !all_zero(disk->reserved, sizeof(disk->reserved)) ||
+	    !plausible(&super) || disk->reserved ||
+	    !all_zero(disk->carried + super.carried_size, sizeof(disk->carried) - super.carried_size) ||
 	    th_blocklist_unpack(&disk->space_log, &ret->space_log) || th_blocklist_unpack(&disk->dead, &ret->dead))
 		return -EUCLEAN;
 	return 0;

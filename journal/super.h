@@ -16,6 +16,7 @@
 
 #define TH_SUPER_SLOTS 8
 #define TH_SUPER_ROOT_SIZE 64 /* room for one packed root pointer of a tree; its format is the tree's */
+#define TH_SUPER_CARRIED_BYTES 3580
 #define TH_LABEL_MAX 63
 #define TH_FORMAT_VERSION 1
 
@@ -36,6 +37,8 @@ struct th_super {
 	struct th_blocklist dead; /* the live dead list */
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
 	uint64_t counters[8]; /* for the tree: see tree/store.h */
+	uint16_t carried_size; /* bytes of `carried` that mean something; what, the tree knows: see tree/meta.h */
+	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 };
 
 /* First block that no superblock occupies, and how many blocks the end ring takes. */

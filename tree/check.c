@@ -208,6 +208,8 @@ static int run(struct th_check *check)
 	if (r == 0)
 		r = check_named_tree(check, TH_CHECK_META, "meta tree", check->super.meta_root);
 	if (r == 0)
+		r = th_check_carried(check);
+	if (r == 0)
 		r = th_check_catalogue(check);
 	if (r == 0)
 		r = check_snapshots(check);

@@ -162,6 +162,8 @@ int th_seen_get(struct th_seen_set *set, uint64_t addr, struct th_seen **ret);
 
 /* Takes one in. */
 int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_slice value);
+/* Those that the superblock carries. */
+int th_check_carried(struct th_check *check);
 /* Puts the snapshots in order and looks at them together. */
 int th_check_catalogue(struct th_check *check);
 

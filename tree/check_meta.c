@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tree/check.h"
+#include "tree/meta.h"
 #include "tree/meta_format.h"
 
 static void meta_problem(struct th_check *check, struct th_slice key, const char *what)
@@ -98,6 +99,23 @@ int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_s
 		return take_snapshot(check, key, value);
 	meta_problem(check, key, "of a kind that is not defined");
 	return 0;
+}
+
+static int take_carried(void *arg, struct th_slice key, struct th_slice value)
+{
+	return value.data ? th_check_meta_entry(arg, key, value) : 0;
+}
+
+int th_check_carried(struct th_check *check)
+{
+	int r = th_carried_each(&check->super, take_carried, check);
+
+	if (r == -EUCLEAN) {
+		th_check_problem(check, "meta tree: the messages in the superblock are malformed");
+		check->incomplete = true;
+		r = 0;
+	}
+	return r;
 }
 
 /* --- all snapshots together --- */

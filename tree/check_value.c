@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "tree/check.h"
+#include "tree/meta.h"
 
 /* One entry whose runs are being claimed. */
 struct value {
@@ -18,6 +19,8 @@ struct value {
 /* Does a message further up the path decide what the key's value is? */
 static bool hidden(const struct th_check_walk *walk, struct th_slice key)
 {
+	if (walk->tree->kind == TH_CHECK_META && th_carried_has(&walk->check->super, key))
+		return true;
 	for (unsigned i = 0; i + 1 < walk->depth; i++) {
 		const struct th_node *node = walk->path[i];
 		bool exact;

@@ -151,11 +151,18 @@ static int settle_dead(struct commit *c)
 }
 
 /* The meta tree has no snapshots: what left it is free. */
-static int write_meta(struct commit *c, struct th_ptr *ret)
+static int write_meta(struct commit *c)
 {
 	struct th_store *store = c->store;
 	struct th_tree *meta = &store->meta;
+	struct th_ptr_disk disk;
+	struct th_ptr root;
+	int r;
 
+	if (!store->meta_due)
+		return 0;
+	store->meta_due = false;
+	store->super.carried_size = 0;
 	pthread_rwlock_wrlock(&meta->lock);
 	meta->commit_gen = meta->gen;
 	c->meta_root = th_tree_freeze(meta);
@@ -169,10 +176,15 @@ static int write_meta(struct commit *c, struct th_ptr *ret)
 		th_node_unref(meta->dead[i].node);
 	}
 	meta->dead_count = 0;
-	return th_writer_tree(c->meta, c->meta_root, ret);
+	r = th_writer_tree(c->meta, c->meta_root, &root);
+	if (r < 0)
+		return r;
+	th_ptr_pack(&root, &disk);
+	memcpy(store->super.meta_root, &disk, sizeof(disk));
+	return 0;
 }
 
-static int write_super(struct commit *c, const struct th_ptr *meta_root, bool clean)
+static int write_super(struct commit *c, bool clean)
 {
 	struct th_store *store = c->store;
 	struct th_super *super = &store->super;
@@ -186,8 +198,6 @@ static int write_super(struct commit *c, const struct th_ptr *meta_root, bool cl
 	super->log_tail = c->log_tail;
 	th_ptr_pack(&c->state.live_root, &root);
 	memcpy(super->live_root, &root, sizeof(root));
-	th_ptr_pack(meta_root, &root);
-	memcpy(super->meta_root, &root, sizeof(root));
 	r = th_disk_sync(store->disk);
 	if (r == 0)
 		r = th_super_write(store->disk, super);
@@ -197,7 +207,6 @@ static int write_super(struct commit *c, const struct th_ptr *meta_root, bool cl
 static int write_generation(struct commit *c, th_commit_step *step, void *arg, bool clean)
 {
 	struct th_store *store = c->store;
-	struct th_ptr meta_root;
 	int r;
 
 	r = th_writer_new(store, c->state.generation, &c->live);
@@ -214,14 +223,14 @@ static int write_generation(struct commit *c, th_commit_step *step, void *arg, b
 	if (r == 0 && step)
 		r = step(store, &c->state, arg);
 	if (r == 0)
-		r = write_meta(c, &meta_root);
+		r = write_meta(c);
 	if (r == 0)
 		r = th_space_commit(store->space, store->disk, &store->super.space_log);
 	if (r == 0)
 		r = th_writer_finish(c->live);
 	if (r == 0)
 		r = th_writer_finish(c->meta);
-	return r < 0 ? r : write_super(c, &meta_root, clean);
+	return r < 0 ? r : write_super(c, clean);
 }
 
 /* The superblock is durable. */

@@ -36,6 +36,16 @@ static inline uint64_t th_meta_number(const void *key)
 	return number;
 }
 
+/* A message to the tree in the superblock; key and value follow. */
+enum th_carried_kind { TH_CARRIED_REMOVE, TH_CARRIED_PUT };
+
+struct th_carried_disk {
+	uint8_t kind;
+	uint8_t key_size;
+	struct th_le16 value_size;
+};
+static_assert(sizeof(struct th_carried_disk) == 4, "format.md: carried message");
+
 struct th_share_disk {
 	struct th_le32 blocks;
 	struct th_le32 count; /* references beyond the first */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "tree/cursor.h"
+#include "tree/meta.h"
 #include "tree/meta_format.h"
 
 struct share {
@@ -21,11 +22,9 @@ static int put_share(struct th_store *store, const struct share *share)
 {
 	struct th_meta_key key = th_meta_key(TH_META_SHARE, share->addr);
 	struct th_share_disk value = { th_le32(share->blocks), th_le32(share->count) };
-	struct th_slice k = { &key, sizeof(key) }, v = { &value, sizeof(value) };
-	struct th_entry *message = share->count ? th_entry_new(TH_ENTRY_VALUE, k, TH_SLICE_EMPTY, v)
-						: th_entry_new(TH_ENTRY_RESET, k, TH_SLICE_EMPTY, TH_SLICE_EMPTY);
 
-	return message ? th_tree_put(&store->meta, message) : -ENOMEM;
+	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
+			   share->count ? (struct th_slice){ &value, sizeof(value) } : (struct th_slice){ NULL, 0 });
 }
 
 static int unpack_share(const struct th_cursor_entry *entry, struct share *ret)

@@ -2,138 +2,25 @@
 /*
  * Snapshots: commits that are kept.
  *
- * The catalogue lies in the meta tree and, since it is small, wholly in memory, oldest first.  Creating a snapshot is a
- * commit whose root is entered there: no node is written for it that the commit would not write anyway.  Deleting one
- * marks it first, so that a crash or an open view cannot lose its space, then settles its dead list (dead.c).
+ * Creating one is a commit whose root is entered in the catalogue: no node is written for it that the commit would not
+ * write anyway.  Deleting one marks it first, so that a crash or an open view cannot lose its space, then settles its
+ * dead list (dead.c).
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "tree/meta_format.h"
 #include "tree/store.h"
-
-/* --- the catalogue --- */
-
-static int put_record(struct th_store *store, const struct th_snapshot_record *record)
-{
-	struct th_meta_key key = th_meta_key(TH_META_SNAPSHOT, record->info.id);
-	size_t name_size = strlen(record->info.name);
-	uint8_t value[sizeof(struct th_snapshot_disk) + TH_SNAPSHOT_NAME_MAX];
-	struct th_snapshot_disk disk = {
-		.generation = th_le64(record->info.generation),
-		.sequence = th_le64(record->info.sequence),
-		.created_ns = th_le64(record->info.created_ns),
-		.deleting = record->deleting,
-	};
-	struct th_entry *message;
-
-	th_ptr_pack(&record->root, &disk.root);
-	th_blocklist_pack(&record->dead, &disk.dead);
-	memcpy(value, &disk, sizeof(disk));
-	memcpy(value + sizeof(disk), record->info.name, name_size);
-	message = th_entry_new(TH_ENTRY_VALUE, (struct th_slice){ &key, sizeof(key) }, TH_SLICE_EMPTY,
-			       (struct th_slice){ value, sizeof(disk) + name_size });
-	return message ? th_tree_put(&store->meta, message) : -ENOMEM;
-}
-
-static int remove_record(struct th_store *store, uint64_t id)
-{
-	struct th_meta_key key = th_meta_key(TH_META_SNAPSHOT, id);
-	struct th_entry *message =
-		th_entry_new(TH_ENTRY_RESET, (struct th_slice){ &key, sizeof(key) }, TH_SLICE_EMPTY, TH_SLICE_EMPTY);
-
-	return message ? th_tree_put(&store->meta, message) : -ENOMEM;
-}
-
-static int unpack_record(const struct th_cursor_entry *entry, struct th_snapshot_record *ret)
-{
-	struct th_snapshot_disk disk;
-	size_t name_size = entry->value.size - sizeof(disk);
-	int r;
-
-	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size < sizeof(disk) ||
-	    name_size > TH_SNAPSHOT_NAME_MAX)
-		return -EUCLEAN;
-	memcpy(&disk, entry->value.data, sizeof(disk));
-	ret->info = (struct th_snapshot){
-		.id = th_meta_number(entry->key.data),
-		.generation = th_get_le64(disk.generation),
-		.sequence = th_get_le64(disk.sequence),
-		.created_ns = th_get_le64(disk.created_ns),
-	};
-	memcpy(ret->info.name, (const char *)entry->value.data + sizeof(disk), name_size);
-	ret->deleting = disk.deleting;
-	if (disk.deleting > 1 || memchr(ret->info.name, 0, name_size))
-		return -EUCLEAN;
-	r = th_ptr_unpack(&disk.root, &ret->root);
-	return r < 0 ? r : th_blocklist_unpack(&disk.dead, &ret->dead);
-}
-
-static void append_record(struct th_store *store, struct th_snapshot_record *record)
-{
-	struct th_snapshot_record **end = &store->snapshots;
-
-	while (*end)
-		end = &(*end)->next;
-	*end = record;
-}
-
-int th_catalogue_load(struct th_store *store)
-{
-	static const struct th_meta_key from = { .kind = TH_META_SNAPSHOT }, to = { .kind = TH_META_SNAPSHOT + 1 };
-	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };
-	struct th_view view = { .store = store, .tree = &store->meta };
-	struct th_cursor_entry entry;
-	struct th_cursor *cursor;
-	int r = th_cursor_open(&view, &range, &cursor);
-
-	if (r < 0)
-		return r;
-	while ((r = th_cursor_next(cursor, &entry)) == 0) {
-		struct th_snapshot_record *record = calloc(1, sizeof(*record));
-
-		r = record ? unpack_record(&entry, record) : -ENOMEM;
-		if (r < 0) {
-			free(record);
-			break;
-		}
-		append_record(store, record);
-	}
-	th_cursor_close(cursor);
-	return r == 1 ? 0 : r;
-}
-
-void th_catalogue_release(struct th_store *store)
-{
-	while (store->snapshots) {
-		struct th_snapshot_record *next = store->snapshots->next;
-
-		free(store->snapshots);
-		store->snapshots = next;
-	}
-}
 
 uint64_t th_snapshot_newest(struct th_store *store)
 {
-	uint64_t newest = 0;
+	uint64_t newest;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	for (struct th_snapshot_record *record = store->snapshots; record; record = record->next)
-		newest = record->info.generation;
+	newest = th_catalogue_newest(&store->catalogue);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return newest;
-}
-
-/* By name, among those that have one.  snapshot_lock is held. */
-static struct th_snapshot_record *find(struct th_store *store, const char *name)
-{
-	struct th_snapshot_record *record = store->snapshots;
-
-	while (record && (record->deleting || strcmp(record->info.name, name) != 0))
-		record = record->next;
-	return record;
 }
 
 static bool exists(struct th_store *store, const char *name)
@@ -141,7 +28,7 @@ static bool exists(struct th_store *store, const char *name)
 	bool found;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	found = find(store, name) != NULL;
+	found = th_catalogue_named(&store->catalogue, name) != NULL;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return found;
 }
@@ -192,34 +79,39 @@ static int create_step(struct th_store *store, const struct th_commit_state *sta
 	record->root = state->live_root;
 	record->dead = store->super.dead;
 	store->super.dead = (struct th_blocklist){ 0 };
-	r = put_record(store, record);
-	if (r < 0) {
-		free(record);
-		return r;
+	r = th_catalogue_put(store, record);
+	if (r == 0) {
+		pthread_mutex_lock(&store->snapshot_lock);
+		r = th_catalogue_append(&store->catalogue, record);
+		pthread_mutex_unlock(&store->snapshot_lock);
 	}
-	pthread_mutex_lock(&store->snapshot_lock);
-	append_record(store, record);
-	pthread_mutex_unlock(&store->snapshot_lock);
-	*request->ret = record->info;
-	return 0;
+	if (r == 0)
+		*request->ret = record->info;
+	else
+		free(record);
+	return r;
 }
 
 static int rename_step(struct th_store *store, const struct th_commit_state *state, void *arg)
 {
 	struct request *request = arg;
-	struct th_snapshot_record *record;
+	struct th_snapshot_record *record, *taken;
+	int r = 0;
 
 	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = find(store, request->name);
+	record = th_catalogue_named(&store->catalogue, request->name);
+	taken = th_catalogue_named(&store->catalogue, request->to);
 	if (!record)
 		request->result = -ENOENT;
-	else if (strcmp(request->name, request->to) != 0 && find(store, request->to))
+	else if (taken && taken != record)
 		request->result = -EEXIST;
 	else
-		strcpy(record->info.name, request->to);
+		r = th_catalogue_rename(&store->catalogue, record, request->to);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return request->result == 0 ? put_record(store, record) : 0;
+	if (r == 0 && request->result == 0)
+		r = th_catalogue_put(store, record);
+	return r;
 }
 
 static int free_dead(const struct th_blockrun *run, void *arg)
@@ -227,54 +119,54 @@ static int free_dead(const struct th_blockrun *run, void *arg)
 	return th_dead_free(arg, run);
 }
 
-/* Gives up what only this snapshot needed, and passes the rest of its dead list on to its successor. */
-static int settle_deleted(struct th_store *store, struct th_snapshot_record *record, struct th_snapshot_record *before)
+/* Gives up what only snapshot number `at` needed, and passes the rest of its dead list on to its successor. */
+static int settle_deleted(struct th_store *store, size_t at)
 {
-	struct th_snapshot_record *after = record->next;
+	struct th_catalogue *catalogue = &store->catalogue;
+	struct th_snapshot_record *record = catalogue->record[at];
+	struct th_snapshot_record *after = at + 1 < catalogue->count ? catalogue->record[at + 1] : NULL;
 	struct th_blocklist *dead = after ? &after->dead : &store->super.dead;
+	uint64_t before = at > 0 ? catalogue->record[at - 1]->info.generation : 0;
 	int r;
 
-	r = th_blocklist_filter(dead, store->disk, store->space, before ? before->info.generation : 0, free_dead,
-				store);
+	r = th_blocklist_filter(dead, store->disk, store->space, before, free_dead, store);
 	if (r == 0)
 		r = th_blocklist_join(dead, store->disk, store->space, &record->dead);
 	if (r == 0 && after)
-		r = put_record(store, after);
-	return r < 0 ? r : remove_record(store, record->info.id);
+		r = th_catalogue_put(store, after);
+	return r < 0 ? r : th_catalogue_drop(store, record);
 }
 
-/* Frees every deleted snapshot that no view holds.  Only the holder of commit_lock removes records, so the list can be
- * walked. */
+static bool reapable(struct th_store *store, const struct th_snapshot_record *record)
+{
+	bool free_it;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	free_it = record->deleting && record->views == 0;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return free_it;
+}
+
+/* Frees every deleted snapshot that no view holds.  Only the holder of commit_lock changes the catalogue. */
 static int reap_step(struct th_store *store, const struct th_commit_state *state, void *arg)
 {
-	struct th_snapshot_record *record = store->snapshots, *before = NULL;
+	size_t at = 0;
 
 	(void)state;
 	(void)arg;
-	while (record) {
-		struct th_snapshot_record *next = record->next;
-		bool free_it;
+	while (at < store->catalogue.count) {
 		int r;
 
-		pthread_mutex_lock(&store->snapshot_lock);
-		free_it = record->deleting && record->views == 0;
-		pthread_mutex_unlock(&store->snapshot_lock);
-		if (!free_it) {
-			before = record;
-			record = next;
+		if (!reapable(store, store->catalogue.record[at])) {
+			at++;
 			continue;
 		}
-		r = settle_deleted(store, record, before);
+		r = settle_deleted(store, at);
 		if (r < 0)
 			return r;
 		pthread_mutex_lock(&store->snapshot_lock);
-		if (before)
-			before->next = next;
-		else
-			store->snapshots = next;
+		th_catalogue_remove(&store->catalogue, at);
 		pthread_mutex_unlock(&store->snapshot_lock);
-		free(record);
-		record = next;
 	}
 	return 0;
 }
@@ -286,9 +178,9 @@ static int delete_step(struct th_store *store, const struct th_commit_state *sta
 	bool held = false;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = find(store, request->name);
+	record = th_catalogue_named(&store->catalogue, request->name);
 	if (record) {
-		record->deleting = true;
+		th_catalogue_unname(&store->catalogue, record);
 		held = record->views > 0;
 	} else {
 		request->result = -ENOENT;
@@ -296,7 +188,7 @@ static int delete_step(struct th_store *store, const struct th_commit_state *sta
 	pthread_mutex_unlock(&store->snapshot_lock);
 	if (!record)
 		return 0;
-	return held ? put_record(store, record) : reap_step(store, state, NULL);
+	return held ? th_catalogue_put(store, record) : reap_step(store, state, NULL);
 }
 
 /* --- public --- */
@@ -344,11 +236,12 @@ int th_snapshot_rename(struct th_store *store, const char *from, const char *to)
 
 int th_snapshot_reap(struct th_store *store)
 {
+	const struct th_catalogue *catalogue = &store->catalogue;
 	bool any = false;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	for (struct th_snapshot_record *record = store->snapshots; record; record = record->next)
-		any |= record->deleting && record->views == 0;
+	for (size_t i = 0; i < catalogue->count; i++)
+		any |= catalogue->record[i]->deleting && catalogue->record[i]->views == 0;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return any && !store->read_only ? th_commit(store, reap_step, NULL, 0) : 0;
 }
@@ -358,7 +251,7 @@ int th_snapshot_find(struct th_store *store, const char *name, struct th_snapsho
 	struct th_snapshot_record *record;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = find(store, name);
+	record = th_catalogue_named(&store->catalogue, name);
 	if (record)
 		*ret = record->info;
 	pthread_mutex_unlock(&store->snapshot_lock);
@@ -370,9 +263,9 @@ int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot 
 	struct th_snapshot_record *record;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = store->snapshots;
-	while (record && (record->deleting || record->info.id != id))
-		record = record->next;
+	record = th_catalogue_numbered(&store->catalogue, id);
+	if (record && record->deleting)
+		record = NULL;
 	if (record)
 		*ret = record->info;
 	pthread_mutex_unlock(&store->snapshot_lock);
@@ -381,16 +274,14 @@ int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot 
 
 int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *ret_count)
 {
-	size_t count = 0;
+	const struct th_catalogue *catalogue = &store->catalogue;
 
-	pthread_mutex_lock(&store->snapshot_lock);
-	for (struct th_snapshot_record *record = store->snapshots; record; record = record->next)
-		count++;
-	*ret = calloc(count + 1, sizeof(**ret));
 	*ret_count = 0;
-	for (struct th_snapshot_record *record = store->snapshots; *ret && record; record = record->next)
-		if (!record->deleting)
-			(*ret)[(*ret_count)++] = record->info;
+	pthread_mutex_lock(&store->snapshot_lock);
+	*ret = calloc(catalogue->named + 1, sizeof(**ret));
+	for (size_t i = 0; *ret && i < catalogue->count; i++)
+		if (!catalogue->record[i]->deleting)
+			(*ret)[(*ret_count)++] = catalogue->record[i]->info;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return *ret ? 0 : -ENOMEM;
 }

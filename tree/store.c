@@ -11,6 +11,8 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "tree/meta.h"
+
 #define TH_LOG_BLOCKS_MIN 256u /* 1 MiB */
 #define TH_LOG_BLOCKS_MAX 8192u /* 32 MiB */
 
@@ -150,7 +152,7 @@ static void set_options(struct th_store *store, const struct th_store_options *o
 static void store_release(struct th_store *store)
 {
 	th_sync_committed(store, UINT64_MAX);
-	th_catalogue_release(store);
+	th_catalogue_release(&store->catalogue);
 	th_tree_release(&store->live);
 	th_tree_release(&store->meta);
 	th_cache_free(store->cache);
@@ -222,6 +224,7 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
 	r = th_tree_load(&store->live, &(struct th_ptr){ 0 });
 	if (r == 0)
 		r = th_tree_load(&store->meta, &(struct th_ptr){ 0 });
+	store->meta_due = true;
 	if (r == 0)
 		r = th_commit(store, NULL, NULL, TH_COMMIT_FORCE | TH_COMMIT_CLEAN);
 	store_release(store);
@@ -247,6 +250,8 @@ static int load_state(struct th_store *store)
 		r = load_root(&store->live, store->super.live_root);
 	if (r == 0)
 		r = load_root(&store->meta, store->super.meta_root);
+	if (r == 0)
+		r = th_meta_load(store);
 	if (r == 0)
 		r = th_catalogue_load(store);
 	if (r == 0)
@@ -362,7 +367,6 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 	ret->height = store->live.root->level + 1u;
 	pthread_rwlock_unlock(&store->live.lock);
 	pthread_mutex_lock(&store->snapshot_lock);
-	for (struct th_snapshot_record *record = store->snapshots; record; record = record->next)
-		ret->snapshots += !record->deleting;
+	ret->snapshots = store->catalogue.named;
 	pthread_mutex_unlock(&store->snapshot_lock);
 }

@@ -18,6 +18,7 @@
 #include "journal/log.h"
 #include "journal/space.h"
 #include "journal/super.h"
+#include "tree/catalogue.h"
 #include "tree/stage.h"
 #include "tree/tree.h"
 
@@ -31,16 +32,6 @@ struct th_view {
 	struct th_node *root; /* NULL: the tree's present one */
 	uint64_t seq;
 	uint64_t snapshot; /* id, 0 for none */
-};
-
-/* A snapshot as the catalogue has it. */
-struct th_snapshot_record {
-	struct th_snapshot info;
-	struct th_ptr root;
-	struct th_blocklist dead; /* what died between the snapshot before and this one */
-	unsigned views; /* open ones; not on disk */
-	bool deleting; /* deleted by name, to be freed when its last view closes */
-	struct th_snapshot_record *next;
 };
 
 /* What merges did since the last freeze that the next commit has to settle. */
@@ -76,6 +67,7 @@ struct th_store {
 	struct th_space *space;
 	struct th_log *log;
 	struct th_tree live, meta;
+	bool meta_due; /* the superblock does not carry all that is new in the meta tree; commit_lock */
 	struct th_view live_view;
 	bool read_only;
 	_Atomic int failed; /* -errno of what made the store refuse writes */
@@ -109,7 +101,7 @@ struct th_store {
 	_Atomic unsigned chunk_count;
 
 	pthread_mutex_t snapshot_lock;
-	struct th_snapshot_record *snapshots; /* oldest first */
+	struct th_catalogue catalogue;
 	_Atomic uint64_t shared_blocks;
 
 	pthread_t committer;
@@ -201,8 +193,6 @@ int th_share_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t bl
 
 /* --- snapshots (snapshot.c) --- */
 
-int th_catalogue_load(struct th_store *store);
-void th_catalogue_release(struct th_store *store);
 /* Generation of the newest snapshot, 0 if there is none. */
 uint64_t th_snapshot_newest(struct th_store *store);
 /* Frees snapshots that were deleted while a view was open, or before a crash. */

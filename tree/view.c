@@ -33,10 +33,8 @@ int th_view_freeze(struct th_store *store, struct th_view **ret)
 
 static struct th_snapshot_record *find_record(struct th_store *store, uint64_t id)
 {
-	struct th_snapshot_record *record = store->snapshots;
+	struct th_snapshot_record *record = th_catalogue_numbered(&store->catalogue, id);
 
-	while (record && record->info.id != id)
-		record = record->next;
 	return record && !record->deleting ? record : NULL;
 }
 
@@ -99,9 +97,8 @@ void th_view_close(struct th_view *view)
 	}
 	if (view->snapshot) {
 		pthread_mutex_lock(&store->snapshot_lock);
-		for (record = store->snapshots; record; record = record->next)
-			if (record->info.id == view->snapshot)
-				reap = --record->views == 0 && record->deleting;
+		record = th_catalogue_numbered(&store->catalogue, view->snapshot);
+		reap = --record->views == 0 && record->deleting;
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
 	free(view);

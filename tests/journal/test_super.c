@@ -11,6 +11,9 @@
 #define AT_INCOMPAT 112u
 #define AT_COMPAT 96u
 #define AT_RESERVED 505u
+#define AT_CARRIED_SIZE 506u
+#define AT_CARRIED 508u
+#define CARRIED 100u
 #define AT_CHECKSUM (TH_BLOCK_SIZE - 8)
 
 static struct th_disk *disk;
@@ -49,6 +52,8 @@ static struct th_super sample(uint64_t generation)
 	memset(super.meta_root, 0x22, sizeof(super.meta_root));
 	for (size_t i = 0; i < 8; i++)
 		super.counters[i] = generation + i;
+	super.carried_size = CARRIED;
+	memset(super.carried, 0x33, CARRIED);
 	return super;
 }
 
@@ -64,7 +69,8 @@ static bool same(const struct th_super *a, const struct th_super *b)
 	       memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0 &&
 	       memcmp(a->live_root, b->live_root, sizeof(a->live_root)) == 0 &&
 	       memcmp(a->meta_root, b->meta_root, sizeof(a->meta_root)) == 0 &&
-	       memcmp(a->counters, b->counters, sizeof(a->counters)) == 0;
+	       memcmp(a->counters, b->counters, sizeof(a->counters)) == 0 && a->carried_size == b->carried_size &&
+	       memcmp(a->carried, b->carried, a->carried_size) == 0;
 }
 
 static void write_generations(uint64_t from, uint64_t to)
@@ -253,11 +259,24 @@ END_TEST
 
 START_TEST(super_reserved_bytes_are_checked)
 {
+	static const size_t at[] = { AT_RESERVED, AT_CARRIED + CARRIED, AT_CHECKSUM - 1 };
 	uint8_t one = 1;
 
 	write_generations(5, 6);
-	edit(6, AT_RESERVED + _i, &one, 1, true);
-	edit(DISK_BLOCKS - 8 + 6, AT_RESERVED + _i, &one, 1, true);
+	edit(6, at[_i], &one, 1, true);
+	edit(DISK_BLOCKS - 8 + 6, at[_i], &one, 1, true);
+	check_newest(5);
+}
+END_TEST
+
+/* More than there is room for. */
+START_TEST(super_carried_size_is_checked)
+{
+	uint8_t high = 0xff;
+
+	write_generations(5, 6);
+	edit(6, AT_CARRIED_SIZE + 1, &high, 1, true);
+	edit(DISK_BLOCKS - 8 + 6, AT_CARRIED_SIZE + 1, &high, 1, true);
 	check_newest(5);
 }
 END_TEST
@@ -403,6 +422,7 @@ int main(void)
 	tcase_add_test(tcase, super_all_damaged);
 	tcase_add_test(tcase, super_from_the_future);
 	tcase_add_loop_test(tcase, super_reserved_bytes_are_checked, 0, 3);
+	tcase_add_test(tcase, super_carried_size_is_checked);
 	tcase_add_test(tcase, super_in_the_wrong_slot);
 	tcase_add_test(tcase, super_writer_refuses_what_no_reader_accepts);
 	tcase_add_test(tcase, super_erase);
