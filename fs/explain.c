@@ -18,6 +18,8 @@ const char *th_explain(int err)
 		return "the image is damaged: a structure in it is broken";
 	case EBADMSG:
 		return "the image is damaged: a checksum in it is wrong";
+	case ENODATA:
+		return "holds keys and values, and no filesystem";
 	case EPROTONOSUPPORT:
 		return "made by a newer version, with features that this one does not know";
 	default:

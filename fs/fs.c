@@ -78,14 +78,37 @@ int th_fs_new_id(struct th_fs *fs, uint64_t *ret)
 	return r;
 }
 
+/* 1 if the key has a value, 0 if not, or -errno. */
+static int has_key(struct th_view *view, struct th_key key)
+{
+	struct th_value value;
+	int r = th_get(view, th_key_slice(&key), &value);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	th_value_release(&value);
+	return 1;
+}
+
+int th_fs_present(struct th_view *view)
+{
+	int r = has_key(view, th_key_next_id());
+
+	return r ? r : has_key(view, th_key_inode(TH_ROOT_ID));
+}
+
 static int load_ids(struct th_fs *fs)
 {
 	struct th_key key = th_key_next_id();
 	struct th_value value;
-	int r = th_get(fs->live, th_key_slice(&key), &value);
+	int r = th_get(fs->live, th_key_slice(&key), &value), present;
 
+	if (r == -ENOENT) {
+		present = th_fs_present(fs->live);
+		return present < 0 ? present : present ? -EUCLEAN : -ENODATA;
+	}
 	if (r < 0)
-		return r == -ENOENT ? -EUCLEAN : r;
+		return r;
 	if (value.size == sizeof(struct th_le64))
 		fs->next_id = th_get_le64(*(const struct th_le64 *)value.data);
 	th_value_release(&value);

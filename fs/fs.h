@@ -109,9 +109,12 @@ struct th_fs {
  * caller's. */
 int th_fs_format(struct th_disk *disk, const struct th_format_options *options, uint32_t uid, uint32_t gid);
 
+/* Is there a filesystem in what the view shows?  1, 0 or -errno. */
+int th_fs_present(struct th_view *view);
+
 /* Opens a filesystem: opens the store, removes what a crash left orphaned, resolves options->snapshot and ->subdir.
  * The disk is the filesystem's from here on; if this fails it is closed.  -ENOENT: no such snapshot or directory;
- * -EUCLEAN: no filesystem in the store. */
+ * -ENODATA: the store holds no filesystem. */
 int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret);
 /* Writes back everything, commits, frees all of it and the disk.  The error is that of the last commit. */
 int th_fs_close(struct th_fs *fs);

@@ -28,18 +28,41 @@ void th_image_report(void *voice, const char *line)
 		th_error_line("%s: %s", image->path, line);
 }
 
+static int open_disk(const char *path, bool read_only, struct th_disk **ret)
+{
+	return th_disk_open(path, read_only ? TH_DISK_READ_ONLY : 0, ret);
+}
+
+/* Says why an image could not be opened, unless damage has been told where it was found, and better than an error
+ * number could. */
+static int say_unopened(const struct th_image_voice *voice, int result)
+{
+	if ((result == -EUCLEAN || result == -EBADMSG) && voice->lines)
+		return result;
+	return th_image_error(voice->path, result);
+}
+
 int th_image_open(struct th_image_voice *voice, bool read_only, struct th_fs **ret)
 {
 	struct th_fs_options options = { .read_only = read_only, .report = th_image_report, .report_arg = voice };
 	struct th_disk *disk;
-	int result = th_disk_open(voice->path, read_only ? TH_DISK_READ_ONLY : 0, &disk);
+	int result = open_disk(voice->path, read_only, &disk);
 
 	if (!result)
 		result = th_fs_open(disk, &options, ret); /* takes the disk, whatever it answers */
-	if (!result)
-		return 0;
-	/* Damage has been told where it was found, and better than an error number could. */
-	if ((result == -EUCLEAN || result == -EBADMSG) && voice->lines)
-		return result;
-	return th_image_error(voice->path, result);
+	return result ? say_unopened(voice, result) : 0;
+}
+
+int th_image_open_store(struct th_image_voice *voice, bool read_only, struct th_store **ret)
+{
+	struct th_store_options options = { .read_only = read_only, .report = th_image_report, .arg = voice };
+	struct th_disk *disk;
+	int result = open_disk(voice->path, read_only, &disk);
+
+	if (!result) {
+		result = th_store_open(disk, &options, ret);
+		if (result)
+			th_disk_close(disk);
+	}
+	return result ? say_unopened(voice, result) : 0;
 }

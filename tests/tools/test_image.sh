@@ -14,7 +14,7 @@ th check "$image" >/dev/null
 tap "check finds nothing wrong"
 th info "$image" | grep -qE '^label +my\\0040files$'
 tap "info shows the label"
-refused 1 'a Thunderhead filesystem already; --force' th mkfs "$image"
+refused 1 'a Thunderhead image already; --force' th mkfs "$image"
 tap "mkfs refuses an image that is there"
 th mkfs --force "$image" && th check "$image" >/dev/null
 tap "mkfs --force makes it anew"

@@ -3,7 +3,7 @@
 # How the commands are called, and how not.
 . "$(dirname "$0")/tap.sh"
 
-for command in mkfs mount snapshot diff check info; do
+for command in mkfs mount snapshot diff check info kv; do
 	th "$command" --help | grep -q "^usage: thunderhead $command "
 	tap "$command --help"
 	th --help | grep -q "^  $command "
@@ -19,7 +19,7 @@ refused 2 'no command given' th
 tap "no command"
 refused 2 'frobnicate: no such command' th frobnicate
 tap "unknown command"
-for command in mkfs mount snapshot diff info; do
+for command in mkfs mount snapshot diff info kv; do
 	refused 2 "$command: --nonsense: no such option" th "$command" --nonsense
 	tap "$command: unknown option"
 	refused 2 "^thunderhead: $command: .*--help\)$" th "$command"
