@@ -196,7 +196,7 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
 /* --- changing --- */
 
 int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
-			const struct th_blockrun *runs, size_t nruns)
+			const struct th_blockrun *runs, size_t nruns, struct th_blocklist_write *behind)
 {
 	struct th_blocklist_writer writer;
 	int error;
@@ -206,6 +206,7 @@ int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct 
 	error = th_blocklist_writer_init(&writer, disk, space, list);
 	if (error)
 		return error;
+	writer.behind = behind;
 	error = th_blocklist_writer_reopen(&writer, TH_BLOCKLIST_RUNS);
 	writer.expect = th_blocklist_writer_pages(&writer, nruns);
 	for (size_t i = 0; i < nruns && !error; i++)
@@ -235,7 +236,7 @@ static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th
 	for (unsigned i = 0; i < count; i++)
 		runs[i] = th_blocklist_page_run(page, i);
 	free(page);
-	error = th_blocklist_append(list, disk, space, runs, count);
+	error = th_blocklist_append(list, disk, space, runs, count, NULL);
 	if (!error)
 		th_space_note_free(space, TH_SPACE_COMMIT, member->head, 1);
 	return error;

@@ -44,9 +44,17 @@ void th_blocklist_pack(const struct th_blocklist *list, struct th_blocklist_disk
 /* -EUCLEAN if the fields contradict one another. */
 int th_blocklist_unpack(const struct th_blocklist_disk *disk, struct th_blocklist *ret);
 
-/* Appends runs.  Pages are written before it returns, but not flushed. */
+/* The last transfer of a list that was appended to, under way.  All zero: there is none. */
+struct th_blocklist_write {
+	struct th_future future;
+	struct iovec iov;
+};
+
+/* Appends runs.  Pages are written before it returns, but not flushed; with `behind`, the newest of them may be under
+ * way yet, and until th_blocklist_wait the list must not be read or changed. */
 int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
-			const struct th_blockrun *runs, size_t nruns);
+			const struct th_blockrun *runs, size_t nruns, struct th_blocklist_write *behind);
+int th_blocklist_wait(struct th_blocklist_write *behind);
 /* Makes `member` a part of `list`, and `member` empty. */
 int th_blocklist_join(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
 		      struct th_blocklist *member);

@@ -83,6 +83,7 @@ struct th_blocklist_writer {
 	char *batch;
 	uint64_t batch_addr;
 	uint32_t batch_pages;
+	struct th_blocklist_write *behind; /* takes over the last batch; NULL: it is waited for */
 };
 
 /* space is NULL if the pages are supplied: in `more`, before the first page is full. */

@@ -125,6 +125,29 @@ static int batch_write(struct th_blocklist_writer *writer)
 	return pages ? th_disk_write(writer->disk, writer->batch_addr, pages, writer->batch) : 0;
 }
 
+/* The buffer goes with the transfer. */
+static void batch_write_behind(struct th_blocklist_writer *writer)
+{
+	struct th_blocklist_write *behind = writer->behind;
+
+	behind->iov = (struct iovec){ writer->batch, writer->batch_pages * sizeof(*writer->page) };
+	writer->batch = NULL;
+	writer->batch_pages = 0;
+	th_disk_save(writer->disk, writer->batch_addr, &behind->iov, 1, &behind->future);
+}
+
+int th_blocklist_wait(struct th_blocklist_write *behind)
+{
+	int error = 0;
+
+	if (behind->iov.iov_base) {
+		error = th_future_wait(&behind->future);
+		free(behind->iov.iov_base);
+	}
+	*behind = (struct th_blocklist_write){ 0 };
+	return error;
+}
+
 static int batch_add(struct th_blocklist_writer *writer, uint64_t addr)
 {
 	if (writer->batch_pages == TH_BLOCKLIST_BATCH || addr != writer->batch_addr + writer->batch_pages) {
@@ -223,7 +246,9 @@ int th_blocklist_writer_finish(struct th_blocklist_writer *writer, struct th_blo
 
 	if (th_blocklist_page_count(writer->page))
 		error = page_seal(writer);
-	if (!error)
+	if (!error && writer->behind && writer->batch_pages)
+		batch_write_behind(writer);
+	else if (!error)
 		error = batch_write(writer);
 	if (!error)
 		*ret = writer->list;

@@ -230,6 +230,8 @@ static int write_generation(struct commit *c, th_commit_step *step, void *arg, b
 		r = th_writer_finish(c->live);
 	if (r == 0)
 		r = th_writer_finish(c->meta);
+	if (r == 0)
+		r = th_blocklist_wait(&store->dead_write);
 	return r < 0 ? r : write_super(c, clean);
 }
 
@@ -255,6 +257,7 @@ static void commit_release(struct commit *c)
 {
 	th_writer_free(c->live);
 	th_writer_free(c->meta);
+	th_blocklist_wait(&c->store->dead_write); /* where the commit failed */
 	pthread_rwlock_wrlock(&c->store->live.lock);
 	th_node_unref(c->root);
 	for (size_t i = 0; i < c->dead_count; i++)

@@ -40,6 +40,6 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 		runs[kept++] = runs[i];
 	}
 	if (r == 0 && kept > 0)
-		r = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept);
+		r = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept, &store->dead_write);
 	return r;
 }

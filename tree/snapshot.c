@@ -151,24 +151,24 @@ static bool reapable(struct th_store *store, const struct th_snapshot_record *re
 static int reap_step(struct th_store *store, const struct th_commit_state *state, void *arg)
 {
 	size_t at = 0;
+	int r;
 
 	(void)state;
 	(void)arg;
-	while (at < store->catalogue.count) {
-		int r;
-
+	r = th_blocklist_wait(&store->dead_write);
+	while (r == 0 && at < store->catalogue.count) {
 		if (!reapable(store, store->catalogue.record[at])) {
 			at++;
 			continue;
 		}
 		r = settle_deleted(store, at);
 		if (r < 0)
-			return r;
+			break;
 		pthread_mutex_lock(&store->snapshot_lock);
 		th_catalogue_remove(&store->catalogue, at);
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
-	return 0;
+	return r;
 }
 
 static int delete_step(struct th_store *store, const struct th_commit_state *state, void *arg)

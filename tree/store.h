@@ -67,6 +67,7 @@ struct th_store {
 	struct th_space *space;
 	struct th_log *log;
 	struct th_tree live, meta;
+	struct th_blocklist_write dead_write; /* of the live dead list; commit_lock */
 	bool meta_due; /* the superblock does not carry all that is new in the meta tree; commit_lock */
 	struct th_view live_view;
 	bool read_only;

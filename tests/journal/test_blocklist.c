@@ -110,6 +110,7 @@ static void check_list(const struct th_blocklist *list, const struct runs *model
 
 static void append_random(struct th_blocklist *list, struct runs *model, size_t count, uint64_t births)
 {
+	struct th_blocklist_write behind = { 0 };
 	size_t before = model->count;
 
 	for (size_t i = 0; i < count; i++) {
@@ -117,7 +118,8 @@ static void append_random(struct th_blocklist *list, struct runs *model, size_t 
 
 		runs_add(model, &run);
 	}
-	th_ok(th_blocklist_append(list, disk, space, model->runs + before, count));
+	th_ok(th_blocklist_append(list, disk, space, model->runs + before, count, count % 2 ? &behind : NULL));
+	th_ok(th_blocklist_wait(&behind));
 }
 
 /* A commit as the tree makes it, so that pages given back can be had again.  *log is where it is kept. */
@@ -348,7 +350,7 @@ static int change(int what, struct th_blocklist *list, struct th_blocklist *memb
 	case 0:
 		for (unsigned i = 0; i < 500; i++)
 			runs[i] = random_run(1);
-		return th_blocklist_append(list, disk, space, runs, 500);
+		return th_blocklist_append(list, disk, space, runs, 500, NULL);
 	case 1:
 		return th_blocklist_join(list, disk, space, member);
 	case 2:
@@ -413,7 +415,7 @@ START_TEST(blocklist_full_disk)
 	while (th_space_take(space, TH_SPACE_META, 1, 1, NULL, &addr, &blocks) == 0)
 		;
 	th_space_give(space, addr, 1);
-	ck_assert_int_eq(th_blocklist_append(&list, disk, space, runs, 1000), -ENOSPC);
+	ck_assert_int_eq(th_blocklist_append(&list, disk, space, runs, 1000, NULL), -ENOSPC);
 	ck_assert_mem_eq(&list, &before, sizeof(list));
 	check_list(&list, &model);
 	runs_free(&model);

@@ -80,13 +80,13 @@ static int try_lists(struct th_disk *disk, struct th_space *space)
 
 	for (size_t i = 0; i < 500; i++)
 		runs[i] = (struct th_blockrun){ .addr = i, .birth = i % 7 + 1, .blocks = 1 };
-	error = th_blocklist_append(&list, disk, space, runs, 500);
+	error = th_blocklist_append(&list, disk, space, runs, 500, NULL);
 	if (!error)
-		error = th_blocklist_append(&member, disk, space, runs, 400);
+		error = th_blocklist_append(&member, disk, space, runs, 400, NULL);
 	if (!error)
 		error = th_blocklist_join(&list, disk, space, &member);
 	if (!error)
-		error = th_blocklist_append(&member, disk, space, runs, 10);
+		error = th_blocklist_append(&member, disk, space, runs, 10, NULL);
 	if (!error)
 		error = th_blocklist_join(&list, disk, space, &member);
 	if (!error)
