@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "acl.h"
 #include "file.h"
+#include "update.h"
+#include "xattr.h"
 
 static int check_writable(const struct th_inode *inode)
 {
@@ -60,6 +65,52 @@ static int set_size(struct th_inode *inode, uint64_t size)
 	return th_file_truncate(inode, size);
 }
 
+static void set_in_memory(struct th_inode *inode, unsigned set, const struct th_attr *attr)
+{
+	set_owner_and_mode(&inode->attr, set, attr);
+	set_times(&inode->attr, set, attr, th_time_now());
+	th_inode_mark_dirty(inode);
+}
+
+/* The inode's access control list follows the mode, in one transaction with it. */
+static int set_with_acl(struct th_inode *inode, unsigned set, const struct th_attr *from, void *acl, size_t size)
+{
+	struct th_update update;
+	int r = th_update_begin(&update, inode->fs);
+
+	if (r < 0)
+		return r;
+	struct th_attr *attr = th_update_attr(&update, inode);
+
+	set_owner_and_mode(attr, set, from);
+	set_times(attr, set, from, update.now);
+	th_acl_from_mode(acl, size, attr->mode);
+	r = th_xattr_stage(update.txn, inode, TH_ACL_ACCESS, &(struct th_slice){ acl, size });
+	return th_update_end(&update, r);
+}
+
+static int set_but_size(struct th_inode *inode, unsigned set, const struct th_attr *attr)
+{
+	struct th_value value;
+	int r = set & TH_ATTR_MODE ? th_xattr_find(inode, TH_ACL_ACCESS, &value) : -ENODATA;
+
+	if (r == -ENODATA) {
+		set_in_memory(inode, set, attr);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	void *acl = malloc(value.size);
+
+	if (acl)
+		r = set_with_acl(inode, set, attr, memcpy(acl, value.data, value.size), value.size);
+	else
+		r = -ENOMEM;
+	free(acl);
+	th_value_release(&value);
+	return r;
+}
+
 int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr)
 {
 	int r = check_writable(inode);
@@ -70,11 +121,8 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 	r = check_flags(inode, set);
 	if (!r && (set & TH_ATTR_SIZE))
 		r = set_size(inode, attr->size);
-	if (!r && (set & ~(unsigned)TH_ATTR_SIZE)) {
-		set_owner_and_mode(&inode->attr, set, attr);
-		set_times(&inode->attr, set, attr, th_time_now());
-		th_inode_mark_dirty(inode);
-	}
+	if (!r && (set & ~(unsigned)TH_ATTR_SIZE))
+		r = set_but_size(inode, set, attr);
 	pthread_rwlock_unlock(&inode->lock);
 	return r;
 }

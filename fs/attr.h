@@ -2,7 +2,8 @@
 /*
  * Changing attributes: what chmod, chown, utimensat, truncate and chattr do.  All but the size change in memory at
  * once, and in the store with the next flush or transaction of the inode: a program that unpacks an archive sets mode,
- * owner and times one by one, and that is one write.
+ * owner and times one by one, and that is one write.  The mode of an inode with an access control list is an exception:
+ * the list changes with it, in the store at once.
  */
 #ifndef TH_ATTR_H
 #define TH_ATTR_H

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acl.h"
 #include "check_data.h"
 #include "dir.h"
 #include "extent.h"
@@ -196,6 +197,17 @@ static void check_extent(struct check *check, uint64_t block, struct th_slice va
 	check->blocks += extent.kind == TH_EXTENT_INLINE ? 0 : extent.blocks;
 }
 
+static void check_xattr(struct check *check, struct th_slice name, struct th_slice value)
+{
+	char string[TH_NAME_MAX + 1];
+
+	memcpy(string, name.data, name.size);
+	string[name.size] = 0;
+	if (th_acl_is_name(string) && !th_acl_valid(value))
+		problem(check, "inode %llu: its %s is not an access control list", (unsigned long long)check->id,
+			string);
+}
+
 static void check_key(struct check *check, const struct th_key_parts *parts, const struct th_cursor_entry *entry)
 {
 	if (parts->kind != TH_KEY_INODE && parts->id && !check->exists) {
@@ -222,6 +234,8 @@ static void check_key(struct check *check, const struct th_key_parts *parts, con
 			problem(check, "orphan %llu: there is no such inode", (unsigned long long)parts->number);
 		break;
 	case TH_KEY_XATTR:
+		check_xattr(check, parts->name, entry->value);
+		break;
 	case TH_KEY_NEXT_ID:
 		break;
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acl.h"
 #include "attr.h"
 #include "fuse_session.h"
 #include "snapdir.h"
@@ -133,13 +134,43 @@ void th_fuse_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 	th_inode_put(inode);
 }
 
+#define GROUPS_MAX 256
+
+/* Is the one who asks root, or in that group?  Who is in more groups than we look at is taken not to be. */
+static bool caller_has_group(fuse_req_t req, gid_t gid)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	gid_t groups[GROUPS_MAX];
+	bool found = ctx->uid == 0 || ctx->gid == gid;
+	int count = found ? 0 : fuse_req_getgroups(req, GROUPS_MAX, groups);
+
+	for (int i = 0; i < count && i < GROUPS_MAX && !found; i++)
+		found = groups[i] == gid;
+	return found;
+}
+
+/* As chmod(2) does: who is not in its group does not set, nor keep, a file's set-gid bit. */
+static int set_access_list(fuse_req_t req, struct th_inode *inode, struct th_slice value, int flags)
+{
+	pthread_rwlock_rdlock(&inode->lock);
+	bool setgid = inode->attr.mode & S_ISGID;
+	gid_t gid = inode->attr.gid;
+
+	pthread_rwlock_unlock(&inode->lock);
+	if (setgid && !caller_has_group(req, gid))
+		flags |= TH_XATTR_KILL_SGID;
+	return th_xattr_set(inode, TH_ACL_ACCESS, value, flags);
+}
+
 void th_fuse_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
+	struct th_slice slice = { value, size };
 
 	if (!inode)
 		return;
-	int r = th_xattr_set(inode, name, (struct th_slice){ value, size }, flags);
+	int r = !strcmp(name, TH_ACL_ACCESS) ? set_access_list(req, inode, slice, flags)
+					     : th_xattr_set(inode, name, slice, flags);
 
 	th_inode_put(inode);
 	th_fuse_error(req, r);

@@ -152,6 +152,7 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, struct th
 		return -ESTALE;
 	what->uid = ctx->uid;
 	what->gid = ctx->gid;
+	what->umask = ctx->umask;
 	int r = th_inode_is_snapdir(dir) && S_ISDIR(what->mode) ? th_snapdir_mkdir(dir, name_slice(name), ret)
 								: th_namei_create(dir, name_slice(name), what, ret);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dir.h"
+#include "heritage.h"
 #include "link.h"
 #include "snapdir.h"
 #include "update.h"
@@ -122,14 +123,15 @@ static uint8_t mode_type(uint32_t mode)
 
 /* --- making --- */
 
-static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name, const struct th_namei_new *what)
+static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+			       uint32_t mode)
 {
 	struct th_time now = th_time_now();
 	struct th_attr attr = {
-		.mode = what->mode,
+		.mode = mode,
 		.uid = what->uid,
 		.gid = what->gid,
-		.nlink = S_ISDIR(what->mode) ? 2 : 1,
+		.nlink = S_ISDIR(mode) ? 2 : 1,
 		.size = what->target.size,
 		.rdev = what->rdev,
 		.atime = now,
@@ -162,29 +164,35 @@ static int stage_inode(struct th_update *update, struct th_inode *inode, const s
 	return r;
 }
 
-static int create_locked(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
-			 struct th_inode **ret)
+static int stage_new(struct th_update *update, struct th_inode *dir, struct th_inode *inode,
+		     const struct th_namei_new *what, const struct th_heritage *heritage)
 {
+	const struct th_attr *attr = &inode->attr;
+	struct th_slice name = { attr->name, attr->name_size };
+	int r = th_dir_add(update->txn, dir, name, inode->id, mode_type(attr->mode));
+
+	if (!r)
+		r = stage_inode(update, inode, what);
+	if (!r)
+		r = th_heritage_stage(heritage, update->txn, inode);
+	if (!r)
+		th_link_parent(update, dir, 1, S_ISDIR(attr->mode) ? 1 : 0);
+	return r;
+}
+
+static int create_with(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+		       const struct th_heritage *heritage, struct th_inode **ret)
+{
+	struct th_attr attr = new_attr(dir, name, what, heritage->mode);
 	struct th_update update;
 	struct th_inode *inode;
-	int r = check_new_name(dir, name);
+	int r = th_inode_new(dir->fs, &attr, &inode);
 
-	if (r < 0)
-		return r;
-	struct th_attr attr = new_attr(dir, name, what);
-
-	r = th_inode_new(dir->fs, &attr, &inode);
 	if (r < 0)
 		return r;
 	r = th_update_begin(&update, dir->fs);
-	if (!r) {
-		r = th_dir_add(update.txn, dir, name, inode->id, mode_type(attr.mode));
-		if (!r)
-			r = stage_inode(&update, inode, what);
-		if (!r)
-			th_link_parent(&update, dir, 1, S_ISDIR(attr.mode) ? 1 : 0);
-		r = th_update_end(&update, r);
-	}
+	if (!r)
+		r = th_update_end(&update, stage_new(&update, dir, inode, what, heritage));
 	if (r < 0) {
 		inode->deleted = true;
 		th_inode_put(inode);
@@ -192,6 +200,21 @@ static int create_locked(struct th_inode *dir, struct th_slice name, const struc
 	}
 	*ret = inode;
 	return 0;
+}
+
+static int create_locked(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+			 struct th_inode **ret)
+{
+	struct th_heritage heritage;
+	int r = check_new_name(dir, name);
+
+	if (!r)
+		r = th_heritage_init(&heritage, dir, what->mode, what->umask);
+	if (r < 0)
+		return r;
+	r = create_with(dir, name, what, &heritage, ret);
+	th_heritage_release(&heritage);
+	return r;
 }
 
 int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what, struct th_inode **ret)

@@ -24,6 +24,7 @@ int th_path_lookup(struct th_fs *fs, struct th_fs_snapshot *snapshot, const char
 /* What is to be made. */
 struct th_namei_new {
 	uint32_t mode; /* with the type */
+	uint32_t umask; /* taken off it, unless the directory has a default access control list */
 	uint32_t uid, gid; /* who makes it; a set-gid directory hands down its own group */
 	uint64_t rdev;
 	struct th_slice target; /* of a symlink */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "acl.h"
 #include "update.h"
 
 static const char *const namespaces[] = { "user.", "trusted.", "security." };
@@ -17,6 +18,8 @@ static int check_name(const char *name)
 
 	if (!size || size > TH_NAME_MAX)
 		return -ERANGE;
+	if (th_acl_is_name(name))
+		return 0;
 	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
 		if (!strncmp(name, namespaces[i], strlen(namespaces[i])))
 			return name[strlen(namespaces[i])] ? 0 : -EINVAL;
@@ -35,17 +38,25 @@ static int check_change(const struct th_inode *inode, const char *name)
 	return th_fs_writable(inode->fs);
 }
 
-/* inode->lock held. */
-static int find(const struct th_inode *inode, const struct th_key *key, struct th_value *ret)
+static struct th_key key_of(const struct th_inode *inode, const char *name)
 {
+	return th_key_xattr(inode->id, name, strlen(name));
+}
+
+/* inode->lock held. */
+static int find(const struct th_inode *inode, const char *name, struct th_value *ret)
+{
+	struct th_key key = key_of(inode, name);
+
 	if (inode->xattr_state == TH_XATTR_NONE)
 		return -ENODATA;
-	int r = th_get(th_inode_view(inode), th_key_slice(key), ret);
+	int r = th_get(th_inode_view(inode), th_key_slice(&key), ret);
 
 	return r == -ENOENT ? -ENODATA : r;
 }
 
-/* Most inodes have no extended attribute, and the kernel asks again and again: one look tells for all names. */
+/* Most inodes have no extended attribute, and the kernel asks again and again: one look tells for all names.
+ * inode->lock held for writing. */
 static int look(struct th_inode *inode)
 {
 	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
@@ -53,20 +64,19 @@ static int look(struct th_inode *inode)
 	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
-	int r = 0;
 
-	pthread_rwlock_wrlock(&inode->lock);
-	if (inode->xattr_state == TH_XATTR_UNKNOWN) {
-		r = th_cursor_open(th_inode_view(inode), &range, &cursor);
-		if (!r) {
-			r = th_cursor_next(cursor, &at);
-			th_cursor_close(cursor);
-		}
-		if (r >= 0)
-			inode->xattr_state = r ? TH_XATTR_NONE : TH_XATTR_SOME;
-	}
-	pthread_rwlock_unlock(&inode->lock);
-	return r < 0 ? r : 0;
+	if (inode->xattr_state != TH_XATTR_UNKNOWN)
+		return 0;
+	int r = th_cursor_open(th_inode_view(inode), &range, &cursor);
+
+	if (r < 0)
+		return r;
+	r = th_cursor_next(cursor, &at);
+	th_cursor_close(cursor);
+	if (r < 0)
+		return r;
+	inode->xattr_state = r ? TH_XATTR_NONE : TH_XATTR_SOME;
+	return 0;
 }
 
 int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
@@ -75,23 +85,37 @@ int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
 
 	if (r < 0)
 		return r;
-	struct th_key key = th_key_xattr(inode->id, name, strlen(name));
-
 	pthread_rwlock_rdlock(&inode->lock);
 	bool unknown = inode->xattr_state == TH_XATTR_UNKNOWN;
 
-	pthread_rwlock_unlock(&inode->lock);
-	if (unknown)
+	if (unknown) {
+		pthread_rwlock_unlock(&inode->lock);
+		pthread_rwlock_wrlock(&inode->lock);
 		r = look(inode);
-	if (r < 0)
-		return r;
-	pthread_rwlock_rdlock(&inode->lock);
-	r = find(inode, &key, ret);
+	}
+	if (!r)
+		r = find(inode, name, ret);
 	pthread_rwlock_unlock(&inode->lock);
 	return r;
 }
 
-static int check_flags(const struct th_inode *inode, const struct th_key *key, int flags)
+int th_xattr_find(struct th_inode *inode, const char *name, struct th_value *ret)
+{
+	int r = look(inode);
+
+	if (!r)
+		r = find(inode, name, ret);
+	if (r < 0 || !th_acl_is_name(name) || th_acl_valid((struct th_slice){ ret->data, ret->size }))
+		return r;
+	th_fs_report(inode->fs, "inode %llu: its %s is not an access control list", (unsigned long long)inode->id,
+		     name);
+	th_value_release(ret);
+	return -EUCLEAN;
+}
+
+/* --- changing --- */
+
+static int check_flags(struct th_inode *inode, const char *name, int flags)
 {
 	struct th_value value;
 
@@ -99,7 +123,7 @@ static int check_flags(const struct th_inode *inode, const struct th_key *key, i
 		return -EPERM;
 	if (!(flags & (XATTR_CREATE | XATTR_REPLACE)))
 		return 0;
-	int r = find(inode, key, &value);
+	int r = find(inode, name, &value);
 
 	if (!r)
 		th_value_release(&value);
@@ -110,17 +134,48 @@ static int check_flags(const struct th_inode *inode, const struct th_key *key, i
 	return r && (flags & XATTR_REPLACE) ? -ENODATA : 0;
 }
 
-/* One key of the inode, and its ctime, change together.  value NULL: delete. */
-static int change(struct th_inode *inode, const struct th_key *key, const struct th_slice *value)
+int th_xattr_stage(struct th_txn *txn, const struct th_inode *inode, const char *name, const struct th_slice *value)
+{
+	struct th_key key = key_of(inode, name);
+
+	return value ? th_txn_put(txn, th_key_slice(&key), *value) : th_txn_delete(txn, th_key_slice(&key));
+}
+
+/* One key of the inode, its mode and its ctime change together.  value NULL: delete. */
+static int change(struct th_inode *inode, const char *name, const struct th_slice *value, uint32_t mode)
 {
 	struct th_update update;
 	int r = th_update_begin(&update, inode->fs);
 
 	if (r < 0)
 		return r;
-	th_update_attr(&update, inode)->ctime = update.now;
-	r = value ? th_txn_put(update.txn, th_key_slice(key), *value) : th_txn_delete(update.txn, th_key_slice(key));
-	return th_update_end(&update, r);
+	struct th_attr *attr = th_update_attr(&update, inode);
+
+	attr->mode = mode;
+	attr->ctime = update.now;
+	r = th_update_end(&update, th_xattr_stage(update.txn, inode, name, value));
+	if (!r && value)
+		inode->xattr_state = TH_XATTR_SOME;
+	return r;
+}
+
+/* What an access control list says beyond the mode is kept in an attribute, the rest in the mode. */
+static int change_access(struct th_inode *inode, struct th_slice value, int flags)
+{
+	uint32_t mode = th_acl_to_mode(value, inode->attr.mode);
+
+	if (flags & TH_XATTR_KILL_SGID)
+		mode &= ~(uint32_t)S_ISGID;
+	return change(inode, TH_ACL_ACCESS, th_acl_is_minimal(value) ? NULL : &value, mode);
+}
+
+static int check_acl(const struct th_inode *inode, const char *name, struct th_slice value)
+{
+	if (S_ISLNK(inode->type))
+		return -EOPNOTSUPP;
+	if (!th_acl_valid(value))
+		return -EINVAL;
+	return strcmp(name, TH_ACL_DEFAULT) || th_inode_is_dir(inode) ? 0 : -EACCES;
 }
 
 int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value, int flags)
@@ -131,14 +186,16 @@ int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value
 		return r;
 	if (value.size > TH_XATTR_SIZE_MAX)
 		return -E2BIG;
-	struct th_key key = th_key_xattr(inode->id, name, strlen(name));
-
+	if (th_acl_is_name(name))
+		r = check_acl(inode, name, value);
+	if (r < 0)
+		return r;
 	pthread_rwlock_wrlock(&inode->lock);
-	r = inode->deleted ? -ENOENT : check_flags(inode, &key, flags);
-	if (!r)
-		r = change(inode, &key, &value);
-	if (!r)
-		inode->xattr_state = TH_XATTR_SOME;
+	r = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
+	if (!r && !strcmp(name, TH_ACL_ACCESS))
+		r = change_access(inode, value, flags);
+	else if (!r)
+		r = change(inode, name, &value, inode->attr.mode);
 	pthread_rwlock_unlock(&inode->lock);
 	return r;
 }
@@ -149,14 +206,13 @@ int th_xattr_remove(struct th_inode *inode, const char *name)
 
 	if (r < 0)
 		return r;
-	struct th_key key = th_key_xattr(inode->id, name, strlen(name));
-
 	pthread_rwlock_wrlock(&inode->lock);
-	r = check_flags(inode, &key, XATTR_REPLACE);
+	r = check_flags(inode, name, XATTR_REPLACE);
 	if (!r)
-		r = change(inode, &key, NULL);
+		r = change(inode, name, NULL, inode->attr.mode);
 	pthread_rwlock_unlock(&inode->lock);
-	return r;
+	/* A file without a list is as good as one whose list is taken away. */
+	return r == -ENODATA && th_acl_is_name(name) ? 0 : r;
 }
 
 static int list_add(char **list, size_t *size, size_t *room, struct th_slice name)

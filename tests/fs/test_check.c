@@ -220,6 +220,13 @@ START_TEST(extent_that_is_none)
 }
 END_TEST
 
+START_TEST(list_that_is_none)
+{
+	put(th_key_xattr(file, "system.posix_acl_access", 23), "nonsense", 8);
+	expect("its system.posix_acl_access is not an access control list");
+}
+END_TEST
+
 START_TEST(ids_given_out_again)
 {
 	struct th_le64 next = th_le64(2);
@@ -295,6 +302,7 @@ int main(void)
 	tcase_add_test(tc, link_too_many);
 	tcase_add_test(tc, orphan_that_is_none);
 	tcase_add_test(tc, extent_that_is_none);
+	tcase_add_test(tc, list_that_is_none);
 	tcase_add_test(tc, ids_given_out_again);
 	tcase_add_test(tc, key_that_is_none);
 	tcase_add_test(tc, data_of_a_file);

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What POSIX and Linux promise of a filesystem, beyond what everyday programs ask (programs.sh).
+. "$(dirname "$0")/mount.sh"
+umask 022
+root=$([ "$(id -u)" -eq 0 ] && echo yes)
+check "mkfs and mount" fresh 1G || tap_done
+chmod 755 "$work"
+cd "$mnt" || exit 1
+
+# as UID[:GID] COMMAND... : as somebody else
+as() {
+	local who=$1
+	shift
+	setpriv --reuid "${who%:*}" --regid "${who#*:}" --clear-groups "$@"
+}
+
+# needs_root NAME COMMAND... : a check that only root can make
+needs_root() {
+	if [ "$root" ]; then
+		check "$@"
+	else
+		tap_skip "$1" "not root"
+	fi
+}
+
+mode_is() {
+	[ "$(stat -c %a "$2")" = "$1" ]
+}
+
+# --- access control lists ---
+
+# The list of a file, in one line
+list() {
+	getfacl -cn --absolute-names "$1" | sed 's/[ \t]*#.*//' | paste -sd, | sed 's/,*$//'
+}
+
+list_is() {
+	local found
+	found=$(list "$2")
+	[ "$found" = "$1" ] || { printf '%s\n' "$found" && return 1; }
+}
+
+check "setfacl shows in the mode" eval 'echo secret >a && chmod 640 a && setfacl -m u:1234:rw a && mode_is 660 a &&
+	list_is user::rw-,user:1234:rw-,group::r--,mask::rw-,other::--- a'
+needs_root "who is in the list may, others may not" eval 'as 1234:5 grep -q secret a && ! as 1235:5 cat a 2>/dev/null &&
+	setfacl -m u:1236:- a && chmod o+r a && as 1235:5 cat a && ! as 1236:5 cat a 2>/dev/null && chmod o-r a && setfacl -x u:1236 a'
+check "chmod changes the mask" eval 'chmod 600 a && list_is user::rw-,user:1234:rw-,group::r--,mask::---,other::--- a && mode_is 600 a'
+needs_root "which takes effect" eval '! as 1234:5 cat a 2>/dev/null && chmod 640 a && as 1234:5 cat a && ! as 1234:5 sh -c "echo >>a" 2>/dev/null'
+check "setfacl -b" eval 'chmod 660 a && setfacl -b a && list_is user::rw-,group::r--,other::--- a && mode_is 640 a && [ -z "$(getfattr -m - a)" ]'
+check "setfacl -b of a file without a list" setfacl -b a
+check "a list that only repeats the mode is not kept" eval 'setfacl -m u::r,g::-,o::w a && mode_is 402 a && [ -z "$(getfattr -m - a)" ] && chmod 640 a'
+check "a default list" eval 'mkdir d && setfacl -d -m u:1234:rwx,g:55:rx,o::- d && mode_is 755 d &&
+	list_is user::rwx,group::r-x,other::r-x,default:user::rwx,default:user:1234:rwx,default:group::r-x,default:group:55:r-x,default:mask::rwx,default:other::--- d'
+inherited=user:1234:rwx,group::r-x,group:55:r-x
+check "new files inherit, and the umask is ignored" eval '(umask 077 && touch d/f && mkdir d/d && mkfifo d/p && ln -s nowhere d/l) &&
+	mode_is 660 d/f && list_is "user::rw-,$inherited,mask::rw-,other::---" d/f && list_is "user::rw-,$inherited,mask::rw-,other::---" d/p &&
+	mode_is 770 d/d && list_is "user::rwx,$inherited,mask::rwx,other::---,default:user::rwx,default:user:1234:rwx,default:group::r-x,default:group:55:r-x,default:mask::rwx,default:other::---" d/d'
+check "elsewhere the umask counts" eval '(umask 027 && touch u && mkdir v && mkfifo w) && mode_is 640 u && mode_is 750 v && mode_is 640 w'
+check_fails "files have no default list" setfacl -d -m u:1234:r a
+refused_value() {
+	setfattr "$@" 2>&1 | grep -q 'Invalid argument'
+}
+check "what is no list is refused" eval 'refused_value -n system.posix_acl_access -v 0x02 a && refused_value -n system.posix_acl_access \
+	-v 0x0200000001000600ffffffff04000400ffffffff a && refused_value -n system.posix_acl_default -v 0x0200000001000600ffffffff04 d &&
+	list_is user::rw-,group::r--,other::--- a'
+set_gid_goes() {
+	touch g && chown 1234:55 g && chmod 2770 g && as 1234:55 setfacl -m u:7:r g && mode_is 2770 g &&
+		as 1234:5 setfacl -m u:8:r g && mode_is 770 g
+}
+needs_root "who is not in the group does not keep a set-gid bit" set_gid_goes
+lists_of() {
+	(cd "$1" && find . ! -type l -exec getfacl -n {} + | grep -v '^# owner\|^# group')
+}
+same_lists() {
+	lists_of "$1" >"$work/a" && lists_of "$2" | diff "$work/a" -
+}
+check "cp -a, rsync -A and tar --acls keep them" eval 'setfacl -m u:9:x d/d && cp -a d cp && same_lists d cp && rsync -aA d/ rsync && same_lists d rsync &&
+	mkdir tar && tar --acls -cC d . | tar --acls -xC tar && same_lists d tar'
+check "a snapshot has them, read-only" eval 'mkdir .snapshots/acl && same_lists d .snapshots/acl/d && ! setfacl -m u:9:r .snapshots/acl/d/f 2>"$work/said" &&
+	grep -q "Read-only" "$work/said"'
+check "a diff tells of a changed one" eval 'setfacl -m u:9:r d/f && [ "$(th diff "$mnt" acl)" = "M	/d/f" ] &&
+	th diff --json "$mnt" acl | grep -q "\"xattr"'
+
+# --- the end ---
+
+lists_of d >"$work/lists"
+cd "$work" || exit 1
+check "unmount" stop
+check "check" th check "$image"
+check "mount" start "$image" "$mnt"
+check "the lists are there" eval 'lists_of "$mnt/d" | diff "$work/lists" -'
+check "unmount again" stop
+tap_done
