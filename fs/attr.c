@@ -151,6 +151,14 @@ int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 	return r;
 }
 
+/* A descriptor may be older than the flag, or have lost its O_APPEND since. */
+int th_attr_check_data(const struct th_inode *inode, uint64_t off)
+{
+	if (inode->attr.flags & FS_IMMUTABLE_FL)
+		return -EPERM;
+	return (inode->attr.flags & FS_APPEND_FL) && off < inode->attr.size ? -EPERM : 0;
+}
+
 int th_attr_check_open(struct th_inode *inode, int open_flags)
 {
 	bool writes = (open_flags & O_ACCMODE) != O_RDONLY || (open_flags & O_TRUNC);

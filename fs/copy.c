@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attr.h"
 #include "data.h"
 #include "dirty.h"
 #include "flush.h"
@@ -244,6 +245,9 @@ static int copy_locked(struct copy *copy)
 		return -EROFS;
 	if (copy->dst_off > INT64_MAX || copy->len > INT64_MAX - copy->dst_off)
 		return -EFBIG;
+	err = th_attr_check_data(copy->dst, copy->dst_off);
+	if (err)
+		return err;
 	if (copy->src_off >= size || !copy->len)
 		return 0;
 	if (copy->len > size - copy->src_off)

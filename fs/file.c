@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attr.h"
 #include "data.h"
 #include "dirty.h"
 #include "flush.h"
@@ -232,6 +233,9 @@ static ssize_t file_write_locked(struct th_inode *inode, const void *buf, size_t
 		return -EFBIG;
 	if (size > SIZE_MAX_BYTES - off)
 		size = SIZE_MAX_BYTES - off;
+	done = th_attr_check_data(inode, off);
+	if (done)
+		return done;
 	done = th_data_write(inode, buf, size, off);
 	if (done <= 0)
 		return done;

@@ -3,7 +3,8 @@
  * The data of regular files: reading, delayed writing, truncation, holes, sharing.
  *
  * "Locks itself": takes inode->lock (L3) by itself.  "Locked": the caller holds inode->lock for writing.
- * All work on inodes of snapshots where they only read.
+ * All work on inodes of snapshots where they only read.  What would change data that the inode's flags guard
+ * (immutable, append-only) is -EPERM.
  */
 #ifndef TH_FILE_H
 #define TH_FILE_H

@@ -58,6 +58,11 @@ static unsigned attr_set_of(int set)
 		if (set & map[i].fuse)
 			result |= map[i].set;
 	}
+	/* The kernel says of a time that it is set, and then that it is to be now. */
+	if (result & TH_ATTR_ATIME_NOW)
+		result &= ~(unsigned)TH_ATTR_ATIME;
+	if (result & TH_ATTR_MTIME_NOW)
+		result &= ~(unsigned)TH_ATTR_MTIME;
 	return result;
 }
 

@@ -6,6 +6,7 @@
 #include <linux/falloc.h>
 #include <string.h>
 
+#include "attr.h"
 #include "data.h"
 #include "dirty.h"
 #include "flush.h"
@@ -186,13 +187,17 @@ static int file_allocate(struct th_inode *inode, uint64_t from, uint64_t to)
 
 static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint64_t len)
 {
+	const int changes = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
 	uint64_t end = off + len;
-	int err = 0;
+	int err;
 
 	if (inode->snapshot)
 		return -EROFS;
+	err = th_attr_check_data(inode, mode & changes ? 0 : inode->attr.size);
+	if (err)
+		return err;
 	th_data_modified(inode);
-	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (mode & changes)
 		err = hole_bytes(inode, off, end);
 	if (!err && !(mode & FALLOC_FL_PUNCH_HOLE))
 		err = file_allocate(inode, off >> TH_BLOCK_SHIFT, th_data_blocks(end));

@@ -82,6 +82,63 @@ check "a snapshot has them, read-only" eval 'mkdir .snapshots/acl && same_lists 
 check "a diff tells of a changed one" eval 'setfacl -m u:9:r d/f && [ "$(th diff "$mnt" acl)" = "M	/d/f" ] &&
 	th diff --json "$mnt" acl | grep -q "\"xattr"'
 
+# --- flags ---
+
+needs_root "immutable: nothing changes it" eval 'echo x >i && chattr +i i && [ "$(lsattr i | cut -c5)" = i ] && ! rm -f i 2>/dev/null && ! eval "echo y >>i" 2>/dev/null && chattr -i i'
+needs_root "an immutable directory keeps its names" eval 'mkdir id && touch id/x && chattr +i id && ! touch id/y 2>/dev/null && ! rm -f id/x 2>/dev/null &&
+	! mv id/x id/y 2>/dev/null && touch id/x && chattr -i id && rm id/x'
+needs_root "an append-only directory gets names, and loses none" eval 'mkdir ad && chattr +a ad && touch ad/x && ! rm -f ad/x 2>/dev/null && ! mv ad/x ad/y 2>/dev/null &&
+	! ln -sf x ad/x 2>/dev/null && chattr -a ad && rm ad/x'
+needs_root "only root sets them" eval 'touch h && chown 1234 h && ! as 1234:5 chattr +i h 2>/dev/null && as 1234:5 chattr +d h && [ "$(lsattr h | cut -c7)" = d ]'
+
+# --- what other parts of the kernel do with files ---
+
+refuse_swap() {
+	fallocate -l 16M swap && chmod 600 swap && mkswap -q swap && ! swapon ./swap 2>"$work/said" && ! grep -q "$mnt/swap" /proc/swaps && rm swap
+}
+needs_root "swapping to a file is refused" refuse_swap
+inner_filesystem() {
+	truncate -s 64M ext4 && mkfs.ext4 -q ext4 && mkdir inner && mount -o loop ext4 inner && cp -a d inner/ &&
+		head -c 20M /dev/urandom >inner/data && sync -f inner && umount inner && e2fsck -fn ext4
+}
+if losetup -f >/dev/null 2>&1; then
+	needs_root "ext4 in a file, on a loop device" inner_filesystem
+else
+	tap_skip "ext4 in a file, on a loop device" "no loop devices"
+fi
+overlay() {
+	mkdir -p lower/d merged && echo lower >lower/f && echo g >lower/d/g && mount -t overlay overlay -o "lowerdir=lower,upperdir=$1,workdir=$2" merged &&
+		[ "$(cat merged/f)" = lower ] && echo upper >merged/f && rm merged/d/g && rmdir merged/d && mkdir merged/d && mv merged/f merged/h && echo n >merged/n &&
+		! ls merged/d/g 2>/dev/null && umount merged && [ "$(cat lower/f lower/d/g)" = "lower
+g" ] && mount -t overlay overlay -o "lowerdir=lower,upperdir=$1,workdir=$2" merged && [ "$(cat merged/h)" = upper ] && [ ! -e merged/f ] &&
+		[ -z "$(ls merged/d)" ]
+	local status=$?
+	umount merged
+	rm -rf lower merged
+	return "$status"
+}
+lower_only() {
+	local memory=$work/memory status
+	mkdir "$memory" && mount -t tmpfs none "$memory" && mkdir "$memory/upper" "$memory/work" && overlay "$memory/upper" "$memory/work"
+	status=$?
+	umount "$memory"
+	return "$status"
+}
+if grep -qw overlay /proc/filesystems; then
+	needs_root "overlayfs over a directory here" lower_only
+else
+	tap_skip "overlayfs over a directory here" "no overlayfs"
+fi
+
+# --- what a shell cannot ask ---
+
+for probe in fallocate copy_file_range seek times xattrs flags names symlinks renameat2 link_unlinked links telldir deep inotify flock fcntl ofd; do
+	check "$probe" program posix "$probe"
+done
+for probe in immutable append_only; do
+	needs_root "$probe, with a file that is open" program posix "$probe"
+done
+
 # --- the end ---
 
 lists_of d >"$work/lists"
