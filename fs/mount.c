@@ -15,10 +15,9 @@
 
 #include "explain.h"
 #include "fuse_session.h"
+#include "fuse_workers.h"
 #include "journal/disk.h"
 #include "mount_options.h"
-
-#define MAX_THREADS 16 /* each may wait for an fsync; enough others must be left to answer */
 
 /* --- saying what goes on --- */
 
@@ -93,21 +92,6 @@ static void daemon_ready(struct th_fuse *fuse)
 
 /* --- serving --- */
 
-static int serve(struct th_fuse *fuse)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-
-	if (!config)
-		return -ENOMEM;
-	fuse_loop_cfg_set_clone_fd(config, 1);
-	fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
-	fuse_loop_cfg_set_idle_threads(config, MAX_THREADS);
-	int r = fuse_session_loop_mt(fuse->session, config);
-
-	fuse_loop_cfg_destroy(config);
-	return r < 0 ? r : 0; /* a signal that ended it is no error */
-}
-
 /* The end of the mount is the end of the session, however it came. */
 static int serve_mounted(struct th_fuse *fuse, sigset_t *signals)
 {
@@ -115,7 +99,7 @@ static int serve_mounted(struct th_fuse *fuse, sigset_t *signals)
 		return -EIO;
 	/* Only this thread takes them: it is the one that waits for the session's end. */
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-	int r = serve(fuse);
+	int r = th_fuse_serve(fuse->session);
 
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	fuse_remove_signal_handlers(fuse->session);

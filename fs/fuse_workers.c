@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuse_workers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FOLLOWERS_MAX 16
+#define RELIEFS 14 /* each may wait for an fsync; enough others must be left to answer */
+#define LOOK_EVERY 16 /* requests between two looks at the client's core */
+#define TICK_NS 1000000
+#define STUCK_TICKS 4 /* in one request, before a follower is freed */
+#define BEHIND_TICKS 4 /* with requests waiting at each of them, before something is done about it */
+#define FREE_TICKS_MIN 64 /* that followers are free for */
+#define FREE_TICKS_MAX 1024
+#define QUIET_TICKS 8 /* without requests, before the watch sleeps */
+#define ALERT_MS 20 /* without anything to take, before reliefs leave it to the followers again */
+
+struct follower {
+	struct workers *workers;
+	pthread_t thread;
+	unsigned index;
+	int fd;
+	_Atomic pid_t tid; /* 0: does not run yet */
+	_Atomic unsigned busy_tick; /* when it took the request that it is answering; 0: none */
+	_Atomic bool free; /* runs as any thread, on any core */
+	int core; /* where it is bound to; -1: anywhere */
+	unsigned requests;
+};
+
+struct workers {
+	struct fuse_session *session;
+	sem_t finish;
+	cpu_set_t cores; /* allowed to us */
+	bool idle; /* followers may be under SCHED_IDLE */
+	_Atomic unsigned tick; /* from 1 on */
+	_Atomic unsigned free_until; /* tick */
+	unsigned free_ticks; /* how long next time; the watcher's */
+	_Atomic unsigned served; /* requests, by followers */
+	_Atomic int last_core; /* of the client of the last request that was looked at */
+
+	struct follower follower[FOLLOWERS_MAX];
+	unsigned followers;
+
+	pthread_t relief[RELIEFS];
+	unsigned reliefs;
+	int relief_fd; /* does not block */
+	pthread_mutex_t watch; /* the watcher's role */
+	bool alert; /* the watcher's */
+	struct timespec alert_until;
+};
+
+/* --- the device --- */
+
+/* What this thread reads from and answers to; 0: the session's own descriptor. */
+static _Thread_local int channel;
+
+static ssize_t channel_read(int fd, void *buf, size_t size, void *userdata)
+{
+	(void)userdata;
+	return read(channel ? channel : fd, buf, size);
+}
+
+static ssize_t channel_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+	(void)userdata;
+	return writev(channel ? channel : fd, iov, count);
+}
+
+/* Another descriptor of the session's connection. */
+static int clone_channel(struct fuse_session *session, int flags)
+{
+	uint32_t session_fd = (uint32_t)fuse_session_fd(session);
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | flags), r;
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, FUSE_DEV_IOC_CLONE, &session_fd) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* --- where followers run --- */
+
+/* The core that a thread runs on, or ran on last; -1 if that cannot be known. */
+static int core_of(pid_t tid)
+{
+	char path[32], stat[512], *at;
+	int fd, core;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, stat, sizeof(stat) - 1);
+	close(fd);
+	if (n <= 0)
+		return -1;
+	stat[n] = 0;
+	at = strrchr(stat, ')'); /* the end of field 2, a name of any bytes; the core is field 39 */
+	for (int field = 2; at && field < 39; field++)
+		at = strchr(at + 1, ' ');
+	return at && sscanf(at, "%d", &core) == 1 ? core : -1;
+}
+
+/* Follower number `index`'s own, when there are several clients. */
+static int home_core(const struct workers *workers, unsigned index)
+{
+	unsigned left = index % (unsigned)CPU_COUNT(&workers->cores);
+	int core = 0;
+
+	while (!CPU_ISSET(core, &workers->cores) || left-- > 0)
+		core++;
+	return core;
+}
+
+static void bind_to(struct follower *follower, int core)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(core, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) == 0)
+		follower->core = core;
+}
+
+static void follow(struct follower *follower, pid_t client)
+{
+	struct workers *workers = follower->workers;
+	int core = client ? core_of(client) : -1;
+
+	if (core < 0 || core >= CPU_SETSIZE)
+		return;
+	if (atomic_exchange(&workers->last_core, core) != core || !CPU_ISSET(core, &workers->cores))
+		core = home_core(workers, follower->index);
+	if (core != follower->core)
+		bind_to(follower, core);
+}
+
+static int set_policy(pid_t tid, int policy)
+{
+	return sched_setscheduler(tid, policy, &(struct sched_param){ 0 });
+}
+
+/* Is it allowed to leave SCHED_IDLE again?  On a thread that is not needed any more. */
+static void *try_policy(void *arg)
+{
+	*(bool *)arg = set_policy(0, SCHED_IDLE) == 0 && set_policy(0, SCHED_OTHER) == 0;
+	return NULL;
+}
+
+/* By the watcher. */
+static void set_free(struct follower *follower)
+{
+	pid_t tid = atomic_load(&follower->tid);
+
+	if (!tid || atomic_exchange(&follower->free, true))
+		return;
+	set_policy(tid, SCHED_OTHER);
+	sched_setaffinity(tid, sizeof(follower->workers->cores), &follower->workers->cores);
+}
+
+/* Signed, since ticks begin anew some day. */
+static bool still_free(const struct workers *workers)
+{
+	return (int)(atomic_load(&workers->free_until) - atomic_load(&workers->tick)) > 0;
+}
+
+/* By the follower itself. */
+static void follow_again(struct follower *follower)
+{
+	atomic_store(&follower->free, false);
+	set_policy(0, SCHED_IDLE);
+	if (follower->core >= 0)
+		bind_to(follower, follower->core);
+}
+
+/* --- followers --- */
+
+/* Waits for a request; this is where a thread may be cancelled. */
+static int receive(struct fuse_session *session, struct fuse_buf *buf)
+{
+	int n, unused;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
+	n = fuse_session_receive_buf(session, buf);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
+	return n;
+}
+
+static void free_buf(void *arg)
+{
+	free(((struct fuse_buf *)arg)->mem);
+}
+
+static void answer(struct follower *follower, const struct fuse_buf *buf)
+{
+	struct workers *workers = follower->workers;
+	const struct fuse_in_header *header = buf->mem;
+
+	if (atomic_load(&follower->free)) {
+		if (!still_free(workers))
+			follow_again(follower);
+	} else if (workers->idle && follower->requests++ % LOOK_EVERY == 0) {
+		follow(follower, (pid_t)header->pid);
+	}
+	atomic_store(&follower->busy_tick, atomic_load(&workers->tick));
+	fuse_session_process_buf(workers->session, buf);
+	atomic_store(&follower->busy_tick, 0);
+	atomic_fetch_add(&workers->served, 1);
+}
+
+static void *follower_run(void *arg)
+{
+	struct follower *follower = arg;
+	struct workers *workers = follower->workers;
+	struct fuse_buf buf = { 0 };
+	int n = 0;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &n);
+	pthread_cleanup_push(free_buf, &buf);
+	channel = follower->fd;
+	if (workers->idle)
+		set_policy(0, SCHED_IDLE);
+	atomic_store(&follower->tid, gettid());
+	while (!fuse_session_exited(workers->session)) {
+		n = receive(workers->session, &buf);
+		if (n > 0)
+			answer(follower, &buf);
+		else if (n != -EINTR && n != -EAGAIN)
+			break;
+	}
+	pthread_cleanup_pop(true);
+	fuse_session_exit(workers->session);
+	sem_post(&workers->finish);
+	return NULL;
+}
+
+/* --- reliefs --- */
+
+static bool waiting(const struct workers *workers, int timeout_ms)
+{
+	struct pollfd fd = { .fd = workers->relief_fd, .events = POLLIN };
+
+	return poll(&fd, 1, timeout_ms) > 0;
+}
+
+/* Frees those who are stuck; false if no follower has anything to do. */
+static bool look_after(struct workers *workers)
+{
+	unsigned tick = atomic_load(&workers->tick);
+	bool any = false;
+
+	for (unsigned i = 0; i < workers->followers; i++) {
+		struct follower *follower = &workers->follower[i];
+		unsigned since = atomic_load(&follower->busy_tick);
+
+		if (!since)
+			continue;
+		any = true;
+		if (tick - since >= STUCK_TICKS)
+			set_free(follower);
+	}
+	return any;
+}
+
+/* Frees all followers; false if they are free. */
+static bool free_all(struct workers *workers)
+{
+	unsigned tick = atomic_load(&workers->tick);
+	unsigned ended = tick - atomic_load(&workers->free_until);
+
+	if (still_free(workers))
+		return false;
+	workers->free_ticks = ended < workers->free_ticks ? 2 * workers->free_ticks : FREE_TICKS_MIN;
+	if (workers->free_ticks > FREE_TICKS_MAX)
+		workers->free_ticks = FREE_TICKS_MAX;
+	atomic_store(&workers->free_until, tick + workers->free_ticks);
+	for (unsigned i = 0; i < workers->followers; i++)
+		set_free(&workers->follower[i]);
+	return true;
+}
+
+/* As long as the followers do the work.  Returns when they do not keep up, free as they are. */
+static void watch_followers(struct workers *workers)
+{
+	unsigned before = atomic_load(&workers->served), quiet = 0, behind = 0;
+
+	for (;;) {
+		unsigned served;
+		bool busy;
+
+		if (quiet >= QUIET_TICKS) {
+			waiting(workers, -1);
+			quiet = 0;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = TICK_NS }, NULL);
+		if (atomic_fetch_add(&workers->tick, 1) == UINT_MAX)
+			atomic_store(&workers->tick, 1); /* 0 means not busy */
+		busy = look_after(workers);
+		served = atomic_load(&workers->served);
+		quiet = busy || served != before ? 0 : quiet + 1;
+		if (!waiting(workers, 0)) {
+			behind = 0;
+		} else if (served == before || ++behind >= BEHIND_TICKS) {
+			if (!free_all(workers))
+				return;
+			behind = 0;
+		}
+		before = served;
+	}
+}
+
+static struct timespec in_ms(long ms)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+	time.tv_nsec += ms * 1000000;
+	time.tv_sec += time.tv_nsec / 1000000000;
+	time.tv_nsec %= 1000000000;
+	return time;
+}
+
+static bool past(const struct timespec *time)
+{
+	struct timespec now = in_ms(0);
+
+	return now.tv_sec > time->tv_sec || (now.tv_sec == time->tv_sec && now.tv_nsec > time->tv_nsec);
+}
+
+/* With the watcher's role: until there is a request for us.  As receive. */
+static int watch(struct workers *workers, struct fuse_buf *buf)
+{
+	for (;;) {
+		int n;
+
+		if (!workers->alert) {
+			watch_followers(workers);
+			workers->alert = true;
+			workers->alert_until = in_ms(ALERT_MS);
+		}
+		n = waiting(workers, ALERT_MS) ? fuse_session_receive_buf(workers->session, buf) : -EAGAIN;
+		if (n > 0)
+			workers->alert_until = in_ms(ALERT_MS);
+		if (n != -EAGAIN && n != -EINTR)
+			return n;
+		look_after(workers);
+		if (past(&workers->alert_until))
+			workers->alert = false;
+	}
+}
+
+static void unlock_watch(void *arg)
+{
+	pthread_mutex_unlock(arg);
+}
+
+static void *relief_run(void *arg)
+{
+	struct workers *workers = arg;
+	struct fuse_buf buf = { 0 };
+	int n = 0;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &n);
+	pthread_cleanup_push(free_buf, &buf);
+	channel = workers->relief_fd;
+	while (!fuse_session_exited(workers->session)) {
+		int unused;
+
+		pthread_mutex_lock(&workers->watch);
+		pthread_cleanup_push(unlock_watch, &workers->watch);
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
+		n = watch(workers, &buf);
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
+		pthread_cleanup_pop(true);
+		if (n <= 0)
+			break;
+		fuse_session_process_buf(workers->session, &buf);
+	}
+	pthread_cleanup_pop(true);
+	fuse_session_exit(workers->session);
+	sem_post(&workers->finish);
+	return NULL;
+}
+
+/* --- beginning and ending --- */
+
+/* Signals are for the thread that waits for the end. */
+static int start(pthread_t *ret, void *(*run)(void *), void *arg)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(ret, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -error;
+}
+
+static int start_follower(struct workers *workers)
+{
+	struct follower *follower = &workers->follower[workers->followers];
+	int r;
+
+	*follower = (struct follower){ .workers = workers, .index = workers->followers, .core = -1 };
+	follower->fd = clone_channel(workers->session, 0);
+	if (follower->fd < 0)
+		return follower->fd;
+	r = start(&follower->thread, follower_run, follower);
+	if (r < 0)
+		close(follower->fd);
+	else
+		workers->followers++;
+	return r;
+}
+
+static int start_all(struct workers *workers)
+{
+	unsigned followers = FOLLOWERS_MAX, reliefs = 0;
+	pthread_t trial;
+	int r = start(&trial, try_policy, &workers->idle);
+
+	if (r < 0)
+		return r;
+	pthread_join(trial, NULL);
+	if (sched_getaffinity(0, sizeof(workers->cores), &workers->cores) < 0)
+		workers->idle = false; /* more cores than a cpu_set_t has */
+	if (workers->idle) {
+		followers = (unsigned)CPU_COUNT(&workers->cores);
+		followers = followers < FOLLOWERS_MAX ? followers : FOLLOWERS_MAX;
+		reliefs = RELIEFS;
+		workers->relief_fd = clone_channel(workers->session, O_NONBLOCK);
+		if (workers->relief_fd < 0)
+			return workers->relief_fd;
+	}
+	while (r == 0 && workers->followers < followers)
+		r = start_follower(workers);
+	while (r == 0 && workers->reliefs < reliefs) {
+		r = start(&workers->relief[workers->reliefs], relief_run, workers);
+		workers->reliefs += r == 0;
+	}
+	return r;
+}
+
+static void stop_all(struct workers *workers)
+{
+	for (unsigned i = 0; i < workers->followers; i++)
+		pthread_cancel(workers->follower[i].thread);
+	for (unsigned i = 0; i < workers->reliefs; i++)
+		pthread_cancel(workers->relief[i]);
+	for (unsigned i = 0; i < workers->followers; i++) {
+		pthread_join(workers->follower[i].thread, NULL);
+		close(workers->follower[i].fd);
+	}
+	for (unsigned i = 0; i < workers->reliefs; i++)
+		pthread_join(workers->relief[i], NULL);
+	if (workers->relief_fd >= 0)
+		close(workers->relief_fd);
+}
+
+int th_fuse_serve(struct fuse_session *session)
+{
+	static const struct fuse_custom_io io = { .read = channel_read, .writev = channel_writev };
+	struct workers *workers = calloc(1, sizeof(*workers));
+	int r;
+
+	if (!workers)
+		return -ENOMEM;
+	workers->session = session;
+	workers->relief_fd = -1;
+	workers->last_core = -1;
+	workers->tick = 1;
+	workers->free_ticks = FREE_TICKS_MIN;
+	sem_init(&workers->finish, 0, 0);
+	pthread_mutex_init(&workers->watch, NULL);
+	r = fuse_session_custom_io(session, &io, fuse_session_fd(session));
+	if (r == 0)
+		r = start_all(workers);
+	while (r == 0 && !fuse_session_exited(session))
+		sem_wait(&workers->finish); /* a signal interrupts it */
+	stop_all(workers);
+	pthread_mutex_destroy(&workers->watch);
+	sem_destroy(&workers->finish);
+	free(workers);
+	return r;
+}
