@@ -121,7 +121,8 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 	r = check_flags(inode, set);
 	if (!r && (set & TH_ATTR_SIZE))
 		r = set_size(inode, attr->size);
-	if (!r && (set & ~(unsigned)TH_ATTR_SIZE))
+	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
+	if (!r && set != TH_ATTR_SIZE)
 		r = set_but_size(inode, set, attr);
 	pthread_rwlock_unlock(&inode->lock);
 	return r;

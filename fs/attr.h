@@ -23,9 +23,9 @@ enum th_attr_set {
 	TH_ATTR_KILL = 1 << 9, /* with the size: clear set-id bits (th_attr_kill_privileges) */
 };
 
-/* Sets what `set` names from `attr`; ctime is now unless given.  Changing the owner of anything but a directory clears
- * its set-id bits, unless the mode is set too.  Takes the lock.  -EROFS, -EPERM (immutable, append-only), -EISDIR and
- * -EINVAL (size of what has none). */
+/* Sets what `set` names (which may be nothing) from `attr`; ctime is now unless given.  Changing the owner of anything
+ * but a directory clears its set-id bits, unless the mode is set too.  Takes the lock.  -EROFS, -EPERM (immutable,
+ * append-only), -EISDIR and -EINVAL (size of what has none). */
 int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr);
 
 /* Replaces the flags that chattr(1) may set; privileged: immutable and append may change.  Takes the lock.

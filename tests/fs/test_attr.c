@@ -83,6 +83,18 @@ START_TEST(a_new_owner_clears_set_id_bits)
 }
 END_TEST
 
+/* As chown(2) with neither owner nor group. */
+START_TEST(setting_nothing_is_a_change)
+{
+	struct th_attr attr = { .mtime = { 1, 2 }, .ctime = { 3, 4 } };
+
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_MTIME | TH_ATTR_CTIME, &attr), 0);
+	ck_assert_int_eq(th_attr_set(inode, 0, &attr), 0);
+	ck_assert_int_eq(inode->attr.mtime.seconds, 1);
+	ck_assert_int_gt(inode->attr.ctime.seconds, 3);
+}
+END_TEST
+
 START_TEST(size_belongs_to_files)
 {
 	struct th_attr attr = { .size = 12345 };
@@ -182,6 +194,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, what_is_set_stays);
 	tcase_add_test(tcase, a_new_owner_clears_set_id_bits);
+	tcase_add_test(tcase, setting_nothing_is_a_change);
 	tcase_add_test(tcase, size_belongs_to_files);
 	tcase_add_test(tcase, flags_guard_opening);
 	tcase_add_test(tcase, extended_attributes_come_and_go);
