@@ -14,8 +14,10 @@ void th_fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	int r = th_attr_check_open(inode, fi->flags);
 
+	/* That who truncates a file is not its owner the kernel leaves to us. */
 	if (!r && (fi->flags & O_TRUNC))
-		r = th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
+		r = th_attr_set(inode, TH_ATTR_SIZE | (fuse_req_ctx(req)->uid ? TH_ATTR_KILL : 0),
+				&(struct th_attr){ .size = 0 });
 	th_inode_put(inode);
 	if (r < 0) {
 		th_fuse_error(req, r);
