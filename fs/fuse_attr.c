@@ -189,7 +189,7 @@ void th_fuse_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 	if (!inode)
 		return;
-	int r = th_xattr_list(inode, &list, &list_size);
+	int r = th_xattr_list(inode, fuse_req_ctx(req)->uid == 0, &list, &list_size);
 
 	th_inode_put(inode);
 	if (r < 0) {

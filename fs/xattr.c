@@ -215,6 +215,13 @@ int th_xattr_remove(struct th_inode *inode, const char *name)
 	return r == -ENODATA && th_acl_is_name(name) ? 0 : r;
 }
 
+static bool is_trusted(struct th_slice name)
+{
+	static const char prefix[] = "trusted.";
+
+	return name.size >= strlen(prefix) && !memcmp(name.data, prefix, strlen(prefix));
+}
+
 static int list_add(char **list, size_t *size, size_t *room, struct th_slice name)
 {
 	if (*size + name.size + 1 > *room) {
@@ -231,7 +238,7 @@ static int list_add(char **list, size_t *size, size_t *room, struct th_slice nam
 	return 0;
 }
 
-int th_xattr_list(struct th_inode *inode, char **ret, size_t *ret_size)
+int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
 {
 	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
@@ -251,7 +258,7 @@ int th_xattr_list(struct th_inode *inode, char **ret, size_t *ret_size)
 	if (!r) {
 		while ((r = th_cursor_next(cursor, &at)) == 0) {
 			r = th_key_parse(at.key, &parts);
-			if (!r)
+			if (!r && (privileged || !is_trusted(parts.name)))
 				r = list_add(ret, ret_size, &room, parts.name);
 			if (r < 0)
 				break;

@@ -22,8 +22,9 @@ int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
  * -EOPNOTSUPP (symlink) and -EACCES (default list of what is no directory). */
 int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value, int flags);
 int th_xattr_remove(struct th_inode *inode, const char *name);
-/* Names, each with its NUL, one after another; the caller frees *ret (NULL if there are none). */
-int th_xattr_list(struct th_inode *inode, char **ret, size_t *ret_size);
+/* Names, each with its NUL, one after another; the caller frees *ret (NULL if there are none).  Those of the namespace
+ * trusted are for the privileged only. */
+int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size);
 
 /* The caller holds inode->lock for writing. */
 

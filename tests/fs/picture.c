@@ -39,7 +39,7 @@ static uint64_t hash_xattrs(struct th_inode *inode)
 	size_t size = 0;
 	uint64_t hash = 0;
 
-	ck_assert_int_eq(th_xattr_list(inode, &list, &size), 0);
+	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), 0);
 	for (size_t at = 0; at < size; at += strlen(list + at) + 1) {
 		struct th_value value;
 

@@ -154,15 +154,19 @@ START_TEST(extended_attributes_come_and_go)
 	reopen();
 	expect_value("user.a", "two", 3);
 	expect_value("trusted.b", "", 0);
-	ck_assert_int_eq(th_xattr_list(inode, &list, &size), 0);
+	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), 0);
 	ck_assert_uint_eq(size, 17);
 	ck_assert_mem_eq(list, "trusted.b\0user.a", 17);
+	free(list);
+	ck_assert_int_eq(th_xattr_list(inode, false, &list, &size), 0);
+	ck_assert_uint_eq(size, 7);
+	ck_assert_str_eq(list, "user.a");
 	free(list);
 	ck_assert_int_eq(th_xattr_remove(inode, "user.a"), 0);
 	ck_assert_int_eq(th_xattr_remove(inode, "user.a"), -ENODATA);
 	ck_assert_int_eq(th_xattr_remove(inode, "trusted.b"), 0);
 	reopen();
-	ck_assert_int_eq(th_xattr_list(inode, &list, &size), 0);
+	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), 0);
 	ck_assert_uint_eq(size, 0);
 	ck_assert_ptr_null(list);
 }
