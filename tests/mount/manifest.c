@@ -27,34 +27,6 @@ static void print_escaped(const char *text)
 	}
 }
 
-static int compare_inodes(const void *a, const void *b)
-{
-	const struct tree_entry *x = *(struct tree_entry *const *)a, *y = *(struct tree_entry *const *)b;
-
-	if (x->stat.st_ino != y->stat.st_ino)
-		return x->stat.st_ino < y->stat.st_ino ? -1 : 1;
-	return strcmp(x->path, y->path);
-}
-
-/* For each entry the first, by path, of the names that its file has. */
-static const struct tree_entry **find_first_names(struct tree *tree)
-{
-	const struct tree_entry **sorted = calloc(tree->count, sizeof(*sorted));
-	const struct tree_entry **first = calloc(tree->count, sizeof(*first));
-
-	for (size_t i = 0; sorted && i < tree->count; i++)
-		sorted[i] = &tree->entries[i];
-	if (sorted)
-		qsort(sorted, tree->count, sizeof(*sorted), compare_inodes);
-	for (size_t i = 0, begin = 0; sorted && first && i < tree->count; i++) {
-		if (sorted[i]->stat.st_ino != sorted[begin]->stat.st_ino)
-			begin = i;
-		first[sorted[i] - tree->entries] = sorted[begin];
-	}
-	free(sorted);
-	return first;
-}
-
 static void print_entry(const struct tree_entry *entry, const struct tree_entry *first, int portable)
 {
 	const struct stat *stat = &entry->stat;
@@ -90,7 +62,7 @@ int main(int argc, char **argv)
 	}
 	if (tree_read(argv[argc - 1], 0, &tree))
 		return 1;
-	first = find_first_names(&tree);
+	first = tree_first_names(&tree);
 	for (size_t i = !!portable; first && i < tree.count; i++)
 		print_entry(&tree.entries[i], first[i], portable);
 	free(first);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the tests on real mounts share.  THUNDERHEAD names the program, TH_MOUNT_PROGRAMS the directory with the programs
-# built here (manifest, diff_oracle, edit, durable, poke).  A mount that cannot be made is a failure, not a skip.
+# built here (manifest, diff_oracle, edit, durable, oracle).  A mount that cannot be made is a failure, not a skip.
 # Each script says in its head which variables set its size.
 . "$(dirname "${BASH_SOURCE[0]}")/../tools/tap.sh"
 : "${TH_MOUNT_PROGRAMS:?the directory of manifest, edit and the others}"

@@ -16,6 +16,7 @@
 
 #define BUFFER_BYTES (1u << 20)
 #define XATTR_BYTES (1u << 16)
+#define SPARSE_BYTES (64 << 20)
 
 static int fail(const char *what, const char *path)
 {
@@ -65,8 +66,58 @@ static ssize_t read_full(int fd, unsigned char *buffer)
 	return (ssize_t)done;
 }
 
+static bool is_zero(const unsigned char *bytes, size_t size)
+{
+	return !bytes[0] && !memcmp(bytes, bytes + 1, size - 1);
+}
+
+/* The stretch of data [at, end), which begins and ends with a block or with the file: blocks that hold something, and
+ * where they are. */
+static int read_stretch(int fd, off_t at, off_t end, unsigned char *block, XXH3_state_t *state)
+{
+	while (at < end) {
+		size_t want = end - at < TREE_BLOCK ? (size_t)(end - at) : TREE_BLOCK;
+		ssize_t size = pread(fd, block, want, at);
+
+		if (size <= 0)
+			return size < 0 ? -1 : 0;
+		if (!is_zero(block, (size_t)size)) {
+			XXH3_64bits_update(state, &at, sizeof(at));
+			XXH3_64bits_update(state, block, (size_t)size);
+		}
+		at += size;
+	}
+	return 0;
+}
+
+/* A file of terabytes is one of holes.  Where these are said to be makes no difference: zeros do not count. */
+static int read_sparse(int fd, struct tree_entry *entry)
+{
+	XXH3_state_t *state = XXH3_createState();
+	unsigned char block[TREE_BLOCK];
+	off_t at = 0, end = 0;
+	int result = state ? 0 : -ENOMEM;
+
+	if (state)
+		XXH3_64bits_reset(state);
+	while (!result && (at = lseek(fd, end, SEEK_DATA)) >= 0) {
+		end = lseek(fd, at, SEEK_HOLE);
+		if (end < 0 || read_stretch(fd, at, end, block, state))
+			result = fail("read", entry->path);
+	}
+	if (!result && errno != ENXIO)
+		result = fail("seek", entry->path);
+	if (!result)
+		entry->content = XXH3_64bits_digest(state);
+	XXH3_freeState(state);
+	return result;
+}
+
 static int read_content(const struct tree *tree, int fd, struct tree_entry *entry)
 {
+	if (entry->stat.st_size > SPARSE_BYTES && !(tree->flags & TREE_BLOCKS))
+		return read_sparse(fd, entry);
+
 	unsigned char *buffer = malloc(BUFFER_BYTES);
 	XXH3_state_t *state = XXH3_createState();
 	ssize_t size = 1;
@@ -247,6 +298,33 @@ int tree_read(const char *root, unsigned flags, struct tree *ret)
 	else
 		qsort(ret->entries, ret->count, sizeof(*ret->entries), compare);
 	return result;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct tree_entry *x = *(const struct tree_entry *const *)a, *y = *(const struct tree_entry *const *)b;
+
+	if (x->stat.st_ino != y->stat.st_ino)
+		return x->stat.st_ino < y->stat.st_ino ? -1 : 1;
+	return strcmp(x->path, y->path);
+}
+
+const struct tree_entry **tree_first_names(const struct tree *tree)
+{
+	const struct tree_entry **sorted = calloc(tree->count, sizeof(*sorted));
+	const struct tree_entry **first = calloc(tree->count, sizeof(*first));
+
+	for (size_t i = 0; sorted && i < tree->count; i++)
+		sorted[i] = &tree->entries[i];
+	if (sorted)
+		qsort(sorted, tree->count, sizeof(*sorted), compare_inodes);
+	for (size_t i = 0, begin = 0; sorted && first && i < tree->count; i++) {
+		if (sorted[i]->stat.st_ino != sorted[begin]->stat.st_ino)
+			begin = i;
+		first[sorted[i] - tree->entries] = sorted[begin];
+	}
+	free(sorted);
+	return first;
 }
 
 void tree_release(struct tree *tree)

@@ -41,6 +41,9 @@ struct tree {
 /* Reads everything below `root` but the .snapshots in it.  0, or -errno after saying on stderr what failed. */
 int tree_read(const char *root, unsigned flags, struct tree *ret);
 void tree_release(struct tree *tree);
+/* For each entry the first, by path, of the names that its file has; the caller frees the array.  NULL without memory.
+ */
+const struct tree_entry **tree_first_names(const struct tree *tree);
 /* The hash of a block of zeros. */
 uint64_t tree_hash_zeros(void);
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An actor carries out random operations on one filesystem and writes down what came of each: a line an operation, with
+ * all that must be the same on every filesystem and nothing else.  Two actors with one seed on two filesystems write
+ * the same lines, or one of the filesystems is wrong.
+ *
+ * An actor is a process of its own, whose root directory is the place that it works in: so absolute paths, symlinks and
+ * ".." stay inside, descriptors have the same numbers on both sides, and a side that hangs does not hold up the other.
+ *
+ * What an operation chooses comes from the seed and its number only, never from what was found: the actors stay in step
+ * whatever happens, and any stretch of operations can be played by itself on the tree that it began with.
+ */
+#ifndef TH_TEST_ORACLE_ACTOR_H
+#define TH_TEST_ORACLE_ACTOR_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "tests/support/random.h"
+#include "walk.h"
+
+#define ACTOR_FILES 10
+#define ACTOR_BUFFER (256u << 10)
+
+enum actor_features {
+	ACTOR_TMPFILE = 1 << 0, /* O_TMPFILE works on both sides */
+	ACTOR_SNAPSHOTS = 1 << 1, /* this side has .snapshots: see walk.h */
+};
+
+/* An open file; several may be of one inode, which may have no name any more. */
+struct actor_file {
+	int fd; /* -1: none */
+	bool direct; /* O_DIRECT: what is read and written must be aligned */
+};
+
+struct actor {
+	FILE *transcript;
+	uint64_t seed;
+	unsigned features;
+	unsigned long operation;
+	struct th_random random; /* of this operation */
+	unsigned user; /* index of who acts */
+	int descriptors; /* the directory /proc/self/fd, which is out of reach for paths */
+	struct actor_file files[ACTOR_FILES];
+	unsigned char *buffer, *other; /* ACTOR_BUFFER bytes each, aligned for O_DIRECT */
+	struct walk walk;
+};
+
+struct operation {
+	const char *name; /* NULL ends a table */
+	void (*run)(struct actor *actor);
+	unsigned weight; /* how often, relative to the others */
+};
+
+extern const struct operation name_operations[], file_operations[], data_operations[], attribute_operations[];
+
+/* Carries out the operations [from, to) in `directory`, and ends the process. */
+struct actor_task {
+	const char *directory;
+	uint64_t seed;
+	unsigned long from, to;
+	unsigned long walk_every; /* operations */
+	unsigned features;
+	int transcript; /* descriptor */
+};
+_Noreturn void actor_run(const struct actor_task *task);
+
+/* --- for operations: writing down --- */
+
+__attribute__((format(printf, 2, 3))) void say(struct actor *actor, const char *format, ...);
+/* What a system call returned: the number, or the error; hands it through. */
+long say_result(struct actor *actor, long result);
+/* The first bytes of actor->buffer. */
+void say_bytes(struct actor *actor, const void *bytes, size_t size);
+/* What stat tells and must agree. */
+void say_stat(struct actor *actor, const struct stat *stat);
+void say_file(struct actor *actor, int fd);
+/* Not what was expected, on this side alone. */
+__attribute__((format(printf, 2, 3))) void complain(struct actor *actor, const char *format, ...);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on what a file is beside what it holds: mode, owner, times, extended attributes; and who may do what. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "actor.h"
+#include "pick.h"
+
+static void say_place(struct actor *actor, const struct place *place, int flags)
+{
+	struct stat stat;
+
+	if (fstatat(place->dir, place->path, &stat, flags))
+		say_result(actor, -1);
+	else
+		say_stat(actor, &stat);
+}
+
+static void attribute_stat(struct actor *actor)
+{
+	struct place place;
+
+	pick_place(actor, &place);
+	say_place(actor, &place, percent(actor, 50) ? AT_SYMLINK_NOFOLLOW : 0);
+}
+
+/* Every change of an inode moves its time of change, one that has no effect too. */
+static void say_ctime(struct actor *actor, const struct stat *before, const struct stat *after)
+{
+	bool same =
+		before->st_ctim.tv_sec == after->st_ctim.tv_sec && before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
+
+	say(actor, same ? " c kept" : " c moved");
+}
+
+struct change {
+	struct place place;
+	struct actor_file *file; /* NULL: by name */
+	int flags; /* for the calls that take names */
+	struct stat before;
+	bool known;
+};
+
+static void change_begin(struct actor *actor, struct change *change)
+{
+	change->file = percent(actor, 35) ? pick_file(actor) : NULL;
+	change->flags = percent(actor, 15) ? AT_SYMLINK_NOFOLLOW : 0;
+	if (!change->file)
+		pick_place(actor, &change->place);
+	say(actor, change->flags ? " not followed" : "");
+	change->known =
+		!(change->file ? fstat(change->file->fd, &change->before)
+			       : fstatat(change->place.dir, change->place.path, &change->before, change->flags));
+}
+
+static void change_end(struct actor *actor, struct change *change, int result)
+{
+	struct stat after;
+
+	say_result(actor, result);
+	if (change->known && !(change->file ? fstat(change->file->fd, &after)
+					    : fstatat(change->place.dir, change->place.path, &after, change->flags))) {
+		say_stat(actor, &after);
+		say_ctime(actor, &change->before, &after);
+	}
+}
+
+static void attribute_mode(struct actor *actor)
+{
+	struct change change;
+
+	change_begin(actor, &change);
+	mode_t mode = pick_mode(actor);
+
+	change_end(actor, &change,
+		   change.file ? fchmod(change.file->fd, mode)
+			       : fchmodat(change.place.dir, change.place.path, mode, 0));
+}
+
+static void attribute_owner(struct actor *actor)
+{
+	static const uid_t ids[] = { 0, 1001, 1001, 1002, 1003, (uid_t)-1, (uid_t)-1 };
+	uid_t uid = ids[below(actor, 7)];
+	gid_t gid = ids[below(actor, 7)];
+	struct change change;
+
+	change_begin(actor, &change);
+	say(actor, " to %d:%d", (int)uid, (int)gid);
+	change_end(actor, &change,
+		   change.file ? fchown(change.file->fd, uid, gid)
+			       : fchownat(change.place.dir, change.place.path, uid, gid, change.flags));
+}
+
+static void attribute_times(struct actor *actor)
+{
+	struct timespec times[2];
+	struct change change;
+
+	change_begin(actor, &change);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned kind = below(actor, 10);
+
+		times[i] = pick_time(actor);
+		if (kind < 4)
+			times[i].tv_nsec = kind < 2 ? UTIME_NOW : UTIME_OMIT;
+		if (kind == 4 && percent(actor, 10))
+			times[i].tv_nsec = 1000000000;
+		say(actor, " %jd.%09ld", (intmax_t)times[i].tv_sec, times[i].tv_nsec);
+	}
+	change_end(actor, &change,
+		   change.file ? futimens(change.file->fd, times)
+			       : utimensat(change.place.dir, change.place.path, times, change.flags));
+}
+
+static void attribute_access(struct actor *actor)
+{
+	int flags = (percent(actor, 60) ? AT_EACCESS : 0) | (percent(actor, 20) ? AT_SYMLINK_NOFOLLOW : 0);
+	int wanted = (int)below(actor, 8);
+	struct place place;
+
+	pick_place(actor, &place);
+	say(actor, " %d %x", wanted, flags);
+	say_result(actor, faccessat(place.dir, place.path, wanted, flags));
+}
+
+/* --- extended attributes --- */
+
+static void pick_attribute(struct actor *actor, char name[300])
+{
+	static const char *const names[] = { "user.a",      "user.a",      "user.a",    "user.b",     "user.b",
+					     "user.c",      "trusted.a",   "trusted.b", "security.a", "user.",
+					     "system.none", "other.none",  "user.*249", "user.*250",  "user.*251",
+					     "user.d",      "trusted.*200" };
+	const char *picked = names[below(actor, sizeof(names) / sizeof(names[0]))], *star = strchr(picked, '*');
+
+	strcpy(name, picked);
+	if (star) { /* so many letters */
+		size_t count = strtoul(star + 1, NULL, 10);
+
+		memset(name + (star - picked), 'x', count);
+		name[star - picked + (ptrdiff_t)count] = 0;
+	}
+	say(actor, " %s", picked);
+}
+
+/* Who is asked: a name, perhaps without following it, or an open file. */
+struct holder {
+	struct actor_file *file;
+	char path[PLACE_BYTES];
+	bool follow;
+};
+
+static void pick_holder(struct actor *actor, struct holder *ret)
+{
+	ret->file = percent(actor, 35) ? pick_file(actor) : NULL;
+	ret->follow = percent(actor, 60);
+	if (!ret->file)
+		pick_path(actor, ret->path);
+	say(actor, ret->follow ? "" : " not followed");
+}
+
+static void attribute_set(struct actor *actor)
+{
+	static const int kinds[] = { 0, 0, 0, 0, XATTR_CREATE, XATTR_REPLACE, XATTR_CREATE | XATTR_REPLACE };
+	int flags = kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
+	unsigned kind = below(actor, 100);
+	unsigned size = kind < 10 ? 0 : 1 + below(actor, kind < 70 ? 100 : kind < 97 ? 2000 : 30000);
+	struct holder holder;
+	char name[300];
+	int result;
+
+	pick_holder(actor, &holder);
+	pick_attribute(actor, name);
+	th_random_fill(&actor->random, actor->buffer, size);
+	if (holder.file)
+		result = fsetxattr(holder.file->fd, name, actor->buffer, size, flags);
+	else
+		result = (holder.follow ? setxattr : lsetxattr)(holder.path, name, actor->buffer, size, flags);
+	say(actor, " +%u %x", size, flags);
+	say_result(actor, result);
+}
+
+static void attribute_get(struct actor *actor)
+{
+	static const size_t sizes[] = { ACTOR_BUFFER / 4, ACTOR_BUFFER / 4, ACTOR_BUFFER / 4, 0, 10, 100 };
+	size_t size = sizes[below(actor, sizeof(sizes) / sizeof(sizes[0]))];
+	struct holder holder;
+	ssize_t result;
+	char name[300];
+
+	pick_holder(actor, &holder);
+	pick_attribute(actor, name);
+	if (holder.file)
+		result = fgetxattr(holder.file->fd, name, actor->buffer, size);
+	else
+		result = (holder.follow ? getxattr : lgetxattr)(holder.path, name, actor->buffer, size);
+	say(actor, " +%zu", size);
+	if (say_result(actor, result) > 0 && size)
+		say_bytes(actor, actor->buffer, (size_t)result);
+}
+
+static void attribute_remove(struct actor *actor)
+{
+	struct holder holder;
+	char name[300];
+
+	pick_holder(actor, &holder);
+	pick_attribute(actor, name);
+	if (holder.file)
+		say_result(actor, fremovexattr(holder.file->fd, name));
+	else
+		say_result(actor, (holder.follow ? removexattr : lremovexattr)(holder.path, name));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* In whatever order they come. */
+static void say_list(struct actor *actor, const char *list, size_t size)
+{
+	const char *names[64];
+	size_t count = 0;
+
+	for (size_t at = 0; at < size && count < 64; at += strlen(list + at) + 1)
+		names[count++] = list + at;
+	qsort(names, count, sizeof(names[0]), compare_names);
+	for (size_t i = 0; i < count; i++)
+		say(actor, " %.12s..%zu", names[i], strlen(names[i]));
+}
+
+static void attribute_list(struct actor *actor)
+{
+	static const size_t sizes[] = { ACTOR_BUFFER / 4, ACTOR_BUFFER / 4, 0, 10 };
+	size_t size = sizes[below(actor, sizeof(sizes) / sizeof(sizes[0]))];
+	struct holder holder;
+	ssize_t result;
+
+	pick_holder(actor, &holder);
+	if (holder.file)
+		result = flistxattr(holder.file->fd, (char *)actor->buffer, size);
+	else
+		result = (holder.follow ? listxattr : llistxattr)(holder.path, (char *)actor->buffer, size);
+	say(actor, " +%zu", size);
+	if (say_result(actor, result) > 0 && size)
+		say_list(actor, (const char *)actor->buffer, (size_t)result);
+}
+
+const struct operation attribute_operations[] = {
+	{ "stat", attribute_stat, 30 },
+	{ "mode", attribute_mode, 28 },
+	{ "owner", attribute_owner, 22 },
+	{ "times", attribute_times, 20 },
+	{ "access", attribute_access, 20 },
+	{ "set attribute", attribute_set, 25 },
+	{ "get attribute", attribute_get, 15 },
+	{ "remove attribute", attribute_remove, 10 },
+	{ "list attributes", attribute_list, 10 },
+	{ NULL, NULL, 0 },
+};

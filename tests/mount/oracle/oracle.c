@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle [OPTIONS] OURS REFERENCE: the same random operations on two filesystems, with the same outcome, or exit 1 and
+ * the operation that came out differently.  Both directories have to be empty at first; needs root.
+ *
+ *   --seed N          what to choose (a fresh seed)
+ *   --from N --to N   numbers of the first operation, and behind the last one (0, 10000)
+ *   --walk N          operations between two looks at the whole trees (1000)
+ *   --snapshots       at each look OURS takes a snapshot too (walk.h)
+ *   --verbose         print each operation, as OURS did it
+ *
+ * With a later --from it goes on with the trees that an earlier run has left, so that a filesystem may be mounted anew
+ * in between.  To see a difference again, play all of it up to that operation.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "actor.h"
+
+#define CONTEXT 12 /* lines that are shown before a difference */
+
+/* One side, as it is heard. */
+struct side {
+	const char *directory;
+	pid_t pid;
+	FILE *transcript;
+	char *line;
+	size_t room;
+	ssize_t size; /* -1: has ended */
+};
+
+struct context {
+	char *lines[CONTEXT];
+	unsigned long count;
+};
+
+struct options {
+	bool snapshots, verbose;
+};
+
+/* Does the filesystem make files without names?  Old kernels and libraries of FUSE do not. */
+static bool has_tmpfile(const char *directory)
+{
+	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static int side_start(struct side *side, struct actor_task task)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -1;
+	fflush(NULL);
+	side->pid = fork();
+	if (side->pid == 0) {
+		task.directory = side->directory;
+		task.transcript = ends[1];
+		actor_run(&task);
+	}
+	close(ends[1]);
+	side->transcript = fdopen(ends[0], "r");
+	return side->pid < 0 || !side->transcript ? -1 : 0;
+}
+
+static void side_listen(struct side *side)
+{
+	side->size = getline(&side->line, &side->room, side->transcript);
+}
+
+/* True: it ended by itself, and well. */
+static bool side_stop(struct side *side)
+{
+	int status = -1;
+
+	if (side->pid <= 0)
+		return false;
+	if (side->size >= 0)
+		kill(side->pid, SIGKILL);
+	waitpid(side->pid, &status, 0);
+	fclose(side->transcript);
+	free(side->line);
+	if (side->size < 0 && WIFSIGNALED(status))
+		printf("%s: killed by signal %d\n", side->directory, WTERMSIG(status));
+	return !status;
+}
+
+/* --- comparing --- */
+
+static void context_add(struct context *context, char *line)
+{
+	char **at = &context->lines[context->count++ % CONTEXT];
+
+	free(*at);
+	*at = strdup(line);
+}
+
+static void context_print(const struct context *context)
+{
+	for (unsigned long i = context->count < CONTEXT ? 0 : context->count - CONTEXT; i < context->count; i++)
+		printf("  %s", context->lines[i % CONTEXT]);
+}
+
+static void side_print(const struct side *side)
+{
+	printf("%s:\n> %s", side->directory, side->size < 0 ? "(ended)\n" : side->line);
+}
+
+static bool agree(const struct side *ours, const struct side *reference)
+{
+	return ours->size == reference->size &&
+	       (ours->size < 0 || (!strcmp(ours->line, reference->line) && !strstr(ours->line, " WRONG: ")));
+}
+
+static int compare(struct side *ours, struct side *reference, bool verbose)
+{
+	struct context context = { 0 };
+	int result;
+
+	do {
+		side_listen(ours);
+		side_listen(reference);
+		result = agree(ours, reference) ? 0 : 1;
+		if (!result && ours->size >= 0)
+			context_add(&context, ours->line);
+		if (verbose && ours->size >= 0)
+			fputs(ours->line, stdout);
+	} while (!result && ours->size >= 0);
+	if (result) {
+		printf("a difference, after\n");
+		context_print(&context);
+		side_print(ours);
+		side_print(reference);
+	}
+	for (unsigned i = 0; i < CONTEXT; i++)
+		free(context.lines[i]);
+	return result;
+}
+
+static int run(struct side sides[2], const struct actor_task *task, const struct options *options)
+{
+	int result = 2;
+
+	if (!side_start(&sides[1], *task)) {
+		struct actor_task ours = *task;
+
+		ours.features |= options->snapshots ? ACTOR_SNAPSHOTS : 0;
+		if (!side_start(&sides[0], ours))
+			result = compare(&sides[0], &sides[1], options->verbose);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (!side_stop(&sides[i]) && !result)
+			result = 2;
+	}
+	return result;
+}
+
+/* --- arguments --- */
+
+static _Noreturn void usage(void)
+{
+	fprintf(stderr, "usage: oracle [--seed N] [--from N] [--to N] [--walk N] [--snapshots] [--verbose]\n"
+			"              OURS REFERENCE\n");
+	exit(2);
+}
+
+static void parse(int argc, char **argv, struct actor_task *task, struct options *ret)
+{
+	static const struct option known[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "from", required_argument, NULL, 'f' },
+		{ "to", required_argument, NULL, 't' },
+		{ "walk", required_argument, NULL, 'w' },
+		{ "snapshots", no_argument, NULL, 'k' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ 0 },
+	};
+	bool seeded = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
+		unsigned long long number = optarg ? strtoull(optarg, NULL, 0) : 0;
+
+		if (option == 's') {
+			task->seed = number;
+			seeded = true;
+		} else if (option == 'f') {
+			task->from = number;
+		} else if (option == 't') {
+			task->to = number;
+		} else if (option == 'w') {
+			task->walk_every = number ? number : 1;
+		} else if (option == 'k') {
+			ret->snapshots = true;
+		} else if (option == 'v') {
+			ret->verbose = true;
+		} else {
+			usage();
+		}
+	}
+	if (argc - optind != 2)
+		usage();
+	if (!seeded)
+		task->seed = th_test_seed("oracle");
+}
+
+int main(int argc, char **argv)
+{
+	struct actor_task task = { .to = 10000, .walk_every = 1000 };
+	struct options options = { 0 };
+	int result;
+
+	parse(argc, argv, &task, &options);
+	struct side sides[2] = { { .directory = argv[optind] }, { .directory = argv[optind + 1] } };
+
+	if (has_tmpfile(sides[0].directory) && has_tmpfile(sides[1].directory))
+		task.features |= ACTOR_TMPFILE;
+	result = run(sides, &task, &options);
+	printf("seed %" PRIu64 ", operations %lu to %lu: %s\n", task.seed, task.from, task.to,
+	       result ? "not the same" : "the same");
+	return result;
+}
