@@ -44,9 +44,16 @@ enum th_snapdir_mode {
 
 #define TH_SNAPDIR_NAME ".snapshots"
 
+enum th_atime_mode {
+	TH_ATIME_RELATIVE, /* changes with the first reading after a change, and once a day */
+	TH_ATIME_NEVER,
+	TH_ATIME_STRICT, /* with each reading */
+};
+
 struct th_fs_options {
 	bool read_only;
 	enum th_snapdir_mode snapdir;
+	enum th_atime_mode atime;
 	const char *snapshot; /* show this snapshot instead of the live tree; NULL: live.  Implies read_only */
 	const char *subdir; /* show this directory (a path from the root) as the root; NULL: the root */
 	size_t cache_bytes; /* as in struct th_store_options */

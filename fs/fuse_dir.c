@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "atime.h"
 #include "dir.h"
 #include "fuse_session.h"
 #include "namei.h"
@@ -166,6 +167,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 		r = -ENOTDIR;
 	else
 		r = fill(&listing, (uint64_t)off);
+	if (r >= 0)
+		th_atime_touch(dir);
 	if (r < 0)
 		th_fuse_error(req, r);
 	else if (fuse_reply_buf(req, listing.buf, listing.size) < 0)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "atime.h"
 #include "attr.h"
 #include "file.h"
 #include "fuse_session.h"
@@ -52,7 +53,6 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	struct th_inode *inode = th_fuse_inode(req, ino);
 	struct th_file_data data;
 
-	(void)fi;
 	if (!inode)
 		return;
 	int r = th_file_read(inode, (uint64_t)off, size, &data);
@@ -60,6 +60,8 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	if (r < 0) {
 		th_fuse_error(req, r);
 	} else {
+		if (!(fi->flags & O_NOATIME))
+			th_atime_touch(inode);
 		fuse_reply_buf(req, data.data, data.size);
 		th_file_data_release(&data);
 	}

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "atime.h"
 #include "fuse_session.h"
 #include "namei.h"
 #include "snapdir.h"
@@ -134,6 +135,8 @@ void th_fuse_readlink(fuse_req_t req, fuse_ino_t ino)
 		return;
 	int r = th_symlink_read(inode, target);
 
+	if (!r)
+		th_atime_touch(inode);
 	th_inode_put(inode);
 	if (r < 0)
 		th_fuse_error(req, r);

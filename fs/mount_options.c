@@ -149,13 +149,34 @@ static int parse_ours(struct th_fs_options *fs, const char *option)
 static bool is_for_fstab(const char *option)
 {
 	static const char *const names[] = { "defaults", "auto",  "noauto", "user",    "nouser", "users", "nousers",
-					     "owner",    "group", "nofail", "_netdev", "rw",     "loop",  "relatime" };
+					     "owner",    "group", "nofail", "_netdev", "rw",     "loop" };
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(option, names[i]))
 			return true;
 	}
 	return !strncmp(option, "x-", 2) || !strncmp(option, "X-", 2) || !strncmp(option, "comment=", 8);
+}
+
+/* 1 if it was one of them.  Only the last of several counts. */
+static int parse_atime(struct th_fs_options *fs, const char *option)
+{
+	static const struct {
+		const char *name;
+		enum th_atime_mode mode;
+	} modes[] = {
+		{ "relatime", TH_ATIME_RELATIVE },
+		{ "noatime", TH_ATIME_NEVER },
+		{ "strictatime", TH_ATIME_STRICT },
+	};
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (!strcmp(option, modes[i].name)) {
+			fs->atime = modes[i].mode;
+			return 1;
+		}
+	}
+	return 0;
 }
 
 /* What a filesystem on a disk does by itself; what the user gives comes later, and wins. */
@@ -186,6 +207,8 @@ int th_mount_parse(const struct th_mount_options *options, struct th_mount_parse
 	add_defaults(&fuse, options);
 	for (option = strtok_r(ret->text, ",", &save); option && r >= 0; option = strtok_r(NULL, ",", &save)) {
 		r = parse_ours(&ret->fs, option);
+		if (!r)
+			r = parse_atime(&ret->fs, option);
 		if (r || is_for_fstab(option))
 			continue;
 		if (!strcmp(option, "ro"))
@@ -195,6 +218,8 @@ int th_mount_parse(const struct th_mount_options *options, struct th_mount_parse
 	}
 	if (ret->fs.read_only || ret->fs.snapshot)
 		text_add(&fuse, "ro");
+	if (ret->fs.atime == TH_ATIME_NEVER)
+		text_add(&fuse, "noatime"); /* so that the list of mounts shows it */
 	ret->fuse = fuse.bytes;
 	if (r >= 0 && fuse.failed)
 		r = -ENOMEM;

@@ -132,7 +132,7 @@ fi
 
 # --- what a shell cannot ask ---
 
-for probe in fallocate copy_file_range seek times xattrs flags names symlinks renameat2 link_unlinked links telldir deep inotify flock fcntl ofd; do
+for probe in fallocate copy_file_range seek times xattrs relatime flags names symlinks renameat2 link_unlinked links telldir deep inotify flock fcntl ofd; do
 	check "$probe" program posix "$probe"
 done
 for probe in immutable append_only; do
@@ -148,4 +148,10 @@ check "check" th check "$image"
 check "mount" start "$image" "$mnt"
 check "the lists are there" eval 'lists_of "$mnt/d" | diff "$work/lists" -'
 check "unmount again" stop
+for mode in noatime strictatime; do
+	check "mount -o $mode" start -o "$mode" "$image" "$mnt"
+	check "times of access follow it" eval 'cd "$mnt" && program posix "$mode"'
+	cd "$work" || exit 1
+	check "unmount" stop
+done
 tap_done

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "posix.h"
@@ -244,6 +246,67 @@ static void probe_xattrs(void)
 	must(listxattr("xattrs", found, sizeof(found)) > 300 * 18);
 }
 
+/* --- times of access --- */
+
+/* Reads it past the kernel's cache; did its time of access change? */
+static bool read_touches(const char *name, int flags)
+{
+	struct stat before, after;
+	char byte;
+	int fd = open(name, O_RDONLY | O_CLOEXEC | flags);
+
+	must(fd >= 0 && !fstat(fd, &before));
+	must(!posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+	must(pread(fd, &byte, 1, 0) == 1);
+	must(!fstat(fd, &after));
+	close(fd);
+	must(before.st_mtim.tv_nsec == after.st_mtim.tv_nsec && before.st_ctim.tv_nsec == after.st_ctim.tv_nsec);
+	return before.st_atim.tv_sec != after.st_atim.tv_sec || before.st_atim.tv_nsec != after.st_atim.tv_nsec;
+}
+
+static void write_byte(const char *name)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	must(fd >= 0 && write(fd, "x", 1) == 1 && !fsync(fd));
+	close(fd);
+}
+
+static void set_atime(const char *name, time_t seconds_ago)
+{
+	struct timespec times[2] = { { .tv_sec = time(NULL) - seconds_ago }, { .tv_nsec = UTIME_OMIT } };
+
+	must(!utimensat(AT_FDCWD, name, times, 0));
+}
+
+static void probe_relatime(void)
+{
+	write_byte("relatime");
+	must(read_touches("relatime", 0));
+	must(!read_touches("relatime", 0));
+	write_byte("relatime");
+	must(!read_touches("relatime", O_NOATIME));
+	must(read_touches("relatime", 0));
+	must(!read_touches("relatime", 0));
+	set_atime("relatime", 1000); /* which changes its ctime */
+	must(read_touches("relatime", 0));
+}
+
+static void probe_noatime(void)
+{
+	write_byte("noatime");
+	set_atime("noatime", 1000000);
+	must(!read_touches("noatime", 0));
+}
+
+static void probe_strictatime(void)
+{
+	write_byte("strictatime");
+	must(read_touches("strictatime", 0));
+	must(read_touches("strictatime", 0));
+	must(!read_touches("strictatime", O_NOATIME));
+}
+
 /* --- flags --- */
 
 static uint32_t flags_of(int fd)
@@ -264,6 +327,7 @@ static void probe_flags(void)
 	must(!ioctl(fd, FS_IOC_SETFLAGS, &flags));
 	must(!ioctl(fd, FS_IOC_FSGETXATTR, &extended));
 	must(extended.fsx_xflags == (FS_XFLAG_NODUMP | FS_XFLAG_NOATIME));
+	must(write(fd, "x", 1) == 1 && !read_touches("flags", 0));
 	extended.fsx_xflags = FS_XFLAG_SYNC;
 	must(!ioctl(fd, FS_IOC_FSSETXATTR, &extended));
 	must(flags_of(fd) == FS_SYNC_FL);
@@ -393,6 +457,9 @@ const struct posix_probe posix_file_probes[] = {
 	{ "seek", probe_seek },
 	{ "times", probe_times },
 	{ "xattrs", probe_xattrs },
+	{ "relatime", probe_relatime },
+	{ "noatime", probe_noatime },
+	{ "strictatime", probe_strictatime },
 	{ "flags", probe_flags },
 	{ "immutable", probe_immutable },
 	{ "append_only", probe_append_only },
