@@ -33,7 +33,7 @@ int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_
 int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name);
 int th_namei_unlink(struct th_inode *dir, struct th_slice name);
 int th_namei_rmdir(struct th_inode *dir, struct th_slice name);
-/* flags as renameat2(2): 0, RENAME_NOREPLACE, RENAME_EXCHANGE; else -EINVAL. */
+/* flags as renameat2(2); a whiteout belongs to the owner of its directory.  -EINVAL: combined as they must not be. */
 int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_inode *to_dir, struct th_slice to,
 		    unsigned flags);
 

@@ -21,6 +21,7 @@ struct side {
 
 struct move {
 	struct side from, to;
+	struct th_inode *whiteout; /* what takes the old name; NULL: nothing does */
 	unsigned flags;
 	bool across; /* between two directories */
 	bool held; /* L1 is */
@@ -197,11 +198,56 @@ static int stage_exchange(struct th_update *update, struct move *move)
 	return r;
 }
 
+/* --- whiteouts: a device of no kind, by which an overlay filesystem knows that a name of a lower layer is gone --- */
+
+static int whiteout_new(struct move *move)
+{
+	const struct side *from = &move->from;
+	struct th_time now = th_time_now();
+	struct th_attr attr = {
+		.mode = S_IFCHR,
+		.uid = from->dir->attr.uid,
+		.gid = from->dir->attr.gid,
+		.nlink = 1,
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+		.btime = now,
+		.parent = from->dir->id,
+		.name = from->name.data,
+		.name_size = (uint16_t)from->name.size,
+	};
+
+	return move->flags & RENAME_WHITEOUT ? th_inode_new(from->dir->fs, &attr, &move->whiteout) : 0;
+}
+
+static int whiteout_stage(struct th_update *update, const struct move *move)
+{
+	const struct side *from = &move->from;
+	struct th_key key = th_key_inode(move->whiteout->id);
+	int r = th_dir_replace(update->txn, from->dir, from->name, from->entry, move->whiteout->id, DT_CHR);
+
+	if (!r)
+		r = th_txn_ref(update->txn, th_key_slice(&key), 1);
+	if (!r)
+		th_update_attr(update, move->whiteout);
+	return r;
+}
+
+/* r: how the move ended. */
+static void whiteout_put(struct move *move, int r)
+{
+	if (r && move->whiteout)
+		move->whiteout->deleted = true;
+	th_inode_put(move->whiteout);
+	move->whiteout = NULL;
+}
+
 static int stage_move(struct th_update *update, struct move *move)
 {
 	struct side *from = &move->from, *to = &move->to;
 	int subdir = th_inode_is_dir(from->inode);
-	int r = th_dir_remove(update->txn, from->dir, from->name);
+	int r = move->whiteout ? whiteout_stage(update, move) : th_dir_remove(update->txn, from->dir, from->name);
 
 	if (!r && to->inode) {
 		r = th_dir_replace(update->txn, to->dir, to->name, to->entry, from->entry.id, from->entry.type);
@@ -213,7 +259,7 @@ static int stage_move(struct th_update *update, struct move *move)
 	}
 	if (!r)
 		r = th_link_move(update, from->inode, from->dir->id, from->name, to->dir->id, to->name);
-	th_link_parent(update, from->dir, -1, -subdir);
+	th_link_parent(update, from->dir, move->whiteout ? 0 : -1, -subdir);
 	th_link_parent(update, to->dir, 1, subdir);
 	return r;
 }
@@ -224,11 +270,15 @@ static int do_move(struct move *move)
 	int r = check_inodes(move);
 
 	if (!r)
+		r = whiteout_new(move);
+	if (!r)
 		r = th_update_begin(&update, move->from.dir->fs);
-	if (r < 0)
-		return r;
-	r = move->flags & RENAME_EXCHANGE ? stage_exchange(&update, move) : stage_move(&update, move);
-	return th_update_end(&update, r);
+	if (!r) {
+		r = move->flags & RENAME_EXCHANGE ? stage_exchange(&update, move) : stage_move(&update, move);
+		r = th_update_end(&update, r);
+	}
+	whiteout_put(move, r);
+	return r;
 }
 
 static int find_side(struct side *side)
@@ -281,9 +331,9 @@ static int move_locked(struct move *move)
 
 static int check_request(const struct move *move)
 {
-	const unsigned known = RENAME_NOREPLACE | RENAME_EXCHANGE;
+	const unsigned known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
 
-	if ((move->flags & ~known) || move->flags == known)
+	if ((move->flags & ~known) || ((move->flags & RENAME_EXCHANGE) && move->flags != RENAME_EXCHANGE))
 		return -EINVAL;
 	for (int i = 0; i < 2; i++) {
 		const struct side *side = i ? &move->to : &move->from;

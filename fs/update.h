@@ -10,7 +10,7 @@
 
 #include "inode.h"
 
-#define TH_UPDATE_INODES 4 /* two directories, what is moved, and what it replaces */
+#define TH_UPDATE_INODES 5 /* two directories, what is moved, what it replaces, and a whiteout in its place */
 
 struct th_update {
 	struct th_txn *txn;

@@ -196,6 +196,35 @@ START_TEST(rename_makes_no_ring)
 }
 END_TEST
 
+START_TEST(a_whiteout_takes_the_old_name)
+{
+	struct th_attr attr;
+
+	ck_assert_int_eq(make_dir("/d"), 0);
+	ck_assert_int_eq(make_dir("/d/s"), 0);
+	ck_assert_int_eq(make_file("/f"), 0);
+	uint64_t s = th_scene_id(&scene, "/d/s");
+
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/s", "/f", RENAME_WHITEOUT | RENAME_EXCHANGE), -EINVAL);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/s", "/f", RENAME_WHITEOUT | RENAME_NOREPLACE), -EEXIST);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/s", "/f", RENAME_WHITEOUT), -ENOTDIR);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/s", "/t", RENAME_WHITEOUT), 0);
+	th_scene_reopen(&scene);
+	ck_assert_uint_eq(th_scene_id(&scene, "/t"), s);
+	attr = th_scene_attr(&scene, "/d/s");
+	ck_assert_uint_eq(attr.mode, S_IFCHR);
+	ck_assert_uint_eq(attr.rdev, 0);
+	ck_assert_uint_eq(attr.nlink, 1);
+	ck_assert_uint_eq(th_scene_attr(&scene, "/d").size, 1);
+	ck_assert_uint_eq(th_scene_attr(&scene, "/d").nlink, 2);
+	ck_assert_uint_eq(th_scene_attr(&scene, "/").nlink, 4);
+	ck_assert_int_eq(th_scene_rename(&scene, "/f", "/d/s", RENAME_WHITEOUT), 0);
+	ck_assert_uint_eq(th_scene_attr(&scene, "/f").mode, S_IFCHR);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/f"), 0);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/d/s"), 0);
+}
+END_TEST
+
 START_TEST(exchange_swaps)
 {
 	ck_assert_int_eq(make_dir("/d"), 0);
@@ -323,6 +352,7 @@ int main(void)
 	tcase_add_test(tcase, rename_over_what_is_there);
 	tcase_add_test(tcase, rename_between_names_of_one_inode_does_nothing);
 	tcase_add_test(tcase, rename_makes_no_ring);
+	tcase_add_test(tcase, a_whiteout_takes_the_old_name);
 	tcase_add_test(tcase, exchange_swaps);
 	tcase_add_test(tcase, symlinks_keep_their_target);
 	tcase_add_test(tcase, set_gid_directories_hand_down_their_group);

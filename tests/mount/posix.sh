@@ -126,6 +126,7 @@ lower_only() {
 }
 if grep -qw overlay /proc/filesystems; then
 	needs_root "overlayfs over a directory here" lower_only
+	needs_root "overlayfs with all of its layers here" eval 'mkdir upper work && overlay upper work && [ "$(stat -c %F:%t:%T upper/f)" = "character special file:0:0" ]'
 else
 	tap_skip "overlayfs over a directory here" "no overlayfs"
 fi

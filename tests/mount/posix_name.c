@@ -85,6 +85,7 @@ static void probe_symlinks(void)
 
 static void probe_renameat2(void)
 {
+	struct stat status;
 	ino_t a, b;
 
 	make_file("rename.a");
@@ -103,6 +104,9 @@ static void probe_renameat2(void)
 	must_fail(EINVAL, renameat2(AT_FDCWD, "rename.b", AT_FDCWD, "rename.b/below/x", 0));
 	must_fail(EINVAL, renameat2(AT_FDCWD, "rename.b", AT_FDCWD, "rename.c", RENAME_EXCHANGE | RENAME_NOREPLACE));
 	must_fail(EINVAL, renameat2(AT_FDCWD, "rename.b", AT_FDCWD, "rename.c", RENAME_WHITEOUT | RENAME_EXCHANGE));
+	must(!renameat2(AT_FDCWD, "rename.c", AT_FDCWD, "rename.e", RENAME_WHITEOUT | RENAME_NOREPLACE));
+	must(number_of("rename.e") == b && !lstat("rename.c", &status));
+	must(status.st_mode == S_IFCHR && status.st_rdev == 0 && status.st_nlink == 1);
 }
 
 /* A file that has lost its last name does not get one again. */
