@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The store among its peers, one after the other on one loop device: Thunderhead on the device itself, the others in
+# ext4 on it.  Prints what each phase took (bench_engines.c says how), and a table with ratios.
+#
+#   engines.sh [RECORDS [ENGINE...]]
+#
+# TH_BENCH_ENGINES names the program; TH_BENCH_SIZE is the size of the device (32G, sparse), in TMPDIR.
+# Exits 77 where there is no right to set up a loop device.
+set -euo pipefail
+: "${TH_BENCH_ENGINES:?the program}"
+records=${1:-1000000}
+[ $# -gt 0 ] && shift
+read -ra engines <<<"${*:-thunderhead lmdb rocksdb sqlite}"
+if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/loop-control ]; then
+	echo "skipped: a loop device takes root" >&2
+	exit 77
+fi
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/thunderhead-engines.XXXXXX")
+loop=
+cleanup() {
+	umount "$work/mnt" 2>/dev/null || true
+	[ -n "$loop" ] && losetup -d "$loop"
+	rm -rf "$work"
+}
+trap cleanup EXIT
+mkdir "$work/mnt"
+
+# fresh ENGINE : a device without a past, in $loop; the place for the engine in $place
+fresh() {
+	umount "$work/mnt" 2>/dev/null || true
+	[ -n "$loop" ] && losetup -d "$loop"
+	rm -f "$work/disk"
+	truncate -s "${TH_BENCH_SIZE:-32G}" "$work/disk"
+	loop=$(losetup --find --show "$work/disk")
+	place=$loop
+	if [ "$1" != thunderhead ]; then
+		mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$loop"
+		mount -o noatime "$loop" "$work/mnt"
+		mkdir "$work/mnt/data"
+		place=$work/mnt/data
+	fi
+}
+
+there=$("$TH_BENCH_ENGINES" engines)
+for engine in "${engines[@]}"; do
+	if ! grep -qx "$engine" <<<"$there"; then
+		echo "skipped: $engine, which was not found when this was built" >&2
+		continue
+	fi
+	for run in order random; do
+		fresh "$engine"
+		"$TH_BENCH_ENGINES" "$run" "$engine" "$place" "$records" "${loop#/dev/}" | tee -a "$work/result"
+	done
+done
+
+# A row a phase: thousands of operations a second and device bytes written for each byte put; then how many times as
+# fast the first engine is as each of the others.
+printf '\n%s records; thousands of operations a second (bytes written per byte put)\n\n' "$records"
+awk -F'\t' '
+{
+	if (!($1 in row)) { row[$1] = ++rows; phase[rows] = $1 }
+	if (!($2 in column)) { column[$2] = ++columns; engine[columns] = $2 }
+	rate[$1, $2] = $3 / ($4 > 0 ? $4 : 0.001)
+	text[$1, $2] = sprintf("%.1f", rate[$1, $2] / 1000)
+	if ($1 ~ /^(load|overwrite)/) text[$1, $2] = text[$1, $2] sprintf(" (%.2f)", $7 / $6)
+	if ($1 == "diff") note = sprintf("diff: %d changes, %d nodes read (%.2f a change), %.4f s", $9, $10, $10 / $9, $4)
+	seconds[$1, $2] = $4
+}
+END {
+	line = "| phase |"; rule = "| --- |"
+	for (c = 1; c <= columns; c++) { line = line " " engine[c] " |"; rule = rule " ---: |" }
+	for (c = 2; c <= columns; c++) { line = line " / " engine[c] " |"; rule = rule " ---: |" }
+	print line "\n" rule
+	for (r = 1; r <= rows; r++) {
+		line = "| " phase[r] " |"
+		for (c = 1; c <= columns; c++) line = line " " text[phase[r], engine[c]] " |"
+		for (c = 2; c <= columns; c++)
+			line = line ((phase[r], engine[c]) in rate ? sprintf(" %.2f |", rate[phase[r], engine[1]] / rate[phase[r], engine[c]]) : " |")
+		print line
+	}
+	if (note) printf "\n%s, %.2f %% of a scan\n", note, 100 * seconds["diff", engine[1]] / seconds["scan", engine[1]]
+}' "$work/result"

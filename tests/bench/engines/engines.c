@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which engines there are: meson defines HAVE_... for those that it found. */
+#include "thunderhead.h"
+
+extern const struct engine engine_lmdb, engine_rocksdb, engine_sqlite;
+
+const struct engine *const engines[] = {
+	&engine_thunderhead,
+#ifdef HAVE_LMDB
+	&engine_lmdb,
+#endif
+#ifdef HAVE_ROCKSDB
+	&engine_rocksdb,
+#endif
+#ifdef HAVE_SQLITE
+	&engine_sqlite,
+#endif
+	NULL,
+};

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "thunderhead.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "journal/disk.h"
+
+struct store {
+	struct th_store *store;
+	struct th_txn *txn;
+};
+
+static void check(int r, const char *what)
+{
+	if (r < 0)
+		engine_fail(&engine_thunderhead, what, strerror(-r));
+}
+
+static void *create(const char *path, size_t cache_bytes)
+{
+	struct th_format_options format = { .force = true };
+	struct th_store_options options = { .cache_bytes = cache_bytes };
+	struct store *s = calloc(1, sizeof(*s));
+	struct th_disk *disk;
+
+	check(s ? th_disk_open(path, 0, &disk) : -ENOMEM, path);
+	check(th_store_format(disk, &format), "format");
+	check(th_store_open(disk, &options, &s->store), "open");
+	return s;
+}
+
+static void close_store(void *store)
+{
+	struct store *s = store;
+
+	check(th_store_close(s->store), "close");
+	free(s);
+}
+
+static void begin(void *store)
+{
+	struct store *s = store;
+
+	check(th_txn_begin(s->store, &s->txn), "begin");
+}
+
+static void put(void *store, struct th_slice key, struct th_slice value, bool ascending)
+{
+	struct store *s = store;
+
+	(void)ascending;
+	check(th_txn_put(s->txn, key, value), "put");
+}
+
+static void commit(void *store, bool durable)
+{
+	struct store *s = store;
+
+	check(th_txn_commit(s->txn), "merge");
+	if (durable)
+		check(th_store_sync(s->store), "sync");
+}
+
+static void sync_store(void *store)
+{
+	struct store *s = store;
+
+	check(th_store_sync(s->store), "sync");
+}
+
+static void settle(void *store)
+{
+	thunderhead_commit(store, NULL);
+}
+
+static void nothing(void *store)
+{
+	(void)store;
+}
+
+static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
+{
+	struct store *s = store;
+	struct th_value value;
+	int r = th_get(th_view_live(s->store), key, &value);
+
+	if (r == -ENOENT)
+		return false;
+	check(r, "get");
+	see(arg, key, (struct th_slice){ value.data, value.size });
+	th_value_release(&value);
+	return true;
+}
+
+static void range(void *store, struct th_slice from, uint64_t limit, engine_see *see, void *arg)
+{
+	struct store *s = store;
+	struct th_range all = { .from = from };
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	int r = 0;
+
+	check(th_cursor_open(th_view_live(s->store), &all, &cursor), "cursor");
+	while (limit-- > 0 && (r = th_cursor_next(cursor, &entry)) == 0)
+		see(arg, entry.key, entry.value);
+	check(r, "next");
+	th_cursor_close(cursor);
+}
+
+void thunderhead_commit(void *store, const char *snapshot)
+{
+	struct store *s = store;
+
+	if (snapshot)
+		check(th_snapshot_create(s->store, snapshot, NULL), "snapshot");
+	else
+		check(th_store_commit(s->store), "commit");
+}
+
+static struct th_view *open_snapshot(struct store *s, const char *name)
+{
+	struct th_snapshot snapshot;
+	struct th_view *view;
+
+	check(th_snapshot_find(s->store, name, &snapshot), name);
+	check(th_view_snapshot(s->store, snapshot.id, &view), name);
+	return view;
+}
+
+uint64_t thunderhead_diff(void *store, const char *from, const char *to, uint64_t *ret_nodes_read)
+{
+	struct th_view *older = open_snapshot(store, from), *newer = open_snapshot(store, to);
+	struct th_diff_stats stats;
+	struct th_change change;
+	struct th_diff *diff;
+	uint64_t changes = 0;
+	int r;
+
+	check(th_diff_open(older, newer, NULL, &diff), "diff");
+	while ((r = th_diff_next(diff, &change)) == 0)
+		changes++;
+	check(r, "diff");
+	th_diff_stats(diff, &stats);
+	*ret_nodes_read = stats.nodes_read;
+	th_diff_close(diff);
+	th_view_close(older);
+	th_view_close(newer);
+	return changes;
+}
+
+const struct engine engine_thunderhead = {
+	.name = "thunderhead",
+	.create = create,
+	.close = close_store,
+	.begin = begin,
+	.put = put,
+	.commit = commit,
+	.sync = sync_store,
+	.settle = settle,
+	.read_begin = nothing,
+	.read_end = nothing,
+	.get = get,
+	.range = range,
+};

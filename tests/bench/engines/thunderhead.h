@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Thunderhead as an engine, and what only it can do. */
+#ifndef ENGINE_THUNDERHEAD_H
+#define ENGINE_THUNDERHEAD_H
+
+#include "engine.h"
+
+extern const struct engine engine_thunderhead;
+
+/* Commits a generation; with a name, keeps it as a snapshot. */
+void thunderhead_commit(void *store, const char *snapshot);
+/* Compares two snapshots; returns how many keys differ. */
+uint64_t thunderhead_diff(void *store, const char *from, const char *to, uint64_t *ret_nodes_read);
+
+#endif
