@@ -13,8 +13,11 @@
 
 #include "tree/chunk.h"
 
-#define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch; each next one may hold four times as many */
+#define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch: many ask for no more */
+#define TH_BATCH_GROWTH 8 /* each next one may hold so many times as many */
 #define TH_BATCH_LAST 4096 /* up to this */
+#define TH_BATCH_ITEMS 128 /* room at first */
+#define TH_BATCH_BYTES 16384
 #define TH_SOURCES_MAX (TH_HEIGHT_MAX + 1)
 
 struct item {
@@ -59,6 +62,10 @@ struct source {
 struct merge {
 	struct source source[TH_SOURCES_MAX];
 	unsigned sources;
+	/* Where nothing pending is in the way the leaf's records are taken as they are. */
+	struct source *records; /* the leaf's, the last of the sources; NULL: it has none */
+	const struct source *pending; /* of the others, the one with the lowest key; NULL: all are at their end */
+	bool covered; /* a range message is in force in one of the others */
 	struct th_slice prefix; /* that every key of the leaf's range has */
 	struct th_slice to; /* data NULL: open */
 };
@@ -132,20 +139,46 @@ static void merge_add(struct merge *m, const struct th_node *node, const struct 
 		m->sources++;
 }
 
+static const struct source *lower_source(const struct source *low, const struct source *s)
+{
+	return s->i < s->end && (!low || th_slice_compare(s->key, low->key) < 0) ? s : low;
+}
+
+/* Finds out anew what is pending, after one of the newer sources moved. */
+static void merge_look_ahead(struct merge *m)
+{
+	m->pending = NULL;
+	m->covered = false;
+	for (unsigned i = 0; i < m->sources; i++) {
+		const struct source *s = &m->source[i];
+
+		if (s == m->records)
+			continue;
+		m->pending = lower_source(m->pending, s);
+		m->covered |= s->covered;
+	}
+}
+
 static void merge_init(struct merge *m, const struct th_path *path, const struct th_stage *stage, struct th_slice from,
 		       struct th_slice to)
 {
 	const struct th_node *leaf = path->node[path->depth - 1];
+	unsigned newer;
 	size_t block;
 
 	m->sources = 0;
+	m->records = NULL;
 	m->prefix = (struct th_slice){ leaf->prefix, leaf->prefix_size };
 	m->to = to;
 	if (stage && th_stage_block(stage, from, &block))
 		merge_add(m, stage->block[block], &stage->block[block]->overlay, stage, block, from);
 	for (unsigned i = 0; i + 1 < path->depth; i++)
 		merge_add(m, path->node[i], &path->node[i]->overlay, NULL, 0, from);
+	newer = m->sources;
 	merge_add(m, leaf, &leaf->base, NULL, 0, from);
+	if (m->sources > newer)
+		m->records = &m->source[newer];
+	merge_look_ahead(m);
 }
 
 /* What all sources say of one key. */
@@ -154,19 +187,6 @@ struct merged {
 	const struct th_entry *value;
 	int32_t refs;
 };
-
-static const struct source *lowest_source(const struct merge *m)
-{
-	const struct source *low = NULL;
-
-	for (unsigned i = 0; i < m->sources; i++) {
-		const struct source *s = &m->source[i];
-
-		if (s->i < s->end && (!low || th_slice_compare(s->key, low->key) < 0))
-			low = s;
-	}
-	return low;
-}
 
 /* Takes one source's word on the key; true if what is older does not count. */
 static bool merge_source(struct merge *m, struct source *s, struct merged *out, bool counts)
@@ -193,18 +213,37 @@ static bool merge_source(struct merge *m, struct source *s, struct merged *out, 
 	return final || s->covered;
 }
 
+/* The leaf's next record, if nothing pending concerns it. */
+static bool merge_record(struct merge *m, struct merged *out)
+{
+	struct source *s = m->records;
+	const struct th_entry *e;
+
+	if (!s || s->i >= s->end || m->covered || (m->pending && th_slice_compare(s->key, m->pending->key) >= 0))
+		return false;
+	e = s->slab->entry[s->i];
+	*out = (struct merged){ s->key, e->flags & TH_ENTRY_VALUE ? e : NULL, th_entry_refs(e) };
+	s->i++;
+	source_load_key(m, s);
+	return true;
+}
+
 /* The next key, whether or not it exists; false at the end. */
 static bool merge_next(struct merge *m, struct merged *out)
 {
-	const struct source *low = lowest_source(m);
+	const struct source *low;
 	bool counts = true;
 
+	if (merge_record(m, out))
+		return true;
+	low = m->records ? lower_source(m->pending, m->records) : m->pending;
 	if (!low)
 		return false;
 	*out = (struct merged){ .suffix = low->key };
 	for (unsigned i = 0; i < m->sources; i++)
 		if (merge_source(m, &m->source[i], out, counts))
 			counts = false;
+	merge_look_ahead(m);
 	return true;
 }
 
@@ -213,7 +252,7 @@ static bool merge_next(struct merge *m, struct merged *out)
 static uint8_t *arena_take(struct th_cursor *c, size_t size, uint32_t *ret_offset)
 {
 	if (!c->arena || c->arena_size + size > c->arena_capacity) {
-		size_t capacity = c->arena_capacity ? 2 * c->arena_capacity : 4096;
+		size_t capacity = c->arena_capacity ? 2 * c->arena_capacity : TH_BATCH_BYTES;
 		uint8_t *arena;
 
 		while (capacity < c->arena_size + size)
@@ -237,7 +276,7 @@ static int batch_add(struct th_cursor *c, const struct merge *m, const struct me
 	uint8_t *bytes;
 
 	if (c->count == c->capacity) {
-		size_t capacity = c->capacity ? 2 * c->capacity : 32;
+		size_t capacity = c->capacity ? 2 * c->capacity : TH_BATCH_ITEMS;
 
 		item = realloc(c->item, capacity * sizeof(*item));
 		if (!item)
@@ -353,7 +392,7 @@ static int fill_forward(struct th_cursor *c)
 	}
 	r = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, c->limit);
 	if (c->limit < TH_BATCH_LAST)
-		c->limit *= 4;
+		c->limit *= TH_BATCH_GROWTH;
 	c->at = 0;
 	ascend(c, &path);
 	return r;
