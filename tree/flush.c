@@ -85,8 +85,8 @@ static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struc
 	return r;
 }
 
-/* Puts a message into a writable node: its overlay, or its records at a leaf.  Takes the reference over. */
-int th_flush_accept(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message)
+/* The node is on the message's way. */
+static void note_message(struct th_node *node, const struct th_entry *message)
 {
 	uint64_t seq = th_entry_seq(message);
 
@@ -94,11 +94,86 @@ int th_flush_accept(struct th_tree *tree, struct th_node *node, struct th_fences
 		node->seq = seq;
 	if (message->flags & TH_ENTRY_CHUNK)
 		node->chunks = true;
+}
+
+/* Puts a message into a writable node: its overlay, or its records at a leaf.  Takes the reference over. */
+int th_flush_accept(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message)
+{
+	note_message(node, message);
 	if (node->level == 0)
 		return th_leaf_apply(node, message, &tree->drops);
 	if (message->flags & TH_ENTRY_RANGE)
 		return insert_range_pieces(tree, node, at, message);
 	return th_overlay_insert(node, message, &tree->drops);
+}
+
+/* --- a new message --- */
+
+/* Does the overlay say anything of the key? */
+static bool concerns(const struct th_node *node, struct th_slice key)
+{
+	const struct th_slab *slab = &node->overlay;
+	bool exact;
+	unsigned i;
+
+	if (slab->count == 0)
+		return false;
+	i = th_slab_find(node, slab, key, &exact);
+	if (exact)
+		return true;
+	return i > 0 && (slab->entry[i - 1]->flags & TH_ENTRY_RANGE) && th_overlay_covering(node, key);
+}
+
+static bool is_last(const struct th_node *leaf, struct th_slice key)
+{
+	struct th_slice suffix;
+
+	if (leaf->base.count == 0)
+		return false;
+	suffix = th_node_suffix(leaf, leaf->base.entry[leaf->base.count - 1]);
+	return key.size == leaf->prefix_size + suffix.size &&
+	       memcmp((const uint8_t *)key.data + leaf->prefix_size, suffix.data, suffix.size) == 0;
+}
+
+/* What a message that went in at kid i, or below it, makes necessary. */
+static int settle_kid(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, struct th_slice key,
+		      bool shrinks)
+{
+	struct th_node *kid = node->kids[i];
+
+	th_tree_account(tree, kid);
+	if (!th_node_too_big(kid) && !shrinks)
+		return 0;
+	return th_kid_fix(tree, node, i, at, kid->level == 0 && is_last(kid, key));
+}
+
+int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
+		  struct th_need *need)
+{
+	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
+	struct th_node *kid = NULL;
+	struct th_fences kid_at;
+	struct th_key lo, hi;
+	bool shrinks;
+	unsigned i;
+	int r, fixed;
+
+	if (node->level > 0 && !(message->flags & TH_ENTRY_RANGE) && !concerns(node, key)) {
+		i = th_node_child(node, key);
+		kid = node->kids ? node->kids[i] : NULL;
+	}
+	if (!kid || kid->gen != tree->gen) {
+		r = th_flush_accept(tree, node, at, message);
+		return r < 0 || node->level == 0 ? r : th_flush_relieve(tree, node, at, need);
+	}
+	note_message(node, message);
+	kid_at = th_kid_fences(node, i, at, &lo, &hi);
+	shrinks = !(message->flags & TH_ENTRY_VALUE);
+	th_entry_ref(message); /* its key is needed once more */
+	r = th_flush_sink(tree, kid, kid_at, message, need);
+	fixed = r < 0 && r != -EAGAIN ? r : settle_kid(tree, node, at, i, key, shrinks);
+	th_entry_unref(message);
+	return fixed < 0 ? fixed : r;
 }
 
 static bool over_budget(const struct th_tree *tree, const struct th_node *node)

@@ -25,6 +25,18 @@ void th_tree_unaccount(struct th_tree *tree, struct th_node *node);
 
 /* Puts a heap message into a node: its overlay, or its records at a leaf.  Takes the reference over. */
 int th_flush_accept(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message);
+/*
+ * Brings a new message as far down as nodes are writable already: what is going to be written anyway takes it at no
+ * cost, and it fills no overlay on the way.  It stops where an overlay has something to say of its key.  Takes the
+ * reference over.  -EAGAIN: it is in, but the node where it is has to be relieved.
+ *
+ *      root       writable      |
+ *      .  .       writable      |  passes
+ *      .  .  .    writable      v  stays in the overlay
+ *      .  .  .    shared           (copying it would cost a node written)
+ */
+int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
+		  struct th_need *need);
 /* Sends messages of the heaviest child down until the overlay is within its budget, and has the child do the same. */
 int th_flush_relieve(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need);
 /* Goes on where a flush had to stop for want of a node: every writable node towards the key is relieved. */

@@ -237,8 +237,12 @@ int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct 
 		th_key_set(&need->push_from, (struct th_slice){ th_entry_key(message), th_entry_key_size(message) });
 		th_key_set(&need->push_to, th_entry_value(message));
 	}
-	r = th_flush_accept(tree, tree->root, all, message);
-	return r < 0 ? r : spread(tree, need);
+	r = th_flush_sink(tree, tree->root, all, message, need);
+	if (r < 0) {
+		need->relieve = r == -EAGAIN;
+		return fix_root(tree, r);
+	}
+	return spread(tree, need);
 }
 
 int th_tree_relieve(struct th_tree *tree, struct th_need *need)

@@ -2,9 +2,9 @@
 /*
  * The tree: a persistent hitchhiker B-tree, one root that changes and any number that do not.
  *
- * Writers bring messages to the root's overlay.  An overlay over its budget sends the messages of its heaviest child
- * down; at a leaf they are applied.  Every change goes through th_tree_kid_writable, the one gate from shared to
- * writable.
+ * Writers bring messages in at the root, and these sink as far as nodes are writable.  An overlay over its budget sends
+ * the messages of its heaviest child down; at a leaf they are applied.  Every change goes through th_tree_kid_writable,
+ * the one gate from shared to writable.
  *
  * A store has two: the live tree, and the meta tree with the snapshot catalogue and the share table.
  *
@@ -114,7 +114,7 @@ void th_lookup_release(struct th_lookup *lookup);
 /* Child i, made writable: the only way from shared to writable. -EAGAIN and *need. */
 int th_tree_kid_writable(struct th_tree *tree, struct th_node *node, unsigned i, struct th_node **ret,
 			 struct th_need *need);
-/* Brings one heap message (its reference is taken over) to the root.  After -EAGAIN the message is in, and
+/* Brings one heap message (its reference is taken over) into the tree.  After -EAGAIN the message is in, and
  * th_tree_relieve is to be called once the node is loaded. */
 int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct th_need *need);
 int th_tree_relieve(struct th_tree *tree, struct th_need *need);
