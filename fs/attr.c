@@ -128,6 +128,25 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 	return r;
 }
 
+bool th_attr_kill(struct th_inode *inode)
+{
+	bool killed;
+
+	if (check_writable(inode) < 0)
+		return false;
+	pthread_rwlock_rdlock(&inode->lock);
+	killed = inode->attr.mode & (S_ISUID | S_ISGID);
+	pthread_rwlock_unlock(&inode->lock);
+	if (!killed)
+		return false;
+	pthread_rwlock_wrlock(&inode->lock);
+	killed = !check_flags(inode, TH_ATTR_MODE) && th_attr_kill_privileges(&inode->attr);
+	if (killed)
+		th_inode_mark_dirty(inode);
+	pthread_rwlock_unlock(&inode->lock);
+	return killed;
+}
+
 #define FLAGS_GUARDED (FS_IMMUTABLE_FL | FS_APPEND_FL)
 /* Kept for their tools; every file is already kept as these ask. */
 #define FLAGS_ADVISORY (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_DIRSYNC_FL)

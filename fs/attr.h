@@ -20,13 +20,17 @@ enum th_attr_set {
 	TH_ATTR_CTIME = 1 << 6,
 	TH_ATTR_ATIME_NOW = 1 << 7,
 	TH_ATTR_MTIME_NOW = 1 << 8,
-	TH_ATTR_KILL = 1 << 9, /* with the size: clear set-id bits (th_attr_kill_privileges) */
+	TH_ATTR_KILL = 1 << 9, /* clear set-id bits (th_attr_kill_privileges) */
 };
 
 /* Sets what `set` names (which may be nothing) from `attr`; ctime is now unless given.  Changing the owner of anything
  * but a directory clears its set-id bits, unless the mode is set too.  Takes the lock.  -EROFS, -EPERM (immutable,
  * append-only), -EISDIR and -EINVAL (size of what has none). */
 int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr);
+
+/* Somebody without privilege is about to change its data: set-id bits go (th_attr_kill_privileges).  Takes the lock.
+ * True if there were any. */
+bool th_attr_kill(struct th_inode *inode);
 
 /* Replaces the flags that chattr(1) may set; privileged: immutable and append may change.  Takes the lock.
  * -EOPNOTSUPP for flags that mean nothing here. */

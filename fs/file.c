@@ -239,8 +239,6 @@ static ssize_t file_write_locked(struct th_inode *inode, const void *buf, size_t
 	done = th_data_write(inode, buf, size, off);
 	if (done <= 0)
 		return done;
-	if (flags & TH_FILE_WRITE_KILL)
-		th_attr_kill_privileges(&inode->attr);
 	write_stream(inode, off, done);
 	return done;
 }

@@ -25,8 +25,7 @@ int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_fi
 void th_file_data_release(struct th_file_data *data);
 
 enum th_file_write_flags {
-	TH_FILE_WRITE_KILL = 1 << 0, /* clear set-id bits (th_attr_kill_privileges) */
-	TH_FILE_WRITE_APPEND = 1 << 1, /* at the end of the file, whatever off says */
+	TH_FILE_WRITE_APPEND = 1 << 0, /* at the end of the file, whatever off says */
 };
 /* Locks itself.  Bytes written (fewer than size only where space ended), or -errno.  Updates size, mtime, ctime. */
 ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags);

@@ -6,6 +6,7 @@
 
 #include "acl.h"
 #include "attr.h"
+#include "fuse_raw.h"
 #include "fuse_session.h"
 #include "snapdir.h"
 #include "xattr.h"
@@ -71,6 +72,19 @@ static struct th_time time_of(struct timespec spec)
 	return (struct th_time){ spec.tv_sec, (uint32_t)spec.tv_nsec };
 }
 
+/* A change of nothing is chown(2) with neither owner nor group, which clears set-id bits, but only for who might have
+ * named them.  (Or it goes before a write by somebody who may write: then the write clears them.) */
+static bool may_chown_nothing(fuse_req_t req, struct th_inode *inode)
+{
+	uid_t uid = fuse_req_ctx(req)->uid;
+
+	pthread_rwlock_rdlock(&inode->lock);
+	bool may = !uid || uid == inode->attr.uid;
+
+	pthread_rwlock_unlock(&inode->lock);
+	return may;
+}
+
 void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set, struct fuse_file_info *fi)
 {
 	struct th_attr attr = {
@@ -87,7 +101,11 @@ void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set,
 	(void)fi;
 	if (!inode)
 		return;
-	int r = th_attr_set(inode, attr_set_of(set), &attr);
+	unsigned what = attr_set_of(set);
+
+	if (th_fuse_raw_kills() || (!what && may_chown_nothing(req, inode)))
+		what |= TH_ATTR_KILL;
+	int r = th_attr_set(inode, what, &attr);
 
 	if (r < 0)
 		th_fuse_error(req, r);

@@ -5,7 +5,16 @@
 #include "atime.h"
 #include "attr.h"
 #include "file.h"
+#include "fuse_raw.h"
 #include "fuse_session.h"
+
+/* Before data changes: clears set-id bits, and makes the kernel ask for the mode again.  Here a handler may tell the
+ * kernel to forget something, since it is only attributes of an inode that is in use. */
+static void kill_set_id(fuse_req_t req, fuse_ino_t ino, struct th_inode *inode)
+{
+	if (th_attr_kill(inode))
+		fuse_lowlevel_notify_inval_inode(th_fuse_of(req)->session, ino, -1, 0);
+}
 
 void th_fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -15,10 +24,11 @@ void th_fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	int r = th_attr_check_open(inode, fi->flags);
 
-	/* That who truncates a file is not its owner the kernel leaves to us. */
-	if (!r && (fi->flags & O_TRUNC))
-		r = th_attr_set(inode, TH_ATTR_SIZE | (fuse_req_ctx(req)->uid ? TH_ATTR_KILL : 0),
-				&(struct th_attr){ .size = 0 });
+	if (!r && (fi->flags & O_TRUNC)) {
+		if (th_fuse_raw_kills())
+			kill_set_id(req, ino, inode);
+		r = th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
+	}
 	th_inode_put(inode);
 	if (r < 0) {
 		th_fuse_error(req, r);
@@ -75,6 +85,8 @@ void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	(void)fi;
 	if (!inode)
 		return;
+	if (th_fuse_raw_kills())
+		kill_set_id(req, ino, inode);
 	ssize_t n = inode->snapshot ? -EROFS : th_file_write(inode, buf, size, (uint64_t)off, 0);
 
 	th_inode_put(inode);
@@ -98,6 +110,12 @@ void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 	th_fuse_error(req, r);
 }
 
+/* Of these two the kernel does not say whether its client may keep set-id bits. */
+static bool unprivileged(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->uid != 0;
+}
+
 void th_fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
@@ -105,6 +123,8 @@ void th_fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_
 	(void)fi;
 	if (!inode)
 		return;
+	if (unprivileged(req))
+		kill_set_id(req, ino, inode);
 	int r = inode->snapshot ? -EROFS : th_file_fallocate(inode, mode, (uint64_t)off, (uint64_t)len);
 
 	th_inode_put(inode);
@@ -147,6 +167,8 @@ void th_fuse_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, stru
 		th_inode_put(from);
 		return;
 	}
+	if (unprivileged(req))
+		kill_set_id(req, dst, to);
 	if (flags)
 		r = -EINVAL;
 	else if (to->snapshot)

@@ -78,8 +78,8 @@ static void session_init(void *arg, struct fuse_conn_info *conn)
 			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
 			   FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_POSIX_ACL |
 			   FUSE_CAP_DONT_MASK);
-	/* Times change because we say so: that is no reason to drop cached data.  Set-id bits are cleared by the
-	 * kernel, with a request of its own.  Locks are the kernel's. */
+	/* Times change because we say so: that is no reason to drop cached data.  Set-id bits are ours to clear, in the
+	 * second manner (fuse_raw.h), not the first.  Locks are the kernel's. */
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_LOCKS |
 				  FUSE_CAP_FLOCK_LOCKS);
 	conn->max_write = 1 << 20;

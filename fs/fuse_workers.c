@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fuse_raw.h"
+
 #define FOLLOWERS_MAX 16
 #define RELIEFS 14 /* each may wait for an fsync; enough others must be left to answer */
 #define LOOK_EVERY 16 /* requests between two looks at the client's core */
@@ -78,6 +80,7 @@ static ssize_t channel_read(int fd, void *buf, size_t size, void *userdata)
 static ssize_t channel_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	(void)userdata;
+	th_fuse_raw_reply(iov, count);
 	return writev(channel ? channel : fd, iov, count);
 }
 
@@ -95,6 +98,13 @@ static int clone_channel(struct fuse_session *session, int flags)
 		return r;
 	}
 	return fd;
+}
+
+static void process(const struct workers *workers, const struct fuse_buf *buf)
+{
+	th_fuse_raw_begin(buf->mem, buf->size);
+	fuse_session_process_buf(workers->session, buf);
+	th_fuse_raw_begin(NULL, 0);
 }
 
 /* --- where followers run --- */
@@ -223,7 +233,7 @@ static void answer(struct follower *follower, const struct fuse_buf *buf)
 		follow(follower, (pid_t)header->pid);
 	}
 	atomic_store(&follower->busy_tick, atomic_load(&workers->tick));
-	fuse_session_process_buf(workers->session, buf);
+	process(workers, buf);
 	atomic_store(&follower->busy_tick, 0);
 	atomic_fetch_add(&workers->served, 1);
 }
@@ -394,7 +404,7 @@ static void *relief_run(void *arg)
 		pthread_cleanup_pop(true);
 		if (n <= 0)
 			break;
-		fuse_session_process_buf(workers->session, &buf);
+		process(workers, &buf);
 	}
 	pthread_cleanup_pop(true);
 	fuse_session_exit(workers->session);
