@@ -88,8 +88,8 @@ static void attribute_owner(struct actor *actor)
 	gid_t gid = ids[below(actor, 7)];
 	struct change change;
 
-	/* Neither of them, for an executable with set-id bits, a disk refuses to who is not its owner.  Through FUSE this
-	 * cannot be told from the clearing of these bits that goes before a write: there it does nothing. */
+	/* Neither of them, for an executable with set-id bits, a disk refuses to who is not its owner.  Through FUSE
+	 * this cannot be told from the clearing of these bits that goes before a write: there it does nothing. */
 	if (geteuid() && uid == (uid_t)-1 && gid == (gid_t)-1)
 		uid = geteuid();
 	change_begin(actor, &change);
