@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <string.h>
 
+#include "attr.h"
 #include "dir.h"
 #include "heritage.h"
 #include "link.h"
@@ -131,6 +132,7 @@ static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name,
 		.mode = mode,
 		.uid = what->uid,
 		.gid = what->gid,
+		.flags = th_attr_inherit_flags(dir->attr.flags, mode),
 		.nlink = S_ISDIR(mode) ? 2 : 1,
 		.size = what->target.size,
 		.rdev = what->rdev,
