@@ -129,7 +129,7 @@ static void data_truncate(struct actor *actor)
 	char path[PLACE_BYTES];
 	off_t size = percent(actor, 20) ? 0 : pick_offset(actor);
 
-	pick_path(actor, path);
+	pick_path(actor, PICK_FILE, path);
 	say(actor, " to %jd", (intmax_t)size);
 	say_result(actor, truncate(path, size));
 }

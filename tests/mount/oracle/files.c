@@ -55,7 +55,7 @@ static void file_open(struct actor *actor)
 	int flags = pick_flags(actor);
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
 	int fd = openat(place.dir, place.path, flags, pick_mode(actor));
 
 	if (fd < 0)
@@ -74,7 +74,7 @@ static void file_tmpfile(struct actor *actor)
 		say(actor, " is not for these");
 		return;
 	}
-	pick_place(actor, &place);
+	pick_place(actor, PICK_DIRECTORY, &place);
 	say(actor, " flags %x", flags);
 	int fd = openat(place.dir, place.path, flags, pick_mode(actor));
 
@@ -130,7 +130,7 @@ static void file_same(struct actor *actor)
 	struct stat open, named;
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
 	if (fstat(file->fd, &open) || fstatat(place.dir, place.path, &named, 0))
 		say_result(actor, -1);
 	else

@@ -29,7 +29,7 @@ static void name_mkdir(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_DIRECTORY, &place);
 	if (say_result(actor, mkdirat(place.dir, place.path, pick_mode(actor))) == 0)
 		say_place(actor, &place);
 }
@@ -38,7 +38,7 @@ static void name_rmdir(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_DIRECTORY, &place);
 	say_result(actor, unlinkat(place.dir, place.path, AT_REMOVEDIR));
 }
 
@@ -46,28 +46,20 @@ static void name_unlink(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
 	say_result(actor, unlinkat(place.dir, place.path, 0));
 }
 
 static void name_rename(struct actor *actor)
 {
-	static const unsigned kinds[] = { 0,
-					  0,
-					  0,
-					  0,
-					  0,
-					  0,
-					  0,
-					  RENAME_NOREPLACE,
-					  RENAME_EXCHANGE,
-					  RENAME_EXCHANGE,
+	static const unsigned kinds[] = { RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_EXCHANGE,
 					  RENAME_EXCHANGE | RENAME_NOREPLACE };
-	unsigned flags = kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
+	unsigned flags = percent(actor, 65) ? 0 : kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
+	enum pick_kind kind = percent(actor, 40) ? PICK_FILE : percent(actor, 50) ? PICK_DIRECTORY : PICK_ANY;
 	struct place from, to;
 
-	pick_place(actor, &from);
-	pick_place(actor, &to);
+	pick_place(actor, kind, &from);
+	pick_place(actor, kind, &to);
 	say(actor, " flags %u", flags);
 	if (say_result(actor, renameat2(from.dir, from.path, to.dir, to.path, flags)) == 0)
 		say_place(actor, &to);
@@ -78,8 +70,8 @@ static void name_link(struct actor *actor)
 	struct place from, to;
 	int flags = percent(actor, 20) ? AT_SYMLINK_FOLLOW : 0;
 
-	pick_place(actor, &from);
-	pick_place(actor, &to);
+	pick_place(actor, PICK_FILE, &from);
+	pick_place(actor, PICK_FILE, &to);
 	say(actor, flags ? " followed" : "");
 	if (say_result(actor, linkat(from.dir, from.path, to.dir, to.path, flags)) == 0)
 		say_place(actor, &to);
@@ -92,7 +84,7 @@ static void name_link_open(struct actor *actor)
 	struct place to;
 	char number[16];
 
-	pick_place(actor, &to);
+	pick_place(actor, PICK_FILE, &to);
 	snprintf(number, sizeof(number), "%d", file->fd);
 	if (say_result(actor, linkat(actor->descriptors, number, to.dir, to.path, AT_SYMLINK_FOLLOW)) == 0)
 		say_place(actor, &to);
@@ -110,9 +102,9 @@ static void name_symlink(struct actor *actor)
 		target[size] = 0;
 		say(actor, " %zu bytes", size);
 	} else {
-		pick_path(actor, target);
+		pick_path(actor, percent(actor, 50) ? PICK_FILE : PICK_DIRECTORY, target);
 	}
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
 	if (say_result(actor, symlinkat(target, place.dir, place.path)) == 0)
 		say_place(actor, &place);
 }
@@ -121,7 +113,7 @@ static void name_readlink(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_ANY, &place);
 	ssize_t size = readlinkat(place.dir, place.path, (char *)actor->buffer, percent(actor, 90) ? ACTOR_BUFFER : 3);
 
 	if (say_result(actor, size) > 0)
@@ -140,7 +132,7 @@ static void name_mknod(struct actor *actor)
 	unsigned kind = below(actor, sizeof(kinds) / sizeof(kinds[0]));
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
 	say(actor, " %o", kinds[kind].type);
 	mode_t mode = pick_mode(actor);
 
@@ -163,7 +155,7 @@ static void name_chdir(struct actor *actor)
 		say_result(actor, chdir("/"));
 		return;
 	}
-	pick_path(actor, path);
+	pick_path(actor, PICK_DIRECTORY, path);
 	say_result(actor, chdir(path));
 }
 
@@ -171,24 +163,25 @@ static void name_chdir(struct actor *actor)
 static void name_where(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
-	char path[4096] = "", number[16];
+	char path[4097] = "", number[16];
 
-	if (syscall(SYS_getcwd, path, sizeof(path)) < 0)
+	if (syscall(SYS_getcwd, path, sizeof(path) - 1) < 0)
 		say_result(actor, -1);
 	else
-		say(actor, " %s", path);
+		say_path(actor, path);
 	if (file->fd < 0)
 		return;
 	snprintf(number, sizeof(number), "%d", file->fd);
-	ssize_t size = readlinkat(actor->descriptors, number, path, sizeof(path));
+	ssize_t size = readlinkat(actor->descriptors, number, path, sizeof(path) - 1);
 
+	path[size < 0 ? 0 : size] = 0;
 	if (say_result(actor, size) > 0)
-		say(actor, " %.*s", (int)size, path);
+		say_path(actor, path);
 }
 
 static void name_umask(struct actor *actor)
 {
-	static const mode_t masks[] = { 022, 022, 0, 027, 0707 };
+	static const mode_t masks[] = { 0, 0, 0, 022, 022, 027, 0707 };
 
 	say_result(actor, umask(masks[below(actor, sizeof(masks) / sizeof(masks[0]))]));
 }
@@ -250,13 +243,8 @@ static void listing_say(struct actor *actor, struct listing *listing)
 	qsort(listing->names, listing->count, sizeof(listing->names[0]), listing_compare);
 	say(actor, " {");
 	for (size_t i = 0; i < listing->count; i++) {
-		/* The long names are of one letter. */
-		size_t size = strlen(listing->names[i]);
-
-		if (size > 20)
-			say(actor, " %.4s..%zu", listing->names[i], size);
-		else
-			say(actor, " %s", listing->names[i]);
+		say(actor, " ");
+		say_path(actor, listing->names[i]);
 	}
 	say(actor, " }");
 }
@@ -265,7 +253,7 @@ static int open_listing(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_DIRECTORY, &place);
 	int fd = openat(place.dir, place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
@@ -293,7 +281,7 @@ static void change_names(struct actor *actor, int fd, unsigned count)
 	char name[300];
 
 	for (unsigned i = 0; i < count; i++) {
-		pick_name(actor, name);
+		pick_name(actor, PICK_FILE, name);
 		say_result(actor, make ? mknodat(fd, name, S_IFREG | 0666, 0) : unlinkat(fd, name, 0));
 	}
 }
