@@ -11,6 +11,7 @@
 
 #include "actor.h"
 #include "pick.h"
+#include "watch.h"
 
 static void say_place(struct actor *actor, const struct place *place, int flags)
 {
@@ -30,21 +31,12 @@ static void attribute_stat(struct actor *actor)
 	say_place(actor, &place, percent(actor, 50) ? AT_SYMLINK_NOFOLLOW : 0);
 }
 
-/* Every change of an inode moves its time of change, one that has no effect too. */
-static void say_ctime(struct actor *actor, const struct stat *before, const struct stat *after)
-{
-	bool same =
-		before->st_ctim.tv_sec == after->st_ctim.tv_sec && before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
-
-	say(actor, same ? " c kept" : " c moved");
-}
-
+/* Every change of an inode moves its time of change, one that has no effect too: so it is watched. */
 struct change {
 	struct place place;
 	struct actor_file *file; /* NULL: by name */
 	int flags; /* for the calls that take names */
-	struct stat before;
-	bool known;
+	struct watch watch;
 };
 
 static void change_begin(struct actor *actor, struct change *change)
@@ -54,21 +46,16 @@ static void change_begin(struct actor *actor, struct change *change)
 	if (!change->file)
 		pick_place(actor, PICK_ANY, &change->place);
 	say(actor, change->flags ? " not followed" : "");
-	change->known =
-		!(change->file ? fstat(change->file->fd, &change->before)
-			       : fstatat(change->place.dir, change->place.path, &change->before, change->flags));
+	if (change->file)
+		watch_file(&change->watch, change->file->fd);
+	else
+		watch_place(&change->watch, &change->place, change->flags);
 }
 
 static void change_end(struct actor *actor, struct change *change, int result)
 {
-	struct stat after;
-
 	say_result(actor, result);
-	if (change->known && !(change->file ? fstat(change->file->fd, &after)
-					    : fstatat(change->place.dir, change->place.path, &after, change->flags))) {
-		say_stat(actor, &after);
-		say_ctime(actor, &change->before, &after);
-	}
+	watch_say(actor, &change->watch);
 }
 
 static void attribute_mode(struct actor *actor)

@@ -13,8 +13,9 @@
 
 #include "actor.h"
 #include "pick.h"
+#include "watch.h"
 
-/* The directory that a path is in, and what it leads to, as they are now. */
+/* What a path leads to. */
 static void say_place(struct actor *actor, const struct place *place)
 {
 	struct stat stat;
@@ -28,26 +29,38 @@ static void say_place(struct actor *actor, const struct place *place)
 static void name_mkdir(struct actor *actor)
 {
 	struct place place;
+	struct watch parent;
 
 	pick_place(actor, PICK_DIRECTORY, &place);
+	watch_parent(&parent, &place);
 	if (say_result(actor, mkdirat(place.dir, place.path, pick_mode(actor))) == 0)
 		say_place(actor, &place);
+	watch_say(actor, &parent);
+}
+
+/* What is removed is watched only sometimes, since watching holds it. */
+static void name_remove(struct actor *actor, enum pick_kind kind, int flags)
+{
+	struct watch parent, removed = { .fd = -1 };
+	struct place place;
+
+	pick_place(actor, kind, &place);
+	watch_parent(&parent, &place);
+	if (percent(actor, 40))
+		watch_place(&removed, &place, AT_SYMLINK_NOFOLLOW);
+	say_result(actor, unlinkat(place.dir, place.path, flags));
+	watch_say(actor, &parent);
+	watch_say(actor, &removed);
 }
 
 static void name_rmdir(struct actor *actor)
 {
-	struct place place;
-
-	pick_place(actor, PICK_DIRECTORY, &place);
-	say_result(actor, unlinkat(place.dir, place.path, AT_REMOVEDIR));
+	name_remove(actor, PICK_DIRECTORY, AT_REMOVEDIR);
 }
 
 static void name_unlink(struct actor *actor)
 {
-	struct place place;
-
-	pick_place(actor, PICK_FILE, &place);
-	say_result(actor, unlinkat(place.dir, place.path, 0));
+	name_remove(actor, PICK_FILE, 0);
 }
 
 static void name_rename(struct actor *actor)
@@ -56,25 +69,38 @@ static void name_rename(struct actor *actor)
 					  RENAME_EXCHANGE | RENAME_NOREPLACE };
 	unsigned flags = percent(actor, 65) ? 0 : kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
 	enum pick_kind kind = percent(actor, 40) ? PICK_FILE : percent(actor, 50) ? PICK_DIRECTORY : PICK_ANY;
+	struct watch parents[2], moved, replaced = { .fd = -1 };
 	struct place from, to;
 
 	pick_place(actor, kind, &from);
 	pick_place(actor, kind, &to);
+	watch_parent(&parents[0], &from);
+	watch_parent(&parents[1], &to);
+	watch_place(&moved, &from, AT_SYMLINK_NOFOLLOW);
+	if (percent(actor, 40))
+		watch_place(&replaced, &to, AT_SYMLINK_NOFOLLOW);
 	say(actor, " flags %u", flags);
-	if (say_result(actor, renameat2(from.dir, from.path, to.dir, to.path, flags)) == 0)
-		say_place(actor, &to);
+	say_result(actor, renameat2(from.dir, from.path, to.dir, to.path, flags));
+	watch_say(actor, &parents[0]);
+	watch_say(actor, &parents[1]);
+	watch_say(actor, &moved);
+	watch_say(actor, &replaced);
 }
 
 static void name_link(struct actor *actor)
 {
-	struct place from, to;
 	int flags = percent(actor, 20) ? AT_SYMLINK_FOLLOW : 0;
+	struct watch parent, linked;
+	struct place from, to;
 
 	pick_place(actor, PICK_FILE, &from);
 	pick_place(actor, PICK_FILE, &to);
+	watch_parent(&parent, &to);
+	watch_place(&linked, &from, flags ? 0 : AT_SYMLINK_NOFOLLOW);
 	say(actor, flags ? " followed" : "");
-	if (say_result(actor, linkat(from.dir, from.path, to.dir, to.path, flags)) == 0)
-		say_place(actor, &to);
+	say_result(actor, linkat(from.dir, from.path, to.dir, to.path, flags));
+	watch_say(actor, &parent);
+	watch_say(actor, &linked);
 }
 
 /* A file without a name gets one only if it was made without one. */
@@ -93,6 +119,7 @@ static void name_link_open(struct actor *actor)
 static void name_symlink(struct actor *actor)
 {
 	static char target[5000];
+	struct watch parent;
 	struct place place;
 
 	if (percent(actor, 10)) {
@@ -105,8 +132,10 @@ static void name_symlink(struct actor *actor)
 		pick_path(actor, percent(actor, 50) ? PICK_FILE : PICK_DIRECTORY, target);
 	}
 	pick_place(actor, PICK_FILE, &place);
+	watch_parent(&parent, &place);
 	if (say_result(actor, symlinkat(target, place.dir, place.path)) == 0)
 		say_place(actor, &place);
+	watch_say(actor, &parent);
 }
 
 static void name_readlink(struct actor *actor)
@@ -130,16 +159,18 @@ static void name_mknod(struct actor *actor)
 		{ S_IFREG, 0, 0 }, { 0, 0, 0 },       { S_IFBLK, 259, 0xfffff }, { S_IFCHR, 0xfff, 0xfffff },
 	};
 	unsigned kind = below(actor, sizeof(kinds) / sizeof(kinds[0]));
+	struct watch parent;
 	struct place place;
 
 	pick_place(actor, PICK_FILE, &place);
 	say(actor, " %o", kinds[kind].type);
-	mode_t mode = pick_mode(actor);
-
+	mode_t mode = kinds[kind].type | pick_mode(actor);
 	dev_t device = makedev(kinds[kind].major, kinds[kind].minor);
 
-	if (say_result(actor, mknodat(place.dir, place.path, kinds[kind].type | mode, device)) == 0)
+	watch_parent(&parent, &place);
+	if (say_result(actor, mknodat(place.dir, place.path, mode, device)) == 0)
 		say_place(actor, &place);
+	watch_say(actor, &parent);
 }
 
 static void name_chdir(struct actor *actor)
