@@ -79,20 +79,24 @@ static int look(struct th_inode *inode)
 	return 0;
 }
 
+/* Takes the lock, in whatever manner it takes to know xattr_state. */
+static int lock_and_look(struct th_inode *inode)
+{
+	pthread_rwlock_rdlock(&inode->lock);
+	if (inode->xattr_state != TH_XATTR_UNKNOWN)
+		return 0;
+	pthread_rwlock_unlock(&inode->lock);
+	pthread_rwlock_wrlock(&inode->lock);
+	return look(inode);
+}
+
 int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
 {
 	int r = th_inode_is_snapdir(inode) ? -ENODATA : check_name(name);
 
 	if (r < 0)
 		return r;
-	pthread_rwlock_rdlock(&inode->lock);
-	bool unknown = inode->xattr_state == TH_XATTR_UNKNOWN;
-
-	if (unknown) {
-		pthread_rwlock_unlock(&inode->lock);
-		pthread_rwlock_wrlock(&inode->lock);
-		r = look(inode);
-	}
+	r = lock_and_look(inode);
 	if (!r)
 		r = find(inode, name, ret);
 	pthread_rwlock_unlock(&inode->lock);
@@ -166,6 +170,13 @@ static int change_access(struct th_inode *inode, struct th_slice value, int flag
 
 	if (flags & TH_XATTR_KILL_SGID)
 		mode &= ~(uint32_t)S_ISGID;
+	/* As programs that copy do with every file: it is no more than chmod(2). */
+	if (th_acl_is_minimal(value) && inode->xattr_state == TH_XATTR_NONE) {
+		inode->attr.mode = mode;
+		inode->attr.ctime = th_time_now();
+		th_inode_mark_dirty(inode);
+		return 0;
+	}
 	return change(inode, TH_ACL_ACCESS, th_acl_is_minimal(value) ? NULL : &value, mode);
 }
 
@@ -253,9 +264,12 @@ int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *r
 	*ret_size = 0;
 	if (th_inode_is_snapdir(inode))
 		return 0;
-	pthread_rwlock_rdlock(&inode->lock);
-	r = th_cursor_open(th_inode_view(inode), &range, &cursor);
-	if (!r) {
+	r = lock_and_look(inode);
+	bool some = !r && inode->xattr_state == TH_XATTR_SOME;
+
+	if (some)
+		r = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	if (some && !r) {
 		while ((r = th_cursor_next(cursor, &at)) == 0) {
 			r = th_key_parse(at.key, &parts);
 			if (!r && (privileged || !is_trusted(parts.name)))
