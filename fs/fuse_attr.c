@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "acl.h"
 #include "attr.h"
@@ -21,6 +22,42 @@ static void reply_attr(fuse_req_t req, struct th_inode *inode)
 	fuse_reply_attr(req, &stat, th_fuse_attr_timeout(inode));
 }
 
+static struct statx_timestamp statx_time(struct timespec time)
+{
+	return (struct statx_timestamp){ .tv_sec = time.tv_sec, .tv_nsec = (uint32_t)time.tv_nsec };
+}
+
+/* What stat(2) shows, and the time of birth. */
+static void reply_statx(fuse_req_t req, struct th_inode *inode)
+{
+	struct stat stat;
+
+	pthread_rwlock_rdlock(&inode->lock);
+	th_inode_stat(inode, &stat);
+	struct timespec birth = { inode->attr.btime.seconds, inode->attr.btime.nanoseconds };
+
+	pthread_rwlock_unlock(&inode->lock);
+	struct statx statx = {
+		.stx_mask = STATX_BASIC_STATS | STATX_BTIME,
+		.stx_blksize = (uint32_t)stat.st_blksize,
+		.stx_nlink = (uint32_t)stat.st_nlink,
+		.stx_uid = stat.st_uid,
+		.stx_gid = stat.st_gid,
+		.stx_mode = (uint16_t)stat.st_mode,
+		.stx_ino = stat.st_ino,
+		.stx_size = (uint64_t)stat.st_size,
+		.stx_blocks = (uint64_t)stat.st_blocks,
+		.stx_atime = statx_time(stat.st_atim),
+		.stx_mtime = statx_time(stat.st_mtim),
+		.stx_ctime = statx_time(stat.st_ctim),
+		.stx_btime = statx_time(birth),
+		.stx_rdev_major = major(stat.st_rdev),
+		.stx_rdev_minor = minor(stat.st_rdev),
+	};
+
+	th_fuse_raw_reply_statx(req, &statx, th_fuse_attr_timeout(inode));
+}
+
 void th_fuse_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
@@ -32,6 +69,8 @@ void th_fuse_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (r < 0)
 		th_fuse_error(req, r);
+	else if (th_fuse_raw_is_statx())
+		reply_statx(req, inode);
 	else
 		reply_attr(req, inode);
 	th_inode_put(inode);
@@ -303,12 +342,10 @@ static void set_flags(fuse_req_t req, struct th_inode *inode, unsigned cmd, cons
 
 	if (!r)
 		r = th_attr_set_flags(inode, flags, fuse_req_ctx(req)->uid == 0);
-	if (r < 0) {
+	if (r < 0)
 		th_fuse_error(req, r);
-		return;
-	}
-	th_fuse_attr_changed(th_fuse_of(req), inode);
-	fuse_reply_ioctl(req, 0, NULL, 0);
+	else
+		fuse_reply_ioctl(req, 0, NULL, 0);
 }
 
 #define CONTROL_BUFFER 16384

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "atime.h"
+#include "fuse_raw.h"
 #include "fuse_session.h"
 #include "namei.h"
 #include "snapdir.h"
@@ -146,16 +147,22 @@ void th_fuse_readlink(fuse_req_t req, fuse_ino_t ino)
 
 /* --- making --- */
 
-static int create(fuse_req_t req, fuse_ino_t parent, const char *name, struct th_namei_new *what, struct th_inode **ret)
+static void set_maker(struct th_namei_new *what, fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	what->uid = ctx->uid;
+	what->gid = ctx->gid;
+	what->umask = ctx->umask;
+}
+
+static int create(fuse_req_t req, fuse_ino_t parent, const char *name, struct th_namei_new *what, struct th_inode **ret)
+{
 	struct th_inode *dir = th_inode_find(th_fuse_of(req)->fs, parent);
 
 	if (!dir)
 		return -ESTALE;
-	what->uid = ctx->uid;
-	what->gid = ctx->gid;
-	what->umask = ctx->umask;
+	set_maker(what, req);
 	int r = th_inode_is_snapdir(dir) && S_ISDIR(what->mode) ? th_snapdir_mkdir(dir, name_slice(name), ret)
 								: th_namei_create(dir, name_slice(name), what, ret);
 
@@ -190,12 +197,27 @@ void th_fuse_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, cons
 			 (struct th_namei_new){ .mode = S_IFLNK | 0777, .target = name_slice(target) });
 }
 
+/* In no directory, but as it would be in the one given. */
+static int create_unnamed(fuse_req_t req, fuse_ino_t parent, struct th_namei_new *what, struct th_inode **ret)
+{
+	struct th_inode *dir = th_inode_find(th_fuse_of(req)->fs, parent);
+
+	if (!dir)
+		return -ESTALE;
+	set_maker(what, req);
+	int r = th_namei_create_unnamed(dir, what, ret);
+
+	th_inode_put(dir);
+	return r;
+}
+
 void th_fuse_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct th_namei_new what = { .mode = S_IFREG | (mode & 07777) };
 	struct fuse_entry_param entry;
 	struct th_inode *inode;
-	int r = create(req, parent, name, &what, &inode);
+	int r = th_fuse_raw_is_tmpfile() ? create_unnamed(req, parent, &what, &inode)
+					 : create(req, parent, name, &what, &inode);
 
 	if (r < 0) {
 		th_fuse_error(req, r);

@@ -1,22 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuse_raw.h"
 
+#include <assert.h>
 #include <linux/fuse.h>
 #include <stdint.h>
 
-static _Thread_local const struct fuse_in_header *request;
-static _Thread_local size_t request_size;
+#define STATX_OPCODE 52 /* FUSE_STATX, which the headers of Linux 6.1 do not have */
 
-void th_fuse_raw_begin(const void *bytes, size_t size)
+static _Thread_local struct fuse_in_header *request;
+static _Thread_local size_t request_size;
+static _Thread_local uint32_t request_opcode; /* as the kernel sent it */
+
+/* Gives libfuse a request that every version of it knows. */
+static void translate(struct fuse_in_header *header)
 {
-	request = bytes;
+	if (header->opcode == FUSE_TMPFILE)
+		header->opcode = FUSE_CREATE;
+	else if (header->opcode == STATX_OPCODE)
+		header->opcode = FUSE_GETATTR;
+}
+
+void th_fuse_raw_begin(void *bytes, size_t size)
+{
+	request = size >= sizeof(*request) ? bytes : NULL;
 	request_size = size;
+	request_opcode = request ? request->opcode : 0;
+	if (request)
+		translate(request);
+}
+
+bool th_fuse_raw_is_tmpfile(void)
+{
+	return request_opcode == FUSE_TMPFILE;
+}
+
+bool th_fuse_raw_is_statx(void)
+{
+	return request_opcode == STATX_OPCODE;
+}
+
+struct statx_reply {
+	uint64_t valid_seconds;
+	uint32_t valid_nanoseconds;
+	uint32_t flags;
+	uint64_t spare[2];
+	struct statx statx; /* the kernel has it so, too */
+};
+static_assert(sizeof(struct statx_reply) == 288, "struct fuse_statx_out");
+
+int th_fuse_raw_reply_statx(fuse_req_t req, const struct statx *statx, double timeout)
+{
+	struct statx_reply reply = { .valid_seconds = (uint64_t)timeout, .statx = *statx };
+
+	return fuse_reply_buf(req, (const char *)&reply, sizeof(reply));
 }
 
 /* The argument of the request, or NULL if it is of another kind. */
 static const void *argument(uint32_t opcode, size_t size)
 {
-	if (!request || request_size < sizeof(*request) + size || request->opcode != opcode)
+	if (!request || request_size < sizeof(*request) + size || request_opcode != opcode)
 		return NULL;
 	return request + 1;
 }

@@ -6,6 +6,9 @@
  * written, truncated or change owners; each such request says whether its client lacks CAP_FSETID.  Without it the
  * kernel asks for an attribute with every write and for the mode before each chown: a fifth of all requests of
  * unpacking an archive.
+ *
+ * FUSE_TMPFILE (O_TMPFILE) and FUSE_STATX (the time of birth), unknown before 3.17 and 3.18, reach the handlers of
+ * FUSE_CREATE and FUSE_GETATTR, whose arguments theirs begin with; these ask which it is.
  */
 #ifndef TH_FUSE_RAW_H
 #define TH_FUSE_RAW_H
@@ -14,8 +17,16 @@
 #include <stddef.h>
 #include <sys/uio.h>
 
-/* This thread answers the request in these bytes until the next call.  NULL: none. */
-void th_fuse_raw_begin(const void *bytes, size_t size);
+#include "fuse_session.h"
+
+/* This thread answers the request in these bytes, which may be changed for libfuse, until the next call.  NULL: none.
+ */
+void th_fuse_raw_begin(void *bytes, size_t size);
+/* The file to be created gets no name. */
+bool th_fuse_raw_is_tmpfile(void);
+/* What getattr is asked for is to be told by th_fuse_raw_reply_statx. */
+bool th_fuse_raw_is_statx(void);
+int th_fuse_raw_reply_statx(fuse_req_t req, const struct statx *statx, double timeout);
 /* The request wants set-id bits cleared. */
 bool th_fuse_raw_kills(void);
 /* To be called with every reply: takes the offer of FUSE_HANDLE_KILLPRIV_V2 in the reply to INIT. */

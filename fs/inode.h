@@ -68,6 +68,7 @@ struct th_inode {
 	uint64_t stored_size, stored_blocks;
 	bool attr_dirty; /* attr holds something that the store has not; then the inode is on the dirty list */
 	bool deleted; /* its keys are gone from the store */
+	bool linkable; /* was made without a name, and may get one */
 	uint8_t xattr_state; /* enum th_xattr_state */
 	struct th_file *file; /* regular files: owned by file.c, made by it when needed */
 

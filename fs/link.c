@@ -39,6 +39,13 @@ static int delete_link(struct th_txn *txn, uint64_t id, uint64_t dir, struct th_
 	return th_txn_delete(txn, th_key_slice(&key));
 }
 
+static int add_first(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name)
+{
+	int r = th_update_name(update, inode, dir, name);
+
+	return r < 0 ? r : th_orphan_remove(update->txn, inode);
+}
+
 int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name)
 {
 	struct th_attr *attr = th_update_attr(update, inode);
@@ -46,7 +53,7 @@ int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, 
 	int r = th_txn_ref(update->txn, th_key_slice(&key), 1);
 
 	if (!r)
-		r = put_link(update->txn, inode->id, dir, name);
+		r = attr->nlink ? put_link(update->txn, inode->id, dir, name) : add_first(update, inode, dir, name);
 	attr->nlink++;
 	attr->ctime = update->now;
 	return r;

@@ -11,7 +11,7 @@
 
 /* The directory has so many more entries and subdirectories; its times are touched. */
 void th_link_parent(struct th_update *update, struct th_inode *dir, int entries, int subdirs);
-/* The inode gets one more name. */
+/* The inode gets one more name, or its first. */
 int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name);
 /* The inode loses a name.  With the last one it becomes an orphan. */
 int th_link_remove(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name);

@@ -6,10 +6,10 @@
 #include <linux/fs.h>
 #include <string.h>
 
-#include "attr.h"
 #include "dir.h"
 #include "heritage.h"
 #include "link.h"
+#include "orphan.h"
 #include "snapdir.h"
 #include "update.h"
 
@@ -132,15 +132,16 @@ static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name,
 		.mode = mode,
 		.uid = what->uid,
 		.gid = what->gid,
-		.flags = th_attr_inherit_flags(dir->attr.flags, mode),
-		.nlink = S_ISDIR(mode) ? 2 : 1,
+		.nlink = S_ISDIR(mode) ? 2
+			 : name.size   ? 1
+				       : 0,
 		.size = what->target.size,
 		.rdev = what->rdev,
 		.atime = now,
 		.mtime = now,
 		.ctime = now,
 		.btime = now,
-		.parent = dir->id,
+		.parent = name.size ? dir->id : 0,
 		.name = name.data,
 		.name_size = (uint16_t)name.size,
 	};
@@ -166,8 +167,8 @@ static int stage_inode(struct th_update *update, struct th_inode *inode, const s
 	return r;
 }
 
-static int stage_new(struct th_update *update, struct th_inode *dir, struct th_inode *inode,
-		     const struct th_namei_new *what, const struct th_heritage *heritage)
+static int stage_name(struct th_update *update, struct th_inode *dir, struct th_inode *inode,
+		      const struct th_namei_new *what)
 {
 	const struct th_attr *attr = &inode->attr;
 	struct th_slice name = { attr->name, attr->name_size };
@@ -176,12 +177,18 @@ static int stage_new(struct th_update *update, struct th_inode *dir, struct th_i
 	if (!r)
 		r = stage_inode(update, inode, what);
 	if (!r)
-		r = th_heritage_stage(heritage, update->txn, inode);
-	if (!r)
 		th_link_parent(update, dir, 1, S_ISDIR(attr->mode) ? 1 : 0);
 	return r;
 }
 
+/* What has no name is an orphan from the beginning. */
+static int stage_unnamed(struct th_update *update, struct th_inode *inode)
+{
+	th_update_attr(update, inode);
+	return th_orphan_add(update->txn, inode);
+}
+
+/* name.size 0: it gets none. */
 static int create_with(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
 		       const struct th_heritage *heritage, struct th_inode **ret)
 {
@@ -193,13 +200,18 @@ static int create_with(struct th_inode *dir, struct th_slice name, const struct 
 	if (r < 0)
 		return r;
 	r = th_update_begin(&update, dir->fs);
-	if (!r)
-		r = th_update_end(&update, stage_new(&update, dir, inode, what, heritage));
+	if (!r) {
+		r = th_heritage_stage(heritage, update.txn, inode);
+		if (!r)
+			r = name.size ? stage_name(&update, dir, inode, what) : stage_unnamed(&update, inode);
+		r = th_update_end(&update, r);
+	}
 	if (r < 0) {
 		inode->deleted = true;
 		th_inode_put(inode);
 		return r;
 	}
+	inode->linkable = !name.size;
 	*ret = inode;
 	return 0;
 }
@@ -233,6 +245,32 @@ int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_
 	return r;
 }
 
+static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
+{
+	struct th_heritage heritage;
+	int r = dir->attr.flags & FS_IMMUTABLE_FL ? -EPERM : dir->attr.nlink ? 0 : -ENOENT;
+
+	if (!r)
+		r = th_heritage_init(&heritage, dir, what->mode, what->umask);
+	if (r < 0)
+		return r;
+	r = create_with(dir, (struct th_slice){ "", 0 }, what, &heritage, ret);
+	th_heritage_release(&heritage);
+	return r;
+}
+
+int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	pthread_rwlock_wrlock(&dir->lock);
+	r = create_unnamed_locked(dir, what, ret);
+	pthread_rwlock_unlock(&dir->lock);
+	return r;
+}
+
 static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
 {
 	struct th_update update;
@@ -242,7 +280,7 @@ static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_s
 		r = check_inode(inode);
 	if (r < 0)
 		return r;
-	if (!inode->attr.nlink)
+	if (!inode->attr.nlink && !inode->linkable)
 		return -ENOENT;
 	if (inode->attr.nlink >= TH_LINK_MAX)
 		return -EMLINK;
@@ -254,7 +292,10 @@ static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_s
 		r = th_link_add(&update, inode, dir->id, name);
 	if (!r)
 		th_link_parent(&update, dir, 1, 0);
-	return th_update_end(&update, r);
+	r = th_update_end(&update, r);
+	if (!r)
+		inode->linkable = false;
+	return r;
 }
 
 int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name)

@@ -30,6 +30,8 @@ struct th_namei_new {
 	struct th_slice target; /* of a symlink */
 };
 int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what, struct th_inode **ret);
+/* A file without a name, which th_namei_link may give it; in dir it would be. */
+int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret);
 int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name);
 int th_namei_unlink(struct th_inode *dir, struct th_slice name);
 int th_namei_rmdir(struct th_inode *dir, struct th_slice name);

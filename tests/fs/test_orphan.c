@@ -166,6 +166,68 @@ START_TEST(an_orphan_may_not_be_named_again)
 }
 END_TEST
 
+static struct th_inode *make_unnamed(void)
+{
+	struct th_namei_new what = { .mode = S_IFREG | 0666, .umask = 022 };
+	struct th_inode *inode;
+
+	ck_assert_int_eq(th_namei_create_unnamed(scene.fs->root, &what, &inode), 0);
+	ck_assert_uint_eq(inode->attr.nlink, 0);
+	ck_assert_uint_eq(inode->attr.mode, S_IFREG | 0644);
+	ck_assert_uint_eq(scene.fs->root->attr.size, 0);
+	return inode;
+}
+
+START_TEST(a_file_made_without_a_name_goes_as_it_came)
+{
+	struct th_inode *inode = make_unnamed();
+	uint64_t id = inode->id;
+
+	ck_assert_int_eq(th_file_write(inode, "text", 4, 0, 0), 4);
+	ck_assert_uint_eq(count_orphans(), 1);
+	th_inode_put(inode);
+	ck_assert_uint_eq(count_orphans(), 0);
+	ck_assert_uint_eq(count_keys(id), 0);
+	inode = make_unnamed();
+	id = inode->id;
+	ck_assert_int_eq(th_store_commit(scene.fs->store), 0);
+	th_scene_remember(&scene);
+	th_inode_put(inode);
+	th_scene_crash(&scene);
+	ck_assert_uint_eq(count_orphans(), 0);
+	ck_assert_uint_eq(count_keys(id), 0);
+}
+END_TEST
+
+START_TEST(or_gets_one)
+{
+	struct th_inode *inode = make_unnamed();
+
+	ck_assert_int_eq(th_file_write(inode, "text", 4, 0, 0), 4);
+	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("a")), 0);
+	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("b")), 0);
+	ck_assert_uint_eq(count_orphans(), 0);
+	th_inode_put(inode);
+	th_scene_reopen(&scene);
+	th_scene_expect(&scene, "/a", "text");
+	ck_assert_uint_eq(th_scene_id(&scene, "/a"), th_scene_id(&scene, "/b"));
+	ck_assert_uint_eq(th_scene_attr(&scene, "/b").nlink, 2);
+	ck_assert_uint_eq(scene.fs->root->attr.size, 2);
+	/* from here on it is a file like any other */
+	inode = th_scene_get(&scene, "/a");
+	ck_assert_int_eq(th_scene_unlink(&scene, "/a"), 0);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/b"), 0);
+	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("c")), -ENOENT);
+	th_inode_put(inode);
+	inode = make_unnamed();
+	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("a")), 0);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/a"), 0);
+	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("a")), -ENOENT);
+	th_inode_put(inode);
+	ck_assert_uint_eq(count_orphans(), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("orphan");
@@ -178,6 +240,8 @@ int main(void)
 	tcase_add_test(tcase, the_kernels_interest_keeps_an_inode);
 	tcase_add_test(tcase, the_next_mount_cleans_up_after_a_crash);
 	tcase_add_test(tcase, an_orphan_may_not_be_named_again);
+	tcase_add_test(tcase, a_file_made_without_a_name_goes_as_it_came);
+	tcase_add_test(tcase, or_gets_one);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 

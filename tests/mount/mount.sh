@@ -92,7 +92,10 @@ start() {
 stop() {
 	local tries=0
 	until umount "${1:-$mnt}" 2>/dev/null; do
-		[ $((tries += 1)) -lt 50 ] || { umount "${1:-$mnt}" && return 1; }
+		if [ $((tries += 1)) -ge 50 ]; then
+			umount "${1:-$mnt}" && break
+			return 1
+		fi
 		sleep 0.1
 	done
 	gone "$daemon" && wait "$daemon"

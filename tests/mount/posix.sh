@@ -91,6 +91,23 @@ needs_root "an append-only directory gets names, and loses none" eval 'mkdir ad 
 	! ln -sf x ad/x 2>/dev/null && chattr -a ad && rm ad/x'
 needs_root "only root sets them" eval 'touch h && chown 1234 h && ! as 1234:5 chattr +i h 2>/dev/null && as 1234:5 chattr +d h && [ "$(lsattr h | cut -c7)" = d ]'
 
+# --- capabilities ---
+
+# loses_capability COMMAND... : does a program lose its capabilities by that?
+loses_capability() {
+	[ -e program ] || { head -c 5000 /dev/urandom >program && chmod 755 program; }
+	setfattr -n security.capability -v 0x0100000200040000000000000000000000000000 program && getfattr -n security.capability program &&
+		"$@" && ! getfattr -n security.capability program
+}
+needs_root "writing to a program takes its capabilities away" loses_capability eval 'echo >>program'
+needs_root "so does truncating it" loses_capability truncate -s 3000 program
+needs_root "so does opening it to truncate it" loses_capability eval ': >program'
+needs_root "so does giving it to somebody" loses_capability chown 1:1 program
+needs_root "so does copying into it" loses_capability dd if=/dev/zero of=program bs=1000 count=1 conv=notrunc status=none
+needs_root "so does setting blocks aside" loses_capability fallocate -l 100000 program
+needs_root "so does punching a hole" loses_capability fallocate -p -o 0 -l 4096 program
+needs_root "changing its mode does not" not loses_capability chmod 4711 program
+
 # --- what other parts of the kernel do with files ---
 
 refuse_swap() {
@@ -135,6 +152,15 @@ fi
 
 for probe in fallocate copy_file_range seek times xattrs relatime flags names symlinks renameat2 link_unlinked links telldir deep inotify flock fcntl ofd; do
 	check "$probe" program posix "$probe"
+done
+# What only younger kernels ask FUSE filesystems for: O_TMPFILE since 6.1, times of birth since 6.6
+for probe in tmpfile birth; do
+	program posix "$probe" 2>"$work/said"
+	case $? in
+	0) check "$probe" true ;;
+	77) tap_skip "$probe" "the kernel does not ask for it" ;;
+	*) check_fails "$probe" cat "$work/said" ;;
+	esac
 done
 for probe in immutable append_only; do
 	needs_root "$probe, with a file that is open" program posix "$probe"

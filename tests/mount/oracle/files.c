@@ -8,7 +8,6 @@
 
 #include "actor.h"
 #include "pick.h"
-#include "watch.h"
 
 /* The file takes its place in the table, another leaves it. */
 static void keep(struct actor *actor, int fd, int flags)
@@ -54,20 +53,15 @@ static int pick_flags(struct actor *actor)
 static void file_open(struct actor *actor)
 {
 	int flags = pick_flags(actor);
-	struct watch parent, opened;
 	struct place place;
 
-	pick_place(actor, PICK_FILE, &place);
-	watch_parent(&parent, &place);
-	watch_place(&opened, &place, 0);
+	pick_place(actor, &place);
 	int fd = openat(place.dir, place.path, flags, pick_mode(actor));
 
 	if (fd < 0)
 		say_result(actor, fd);
 	else
 		keep(actor, fd, flags);
-	watch_say(actor, &parent);
-	watch_say(actor, &opened);
 }
 
 static void file_tmpfile(struct actor *actor)
@@ -80,7 +74,7 @@ static void file_tmpfile(struct actor *actor)
 		say(actor, " is not for these");
 		return;
 	}
-	pick_place(actor, PICK_DIRECTORY, &place);
+	pick_place(actor, &place);
 	say(actor, " flags %x", flags);
 	int fd = openat(place.dir, place.path, flags, pick_mode(actor));
 
@@ -136,7 +130,7 @@ static void file_same(struct actor *actor)
 	struct stat open, named;
 	struct place place;
 
-	pick_place(actor, PICK_FILE, &place);
+	pick_place(actor, &place);
 	if (fstat(file->fd, &open) || fstatat(place.dir, place.path, &named, 0))
 		say_result(actor, -1);
 	else
