@@ -151,6 +151,18 @@ bool th_attr_kill(struct th_inode *inode)
 /* Kept for their tools; every file is already kept as these ask. */
 #define FLAGS_ADVISORY (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_DIRSYNC_FL)
 
+/* As on ext4: what the flags ask for means the contents of the directory, too.  The guards are for itself. */
+uint32_t th_attr_inherit_flags(uint32_t dir_flags, uint32_t mode)
+{
+	uint32_t mask = FS_NODUMP_FL | FS_NOATIME_FL;
+
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		mask |= FS_SYNC_FL;
+	if (S_ISDIR(mode))
+		mask |= FS_DIRSYNC_FL;
+	return dir_flags & mask;
+}
+
 int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 {
 	int r = check_writable(inode);

@@ -39,6 +39,9 @@ int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged);
 /* May data from this offset on be changed, as far as its own flags are concerned?  Lock held. */
 int th_attr_check_data(const struct th_inode *inode, uint64_t off);
 
+/* The flags of an inode that is made, with this mode, in a directory with those flags. */
+uint32_t th_attr_inherit_flags(uint32_t dir_flags, uint32_t mode);
+
 /* May it be opened with these open(2) flags, as far as its own flags are concerned?  Takes the lock. */
 int th_attr_check_open(struct th_inode *inode, int open_flags);
 

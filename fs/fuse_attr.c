@@ -342,10 +342,12 @@ static void set_flags(fuse_req_t req, struct th_inode *inode, unsigned cmd, cons
 
 	if (!r)
 		r = th_attr_set_flags(inode, flags, fuse_req_ctx(req)->uid == 0);
-	if (r < 0)
+	if (r < 0) {
 		th_fuse_error(req, r);
-	else
-		fuse_reply_ioctl(req, 0, NULL, 0);
+		return;
+	}
+	th_fuse_attr_changed(th_fuse_of(req), inode);
+	fuse_reply_ioctl(req, 0, NULL, 0);
 }
 
 #define CONTROL_BUFFER 16384

@@ -127,6 +127,11 @@ static void snapshot_changed(void *arg, const char *name, uint64_t except)
 	enqueue(arg, name, 0, except);
 }
 
+void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode)
+{
+	fuse_lowlevel_notify_inval_inode(fuse->session, th_inode_nodeid(inode), -1, 0);
+}
+
 void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode)
 {
 	if (inode->snapshot && inode->snapshot->number && inode->snapshot->deleted)

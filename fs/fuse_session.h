@@ -91,6 +91,9 @@ void th_fuse_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
  * until another handler has answered. */
 int th_fuse_notifier_start(struct th_fuse *fuse);
 void th_fuse_notifier_stop(struct th_fuse *fuse);
+/* The inode's attributes have changed by a request that the kernel does not know to change any.  This alone a handler
+ * may tell by itself, before it replies: the kernel takes no lock for it. */
+void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode);
 /* Somebody has closed this inode. */
 void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode);
 

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <string.h>
 
+#include "attr.h"
 #include "dir.h"
 #include "heritage.h"
 #include "link.h"
@@ -132,9 +133,8 @@ static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name,
 		.mode = mode,
 		.uid = what->uid,
 		.gid = what->gid,
-		.nlink = S_ISDIR(mode) ? 2
-			 : name.size   ? 1
-				       : 0,
+		.flags = th_attr_inherit_flags(dir->attr.flags, mode),
+		.nlink = S_ISDIR(mode) ? 2 : name.size > 0,
 		.size = what->target.size,
 		.rdev = what->rdev,
 		.atime = now,

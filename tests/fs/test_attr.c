@@ -126,6 +126,35 @@ START_TEST(flags_guard_opening)
 }
 END_TEST
 
+static uint32_t flags_of(const char *path)
+{
+	struct th_inode *found = th_scene_get(&scene, path);
+	uint32_t flags = found->attr.flags;
+
+	th_inode_put(found);
+	return flags;
+}
+
+START_TEST(flags_that_are_no_guards_are_inherited)
+{
+	const uint32_t asked = FS_NODUMP_FL | FS_SYNC_FL | FS_DIRSYNC_FL;
+	struct th_inode *root = th_scene_get(&scene, "/");
+
+	ck_assert_int_eq(th_attr_set_flags(root, asked, true), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/file", S_IFREG | 0644), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/dir", S_IFDIR | 0755), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/fifo", S_IFIFO | 0644), 0);
+	ck_assert_int_eq(th_attr_set_flags(root, FS_APPEND_FL, true), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/free", S_IFREG | 0644), 0);
+	th_inode_put(root);
+	reopen();
+	ck_assert_uint_eq(flags_of("/file"), FS_NODUMP_FL | FS_SYNC_FL);
+	ck_assert_uint_eq(flags_of("/dir"), asked);
+	ck_assert_uint_eq(flags_of("/fifo"), FS_NODUMP_FL);
+	ck_assert_uint_eq(flags_of("/free"), 0);
+}
+END_TEST
+
 static void expect_value(const char *name, const void *bytes, size_t size)
 {
 	struct th_value value;
@@ -201,6 +230,7 @@ int main(void)
 	tcase_add_test(tcase, setting_nothing_is_a_change);
 	tcase_add_test(tcase, size_belongs_to_files);
 	tcase_add_test(tcase, flags_guard_opening);
+	tcase_add_test(tcase, flags_that_are_no_guards_are_inherited);
 	tcase_add_test(tcase, extended_attributes_come_and_go);
 	tcase_add_test(tcase, extended_attributes_may_be_large);
 	suite_add_tcase(suite, tcase);

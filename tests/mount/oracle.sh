@@ -3,11 +3,11 @@
 # The same random operations here and on ext4 (oracle/oracle.c) come out the same, whoever does them and however they
 # meet, and leave the same tree.  Now and then the filesystem is mounted anew in between; snapshots that were taken
 # meanwhile are at the end what they were.  Needs root, to make devices, to act as others, and to mount the reference.
-#   TH_ORACLE_OPERATIONS  how many (40000)
+#   TH_ORACLE_OPERATIONS  how many (24000)
 #   TH_ORACLE_STOP_EVERY  operations between two mounts (8000)
 #   TH_ORACLE_WALK_EVERY  operations between two looks at the whole trees (500)
 . "$(dirname "$0")/mount.sh"
-operations=${TH_ORACLE_OPERATIONS:-40000}
+operations=${TH_ORACLE_OPERATIONS:-24000}
 every=${TH_ORACLE_STOP_EVERY:-8000}
 walk=${TH_ORACLE_WALK_EVERY:-500}
 reference=$work/reference

@@ -36,6 +36,17 @@ void complain(struct actor *actor, const char *format, ...)
 	va_end(args);
 }
 
+void say_path(struct actor *actor, const char *path)
+{
+	for (size_t size; *path; path += size) {
+		size = strspn(path, (char[]){ *path, 0 });
+		if (size > 8)
+			say(actor, "%c*%zu", *path, size);
+		else
+			say(actor, "%.*s", (int)size, path);
+	}
+}
+
 long say_result(struct actor *actor, long result)
 {
 	if (result == -1)
@@ -108,7 +119,7 @@ static void become(struct actor *actor, unsigned user)
 /* --- acting --- */
 
 static const struct operation *const tables[] = { name_operations, file_operations, data_operations,
-						  attribute_operations };
+						  attribute_operations, rights_operations };
 
 static const struct operation *pick_operation(struct actor *actor)
 {
@@ -134,7 +145,7 @@ static void act(struct actor *actor)
 
 	actor->random.state = actor->seed ^ actor->operation * UINT64_C(0xd1342543de82ef95);
 	operation = pick_operation(actor);
-	become(actor, percent(actor, 50) ? 0 : 1 + below(actor, 2));
+	become(actor, percent(actor, 60) ? 0 : 1 + below(actor, 2));
 	say(actor, "%lu u%u %s", actor->operation, users[actor->user].uid, operation->name);
 	operation->run(actor);
 	say(actor, "\n");
@@ -160,7 +171,7 @@ static void enter(struct actor *actor, const struct actor_task *task)
 	/* A side that hangs has told until where. */
 	setvbuf(actor->transcript, NULL, _IOLBF, 1 << 16);
 	signal(SIGPIPE, SIG_IGN);
-	umask(022);
+	umask(0);
 	for (unsigned i = 0; i < ACTOR_FILES; i++)
 		actor->files[i].fd = -1;
 }

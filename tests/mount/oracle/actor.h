@@ -53,7 +53,8 @@ struct operation {
 	unsigned weight; /* how often, relative to the others */
 };
 
-extern const struct operation name_operations[], file_operations[], data_operations[], attribute_operations[];
+extern const struct operation name_operations[], file_operations[], data_operations[], attribute_operations[],
+	rights_operations[];
 
 /* Carries out the operations [from, to) in `directory`, and ends the process. */
 struct actor_task {
@@ -69,6 +70,8 @@ _Noreturn void actor_run(const struct actor_task *task);
 /* --- for operations: writing down --- */
 
 __attribute__((format(printf, 2, 3))) void say(struct actor *actor, const char *format, ...);
+/* A path; the long names in it, which are of one letter, are said in short. */
+void say_path(struct actor *actor, const char *path);
 /* What a system call returned: the number, or the error; hands it through. */
 long say_result(struct actor *actor, long result);
 /* The first bytes of actor->buffer. */

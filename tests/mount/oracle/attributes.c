@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations on what a file is beside what it holds: mode, owner, times, extended attributes; and who may do what. */
+/* Operations on what a file is beside what it holds: mode, owner, times, extended attributes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "actor.h"
 #include "pick.h"
+#include "watch.h"
 
 static void say_place(struct actor *actor, const struct place *place, int flags)
 {
@@ -24,25 +27,16 @@ static void attribute_stat(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_ANY, &place);
 	say_place(actor, &place, percent(actor, 50) ? AT_SYMLINK_NOFOLLOW : 0);
 }
 
-/* Every change of an inode moves its time of change, one that has no effect too. */
-static void say_ctime(struct actor *actor, const struct stat *before, const struct stat *after)
-{
-	bool same =
-		before->st_ctim.tv_sec == after->st_ctim.tv_sec && before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
-
-	say(actor, same ? " c kept" : " c moved");
-}
-
+/* Every change of an inode moves its time of change, one that has no effect too: so it is watched. */
 struct change {
 	struct place place;
 	struct actor_file *file; /* NULL: by name */
 	int flags; /* for the calls that take names */
-	struct stat before;
-	bool known;
+	struct watch watch;
 };
 
 static void change_begin(struct actor *actor, struct change *change)
@@ -50,23 +44,18 @@ static void change_begin(struct actor *actor, struct change *change)
 	change->file = percent(actor, 35) ? pick_file(actor) : NULL;
 	change->flags = percent(actor, 15) ? AT_SYMLINK_NOFOLLOW : 0;
 	if (!change->file)
-		pick_place(actor, &change->place);
+		pick_place(actor, PICK_ANY, &change->place);
 	say(actor, change->flags ? " not followed" : "");
-	change->known =
-		!(change->file ? fstat(change->file->fd, &change->before)
-			       : fstatat(change->place.dir, change->place.path, &change->before, change->flags));
+	if (change->file)
+		watch_file(&change->watch, change->file->fd);
+	else
+		watch_place(&change->watch, &change->place, change->flags);
 }
 
 static void change_end(struct actor *actor, struct change *change, int result)
 {
-	struct stat after;
-
 	say_result(actor, result);
-	if (change->known && !(change->file ? fstat(change->file->fd, &after)
-					    : fstatat(change->place.dir, change->place.path, &after, change->flags))) {
-		say_stat(actor, &after);
-		say_ctime(actor, &change->before, &after);
-	}
+	watch_say(actor, &change->watch);
 }
 
 static void attribute_mode(struct actor *actor)
@@ -120,15 +109,36 @@ static void attribute_times(struct actor *actor)
 			       : utimensat(change.place.dir, change.place.path, times, change.flags));
 }
 
-static void attribute_access(struct actor *actor)
-{
-	int flags = (percent(actor, 60) ? AT_EACCESS : 0) | (percent(actor, 20) ? AT_SYMLINK_NOFOLLOW : 0);
-	int wanted = (int)below(actor, 8);
-	struct place place;
+/* What chattr(1) sets and both sides keep.  Not the guards, append-only and immutable: what they forbid the kernel
+ * checks early for others, and for FUSE leaves to us, so that the errors may differ. */
+#define FLAGS (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL)
 
-	pick_place(actor, &place);
-	say(actor, " %d %x", wanted, flags);
-	say_result(actor, faccessat(place.dir, place.path, wanted, flags));
+static int change_flags(struct actor *actor, int fd, int to)
+{
+	int flags;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags))
+		return -1;
+	say(actor, " from %x to %x", flags & FLAGS, to);
+	flags = (flags & ~FLAGS) | to;
+	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+static void attribute_flags(struct actor *actor)
+{
+	static const int kinds[] = { 0, FS_NODUMP_FL, FS_SYNC_FL | FS_NOATIME_FL };
+	int to = kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))], fd;
+	struct change change;
+
+	change_begin(actor, &change);
+	if (change.file) {
+		change_end(actor, &change, change_flags(actor, change.file->fd, to));
+		return;
+	}
+	fd = openat(change.place.dir, change.place.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	change_end(actor, &change, fd < 0 ? -1 : change_flags(actor, fd, to));
+	if (fd >= 0)
+		close(fd);
 }
 
 /* --- extended attributes --- */
@@ -163,7 +173,7 @@ static void pick_holder(struct actor *actor, struct holder *ret)
 	ret->file = percent(actor, 35) ? pick_file(actor) : NULL;
 	ret->follow = percent(actor, 60);
 	if (!ret->file)
-		pick_path(actor, ret->path);
+		pick_path(actor, PICK_ANY, ret->path);
 	say(actor, ret->follow ? "" : " not followed");
 }
 
@@ -260,7 +270,7 @@ const struct operation attribute_operations[] = {
 	{ "mode", attribute_mode, 28 },
 	{ "owner", attribute_owner, 22 },
 	{ "times", attribute_times, 20 },
-	{ "access", attribute_access, 20 },
+	{ "chattr", attribute_flags, 6 },
 	{ "set attribute", attribute_set, 25 },
 	{ "get attribute", attribute_get, 15 },
 	{ "remove attribute", attribute_remove, 10 },

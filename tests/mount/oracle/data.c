@@ -11,6 +11,7 @@
 
 #include "actor.h"
 #include "pick.h"
+#include "watch.h"
 
 #define PAGE 4096
 
@@ -37,14 +38,16 @@ static void data_read(struct actor *actor)
 
 static void data_write(struct actor *actor)
 {
+	struct watch watch;
 	struct actor_file *file = pick_buffered(actor);
 	size_t length = pick_length(actor);
 
 	th_random_fill(&actor->random, actor->buffer, length);
+	watch_file(&watch, file->fd);
 	say(actor, " +%zu", length);
 	say_result(actor, write(file->fd, actor->buffer, length));
 	say_position(actor, file);
-	say_file(actor, file->fd);
+	watch_say(actor, &watch);
 }
 
 static void data_pread(struct actor *actor)
@@ -62,14 +65,16 @@ static void data_pread(struct actor *actor)
 
 static void data_pwrite(struct actor *actor)
 {
+	struct watch watch;
 	struct actor_file *file = pick_file(actor);
 	size_t length;
 	off_t offset;
 
 	pick_span(actor, file, &offset, &length);
+	watch_file(&watch, file->fd);
 	th_random_fill(&actor->random, actor->buffer, length);
 	say_result(actor, pwrite(file->fd, actor->buffer, length, offset));
-	say_file(actor, file->fd);
+	watch_say(actor, &watch);
 }
 
 /* Cuts the buffer into pieces, some of them empty. */
@@ -107,6 +112,7 @@ static void data_readv(struct actor *actor)
 static void data_writev(struct actor *actor)
 {
 	static const int kinds[] = { 0, 0, RWF_APPEND, RWF_DSYNC, RWF_SYNC, RWF_APPEND | RWF_DSYNC };
+	struct watch watch;
 	int flags = kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
 	struct actor_file *file = pick_buffered(actor);
 	size_t length = pick_length(actor);
@@ -115,11 +121,12 @@ static void data_writev(struct actor *actor)
 	int count = pick_pieces(actor, pieces, 8, length);
 	off_t offset = percent(actor, 50) ? -1 : pick_offset(actor);
 
+	watch_file(&watch, file->fd);
 	th_random_fill(&actor->random, actor->buffer, length);
 	say(actor, " @%jd+%zu flags %x", (intmax_t)offset, length, flags);
 	say_result(actor, pwritev2(file->fd, pieces, count, offset, flags));
 	say_position(actor, file);
-	say_file(actor, file->fd);
+	watch_say(actor, &watch);
 }
 
 /* --- sizes and holes --- */
@@ -129,19 +136,21 @@ static void data_truncate(struct actor *actor)
 	char path[PLACE_BYTES];
 	off_t size = percent(actor, 20) ? 0 : pick_offset(actor);
 
-	pick_path(actor, path);
+	pick_path(actor, PICK_FILE, path);
 	say(actor, " to %jd", (intmax_t)size);
 	say_result(actor, truncate(path, size));
 }
 
 static void data_ftruncate(struct actor *actor)
 {
+	struct watch watch;
 	struct actor_file *file = pick_file(actor);
 	off_t size = percent(actor, 2) ? -1 : percent(actor, 10) ? 0 : pick_offset(actor);
 
+	watch_file(&watch, file->fd);
 	say(actor, " to %jd", (intmax_t)size);
 	say_result(actor, ftruncate(file->fd, size));
-	say_file(actor, file->fd);
+	watch_say(actor, &watch);
 }
 
 static void data_allocate(struct actor *actor)
@@ -154,14 +163,16 @@ static void data_allocate(struct actor *actor)
 				     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
 				     FALLOC_FL_PUNCH_HOLE,
 				     0x4000 };
+	struct watch watch;
 	int mode = modes[below(actor, sizeof(modes) / sizeof(modes[0]))];
 	struct actor_file *file = pick_file(actor);
 	off_t offset = pick_near_offset(actor);
 	off_t length = (off_t)pick_length(actor);
 
+	watch_file(&watch, file->fd);
 	say(actor, " mode %x @%jd+%jd", mode, (intmax_t)offset, (intmax_t)length);
 	say_result(actor, fallocate(file->fd, mode, offset, length));
-	say_file(actor, file->fd);
+	watch_say(actor, &watch);
 }
 
 static void data_seek(struct actor *actor)
@@ -240,6 +251,7 @@ static void data_holes(struct actor *actor)
 
 static void data_copy(struct actor *actor)
 {
+	struct watch watch;
 	struct actor_file *from = pick_buffered(actor), *to = pick_buffered(actor);
 	off_t from_offset = pick_near_offset(actor), to_offset = pick_offset(actor);
 	bool from_position = percent(actor, 30), to_position = percent(actor, 30);
@@ -247,6 +259,7 @@ static void data_copy(struct actor *actor)
 
 	if (percent(actor, 50))
 		to_offset = (to_offset & ~(off_t)(PAGE - 1)) + from_offset % PAGE; /* as blocks can be shared */
+	watch_file(&watch, to->fd);
 	say(actor, " @%jd @%jd +%zu %d%d", (intmax_t)from_offset, (intmax_t)to_offset, length, from_position,
 	    to_position);
 	say_result(actor, copy_file_range(from->fd, from_position ? NULL : &from_offset, to->fd,
@@ -254,20 +267,22 @@ static void data_copy(struct actor *actor)
 	say(actor, " @%jd @%jd", (intmax_t)from_offset, (intmax_t)to_offset);
 	say_position(actor, from);
 	say_position(actor, to);
-	say_file(actor, to->fd);
+	watch_say(actor, &watch);
 }
 
 static void data_sendfile(struct actor *actor)
 {
+	struct watch watch;
 	struct actor_file *from = pick_buffered(actor), *to = pick_buffered(actor);
 	off_t offset = pick_near_offset(actor);
 	size_t length = pick_length(actor);
 
+	watch_file(&watch, to->fd);
 	say(actor, " @%jd+%zu", (intmax_t)offset, length);
 	say_result(actor, sendfile(to->fd, from->fd, percent(actor, 70) ? &offset : NULL, length));
 	say(actor, " @%jd", (intmax_t)offset);
 	say_position(actor, to);
-	say_file(actor, to->fd);
+	watch_say(actor, &watch);
 }
 
 /* Moves what one call brought; false: no further. */
@@ -295,6 +310,7 @@ static bool splice_step(struct actor *actor, const int ends[2], const struct act
 /* How much a call moves depends on how pages lie in memory: what counts is the whole. */
 static void data_splice(struct actor *actor)
 {
+	struct watch watch;
 	struct actor_file *from = pick_buffered(actor), *to = pick_buffered(actor);
 	off_t from_offset = pick_near_offset(actor), to_offset = pick_offset(actor), begin = from_offset;
 	size_t length = pick_length(actor);
@@ -303,12 +319,13 @@ static void data_splice(struct actor *actor)
 
 	if (fstat(from->fd, &stat) || !S_ISREG(stat.st_mode) || from == to || pipe2(ends, O_CLOEXEC))
 		return;
+	watch_file(&watch, to->fd);
 	say(actor, " @%jd @%jd +%zu", (intmax_t)from_offset, (intmax_t)to_offset, length);
 	while (from_offset < begin + (off_t)length &&
 	       splice_step(actor, ends, from, &from_offset, to, &to_offset, length - (size_t)(from_offset - begin))) {
 	}
 	say(actor, " @%jd", (intmax_t)to_offset);
-	say_file(actor, to->fd);
+	watch_say(actor, &watch);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -359,6 +376,7 @@ static void data_map_read(struct actor *actor)
 /* Writes through one mapping are seen by others, and by read. */
 static void data_map_write(struct actor *actor)
 {
+	struct watch watch;
 	struct actor_file *file = pick_file(actor);
 	size_t skip, length;
 	off_t start;
@@ -373,6 +391,7 @@ static void data_map_write(struct actor *actor)
 		say_result(actor, -1);
 		return;
 	}
+	watch_file(&watch, file->fd);
 	th_random_fill(&actor->random, map + skip, length);
 	if (!file->direct && length <= ACTOR_BUFFER) {
 		ssize_t size = pread(file->fd, actor->other, length, start + (off_t)skip);
@@ -382,7 +401,7 @@ static void data_map_write(struct actor *actor)
 	}
 	say_result(actor, msync(map, skip + length, MS_SYNC));
 	say_result(actor, munmap(map, skip + length));
-	say_file(actor, file->fd);
+	watch_say(actor, &watch);
 }
 
 const struct operation data_operations[] = {

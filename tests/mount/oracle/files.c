@@ -8,6 +8,7 @@
 
 #include "actor.h"
 #include "pick.h"
+#include "watch.h"
 
 /* The file takes its place in the table, another leaves it. */
 static void keep(struct actor *actor, int fd, int flags)
@@ -53,15 +54,20 @@ static int pick_flags(struct actor *actor)
 static void file_open(struct actor *actor)
 {
 	int flags = pick_flags(actor);
+	struct watch parent, opened;
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
+	watch_parent(&parent, &place);
+	watch_place(&opened, &place, 0);
 	int fd = openat(place.dir, place.path, flags, pick_mode(actor));
 
 	if (fd < 0)
 		say_result(actor, fd);
 	else
 		keep(actor, fd, flags);
+	watch_say(actor, &parent);
+	watch_say(actor, &opened);
 }
 
 static void file_tmpfile(struct actor *actor)
@@ -74,7 +80,7 @@ static void file_tmpfile(struct actor *actor)
 		say(actor, " is not for these");
 		return;
 	}
-	pick_place(actor, &place);
+	pick_place(actor, PICK_DIRECTORY, &place);
 	say(actor, " flags %x", flags);
 	int fd = openat(place.dir, place.path, flags, pick_mode(actor));
 
@@ -130,7 +136,7 @@ static void file_same(struct actor *actor)
 	struct stat open, named;
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
 	if (fstat(file->fd, &open) || fstatat(place.dir, place.path, &named, 0))
 		say_result(actor, -1);
 	else

@@ -13,8 +13,9 @@
 
 #include "actor.h"
 #include "pick.h"
+#include "watch.h"
 
-/* The directory that a path is in, and what it leads to, as they are now. */
+/* What a path leads to. */
 static void say_place(struct actor *actor, const struct place *place)
 {
 	struct stat stat;
@@ -28,61 +29,78 @@ static void say_place(struct actor *actor, const struct place *place)
 static void name_mkdir(struct actor *actor)
 {
 	struct place place;
+	struct watch parent;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_DIRECTORY, &place);
+	watch_parent(&parent, &place);
 	if (say_result(actor, mkdirat(place.dir, place.path, pick_mode(actor))) == 0)
 		say_place(actor, &place);
+	watch_say(actor, &parent);
+}
+
+/* What is removed is watched only sometimes, since watching holds it. */
+static void name_remove(struct actor *actor, enum pick_kind kind, int flags)
+{
+	struct watch parent, removed = { .fd = -1 };
+	struct place place;
+
+	pick_place(actor, kind, &place);
+	watch_parent(&parent, &place);
+	if (percent(actor, 40))
+		watch_place(&removed, &place, AT_SYMLINK_NOFOLLOW);
+	say_result(actor, unlinkat(place.dir, place.path, flags));
+	watch_say(actor, &parent);
+	watch_say(actor, &removed);
 }
 
 static void name_rmdir(struct actor *actor)
 {
-	struct place place;
-
-	pick_place(actor, &place);
-	say_result(actor, unlinkat(place.dir, place.path, AT_REMOVEDIR));
+	name_remove(actor, PICK_DIRECTORY, AT_REMOVEDIR);
 }
 
 static void name_unlink(struct actor *actor)
 {
-	struct place place;
-
-	pick_place(actor, &place);
-	say_result(actor, unlinkat(place.dir, place.path, 0));
+	name_remove(actor, PICK_FILE, 0);
 }
 
 static void name_rename(struct actor *actor)
 {
-	static const unsigned kinds[] = { 0,
-					  0,
-					  0,
-					  0,
-					  0,
-					  0,
-					  0,
-					  RENAME_NOREPLACE,
-					  RENAME_EXCHANGE,
-					  RENAME_EXCHANGE,
+	static const unsigned kinds[] = { RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_EXCHANGE,
 					  RENAME_EXCHANGE | RENAME_NOREPLACE };
-	unsigned flags = kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
+	unsigned flags = percent(actor, 65) ? 0 : kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
+	enum pick_kind kind = percent(actor, 40) ? PICK_FILE : percent(actor, 50) ? PICK_DIRECTORY : PICK_ANY;
+	struct watch parents[2], moved, replaced = { .fd = -1 };
 	struct place from, to;
 
-	pick_place(actor, &from);
-	pick_place(actor, &to);
+	pick_place(actor, kind, &from);
+	pick_place(actor, kind, &to);
+	watch_parent(&parents[0], &from);
+	watch_parent(&parents[1], &to);
+	watch_place(&moved, &from, AT_SYMLINK_NOFOLLOW);
+	if (percent(actor, 40))
+		watch_place(&replaced, &to, AT_SYMLINK_NOFOLLOW);
 	say(actor, " flags %u", flags);
-	if (say_result(actor, renameat2(from.dir, from.path, to.dir, to.path, flags)) == 0)
-		say_place(actor, &to);
+	say_result(actor, renameat2(from.dir, from.path, to.dir, to.path, flags));
+	watch_say(actor, &parents[0]);
+	watch_say(actor, &parents[1]);
+	watch_say(actor, &moved);
+	watch_say(actor, &replaced);
 }
 
 static void name_link(struct actor *actor)
 {
-	struct place from, to;
 	int flags = percent(actor, 20) ? AT_SYMLINK_FOLLOW : 0;
+	struct watch parent, linked;
+	struct place from, to;
 
-	pick_place(actor, &from);
-	pick_place(actor, &to);
+	pick_place(actor, PICK_FILE, &from);
+	pick_place(actor, PICK_FILE, &to);
+	watch_parent(&parent, &to);
+	watch_place(&linked, &from, flags ? 0 : AT_SYMLINK_NOFOLLOW);
 	say(actor, flags ? " followed" : "");
-	if (say_result(actor, linkat(from.dir, from.path, to.dir, to.path, flags)) == 0)
-		say_place(actor, &to);
+	say_result(actor, linkat(from.dir, from.path, to.dir, to.path, flags));
+	watch_say(actor, &parent);
+	watch_say(actor, &linked);
 }
 
 /* A file without a name gets one only if it was made without one. */
@@ -92,7 +110,7 @@ static void name_link_open(struct actor *actor)
 	struct place to;
 	char number[16];
 
-	pick_place(actor, &to);
+	pick_place(actor, PICK_FILE, &to);
 	snprintf(number, sizeof(number), "%d", file->fd);
 	if (say_result(actor, linkat(actor->descriptors, number, to.dir, to.path, AT_SYMLINK_FOLLOW)) == 0)
 		say_place(actor, &to);
@@ -101,6 +119,7 @@ static void name_link_open(struct actor *actor)
 static void name_symlink(struct actor *actor)
 {
 	static char target[5000];
+	struct watch parent;
 	struct place place;
 
 	if (percent(actor, 10)) {
@@ -110,18 +129,20 @@ static void name_symlink(struct actor *actor)
 		target[size] = 0;
 		say(actor, " %zu bytes", size);
 	} else {
-		pick_path(actor, target);
+		pick_path(actor, percent(actor, 50) ? PICK_FILE : PICK_DIRECTORY, target);
 	}
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
+	watch_parent(&parent, &place);
 	if (say_result(actor, symlinkat(target, place.dir, place.path)) == 0)
 		say_place(actor, &place);
+	watch_say(actor, &parent);
 }
 
 static void name_readlink(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_ANY, &place);
 	ssize_t size = readlinkat(place.dir, place.path, (char *)actor->buffer, percent(actor, 90) ? ACTOR_BUFFER : 3);
 
 	if (say_result(actor, size) > 0)
@@ -138,16 +159,18 @@ static void name_mknod(struct actor *actor)
 		{ S_IFREG, 0, 0 }, { 0, 0, 0 },       { S_IFBLK, 259, 0xfffff }, { S_IFCHR, 0xfff, 0xfffff },
 	};
 	unsigned kind = below(actor, sizeof(kinds) / sizeof(kinds[0]));
+	struct watch parent;
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_FILE, &place);
 	say(actor, " %o", kinds[kind].type);
-	mode_t mode = pick_mode(actor);
-
+	mode_t mode = kinds[kind].type | pick_mode(actor);
 	dev_t device = makedev(kinds[kind].major, kinds[kind].minor);
 
-	if (say_result(actor, mknodat(place.dir, place.path, kinds[kind].type | mode, device)) == 0)
+	watch_parent(&parent, &place);
+	if (say_result(actor, mknodat(place.dir, place.path, mode, device)) == 0)
 		say_place(actor, &place);
+	watch_say(actor, &parent);
 }
 
 static void name_chdir(struct actor *actor)
@@ -163,7 +186,7 @@ static void name_chdir(struct actor *actor)
 		say_result(actor, chdir("/"));
 		return;
 	}
-	pick_path(actor, path);
+	pick_path(actor, PICK_DIRECTORY, path);
 	say_result(actor, chdir(path));
 }
 
@@ -171,24 +194,25 @@ static void name_chdir(struct actor *actor)
 static void name_where(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
-	char path[4096] = "", number[16];
+	char path[4097] = "", number[16];
 
-	if (syscall(SYS_getcwd, path, sizeof(path)) < 0)
+	if (syscall(SYS_getcwd, path, sizeof(path) - 1) < 0)
 		say_result(actor, -1);
 	else
-		say(actor, " %s", path);
+		say_path(actor, path);
 	if (file->fd < 0)
 		return;
 	snprintf(number, sizeof(number), "%d", file->fd);
-	ssize_t size = readlinkat(actor->descriptors, number, path, sizeof(path));
+	ssize_t size = readlinkat(actor->descriptors, number, path, sizeof(path) - 1);
 
+	path[size < 0 ? 0 : size] = 0;
 	if (say_result(actor, size) > 0)
-		say(actor, " %.*s", (int)size, path);
+		say_path(actor, path);
 }
 
 static void name_umask(struct actor *actor)
 {
-	static const mode_t masks[] = { 022, 022, 0, 027, 0707 };
+	static const mode_t masks[] = { 0, 0, 0, 022, 022, 027, 0707 };
 
 	say_result(actor, umask(masks[below(actor, sizeof(masks) / sizeof(masks[0]))]));
 }
@@ -250,13 +274,8 @@ static void listing_say(struct actor *actor, struct listing *listing)
 	qsort(listing->names, listing->count, sizeof(listing->names[0]), listing_compare);
 	say(actor, " {");
 	for (size_t i = 0; i < listing->count; i++) {
-		/* The long names are of one letter. */
-		size_t size = strlen(listing->names[i]);
-
-		if (size > 20)
-			say(actor, " %.4s..%zu", listing->names[i], size);
-		else
-			say(actor, " %s", listing->names[i]);
+		say(actor, " ");
+		say_path(actor, listing->names[i]);
 	}
 	say(actor, " }");
 }
@@ -265,7 +284,7 @@ static int open_listing(struct actor *actor)
 {
 	struct place place;
 
-	pick_place(actor, &place);
+	pick_place(actor, PICK_DIRECTORY, &place);
 	int fd = openat(place.dir, place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
@@ -293,7 +312,7 @@ static void change_names(struct actor *actor, int fd, unsigned count)
 	char name[300];
 
 	for (unsigned i = 0; i < count; i++) {
-		pick_name(actor, name);
+		pick_name(actor, PICK_FILE, name);
 		say_result(actor, make ? mknodat(fd, name, S_IFREG | 0666, 0) : unlinkat(fd, name, 0));
 	}
 }

@@ -14,30 +14,23 @@ bool percent(struct actor *actor, unsigned part)
 	return th_random_percent(&actor->random, part);
 }
 
-#define NAMES 6
-
 /* --- paths --- */
 
-void pick_name(struct actor *actor, char name[300])
+void pick_name(struct actor *actor, enum pick_kind kind, char name[300])
 {
-	unsigned size = 1;
+	static const char letters[] = "abcdef";
+	unsigned half = sizeof(letters) / 2, first = kind == PICK_FILE ? half : 0, size = 1;
+	char letter =
+		letters[percent(actor, 85) && kind != PICK_ANY ? first + below(actor, half) : below(actor, 2 * half)];
 
 	/* The longest name that there may be, and one that is too long. */
 	if (percent(actor, 3))
 		size = 255 + percent(actor, 30);
-	memset(name, 'a' + (int)below(actor, NAMES), size);
+	memset(name, letter, size);
 	name[size] = 0;
 }
 
-/* Directories are under the first few names mostly, so that there are deep paths. */
-static void pick_directory(struct actor *actor, char name[300])
-{
-	pick_name(actor, name);
-	if (percent(actor, 90))
-		strcpy(name, &"a\0b\0c"[2 * below(actor, 3)]);
-}
-
-static void add_part(struct actor *actor, char path[PLACE_BYTES], bool last)
+static void add_part(struct actor *actor, enum pick_kind kind, char path[PLACE_BYTES])
 {
 	char name[300];
 
@@ -45,11 +38,11 @@ static void add_part(struct actor *actor, char path[PLACE_BYTES], bool last)
 		strcat(path, "./");
 	if (percent(actor, 1))
 		strcat(path, "../");
-	(last ? pick_name : pick_directory)(actor, name);
+	pick_name(actor, kind, name);
 	strcat(path, name);
 }
 
-void pick_path(struct actor *actor, char path[PLACE_BYTES])
+void pick_path(struct actor *actor, enum pick_kind kind, char path[PLACE_BYTES])
 {
 	static const unsigned char depths[] = { 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 4 };
 	unsigned depth = depths[below(actor, sizeof(depths))];
@@ -58,29 +51,27 @@ void pick_path(struct actor *actor, char path[PLACE_BYTES])
 	for (unsigned i = 0; i < depth; i++) {
 		if (i)
 			strcat(path, percent(actor, 1) ? "//" : "/");
-		add_part(actor, path, i == depth - 1);
+		add_part(actor, i == depth - 1 ? kind : PICK_DIRECTORY, path);
 	}
 	if (percent(actor, 2))
 		strcat(path, "/");
 	else if (percent(actor, 1))
 		strcpy(path, percent(actor, 50) ? "/" : percent(actor, 50) ? "." : "");
-	say(actor, " %s", *path ? path : "''");
+	say(actor, " ");
+	say_path(actor, *path ? path : "''");
 }
 
-void pick_place(struct actor *actor, struct place *ret)
+void pick_place(struct actor *actor, enum pick_kind kind, struct place *ret)
 {
 	ret->dir = AT_FDCWD;
 	if (percent(actor, 8)) {
-		struct actor_file *file = pick_file(actor);
-		char name[300];
-
-		ret->dir = file->fd;
-		pick_name(actor, name);
-		strcpy(ret->path, name);
-		say(actor, " %s", ret->path);
+		ret->dir = pick_file(actor)->fd;
+		pick_name(actor, kind, ret->path);
+		say(actor, " ");
+		say_path(actor, ret->path);
 		return;
 	}
-	pick_path(actor, ret->path);
+	pick_path(actor, kind, ret->path);
 }
 
 /* --- files --- */
@@ -115,8 +106,9 @@ struct actor_file *pick_buffered(struct actor *actor)
  * FUSE filesystem, and so does umask leave it alone (names.c). */
 mode_t pick_mode(struct actor *actor)
 {
-	static const mode_t modes[] = { 0777, 0777, 0777,  0777,  0777,  0755,  0755,  0755,  0700,  0666, 0644, 0600,
-					0555, 0444, 01777, 02775, 02777, 04755, 06777, 02711, 04711, 0070, 0007, 0 };
+	static const mode_t modes[] = { 0777,  0777,  0777,  0777,  0777,  0777,  0777, 0777, 0777, 0777,
+					0755,  0755,  0755,  0700,  0666,  0644,  0600, 0555, 0444, 01777,
+					02775, 02777, 04755, 06777, 02711, 04711, 0070, 0 };
 	mode_t mode = modes[below(actor, sizeof(modes) / sizeof(modes[0]))];
 
 	say(actor, " %o", mode);

@@ -21,11 +21,14 @@ struct place {
 unsigned below(struct actor *actor, unsigned limit);
 bool percent(struct actor *actor, unsigned part);
 
+/* Directories and files have names of their own, mostly: so that there are deep paths, and files at their ends. */
+enum pick_kind { PICK_ANY, PICK_DIRECTORY, PICK_FILE };
+
 /* A path that may or may not be there: from the root, from the working directory, or from an open file. */
-void pick_place(struct actor *actor, struct place *ret);
+void pick_place(struct actor *actor, enum pick_kind kind, struct place *ret);
 /* One without a directory descriptor. */
-void pick_path(struct actor *actor, char path[PLACE_BYTES]);
-void pick_name(struct actor *actor, char name[300]);
+void pick_path(struct actor *actor, enum pick_kind kind, char path[PLACE_BYTES]);
+void pick_name(struct actor *actor, enum pick_kind kind, char name[300]);
 /* An open file if there is one; its fd may be -1. */
 struct actor_file *pick_file(struct actor *actor);
 /* One that does not ask for alignment. */

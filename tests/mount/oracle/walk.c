@@ -13,11 +13,13 @@
 
 static void say_entry(struct actor *actor, const struct tree_entry *entry, const struct tree_entry *first)
 {
-	say(actor, "%s", entry->path);
+	say_path(actor, entry->path);
 	say_stat(actor, &entry->stat);
 	say(actor, " attributes %" PRIx64 " content %" PRIx64, entry->xattrs, entry->content);
-	if (first != entry)
-		say(actor, " is %s", first->path);
+	if (first != entry) {
+		say(actor, " is ");
+		say_path(actor, first->path);
+	}
 	say(actor, "\n");
 }
 

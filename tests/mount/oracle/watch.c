@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "watch.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+void watch_file(struct watch *watch, int fd)
+{
+	*watch = (struct watch){ .fd = fd };
+	watch->known = !fstat(fd, &watch->before);
+}
+
+static void watch_path(struct watch *watch, int dir, const char *path, int flags)
+{
+	watch_file(watch, openat(dir, path, flags | O_PATH | O_CLOEXEC));
+	watch->own = watch->fd >= 0;
+}
+
+void watch_parent(struct watch *watch, const struct place *place)
+{
+	char path[PLACE_BYTES];
+	char *slash = strrchr(strcpy(path, place->path), '/');
+
+	if (slash)
+		slash[1] = 0;
+	watch_path(watch, place->dir, slash ? path : ".", O_DIRECTORY);
+}
+
+void watch_place(struct watch *watch, const struct place *place, int flags)
+{
+	watch_path(watch, place->dir, place->path, flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
+}
+
+static void say_moved(struct actor *actor, char which, struct timespec before, struct timespec after)
+{
+	if (before.tv_sec != after.tv_sec || before.tv_nsec != after.tv_nsec)
+		say(actor, " %c moved", which);
+}
+
+void watch_say(struct actor *actor, struct watch *watch)
+{
+	struct stat after;
+
+	if (watch->known && fstat(watch->fd, &after)) {
+		complain(actor, "what was watched is gone: %m");
+	} else if (watch->known) {
+		say_stat(actor, &after);
+		/* What goes through a fifo is the kernel's affair: see say_stat. */
+		if (!S_ISFIFO(after.st_mode)) {
+			say_moved(actor, 'm', watch->before.st_mtim, after.st_mtim);
+			say_moved(actor, 'c', watch->before.st_ctim, after.st_ctim);
+		}
+	}
+	if (watch->own)
+		close(watch->fd);
+}
