@@ -118,8 +118,8 @@ static void become(struct actor *actor, unsigned user)
 
 /* --- acting --- */
 
-static const struct operation *const tables[] = { name_operations, file_operations, data_operations,
-						  attribute_operations, rights_operations };
+static const struct operation *const tables[] = { name_operations,    file_operations,      data_operations,
+						  mapping_operations, attribute_operations, rights_operations };
 
 static const struct operation *pick_operation(struct actor *actor)
 {
@@ -171,6 +171,7 @@ static void enter(struct actor *actor, const struct actor_task *task)
 	/* A side that hangs has told until where. */
 	setvbuf(actor->transcript, NULL, _IOLBF, 1 << 16);
 	signal(SIGPIPE, SIG_IGN);
+	mappings_begin();
 	umask(0);
 	for (unsigned i = 0; i < ACTOR_FILES; i++)
 		actor->files[i].fd = -1;
@@ -188,6 +189,7 @@ void actor_run(const struct actor_task *task)
 			look(&actor);
 	}
 	become(&actor, 0);
+	mappings_end(&actor);
 	for (unsigned i = 0; i < ACTOR_FILES; i++) {
 		if (actor.files[i].fd >= 0)
 			close(actor.files[i].fd);

@@ -21,6 +21,7 @@
 #include "walk.h"
 
 #define ACTOR_FILES 10
+#define ACTOR_MAPPINGS 3
 #define ACTOR_BUFFER (256u << 10)
 
 enum actor_features {
@@ -34,6 +35,15 @@ struct actor_file {
 	bool direct; /* O_DIRECT: what is read and written must be aligned */
 };
 
+/* A part of a file in memory, which stays. */
+struct actor_mapping {
+	unsigned char *bytes; /* NULL: none */
+	size_t size; /* whole pages */
+	off_t offset;
+	bool writable;
+	int fd; /* its own */
+};
+
 struct actor {
 	FILE *transcript;
 	uint64_t seed;
@@ -43,6 +53,7 @@ struct actor {
 	unsigned user; /* index of who acts */
 	int descriptors; /* the directory /proc/self/fd, which is out of reach for paths */
 	struct actor_file files[ACTOR_FILES];
+	struct actor_mapping mappings[ACTOR_MAPPINGS];
 	unsigned char *buffer, *other; /* ACTOR_BUFFER bytes each, aligned for O_DIRECT */
 	struct walk walk;
 };
@@ -53,8 +64,8 @@ struct operation {
 	unsigned weight; /* how often, relative to the others */
 };
 
-extern const struct operation name_operations[], file_operations[], data_operations[], attribute_operations[],
-	rights_operations[];
+extern const struct operation name_operations[], file_operations[], data_operations[], mapping_operations[],
+	attribute_operations[], rights_operations[];
 
 /* Carries out the operations [from, to) in `directory`, and ends the process. */
 struct actor_task {
@@ -66,6 +77,10 @@ struct actor_task {
 	int transcript; /* descriptor */
 };
 _Noreturn void actor_run(const struct actor_task *task);
+
+/* mappings.c: a part of a file that is gone ends no actor; and all mappings end with him. */
+void mappings_begin(void);
+void mappings_end(struct actor *actor);
 
 /* --- for operations: writing down --- */
 

@@ -221,6 +221,7 @@ static void name_umask(struct actor *actor)
 
 struct listing {
 	char *names[4000];
+	off_t after[4000]; /* the position behind the name */
 	size_t count;
 };
 
@@ -247,6 +248,7 @@ static void listing_add(struct actor *actor, struct listing *listing, int fd, co
 		complain(actor, "too many names");
 		return;
 	}
+	listing->after[listing->count] = entry->d_off;
 	listing->names[listing->count++] = name;
 	if (!strcmp(entry->d_name, ".."))
 		return; /* the directory may have been removed; the root's is outside */
@@ -292,6 +294,23 @@ static int open_listing(struct actor *actor)
 	return fd;
 }
 
+/* From the position behind any name the others are listed again that came after it. */
+static void check_position(struct actor *actor, const struct listing *listing, int fd)
+{
+	static struct listing rest;
+	size_t from = below(actor, (unsigned)listing->count);
+
+	lseek(fd, listing->after[from], SEEK_SET);
+	listing_read(actor, &rest, fd, -1u);
+	if (rest.count != listing->count - from - 1)
+		complain(actor, "%zu names behind that of %zu of %zu", rest.count, from, listing->count);
+	for (size_t i = 0; i < rest.count && from + i + 1 < listing->count; i++) {
+		if (strcmp(rest.names[i], listing->names[from + i + 1]))
+			complain(actor, "%s in the place of %s", rest.names[i], listing->names[from + i + 1]);
+	}
+	listing_release(&rest);
+}
+
 static void name_list(struct actor *actor)
 {
 	static struct listing listing;
@@ -300,6 +319,8 @@ static void name_list(struct actor *actor)
 	if (fd < 0)
 		return;
 	listing_read(actor, &listing, fd, -1u);
+	if (listing.count)
+		check_position(actor, &listing, fd);
 	listing_say(actor, &listing);
 	listing_release(&listing);
 	close(fd);

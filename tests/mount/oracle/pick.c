@@ -102,8 +102,8 @@ struct actor_file *pick_buffered(struct actor *actor)
 
 /* --- numbers --- */
 
-/* Nothing with a set-gid bit that its group may not execute: the kernel clears it on writing by itself only, never of a
- * FUSE filesystem, and so does umask leave it alone (names.c). */
+/* Nothing with a set-gid bit that its group may not execute: whether writing clears it depends on who is in the group,
+ * and that FUSE does not tell.  So does umask leave that right alone (names.c). */
 mode_t pick_mode(struct actor *actor)
 {
 	static const mode_t modes[] = { 0777,  0777,  0777,  0777,  0777,  0777,  0777, 0777, 0777, 0777,
