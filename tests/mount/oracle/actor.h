@@ -33,6 +33,7 @@ enum actor_features {
 struct actor_file {
 	int fd; /* -1: none */
 	bool direct; /* O_DIRECT: what is read and written must be aligned */
+	bool nameless; /* made by O_TMPFILE: what /proc calls it is the filesystem's affair */
 };
 
 /* A part of a file in memory, which stays. */

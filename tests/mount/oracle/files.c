@@ -11,7 +11,7 @@
 #include "watch.h"
 
 /* The file takes its place in the table, another leaves it. */
-static void keep(struct actor *actor, int fd, int flags)
+static void keep(struct actor *actor, int fd, int flags, bool nameless)
 {
 	struct actor_file *file = &actor->files[below(actor, ACTOR_FILES)];
 
@@ -19,7 +19,7 @@ static void keep(struct actor *actor, int fd, int flags)
 		file = &actor->files[(file - actor->files + 1) % ACTOR_FILES];
 	if (file->fd >= 0)
 		close(file->fd);
-	*file = (struct actor_file){ fd, flags & O_DIRECT };
+	*file = (struct actor_file){ fd, flags & O_DIRECT, nameless };
 	say(actor, " as fd%td", file - actor->files);
 	say_file(actor, fd);
 }
@@ -65,7 +65,7 @@ static void file_open(struct actor *actor)
 	if (fd < 0)
 		say_result(actor, fd);
 	else
-		keep(actor, fd, flags);
+		keep(actor, fd, flags, false);
 	watch_say(actor, &parent);
 	watch_say(actor, &opened);
 }
@@ -87,7 +87,7 @@ static void file_tmpfile(struct actor *actor)
 	if (fd < 0)
 		say_result(actor, fd);
 	else
-		keep(actor, fd, flags);
+		keep(actor, fd, flags, true);
 }
 
 /* The same inode, under whatever name or none, through /proc. */
@@ -103,7 +103,7 @@ static void file_reopen(struct actor *actor)
 	if (fd < 0)
 		say_result(actor, fd);
 	else
-		keep(actor, fd, flags);
+		keep(actor, fd, flags, file->nameless);
 }
 
 static void file_close(struct actor *actor)
@@ -111,8 +111,7 @@ static void file_close(struct actor *actor)
 	struct actor_file *file = pick_file(actor);
 
 	say_result(actor, close(file->fd));
-	file->fd = -1;
-	file->direct = false;
+	*file = (struct actor_file){ .fd = -1 };
 }
 
 static void file_stat(struct actor *actor)
@@ -208,7 +207,7 @@ static void file_statfs(struct actor *actor)
 
 const struct operation file_operations[] = {
 	{ "open", file_open, 100 },
-	{ "tmpfile", file_tmpfile, 6 },
+	{ "tmpfile", file_tmpfile, 10 },
 	{ "reopen", file_reopen, 12 },
 	{ "close", file_close, 14 },
 	{ "stat open", file_stat, 15 },

@@ -196,18 +196,21 @@ static void name_where(struct actor *actor)
 	struct actor_file *file = pick_file(actor);
 	char path[4097] = "", number[16];
 
+	say(actor, " ");
 	if (syscall(SYS_getcwd, path, sizeof(path) - 1) < 0)
 		say_result(actor, -1);
 	else
 		say_path(actor, path);
-	if (file->fd < 0)
+	if (file->fd < 0 || file->nameless)
 		return;
 	snprintf(number, sizeof(number), "%d", file->fd);
 	ssize_t size = readlinkat(actor->descriptors, number, path, sizeof(path) - 1);
 
 	path[size < 0 ? 0 : size] = 0;
-	if (say_result(actor, size) > 0)
+	if (say_result(actor, size) > 0) {
+		say(actor, " ");
 		say_path(actor, path);
+	}
 }
 
 static void name_umask(struct actor *actor)
@@ -382,7 +385,7 @@ const struct operation name_operations[] = {
 	{ "unlink", name_unlink, 45 },
 	{ "rename", name_rename, 50 },
 	{ "link", name_link, 25 },
-	{ "link open", name_link_open, 5 },
+	{ "link open", name_link_open, 10 },
 	{ "symlink", name_symlink, 12 },
 	{ "readlink", name_readlink, 5 },
 	{ "mknod", name_mknod, 12 },
