@@ -148,6 +148,8 @@ static int read_open(const struct tree *tree, const char *path, struct tree_entr
 		return fail("open", path);
 	if (!ioctl(fd, FS_IOC_GETFLAGS, &flags))
 		entry->flags = (unsigned)flags;
+	if (tree->flags & TREE_ANEW)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (S_ISREG(entry->stat.st_mode))
 		result = read_content(tree, fd, entry);
 	close(fd);

@@ -30,6 +30,7 @@ struct tree_entry {
 enum tree_flags {
 	TREE_NAMES = 1 << 0, /* names and stat only */
 	TREE_BLOCKS = 1 << 1, /* hashes of blocks too */
+	TREE_ANEW = 1 << 2, /* files are read from the filesystem, not from what the kernel has kept of them */
 };
 
 struct tree {

@@ -22,7 +22,7 @@
 
 #define ACTOR_FILES 10
 #define ACTOR_MAPPINGS 3
-#define ACTOR_BUFFER (256u << 10)
+#define ACTOR_BUFFER (2u << 20)
 
 enum actor_features {
 	ACTOR_TMPFILE = 1 << 0, /* O_TMPFILE works on both sides */

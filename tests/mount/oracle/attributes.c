@@ -143,6 +143,8 @@ static void attribute_flags(struct actor *actor)
 
 /* --- extended attributes --- */
 
+#define VALUE_MAX 65536
+
 static void pick_attribute(struct actor *actor, char name[300])
 {
 	static const char *const names[] = { "user.a",      "user.a",      "user.a",    "user.b",     "user.b",
@@ -182,7 +184,7 @@ static void attribute_set(struct actor *actor)
 	static const int kinds[] = { 0, 0, 0, 0, XATTR_CREATE, XATTR_REPLACE, XATTR_CREATE | XATTR_REPLACE };
 	int flags = kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
 	unsigned kind = below(actor, 100);
-	unsigned size = kind < 10 ? 0 : 1 + below(actor, kind < 70 ? 100 : kind < 97 ? 2000 : 30000);
+	unsigned size = kind < 10 ? 0 : 1 + below(actor, kind < 70 ? 100 : kind < 97 ? 2000 : VALUE_MAX);
 	struct holder holder;
 	char name[300];
 	int result;
@@ -200,7 +202,7 @@ static void attribute_set(struct actor *actor)
 
 static void attribute_get(struct actor *actor)
 {
-	static const size_t sizes[] = { ACTOR_BUFFER / 4, ACTOR_BUFFER / 4, ACTOR_BUFFER / 4, 0, 10, 100 };
+	static const size_t sizes[] = { VALUE_MAX, VALUE_MAX, VALUE_MAX, 0, 10, 100 };
 	size_t size = sizes[below(actor, sizeof(sizes) / sizeof(sizes[0]))];
 	struct holder holder;
 	ssize_t result;
@@ -250,7 +252,7 @@ static void say_list(struct actor *actor, const char *list, size_t size)
 
 static void attribute_list(struct actor *actor)
 {
-	static const size_t sizes[] = { ACTOR_BUFFER / 4, ACTOR_BUFFER / 4, 0, 10 };
+	static const size_t sizes[] = { VALUE_MAX, VALUE_MAX, 0, 10 };
 	size_t size = sizes[below(actor, sizeof(sizes) / sizeof(sizes[0]))];
 	struct holder holder;
 	ssize_t result;

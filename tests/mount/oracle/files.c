@@ -157,6 +157,12 @@ static void file_sync(struct actor *actor)
 		say_result(actor, syncfs(file->fd));
 }
 
+/* What the kernel has kept of the file and need not write is read anew next time. */
+static void file_forget(struct actor *actor)
+{
+	say_result(actor, posix_fadvise(pick_file(actor)->fd, 0, 0, POSIX_FADV_DONTNEED));
+}
+
 static void file_flags(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
@@ -206,15 +212,8 @@ static void file_statfs(struct actor *actor)
 }
 
 const struct operation file_operations[] = {
-	{ "open", file_open, 100 },
-	{ "tmpfile", file_tmpfile, 10 },
-	{ "reopen", file_reopen, 12 },
-	{ "close", file_close, 14 },
-	{ "stat open", file_stat, 15 },
-	{ "same", file_same, 8 },
-	{ "sync", file_sync, 12 },
-	{ "flags", file_flags, 4 },
-	{ "lock", file_lock, 12 },
-	{ "statfs", file_statfs, 2 },
-	{ NULL, NULL, 0 },
+	{ "open", file_open, 100 },  { "tmpfile", file_tmpfile, 10 }, { "reopen", file_reopen, 12 },
+	{ "close", file_close, 14 }, { "stat open", file_stat, 15 },  { "same", file_same, 8 },
+	{ "sync", file_sync, 12 },   { "forget", file_forget, 15 },   { "flags", file_flags, 4 },
+	{ "lock", file_lock, 12 },   { "statfs", file_statfs, 2 },    { NULL, NULL, 0 },
 };

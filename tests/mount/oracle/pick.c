@@ -136,7 +136,7 @@ size_t pick_length(struct actor *actor)
 
 	if (kind < 3)
 		return 0;
-	return 1 + below(actor, kind < 50 ? 2000 : kind < 90 ? 20000 : ACTOR_BUFFER);
+	return 1 + below(actor, kind < 50 ? 2000 : kind < 85 ? 20000 : kind < 98 ? 200000 : ACTOR_BUFFER);
 }
 
 void pick_span(struct actor *actor, const struct actor_file *file, off_t *ret_offset, size_t *ret_length)

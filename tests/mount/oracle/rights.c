@@ -92,7 +92,7 @@ static void rights_list_read(struct actor *actor)
 	char path[PLACE_BYTES];
 
 	pick_path(actor, PICK_ANY, path);
-	ssize_t size = getxattr(path, name, actor->buffer, ACTOR_BUFFER / 4);
+	ssize_t size = getxattr(path, name, actor->buffer, 65536);
 
 	if (say_result(actor, size) > 0)
 		say_bytes(actor, actor->buffer, (size_t)size);

@@ -104,7 +104,7 @@ void walk_run(struct actor *actor)
 	struct tree tree;
 
 	say(actor, "%lu walk\n", actor->operation);
-	if (tree_read("", 0, &tree)) {
+	if (tree_read("", actor->walk.count++ % 2 ? 0 : TREE_ANEW, &tree)) {
 		complain(actor, "the tree cannot be read\n");
 		return;
 	}

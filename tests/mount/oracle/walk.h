@@ -18,6 +18,7 @@ struct walk {
 		struct tree tree;
 	} kept[WALK_SNAPSHOTS]; /* a ring */
 	unsigned next;
+	unsigned count; /* of looks; every other one passes by what the kernel has kept of files */
 };
 
 void walk_run(struct actor *actor);
