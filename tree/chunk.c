@@ -213,21 +213,46 @@ static void wait_overlapping(struct th_store *store, uint64_t addr, uint32_t blo
 	pthread_mutex_unlock(&store->chunk_lock);
 }
 
+/* The number of blocks, from the first on, that are what they should be. */
+static uint32_t verified(const void *buffer, uint32_t blocks, const uint64_t *checksums)
+{
+	uint32_t i = 0;
+
+	while (i < blocks && th_chunk_checksum((const char *)buffer + (size_t)i * TH_BLOCK_SIZE) == checksums[i])
+		i++;
+	return i;
+}
+
+/* From what was read ahead, if that is still right. */
+static bool read_ahead(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer)
+{
+	if (!th_ahead_read(store->ahead, addr, blocks, buffer))
+		return false;
+	if (verified(buffer, blocks, checksums) == blocks)
+		return true;
+	th_ahead_forget(store->ahead, addr);
+	return false;
+}
+
 int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer)
 {
 	struct th_run run = { addr, 0, blocks };
+	uint32_t right;
 	int r;
 
 	if (!valid_run(store, &run))
 		return -EUCLEAN;
 	wait_overlapping(store, addr, blocks);
+	if (blocks <= TH_AHEAD_BLOCKS / 2 && read_ahead(store, addr, blocks, checksums, buffer))
+		return 0;
 	r = th_disk_read(store->disk, addr, blocks, buffer);
-	for (uint32_t i = 0; i < blocks && r == 0; i++)
-		if (th_chunk_checksum((const char *)buffer + (size_t)i * TH_BLOCK_SIZE) != checksums[i]) {
-			th_store_report(store, "data block %" PRIu64 ": wrong checksum", addr + i);
-			r = -EBADMSG;
-		}
-	return r;
+	if (r < 0)
+		return r;
+	right = verified(buffer, blocks, checksums);
+	if (right == blocks)
+		return 0;
+	th_store_report(store, "data block %" PRIu64 ": wrong checksum", addr + right);
+	return -EBADMSG;
 }
 
 /* --- large values --- */

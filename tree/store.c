@@ -156,6 +156,7 @@ static void store_release(struct th_store *store)
 	th_tree_release(&store->live);
 	th_tree_release(&store->meta);
 	th_cache_free(store->cache);
+	th_ahead_free(store->ahead);
 	th_drops_release(&store->epoch.drops);
 	th_drops_release(&store->epoch.shares);
 	th_log_free(store->log);
@@ -191,6 +192,8 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	set_options(store, options);
 	init_locks(store);
 	r = th_cache_new(disk, store->options.cache_bytes, store->options.report, store->options.arg, &store->cache);
+	if (r == 0)
+		r = th_ahead_new(disk, &store->ahead);
 	th_tree_init(&store->live, store->cache, super->generation + 1, TH_OVERLAY_BYTES);
 	th_tree_init(&store->meta, store->cache, super->generation + 1, TH_META_OVERLAY_BYTES);
 	if (r == 0)

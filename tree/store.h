@@ -18,6 +18,7 @@
 #include "journal/log.h"
 #include "journal/space.h"
 #include "journal/super.h"
+#include "tree/ahead.h"
 #include "tree/catalogue.h"
 #include "tree/stage.h"
 #include "tree/tree.h"
@@ -64,6 +65,7 @@ struct th_store {
 	struct th_super super; /* of the last commit, and being made that of the next; commit_lock */
 	_Atomic uint64_t generation, committed_ns; /* of the last commit, for whoever has no lock */
 	struct th_cache *cache;
+	struct th_ahead *ahead;
 	struct th_space *space;
 	struct th_log *log;
 	struct th_tree live, meta;
