@@ -17,16 +17,6 @@ static struct th_heap_entry *heap_of(const struct th_entry *e)
 	return (struct th_heap_entry *)((char *)(uintptr_t)e - offsetof(struct th_heap_entry, entry));
 }
 
-int32_t th_entry_refs(const struct th_entry *e)
-{
-	struct th_le32 v;
-
-	if (!(e->flags & TH_ENTRY_REFS))
-		return 0;
-	memcpy(&v, e + 1, sizeof(v));
-	return (int32_t)th_get_le32(v);
-}
-
 uint64_t th_entry_seq(const struct th_entry *e)
 {
 	struct th_le64 v;
@@ -92,26 +82,9 @@ void th_entry_unref_heap(const struct th_entry *e)
 		free(heap);
 }
 
-/* The flags an entry is packed with: a record needs no sequence number, and nobody needs a count of 0. */
-static unsigned packed_flags(const struct th_entry *e, enum th_entry_role role)
-{
-	unsigned flags = e->flags & (TH_ENTRY_VALUE | TH_ENTRY_CHUNK);
-
-	if (th_entry_refs(e) != 0)
-		flags |= TH_ENTRY_REFS;
-	if (role == TH_ENTRY_MESSAGE)
-		flags |= TH_ENTRY_SEQ | (e->flags & (TH_ENTRY_RESET | TH_ENTRY_RANGE));
-	return flags;
-}
-
-size_t th_entry_packed_size(const struct th_entry *e, size_t strip, enum th_entry_role role)
-{
-	return th_entry_header_size(packed_flags(e, role)) + th_entry_key_size(e) - strip + th_get_le16(e->value_size);
-}
-
 size_t th_entry_pack(const struct th_entry *e, size_t strip, enum th_entry_role role, void *to)
 {
-	unsigned flags = packed_flags(e, role);
+	unsigned flags = th_entry_packed_flags(e, role);
 	size_t key_size = th_entry_key_size(e) - strip;
 	struct th_slice value = th_entry_value(e);
 	struct th_entry header = {

@@ -67,7 +67,16 @@ static inline struct th_slice th_entry_value(const struct th_entry *e)
 	return (struct th_slice){ th_entry_key(e) + th_entry_key_size(e), th_get_le16(e->value_size) };
 }
 
-int32_t th_entry_refs(const struct th_entry *e);
+static inline int32_t th_entry_refs(const struct th_entry *e)
+{
+	struct th_le32 v;
+
+	if (!(e->flags & TH_ENTRY_REFS))
+		return 0;
+	memcpy(&v, e + 1, sizeof(v));
+	return (int32_t)th_get_le32(v);
+}
+
 uint64_t th_entry_seq(const struct th_entry *e);
 
 /* A new heap entry, holding one reference.  The key is the two parts joined.  NULL: no memory. */
@@ -93,8 +102,25 @@ static inline void th_entry_unref(const struct th_entry *e)
 		th_entry_unref_heap(e);
 }
 
+/* The flags an entry is packed with: a record needs no sequence number, and nobody needs a count of 0. */
+static inline unsigned th_entry_packed_flags(const struct th_entry *e, enum th_entry_role role)
+{
+	unsigned flags = e->flags & (TH_ENTRY_VALUE | TH_ENTRY_CHUNK);
+
+	if (th_entry_refs(e) != 0)
+		flags |= TH_ENTRY_REFS;
+	if (role == TH_ENTRY_MESSAGE)
+		flags |= TH_ENTRY_SEQ | (e->flags & (TH_ENTRY_RESET | TH_ENTRY_RANGE));
+	return flags;
+}
+
 /* Bytes an entry takes packed, its key being `strip` bytes shorter. */
-size_t th_entry_packed_size(const struct th_entry *e, size_t strip, enum th_entry_role role);
+static inline size_t th_entry_packed_size(const struct th_entry *e, size_t strip, enum th_entry_role role)
+{
+	return th_entry_header_size(th_entry_packed_flags(e, role)) + th_entry_key_size(e) - strip +
+	       th_get_le16(e->value_size);
+}
+
 size_t th_entry_pack(const struct th_entry *e, size_t strip, enum th_entry_role role, void *to);
 /* The size of the packed entry at `data`, at most `size` bytes; 0 if it does not fit or is malformed. */
 size_t th_entry_packed_check(const void *data, size_t size);

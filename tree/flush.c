@@ -201,10 +201,8 @@ static unsigned heaviest_kid(const struct th_node *node, unsigned *ret_from, uns
 
 	for (unsigned i = 0; i < node->base.count && from < node->overlay.count; i++) {
 		unsigned to = messages_end(node, i);
-		size_t weight = 0;
+		size_t weight = th_slab_cost_range(node, &node->overlay, from, to);
 
-		for (unsigned j = from; j < to; j++)
-			weight += th_slab_cost(node, &node->overlay, node->overlay.entry[j]);
 		if (weight > best_weight) {
 			best_weight = weight;
 			best = i;

@@ -60,11 +60,24 @@ static enum th_entry_role slab_role(const struct th_node *node, const struct th_
 	return slab == &node->overlay ? TH_ENTRY_MESSAGE : TH_ENTRY_RECORD;
 }
 
+static inline size_t entry_cost(const struct th_node *node, const struct th_entry *e, enum th_entry_role role)
+{
+	return th_entry_packed_size(e, node->prefix_size - th_node_strip(node, e), role) + TH_SLOT_BYTES;
+}
+
 size_t th_slab_cost(const struct th_node *node, const struct th_slab *slab, const struct th_entry *e)
 {
-	size_t strip = node->prefix_size - th_node_strip(node, e);
+	return entry_cost(node, e, slab_role(node, slab));
+}
 
-	return th_entry_packed_size(e, strip, slab_role(node, slab)) + TH_SLOT_BYTES;
+size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab, unsigned from, unsigned to)
+{
+	enum th_entry_role role = slab_role(node, slab);
+	size_t cost = 0;
+
+	for (unsigned i = from; i < to; i++)
+		cost += entry_cost(node, slab->entry[i], role);
+	return cost;
 }
 
 int th_slab_reserve(struct th_node *node, struct th_slab *slab, unsigned count)
@@ -166,6 +179,16 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 	return 0;
 }
 
+void th_slab_append(struct th_node *node, struct th_slab *slab, const struct th_entry *e)
+{
+	slab->head[slab->count] = key_head(th_node_suffix(node, e));
+	slab->entry[slab->count] = e;
+	slab->bytes += (uint32_t)entry_cost(node, e, slab_role(node, slab));
+	if (slab == &node->base && node->kids)
+		node->kids[slab->count] = NULL;
+	slab->count++;
+}
+
 void th_slab_replace(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e)
 {
 	slab->bytes += (uint32_t)th_slab_cost(node, slab, e);
@@ -198,8 +221,8 @@ void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, u
 
 /* Appends [from, to) of another node's slab, sharing references.  Entries that are packed in a page which `node` does
  * not have, or whose strip it cannot express, become heap entries. */
-static int slab_append(struct th_node *node, struct th_slab *slab, const struct th_node *source,
-		       const struct th_slab *source_slab, unsigned from, unsigned to)
+static int slab_append_range(struct th_node *node, struct th_slab *slab, const struct th_node *source,
+			     const struct th_slab *source_slab, unsigned from, unsigned to)
 {
 	bool same_page = node->page == source->page && node->page_strip <= node->prefix_size;
 	int r = th_slab_reserve(node, slab, slab->count + to - from);
@@ -212,12 +235,9 @@ static int slab_append(struct th_node *node, struct th_slab *slab, const struct 
 		e = same_page ? th_entry_ref(e) : th_node_entry_heap(source, e);
 		if (!e)
 			return -ENOMEM;
-		slab->head[slab->count] = key_head(th_node_suffix(node, e));
-		slab->entry[slab->count] = e;
-		slab->bytes += (uint32_t)th_slab_cost(node, slab, e);
-		if (slab == &node->base && source->level > 0)
-			node->kids[slab->count] = source->kids && source->kids[i] ? th_node_ref(source->kids[i]) : NULL;
-		slab->count++;
+		th_slab_append(node, slab, e);
+		if (slab == &node->base && source->kids && source->kids[i])
+			node->kids[slab->count - 1] = th_node_ref(source->kids[i]);
 	}
 	return 0;
 }
@@ -299,17 +319,43 @@ static struct th_node *node_like(const struct th_node *node, struct th_slice pre
 	return new;
 }
 
+/* Makes the slab of a new node the same as one of a node with the same page and prefix. */
+static int slab_copy(struct th_node *node, struct th_slab *slab, const struct th_slab *source)
+{
+	int r = source->count ? th_slab_reserve(node, slab, source->count) : 0;
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < source->count; i++) {
+		slab->head[i] = source->head[i];
+		slab->entry[i] = th_entry_ref(source->entry[i]);
+	}
+	slab->count = source->count;
+	slab->bytes = source->bytes;
+	return 0;
+}
+
+/* The same children, once the base is copied. */
+static void kids_copy(struct th_node *node, const struct th_node *source)
+{
+	for (unsigned i = 0; source->kids && i < source->base.count; i++)
+		node->kids[i] = source->kids[i] ? th_node_ref(source->kids[i]) : NULL;
+}
+
 struct th_node *th_node_copy(const struct th_node *node, uint64_t gen)
 {
 	struct th_slice prefix = { node->prefix, node->prefix_size };
 	struct th_node *new = node_like(node, prefix, gen, node->base.count);
 
-	if (new && (slab_append(new, &new->base, node, &node->base, 0, node->base.count) < 0 ||
-		    slab_append(new, &new->overlay, node, &node->overlay, 0, node->overlay.count) < 0)) {
-		th_node_unref(new);
+	if (!new)
 		return NULL;
+	if (slab_copy(new, &new->base, &node->base) == 0) {
+		kids_copy(new, node);
+		if (slab_copy(new, &new->overlay, &node->overlay) == 0)
+			return new;
 	}
-	return new;
+	th_node_unref(new);
+	return NULL;
 }
 
 static struct th_slice fence_prefix(struct th_slice lo, struct th_slice hi)
@@ -322,8 +368,8 @@ struct th_node *th_node_slice(const struct th_node *node, unsigned from, unsigne
 {
 	struct th_node *new = node_like(node, fence_prefix(lo, hi), node->gen, to - from);
 
-	if (new && (slab_append(new, &new->base, node, &node->base, from, to) < 0 ||
-		    slab_append(new, &new->overlay, node, &node->overlay, overlay_from, overlay_to) < 0)) {
+	if (new && (slab_append_range(new, &new->base, node, &node->base, from, to) < 0 ||
+		    slab_append_range(new, &new->overlay, node, &node->overlay, overlay_from, overlay_to) < 0)) {
 		th_node_unref(new);
 		return NULL;
 	}
@@ -337,10 +383,10 @@ struct th_node *th_node_join(const struct th_node *left, const struct th_node *r
 
 	if (!new)
 		return NULL;
-	if (slab_append(new, &new->base, left, &left->base, 0, left->base.count) < 0 ||
-	    slab_append(new, &new->base, right, &right->base, 0, right->base.count) < 0 ||
-	    slab_append(new, &new->overlay, left, &left->overlay, 0, left->overlay.count) < 0 ||
-	    slab_append(new, &new->overlay, right, &right->overlay, 0, right->overlay.count) < 0) {
+	if (slab_append_range(new, &new->base, left, &left->base, 0, left->base.count) < 0 ||
+	    slab_append_range(new, &new->base, right, &right->base, 0, right->base.count) < 0 ||
+	    slab_append_range(new, &new->overlay, left, &left->overlay, 0, left->overlay.count) < 0 ||
+	    slab_append_range(new, &new->overlay, right, &right->overlay, 0, right->overlay.count) < 0) {
 		th_node_unref(new);
 		return NULL;
 	}

@@ -156,9 +156,14 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 void th_slab_replace(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e);
 /* Removes slots [from, to), dropping references if `drop`. */
 void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, unsigned to, bool drop);
+/* Puts an entry behind the last slot, for which room was reserved. */
+void th_slab_append(struct th_node *node, struct th_slab *slab, const struct th_entry *e);
 int th_slab_reserve(struct th_node *node, struct th_slab *slab, unsigned count);
 /* Bytes an entry takes in that slab of the node. */
 size_t th_slab_cost(const struct th_node *node, const struct th_slab *slab, const struct th_entry *e);
+
+/* The same for slots [from, to) together. */
+size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab, unsigned from, unsigned to);
 
 /* The child whose range has the key. */
 unsigned th_node_child(const struct th_node *node, struct th_slice key);

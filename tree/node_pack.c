@@ -183,9 +183,7 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 		r = check_entry(u, slab, e);
 		if (r < 0)
 			return r;
-		r = th_slab_insert(node, slab, i, e);
-		if (r < 0)
-			return r;
+		th_slab_append(node, slab, e);
 		if (slab->head[i] != th_get_le32(head))
 			return bad(u, "wrong key head");
 		if (i > 0 && th_slice_compare(th_node_suffix(node, slab->entry[i - 1]), th_node_suffix(node, e)) >= 0)
