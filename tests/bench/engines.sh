@@ -11,7 +11,7 @@ set -euo pipefail
 : "${TH_BENCH_ENGINES:?the program}"
 records=${1:-1000000}
 [ $# -gt 0 ] && shift
-read -ra engines <<<"${*:-thunderhead lmdb rocksdb sqlite}"
+read -ra engines <<<"${*:-thunderhead thunderhead-buffered lmdb rocksdb sqlite}"
 if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/loop-control ]; then
 	echo "skipped: a loop device takes root" >&2
 	exit 77
@@ -35,7 +35,7 @@ fresh() {
 	truncate -s "${TH_BENCH_SIZE:-32G}" "$work/disk"
 	loop=$(losetup --find --show "$work/disk")
 	place=$loop
-	if [ "$1" != thunderhead ]; then
+	if [[ $1 != thunderhead* ]]; then
 		mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$loop"
 		mount -o noatime "$loop" "$work/mnt"
 		mkdir "$work/mnt/data"
@@ -55,30 +55,37 @@ for engine in "${engines[@]}"; do
 	done
 done
 
-# A row a phase: thousands of operations a second and device bytes written for each byte put; then how many times as
-# fast the first engine is as each of the others.
-printf '\n%s records; thousands of operations a second (bytes written per byte put)\n\n' "$records"
-awk -F'\t' '
-{
-	if (!($1 in row)) { row[$1] = ++rows; phase[rows] = $1 }
-	if (!($2 in column)) { column[$2] = ++columns; engine[columns] = $2 }
-	rate[$1, $2] = $3 / ($4 > 0 ? $4 : 0.001)
-	text[$1, $2] = sprintf("%.1f", rate[$1, $2] / 1000)
-	if ($1 ~ /^(load|overwrite)/) text[$1, $2] = text[$1, $2] sprintf(" (%.2f)", $7 / $6)
-	if ($1 == "diff") note = sprintf("diff: %d changes, %d nodes read (%.2f a change), %.4f s", $9, $10, $10 / $9, $4)
-	seconds[$1, $2] = $4
-}
-END {
-	line = "| phase |"; rule = "| --- |"
-	for (c = 1; c <= columns; c++) { line = line " " engine[c] " |"; rule = rule " ---: |" }
-	for (c = 2; c <= columns; c++) { line = line " / " engine[c] " |"; rule = rule " ---: |" }
-	print line "\n" rule
-	for (r = 1; r <= rows; r++) {
-		line = "| " phase[r] " |"
-		for (c = 1; c <= columns; c++) line = line " " text[phase[r], engine[c]] " |"
-		for (c = 2; c <= columns; c++)
-			line = line ((phase[r], engine[c]) in rate ? sprintf(" %.2f |", rate[phase[r], engine[1]] / rate[phase[r], engine[c]]) : " |")
-		print line
+# table FIELD TITLE : a row a phase, thousands of operations a second by that field of the results; then how many times as
+# many the first engine does as each of the others.
+table() {
+	printf '\n%s records; thousands of operations a second of %s (bytes written per byte put)\n\n' "$records" "$2"
+	awk -F'\t' -v field="$1" '
+	{
+		if (!($1 in row)) { row[$1] = ++rows; phase[rows] = $1 }
+		if (!($2 in column)) { column[$2] = ++columns; engine[columns] = $2 }
+		rate[$1, $2] = $3 / ($field > 0 ? $field : 0.0001)
+		text[$1, $2] = sprintf("%.1f", rate[$1, $2] / 1000)
+		if ($1 ~ /^(load|overwrite)/) text[$1, $2] = text[$1, $2] sprintf(" (%.2f)", $7 / $6)
 	}
-	if (note) printf "\n%s, %.2f %% of a scan\n", note, 100 * seconds["diff", engine[1]] / seconds["scan", engine[1]]
+	END {
+		line = "| phase |"; rule = "| --- |"
+		for (c = 1; c <= columns; c++) { line = line " " engine[c] " |"; rule = rule " ---: |" }
+		for (c = 2; c <= columns; c++) { line = line " / " engine[c] " |"; rule = rule " ---: |" }
+		print line "\n" rule
+		for (r = 1; r <= rows; r++) {
+			line = "| " phase[r] " |"
+			for (c = 1; c <= columns; c++) line = line " " text[phase[r], engine[c]] " |"
+			for (c = 2; c <= columns; c++)
+				line = line ((phase[r], engine[c]) in rate ? sprintf(" %.2f |", rate[phase[r], engine[1]] / rate[phase[r], engine[c]]) : " |")
+			print line
+		}
+	}' "$work/result"
+}
+table 4 "time"
+table 9 "processor time, background work included"
+awk -F'\t' '
+$1 == "scan" { scan[$2] = $4; scan_processor[$2] = $9 }
+$1 == "diff" {
+	printf "\n%s: a diff of %d changes read %d nodes (%.2f a change) and took %.2f %% of the time of a scan, %.2f %% of its processor time\n",
+		$2, $10, $11, $11 / $10, 100 * $4 / scan[$2], 100 * $9 / scan_processor[$2]
 }' "$work/result"

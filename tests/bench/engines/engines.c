@@ -6,6 +6,7 @@ extern const struct engine engine_lmdb, engine_rocksdb, engine_sqlite;
 
 const struct engine *const engines[] = {
 	&engine_thunderhead,
+	&engine_thunderhead_buffered,
 #ifdef HAVE_LMDB
 	&engine_lmdb,
 #endif

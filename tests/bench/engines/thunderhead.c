@@ -18,17 +18,28 @@ static void check(int r, const char *what)
 		engine_fail(&engine_thunderhead, what, strerror(-r));
 }
 
-static void *create(const char *path, size_t cache_bytes)
+static void *create_on(const char *path, size_t cache_bytes, unsigned disk_flags)
 {
 	struct th_format_options format = { .force = true };
-	struct th_store_options options = { .cache_bytes = cache_bytes };
+	/* The log makes things durable; commits come when there is enough to write. */
+	struct th_store_options options = { .cache_bytes = cache_bytes, .commit_interval_ms = 600000 };
 	struct store *s = calloc(1, sizeof(*s));
 	struct th_disk *disk;
 
-	check(s ? th_disk_open(path, 0, &disk) : -ENOMEM, path);
+	check(s ? th_disk_open(path, disk_flags, &disk) : -ENOMEM, path);
 	check(th_store_format(disk, &format), "format");
 	check(th_store_open(disk, &options, &s->store), "open");
 	return s;
+}
+
+static void *create(const char *path, size_t cache_bytes)
+{
+	return create_on(path, cache_bytes, 0);
+}
+
+static void *create_buffered(const char *path, size_t cache_bytes)
+{
+	return create_on(path, cache_bytes, TH_DISK_BUFFERED);
 }
 
 static void close_store(void *store)
@@ -150,17 +161,9 @@ uint64_t thunderhead_diff(void *store, const char *from, const char *to, uint64_
 	return changes;
 }
 
-const struct engine engine_thunderhead = {
-	.name = "thunderhead",
-	.create = create,
-	.close = close_store,
-	.begin = begin,
-	.put = put,
-	.commit = commit,
-	.sync = sync_store,
-	.settle = settle,
-	.read_begin = nothing,
-	.read_end = nothing,
-	.get = get,
-	.range = range,
-};
+#define COMMON                                                                                                         \
+	.close = close_store, .begin = begin, .put = put, .commit = commit, .sync = sync_store, .settle = settle,      \
+	.read_begin = nothing, .read_end = nothing, .get = get, .range = range
+
+const struct engine engine_thunderhead = { .name = "thunderhead", .create = create, COMMON };
+const struct engine engine_thunderhead_buffered = { .name = "thunderhead-buffered", .create = create_buffered, COMMON };

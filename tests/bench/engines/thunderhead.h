@@ -5,7 +5,8 @@
 
 #include "engine.h"
 
-extern const struct engine engine_thunderhead;
+/* The second one reads and writes through the page cache, as the other engines do. */
+extern const struct engine engine_thunderhead, engine_thunderhead_buffered;
 
 /* Commits a generation; with a name, keeps it as a snapshot. */
 void thunderhead_commit(void *store, const char *snapshot);
