@@ -198,10 +198,33 @@ static int foretell_rename(int from_dir, int from, int to_dir, int to, unsigned 
 	return nodes[to].is_dir && entries(to) ? -ENOTEMPTY : 0;
 }
 
+/* The model learns of what took the old name. */
+static int whiteout_of(struct th_inode *dir, const char *letter)
+{
+	int node = node_new(false);
+	struct th_inode *inode;
+
+	ck_assert_int_eq(th_namei_lookup(dir, letter_name(letter), &inode), 0);
+	ck_assert_uint_eq(inode->attr.mode, S_IFCHR);
+	nodes[node].id = inode->id;
+	nodes[node].nlink = 1;
+	th_inode_put(inode);
+	return node;
+}
+
+static bool has_room(void)
+{
+	for (int i = 0; i < NODES; i++) {
+		if (!nodes[i].used)
+			return true;
+	}
+	return false;
+}
+
 static void do_rename(struct th_random *random, int from_dir, int from_letter)
 {
-	static const unsigned kinds[] = { 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE };
-	unsigned flags = kinds[th_random_below(random, 4)];
+	static const unsigned kinds[] = { 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT };
+	unsigned flags = kinds[th_random_below(random, has_room() ? 5 : 4)];
 	int to_dir = th_random_percent(random, 40) ? from_dir : random_node(random, true);
 	int to_letter = (int)th_random_below(random, LETTERS);
 	int *from = &nodes[from_dir].names[from_letter], *to = &nodes[to_dir].names[to_letter];
@@ -216,7 +239,9 @@ static void do_rename(struct th_random *random, int from_dir, int from_letter)
 
 		*to = *from;
 		*from = flags & RENAME_EXCHANGE ? old : -1;
-		if (old >= 0 && *from < 0)
+		if (flags & RENAME_WHITEOUT)
+			*from = whiteout_of(from_inode, &from_name);
+		if (old >= 0 && !(flags & RENAME_EXCHANGE))
 			node_drop(old);
 	}
 	th_inode_put(to_inode);
