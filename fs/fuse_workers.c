@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -61,6 +62,7 @@ struct workers {
 	pthread_t relief[RELIEFS];
 	unsigned reliefs;
 	int relief_fd; /* does not block */
+	int stop_fd; /* an eventfd: wakes the watcher at the end */
 	pthread_mutex_t watch; /* the watcher's role */
 	bool alert; /* the watcher's */
 	struct timespec alert_until;
@@ -266,11 +268,13 @@ static void *follower_run(void *arg)
 
 /* --- reliefs --- */
 
+/* Is there a request to be taken?  Waits for one, or for the end. */
 static bool waiting(const struct workers *workers, int timeout_ms)
 {
-	struct pollfd fd = { .fd = workers->relief_fd, .events = POLLIN };
+	struct pollfd fds[] = { { .fd = workers->relief_fd, .events = POLLIN },
+				{ .fd = workers->stop_fd, .events = POLLIN } };
 
-	return poll(&fd, 1, timeout_ms) > 0;
+	return poll(fds, 2, timeout_ms) > 0 && fds[0].revents;
 }
 
 /* Frees those who are stuck; false if no follower has anything to do. */
@@ -309,12 +313,12 @@ static bool free_all(struct workers *workers)
 	return true;
 }
 
-/* As long as the followers do the work.  Returns when they do not keep up, free as they are. */
+/* As long as the followers do the work.  Returns when they do not keep up, free as they are; or at the end. */
 static void watch_followers(struct workers *workers)
 {
 	unsigned before = atomic_load(&workers->served), quiet = 0, behind = 0;
 
-	for (;;) {
+	while (!fuse_session_exited(workers->session)) {
 		unsigned served;
 		bool busy;
 
@@ -357,10 +361,10 @@ static bool past(const struct timespec *time)
 	return now.tv_sec > time->tv_sec || (now.tv_sec == time->tv_sec && now.tv_nsec > time->tv_nsec);
 }
 
-/* With the watcher's role: until there is a request for us.  As receive. */
+/* With the watcher's role: until there is a request for us.  As receive; 0 at the end. */
 static int watch(struct workers *workers, struct fuse_buf *buf)
 {
-	for (;;) {
+	while (!fuse_session_exited(workers->session)) {
 		int n;
 
 		if (!workers->alert) {
@@ -377,36 +381,24 @@ static int watch(struct workers *workers, struct fuse_buf *buf)
 		if (past(&workers->alert_until))
 			workers->alert = false;
 	}
-}
-
-static void unlock_watch(void *arg)
-{
-	pthread_mutex_unlock(arg);
+	return 0;
 }
 
 static void *relief_run(void *arg)
 {
 	struct workers *workers = arg;
 	struct fuse_buf buf = { 0 };
-	int n = 0;
+	int n;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &n);
-	pthread_cleanup_push(free_buf, &buf);
 	channel = workers->relief_fd;
-	while (!fuse_session_exited(workers->session)) {
-		int unused;
-
+	do {
 		pthread_mutex_lock(&workers->watch);
-		pthread_cleanup_push(unlock_watch, &workers->watch);
-		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
 		n = watch(workers, &buf);
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
-		pthread_cleanup_pop(true);
-		if (n <= 0)
-			break;
-		process(workers, &buf);
-	}
-	pthread_cleanup_pop(true);
+		pthread_mutex_unlock(&workers->watch);
+		if (n > 0)
+			process(workers, &buf);
+	} while (n > 0);
+	free(buf.mem);
 	fuse_session_exit(workers->session);
 	sem_post(&workers->finish);
 	return NULL;
@@ -462,6 +454,9 @@ static int start_all(struct workers *workers)
 		workers->relief_fd = clone_channel(workers->session, O_NONBLOCK);
 		if (workers->relief_fd < 0)
 			return workers->relief_fd;
+		workers->stop_fd = eventfd(0, EFD_CLOEXEC);
+		if (workers->stop_fd < 0)
+			return -errno;
 	}
 	while (r == 0 && workers->followers < followers)
 		r = start_follower(workers);
@@ -476,8 +471,9 @@ static void stop_all(struct workers *workers)
 {
 	for (unsigned i = 0; i < workers->followers; i++)
 		pthread_cancel(workers->follower[i].thread);
-	for (unsigned i = 0; i < workers->reliefs; i++)
-		pthread_cancel(workers->relief[i]);
+	fuse_session_exit(workers->session);
+	if (workers->stop_fd >= 0)
+		eventfd_write(workers->stop_fd, 1);
 	for (unsigned i = 0; i < workers->followers; i++) {
 		pthread_join(workers->follower[i].thread, NULL);
 		close(workers->follower[i].fd);
@@ -486,6 +482,8 @@ static void stop_all(struct workers *workers)
 		pthread_join(workers->relief[i], NULL);
 	if (workers->relief_fd >= 0)
 		close(workers->relief_fd);
+	if (workers->stop_fd >= 0)
+		close(workers->stop_fd);
 }
 
 int th_fuse_serve(struct fuse_session *session)
@@ -497,7 +495,7 @@ int th_fuse_serve(struct fuse_session *session)
 	if (!workers)
 		return -ENOMEM;
 	workers->session = session;
-	workers->relief_fd = -1;
+	workers->relief_fd = workers->stop_fd = -1;
 	workers->last_core = -1;
 	workers->tick = 1;
 	workers->free_ticks = FREE_TICKS_MIN;
