@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -172,11 +173,22 @@ static int open_image(const struct th_mount_options *options, const struct th_fs
 	return r;
 }
 
+/* Buffers of up to a transfer's size come and go with every read and write.  By its defaults malloc maps the large ones
+ * anew each time, and each page of them is then faulted in and cleared: as many faults as blocks are moved. */
+static void keep_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, 16 << 20);
+	mallopt(M_TOP_PAD, 1 << 20);
+	mallopt(M_ARENA_MAX, 1); /* several would each keep as much */
+}
+
 static int run(const struct th_mount_options *options, struct th_mount_parsed *parsed, int ready_fd)
 {
 	struct th_fuse fuse = { .ready = ready_fd < 0 ? NULL : daemon_ready, .ready_fd = ready_fd };
 	sigset_t signals;
 
+	keep_memory();
 	/* Blocked before there are threads, which inherit it: a signal must reach the one thread that acts on it. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
