@@ -192,6 +192,9 @@ static int flush_item_prepare(struct flush_item *item, enum th_flush_mode mode)
 			!inode->stored_blocks && th_data_pages(inode) == 1;
 	if (item->inlined || !th_data_maybe_inline(inode))
 		return 0;
+	/* What is about to be cleared needs no page; one would bring it back. */
+	if (!item->clear_from && item->clear_to)
+		return 0;
 	if (mode == TH_FLUSH_RUNS || inode->attr.size > TH_FILE_INLINE_MAX)
 		return flush_uninline(item);
 	return 0;

@@ -555,6 +555,31 @@ START_TEST(sparse_ends)
 }
 END_TEST
 
+/* What is inline in the store and no longer fits there must not come back as a page when it is punched. */
+START_TEST(inline_data_is_punched)
+{
+	static const uint8_t zeros[TH_BLOCK_SIZE];
+	struct th_file_data data;
+	struct th_inode *inode;
+
+	fs_make();
+	inode = file_make(0);
+	ck_assert_int_eq(th_file_write(inode, "inline", 6, 0, 0), 6);
+	ck_assert_int_eq(th_file_flush(inode), 0);
+	ck_assert_int_eq(th_file_write(inode, "block", 5, TH_BLOCK_SIZE, 0), 5);
+	ck_assert_int_eq(th_file_fallocate(inode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, TH_BLOCK_SIZE), 0);
+	ck_assert_int_eq(th_file_read(inode, 0, 2 * TH_BLOCK_SIZE, &data), 0);
+	ck_assert_uint_eq(data.size, TH_BLOCK_SIZE + 5);
+	ck_assert_mem_eq(data.data, zeros, TH_BLOCK_SIZE);
+	ck_assert_mem_eq((uint8_t *)data.data + TH_BLOCK_SIZE, "block", 5);
+	th_file_data_release(&data);
+	ck_assert_uint_eq(inode->attr.blocks, 1);
+	th_inode_put(inode);
+	fs_check();
+	fs_end();
+}
+END_TEST
+
 /* Copying whole blocks shares them: nothing is allocated for data. */
 START_TEST(copy_shares)
 {
@@ -652,6 +677,7 @@ int main(void)
 
 	tcase_add_test(cases, deleted_before_flush);
 	tcase_add_test(cases, sparse_ends);
+	tcase_add_test(cases, inline_data_is_punched);
 	tcase_add_test(cases, copy_shares);
 	tcase_add_test(cases, full_disk);
 	tcase_add_test(cases, appends_join);
