@@ -72,10 +72,6 @@ void th_data_count_blocks(struct th_inode *inode);
 /* mtime and ctime are now, and the inode is dirty. */
 void th_data_modified(struct th_inode *inode);
 
-/* Zeros in these bytes: pages and extents of whole blocks are dropped, partial ones zeroed in pages.  In transactions
- * of its own. */
-int th_data_clear(struct th_inode *inode, uint64_t from, uint64_t to);
-
 /* A write with the lock held: as th_file_write. */
 ssize_t th_data_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off);
 /* A read with the lock held for reading, into a block-aligned buffer of `blocks` blocks. */
