@@ -38,7 +38,7 @@ remount() {
 
 all_equal() {
 	local at bad=0
-	for at in $(ls "$mnt/.snapshots"); do
+	for at in $(ls "$mnt/.snapshots" | grep ^stop-); do
 		manifest "$mnt/.snapshots/$at" | cmp - "$work/manifest.${at#stop-}" || { echo "$at differs"; bad=1; }
 	done
 	return $bad

@@ -13,6 +13,7 @@
 #ifndef TH_TEST_ORACLE_ACTOR_H
 #define TH_TEST_ORACLE_ACTOR_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 
 #define ACTOR_FILES 10
 #define ACTOR_MAPPINGS 3
+#define ACTOR_HANDLES 4
 #define ACTOR_BUFFER (2u << 20)
 
 enum actor_features {
@@ -33,7 +35,7 @@ enum actor_features {
 struct actor_file {
 	int fd; /* -1: none */
 	bool direct; /* O_DIRECT: what is read and written must be aligned */
-	bool nameless; /* made by O_TMPFILE: what /proc calls it is the filesystem's affair */
+	bool nameless; /* opened without a name: what /proc calls it is the filesystem's affair */
 };
 
 /* A part of a file in memory, which stays. */
@@ -43,6 +45,12 @@ struct actor_mapping {
 	off_t offset;
 	bool writable;
 	int fd; /* its own */
+};
+
+/* An inode as an NFS server remembers it: it may be long gone. */
+struct actor_handle {
+	struct file_handle handle; /* handle_bytes 0: none */
+	unsigned char bytes[MAX_HANDLE_SZ];
 };
 
 struct actor {
@@ -55,6 +63,7 @@ struct actor {
 	int descriptors; /* the directory /proc/self/fd, which is out of reach for paths */
 	struct actor_file files[ACTOR_FILES];
 	struct actor_mapping mappings[ACTOR_MAPPINGS];
+	struct actor_handle handles[ACTOR_HANDLES];
 	unsigned char *buffer, *other; /* ACTOR_BUFFER bytes each, aligned for O_DIRECT */
 	struct walk walk;
 };

@@ -106,6 +106,44 @@ static void file_reopen(struct actor *actor)
 		keep(actor, fd, flags, file->nameless);
 }
 
+static struct actor_handle *pick_handle(struct actor *actor)
+{
+	unsigned at = below(actor, ACTOR_HANDLES);
+
+	say(actor, " handle%u", at);
+	return &actor->handles[at];
+}
+
+static void file_handle(struct actor *actor)
+{
+	struct actor_handle *handle = pick_handle(actor);
+	struct place place;
+	int mount;
+
+	pick_place(actor, PICK_ANY, &place);
+	handle->handle.handle_bytes = MAX_HANDLE_SZ;
+	if (say_result(actor, name_to_handle_at(place.dir, place.path, &handle->handle, &mount,
+						percent(actor, 50) ? AT_SYMLINK_FOLLOW : 0)))
+		handle->handle.handle_bytes = 0;
+}
+
+static void file_open_handle(struct actor *actor)
+{
+	struct actor_handle *handle = pick_handle(actor);
+	int flags = pick_flags(actor) & ~(O_CREAT | O_EXCL), root;
+
+	if (!handle->handle.handle_bytes)
+		return;
+	root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open_by_handle_at(root, &handle->handle, flags);
+
+	if (fd < 0)
+		say_result(actor, fd);
+	else
+		keep(actor, fd, flags, true);
+	close(root);
+}
+
 static void file_close(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
@@ -212,8 +250,18 @@ static void file_statfs(struct actor *actor)
 }
 
 const struct operation file_operations[] = {
-	{ "open", file_open, 100 },  { "tmpfile", file_tmpfile, 10 }, { "reopen", file_reopen, 12 },
-	{ "close", file_close, 14 }, { "stat open", file_stat, 15 },  { "same", file_same, 8 },
-	{ "sync", file_sync, 12 },   { "forget", file_forget, 15 },   { "flags", file_flags, 4 },
-	{ "lock", file_lock, 12 },   { "statfs", file_statfs, 2 },    { NULL, NULL, 0 },
+	{ "open", file_open, 100 },
+	{ "tmpfile", file_tmpfile, 10 },
+	{ "reopen", file_reopen, 12 },
+	{ "handle", file_handle, 10 },
+	{ "open handle", file_open_handle, 12 },
+	{ "close", file_close, 14 },
+	{ "stat open", file_stat, 15 },
+	{ "same", file_same, 8 },
+	{ "sync", file_sync, 12 },
+	{ "forget", file_forget, 15 },
+	{ "flags", file_flags, 4 },
+	{ "lock", file_lock, 12 },
+	{ "statfs", file_statfs, 2 },
+	{ NULL, NULL, 0 },
 };
