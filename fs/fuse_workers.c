@@ -11,15 +11,14 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fuse_place.h"
 #include "fuse_raw.h"
 
 #define FOLLOWERS_MAX 16
@@ -111,28 +110,6 @@ static void process(const struct workers *workers, const struct fuse_buf *buf)
 
 /* --- where followers run --- */
 
-/* The core that a thread runs on, or ran on last; -1 if that cannot be known. */
-static int core_of(pid_t tid)
-{
-	char path[32], stat[512], *at;
-	int fd, core;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, stat, sizeof(stat) - 1);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	stat[n] = 0;
-	at = strrchr(stat, ')'); /* the end of field 2, a name of any bytes; the core is field 39 */
-	for (int field = 2; at && field < 39; field++)
-		at = strchr(at + 1, ' ');
-	return at && sscanf(at, "%d", &core) == 1 ? core : -1;
-}
-
 /* Follower number `index`'s own, when there are several clients. */
 static int home_core(const struct workers *workers, unsigned index)
 {
@@ -157,7 +134,7 @@ static void bind_to(struct follower *follower, int core)
 static void follow(struct follower *follower, pid_t client)
 {
 	struct workers *workers = follower->workers;
-	int core = client ? core_of(client) : -1;
+	int core = client ? th_place_core_of(client) : -1;
 
 	if (core < 0 || core >= CPU_SETSIZE)
 		return;
@@ -167,18 +144,6 @@ static void follow(struct follower *follower, pid_t client)
 		bind_to(follower, core);
 }
 
-static int set_policy(pid_t tid, int policy)
-{
-	return sched_setscheduler(tid, policy, &(struct sched_param){ 0 });
-}
-
-/* Is it allowed to leave SCHED_IDLE again?  On a thread that is not needed any more. */
-static void *try_policy(void *arg)
-{
-	*(bool *)arg = set_policy(0, SCHED_IDLE) == 0 && set_policy(0, SCHED_OTHER) == 0;
-	return NULL;
-}
-
 /* By the watcher. */
 static void set_free(struct follower *follower)
 {
@@ -186,7 +151,7 @@ static void set_free(struct follower *follower)
 
 	if (!tid || atomic_exchange(&follower->free, true))
 		return;
-	set_policy(tid, SCHED_OTHER);
+	th_place_policy(tid, SCHED_OTHER);
 	sched_setaffinity(tid, sizeof(follower->workers->cores), &follower->workers->cores);
 }
 
@@ -200,7 +165,7 @@ static bool still_free(const struct workers *workers)
 static void follow_again(struct follower *follower)
 {
 	atomic_store(&follower->free, false);
-	set_policy(0, SCHED_IDLE);
+	th_place_policy(0, SCHED_IDLE);
 	if (follower->core >= 0)
 		bind_to(follower, follower->core);
 }
@@ -251,7 +216,7 @@ static void *follower_run(void *arg)
 	pthread_cleanup_push(free_buf, &buf);
 	channel = follower->fd;
 	if (workers->idle)
-		set_policy(0, SCHED_IDLE);
+		th_place_policy(0, SCHED_IDLE);
 	atomic_store(&follower->tid, gettid());
 	while (!fuse_session_exited(workers->session)) {
 		n = receive(workers->session, &buf);
@@ -440,7 +405,7 @@ static int start_all(struct workers *workers)
 {
 	unsigned followers = FOLLOWERS_MAX, reliefs = 0;
 	pthread_t trial;
-	int r = start(&trial, try_policy, &workers->idle);
+	int r = start(&trial, th_place_try, &workers->idle);
 
 	if (r < 0)
 		return r;
