@@ -26,6 +26,7 @@
 #include "actor.h"
 
 #define CONTEXT 12 /* lines that are shown before a difference */
+#define SILENCE_SECONDS 300 /* after which a side is taken for hung: nothing takes so long, on whatever machine */
 
 /* One side, as it is heard. */
 struct side {
@@ -34,7 +35,8 @@ struct side {
 	FILE *transcript;
 	char *line;
 	size_t room;
-	ssize_t size; /* -1: has ended */
+	ssize_t size; /* -1: nothing comes any more */
+	bool hung;
 };
 
 struct context {
@@ -66,7 +68,9 @@ static int side_start(struct side *side, struct actor_task task)
 	side->pid = fork();
 	if (side->pid == 0) {
 		task.directory = side->directory;
-		task.transcript = ends[1];
+		/* Nobody but us hears the sides: one that is heard no more ends. */
+		task.transcript = dup2(ends[1], STDERR_FILENO + 1);
+		closefrom(task.transcript + 1);
 		actor_run(&task);
 	}
 	close(ends[1]);
@@ -76,7 +80,11 @@ static int side_start(struct side *side, struct actor_task task)
 
 static void side_listen(struct side *side)
 {
+	alarm(SILENCE_SECONDS);
+	errno = 0;
 	side->size = getline(&side->line, &side->room, side->transcript);
+	side->hung = side->size < 0 && errno == EINTR;
+	alarm(0);
 }
 
 /* True: it ended by itself, and well. */
@@ -86,14 +94,20 @@ static bool side_stop(struct side *side)
 
 	if (side->pid <= 0)
 		return false;
-	if (side->size >= 0)
+	if (side->size >= 0 || side->hung)
 		kill(side->pid, SIGKILL);
 	waitpid(side->pid, &status, 0);
 	fclose(side->transcript);
 	free(side->line);
-	if (side->size < 0 && WIFSIGNALED(status))
+	if (side->size < 0 && !side->hung && WIFSIGNALED(status))
 		printf("%s: killed by signal %d\n", side->directory, WTERMSIG(status));
 	return !status;
+}
+
+/* To interrupt the listening is all. */
+static void on_alarm(int signal)
+{
+	(void)signal;
 }
 
 /* --- comparing --- */
@@ -114,12 +128,12 @@ static void context_print(const struct context *context)
 
 static void side_print(const struct side *side)
 {
-	printf("%s:\n> %s", side->directory, side->size < 0 ? "(ended)\n" : side->line);
+	printf("%s:\n> %s", side->directory, side->hung ? "(hangs)\n" : side->size < 0 ? "(ended)\n" : side->line);
 }
 
 static bool agree(const struct side *ours, const struct side *reference)
 {
-	return ours->size == reference->size &&
+	return ours->size == reference->size && !ours->hung && !reference->hung &&
 	       (ours->size < 0 || (!strcmp(ours->line, reference->line) && !strstr(ours->line, " WRONG: ")));
 }
 
@@ -224,6 +238,7 @@ int main(int argc, char **argv)
 	parse(argc, argv, &task, &options);
 	struct side sides[2] = { { .directory = argv[optind] }, { .directory = argv[optind + 1] } };
 
+	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
 	if (has_tmpfile(sides[0].directory) && has_tmpfile(sides[1].directory))
 		task.features |= ACTOR_TMPFILE;
 	result = run(sides, &task, &options);
