@@ -35,14 +35,20 @@ static void report(void *arg, const char *line)
 		fprintf(stderr, "thunderhead: %s\n", line);
 }
 
+/* libfuse ends its lines itself, and says some of them in pieces. */
 static void fuse_log_line(enum fuse_log_level level, const char *format, va_list args)
 {
+	static _Thread_local bool within;
+	size_t size = strlen(format);
+
 	if (to_syslog) {
 		vsyslog((int)level, format, args);
-	} else {
-		fputs("thunderhead: ", stderr);
-		vfprintf(stderr, format, args); /* libfuse ends its lines itself */
+		return;
 	}
+	if (!within)
+		fputs("thunderhead: ", stderr);
+	vfprintf(stderr, format, args);
+	within = size && format[size - 1] != '\n';
 }
 
 static void say(const char *what, const char *which, const char *why)

@@ -28,7 +28,8 @@ check_fails "nothing can be written" touch "$mnt/new"
 check "umount" eval 'umount "$mnt" && flock -w 20 "$image" true'
 check_fails "no image" th mount "$work/none" "$mnt"
 check_fails "an image that is none" eval 'head -c 20M /dev/urandom >"$work/noise" && th mount "$work/noise" "$mnt"'
-check_fails "an unknown option" th mount -o nonsense=1 "$image" "$mnt"
+check "an unknown option, told in one line" eval '! th mount -o nonsense=1 "$image" "$mnt" 2>"$work/said" && cat "$work/said" &&
+	grep -q "^thunderhead: .*nonsense" "$work/said" && [ "$(grep -o thunderhead: "$work/said" | wc -l)" -eq 1 ]'
 check_fails "no directory" th mount "$image" "$work/nowhere"
 check "nothing is mounted after these, nothing locked" eval '! mountpoint -q "$mnt" && lock_is_free'
 check "SIGTERM unmounts" eval 'start "$image" "$mnt" && echo term >"$mnt/term" && kill "$daemon" && gone "$daemon" 30 && ! mountpoint -q "$mnt"'
