@@ -19,6 +19,15 @@ static bool relative_due(const struct th_attr *attr, struct th_time now)
 	       not_after(attr->atime, day_old);
 }
 
+static bool never_due(const struct th_inode *inode)
+{
+	const struct th_fs_options *options = &inode->fs->options;
+
+	if (options->atime == TH_ATIME_NEVER || (options->no_dir_atime && th_inode_is_dir(inode)))
+		return true;
+	return inode->snapshot || th_inode_is_snapdir(inode) || th_fs_writable(inode->fs) < 0;
+}
+
 /* inode->lock held. */
 static bool is_due(const struct th_inode *inode, struct th_time now)
 {
@@ -31,8 +40,7 @@ void th_atime_touch(struct th_inode *inode)
 {
 	struct th_time now = th_time_now();
 
-	if (inode->fs->options.atime == TH_ATIME_NEVER || inode->snapshot || th_inode_is_snapdir(inode) ||
-	    th_fs_writable(inode->fs) < 0)
+	if (never_due(inode))
 		return;
 	pthread_rwlock_rdlock(&inode->lock);
 	bool due = is_due(inode, now);

@@ -54,6 +54,7 @@ struct th_fs_options {
 	bool read_only;
 	enum th_snapdir_mode snapdir;
 	enum th_atime_mode atime;
+	bool no_dir_atime; /* none of it for directories */
 	const char *snapshot; /* show this snapshot instead of the live tree; NULL: live.  Implies read_only */
 	const char *subdir; /* show this directory (a path from the root) as the root; NULL: the root */
 	size_t cache_bytes; /* as in struct th_store_options */

@@ -11,8 +11,8 @@ struct th_mount_options {
 	const char *image;
 	const char *directory;
 	/* As given with -o, joined by commas; NULL: none.  Ours are ro, cache=SIZE, commit=SECONDS, snapdir=MODE,
-	 * snapshot=NAME, subdir=PATH, relatime, noatime and strictatime; what only fstab means (noauto, user, x-...) is
-	 * dropped; the rest goes to FUSE. */
+	 * snapshot=NAME, subdir=PATH, relatime, noatime, strictatime and nodiratime; what only fstab means (noauto,
+	 * user, x-...) is dropped; the rest goes to FUSE. */
 	const char *options;
 	bool foreground; /* stay, and log to stderr; else become a daemon, and log to syslog */
 };

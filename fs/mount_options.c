@@ -158,7 +158,7 @@ static bool is_for_fstab(const char *option)
 	return !strncmp(option, "x-", 2) || !strncmp(option, "X-", 2) || !strncmp(option, "comment=", 8);
 }
 
-/* 1 if it was one of them.  Only the last of several counts. */
+/* 1 if it was one about times of access.  Of several that contradict each other the last one counts. */
 static int parse_atime(struct th_fs_options *fs, const char *option)
 {
 	static const struct {
@@ -176,7 +176,10 @@ static int parse_atime(struct th_fs_options *fs, const char *option)
 			return 1;
 		}
 	}
-	return 0;
+	if (strcmp(option, "diratime") != 0 && strcmp(option, "nodiratime") != 0)
+		return 0;
+	fs->no_dir_atime = option[0] == 'n';
+	return 1;
 }
 
 /* What a filesystem on a disk does by itself; what the user gives comes later, and wins. */

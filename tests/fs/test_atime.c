@@ -65,6 +65,22 @@ START_TEST(strict)
 }
 END_TEST
 
+START_TEST(not_for_directories)
+{
+	struct th_inode *root = scene.fs->root;
+	struct th_time old = { 1, 0 };
+
+	scene.fs->options.no_dir_atime = true;
+	ck_assert(touched(200, 100));
+	root->attr.atime = old;
+	th_atime_touch(root);
+	ck_assert_int_eq(root->attr.atime.seconds, 1);
+	scene.fs->options.no_dir_atime = false;
+	th_atime_touch(root);
+	ck_assert_int_gt(root->attr.atime.seconds, 1);
+}
+END_TEST
+
 START_TEST(snapshots_stay_as_they_are)
 {
 	struct th_inode *old;
@@ -105,6 +121,7 @@ int main(void)
 	tcase_add_test(tcase, relative);
 	tcase_add_test(tcase, never);
 	tcase_add_test(tcase, strict);
+	tcase_add_test(tcase, not_for_directories);
 	tcase_add_test(tcase, snapshots_stay_as_they_are);
 	tcase_add_test(tcase, a_touch_is_stored);
 	suite_add_tcase(suite, tcase);

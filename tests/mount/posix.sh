@@ -175,6 +175,7 @@ check "check" th check "$image"
 check "mount" start "$image" "$mnt"
 check "the lists are there" eval 'lists_of "$mnt/d" | diff "$work/lists" -'
 check "unmount again" stop
+check "mount -o nodiratime" eval 'start -o nodiratime "$image" "$mnt" && stop'
 for mode in noatime strictatime; do
 	check "mount -o $mode" start -o "$mode" "$image" "$mnt"
 	check "times of access follow it" eval 'cd "$mnt" && program posix "$mode"'
