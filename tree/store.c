@@ -117,6 +117,7 @@ static int claim_fixed(struct th_store *store)
 
 static void init_locks(struct th_store *store)
 {
+	th_lock_table_init(&store->locks);
 	pthread_mutex_init(&store->merge_lock, NULL);
 	pthread_mutex_init(&store->commit_lock, NULL);
 	pthread_mutex_init(&store->sync_lock, NULL);
@@ -161,6 +162,7 @@ static void store_release(struct th_store *store)
 	th_drops_release(&store->epoch.shares);
 	th_log_free(store->log);
 	th_space_free(store->space);
+	th_lock_table_release(&store->locks);
 	pthread_mutex_destroy(&store->merge_lock);
 	pthread_mutex_destroy(&store->commit_lock);
 	pthread_mutex_destroy(&store->sync_lock);

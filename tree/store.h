@@ -8,7 +8,7 @@
  *   merge_lock      one merge at a time; a freeze excludes merges
  *   live.lock       see tree.h
  *   sync_lock, log_lock
- *   chunk_lock, snapshot_lock: leaves, held briefly
+ *   chunk_lock, snapshot_lock, locks: leaves, held briefly
  */
 #ifndef TH_STORE_H
 #define TH_STORE_H
@@ -20,6 +20,7 @@
 #include "journal/super.h"
 #include "tree/ahead.h"
 #include "tree/catalogue.h"
+#include "tree/lock.h"
 #include "tree/stage.h"
 #include "tree/tree.h"
 
@@ -106,6 +107,8 @@ struct th_store {
 	pthread_mutex_t snapshot_lock;
 	struct th_catalogue catalogue;
 	_Atomic uint64_t shared_blocks;
+
+	struct th_lock_table locks; /* of ranges of keys: its callers' */
 
 	pthread_t committer;
 	bool committer_runs;

@@ -11,6 +11,7 @@
  *   -EBADMSG    a checksum is wrong            -EUCLEAN   a structure on disk is broken
  *   -EROFS      opened read-only, or a commit failed and the store refuses further writes
  *   -ENOSPC     no room (what was begun is undone)        -ENOMEM, -EIO as usual
+ *   -EBUSY, -ETIMEDOUT, -EDEADLK   of range locks only
  *
  * Threads: a store, its live view and snapshot views may be used from any number of threads.  A transaction, a cursor
  * and a diff belong to one thread at a time.  Readers never wait for a commit.
@@ -30,6 +31,7 @@ struct th_disk; /* disk.h */
 struct th_store;
 struct th_view;
 struct th_txn;
+struct th_locker;
 struct th_cursor;
 struct th_diff;
 
@@ -152,7 +154,8 @@ struct th_range th_range_prefix(struct th_slice prefix, void *space);
 /* --- transactions: writing --- */
 
 /* A transaction stages its writes privately and merges them into the live tree in one step.  It is the caller's
- * business that transactions that run at the same time do not write the same keys (the filesystem locks its inodes). */
+ * business that transactions that run at the same time do not write the same keys: range locks are one way (the
+ * filesystem locks its inodes). */
 int th_txn_begin(struct th_store *store, struct th_txn **ret);
 /* Merges and frees the transaction.  After 0 every reader sees it whole.  It is durable after the next sync or commit.
  * On an error nothing was merged. */
@@ -183,6 +186,34 @@ struct th_loan {
 };
 int th_txn_alloc(struct th_txn *txn, size_t key_size, size_t value_size, struct th_loan *ret);
 int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan);
+
+/* --- range locks --- */
+
+/*
+ * Locks keep those who take them from one another: reads and writes do not look at them.  Whoever holds locks is a
+ * locker: a transaction, until it is committed or rolled back, or one by itself.  Two locks of different lockers
+ * conflict if their ranges overlap and one of them is exclusive.  A locker that holds a shared lock may ask for an
+ * exclusive one of the same range.  Keys need not be there to be locked.
+ *
+ * Waiters are served in the order of asking: a writer is not passed by for ever.  A locker belongs to one thread at a
+ * time.
+ */
+enum th_lock_mode { TH_LOCK_SHARED, TH_LOCK_EXCLUSIVE };
+
+#define TH_LOCK_TRY 0 /* timeouts, beside numbers of milliseconds */
+#define TH_LOCK_WAIT (-1)
+
+int th_locker_new(struct th_store *store, struct th_locker **ret);
+/* Lets go of what it holds, and frees it.  To be done before the store is closed.  NULL is fine. */
+void th_locker_free(struct th_locker *locker);
+/* Locks the range (NULL: all keys).  -EBUSY: tried in vain; -ETIMEDOUT; -EDEADLK: waiting would never end, because a
+ * holder waits for this locker, if by way of others or of its turn.  Whoever is told so keeps what it holds: it should
+ * let go of that, so that the others go on, and begin anew. */
+int th_locker_lock(struct th_locker *locker, const struct th_range *range, enum th_lock_mode mode, int timeout_ms);
+/* Lets go of all that it holds. */
+void th_locker_unlock(struct th_locker *locker);
+/* The same for a transaction, as its own locker. */
+int th_txn_lock(struct th_txn *txn, const struct th_range *range, enum th_lock_mode mode, int timeout_ms);
 
 /* --- chunks: data off-tree --- */
 

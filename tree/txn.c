@@ -25,6 +25,7 @@ int th_txn_begin(struct th_store *store, struct th_txn **ret)
 
 static void txn_free(struct th_txn *txn)
 {
+	th_locker_free(txn->locker);
 	th_stage_release(&txn->stage);
 	for (size_t i = 0; i < txn->nloans; i++)
 		th_entry_unref(txn->loans[i]);

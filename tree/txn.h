@@ -13,6 +13,7 @@ struct th_txn {
 	struct th_drops drops, shares;
 	struct th_entry **loans; /* lent and not put yet */
 	size_t nloans, loans_capacity;
+	struct th_locker *locker; /* what it has locked (th_txn_lock), NULL: nothing yet */
 	bool reserve; /* may use it: it deletes or drops something, or its data was admitted before (promised) */
 	size_t bytes; /* of keys and values staged */
 	uint64_t hint; /* where large values go */

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Range locks: who conflicts, who waits, who is told not to. */
+#include "tests/tree/fixture.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RING 6
+#define CREW 6
+#define CREW_KEYS 40
+#define CREW_ROUNDS 400
+#define SHORT_MS 20
+
+static struct th_locker *locker_new(struct th_fixture *fixture)
+{
+	struct th_locker *locker;
+
+	th_ok(th_locker_new(fixture->store, &locker));
+	return locker;
+}
+
+/* "b-d": keys from b to before d; "b-": without end; "-": all. */
+static struct th_range parse_range(const char *text)
+{
+	const char *dash = strchr(text, '-');
+	struct th_range range = { .from = { text, (size_t)(dash - text) } };
+
+	if (dash[1])
+		range.to = th_slice_of(dash + 1);
+	return range;
+}
+
+static int ask(struct th_locker *locker, const char *text, enum th_lock_mode mode, int timeout_ms)
+{
+	struct th_range range = parse_range(text);
+
+	return th_locker_lock(locker, &range, mode, timeout_ms);
+}
+
+static const struct {
+	const char *a, *b;
+	bool overlap;
+} pairs[] = {
+	{ "b-d", "b-d", true },   { "b-d", "c-e", true },  { "b-d", "d-e", false }, { "b-d", "a-b", false },
+	{ "b-d", "a-bb", true },  { "b-d", "cz-e", true }, { "b-", "z-", true },    { "b-", "a-b", false },
+	{ "-", "x-y", true },     { "-", "-", true },      { "-b", "a-", true },    { "-b", "b-", false },
+	{ "b-d", "bb-bc", true }, { "b-d", "c-c", false }, /* nothing is in it */
+};
+
+START_TEST(lock_conflicts)
+{
+	struct th_fixture fixture;
+
+	th_fixture_init(&fixture, 16, NULL);
+	for (unsigned i = 0; i < 4 * sizeof(pairs) / sizeof(pairs[0]); i++) {
+		enum th_lock_mode a_mode = i & 1 ? TH_LOCK_EXCLUSIVE : TH_LOCK_SHARED;
+		enum th_lock_mode b_mode = i & 2 ? TH_LOCK_EXCLUSIVE : TH_LOCK_SHARED;
+		struct th_locker *a = locker_new(&fixture), *b = locker_new(&fixture);
+		int expected = pairs[i / 4].overlap && (i & 3) ? -EBUSY : 0;
+
+		th_ok(ask(a, pairs[i / 4].a, a_mode, TH_LOCK_TRY));
+		th_ok(ask(a, pairs[i / 4].a, TH_LOCK_EXCLUSIVE, TH_LOCK_TRY)); /* nobody is in his own way */
+		th_locker_unlock(a);
+		th_ok(ask(a, pairs[i / 4].a, a_mode, TH_LOCK_TRY));
+		th_expect(ask(b, pairs[i / 4].b, b_mode, TH_LOCK_TRY), expected);
+		th_locker_unlock(a);
+		th_ok(ask(b, pairs[i / 4].b, b_mode, TH_LOCK_TRY));
+		th_locker_free(a);
+		th_locker_free(b);
+	}
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+START_TEST(lock_all_keys)
+{
+	struct th_fixture fixture;
+	struct th_locker *a, *b;
+
+	th_fixture_init(&fixture, 16, NULL);
+	a = locker_new(&fixture);
+	b = locker_new(&fixture);
+	th_ok(th_locker_lock(a, NULL, TH_LOCK_EXCLUSIVE, TH_LOCK_WAIT));
+	th_expect(ask(b, "x-y", TH_LOCK_SHARED, TH_LOCK_TRY), -EBUSY);
+	th_locker_free(a);
+	th_ok(ask(b, "x-y", TH_LOCK_SHARED, TH_LOCK_TRY));
+	th_locker_free(b);
+	th_locker_free(NULL);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+START_TEST(lock_times_out)
+{
+	struct th_fixture fixture;
+	struct th_locker *a, *b, *c;
+
+	th_fixture_init(&fixture, 16, NULL);
+	a = locker_new(&fixture);
+	b = locker_new(&fixture);
+	c = locker_new(&fixture);
+	th_ok(ask(a, "b-d", TH_LOCK_SHARED, TH_LOCK_WAIT));
+	th_expect(ask(b, "c-e", TH_LOCK_EXCLUSIVE, SHORT_MS), -ETIMEDOUT);
+	th_ok(ask(c, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY)); /* nobody waits any more */
+	th_locker_unlock(a);
+	th_locker_unlock(c);
+	th_ok(ask(b, "c-e", TH_LOCK_EXCLUSIVE, SHORT_MS));
+	th_locker_free(a);
+	th_locker_free(b);
+	th_locker_free(c);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+START_TEST(lock_of_transactions)
+{
+	struct th_range range = parse_range("b-d");
+	struct th_fixture fixture;
+	struct th_locker *other;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 16, NULL);
+	other = locker_new(&fixture);
+	for (int commits = 0; commits < 2; commits++) {
+		th_ok(th_txn_begin(fixture.store, &txn));
+		th_ok(th_txn_lock(txn, &range, TH_LOCK_EXCLUSIVE, TH_LOCK_WAIT));
+		th_ok(th_txn_put(txn, th_slice_of("c"), th_slice_of("1")));
+		th_expect(ask(other, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY), -EBUSY);
+		if (commits)
+			th_ok(th_txn_commit(txn));
+		else
+			th_txn_rollback(txn);
+		th_ok(ask(other, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY));
+		th_locker_unlock(other);
+	}
+	th_locker_free(other);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* Somebody who asks for one range, lets go of everything if that is a deadlock or when he has it, and ends. */
+struct asker {
+	pthread_t thread;
+	struct th_locker *locker;
+	const char *range;
+	enum th_lock_mode mode;
+	int result;
+};
+
+static void *ask_once(void *arg)
+{
+	struct asker *asker = arg;
+
+	asker->result = ask(asker->locker, asker->range, asker->mode, TH_LOCK_WAIT);
+	th_locker_unlock(asker->locker);
+	return NULL;
+}
+
+static void start(struct asker *asker)
+{
+	ck_assert_int_eq(pthread_create(&asker->thread, NULL, ask_once, asker), 0);
+}
+
+/* Each holds a range and asks for the next one's: exactly one is told so, and all others get theirs. */
+START_TEST(lock_ring)
+{
+	static const char *const ranges[RING] = { "a-b", "b-c", "c-d", "d-e", "e-f", "f-g" };
+	struct asker askers[RING];
+	struct th_fixture fixture;
+	int count[2] = { 0 };
+
+	th_fixture_init(&fixture, 16, NULL);
+	for (int members = 2; members <= RING; members++) {
+		for (int i = 0; i < members; i++) {
+			askers[i] = (struct asker){ .locker = locker_new(&fixture),
+						    .range = ranges[(i + 1) % members],
+						    .mode = i % 2 ? TH_LOCK_SHARED : TH_LOCK_EXCLUSIVE };
+			th_ok(ask(askers[i].locker, ranges[i], TH_LOCK_EXCLUSIVE, TH_LOCK_TRY));
+		}
+		for (int i = 0; i < members; i++)
+			start(&askers[i]);
+		for (int i = 0; i < members; i++) {
+			pthread_join(askers[i].thread, NULL);
+			th_true(askers[i].result == 0 || askers[i].result == -EDEADLK);
+			count[askers[i].result != 0]++;
+			th_locker_free(askers[i].locker);
+		}
+	}
+	ck_assert_int_eq(count[1], RING - 1);
+	ck_assert_int_eq(count[0], RING * (RING + 1) / 2 - 1 - (RING - 1));
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* Two who both hold a range shared both want it for themselves. */
+START_TEST(lock_upgrade)
+{
+	struct asker askers[2];
+	struct th_fixture fixture;
+
+	th_fixture_init(&fixture, 16, NULL);
+	for (int i = 0; i < 2; i++) {
+		askers[i] = (struct asker){ .locker = locker_new(&fixture), .range = "b-d", .mode = TH_LOCK_EXCLUSIVE };
+		th_ok(ask(askers[i].locker, "b-d", TH_LOCK_SHARED, TH_LOCK_TRY));
+	}
+	start(&askers[0]);
+	start(&askers[1]);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(askers[i].thread, NULL);
+		th_locker_free(askers[i].locker);
+	}
+	ck_assert_int_eq(askers[0].result + askers[1].result, -EDEADLK);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* A writer waits for a reader: later readers do not pass it, but for the one it waits for. */
+START_TEST(lock_turns)
+{
+	struct th_fixture fixture;
+	struct th_locker *reader, *later;
+	struct asker writer;
+	int r;
+
+	th_fixture_init(&fixture, 16, NULL);
+	reader = locker_new(&fixture);
+	later = locker_new(&fixture);
+	writer = (struct asker){ .locker = locker_new(&fixture), .range = "b-d", .mode = TH_LOCK_EXCLUSIVE };
+	th_ok(ask(reader, "b-d", TH_LOCK_SHARED, TH_LOCK_TRY));
+	start(&writer);
+	while ((r = ask(later, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY)) == 0) {
+		th_locker_unlock(later); /* the writer has not asked yet */
+		sched_yield();
+	}
+	ck_assert_int_eq(r, -EBUSY);
+	th_ok(ask(later, "d-e", TH_LOCK_SHARED, TH_LOCK_TRY));
+	th_ok(ask(reader, "b-c", TH_LOCK_SHARED, TH_LOCK_WAIT));
+	th_locker_unlock(reader);
+	pthread_join(writer.thread, NULL);
+	ck_assert_int_eq(writer.result, 0);
+	th_locker_free(reader);
+	th_locker_free(later);
+	th_locker_free(writer.locker);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* --- many at once: what is locked is plain memory, so that the thread sanitizer sees whoever is let in wrongly --- */
+
+struct crew {
+	struct th_fixture fixture;
+	uint64_t cell[CREW_KEYS];
+};
+
+struct member {
+	pthread_t thread;
+	struct crew *crew;
+	struct th_random random;
+	uint64_t written, refused;
+};
+
+/* Locks some cells and works on them; -errno if the lock was not to be had. */
+static int work(struct member *member, struct th_locker *locker)
+{
+	unsigned first = th_random_below(&member->random, CREW_KEYS);
+	unsigned end = th_random_between(&member->random, first + 1, CREW_KEYS);
+	bool writes = th_random_percent(&member->random, 40);
+	uint8_t from = (uint8_t)first, to = (uint8_t)end;
+	struct th_range range = { { &from, 1 }, { &to, 1 } };
+	int timeout_ms =
+		th_random_percent(&member->random, 20) ? (int)th_random_below(&member->random, 3) : TH_LOCK_WAIT;
+	int r = th_locker_lock(locker, &range, writes ? TH_LOCK_EXCLUSIVE : TH_LOCK_SHARED, timeout_ms);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = first; i < end; i++) {
+		uint64_t before = member->crew->cell[i];
+
+		if (writes)
+			member->crew->cell[i] = before + 1;
+		else
+			sched_yield();
+		th_true(member->crew->cell[i] == before + writes);
+		member->written += writes;
+	}
+	return 0;
+}
+
+static void *run_member(void *arg)
+{
+	struct member *member = arg;
+	struct th_locker *locker = locker_new(&member->crew->fixture);
+
+	for (int i = 0; i < CREW_ROUNDS; i++) {
+		unsigned steps = th_random_between(&member->random, 1, 3);
+		int r = 0;
+
+		while (steps-- > 0 && r == 0)
+			r = work(member, locker);
+		th_true(r == 0 || r == -EDEADLK || r == -EBUSY || r == -ETIMEDOUT);
+		member->refused += r != 0;
+		th_locker_unlock(locker);
+	}
+	th_locker_free(locker);
+	return NULL;
+}
+
+START_TEST(lock_crew)
+{
+	uint64_t seed = th_test_seed("lock_crew"), written = 0, sum = 0, refused = 0;
+	struct crew *crew = calloc(1, sizeof(*crew));
+	struct member members[CREW] = { 0 };
+
+	ck_assert_ptr_nonnull(crew);
+	th_fixture_init(&crew->fixture, 16, NULL);
+	for (unsigned i = 0; i < CREW; i++) {
+		members[i].crew = crew;
+		members[i].random.state = seed * 1000 + i;
+		ck_assert_int_eq(pthread_create(&members[i].thread, NULL, run_member, &members[i]), 0);
+	}
+	for (unsigned i = 0; i < CREW; i++) {
+		pthread_join(members[i].thread, NULL);
+		written += members[i].written;
+		refused += members[i].refused;
+	}
+	for (unsigned i = 0; i < CREW_KEYS; i++)
+		sum += crew->cell[i];
+	ck_assert_uint_eq(sum, written);
+	th_true(refused < (uint64_t)CREW * CREW_ROUNDS);
+	th_fixture_release(&crew->fixture);
+	free(crew);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = { lock_conflicts, lock_all_keys, lock_times_out, lock_of_transactions,
+				       lock_ring,      lock_upgrade,  lock_turns,     lock_crew };
+
+	return th_suite_run("lock", tests, sizeof(tests) / sizeof(tests[0]));
+}
