@@ -14,7 +14,11 @@
 #include "tree/meta.h"
 
 #define TH_LOG_BLOCKS_MIN 256u /* 1 MiB */
-#define TH_LOG_BLOCKS_MAX 8192u /* 32 MiB */
+#define TH_LOG_BLOCKS_MAX 16384u /* 64 MiB */
+
+/* A quarter of the cache may be dirty before a commit is due, within these bounds. */
+#define TH_DIRTY_SOFT_MIN (4u << 20)
+#define TH_DIRTY_SOFT_MAX (128u << 20)
 
 /* --- trouble --- */
 
@@ -143,10 +147,10 @@ static void set_options(struct th_store *store, const struct th_store_options *o
 		o->report = report_to_stderr;
 	store->read_only = o->read_only;
 	store->dirty_soft = o->cache_bytes / 4;
-	if (store->dirty_soft < 4u << 20)
-		store->dirty_soft = 4u << 20;
-	if (store->dirty_soft > 64u << 20)
-		store->dirty_soft = 64u << 20;
+	if (store->dirty_soft < TH_DIRTY_SOFT_MIN)
+		store->dirty_soft = TH_DIRTY_SOFT_MIN;
+	if (store->dirty_soft > TH_DIRTY_SOFT_MAX)
+		store->dirty_soft = TH_DIRTY_SOFT_MAX;
 	store->dirty_hard = 2 * store->dirty_soft;
 }
 
