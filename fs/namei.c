@@ -8,6 +8,8 @@
 
 #include "attr.h"
 #include "dir.h"
+#include "dirty.h"
+#include "flush.h"
 #include "heritage.h"
 #include "link.h"
 #include "orphan.h"
@@ -295,6 +297,9 @@ static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_s
 	r = th_update_end(&update, r);
 	if (!r)
 		inode->linkable = false;
+	/* Flushes have passed it by as long as it had no name. */
+	if (!r && th_flush_needed(inode))
+		th_dirty_add(inode);
 	return r;
 }
 
