@@ -41,16 +41,32 @@ static bool same_entry(const struct tree_entry *a, const struct tree_entry *b)
 	       same_time(x->st_ctim, y->st_ctim);
 }
 
+static void say_exactly(struct actor *actor, const struct tree_entry *entry)
+{
+	const struct stat *stat = &entry->stat;
+
+	say_path(actor, entry->path);
+	say_stat(actor, stat);
+	say(actor, " m=%jd.%09ld c=%jd.%09ld inode %" PRIu64 " flags %x attributes %" PRIx64 " content %" PRIx64,
+	    (intmax_t)stat->st_mtim.tv_sec, stat->st_mtim.tv_nsec, (intmax_t)stat->st_ctim.tv_sec,
+	    stat->st_ctim.tv_nsec, entry->inode, entry->flags, entry->xattrs, entry->content);
+}
+
 static void compare_trees(struct actor *actor, const char *name, const struct tree *kept, const struct tree *found)
 {
 	size_t at = 0;
 
 	while (at < kept->count && at < found->count && same_entry(&kept->entries[at], &found->entries[at]))
 		at++;
+	if (at == kept->count && at == found->count)
+		return;
+	complain(actor, "snapshot %s is not as it was: ", name);
 	if (at < kept->count)
-		complain(actor, "snapshot %s is not as it was: at %s\n", name, kept->entries[at].path);
-	else if (at < found->count)
-		complain(actor, "snapshot %s is not as it was: it has %s\n", name, found->entries[at].path);
+		say_exactly(actor, &kept->entries[at]);
+	say(actor, " has become ");
+	if (at < found->count)
+		say_exactly(actor, &found->entries[at]);
+	say(actor, "\n");
 }
 
 static void snapshot_check(struct actor *actor, const struct walk_snapshot *snapshot)
