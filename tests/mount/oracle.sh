@@ -21,8 +21,10 @@ mount_reference() {
 		mkdir "$reference" && mount -o loop,noatime "$work/reference.image" "$reference"
 }
 
+# What waits in memory is written much later, or behind every other operation, by turns.
 mount_ours() {
-	start -o noatime,snapdir=hidden "$image" "$mnt"
+	commit=$([ "${commit:-5}" = 5 ] && echo 0.02 || echo 5)
+	start -o "noatime,snapdir=hidden,commit=$commit" "$image" "$mnt"
 }
 
 # Operations from $1 on, up to the next stop.
