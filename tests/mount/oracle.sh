@@ -17,7 +17,7 @@ if [ "$(id -u)" -ne 0 ] || ! command -v mkfs.ext4 >/dev/null; then
 fi
 
 mount_reference() {
-	truncate -s 4G "$work/reference.image" && mkfs.ext4 -q -O ea_inode "$work/reference.image" &&
+	truncate -s 4G "$work/reference.image" && mkfs.ext4 -q -O ea_inode -I 2048 "$work/reference.image" &&
 		mkdir "$reference" && mount -o loop,noatime "$work/reference.image" "$reference"
 }
 
