@@ -24,12 +24,14 @@
 #define FOLLOWERS_MAX 16
 #define RELIEFS 14 /* each may wait for an fsync; enough others must be left to answer */
 #define LOOK_EVERY 16 /* requests between two looks at the client's core */
-#define TICK_NS 1000000
-#define STUCK_TICKS 4 /* in one request, before a follower is freed */
-#define BEHIND_TICKS 4 /* with requests waiting at each of them, before something is done about it */
-#define FREE_TICKS_MIN 64 /* that followers are free for */
-#define FREE_TICKS_MAX 1024
-#define QUIET_TICKS 8 /* without requests, before the watch sleeps */
+/* Whenever the watcher has looked and sleeps again, its core looks for something to do, and may take the client over:
+ * with a tick of 1 ms a request took twice as long as with this one. */
+#define TICK_NS 10000000
+#define STUCK_TICKS 2 /* in one request, before a follower is freed */
+#define BEHIND 10 /* requests served in a tick, with others waiting at its end: not more than this is too slow */
+#define FREE_TICKS_MIN 6 /* that followers are free for */
+#define FREE_TICKS_MAX 100
+#define QUIET_TICKS 4 /* without requests, before the watch sleeps */
 #define ALERT_MS 20 /* without anything to take, before reliefs leave it to the followers again */
 
 struct follower {
@@ -281,7 +283,7 @@ static bool free_all(struct workers *workers)
 /* As long as the followers do the work.  Returns when they do not keep up, free as they are; or at the end. */
 static void watch_followers(struct workers *workers)
 {
-	unsigned before = atomic_load(&workers->served), quiet = 0, behind = 0;
+	unsigned before = atomic_load(&workers->served), quiet = 0;
 
 	while (!fuse_session_exited(workers->session)) {
 		unsigned served;
@@ -297,13 +299,8 @@ static void watch_followers(struct workers *workers)
 		busy = look_after(workers);
 		served = atomic_load(&workers->served);
 		quiet = busy || served != before ? 0 : quiet + 1;
-		if (!waiting(workers, 0)) {
-			behind = 0;
-		} else if (served == before || ++behind >= BEHIND_TICKS) {
-			if (!free_all(workers))
-				return;
-			behind = 0;
-		}
+		if (served - before <= BEHIND && waiting(workers, 0) && !free_all(workers))
+			return;
 		before = served;
 	}
 }
