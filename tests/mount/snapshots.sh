@@ -44,8 +44,13 @@ delete_some() {
 }
 
 space_is() {
-	local free
-	free=$(number free_bytes)
+	local free tries
+	for ((tries = 0; tries < 50; tries++)); do
+		free=$(number free_bytes)
+		[ "$free" -ge $(($1 - (4 << 20))) ] && break
+		sleep 0.2
+		settle # what was removed is gone when the kernel lets go of it
+	done
 	echo "# $2: $free bytes free, $1 expected" >&3
 	[ "$free" -ge $(($1 - (4 << 20))) ] || { echo "free: $free, expected at least $1 less 4 MiB"; return 1; }
 }
