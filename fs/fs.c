@@ -118,53 +118,6 @@ static int load_ids(struct th_fs *fs)
 
 /* --- mkfs --- */
 
-/* A disk that leaves the one below open when it is closed: a store closes its disk, and mkfs's caller keeps it. */
-struct lent_disk {
-	struct th_disk disk;
-	struct th_disk *below;
-};
-
-static void lent_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
-{
-	th_disk_get(((struct lent_disk *)disk)->below, addr, blocks, buf, future);
-}
-
-static void lent_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt,
-		      struct th_future *future)
-{
-	th_disk_save(((struct lent_disk *)disk)->below, addr, iov, iovcnt, future);
-}
-
-static void lent_flush(struct th_disk *disk, struct th_future *future)
-{
-	th_disk_flush(((struct lent_disk *)disk)->below, future);
-}
-
-static void lent_close(struct th_disk *disk)
-{
-	free(disk);
-}
-
-static const struct th_disk_ops lent_ops = {
-	.get = lent_get,
-	.save = lent_save,
-	.flush = lent_flush,
-	.close = lent_close,
-};
-
-static struct th_disk *lent_disk_new(struct th_disk *below)
-{
-	struct lent_disk *lent = calloc(1, sizeof(*lent));
-
-	if (!lent)
-		return NULL;
-	lent->below = below;
-	lent->disk.ops = &lent_ops;
-	lent->disk.blocks = below->blocks;
-	lent->disk.name = below->name;
-	return &lent->disk;
-}
-
 static int write_root(struct th_store *store, uint32_t uid, uint32_t gid)
 {
 	struct th_time now = th_time_now();
@@ -203,13 +156,13 @@ int th_fs_format(struct th_disk *disk, const struct th_format_options *options, 
 
 	if (r < 0)
 		return r;
-	struct th_disk *lent = lent_disk_new(disk);
+	struct th_disk *lent = th_disk_lend(disk);
 
 	if (!lent)
 		return -ENOMEM;
 	r = th_store_open(lent, &store_options, &store);
 	if (r < 0) {
-		free(lent);
+		th_disk_close(lent);
 		return r;
 	}
 	r = write_root(store, uid, gid);

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -20,6 +19,7 @@
 
 #include "fuse_place.h"
 #include "fuse_raw.h"
+#include "journal/thread.h"
 
 #define FOLLOWERS_MAX 16
 #define RELIEFS 14 /* each may wait for an fsync; enough others must be left to answer */
@@ -368,19 +368,6 @@ static void *relief_run(void *arg)
 
 /* --- beginning and ending --- */
 
-/* Signals are for the thread that waits for the end. */
-static int start(pthread_t *ret, void *(*run)(void *), void *arg)
-{
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(ret, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -error;
-}
-
 static int start_follower(struct workers *workers)
 {
 	struct follower *follower = &workers->follower[workers->followers];
@@ -390,7 +377,7 @@ static int start_follower(struct workers *workers)
 	follower->fd = clone_channel(workers->session, 0);
 	if (follower->fd < 0)
 		return follower->fd;
-	r = start(&follower->thread, follower_run, follower);
+	r = th_thread_start(&follower->thread, follower_run, follower);
 	if (r < 0)
 		close(follower->fd);
 	else
@@ -402,7 +389,7 @@ static int start_all(struct workers *workers)
 {
 	unsigned followers = FOLLOWERS_MAX, reliefs = 0;
 	pthread_t trial;
-	int r = start(&trial, th_place_try, &workers->idle);
+	int r = th_thread_start(&trial, th_place_try, &workers->idle);
 
 	if (r < 0)
 		return r;
@@ -423,7 +410,7 @@ static int start_all(struct workers *workers)
 	while (r == 0 && workers->followers < followers)
 		r = start_follower(workers);
 	while (r == 0 && workers->reliefs < reliefs) {
-		r = start(&workers->relief[workers->reliefs], relief_run, workers);
+		r = th_thread_start(&workers->relief[workers->reliefs], relief_run, workers);
 		workers->reliefs += r == 0;
 	}
 	return r;

@@ -69,6 +69,9 @@ enum th_disk_flags {
 int th_disk_open(const char *path, unsigned flags, struct th_disk **ret);
 /* A disk in memory of that many blocks, all zero; blocks never written use no memory. */
 int th_disk_memory_new(uint64_t blocks, struct th_disk **ret);
+/* A disk that leaves the one it passes everything on to open when it is closed: a store closes its disk, and some
+ * callers want to keep theirs.  NULL: no memory. */
+struct th_disk *th_disk_lend(struct th_disk *disk);
 /* Ends a disk, releasing its lock.  NULL is fine. */
 void th_disk_close(struct th_disk *disk);
 

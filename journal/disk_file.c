@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -215,16 +214,4 @@ int th_disk_file_now(struct th_disk *disk, const struct th_transfer *transfer)
 	if (transfer->kind == TH_TRANSFER_SAVE && file->read_only)
 		return -EROFS;
 	return th_disk_file_run(file, transfer, 0);
-}
-
-int th_disk_thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
-{
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(ret, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -error;
 }

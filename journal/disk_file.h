@@ -29,9 +29,6 @@ int th_disk_file_run(const struct th_disk_file *file, const struct th_transfer *
 /* For th_disk_ops.now. */
 int th_disk_file_now(struct th_disk *disk, const struct th_transfer *transfer);
 
-/* Starts a thread that takes no signals: those are the program's business. */
-int th_disk_thread_start(pthread_t *ret, void *(*run)(void *), void *arg);
-
 /* The two kinds.  They take over *file (a copy of it) on success.  -ENOSYS: there is no usable io_uring here. */
 int th_disk_uring_new(const struct th_disk_file *file, struct th_disk **ret);
 int th_disk_threads_new(const struct th_disk_file *file, struct th_disk **ret);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "journal/disk_file.h"
+#include "journal/thread.h"
 
 #define POOL_THREADS 8
 #define POOL_DEPTH 1024
@@ -163,7 +164,7 @@ int th_disk_threads_new(const struct th_disk_file *file, struct th_disk **ret)
 	pthread_mutex_init(&disk->lock, NULL);
 	pthread_cond_init(&disk->more, NULL);
 	while (!error && disk->nthreads < POOL_THREADS) {
-		error = th_disk_thread_start(&disk->threads[disk->nthreads], pool_run, disk);
+		error = th_thread_start(&disk->threads[disk->nthreads], pool_run, disk);
 		if (!error)
 			disk->nthreads++;
 	}

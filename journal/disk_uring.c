@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "journal/disk_file.h"
+#include "journal/thread.h"
 
 #define URING_DEPTH 1024 /* transfers under way */
 #define URING_SQ_ENTRIES 128 /* each is submitted at once; more only while the kernel is short of memory */
@@ -434,7 +435,7 @@ int th_disk_uring_new(const struct th_disk_file *file, struct th_disk **ret)
 	pthread_mutex_init(&disk->submit_lock, NULL);
 	pthread_mutex_init(&disk->lock, NULL);
 	pthread_cond_init(&disk->attendant_wake, NULL);
-	error = th_disk_thread_start(&disk->attendant, attendant_run, disk);
+	error = th_thread_start(&disk->attendant, attendant_run, disk);
 	if (error) {
 		uring_free(disk);
 		return error;

@@ -31,55 +31,6 @@ int th_suite_run(const char *name, const TTest *const *tests, size_t count)
 	return failed ? 1 : 0;
 }
 
-/* --- the lent disk --- */
-
-struct lent_disk {
-	struct th_disk disk;
-	struct th_disk *inner;
-	char name[32];
-};
-
-static void lent_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
-{
-	th_disk_get(((struct lent_disk *)disk)->inner, addr, blocks, buf, future);
-}
-
-static void lent_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt,
-		      struct th_future *future)
-{
-	th_disk_save(((struct lent_disk *)disk)->inner, addr, iov, iovcnt, future);
-}
-
-static void lent_flush(struct th_disk *disk, struct th_future *future)
-{
-	th_disk_flush(((struct lent_disk *)disk)->inner, future);
-}
-
-static void lent_close(struct th_disk *disk)
-{
-	free(disk);
-}
-
-static const struct th_disk_ops lent_ops = {
-	.get = lent_get,
-	.save = lent_save,
-	.flush = lent_flush,
-	.close = lent_close,
-};
-
-struct th_disk *th_disk_lend(struct th_disk *disk)
-{
-	struct lent_disk *lent = calloc(1, sizeof(*lent));
-
-	th_true(lent);
-	lent->inner = disk;
-	lent->disk.ops = &lent_ops;
-	lent->disk.blocks = disk->blocks;
-	snprintf(lent->name, sizeof(lent->name), "lent-%p", (void *)disk);
-	lent->disk.name = lent->name;
-	return &lent->disk;
-}
-
 /* --- the fixture --- */
 
 void th_fixture_adopt(struct th_fixture *fixture, struct th_disk *disk, const struct th_store_options *options)

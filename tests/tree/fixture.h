@@ -35,9 +35,6 @@ void th_expect_at(int result, int expected, const char *call, const char *file, 
 /* Runs tests, each as a case of its own name (CK_RUN_CASE picks one).  For main to return. */
 int th_suite_run(const char *name, const TTest *const *tests, size_t count);
 
-/* A disk that passes everything on to `disk` and leaves it alone when it is closed. */
-struct th_disk *th_disk_lend(struct th_disk *disk);
-
 /* Formats a new disk of that many MiB and opens the store.  options may be NULL. */
 void th_fixture_init(struct th_fixture *fixture, unsigned mib, const struct th_store_options *options);
 /* The same over a disk, which becomes the fixture's, that holds a store already; it is not opened. */
