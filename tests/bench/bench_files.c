@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/support/random.h"
+
 #define DIRECTORIES 100
 
 static void fail(const char *what)
@@ -26,23 +28,9 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-	*state += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
-	uint64_t x = *state;
-
-	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return x ^ (x >> 31);
-}
-
 static void fill(char *buf, size_t size, uint64_t seed)
 {
-	for (size_t i = 0; i + 8 <= size; i += 8) {
-		uint64_t x = next_random(&seed);
-
-		memcpy(buf + i, &x, 8);
-	}
+	th_random_fill(&(struct th_random){ .state = seed }, buf, size);
 }
 
 static char *new_buffer(size_t size)
@@ -141,12 +129,12 @@ static void move_data(const struct job *job)
 {
 	int fd = open(job->path, job->write ? O_RDWR | O_CREAT : O_RDONLY, 0644);
 	char *buf = new_buffer(job->block);
-	uint64_t state = 1;
+	struct th_random random = { .state = 1 };
 
 	if (fd < 0)
 		fail(job->path);
 	for (uint64_t done = 0; done < job->total; done += job->block) {
-		uint64_t place = job->random ? next_random(&state) % (job->size / job->block) : done / job->block;
+		uint64_t place = job->random ? th_random_next(&random) % (job->size / job->block) : done / job->block;
 
 		if (job->write)
 			fill(buf, job->block, done);
