@@ -23,7 +23,7 @@ struct super_disk {
 	struct th_le64 next_snapshot_id;
 	struct th_le64 created_ns, committed_ns;
 	struct th_log_position_disk log_tail;
-	struct th_blocklist_disk space_log, dead;
+	struct th_blocklist_disk space_log, dead, strays;
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
 	struct th_le64 counters[8];
 	uint8_t clean;
@@ -38,10 +38,10 @@ static_assert(offsetof(struct super_disk, compat) == 96, "format.md: superblock"
 static_assert(offsetof(struct super_disk, generation) == 144, "format.md: superblock");
 static_assert(offsetof(struct super_disk, log_tail) == 192, "format.md: superblock");
 static_assert(offsetof(struct super_disk, space_log) == 216, "format.md: superblock");
-static_assert(offsetof(struct super_disk, live_root) == 312, "format.md: superblock");
-static_assert(offsetof(struct super_disk, counters) == 440, "format.md: superblock");
-static_assert(offsetof(struct super_disk, clean) == 504, "format.md: superblock");
-static_assert(offsetof(struct super_disk, carried) == 508, "format.md: superblock");
+static_assert(offsetof(struct super_disk, live_root) == 360, "format.md: superblock");
+static_assert(offsetof(struct super_disk, counters) == 488, "format.md: superblock");
+static_assert(offsetof(struct super_disk, clean) == 552, "format.md: superblock");
+static_assert(offsetof(struct super_disk, carried) == 556, "format.md: superblock");
 static_assert(offsetof(struct super_disk, checksum) == TH_BLOCK_SIZE - 8, "format.md: superblock");
 static_assert(sizeof(struct super_disk) == TH_BLOCK_SIZE, "format.md: superblock");
 
@@ -92,6 +92,7 @@ static void pack(const struct th_super *super, struct super_disk *ret)
 	ret->log_tail.checksum = th_le64(super->log_tail.checksum);
 	th_blocklist_pack(&super->space_log, &ret->space_log);
 	th_blocklist_pack(&super->dead, &ret->dead);
+	th_blocklist_pack(&super->strays, &ret->strays);
 	memcpy(ret->live_root, super->live_root, sizeof(ret->live_root));
 	memcpy(ret->meta_root, super->meta_root, sizeof(ret->meta_root));
 	for (size_t i = 0; i < 8; i++)
@@ -143,7 +144,8 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	if (th_get_le32(disk->block_size) != TH_BLOCK_SIZE || super.generation % TH_SUPER_SLOTS != slot ||
 	    !plausible(&super) || disk->reserved ||
 	    !all_zero(disk->carried + super.carried_size, sizeof(disk->carried) - super.carried_size) ||
-	    th_blocklist_unpack(&disk->space_log, &ret->space_log) || th_blocklist_unpack(&disk->dead, &ret->dead))
+	    th_blocklist_unpack(&disk->space_log, &ret->space_log) || th_blocklist_unpack(&disk->dead, &ret->dead) ||
+	    th_blocklist_unpack(&disk->strays, &ret->strays))
 		return -EUCLEAN;
 	return 0;
 }

@@ -16,7 +16,7 @@
 
 #define TH_SUPER_SLOTS 8
 #define TH_SUPER_ROOT_SIZE 64 /* room for one packed root pointer of a tree; its format is the tree's */
-#define TH_SUPER_CARRIED_BYTES 3580
+#define TH_SUPER_CARRIED_BYTES 3532
 #define TH_LABEL_MAX 63
 #define TH_FORMAT_VERSION 1
 
@@ -34,7 +34,7 @@ struct th_super {
 	uint8_t clean; /* unmounted in an orderly way: there is no log to replay */
 	struct th_log_position log_tail;
 	struct th_blocklist space_log;
-	struct th_blocklist dead; /* the live dead list */
+	struct th_blocklist dead, strays; /* the live dead list; see tree/dead.c */
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
 	uint64_t counters[8]; /* for the tree: see tree/store.h */
 	uint16_t carried_size; /* bytes of `carried` that mean something; what, the tree knows: see tree/meta.h */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tree/branches.h"
 #include "tree/meta.h"
 #include "tree/meta_format.h"
 
@@ -20,11 +21,13 @@ int th_catalogue_put(struct th_store *store, const struct th_snapshot_record *re
 		.generation = th_le64(record->info.generation),
 		.sequence = th_le64(record->info.sequence),
 		.created_ns = th_le64(record->info.created_ns),
+		.branch = th_le64(record->info.branch),
 		.deleting = record->deleting,
 	};
 
 	th_ptr_pack(&record->root, &disk.root);
 	th_blocklist_pack(&record->dead, &disk.dead);
+	th_blocklist_pack(&record->strays, &disk.strays);
 	memcpy(value, &disk, sizeof(disk));
 	memcpy(value + sizeof(disk), record->info.name, name_size);
 	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
@@ -53,22 +56,27 @@ static int unpack(const struct th_cursor_entry *entry, struct th_snapshot_record
 		.generation = th_get_le64(disk.generation),
 		.sequence = th_get_le64(disk.sequence),
 		.created_ns = th_get_le64(disk.created_ns),
+		.branch = th_get_le64(disk.branch),
 	};
 	memcpy(ret->info.name, (const char *)entry->value.data + sizeof(disk), name_size);
 	ret->deleting = disk.deleting;
 	if (disk.deleting > 1 || memchr(ret->info.name, 0, name_size))
 		return -EUCLEAN;
 	r = th_ptr_unpack(&disk.root, &ret->root);
-	return r < 0 ? r : th_blocklist_unpack(&disk.dead, &ret->dead);
+	if (r == 0)
+		r = th_blocklist_unpack(&disk.dead, &ret->dead);
+	return r < 0 ? r : th_blocklist_unpack(&disk.strays, &ret->strays);
 }
 
-static int load_record(struct th_catalogue *catalogue, const struct th_cursor_entry *entry)
+static int load_record(struct th_store *store, const struct th_cursor_entry *entry)
 {
 	struct th_snapshot_record *record = calloc(1, sizeof(*record));
 	int r = record ? unpack(entry, record) : -ENOMEM;
 
+	if (r == 0 && !th_branches_find(&store->branches, record->info.branch))
+		r = -EUCLEAN;
 	if (r == 0)
-		r = th_catalogue_append(catalogue, record);
+		r = th_catalogue_append(&store->catalogue, record);
 	if (r < 0)
 		free(record);
 	return r;
@@ -86,7 +94,7 @@ int th_catalogue_load(struct th_store *store)
 	if (r < 0)
 		return r;
 	while ((r = th_cursor_next(cursor, &entry)) == 0) {
-		r = load_record(&store->catalogue, &entry);
+		r = load_record(store, &entry);
 		if (r < 0)
 			break;
 	}
@@ -149,9 +157,18 @@ struct th_snapshot_record *th_catalogue_numbered(const struct th_catalogue *cata
 	return NULL;
 }
 
-uint64_t th_catalogue_newest(const struct th_catalogue *catalogue)
+struct th_snapshot_record *th_catalogue_before(const struct th_catalogue *catalogue, size_t at, uint64_t branch)
 {
-	return catalogue->count ? catalogue->record[catalogue->count - 1]->info.generation : 0;
+	while (at > 0 && catalogue->record[at - 1]->info.branch != branch)
+		at--;
+	return at > 0 ? catalogue->record[at - 1] : NULL;
+}
+
+struct th_snapshot_record *th_catalogue_after(const struct th_catalogue *catalogue, size_t at, uint64_t branch)
+{
+	while (++at < catalogue->count && catalogue->record[at]->info.branch != branch)
+		;
+	return at < catalogue->count ? catalogue->record[at] : NULL;
 }
 
 int th_catalogue_append(struct th_catalogue *catalogue, struct th_snapshot_record *record)

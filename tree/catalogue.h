@@ -17,7 +17,7 @@
 struct th_snapshot_record {
 	struct th_snapshot info;
 	struct th_ptr root;
-	struct th_blocklist dead; /* what died between the snapshot before and this one */
+	struct th_blocklist dead, strays; /* of the time between the snapshot before, in its branch, and this one */
 	unsigned views; /* open ones; not on disk */
 	bool deleting; /* deleted by name, to be freed when its last view closes */
 };
@@ -36,8 +36,9 @@ void th_catalogue_release(struct th_catalogue *catalogue);
 /* NULL if there is none.  By name: among those not deleted. */
 struct th_snapshot_record *th_catalogue_named(const struct th_catalogue *catalogue, const char *name);
 struct th_snapshot_record *th_catalogue_numbered(const struct th_catalogue *catalogue, uint64_t id);
-/* Generation of the newest snapshot, 0 if there is none. */
-uint64_t th_catalogue_newest(const struct th_catalogue *catalogue);
+/* The newest one of a branch older than number `at`, or the oldest one newer than that; NULL if there is none. */
+struct th_snapshot_record *th_catalogue_before(const struct th_catalogue *catalogue, size_t at, uint64_t branch);
+struct th_snapshot_record *th_catalogue_after(const struct th_catalogue *catalogue, size_t at, uint64_t branch);
 
 /* Takes the record over, unless it fails. */
 int th_catalogue_append(struct th_catalogue *catalogue, struct th_snapshot_record *record);

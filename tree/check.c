@@ -80,15 +80,17 @@ static int unpack_root(struct th_check *check, const char *name, const uint8_t *
 	return 1;
 }
 
-static int check_named_tree(struct th_check *check, enum th_check_kind kind, const char *name, const uint8_t *root)
+static int check_meta_tree(struct th_check *check)
 {
 	struct th_check_tree tree = {
-		.kind = kind,
-		.name = name,
+		.kind = TH_CHECK_META,
+		.name = "meta tree",
 		.generation = check->super.generation,
 		.sequence = check->super.sequence,
+		.owned = UINT64_MAX,
+		.at = TH_SLICE_EMPTY,
 	};
-	int r = unpack_root(check, name, root, &tree.root);
+	int r = unpack_root(check, tree.name, check->super.meta_root, &tree.root);
 
 	return r == 0 ? th_check_tree(check, &tree) : 0;
 }
@@ -99,6 +101,7 @@ static int check_snapshots(struct th_check *check)
 
 	for (size_t i = 0; i < check->snapshots_count && r == 0; i++) {
 		const struct th_check_snapshot *snapshot = &check->snapshots[i];
+		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
 		char name[sizeof(snapshot->name) + 40];
 		struct th_check_tree tree = {
 			.kind = TH_CHECK_SNAPSHOT,
@@ -106,11 +109,75 @@ static int check_snapshots(struct th_check *check)
 			.root = snapshot->root,
 			.generation = snapshot->generation,
 			.sequence = snapshot->sequence,
+			.owned = UINT64_MAX,
+			.at = TH_SLICE_EMPTY,
 		};
 
+		/* it stands for the head that its branch has not */
+		if (branch && branch->headless &&
+		    th_check_newest(check, branch->id, check->snapshots_count) == snapshot)
+			tree.owned = branch->origin_generation;
 		snprintf(name, sizeof(name), "snapshot %" PRIu64 " '%s'", snapshot->id, snapshot->name);
 		r = th_check_tree(check, &tree);
 		check->result.snapshots++;
+	}
+	return r;
+}
+
+/* The head of a branch: that of the one which the store was opened on is what the live view shows. */
+static int check_head(struct th_check *check, const struct th_check_branch *branch)
+{
+	bool live = branch->id == check->store->branch;
+	char name[sizeof(branch->name) + 20];
+	struct th_check_tree tree = {
+		.kind = live ? TH_CHECK_LIVE : TH_CHECK_SNAPSHOT,
+		.name = live ? "live tree" : name,
+		.root = branch->root,
+		.generation = check->super.generation,
+		.sequence = branch->sequence,
+		.owned = branch->origin_generation,
+		.at = TH_SLICE_EMPTY,
+	};
+	int r = 0;
+
+	snprintf(name, sizeof(name), "branch '%s'", branch->name);
+	if (!branch->has_head) {
+		tree.sequence = check->super.sequence;
+		r = unpack_root(check, tree.name, check->super.live_root, &tree.root);
+	}
+	return r == 0 ? th_check_tree(check, &tree) : 0;
+}
+
+static int check_heads(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->branches_count && r == 0; i++) {
+		if (check->branches[i].has_head || check->branches[i].id == check->super.counters[TH_SUPER_BRANCH])
+			r = check_head(check, &check->branches[i]);
+		check->result.branches += !check->branches[i].headless;
+	}
+	return r;
+}
+
+/* What is left of heads that nobody wants. */
+static int check_abandoned(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->abandoned_count && r == 0; i++) {
+		const struct th_check_abandoned *abandoned = &check->abandoned[i];
+		struct th_check_tree tree = {
+			.kind = TH_CHECK_ABANDONED,
+			.name = "abandoned head",
+			.root = abandoned->root,
+			.generation = check->super.generation,
+			.sequence = check->super.sequence,
+			.owned = abandoned->than,
+			.at = th_key_slice(&abandoned->at),
+		};
+
+		r = th_check_tree(check, &tree);
 	}
 	return r;
 }
@@ -206,7 +273,7 @@ static int run(struct th_check *check)
 	int r = th_super_read(check->store->disk, &check->super);
 
 	if (r == 0)
-		r = check_named_tree(check, TH_CHECK_META, "meta tree", check->super.meta_root);
+		r = check_meta_tree(check);
 	if (r == 0)
 		r = th_check_carried(check);
 	if (r == 0)
@@ -214,7 +281,9 @@ static int run(struct th_check *check)
 	if (r == 0)
 		r = check_snapshots(check);
 	if (r == 0)
-		r = check_named_tree(check, TH_CHECK_LIVE, "live tree", check->super.live_root);
+		r = check_heads(check);
+	if (r == 0)
+		r = check_abandoned(check);
 	if (r == 0)
 		r = th_check_space(check);
 	if (r == 0)
@@ -233,6 +302,8 @@ int th_store_check(struct th_store *store, const struct th_check_options *option
 	r = run(&check);
 	pthread_mutex_unlock(&store->commit_lock);
 	free(check.snapshots);
+	free(check.branches);
+	free(check.abandoned);
 	free(check.claims.event);
 	free(check.claims.snapshot);
 	free(check.nodes.slot);

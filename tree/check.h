@@ -7,11 +7,17 @@
  * once:
  *
  *   A1  A block is used, in the space map, if and only if something claims it; fixed areas are never in the map.
- *   A2  It belongs to one kind of owner: a fixed area, a page of a block list, the meta tree, a node of the live tree
- * and its snapshots, or data.  But for data, one owner. A3  A node that only snapshots have is on exactly one dead
- * list; what the live tree has is on none. A4  Data has as many references as the share table says: references of the
- * live tree and entries on dead lists together are one more than the count.  What only snapshots refer to is on a dead
- * list.
+ *   A2  It belongs to one kind of owner: a fixed area, a page of a block list, the meta tree, a node of the trees of
+ *       branches and snapshots, or data.  But for data, one owner.
+ *   A3  A node that only snapshots have is on exactly one dead list; what a head owns is on none.
+ *   A4  Data has as many references as the share table says: references that heads own and entries on dead lists
+ *       together are one more than the count.  What only snapshots refer to is on a dead list.
+ *
+ * A head owns what was born later than its branch's origin, in the branch's own time; the rest it has as a snapshot
+ * has it.  Heads are the live tree, those of other branches, the newest snapshots of headless branches, and what is
+ * left of heads that were abandoned, which own what was born later than their entry says.  Entries on dead lists that
+ * are not younger than the origin of their branch are void.  A stray (dead.c) that is not younger than the origin
+ * counts as a reference itself, until its branch goes.
  *
  * What a value refers to counts where the value can be seen.  A record that a pending message above it hides has given
  * up what it named when the message came, though it is still there.  Only large values are different: theirs are given
@@ -30,10 +36,10 @@ enum th_claim {
 	TH_CLAIM_FIXED, /* superblocks and intent log */
 	TH_CLAIM_PAGE, /* of a block list */
 	TH_CLAIM_META_NODE,
-	TH_CLAIM_LIVE_NODE, /* of the live tree, and maybe of snapshots too */
+	TH_CLAIM_LIVE_NODE, /* that a head owns, and maybe snapshots have too */
 	TH_CLAIM_SNAPSHOT_NODE, /* of snapshots only */
 	TH_CLAIM_DEAD_NODE, /* on a dead list */
-	TH_CLAIM_LIVE_DATA, /* once for every reference */
+	TH_CLAIM_LIVE_DATA, /* that a head owns: once for every reference */
 	TH_CLAIM_SNAPSHOT_DATA, /* once, however many references */
 	TH_CLAIM_DEAD_DATA,
 	TH_CLAIM_SHARE, /* a record of the share table */
@@ -67,6 +73,7 @@ enum th_seen_flags {
 	TH_SEEN_SNAPSHOT = 1 << 1,
 	TH_SEEN_LIVE = 1 << 2,
 	TH_SEEN_DAMAGED = 1 << 3, /* said so already */
+	TH_SEEN_OWNED = 1 << 4, /* by a head */
 };
 
 struct th_seen {
@@ -91,11 +98,26 @@ struct th_check_hole {
 };
 
 struct th_check_snapshot {
-	uint64_t id, generation, sequence;
+	uint64_t id, generation, sequence, branch;
 	struct th_ptr root;
-	struct th_blocklist dead;
+	struct th_blocklist dead, strays;
 	bool deleting;
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
+};
+
+struct th_check_branch {
+	uint64_t id, origin, sequence;
+	uint64_t origin_generation; /* 0: none */
+	bool headless, has_head;
+	struct th_ptr root; /* and the lists: if has_head, else they are in the superblock, or nowhere */
+	struct th_blocklist dead, strays;
+	char name[TH_BRANCH_NAME_MAX + 1];
+};
+
+struct th_check_abandoned {
+	struct th_ptr root;
+	uint64_t than;
+	struct th_key at;
 };
 
 struct th_check {
@@ -105,6 +127,10 @@ struct th_check {
 	struct th_super super; /* as the disk has it */
 	struct th_check_snapshot *snapshots; /* oldest first, once the meta tree was read */
 	size_t snapshots_count, snapshots_capacity;
+	struct th_check_branch *branches; /* likewise */
+	size_t branches_count, branches_capacity;
+	struct th_check_abandoned *abandoned;
+	size_t abandoned_count, abandoned_capacity;
 	struct th_claims claims;
 	struct th_seen_set nodes, values;
 	struct th_check_hole *holes;
@@ -128,13 +154,16 @@ const char *th_check_key(struct th_slice key, char text[TH_CHECK_KEY_TEXT]);
 
 /* --- trees (check_tree.c, check_value.c) --- */
 
-enum th_check_kind { TH_CHECK_META, TH_CHECK_SNAPSHOT, TH_CHECK_LIVE };
+/* Of a branch that is not the one the store was opened on, the head is looked at as a snapshot is. */
+enum th_check_kind { TH_CHECK_META, TH_CHECK_SNAPSHOT, TH_CHECK_ABANDONED, TH_CHECK_LIVE };
 
 struct th_check_tree {
 	enum th_check_kind kind;
 	const char *name;
 	struct th_ptr root;
 	uint64_t generation, sequence; /* nothing in it is newer */
+	uint64_t owned; /* it owns what was born later; UINT64_MAX: nothing */
+	struct th_slice at; /* of one that was abandoned: what ends before it is no more */
 };
 
 /* A way down such a tree. */
@@ -164,8 +193,11 @@ int th_seen_get(struct th_seen_set *set, uint64_t addr, struct th_seen **ret);
 int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_slice value);
 /* Those that the superblock carries. */
 int th_check_carried(struct th_check *check);
-/* Puts the snapshots in order and looks at them together. */
+/* Puts snapshots and branches in order and looks at them together. */
 int th_check_catalogue(struct th_check *check);
+const struct th_check_branch *th_check_branch(const struct th_check *check, uint64_t id);
+/* The newest snapshot of the branch among the first `count`, or NULL. */
+const struct th_check_snapshot *th_check_newest(const struct th_check *check, uint64_t branch, size_t count);
 
 /* --- space --- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checking the meta tree's entries: the snapshot catalogue and the share table. */
+/* Checking the meta tree's entries: snapshots, branches and the share table. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -44,6 +44,12 @@ static int take_share(struct th_check *check, struct th_slice key, struct th_sli
 
 /* --- snapshots --- */
 
+static bool name_possible(const char *name, size_t size)
+{
+	return size > 0 && strlen(name) == size && !strchr(name, '/') && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
 /* NULL, or what is wrong. */
 static const char *unpack_snapshot(struct th_slice key, struct th_slice value, struct th_check_snapshot *ret)
 {
@@ -59,17 +65,19 @@ static const char *unpack_snapshot(struct th_slice key, struct th_slice value, s
 		.id = th_meta_number(key.data),
 		.generation = th_get_le64(disk.generation),
 		.sequence = th_get_le64(disk.sequence),
+		.branch = th_get_le64(disk.branch),
 		.deleting = disk.deleting,
 	};
 	memcpy(ret->name, (const char *)value.data + sizeof(disk), name_size);
 	if (disk.deleting > 1 || memcmp(disk.reserved, zeros, sizeof(zeros)) != 0)
 		return "unknown flags of a snapshot";
-	if (name_size == 0 || strlen(ret->name) != name_size || strchr(ret->name, '/') || strcmp(ret->name, ".") == 0 ||
-	    strcmp(ret->name, "..") == 0)
+	if (!name_possible(ret->name, name_size))
 		return "a snapshot's name is malformed";
 	if (th_ptr_unpack(&disk.root, &ret->root) < 0)
 		return "a snapshot's root pointer is broken";
-	return th_blocklist_unpack(&disk.dead, &ret->dead) < 0 ? "a snapshot's dead list is broken" : NULL;
+	if (th_blocklist_unpack(&disk.dead, &ret->dead) < 0)
+		return "a snapshot's dead list is broken";
+	return th_blocklist_unpack(&disk.strays, &ret->strays) < 0 ? "a snapshot's list of strays is broken" : NULL;
 }
 
 static int take_snapshot(struct th_check *check, struct th_slice key, struct th_slice value)
@@ -89,6 +97,81 @@ static int take_snapshot(struct th_check *check, struct th_slice key, struct th_
 	return r;
 }
 
+/* --- branches --- */
+
+/* NULL, or what is wrong. */
+static const char *unpack_branch(struct th_slice key, struct th_slice value, struct th_check_branch *ret)
+{
+	static const uint8_t zeros[sizeof(struct th_branch_disk)];
+	struct th_branch_disk disk;
+	size_t name_size;
+
+	if (value.size < sizeof(disk) || value.size - sizeof(disk) > TH_BRANCH_NAME_MAX)
+		return "a branch of the wrong size";
+	memcpy(&disk, value.data, sizeof(disk));
+	name_size = value.size - sizeof(disk);
+	*ret = (struct th_check_branch){
+		.id = th_meta_number(key.data),
+		.origin = th_get_le64(disk.origin),
+		.sequence = th_get_le64(disk.sequence),
+		.headless = disk.headless,
+		.has_head = memcmp(&disk.root, zeros, sizeof(disk.root)) != 0,
+	};
+	memcpy(ret->name, (const char *)value.data + sizeof(disk), name_size);
+	if (disk.headless > 1 || memcmp(disk.reserved, zeros, sizeof(disk.reserved)) != 0)
+		return "unknown flags of a branch";
+	if (!name_possible(ret->name, name_size))
+		return "a branch's name is malformed";
+	if (!ret->has_head)
+		return NULL;
+	if (th_ptr_unpack(&disk.root, &ret->root) < 0)
+		return "a branch's root pointer is broken";
+	if (th_blocklist_unpack(&disk.dead, &ret->dead) < 0)
+		return "a branch's dead list is broken";
+	return th_blocklist_unpack(&disk.strays, &ret->strays) < 0 ? "a branch's list of strays is broken" : NULL;
+}
+
+static int take_branch(struct th_check *check, struct th_slice key, struct th_slice value)
+{
+	struct th_check_branch branch;
+	const char *why = unpack_branch(key, value, &branch);
+	int r;
+
+	if (why) {
+		meta_problem(check, key, why);
+		return 0;
+	}
+	r = th_check_grow(&check->branches, check->branches_count, &check->branches_capacity, sizeof(*check->branches));
+	if (r == 0)
+		check->branches[check->branches_count++] = branch;
+	return r;
+}
+
+static int take_abandoned(struct th_check *check, struct th_slice key, struct th_slice value)
+{
+	struct th_check_abandoned abandoned;
+	struct th_abandoned_disk disk;
+	int r;
+
+	if (value.size < sizeof(disk) || value.size - sizeof(disk) > sizeof(abandoned.at.data)) {
+		meta_problem(check, key, "an abandoned head of the wrong size");
+		return 0;
+	}
+	memcpy(&disk, value.data, sizeof(disk));
+	abandoned.than = th_get_le64(disk.than);
+	th_key_set(&abandoned.at,
+		   (struct th_slice){ (const char *)value.data + sizeof(disk), value.size - sizeof(disk) });
+	if (th_ptr_unpack(&disk.root, &abandoned.root) < 0 || abandoned.root.addr != th_meta_number(key.data)) {
+		meta_problem(check, key, "an abandoned head's root pointer is broken");
+		return 0;
+	}
+	r = th_check_grow(&check->abandoned, check->abandoned_count, &check->abandoned_capacity,
+			  sizeof(*check->abandoned));
+	if (r == 0)
+		check->abandoned[check->abandoned_count++] = abandoned;
+	return r;
+}
+
 int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_slice value)
 {
 	uint8_t kind = key.size == sizeof(struct th_meta_key) ? *(const uint8_t *)key.data : 0;
@@ -97,6 +180,10 @@ int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_s
 		return take_share(check, key, value);
 	if (kind == TH_META_SNAPSHOT)
 		return take_snapshot(check, key, value);
+	if (kind == TH_META_BRANCH)
+		return take_branch(check, key, value);
+	if (kind == TH_META_ABANDONED)
+		return take_abandoned(check, key, value);
 	meta_problem(check, key, "of a kind that is not defined");
 	return 0;
 }
@@ -180,11 +267,89 @@ static void check_order(struct th_check *check)
 	}
 }
 
+/* --- branches and their snapshots --- */
+
+static int compare_branch_ids(const void *a, const void *b)
+{
+	const struct th_check_branch *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+const struct th_check_branch *th_check_branch(const struct th_check *check, uint64_t id)
+{
+	for (size_t i = 0; i < check->branches_count; i++)
+		if (check->branches[i].id == id)
+			return &check->branches[i];
+	return NULL;
+}
+
+const struct th_check_snapshot *th_check_newest(const struct th_check *check, uint64_t branch, size_t count)
+{
+	while (count > 0 && check->snapshots[count - 1].branch != branch)
+		count--;
+	return count > 0 ? &check->snapshots[count - 1] : NULL;
+}
+
+static void check_branch(struct th_check *check, struct th_check_branch *branch)
+{
+	bool current = branch->id == check->super.counters[TH_SUPER_BRANCH];
+	const struct th_check_snapshot *origin = NULL;
+
+	if (branch->id == 0 || branch->id >= check->super.counters[TH_SUPER_NEXT_BRANCH])
+		th_check_problem(check, "branch %" PRIu64 " '%s': its id was never given out (next: %" PRIu64 ")",
+				 branch->id, branch->name, check->super.counters[TH_SUPER_NEXT_BRANCH]);
+	if (branch->has_head == (current || branch->headless) || (current && branch->headless))
+		th_check_problem(check, "branch %" PRIu64 " '%s': %s", branch->id, branch->name,
+				 branch->has_head ? "has two heads" : "has no head");
+	if (branch->headless && !th_check_newest(check, branch->id, check->snapshots_count))
+		th_check_problem(check, "branch %" PRIu64 " '%s': has neither a head nor snapshots", branch->id,
+				 branch->name);
+	for (size_t i = 0; i < check->snapshots_count && !origin; i++)
+		if (check->snapshots[i].id == branch->origin)
+			origin = &check->snapshots[i];
+	if (branch->origin && (!origin || origin->branch == branch->id)) {
+		th_check_problem(check, "branch %" PRIu64 " '%s': cannot begin from snapshot %" PRIu64, branch->id,
+				 branch->name, branch->origin);
+		check->incomplete = true;
+	}
+	branch->origin_generation = origin ? origin->generation : 0;
+}
+
+static void check_branches(struct th_check *check)
+{
+	qsort(check->branches, check->branches_count, sizeof(*check->branches), compare_branch_ids);
+	for (size_t i = 0; i < check->branches_count; i++) {
+		check_branch(check, &check->branches[i]);
+		for (size_t k = 0; k < i; k++)
+			if (!check->branches[i].headless && !check->branches[k].headless &&
+			    strcmp(check->branches[i].name, check->branches[k].name) == 0)
+				th_check_problem(check, "branches %" PRIu64 " and %" PRIu64 " are both named '%s'",
+						 check->branches[k].id, check->branches[i].id, check->branches[i].name);
+	}
+	if (!th_check_branch(check, check->super.counters[TH_SUPER_BRANCH]))
+		th_check_problem(check, "the current branch %" PRIu64 " is not there",
+				 check->super.counters[TH_SUPER_BRANCH]);
+	for (size_t i = 0; i < check->snapshots_count; i++)
+		if (!th_check_branch(check, check->snapshots[i].branch)) {
+			th_check_problem(check, "snapshot %" PRIu64 " '%s': its branch %" PRIu64 " is not there",
+					 check->snapshots[i].id, check->snapshots[i].name, check->snapshots[i].branch);
+			check->incomplete = true;
+		}
+}
+
 int th_check_catalogue(struct th_check *check)
 {
-	if (check->snapshots_count == 0)
-		return 0;
-	qsort(check->snapshots, check->snapshots_count, sizeof(*check->snapshots), compare_ids);
-	check_order(check);
-	return check_names(check);
+	int r = 0;
+
+	if (check->snapshots_count > 0) {
+		qsort(check->snapshots, check->snapshots_count, sizeof(*check->snapshots), compare_ids);
+		check_order(check);
+		r = check_names(check);
+	}
+	if (check->branches_count > 0)
+		check_branches(check);
+	else
+		th_check_problem(check, "there is no branch");
+	return r;
 }

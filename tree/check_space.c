@@ -91,7 +91,7 @@ static int claim_nodes(struct th_check *check)
 			r = th_check_claim(check, TH_CLAIM_META_NODE, seen->addr, seen->blocks, 1);
 		if (r == 0 && seen->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
 			r = th_check_claim(check,
-					   seen->flags & TH_SEEN_LIVE ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
+					   seen->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
 					   seen->addr, seen->blocks, 1);
 	}
 	return r;
@@ -115,6 +115,8 @@ struct list {
 	struct th_check *check;
 	const char *name;
 	uint64_t newest; /* nothing in it may be younger */
+	uint64_t origin; /* of its branch */
+	bool strays;
 };
 
 static int claim_page(uint64_t addr, void *arg)
@@ -140,6 +142,9 @@ static int claim_dead(const struct th_blockrun *run, void *arg)
 				 "%s: blocks at %" PRIu64 " were born in generation %" PRIu64
 				 ", expected at most %" PRIu64,
 				 list->name, run->addr, run->birth, list->newest);
+	/* what is not younger than the origin is the branches' before; and a younger stray is in the branch or dead */
+	if ((run->birth > list->origin) == list->strays)
+		return 0;
 	return th_check_claim(check, run->tag == TH_DEAD_NODE ? TH_CLAIM_DEAD_NODE : TH_CLAIM_DEAD_DATA, run->addr,
 			      run->blocks, 1);
 }
@@ -153,28 +158,60 @@ static int list_result(struct th_check *check, const char *name, int r)
 	return 0;
 }
 
-static int claim_dead_list(struct th_check *check, const struct th_blocklist *dead, const char *name, uint64_t newest)
+/* The two lists of one stretch between snapshots. */
+static int claim_lists(struct th_check *check, const struct th_blocklist *dead, const struct th_blocklist *strays,
+		       const char *what, uint64_t newest, uint64_t origin)
 {
-	struct list list = { .check = check, .name = name, .newest = newest };
+	char name[TH_BRANCH_NAME_MAX + 80];
+	struct list list = { .check = check, .name = name, .newest = newest, .origin = origin };
+	int r;
 
-	return list_result(check, name, th_blocklist_each(dead, check->store->disk, claim_dead, claim_page, &list));
+	snprintf(name, sizeof(name), "dead list of %s", what);
+	r = list_result(check, name, th_blocklist_each(dead, check->store->disk, claim_dead, claim_page, &list));
+	list.strays = true;
+	snprintf(name, sizeof(name), "list of strays of %s", what);
+	return r < 0 ? r
+		     : list_result(check, name,
+				   th_blocklist_each(strays, check->store->disk, claim_dead, claim_page, &list));
 }
 
-/* What died between a snapshot and the next one is kept for what was born up to the former. */
-static int claim_dead_lists(struct th_check *check)
+/* What died between a snapshot and the next one of its branch is kept for what was born up to the former. */
+static int claim_snapshot_lists(struct th_check *check)
 {
-	uint64_t newest = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < check->snapshots_count && r == 0; i++) {
 		const struct th_check_snapshot *snapshot = &check->snapshots[i];
-		char name[64];
+		const struct th_check_snapshot *before = th_check_newest(check, snapshot->branch, i);
+		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
+		uint64_t origin = branch ? branch->origin_generation : 0;
+		char what[64];
 
-		snprintf(name, sizeof(name), "dead list of snapshot %" PRIu64, snapshot->id);
-		r = claim_dead_list(check, &snapshot->dead, name, newest);
-		newest = snapshot->generation;
+		snprintf(what, sizeof(what), "snapshot %" PRIu64, snapshot->id);
+		r = claim_lists(check, &snapshot->dead, &snapshot->strays, what, before ? before->generation : origin,
+				origin);
 	}
-	return r < 0 ? r : claim_dead_list(check, &check->super.dead, "live dead list", newest);
+	return r;
+}
+
+static int claim_head_lists(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->branches_count && r == 0; i++) {
+		const struct th_check_branch *branch = &check->branches[i];
+		const struct th_check_snapshot *newest = th_check_newest(check, branch->id, check->snapshots_count);
+		uint64_t limit = newest ? newest->generation : branch->origin_generation;
+		char what[TH_BRANCH_NAME_MAX + 20];
+
+		snprintf(what, sizeof(what), "branch '%s'", branch->name);
+		if (branch->has_head)
+			r = claim_lists(check, &branch->dead, &branch->strays, what, limit, branch->origin_generation);
+		else if (branch->id == check->super.counters[TH_SUPER_BRANCH])
+			r = claim_lists(check, &check->super.dead, &check->super.strays, what, limit,
+					branch->origin_generation);
+	}
+	return r;
 }
 
 /* --- the space map --- */
@@ -212,7 +249,9 @@ int th_check_space(struct th_check *check)
 	if (r == 0)
 		r = claim_snapshot_data(check);
 	if (r == 0)
-		r = claim_dead_lists(check);
+		r = claim_snapshot_lists(check);
+	if (r == 0)
+		r = claim_head_lists(check);
 	return r < 0 ? r : claim_map(check);
 }
 
@@ -329,10 +368,10 @@ static void report(struct th_check *check, const struct stretch *s)
 		[FIXED_IN_MAP] = "the space map gave them out, but they are fixed",
 		[NOT_USED] = "free in the space map, but in use",
 		[LEAKED] = "used in the space map, but nothing refers to them",
-		[NODE_DEAD_AND_LIVE] = "on a dead list, but in the live tree",
-		[NODE_NOT_DEAD] = "not in the live tree, but on no dead list",
+		[NODE_DEAD_AND_LIVE] = "on a dead list, but a head owns them",
+		[NODE_NOT_DEAD] = "no head owns them, but they are on no dead list",
 		[NODE_ONLY_DEAD] = "on a dead list, but in no snapshot",
-		[DATA_NOT_DEAD] = "not in the live tree, but on no dead list",
+		[DATA_NOT_DEAD] = "no head owns them, but they are on no dead list",
 		[DATA_REFERENCES] = "references and the share table contradict one another",
 		[SHARE_OF_NOTHING] = "in the share table, but nothing refers to them",
 	};

@@ -281,7 +281,7 @@ enum sight { SIGHT_NEW, SIGHT_AGAIN, SIGHT_PASS, SIGHT_DAMAGED };
 
 static uint8_t kind_flag(enum th_check_kind kind)
 {
-	return kind == TH_CHECK_META ? TH_SEEN_META : kind == TH_CHECK_SNAPSHOT ? TH_SEEN_SNAPSHOT : TH_SEEN_LIVE;
+	return kind == TH_CHECK_META ? TH_SEEN_META : kind == TH_CHECK_LIVE ? TH_SEEN_LIVE : TH_SEEN_SNAPSHOT;
 }
 
 static bool same_node(const struct th_seen *seen, const struct th_ptr *ptr)
@@ -303,6 +303,7 @@ static void remember_node(struct th_seen *seen, const struct th_ptr *ptr)
 static int sight_node(struct th_check_walk *walk, const struct th_ptr *ptr, enum sight *ret)
 {
 	uint8_t flag = kind_flag(walk->tree->kind), before;
+	bool owned = ptr->birth > walk->tree->owned;
 	struct th_seen *seen;
 	int r = th_seen_get(&walk->check->nodes, ptr->addr, &seen);
 
@@ -315,7 +316,7 @@ static int sight_node(struct th_check_walk *walk, const struct th_ptr *ptr, enum
 		return 0;
 	}
 	if (before && same_node(seen, ptr)) {
-		*ret = before & TH_SEEN_DAMAGED ? SIGHT_DAMAGED : before & flag ? SIGHT_PASS : SIGHT_AGAIN;
+		*ret = before & TH_SEEN_DAMAGED ? SIGHT_DAMAGED : before & flag && !owned ? SIGHT_PASS : SIGHT_AGAIN;
 	} else {
 		if (before)
 			node_problem(walk, ptr,
@@ -324,7 +325,9 @@ static int sight_node(struct th_check_walk *walk, const struct th_ptr *ptr, enum
 		remember_node(seen, ptr);
 		*ret = SIGHT_NEW;
 	}
-	seen->flags |= flag;
+	if (owned && before & TH_SEEN_OWNED)
+		node_problem(walk, ptr, "another head owns it, too");
+	seen->flags |= flag | (owned ? TH_SEEN_OWNED : 0);
 	seen->view = walk->view;
 	walk->check->result.nodes += before == 0;
 	return 0;
@@ -363,6 +366,8 @@ static int walk_children(struct th_check_walk *walk, const struct th_node *node,
 		if (i + 1 < node->base.count) {
 			th_node_key(node, node->base.entry[i + 1], &hi);
 			below.hi = th_key_slice(&hi);
+			if (th_slice_compare(below.hi, walk->tree->at) <= 0)
+				continue;
 		}
 		if (th_node_child_ptr(node, i, &child) == 0) {
 			r = walk_node(walk, &child, &below);
@@ -380,8 +385,11 @@ static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const
 	struct th_node *node = NULL;
 	enum sight sight;
 	bool first;
-	int r = sight_node(walk, ptr, &sight);
+	int r;
 
+	if (walk->tree->kind == TH_CHECK_ABANDONED && ptr->birth <= walk->tree->owned)
+		return 0;
+	r = sight_node(walk, ptr, &sight);
 	if (r < 0 || sight == SIGHT_PASS)
 		return r;
 	if (sight == SIGHT_DAMAGED) {

@@ -21,16 +21,9 @@ static bool hidden(const struct th_check_walk *walk, struct th_slice key)
 {
 	if (walk->tree->kind == TH_CHECK_META && th_carried_has(&walk->check->super, key))
 		return true;
-	for (unsigned i = 0; i + 1 < walk->depth; i++) {
-		const struct th_node *node = walk->path[i];
-		bool exact;
-		unsigned at = th_slab_find(node, &node->overlay, key, &exact);
-
-		if (exact && node->overlay.entry[at]->flags & (TH_ENTRY_VALUE | TH_ENTRY_RESET | TH_ENTRY_RANGE))
+	for (unsigned i = 0; i + 1 < walk->depth; i++)
+		if (th_overlay_hides(walk->path[i], key))
 			return true;
-		if (!exact && th_overlay_covering(node, key))
-			return true;
-	}
 	return false;
 }
 
@@ -64,10 +57,10 @@ static int claim_run(const struct th_run *run, void *arg)
 		value->refused = true;
 		return 0;
 	}
-	if (value->walk->tree->kind == TH_CHECK_LIVE) {
-		check->result.runs++;
+	check->result.runs += value->walk->tree->kind == TH_CHECK_LIVE;
+	if (run->birth > value->walk->tree->owned) {
 		value->error = th_check_claim(check, TH_CLAIM_LIVE_DATA, run->addr, run->blocks, 1);
-	} else {
+	} else if (value->walk->tree->kind != TH_CHECK_ABANDONED) {
 		value->error = th_check_claim_snapshot(check, run->addr, run->blocks);
 	}
 	return value->error;
@@ -185,7 +178,8 @@ static int account_large(struct th_check_walk *walk, struct th_slice key, const 
 		return bad_large(walk, key);
 	}
 	if (hidden(walk, key) ||
-	    (walk->tree->kind == TH_CHECK_SNAPSHOT && !check->options.runs && !check->options.read_data))
+	    (walk->tree->kind != TH_CHECK_LIVE && !check->options.runs && !check->options.read_data) ||
+	    (walk->tree->kind == TH_CHECK_ABANDONED && chunk.run[chunk.runs - 1].birth <= walk->tree->owned))
 		return 0;
 	return check_large(walk, key, &chunk);
 }

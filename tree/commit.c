@@ -147,7 +147,7 @@ static int settle_dead(struct commit *c)
 	qsort(runs, n, sizeof(*runs), compare_runs);
 	r = th_dead_settle(c->store, runs, n);
 	free(runs);
-	return r;
+	return r < 0 ? r : th_dead_strays(c->store, &c->epoch.strays);
 }
 
 /* The meta tree has no snapshots: what left it is free. */
@@ -194,6 +194,7 @@ static int write_super(struct commit *c, bool clean)
 	super->generation = c->state.generation;
 	super->sequence = c->state.sequence;
 	super->committed_ns = now_ns();
+	super->counters[TH_SUPER_MARK] = atomic_load(&store->mark);
 	super->clean = clean;
 	super->log_tail = c->log_tail;
 	th_ptr_pack(&c->state.live_root, &root);
@@ -235,6 +236,15 @@ static int write_generation(struct commit *c, th_commit_step *step, void *arg, b
 	return r < 0 ? r : write_super(c, clean);
 }
 
+/* Another head became the live tree; nothing was merged meanwhile. */
+static void change_root(struct th_tree *live, struct th_node *root)
+{
+	pthread_rwlock_wrlock(&live->lock);
+	th_node_unref(live->root);
+	live->root = root;
+	pthread_rwlock_unlock(&live->lock);
+}
+
 /* The superblock is durable. */
 static void committed(struct commit *c)
 {
@@ -250,6 +260,9 @@ static void committed(struct commit *c)
 	th_sync_committed(store, c->state.sequence);
 	th_writer_settle(c->live, &store->live);
 	th_writer_settle(c->meta, &store->meta);
+	if (c->state.new_root)
+		change_root(&store->live, c->state.new_root);
+	c->state.new_root = NULL;
 	atomic_fetch_add(&store->commits, 1);
 }
 
@@ -265,9 +278,11 @@ static void commit_release(struct commit *c)
 	th_doomed_free(c->doomed);
 	pthread_rwlock_unlock(&c->store->live.lock);
 	th_node_unref(c->meta_root);
+	th_node_unref(c->state.new_root);
 	free(c->dead);
 	th_drops_release(&c->epoch.drops);
 	th_drops_release(&c->epoch.shares);
+	th_drops_release(&c->epoch.strays);
 	th_drops_release(&c->values);
 	atomic_store(&c->store->writing_bytes, 0);
 }

@@ -5,8 +5,18 @@
  * A block that leaves the live tree is still needed if the newest snapshot has it, that is, if it was born no later
  * than that snapshot.  Then it goes on the live dead list, which becomes the next snapshot's.  When a snapshot is
  * deleted, what died between it and its successor, and was born after its predecessor, was its alone.
+ *
+ * All this is within one branch.  What was born up to the branch's origin is not its to free, and is on none of its
+ * lists.
+ *
+ * Strays.  A transaction chooses the births of its references before it is merged.  If a snapshot is taken in between,
+ * they look as if the snapshot had them.  That only delays their reuse, as long as they die one by one; but where a
+ * head is given up as a whole (abandoned.c), they would be taken for the snapshot's, and be lost.  So they are on a
+ * list of their own, which goes along with the list of dead: all references of a stretch between two snapshots that
+ * are not younger than the earlier one, and yet not in it.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "tree/store.h"
 
@@ -26,10 +36,11 @@ int th_dead_free(struct th_store *store, const struct th_blockrun *run)
 
 int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t count)
 {
-	uint64_t newest = th_snapshot_newest(store);
+	uint64_t newest, origin;
 	size_t kept = 0;
 	int r = 0;
 
+	th_branch_limits(store, &newest, &origin);
 	for (size_t i = 0; i < count && r == 0; i++) {
 		if (runs[i].birth > newest) {
 			r = th_dead_free(store, &runs[i]);
@@ -37,9 +48,34 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 		}
 		if (runs[i].tag == TH_DEAD_NODE)
 			th_cache_retire(store->cache, runs[i].addr);
-		runs[kept++] = runs[i];
+		if (runs[i].birth > origin)
+			runs[kept++] = runs[i];
 	}
 	if (r == 0 && kept > 0)
 		r = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept, &store->dead_write);
+	return r;
+}
+
+int th_dead_strays(struct th_store *store, const struct th_drops *strays)
+{
+	struct th_blockrun *runs;
+	uint64_t newest, origin;
+	size_t n = 0;
+	int r;
+
+	if (strays->count == 0)
+		return 0;
+	runs = calloc(strays->count, sizeof(*runs));
+	if (!runs)
+		return -ENOMEM;
+	th_branch_limits(store, &newest, &origin);
+	for (size_t i = 0; i < strays->count; i++) {
+		const struct th_run *run = &strays->runs[i];
+
+		if (run->birth <= newest)
+			runs[n++] = (struct th_blockrun){ run->addr, run->birth, run->blocks, TH_DEAD_DATA };
+	}
+	r = th_blocklist_append(&store->super.strays, store->disk, store->space, runs, n, NULL);
+	free(runs);
 	return r;
 }

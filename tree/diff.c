@@ -2,10 +2,11 @@
 /*
  * Diff: the keys that differ between two views, at a cost that follows the changes.
  *
- * Whatever differs was brought by a message that is newer than the older view.  So the newer view's tree is walked for
- * such messages only: a child whose pointer says that nothing at or below it is newer is passed by unread; a pending
- * message that is newer names its key (or range); a leaf that got one may differ anywhere, so its whole range is looked
- * at.  These candidates come out in key order, and each is compared by reading both views there.
+ * Whatever differs was brought by a message that is newer than the common past of the two views: of one branch, the
+ * older of them.  So both trees are walked for such messages only: a child whose pointer says that nothing at or below
+ * it is newer is passed by unread; a pending message that is newer names its key (or range); a leaf that got one may
+ * differ anywhere, so its whole range is looked at.  These candidates come out in key order, and each is compared by
+ * reading both views there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,17 +19,19 @@ struct candidate {
 	bool open;
 };
 
-/* Walks the newer view's tree and yields candidates, ascending and disjoint. */
+/* Walks one view's tree for candidates. */
 struct walk {
 	struct th_view *view;
-	uint64_t since; /* messages above this are news */
-	struct th_key at; /* everything below was yielded */
+	bool known; /* `next` is the first candidate that does not end before `at` */
 	bool done;
+	struct candidate next;
 };
 
 struct th_diff {
-	struct th_view *from, *to;
-	struct walk walk;
+	struct walk walk[2];
+	uint64_t since; /* messages above this are news */
+	struct th_key at; /* everything below was looked at */
+	bool at_end;
 	struct th_key end;
 	bool open;
 	struct candidate now;
@@ -147,8 +150,7 @@ static uint64_t child_seq(const struct th_node *node, unsigned i)
 static int earliest(struct th_diff *diff, struct th_node *node, struct th_slice lo, struct th_slice hi,
 		    struct candidate *best, bool *found, struct th_need *need)
 {
-	struct walk *walk = &diff->walk;
-	struct th_slice at = th_key_slice(&walk->at);
+	struct th_slice at = th_key_slice(&diff->at);
 	unsigned i = 0;
 
 	visit(diff, node);
@@ -161,7 +163,7 @@ static int earliest(struct th_diff *diff, struct th_node *node, struct th_slice 
 		offer(best, found, &from, &to, !hi.data);
 		return 0;
 	}
-	offer_message(node, at, walk->since, best, found);
+	offer_message(node, at, diff->since, best, found);
 	if (th_slice_compare(at, lo) > 0)
 		i = th_node_child(node, at);
 	for (; i < node->base.count; i++) {
@@ -174,13 +176,13 @@ static int earliest(struct th_diff *diff, struct th_node *node, struct th_slice 
 		th_node_key(node, node->base.entry[i], &kid_lo);
 		if (had && th_slice_compare(th_key_slice(&best->from), th_key_slice(&kid_lo)) < 0)
 			return 0;
-		if (child_seq(node, i) <= walk->since)
+		if (child_seq(node, i) <= diff->since)
 			continue;
 		if (i + 1 < node->base.count) {
 			th_node_key(node, node->base.entry[i + 1], &kid_hi);
 			kid_end = th_key_slice(&kid_hi);
 		}
-		r = th_tree_child(walk->view->store->cache, node, i, &kid, need);
+		r = th_tree_child(diff->walk[0].view->store->cache, node, i, &kid, need);
 		if (r < 0)
 			return r;
 		*found = false;
@@ -202,49 +204,91 @@ static int earliest(struct th_diff *diff, struct th_node *node, struct th_slice 
 	return 0;
 }
 
-/* The next candidate; 1 at the end. */
-static int walk_next(struct th_diff *diff, struct candidate *ret)
+/* The tree's first candidate at or after diff->at. */
+static int find_next(struct th_diff *diff, struct walk *walk)
 {
-	struct walk *walk = &diff->walk;
+	struct th_view *view = walk->view;
 	struct th_slice none = { NULL, 0 };
 	struct th_need need;
 	bool found;
 	int r;
 
-	if (walk->done)
-		return 1;
 	th_need_init(&need);
 	do {
 		found = false;
-		if (walk->view->tree)
-			pthread_rwlock_rdlock(&walk->view->tree->lock);
-		r = walk->view->root->seq > walk->since
-			    ? earliest(diff, walk->view->root, TH_SLICE_EMPTY, none, ret, &found, &need)
+		if (view->tree)
+			pthread_rwlock_rdlock(&view->tree->lock);
+		r = view->root->seq > diff->since
+			    ? earliest(diff, view->root, TH_SLICE_EMPTY, none, &walk->next, &found, &need)
 			    : 0;
-		if (walk->view->tree)
-			pthread_rwlock_unlock(&walk->view->tree->lock);
+		if (view->tree)
+			pthread_rwlock_unlock(&view->tree->lock);
 		if (r == -EAGAIN) {
-			r = th_need_load(&need, walk->view->store->cache);
+			r = th_need_load(&need, view->store->cache);
 			if (r == 0)
 				r = -EAGAIN;
 		}
 	} while (r == -EAGAIN);
 	th_need_release(&need);
-	if (r < 0)
-		return r;
-	if (found && !diff->open && th_slice_compare(th_key_slice(&ret->from), th_key_slice(&diff->end)) >= 0)
-		found = false;
-	if (!found) {
-		walk->done = true;
+	walk->known = r == 0;
+	walk->done = r == 0 && !found;
+	return r;
+}
+
+/* Cuts the candidate off where the diff's range ends; false if it lies behind. */
+static bool clip(const struct th_diff *diff, struct candidate *candidate)
+{
+	struct th_slice end = th_key_slice(&diff->end);
+
+	if (diff->open)
+		return true;
+	if (th_slice_compare(th_key_slice(&candidate->from), end) >= 0)
+		return false;
+	if (candidate->open || th_slice_compare(th_key_slice(&candidate->to), end) > 0) {
+		candidate->to = diff->end;
+		candidate->open = false;
+	}
+	return true;
+}
+
+/* What was looked at is no candidate any more: a tree's next one that begins there has to be found anew. */
+static void move_on(struct th_diff *diff, const struct candidate *past)
+{
+	diff->at_end = past->open;
+	if (past->open)
+		return;
+	diff->at = past->to;
+	for (int i = 0; i < 2; i++) {
+		struct walk *walk = &diff->walk[i];
+
+		if (walk->known && !walk->done &&
+		    th_slice_compare(th_key_slice(&walk->next.from), th_key_slice(&diff->at)) < 0)
+			walk->known = false;
+	}
+}
+
+/* The next candidate of either tree; 1 at the end.  They are ascending and disjoint. */
+static int next_candidate(struct th_diff *diff, struct candidate *ret)
+{
+	struct walk *first = NULL;
+
+	if (diff->at_end)
 		return 1;
+	for (int i = 0; i < 2; i++) {
+		struct walk *walk = &diff->walk[i];
+		int r = walk->known ? 0 : find_next(diff, walk);
+
+		if (r < 0)
+			return r;
+		if (!walk->done &&
+		    (!first || th_slice_compare(th_key_slice(&walk->next.from), th_key_slice(&first->next.from)) < 0))
+			first = walk;
 	}
-	if (!diff->open && (ret->open || th_slice_compare(th_key_slice(&ret->to), th_key_slice(&diff->end)) > 0)) {
-		ret->to = diff->end;
-		ret->open = false;
-	}
-	walk->done = ret->open;
-	if (!ret->open)
-		walk->at = ret->to;
+	diff->at_end = !first || !clip(diff, &first->next);
+	if (diff->at_end)
+		return 1;
+	*ret = first->next;
+	move_on(diff, ret);
 	return 0;
 }
 
@@ -327,7 +371,7 @@ int th_diff_next(struct th_diff *diff, struct th_change *ret)
 				return r;
 			diff->active = false;
 		}
-		r = walk_next(diff, &diff->now);
+		r = next_candidate(diff, &diff->now);
 		if (r != 0)
 			return r;
 		r = begin_candidate(diff);
@@ -338,7 +382,6 @@ int th_diff_next(struct th_diff *diff, struct th_change *ret)
 
 int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret)
 {
-	struct th_view *newer = from->seq > to->seq ? from : to, *older = newer == from ? to : from;
 	struct th_diff *diff;
 	int r;
 
@@ -349,14 +392,14 @@ int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range
 	diff = calloc(1, sizeof(*diff));
 	if (!diff)
 		return -ENOMEM;
-	diff->from = from;
-	diff->to = to;
-	diff->walk = (struct walk){ .view = newer, .since = older->seq };
+	diff->walk[0].view = from;
+	diff->walk[1].view = to;
+	diff->since = th_branch_common(from, to);
 	diff->open = !range || !range->to.data;
 	if (!diff->open)
 		th_key_set(&diff->end, range->to);
 	if (range && range->from.size)
-		th_key_set(&diff->walk.at, range->from);
+		th_key_set(&diff->at, range->from);
 	r = th_cursor_new(from, NULL, NULL, &diff->from_cursor);
 	if (r == 0)
 		r = th_cursor_new(to, NULL, NULL, &diff->to_cursor);

@@ -43,15 +43,25 @@ static int add_runs(struct th_drops *to, const struct th_drops *from)
 	return r;
 }
 
+/* What was born before the present generation may be older than a snapshot that does not have it (dead.c). */
+static int note_stray(struct th_store *store, const struct th_run *run)
+{
+	return run->birth <= store->live.commit_gen ? th_drops_add(&store->epoch.strays, run) : 0;
+}
+
 static int note_blocks(struct th_store *store, const struct th_batch *batch)
 {
 	int r = add_runs(&store->epoch.drops, &batch->drops);
 
 	if (r == 0)
 		r = add_runs(&store->epoch.shares, &batch->shares);
-	for (size_t i = 0; i < batch->nallocs && r == 0; i++)
+	for (size_t i = 0; i < batch->shares.count && r == 0; i++)
+		r = note_stray(store, &batch->shares.runs[i]);
+	for (size_t i = 0; i < batch->nallocs && r == 0; i++) {
 		th_space_note_alloc(store->space, TH_SPACE_LIVE, batch->allocs[i].run.addr,
 				    batch->allocs[i].run.blocks);
+		r = note_stray(store, &batch->allocs[i].run);
+	}
 	return r;
 }
 

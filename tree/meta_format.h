@@ -7,6 +7,8 @@
 #include "tree/node.h"
 
 enum th_meta_kind {
+	TH_META_ABANDONED = 'A', /* A root: struct th_abandoned_disk and a key */
+	TH_META_BRANCH = 'B', /* B id: struct th_branch_disk and the name */
 	TH_META_SHARE = 'R', /* R addr: struct th_share_disk */
 	TH_META_SNAPSHOT = 'S', /* S id: struct th_snapshot_disk and the name */
 };
@@ -54,12 +56,34 @@ static_assert(sizeof(struct th_share_disk) == 8, "format.md: share");
 
 struct th_snapshot_disk {
 	struct th_le64 generation, sequence, created_ns;
+	struct th_le64 branch; /* its id */
 	struct th_ptr_disk root;
-	struct th_blocklist_disk dead;
+	struct th_blocklist_disk dead, strays;
 	uint8_t deleting; /* 1: has no name any more, its space is to be freed */
 	uint8_t reserved[7];
 	/* name */
 };
-static_assert(sizeof(struct th_snapshot_disk) == 128, "format.md: snapshot");
+static_assert(sizeof(struct th_snapshot_disk) == 184, "format.md: snapshot");
+
+struct th_branch_disk {
+	struct th_le64 origin; /* id of the snapshot that it begins from; 0: none */
+	struct th_le64 created_ns;
+	struct th_le64 sequence; /* newest message in its head */
+	struct th_ptr_disk
+		root; /* of its head; this and what belongs to it is zero where the superblock has the head */
+	struct th_blocklist_disk dead, strays;
+	uint8_t headless; /* 1: it has snapshots only */
+	uint8_t reserved[7];
+	/* name */
+};
+static_assert(sizeof(struct th_branch_disk) == 176, "format.md: branch");
+
+/* A head that nobody wants any more, being freed in the order of keys. */
+struct th_abandoned_disk {
+	struct th_le64 than; /* what was born later is its own */
+	struct th_ptr_disk root;
+	/* the key up to which all of it is free */
+};
+static_assert(sizeof(struct th_abandoned_disk) == 56, "format.md: abandoned head");
 
 #endif

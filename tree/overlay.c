@@ -128,6 +128,16 @@ const struct th_entry *th_overlay_covering(const struct th_node *node, struct th
 	return covers(e, key) ? e : NULL;
 }
 
+bool th_overlay_hides(const struct th_node *node, struct th_slice key)
+{
+	bool exact;
+	unsigned at = th_slab_find(node, &node->overlay, key, &exact);
+
+	if (exact)
+		return node->overlay.entry[at]->flags & (TH_ENTRY_VALUE | TH_ENTRY_RESET | TH_ENTRY_RANGE);
+	return th_overlay_covering(node, key) != NULL;
+}
+
 /*
  * Range message in slot i, [a, b), becomes [a, key) and [key\0 or key, b):
  *

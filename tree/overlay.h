@@ -31,6 +31,9 @@ int th_overlay_cut(struct th_node *node, struct th_slice key);
 /* The range message of the overlay that covers the key, or NULL. */
 const struct th_entry *th_overlay_covering(const struct th_node *node, struct th_slice key);
 
+/* Does a message of the overlay decide what the key's value is, whatever is said of it below? */
+bool th_overlay_hides(const struct th_node *node, struct th_slice key);
+
 /* A range message [from, to) like `like`. */
 struct th_entry *th_range_message(struct th_slice from, struct th_slice to, uint64_t seq);
 

@@ -13,16 +13,6 @@
 
 #include "tree/store.h"
 
-uint64_t th_snapshot_newest(struct th_store *store)
-{
-	uint64_t newest;
-
-	pthread_mutex_lock(&store->snapshot_lock);
-	newest = th_catalogue_newest(&store->catalogue);
-	pthread_mutex_unlock(&store->snapshot_lock);
-	return newest;
-}
-
 static bool exists(struct th_store *store, const char *name)
 {
 	bool found;
@@ -33,7 +23,7 @@ static bool exists(struct th_store *store, const char *name)
 	return found;
 }
 
-static int check_name(const char *name)
+int th_snapshot_check_name(const char *name)
 {
 	if (strlen(name) > TH_SNAPSHOT_NAME_MAX)
 		return -ENAMETOOLONG;
@@ -50,7 +40,7 @@ struct request {
 	int result; /* of the request; the commit goes on */
 };
 
-static int create_step(struct th_store *store, const struct th_commit_state *state, void *arg)
+static int create_step(struct th_store *store, struct th_commit_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_snapshot_record *record;
@@ -73,12 +63,14 @@ static int create_step(struct th_store *store, const struct th_commit_state *sta
 		.id = store->super.next_snapshot_id++,
 		.generation = state->generation,
 		.sequence = state->sequence,
+		.branch = store->branch,
 		.created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
 	};
 	strcpy(record->info.name, request->name);
 	record->root = state->live_root;
 	record->dead = store->super.dead;
-	store->super.dead = (struct th_blocklist){ 0 };
+	record->strays = store->super.strays;
+	store->super.dead = store->super.strays = (struct th_blocklist){ 0 };
 	r = th_catalogue_put(store, record);
 	if (r == 0) {
 		pthread_mutex_lock(&store->snapshot_lock);
@@ -92,7 +84,7 @@ static int create_step(struct th_store *store, const struct th_commit_state *sta
 	return r;
 }
 
-static int rename_step(struct th_store *store, const struct th_commit_state *state, void *arg)
+static int rename_step(struct th_store *store, struct th_commit_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_snapshot_record *record, *taken;
@@ -119,36 +111,105 @@ static int free_dead(const struct th_blockrun *run, void *arg)
 	return th_dead_free(arg, run);
 }
 
-/* Gives up what only snapshot number `at` needed, and passes the rest of its dead list on to its successor. */
+static int forget_stray(const struct th_blockrun *run, void *arg)
+{
+	(void)run;
+	(void)arg;
+	return 0;
+}
+
+/* The lists of what comes behind a deleted snapshot. */
+struct successor {
+	struct th_blocklist *dead, *strays;
+	struct th_snapshot_record *snapshot; /* whose they are; NULL: a head's */
+};
+
+static struct successor find_successor(struct th_store *store, size_t at, struct th_branch_record *branch)
+{
+	struct th_snapshot_record *after = th_catalogue_after(&store->catalogue, at, branch->id);
+
+	if (after)
+		return (struct successor){ &after->dead, &after->strays, after };
+	if (branch->head)
+		return (struct successor){ &branch->head->dead, &branch->head->strays, NULL };
+	return (struct successor){ &store->super.dead, &store->super.strays, NULL };
+}
+
+/* Passes on the deleted snapshot's lists, but for what nobody else has. */
+static int pass_on(struct th_store *store, struct successor *to, struct th_snapshot_record *record, uint64_t before)
+{
+	struct th_disk *disk = store->disk;
+	struct th_space *space = store->space;
+	int r = th_blocklist_filter(to->dead, disk, space, before, free_dead, store);
+
+	if (r == 0)
+		r = th_blocklist_join(to->dead, disk, space, &record->dead);
+	if (r == 0)
+		r = th_blocklist_filter(to->strays, disk, space, before, forget_stray, NULL);
+	return r < 0 ? r : th_blocklist_join(to->strays, disk, space, &record->strays);
+}
+
+/* The last snapshot of a headless branch stands for a head. */
+static int abandon_last(struct th_store *store, const struct th_snapshot_record *record, uint64_t before)
+{
+	struct th_head *head = calloc(1, sizeof(*head));
+
+	if (!head)
+		return -ENOMEM;
+	head->root = record->root;
+	head->sequence = record->info.sequence;
+	head->dead = record->dead;
+	head->strays = record->strays;
+	return th_head_abandon(store, head, before);
+}
+
+/* Gives up what only snapshot number `at` needed, and passes the rest on to its successor. */
 static int settle_deleted(struct th_store *store, size_t at)
 {
 	struct th_catalogue *catalogue = &store->catalogue;
 	struct th_snapshot_record *record = catalogue->record[at];
-	struct th_snapshot_record *after = at + 1 < catalogue->count ? catalogue->record[at + 1] : NULL;
-	struct th_blocklist *dead = after ? &after->dead : &store->super.dead;
-	uint64_t before = at > 0 ? catalogue->record[at - 1]->info.generation : 0;
+	struct th_branch_record *branch = th_branches_find(&store->branches, record->info.branch);
+	const struct th_snapshot_record *before = th_catalogue_before(catalogue, at, branch->id);
+	uint64_t generation = before ? before->info.generation : th_branch_origin(store, branch);
+	struct successor to = find_successor(store, at, branch);
 	int r;
 
-	r = th_blocklist_filter(dead, store->disk, store->space, before, free_dead, store);
-	if (r == 0)
-		r = th_blocklist_join(dead, store->disk, store->space, &record->dead);
-	if (r == 0 && after)
-		r = th_catalogue_put(store, after);
+	if (branch->headless && !to.snapshot) {
+		r = abandon_last(store, record, generation);
+	} else {
+		r = pass_on(store, &to, record, generation);
+		if (r == 0 && to.snapshot)
+			r = th_catalogue_put(store, to.snapshot);
+		else if (r == 0 && branch->head)
+			r = th_branch_put(store, branch);
+	}
 	return r < 0 ? r : th_catalogue_drop(store, record);
 }
 
-static bool reapable(struct th_store *store, const struct th_snapshot_record *record)
+/* A branch that has neither a head nor snapshots is none. */
+static int drop_empty(struct th_store *store, uint64_t id, bool *dropped)
 {
-	bool free_it;
+	struct th_branch_record *branch = th_branches_find(&store->branches, id);
+	int r;
 
+	*dropped = branch->headless && !th_catalogue_before(&store->catalogue, store->catalogue.count, id);
+	if (!*dropped)
+		return 0;
+	r = th_branch_drop(store, branch);
 	pthread_mutex_lock(&store->snapshot_lock);
-	free_it = record->deleting && record->views == 0;
+	th_branches_remove(&store->branches, branch);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return free_it;
+	return r;
 }
 
-/* Frees every deleted snapshot that no view holds.  Only the holder of commit_lock changes the catalogue. */
-static int reap_step(struct th_store *store, const struct th_commit_state *state, void *arg)
+/* snapshot_lock is held. */
+static bool reapable(struct th_store *store, const struct th_snapshot_record *record)
+{
+	return record->deleting && record->views == 0 && !th_branches_from(&store->branches, record->info.id);
+}
+
+/* Only the holder of commit_lock changes the catalogue. */
+int th_snapshot_reap_step(struct th_store *store, struct th_commit_state *state, void *arg)
 {
 	size_t at = 0;
 	int r;
@@ -157,7 +218,13 @@ static int reap_step(struct th_store *store, const struct th_commit_state *state
 	(void)arg;
 	r = th_blocklist_wait(&store->dead_write);
 	while (r == 0 && at < store->catalogue.count) {
-		if (!reapable(store, store->catalogue.record[at])) {
+		uint64_t branch = store->catalogue.record[at]->info.branch;
+		bool dropped, go;
+
+		pthread_mutex_lock(&store->snapshot_lock);
+		go = reapable(store, store->catalogue.record[at]);
+		pthread_mutex_unlock(&store->snapshot_lock);
+		if (!go) {
 			at++;
 			continue;
 		}
@@ -167,11 +234,14 @@ static int reap_step(struct th_store *store, const struct th_commit_state *state
 		pthread_mutex_lock(&store->snapshot_lock);
 		th_catalogue_remove(&store->catalogue, at);
 		pthread_mutex_unlock(&store->snapshot_lock);
+		r = drop_empty(store, branch, &dropped);
+		if (dropped)
+			at = 0; /* it may have been all that kept its origin */
 	}
 	return r;
 }
 
-static int delete_step(struct th_store *store, const struct th_commit_state *state, void *arg)
+static int delete_step(struct th_store *store, struct th_commit_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_snapshot_record *record;
@@ -179,16 +249,18 @@ static int delete_step(struct th_store *store, const struct th_commit_state *sta
 
 	pthread_mutex_lock(&store->snapshot_lock);
 	record = th_catalogue_named(&store->catalogue, request->name);
-	if (record) {
-		th_catalogue_unname(&store->catalogue, record);
-		held = record->views > 0;
-	} else {
+	if (!record)
 		request->result = -ENOENT;
+	else if (th_branch_pins(store, record->info.id))
+		request->result = -EBUSY;
+	if (request->result == 0) {
+		th_catalogue_unname(&store->catalogue, record);
+		held = record->views > 0 || th_branches_from(&store->branches, record->info.id);
 	}
 	pthread_mutex_unlock(&store->snapshot_lock);
-	if (!record)
+	if (request->result < 0)
 		return 0;
-	return held ? th_catalogue_put(store, record) : reap_step(store, state, NULL);
+	return held ? th_catalogue_put(store, record) : th_snapshot_reap_step(store, state, NULL);
 }
 
 /* --- public --- */
@@ -204,7 +276,7 @@ int th_snapshot_create(struct th_store *store, const char *name, struct th_snaps
 {
 	struct th_snapshot unused;
 	struct request request = { .name = name, .ret = ret ? ret : &unused };
-	int r = check_name(name);
+	int r = th_snapshot_check_name(name);
 
 	if (r == 0)
 		r = th_store_writable(store);
@@ -218,16 +290,18 @@ int th_snapshot_create(struct th_store *store, const char *name, struct th_snaps
 int th_snapshot_delete(struct th_store *store, const char *name)
 {
 	struct request request = { .name = name };
+	int r;
 
 	if (!exists(store, name))
 		return -ENOENT;
-	return run(store, delete_step, &request);
+	r = run(store, delete_step, &request);
+	return r < 0 ? r : th_abandoned_reap(store);
 }
 
 int th_snapshot_rename(struct th_store *store, const char *from, const char *to)
 {
 	struct request request = { .name = from, .to = to };
-	int r = check_name(to);
+	int r = th_snapshot_check_name(to);
 
 	if (r == 0 && !exists(store, from))
 		r = -ENOENT;
@@ -238,12 +312,15 @@ int th_snapshot_reap(struct th_store *store)
 {
 	const struct th_catalogue *catalogue = &store->catalogue;
 	bool any = false;
+	int r = 0;
 
 	pthread_mutex_lock(&store->snapshot_lock);
 	for (size_t i = 0; i < catalogue->count; i++)
-		any |= catalogue->record[i]->deleting && catalogue->record[i]->views == 0;
+		any |= reapable(store, catalogue->record[i]);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return any && !store->read_only ? th_commit(store, reap_step, NULL, 0) : 0;
+	if (any && !store->read_only)
+		r = th_commit(store, th_snapshot_reap_step, NULL, 0);
+	return r < 0 ? r : th_abandoned_reap(store);
 }
 
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret)

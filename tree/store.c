@@ -158,6 +158,7 @@ static void store_release(struct th_store *store)
 {
 	th_sync_committed(store, UINT64_MAX);
 	th_catalogue_release(&store->catalogue);
+	th_branches_release(&store->branches);
 	th_tree_release(&store->live);
 	th_tree_release(&store->meta);
 	th_cache_free(store->cache);
@@ -193,6 +194,9 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	store->seq = store->synced_seq = super->sequence;
 	atomic_store(&store->generation, super->generation);
 	atomic_store(&store->committed_ns, super->committed_ns);
+	atomic_store(&store->mark, super->counters[TH_SUPER_MARK]);
+	store->branch = super->counters[TH_SUPER_BRANCH];
+	store->abandoned_nodes = TH_ABANDONED_NODES;
 	store->pending_end = &store->pending;
 	store->live_view = (struct th_view){ .store = store, .tree = &store->live };
 	set_options(store, options);
@@ -235,7 +239,7 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
 		r = th_tree_load(&store->meta, &(struct th_ptr){ 0 });
 	store->meta_due = true;
 	if (r == 0)
-		r = th_commit(store, NULL, NULL, TH_COMMIT_FORCE | TH_COMMIT_CLEAN);
+		r = th_commit(store, th_branch_first_step, NULL, TH_COMMIT_FORCE | TH_COMMIT_CLEAN);
 	store_release(store);
 	return r;
 }
@@ -262,6 +266,8 @@ static int load_state(struct th_store *store)
 	if (r == 0)
 		r = th_meta_load(store);
 	if (r == 0)
+		r = th_branches_load(store);
+	if (r == 0)
 		r = th_catalogue_load(store);
 	if (r == 0)
 		r = th_share_load(store);
@@ -282,6 +288,9 @@ static int begin_life(struct th_store *store)
 		       store->log_head, &store->log);
 	if (r == 0)
 		r = th_commit(store, NULL, NULL, TH_COMMIT_FORCE);
+	if (r == 0 && store->options.branch)
+		r = th_branch_switch(store, store->options.branch);
+	store->options.branch = NULL; /* the caller's */
 	if (r == 0)
 		r = th_snapshot_reap(store);
 	return r < 0 ? r : th_committer_start(store);
@@ -302,10 +311,14 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 	if (r < 0)
 		return r;
 	r = load_state(store);
+	if (r == 0 && store->options.branch && !th_branches_named(&store->branches, store->options.branch))
+		r = -ENOENT;
 	if (r == 0 && !super.clean)
 		r = th_sync_replay(store);
 	if (r == 0 && !store->read_only)
 		r = begin_life(store);
+	else if (r == 0 && store->options.branch)
+		r = th_branch_switch(store, store->options.branch);
 	if (r < 0) {
 		store_release(store);
 		return r;
@@ -330,6 +343,19 @@ int th_store_close(struct th_store *store)
 	store_release(store);
 	th_disk_close(disk);
 	return r;
+}
+
+uint64_t th_store_mark(struct th_store *store)
+{
+	return atomic_load(&store->mark);
+}
+
+void th_store_raise_mark(struct th_store *store, uint64_t mark)
+{
+	uint64_t now = atomic_load(&store->mark);
+
+	while (now < mark && !atomic_compare_exchange_weak(&store->mark, &now, mark))
+		;
 }
 
 void th_store_info(struct th_store *store, struct th_store_info *ret)
@@ -377,5 +403,7 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 	pthread_rwlock_unlock(&store->live.lock);
 	pthread_mutex_lock(&store->snapshot_lock);
 	ret->snapshots = store->catalogue.named;
+	ret->branches = store->branches.named;
+	strcpy(ret->branch, th_branches_find(&store->branches, store->branch)->name);
 	pthread_mutex_unlock(&store->snapshot_lock);
 }

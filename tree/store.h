@@ -19,6 +19,7 @@
 #include "journal/space.h"
 #include "journal/super.h"
 #include "tree/ahead.h"
+#include "tree/branches.h"
 #include "tree/catalogue.h"
 #include "tree/lock.h"
 #include "tree/stage.h"
@@ -26,7 +27,14 @@
 
 #define TH_CACHE_DEFAULT (256u << 20)
 #define TH_COMMIT_INTERVAL_DEFAULT_MS 5000
-#define TH_SUPER_NEXT_GEN 0 /* super.counters: lower bound for the next generation's number */
+#define TH_ABANDONED_NODES 4096 /* of a head that is being freed, read in one commit */
+
+/* super.counters */
+enum th_super_counter {
+	TH_SUPER_BRANCH, /* id of the current one */
+	TH_SUPER_NEXT_BRANCH,
+	TH_SUPER_MARK, /* th_store_mark */
+};
 
 struct th_view {
 	struct th_store *store;
@@ -34,11 +42,13 @@ struct th_view {
 	struct th_node *root; /* NULL: the tree's present one */
 	uint64_t seq;
 	uint64_t snapshot; /* id, 0 for none */
+	uint64_t branch; /* id; of a snapshot its record tells */
+	struct th_head *head; /* of a branch that is not the current one; else NULL */
 };
 
 /* What merges did since the last freeze that the next commit has to settle. */
 struct th_epoch {
-	struct th_drops drops, shares;
+	struct th_drops drops, shares, strays;
 };
 
 /* The log record of one merged transaction, until it was logged or committed. */
@@ -73,6 +83,11 @@ struct th_store {
 	struct th_blocklist_write dead_write; /* of the live dead list; commit_lock */
 	bool meta_due; /* the superblock does not carry all that is new in the meta tree; commit_lock */
 	struct th_view live_view;
+	uint64_t branch; /* id of the one that `live` is the head of */
+	_Atomic uint64_t mark;
+	_Atomic unsigned txns, frozen; /* open transactions and frozen views of the live tree */
+	_Atomic bool rolling_back; /* there must be no new ones */
+	unsigned abandoned_nodes; /* TH_ABANDONED_NODES, but for tests */
 	bool read_only;
 	_Atomic int failed; /* -errno of what made the store refuse writes */
 
@@ -106,6 +121,7 @@ struct th_store {
 
 	pthread_mutex_t snapshot_lock;
 	struct th_catalogue catalogue;
+	struct th_branches branches;
 	_Atomic uint64_t shared_blocks;
 
 	struct th_lock_table locks; /* of ranges of keys: its callers' */
@@ -160,10 +176,11 @@ uint64_t th_log_identity(const struct th_super *super);
 /* The commit under way. */
 struct th_commit_state {
 	uint64_t generation, sequence;
-	struct th_ptr live_root;
+	struct th_ptr live_root; /* a step that changes it sets new_root, too */
+	struct th_node *new_root; /* becomes the live tree's, if nothing fails; NULL: it stays */
 };
 /* What a commit does besides: run after the live tree is written, before the meta tree is. */
-typedef int th_commit_step(struct th_store *store, const struct th_commit_state *state, void *arg);
+typedef int th_commit_step(struct th_store *store, struct th_commit_state *state, void *arg);
 enum th_commit_flags {
 	TH_COMMIT_CLEAN = 1 << 0, /* the last one: there will be no log to replay */
 	TH_COMMIT_FORCE = 1 << 1, /* even if nothing changed */
@@ -182,6 +199,8 @@ void th_commit_throttle(struct th_store *store);
 
 /* Settles what left the live tree: freed, or kept for a snapshot.  Changes the array. */
 int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t count);
+/* Keeps in mind which of the references merged since the freeze are strays. */
+int th_dead_strays(struct th_store *store, const struct th_drops *strays);
 /* The last holder of these blocks is gone, unless they are shared. */
 int th_dead_free(struct th_store *store, const struct th_blockrun *run);
 /* Tags of runs in dead lists. */
@@ -199,10 +218,36 @@ int th_share_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t bl
 
 /* --- snapshots (snapshot.c) --- */
 
-/* Generation of the newest snapshot, 0 if there is none. */
-uint64_t th_snapshot_newest(struct th_store *store);
+int th_snapshot_check_name(const char *name);
+/* Within a commit: frees deleted snapshots that no view holds. */
+int th_snapshot_reap_step(struct th_store *store, struct th_commit_state *state, void *arg);
 /* Frees snapshots that were deleted while a view was open, or before a crash. */
 int th_snapshot_reap(struct th_store *store);
+
+/* --- branches (branch.c) --- */
+
+/* Within a commit: the generation of the current branch's newest snapshot, or else of its origin (0: none), and of its
+ * origin.  What was born later than the first is nobody else's; what was not born later than the second is not the
+ * branch's. */
+void th_branch_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin);
+/* The generation of the branch's origin, 0 if there is none.  snapshot_lock or commit_lock is held. */
+uint64_t th_branch_origin(struct th_store *store, const struct th_branch_record *record);
+/* Does a branch begin from the snapshot, other than one that is deleted itself?  snapshot_lock is held. */
+bool th_branch_pins(struct th_store *store, uint64_t snapshot);
+/* Within the first commit of all: the branch that a store begins with. */
+int th_branch_first_step(struct th_store *store, struct th_commit_state *state, void *arg);
+/* Makes another branch the current one; for th_store_open.  -ENOENT. */
+int th_branch_switch(struct th_store *store, const char *name);
+/* The newest message that is in both views and their common past (diff.c). */
+uint64_t th_branch_common(const struct th_view *a, const struct th_view *b);
+
+/* --- heads that nobody wants (abandoned.c) --- */
+
+/* Within a commit: gives up a head, of which it frees in later commits what was born after generation `than`.  The head
+ * is taken over. */
+int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than);
+/* Frees what was abandoned and has no view. */
+int th_abandoned_reap(struct th_store *store);
 
 /* --- chunks (chunk.c) --- */
 

@@ -11,7 +11,8 @@
  *   -EBADMSG    a checksum is wrong            -EUCLEAN   a structure on disk is broken
  *   -EROFS      opened read-only, or a commit failed and the store refuses further writes
  *   -ENOSPC     no room (what was begun is undone)        -ENOMEM, -EIO as usual
- *   -EBUSY, -ETIMEDOUT, -EDEADLK   of range locks only
+ *   -ETIMEDOUT, -EDEADLK   of range locks only
+ *   -EBUSY     what is asked for is in use: said where it may be
  *
  * Threads: a store, its live view and snapshot views may be used from any number of threads.  A transaction, a cursor
  * and a diff belong to one thread at a time.  Readers never wait for a commit.
@@ -34,11 +35,13 @@ struct th_txn;
 struct th_locker;
 struct th_cursor;
 struct th_diff;
+struct th_run;
 
 #define TH_KEY_MAX 1024 /* bytes in a key; an empty key is allowed */
 #define TH_VALUE_MAX (16u << 20) /* bytes in a value */
 #define TH_INLINE_MAX 3072 /* larger values are kept off-tree, in a chunk */
 #define TH_SNAPSHOT_NAME_MAX 255
+#define TH_BRANCH_NAME_MAX 255
 #define TH_RUN_MAX 256 /* blocks in one chunk run */
 
 /* Bytes lent by somebody. */
@@ -72,6 +75,7 @@ struct th_store_options {
 	bool read_only; /* a log that needs replay is replayed in memory only */
 	size_t cache_bytes; /* 0: 256 MiB */
 	unsigned commit_interval_ms; /* 0: 5000; commits happen in the background */
+	const char *branch; /* to be the current one from now on; NULL: the one that was */
 	/* Called without locks by th_store_commit, th_snapshot_create, th_store_close and the background commits,
 	 * before they freeze the tree: the place to merge what is buffered elsewhere.  May begin and merge
 	 * transactions, but not commit the store.  A commit that only makes room does not call it. */
@@ -79,6 +83,10 @@ struct th_store_options {
 	void *arg;
 	/* One line, without a newline: trouble found.  NULL: stderr. */
 	void (*report)(void *arg, const char *line);
+	/* Names the runs that a value refers to, as in struct th_check_options: what a head that is given up refers to
+	 * must be freed (th_branch_delete, th_store_rollback, th_snapshot_delete).  NULL: no value names any. */
+	int (*runs)(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
+		    void *arg);
 };
 
 /* The smallest image. */
@@ -86,7 +94,8 @@ struct th_store_options {
 
 /* Writes an empty store.  -EINVAL: too small. */
 int th_store_format(struct th_disk *disk, const struct th_format_options *options);
-/* Opens a store, replaying its log.  The disk becomes the store's on success only. */
+/* Opens a store, replaying its log.  The disk becomes the store's on success only.  -ENOENT: there is no such branch.
+ */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
 /* Commits, marks the image clean, and frees everything, the disk too.  All views must be closed.  The error is that of
  * the last commit; the store is gone in any case. */
@@ -104,7 +113,8 @@ struct th_store_info {
 	uint64_t blocks, blocks_free, blocks_waiting, blocks_promised, blocks_reserve;
 	uint64_t generation, sequence;
 	uint64_t created_ns, committed_ns;
-	uint64_t snapshots;
+	uint64_t snapshots, branches;
+	char branch[TH_BRANCH_NAME_MAX + 1]; /* the current one */
 	uint64_t shared_blocks; /* counted in the share table */
 	unsigned height; /* levels of the live tree */
 	size_t cache_bytes, cache_used, dirty_bytes;
@@ -116,6 +126,12 @@ struct th_store_info {
 };
 void th_store_info(struct th_store *store, struct th_store_info *ret);
 
+/* A number for whoever owns the keys: for all branches the same, it only grows, and what it was raised to before a
+ * transaction was committed is durable when that is committed to disk (but not if it is only synced).  It is 0 at
+ * first. A filesystem keeps in it which ids were given out. */
+uint64_t th_store_mark(struct th_store *store);
+void th_store_raise_mark(struct th_store *store, uint64_t mark);
+
 /* --- views: reading --- */
 
 /* The live tree as it is at each moment. */
@@ -124,7 +140,9 @@ struct th_view *th_view_live(struct th_store *store);
 int th_view_freeze(struct th_store *store, struct th_view **ret);
 /* A snapshot, by id. */
 int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret);
-/* Ends a view from th_view_freeze or th_view_snapshot (the live one is ignored). */
+/* The head of a branch as it is now, held. */
+int th_view_branch(struct th_store *store, const char *name, struct th_view **ret);
+/* Ends a view from th_view_freeze, th_view_snapshot or th_view_branch (the live one is ignored). */
 void th_view_close(struct th_view *view);
 
 /* -ENOENT; else the caller releases the value. */
@@ -252,19 +270,54 @@ int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const 
 struct th_snapshot {
 	uint64_t id; /* > 0, never reused, < 2^24 */
 	uint64_t generation, sequence, created_ns;
+	uint64_t branch; /* id */
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 };
 
 /* Calls before_commit, then commits and keeps what was committed.  -EEXIST, -EINVAL (empty name, '/', "." or ".."),
  * -ENAMETOOLONG. */
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
-/* Durable when it returns.  The space is back at once, or, where a view of it is still open, when that closes. */
+/* Durable when it returns.  The space is back at once, or, where a view of it is still open, when that closes.
+ * -EBUSY: a branch begins from it. */
 int th_snapshot_delete(struct th_store *store, const char *name);
 int th_snapshot_rename(struct th_store *store, const char *from, const char *to);
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret);
 int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot *ret);
 /* All, oldest first; the caller frees *ret. */
 int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *ret_count);
+
+/* --- branches --- */
+
+/*
+ * A store begins with one branch, "main".  Others begin from a snapshot and share all with it that they do not change.
+ * One is current: the live view, transactions and new snapshots are of that one; which it is, is decided when the store
+ * is opened.  Snapshots, whatever branch they are of, have one namespace; branches have another.
+ */
+struct th_branch {
+	uint64_t id; /* > 0, never reused */
+	uint64_t origin; /* id of the snapshot that it begins from; 0: none */
+	uint64_t created_ns;
+	uint64_t snapshots;
+	bool current;
+	/* It has snapshots only, of a state that was rolled back; the name is that of the branch which had it then. */
+	bool headless;
+	char name[TH_BRANCH_NAME_MAX + 1];
+};
+
+/* -ENOENT: no such snapshot; -EEXIST; -EINVAL and -ENAMETOOLONG as for snapshots.  ret may be NULL. */
+int th_branch_create(struct th_store *store, const char *name, const char *snapshot, struct th_branch *ret);
+/* Durable when it returns, and the space is back, but for what open views hold.  -EBUSY: it is the current one, or a
+ * branch begins from one of its snapshots; -ENOTEMPTY: it has snapshots, which `snapshots` would delete too. */
+int th_branch_delete(struct th_store *store, const char *name, bool snapshots);
+int th_branch_rename(struct th_store *store, const char *from, const char *to);
+int th_branch_find(struct th_store *store, const char *name, struct th_branch *ret);
+/* All, headless ones too, oldest first; the caller frees *ret. */
+int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_count);
+
+/* The live tree becomes what the snapshot is, which may be one of another branch; what was written since is gone, and
+ * its space is back.  Snapshots are kept: newer ones of the branch go on as a headless branch that begins from this
+ * one. Does not call before_commit.  -EBUSY: a transaction or a view from th_view_freeze is open. */
+int th_store_rollback(struct th_store *store, const char *snapshot);
 
 /* --- diff --- */
 
@@ -279,7 +332,8 @@ struct th_diff_stats {
 };
 
 /* The keys of range (NULL: all) whose value or reference count differs between two views of one store, in key order.
- * Both must be snapshots or frozen views.  The cost follows the changes. */
+ * Both must be snapshots, frozen views or heads of branches.  The cost follows the changes; on different branches,
+ * those of both sides since their common past. */
 int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret);
 int th_diff_next(struct th_diff *diff, struct th_change *ret);
 void th_diff_stats(const struct th_diff *diff, struct th_diff_stats *ret);
@@ -300,7 +354,7 @@ struct th_check_options {
 	void (*problem)(void *arg, const char *line);
 };
 struct th_check_result {
-	uint64_t problems, nodes, entries, runs, snapshots, leaked_blocks;
+	uint64_t problems, nodes, entries, runs, snapshots, branches, leaked_blocks;
 };
 /* Checks the last commit: every tree, dead list, share and the space map.  The store must be quiet. */
 int th_store_check(struct th_store *store, const struct th_check_options *options, struct th_check_result *ret);

@@ -18,7 +18,12 @@ int th_txn_begin(struct th_store *store, struct th_txn **ret)
 	txn = calloc(1, sizeof(*txn));
 	if (!txn)
 		return -ENOMEM;
+	atomic_fetch_add(&store->txns, 1);
 	txn->store = store;
+	if (atomic_load(&store->rolling_back)) {
+		th_txn_rollback(txn);
+		return -EBUSY;
+	}
 	*ret = txn;
 	return 0;
 }
@@ -33,6 +38,7 @@ static void txn_free(struct th_txn *txn)
 	free(txn->allocs);
 	th_drops_release(&txn->drops);
 	th_drops_release(&txn->shares);
+	atomic_fetch_sub(&txn->store->txns, 1);
 	free(txn);
 }
 

@@ -20,6 +20,13 @@ int th_view_freeze(struct th_store *store, struct th_view **ret)
 		return -ENOMEM;
 	view->store = store;
 	view->tree = &store->live;
+	view->branch = store->branch;
+	atomic_fetch_add(&store->frozen, 1);
+	if (atomic_load(&store->rolling_back)) {
+		atomic_fetch_sub(&store->frozen, 1);
+		free(view);
+		return -EBUSY;
+	}
 	pthread_mutex_lock(&store->merge_lock);
 	pthread_rwlock_wrlock(&store->live.lock);
 	view->root = th_tree_freeze(&store->live);
@@ -78,6 +85,39 @@ int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
 	return 0;
 }
 
+int th_view_branch(struct th_store *store, const char *name, struct th_view **ret)
+{
+	struct th_view *view = calloc(1, sizeof(*view));
+	struct th_branch_record *record;
+	int r;
+
+	if (!view)
+		return -ENOMEM;
+	view->store = store;
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = th_branches_named(&store->branches, name);
+	if (record && record->head) {
+		view->head = record->head;
+		view->head->views++;
+		view->branch = record->id;
+		view->seq = view->head->sequence;
+	}
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (!view->head) {
+		free(view);
+		return record ? th_view_freeze(store, ret) : -ENOENT;
+	}
+	if (view->head->node)
+		view->root = th_node_ref(view->head->node);
+	r = view->root ? 0 : th_root_load(store, &view->head->root, &view->root);
+	if (r < 0) {
+		th_view_close(view);
+		return r;
+	}
+	*ret = view;
+	return 0;
+}
+
 void th_view_close(struct th_view *view)
 {
 	struct th_snapshot_record *record;
@@ -94,6 +134,12 @@ void th_view_close(struct th_view *view)
 	if (view->tree) {
 		pthread_rwlock_unlock(&view->tree->lock);
 		th_space_unhold(store->space);
+		atomic_fetch_sub(&store->frozen, 1);
+	}
+	if (view->head) {
+		pthread_mutex_lock(&store->snapshot_lock);
+		reap = --view->head->views == 0 && view->head->abandoned;
+		pthread_mutex_unlock(&store->snapshot_lock);
 	}
 	if (view->snapshot) {
 		pthread_mutex_lock(&store->snapshot_lock);

@@ -10,9 +10,9 @@
 #define AT_RO_COMPAT 104u
 #define AT_INCOMPAT 112u
 #define AT_COMPAT 96u
-#define AT_RESERVED 505u
-#define AT_CARRIED_SIZE 506u
-#define AT_CARRIED 508u
+#define AT_RESERVED 553u
+#define AT_CARRIED_SIZE 554u
+#define AT_CARRIED 556u
 #define CARRIED 100u
 #define AT_CHECKSUM (TH_BLOCK_SIZE - 8)
 
@@ -44,6 +44,7 @@ static struct th_super sample(uint64_t generation)
 		.clean = generation % 2,
 		.log_tail = { .block = generation % 100, .sequence = generation, .checksum = 9 },
 		.space_log = { .head = 200, .head_checksum = 1, .entries = 2, .blocks = 3, .max_birth = 4, .pages = 1 },
+		.strays = { .head = 201, .head_checksum = 7, .entries = 1, .blocks = 2, .max_birth = 3, .pages = 1 },
 	};
 
 	strcpy(super.label, "a label");
@@ -67,6 +68,7 @@ static bool same(const struct th_super *a, const struct th_super *b)
 	       memcmp(&a->log_tail, &b->log_tail, sizeof(a->log_tail)) == 0 &&
 	       memcmp(&a->space_log, &b->space_log, sizeof(a->space_log)) == 0 &&
 	       memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0 &&
+	       memcmp(&a->strays, &b->strays, sizeof(a->strays)) == 0 &&
 	       memcmp(a->live_root, b->live_root, sizeof(a->live_root)) == 0 &&
 	       memcmp(a->meta_root, b->meta_root, sizeof(a->meta_root)) == 0 &&
 	       memcmp(a->counters, b->counters, sizeof(a->counters)) == 0 && a->carried_size == b->carried_size &&

@@ -9,6 +9,7 @@
  */
 #include "tests/tree/extents.h"
 #include "tests/tree/world.h"
+#include "tree/store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #define STEPS 40
 #define LONG_STEPS 600 /* enough to use the image's blocks again and again */
 #define NEVER UINT64_MAX
+#define NOTHING 1 /* there was nothing to do */
 
 struct moment {
 	struct th_world world;
@@ -29,6 +31,7 @@ struct script {
 	struct moment moments[LONG_STEPS + 1];
 	size_t count;
 	uint64_t stamp, hint;
+	unsigned abandoned_nodes;
 };
 
 static void ignore_report(void *arg, const char *line)
@@ -37,9 +40,9 @@ static void ignore_report(void *arg, const char *line)
 	(void)line;
 }
 
-static const struct th_store_options quiet = { .cache_bytes = 64 << 10,
-					       .commit_interval_ms = 3600 * 1000,
-					       .report = ignore_report };
+static const struct th_store_options quiet = {
+	.cache_bytes = 64 << 10, .commit_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
+};
 
 static uint64_t events(struct script *script)
 {
@@ -159,43 +162,108 @@ out:
 	return result;
 }
 
+/* Or not open at all. */
 static bool read_only(struct script *script)
 {
 	struct th_store_info info;
 
+	if (!script->fixture.store)
+		return true;
 	th_store_info(script->fixture.store, &info);
 	return info.read_only;
 }
 
-/* A snapshot is made, or the oldest goes where there are enough. */
+/* A snapshot is made, or one goes where there are enough. */
 static int change_snapshots(struct script *script, struct th_world *world)
 {
-	struct th_world_snapshot *snapshots = world->snapshots;
 	struct th_store *store = script->fixture.store;
+	char name[TH_SNAPSHOT_NAME_MAX + 1];
+
+	for (size_t i = 0; world->count > 3 && i < world->count; i++) {
+		strcpy(name, world->snapshots[i].info.name);
+		if (th_world_can_delete(world, name) == 0) {
+			th_world_note_delete(world, name);
+			return th_snapshot_delete(store, name);
+		}
+	}
+	if (world->count == TH_WORLD_SNAPSHOTS)
+		return NOTHING;
+	snprintf(name, sizeof(name), "at %" PRIu64, script->stamp++);
+	th_world_note_create(world, name);
+	return th_snapshot_create(store, name, NULL);
+}
+
+/* A branch is made, or one goes where there are enough. */
+static int change_branches(struct script *script, struct th_world *world)
+{
+	struct th_store *store = script->fixture.store;
+	char name[40];
+
+	for (size_t i = 0; i < world->nbranches; i++) {
+		strcpy(name, world->branches[i].name);
+		if (world->nbranches > 3 && th_world_can_delete_branch(world, name, true) == 0) {
+			th_world_note_branch_deleted(world, name);
+			return th_branch_delete(store, name, true);
+		}
+	}
+	if (!world->count || world->nbranches > 8)
+		return NOTHING;
+	snprintf(name, sizeof(name), "branch %" PRIu64, script->stamp++);
+	th_world_note_branch(world, name, world->snapshots[world->count - 1].info.name);
+	return th_branch_create(store, name, world->snapshots[world->count - 1].info.name, NULL);
+}
+
+static int roll_back(struct script *script, struct th_world *world)
+{
+	char name[TH_SNAPSHOT_NAME_MAX + 1];
+
+	if (!world->count || world->nbranches > 8)
+		return NOTHING;
+	strcpy(name, world->snapshots[th_random_below(&script->random, (uint32_t)world->count)].info.name);
+	th_world_note_rollback(world, name);
+	return th_store_rollback(script->fixture.store, name);
+}
+
+/* Opens the store on some branch. */
+static int change_branch(struct script *script, struct th_world *world)
+{
+	const struct th_world_branch *to =
+		&world->branches[th_random_below(&script->random, (uint32_t)world->nbranches)];
+	struct th_fixture *fixture = &script->fixture;
+	struct th_store_options options = quiet;
+	struct th_disk *lent;
 	int result;
 
-	if (world->count < 3) {
-		struct th_world_snapshot *made = &snapshots[world->count++];
-
-		*made = (struct th_world_snapshot){ .model = th_model_hold(world->live) };
-		made->info.id = world->count > 1 ? made[-1].info.id + 1 : 1;
-		snprintf(made->info.name, sizeof(made->info.name), "at %" PRIu64, script->stamp++);
-		return th_snapshot_create(store, made->info.name, &made->info);
+	if (to->headless)
+		return NOTHING;
+	options.branch = to->name;
+	result = th_store_close(fixture->store);
+	fixture->store = NULL;
+	if (result)
+		return result;
+	lent = th_disk_lend(fixture->disk);
+	result = th_store_open(lent, &options, &fixture->store);
+	if (result) {
+		th_disk_close(lent);
+		return result;
 	}
-	result = th_snapshot_delete(store, snapshots[0].info.name);
-	th_model_unref(snapshots[0].model);
-	world->count--;
-	memmove(snapshots, snapshots + 1, world->count * sizeof(snapshots[0]));
-	return result;
+	fixture->store->abandoned_nodes = script->abandoned_nodes;
+	th_world_note_switch(world, to->name);
+	return 0;
 }
 
 /* After an error nothing has happened, unless the store became read-only: then nobody knows until it is opened again.
  */
-static int script_snapshot(struct script *script)
+static int script_change(struct script *script, int (*change)(struct script *script, struct th_world *world))
 {
 	struct moment *moment = next_moment(script);
-	int result = change_snapshots(script, &moment->world);
+	int result = change(script, &moment->world);
 
+	if (result == NOTHING) {
+		script->count--;
+		th_world_release(&moment->world);
+		return 0;
+	}
 	if (!result) {
 		moment->durable = events(script);
 	} else if (!read_only(script)) {
@@ -222,9 +290,13 @@ static int script_step(struct script *script)
 		return script_txn(script);
 	if (what < 75)
 		return script_sync(script, false);
-	if (what < 85)
+	if (what < 83)
 		return script_sync(script, true);
-	return script_snapshot(script);
+	if (what < 92)
+		return script_change(script, change_snapshots);
+	if (what < 95)
+		return script_change(script, change_branches);
+	return script_change(script, what < 97 ? roll_back : change_branch);
 }
 
 /* Begins on a disk that is formatted. */
@@ -232,7 +304,10 @@ static void script_begin(struct script *script, uint64_t seed)
 {
 	script->random.state = seed;
 	script->count = 1;
-	script->moments[0] = (struct moment){ .world = { .live = th_model_new() } };
+	script->abandoned_nodes = th_random_between(&script->random, 1, 5);
+	script->fixture.store->abandoned_nodes = script->abandoned_nodes;
+	script->moments[0] = (struct moment){ .durable = 0 };
+	th_world_init(&script->moments[0].world);
 }
 
 static void script_end(struct script *script)
@@ -255,6 +330,17 @@ static size_t oldest_legal(const struct script *script, uint64_t nevents)
 	return oldest;
 }
 
+/* Reads the data that any tree names. */
+static void verify_data(const struct th_world *world, struct th_store *store)
+{
+	th_extents_verify(store, world->live);
+	for (size_t i = 0; i < world->count; i++)
+		th_extents_verify(store, world->snapshots[i].model);
+	for (size_t i = 0; i < world->nbranches; i++)
+		if (world->branches[i].head)
+			th_extents_verify(store, world->branches[i].head);
+}
+
 static void verify_survivor(struct script *script, struct th_store *store, uint64_t nevents)
 {
 	size_t oldest = oldest_legal(script, nevents), at = script->count;
@@ -265,7 +351,7 @@ static void verify_survivor(struct script *script, struct th_store *store, uint6
 
 		if (moment->begun <= nevents && th_world_is(&moment->world, store, hash)) {
 			th_world_verify(&moment->world, store);
-			th_extents_verify(store, moment->world.live);
+			verify_data(&moment->world, store);
 			return;
 		}
 	}
@@ -352,7 +438,8 @@ static void run_failing(struct script *script, enum th_fault_kind kind, uint64_t
 	th_disk_fault_arm(script->fixture.disk, kind, nth);
 	for (int i = 0; i < STEPS && !read_only(script); i++)
 		expect_fault(script_step(script));
-	expect_fault(th_store_close(script->fixture.store));
+	if (script->fixture.store)
+		expect_fault(th_store_close(script->fixture.store));
 	script->fixture.store = NULL;
 }
 

@@ -8,6 +8,8 @@
 #include "tests/tree/walk.h"
 #include "tests/tree/world.h"
 
+#include "tree/store.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@
 struct held {
 	struct th_view *view;
 	struct th_model *model;
+	bool frozen; /* from th_view_freeze */
 };
 
 struct run {
@@ -29,6 +32,7 @@ struct run {
 	size_t nhistory;
 	struct held held[HELD_MAX];
 	size_t nheld;
+	bool pending; /* something was deleted that may be held */
 	unsigned range_share; /* range deletes among a thousand writes; in some lives they are what it is about */
 	bool bulk; /* the next transaction is a very large one */
 	uint64_t stamp;
@@ -232,16 +236,17 @@ static void step_snapshot_delete(struct run *run)
 {
 	struct th_world *world = now(run);
 	char name[16];
-	size_t at;
+	int at;
 
 	pick_name(run, name);
 	if (world->count && th_random_percent(&run->random, 80))
 		strcpy(name, world->snapshots[th_random_below(&run->random, (uint32_t)world->count)].info.name);
-	at = th_world_find(world, name);
-	if (at == world->count) {
-		th_expect(th_snapshot_delete(run->fixture.store, name), -ENOENT);
+	at = th_world_can_delete(world, name);
+	if (at < 0) {
+		th_expect(th_snapshot_delete(run->fixture.store, name), at);
 		return;
 	}
+	run->pending |= run->nheld > 0;
 	th_world_delete(history_step(run), run->fixture.store, name);
 	history_settle(run);
 }
@@ -266,11 +271,115 @@ static void step_snapshot_rename(struct run *run)
 	}
 }
 
+/* --- branches --- */
+
+static void drop_all_held(struct run *run);
+
+static void pick_branch(struct run *run, char *name)
+{
+	if (th_random_percent(&run->random, 20))
+		strcpy(name, "main");
+	else
+		snprintf(name, 16, "branch-%u", th_random_below(&run->random, TH_WORLD_NAMED));
+}
+
+/* The name of some snapshot; false if there is none. */
+static bool pick_snapshot(struct run *run, char *name)
+{
+	const struct th_world *world = now(run);
+
+	if (!world->count)
+		return false;
+	strcpy(name, world->snapshots[th_random_below(&run->random, (uint32_t)world->count)].info.name);
+	return true;
+}
+
+static void step_branch_create(struct run *run)
+{
+	char name[16], snapshot[TH_SNAPSHOT_NAME_MAX + 1];
+
+	pick_branch(run, name);
+	if (!pick_snapshot(run, snapshot)) {
+		th_expect(th_branch_create(run->fixture.store, name, "none", NULL), -ENOENT);
+	} else if (th_world_branch(now(run), name)) {
+		th_expect(th_branch_create(run->fixture.store, name, snapshot, NULL), -EEXIST);
+	} else {
+		th_world_branch_create(history_step(run), run->fixture.store, name, snapshot);
+		history_settle(run);
+	}
+}
+
+static void step_branch_delete(struct run *run)
+{
+	bool snapshots = th_random_percent(&run->random, 70);
+	char name[16];
+	int expected;
+
+	pick_branch(run, name);
+	expected = th_world_can_delete_branch(now(run), name, snapshots);
+	if (expected < 0) {
+		th_expect(th_branch_delete(run->fixture.store, name, snapshots), expected);
+		return;
+	}
+	run->pending |= run->nheld > 0;
+	th_world_branch_delete(history_step(run), run->fixture.store, name, snapshots);
+	history_settle(run);
+}
+
+static void step_branch_rename(struct run *run)
+{
+	char from[16], to[16];
+
+	pick_branch(run, from);
+	pick_branch(run, to);
+	if (strcmp(from, to) == 0)
+		return;
+	if (!th_world_branch(now(run), from)) {
+		th_expect(th_branch_rename(run->fixture.store, from, to), -ENOENT);
+	} else if (th_world_branch(now(run), to)) {
+		th_expect(th_branch_rename(run->fixture.store, from, to), -EEXIST);
+	} else {
+		th_world_branch_rename(history_step(run), run->fixture.store, from, to);
+		history_settle(run);
+	}
+}
+
+static void step_switch(struct run *run)
+{
+	char name[16];
+
+	pick_branch(run, name);
+	if (!th_world_branch(now(run), name))
+		return;
+	drop_all_held(run);
+	th_world_switch(history_step(run), &run->fixture, name);
+	run->fixture.store->abandoned_nodes = th_random_between(&run->random, 1, 100);
+	history_settle(run);
+}
+
+static void step_rollback(struct run *run)
+{
+	char snapshot[TH_SNAPSHOT_NAME_MAX + 1];
+
+	if (!pick_snapshot(run, snapshot) || now(run)->nbranches + 1 >= TH_WORLD_BRANCHES)
+		return;
+	if (run->pending) /* it may be what a headless branch is made for, which nobody can see */
+		return;
+	for (size_t i = 0; i < run->nheld; i++)
+		if (run->held[i].frozen) {
+			th_expect(th_store_rollback(run->fixture.store, snapshot), -EBUSY);
+			return;
+		}
+	th_world_rollback(history_step(run), run->fixture.store, snapshot);
+	history_settle(run);
+}
+
 static void held_drop(struct run *run, size_t at)
 {
 	th_view_close(run->held[at].view);
 	th_model_unref(run->held[at].model);
 	run->held[at] = run->held[--run->nheld];
+	run->pending &= run->nheld > 0;
 }
 
 static void step_hold(struct run *run)
@@ -283,16 +392,18 @@ static void step_hold(struct run *run)
 		return;
 	}
 	held = &run->held[run->nheld++];
-	if (world->count && th_random_percent(&run->random, 50)) {
-		struct th_world_snapshot *snapshot =
-			&world->snapshots[th_random_below(&run->random, (uint32_t)world->count)];
+	*held = (struct held){ .view = NULL };
+	if (th_random_percent(&run->random, 70)) {
+		uint32_t at = th_random_below(&run->random, (uint32_t)(world->count + world->nbranches));
 
-		th_ok(th_view_snapshot(run->fixture.store, snapshot->info.id, &held->view));
-		held->model = th_model_hold(snapshot->model);
-	} else {
-		th_ok(th_view_freeze(run->fixture.store, &held->view));
-		held->model = th_model_hold(world->live);
+		held->view = th_world_view(world, run->fixture.store, at, &held->model);
 	}
+	if (!held->view) {
+		th_ok(th_view_freeze(run->fixture.store, &held->view));
+		held->model = world->live;
+	}
+	held->frozen = held->view->tree; /* by name of the current branch, too */
+	th_model_hold(held->model);
 }
 
 /* --- looking --- */
@@ -302,7 +413,7 @@ static struct held pick_view(struct run *run)
 {
 	if (run->nheld && th_random_percent(&run->random, 60))
 		return run->held[th_random_below(&run->random, (uint32_t)run->nheld)];
-	return (struct held){ th_view_live(run->fixture.store), now(run)->live };
+	return (struct held){ .view = th_view_live(run->fixture.store), .model = now(run)->live };
 }
 
 static void step_gets(struct run *run)
@@ -469,13 +580,23 @@ static void step(struct run *run)
 		step_snapshot_delete(run);
 	else if (what < 66)
 		step_snapshot_rename(run);
-	else if (what < 73)
+	else if (what < 69)
+		step_branch_create(run);
+	else if (what < 71)
+		step_branch_delete(run);
+	else if (what < 72)
+		step_branch_rename(run);
+	else if (what < 74)
+		step_switch(run);
+	else if (what < 76)
+		step_rollback(run);
+	else if (what < 81)
 		step_hold(run);
-	else if (what < 79)
+	else if (what < 84)
 		step_gets(run);
-	else if (what < 86)
+	else if (what < 88)
 		step_scan(run);
-	else if (what < 91)
+	else if (what < 93)
 		step_diff(run);
 	else if (what < 96)
 		step_sync(run);
@@ -496,7 +617,7 @@ static void run_init(struct run *run, uint64_t seed)
 	options = run->fixture.options;
 	th_fixture_init(&run->fixture, 192, &options);
 	run->nhistory = 1;
-	run->history[0] = (struct th_world){ .live = th_model_new() };
+	th_world_init(&run->history[0]);
 }
 
 static void run_release(struct run *run)

@@ -1,36 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A world: all that a store holds at one moment, its live tree and its snapshots, as models. */
+/* A world: all that a store holds at one moment, its branches and its snapshots, as models. */
 #ifndef TH_TEST_WORLD_H
 #define TH_TEST_WORLD_H
 
 #include "tests/tree/fixture.h"
 
 #define TH_WORLD_SNAPSHOTS 12
+#define TH_WORLD_BRANCHES 16 /* headless ones too, one for each snapshot at most */
+#define TH_WORLD_NAMED 4
 
 struct th_world_snapshot {
 	struct th_snapshot info; /* generation and time are 0 if the call that made it never told */
 	struct th_model *model;
 };
 
+struct th_world_branch {
+	uint64_t id, origin;
+	bool headless;
+	char name[40];
+	struct th_model *head; /* NULL: it is the current one, or has none */
+};
+
 struct th_world {
 	struct th_model *live;
 	struct th_world_snapshot snapshots[TH_WORLD_SNAPSHOTS]; /* oldest first */
 	size_t count;
+	struct th_world_branch branches[TH_WORLD_BRANCHES]; /* oldest first */
+	size_t nbranches;
+	uint64_t current, next_branch, next_snapshot;
 };
 
+/* That of an empty store. */
+void th_world_init(struct th_world *world);
 /* Models are shared with the copy: they must not be modified any more, but be replaced. */
 struct th_world th_world_copy(const struct th_world *world);
 void th_world_release(struct th_world *world);
 void th_world_set_live(struct th_world *world, struct th_model *live);
 /* Index of the snapshot of that name; count if there is none. */
 size_t th_world_find(const struct th_world *world, const char *name);
+/* NULL if there is none, or it is headless. */
+struct th_world_branch *th_world_branch(struct th_world *world, const char *name);
+
+/* What the store should answer. */
+int th_world_can_delete(struct th_world *world, const char *name);
+int th_world_can_delete_branch(struct th_world *world, const char *name, bool snapshots);
+/* What the store should then be like. */
+void th_world_note_create(struct th_world *world, const char *name);
+void th_world_note_delete(struct th_world *world, const char *name);
+void th_world_note_branch(struct th_world *world, const char *name, const char *snapshot);
+void th_world_note_branch_deleted(struct th_world *world, const char *name);
+void th_world_note_switch(struct th_world *world, const char *name);
+void th_world_note_rollback(struct th_world *world, const char *snapshot);
 
 /* These do the same to the store and then to the world; the store must succeed. */
 void th_world_create(struct th_world *world, struct th_store *store, const char *name);
 void th_world_delete(struct th_world *world, struct th_store *store, const char *name);
 void th_world_rename(struct th_world *world, struct th_store *store, const char *from, const char *to);
+void th_world_branch_create(struct th_world *world, struct th_store *store, const char *name, const char *snapshot);
+void th_world_branch_delete(struct th_world *world, struct th_store *store, const char *name, bool snapshots);
+void th_world_branch_rename(struct th_world *world, struct th_store *store, const char *from, const char *to);
+void th_world_rollback(struct th_world *world, struct th_store *store, const char *snapshot);
+/* Opens the store anew. */
+void th_world_switch(struct th_world *world, struct th_fixture *fixture, const char *name);
 
-/* Does the store hold this world?  Quick: by hash of the live tree, and the snapshots' ids and names. */
+/* A view of what is number `at` of snapshots and then branches that are not headless; NULL and no model behind the last
+ * one. */
+struct th_view *th_world_view(struct th_world *world, struct th_store *store, size_t at, struct th_model **ret);
+
+/* Does the store hold this world?  Quick: by hash of the live tree, and ids and names of snapshots and branches. */
 bool th_world_is(struct th_world *world, struct th_store *store, uint64_t live_hash);
 /* Everything in the store is as in this world, else the test fails, saying how it differs. */
 void th_world_verify(const struct th_world *world, struct th_store *store);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Freeing a head that nobody wants any more: of a branch that was deleted, of the live tree when it is rolled back, and
+ * of the last snapshot of a branch without a head, which stands for it.
+ *
+ * Against the snapshot before it, the head's own is what was born later; that is looked for node by node, and what is
+ * older is passed by unread, with everything below.  Its list of dead is forgotten: what is on it, that snapshot has.
+ * But strays (dead.c) are freed, wherever they are.
+ *
+ * The walk goes on from commit to commit, in the order of keys.  A node is freed when all below it has been; so the way
+ * to where the walk stopped is always whole, and a crash between two commits costs nothing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/chunk.h"
+#include "tree/store.h"
+
+enum { DONE, PAUSED };
+
+struct walk {
+	struct th_store *store;
+	struct th_abandoned *abandoned;
+	unsigned depth, left; /* nodes on the path; to be read before the next pause */
+	struct th_node *path[TH_HEIGHT_MAX];
+};
+
+/* --- what a node refers to --- */
+
+static int free_run(const struct th_run *run, void *arg)
+{
+	struct walk *w = arg;
+	struct th_blockrun dead = { run->addr, run->birth, run->blocks, TH_DEAD_DATA };
+
+	if (run->birth <= w->abandoned->than)
+		return 0;
+	if (!th_space_in_use(w->store->space, run->addr, run->blocks))
+		return -EUCLEAN;
+	return th_dead_free(w->store, &dead);
+}
+
+/* Does a message further up decide what the key's value is? */
+static bool hidden(const struct walk *w, struct th_slice key)
+{
+	for (unsigned i = 0; i + 1 < w->depth; i++)
+		if (th_overlay_hides(w->path[i], key))
+			return true;
+	return false;
+}
+
+/* The runs that a visible large value names, unless it is as old as its place: those are older still. */
+static int free_named_by_large(struct walk *w, struct th_slice key, struct th_slice descriptor,
+			       const struct th_chunk *chunk)
+{
+	struct th_slice value;
+	void *bytes;
+	uint32_t size;
+	bool own = false;
+	int r;
+
+	for (unsigned i = 0; i < chunk->runs; i++)
+		own |= chunk->run[i].birth > w->abandoned->than;
+	if (!own)
+		return 0;
+	r = th_chunk_value_read(w->store, descriptor, &bytes, &size);
+	if (r < 0)
+		return r;
+	value = (struct th_slice){ bytes, size };
+	r = w->store->options.runs(key, value, free_run, w);
+	free(bytes);
+	return r;
+}
+
+static int free_large(struct walk *w, struct th_slice key, struct th_slice descriptor)
+{
+	struct th_chunk chunk;
+	int r = th_chunk_unpack(descriptor, &chunk);
+
+	if (r == 0 && w->store->options.runs && !hidden(w, key))
+		r = free_named_by_large(w, key, descriptor, &chunk);
+	for (unsigned i = 0; i < chunk.runs && r == 0; i++)
+		r = free_run(&chunk.run[i], w);
+	return r;
+}
+
+static int free_values(struct walk *w, struct th_node *node)
+{
+	const struct th_slab *slab = node->level > 0 ? &node->overlay : &node->base;
+	bool named = w->store->options.runs != NULL;
+	int r = 0;
+
+	for (unsigned i = 0; i < slab->count && r == 0; i++) {
+		const struct th_entry *e = slab->entry[i];
+		struct th_key key;
+
+		if (!(e->flags & TH_ENTRY_VALUE) || (!named && !(e->flags & TH_ENTRY_CHUNK)))
+			continue;
+		th_node_key(node, e, &key);
+		if (e->flags & TH_ENTRY_CHUNK)
+			r = free_large(w, th_key_slice(&key), th_entry_value(e));
+		else if (!hidden(w, th_key_slice(&key)))
+			r = w->store->options.runs(th_key_slice(&key), th_entry_value(e), free_run, w);
+	}
+	return r;
+}
+
+static int free_node(struct walk *w, const struct th_node *node)
+{
+	struct th_blockrun run = { node->ptr.addr, node->ptr.birth, node->ptr.blocks, TH_DEAD_NODE };
+
+	return th_space_in_use(w->store->space, run.addr, run.blocks) ? th_dead_free(w->store, &run) : -EUCLEAN;
+}
+
+/* --- the walk --- */
+
+static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo, struct th_slice hi);
+
+/* Frees what is below a node, from where the walk is. */
+static int walk_children(struct walk *w, struct th_node *node, struct th_slice hi)
+{
+	struct th_slice at = th_key_slice(&w->abandoned->at);
+	struct th_key lo, end;
+	unsigned i = 0;
+	int r = DONE;
+
+	th_node_key(node, node->base.entry[0], &lo);
+	if (th_slice_compare(at, th_key_slice(&lo)) > 0)
+		i = th_node_child(node, at);
+	for (; i < node->base.count && r == DONE; i++) {
+		struct th_slice kid_hi = hi;
+		struct th_ptr ptr;
+
+		th_node_key(node, node->base.entry[i], &lo);
+		if (i + 1 < node->base.count) {
+			th_node_key(node, node->base.entry[i + 1], &end);
+			kid_hi = th_key_slice(&end);
+		}
+		r = th_node_child_ptr(node, i, &ptr);
+		if (r == 0)
+			r = walk_ptr(w, &ptr, th_key_slice(&lo), kid_hi);
+		if (r != DONE || i + 1 == node->base.count)
+			break; /* the node ends where its last child does: there is no stopping between them */
+		w->abandoned->at = end;
+		if (w->left == 0)
+			r = PAUSED;
+	}
+	return r;
+}
+
+static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo, struct th_slice hi)
+{
+	struct th_node *node;
+	int r;
+
+	if (ptr->birth <= w->abandoned->than)
+		return DONE;
+	if (w->depth == TH_HEIGHT_MAX)
+		return -EUCLEAN;
+	r = th_cache_load(w->store->cache, ptr, lo, &node);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) { /* damaged, and the cache has said so: what is left of it stays lost */
+		w->abandoned->stuck = true;
+		return PAUSED;
+	}
+	w->path[w->depth++] = node;
+	w->left -= w->left > 0;
+	if (node->level > 0)
+		r = walk_children(w, node, hi);
+	if (r == DONE)
+		r = free_values(w, node);
+	if (r == DONE)
+		r = free_node(w, node);
+	w->depth--;
+	th_node_unref(node);
+	return r;
+}
+
+/* --- in commits --- */
+
+static struct th_abandoned *pick(struct th_store *store)
+{
+	struct th_abandoned *abandoned;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	abandoned = store->branches.abandoned;
+	while (abandoned && (abandoned->stuck || abandoned->head->views > 0))
+		abandoned = abandoned->next;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return abandoned;
+}
+
+static void forget(struct th_store *store, struct th_abandoned *abandoned)
+{
+	struct th_abandoned **at = &store->branches.abandoned;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	while (*at != abandoned)
+		at = &(*at)->next;
+	*at = abandoned->next;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	th_head_free(abandoned->head);
+	free(abandoned);
+}
+
+static int reap_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct walk w = { .store = store, .left = store->abandoned_nodes };
+	struct th_slice none = { NULL, 0 };
+	int r = DONE;
+
+	(void)state;
+	(void)arg;
+	while (r == DONE && w.left > 0 && (w.abandoned = pick(store))) {
+		if (w.abandoned->durable)
+			r = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
+		if (r < 0)
+			return r;
+		if (r == PAUSED)
+			return th_abandoned_put(store, w.abandoned);
+		r = th_abandoned_drop(store, w.abandoned);
+		forget(store, w.abandoned);
+	}
+	return r;
+}
+
+int th_abandoned_reap(struct th_store *store)
+{
+	int r = 0;
+
+	while (r == 0 && !store->read_only && pick(store))
+		r = th_commit(store, reap_step, NULL, 0);
+	return r;
+}
+
+static int free_stray(const struct th_blockrun *run, void *arg)
+{
+	return th_dead_free(arg, run);
+}
+
+int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than)
+{
+	struct th_abandoned *abandoned = calloc(1, sizeof(*abandoned));
+	int r;
+
+	if (!abandoned) {
+		th_head_free(head);
+		return -ENOMEM;
+	}
+	abandoned->head = head;
+	abandoned->than = than;
+	abandoned->durable = head->root.birth > than;
+	r = th_blocklist_wait(&store->dead_write);
+	if (r == 0)
+		r = th_blocklist_each(&head->strays, store->disk, free_stray, NULL, store);
+	if (r == 0)
+		r = th_blocklist_clear(&head->strays, store->disk, store->space);
+	if (r == 0)
+		r = th_blocklist_clear(&head->dead, store->disk, store->space);
+	pthread_mutex_lock(&store->snapshot_lock);
+	head->abandoned = true;
+	abandoned->next = store->branches.abandoned;
+	store->branches.abandoned = abandoned;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return r < 0 ? r : th_abandoned_put(store, abandoned);
+}

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Branches: begun, renamed, deleted; made the current one; and rolling back, which gives the current one another head.
+ *
+ *     main   --A-----B-----C--head          After a rollback to A, with B and C kept:
+ *               \
+ *     work       \--D--head                 main      --A--head
+ *                                           headless     \--B-----C
+ *                                           work          \--D--head
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tree/store.h"
+
+#define TH_BRANCH_FIRST "main"
+
+struct request {
+	const char *name, *other; /* a snapshot, or a new name */
+	bool snapshots;
+	struct th_branch *ret;
+	int result; /* of the request; the commit goes on */
+};
+
+static int run(struct th_store *store, th_commit_step *step, struct request *request)
+{
+	int r = th_store_writable(store);
+
+	if (r == 0)
+		r = th_commit(store, step, request, 0);
+	return r < 0 ? r : request->result;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* --- what others ask --- */
+
+/* The branch's newest snapshot; NULL if it has none. */
+static struct th_snapshot_record *newest_of(const struct th_store *store, uint64_t branch)
+{
+	return th_catalogue_before(&store->catalogue, store->catalogue.count, branch);
+}
+
+uint64_t th_branch_origin(struct th_store *store, const struct th_branch_record *record)
+{
+	const struct th_snapshot_record *origin;
+
+	origin = record ? th_catalogue_numbered(&store->catalogue, record->origin) : NULL;
+	return origin ? origin->info.generation : 0;
+}
+
+void th_branch_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin)
+{
+	const struct th_snapshot_record *newest;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	newest = newest_of(store, store->branch);
+	*ret_origin = th_branch_origin(store, th_branches_find(&store->branches, store->branch));
+	*ret_newest = newest ? newest->info.generation : *ret_origin;
+	pthread_mutex_unlock(&store->snapshot_lock);
+}
+
+/* A headless branch whose last snapshots are being deleted is there only until their views are closed. */
+static bool visible(const struct th_store *store, const struct th_branch_record *record)
+{
+	if (!record->headless)
+		return true;
+	for (size_t i = 0; i < store->catalogue.count; i++)
+		if (store->catalogue.record[i]->info.branch == record->id && !store->catalogue.record[i]->deleting)
+			return true;
+	return false;
+}
+
+bool th_branch_pins(struct th_store *store, uint64_t snapshot)
+{
+	for (const struct th_branch_record *record = store->branches.list; record; record = record->next)
+		if (record->origin == snapshot && visible(store, record))
+			return true;
+	return false;
+}
+
+/* A place in the history of the store: what a branch held at a message. */
+struct place {
+	uint64_t branch, sequence;
+};
+
+static struct place view_place(struct th_store *store, const struct th_view *view)
+{
+	struct place place = { view->branch, view->seq };
+
+	if (view->snapshot) /* since it was opened, its branch may have been split */
+		place.branch = th_catalogue_numbered(&store->catalogue, view->snapshot)->info.branch;
+	return place;
+}
+
+/* To where the branch begins; false if it begins with the store, or is no more. */
+static bool place_before(struct th_store *store, struct place *place)
+{
+	const struct th_branch_record *branch = th_branches_find(&store->branches, place->branch);
+	const struct th_snapshot_record *origin;
+
+	origin = branch ? th_catalogue_numbered(&store->catalogue, branch->origin) : NULL;
+	if (!origin || origin->info.sequence > place->sequence)
+		return false;
+	*place = (struct place){ origin->info.branch, origin->info.sequence };
+	return true;
+}
+
+uint64_t th_branch_common(const struct th_view *a, const struct th_view *b)
+{
+	struct th_store *store = a->store;
+	uint64_t sequence = 0;
+	struct place x, y;
+	size_t steps = 0, limit;
+	bool more;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	limit = store->catalogue.count + 2; /* a damaged catalogue may lead in circles */
+	x = view_place(store, a);
+	do {
+		size_t others = 0;
+
+		y = view_place(store, b);
+		while (y.branch != x.branch && others++ < limit && place_before(store, &y))
+			;
+		if (y.branch == x.branch) {
+			sequence = x.sequence < y.sequence ? x.sequence : y.sequence;
+			break;
+		}
+		more = place_before(store, &x);
+	} while (more && steps++ < limit);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return sequence;
+}
+
+/* --- the first one --- */
+
+static struct th_branch_record *record_new(struct th_store *store, const char *name)
+{
+	struct th_branch_record *record = calloc(1, sizeof(*record));
+
+	if (!record)
+		return NULL;
+	record->id = store->super.counters[TH_SUPER_NEXT_BRANCH]++;
+	record->created_ns = now_ns();
+	strcpy(record->name, name);
+	return record;
+}
+
+/* Takes the record over. */
+static int add_record(struct th_store *store, struct th_branch_record *record)
+{
+	pthread_mutex_lock(&store->snapshot_lock);
+	th_branches_add(&store->branches, record);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return th_branch_put(store, record);
+}
+
+int th_branch_first_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct th_branch_record *record;
+
+	(void)state;
+	(void)arg;
+	store->super.counters[TH_SUPER_NEXT_BRANCH] = 1;
+	record = record_new(store, TH_BRANCH_FIRST);
+	if (!record)
+		return -ENOMEM;
+	store->super.counters[TH_SUPER_BRANCH] = record->id;
+	return add_record(store, record);
+}
+
+/* --- create --- */
+
+/* snapshot_lock is held. */
+static void describe(struct th_store *store, const struct th_branch_record *record, struct th_branch *ret)
+{
+	*ret = (struct th_branch){
+		.id = record->id,
+		.origin = record->origin,
+		.created_ns = record->created_ns,
+		.current = record->id == store->branch,
+		.headless = record->headless,
+	};
+	strcpy(ret->name, record->name);
+	for (size_t i = 0; i < store->catalogue.count; i++) {
+		const struct th_snapshot_record *snapshot = store->catalogue.record[i];
+
+		ret->snapshots += snapshot->info.branch == record->id && !snapshot->deleting;
+	}
+}
+
+static int create_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct request *request = arg;
+	const struct th_snapshot_record *snapshot;
+	struct th_branch_record *record;
+	struct th_head *head;
+	bool taken;
+
+	(void)state;
+	pthread_mutex_lock(&store->snapshot_lock);
+	snapshot = th_catalogue_named(&store->catalogue, request->other);
+	taken = th_branches_named(&store->branches, request->name) != NULL;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (!snapshot || taken) {
+		request->result = taken ? -EEXIST : -ENOENT;
+		return 0;
+	}
+	head = calloc(1, sizeof(*head));
+	record = head ? record_new(store, request->name) : NULL;
+	if (!record) {
+		free(head);
+		return -ENOMEM;
+	}
+	head->root = snapshot->root;
+	head->sequence = snapshot->info.sequence;
+	record->origin = snapshot->info.id;
+	record->head = head;
+	if (request->ret) {
+		pthread_mutex_lock(&store->snapshot_lock);
+		describe(store, record, request->ret);
+		pthread_mutex_unlock(&store->snapshot_lock);
+	}
+	return add_record(store, record);
+}
+
+int th_branch_create(struct th_store *store, const char *name, const char *snapshot, struct th_branch *ret)
+{
+	struct request request = { .name = name, .other = snapshot, .ret = ret };
+	struct th_snapshot unused;
+	int r = th_snapshot_check_name(name);
+
+	if (r == 0)
+		r = th_snapshot_find(store, snapshot, &unused);
+	if (r == 0 && th_branch_find(store, name, NULL) == 0)
+		r = -EEXIST;
+	return r < 0 ? r : run(store, create_step, &request);
+}
+
+/* --- rename --- */
+
+static int rename_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct request *request = arg;
+	struct th_branch_record *record, *taken;
+
+	(void)state;
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = th_branches_named(&store->branches, request->name);
+	taken = th_branches_named(&store->branches, request->other);
+	if (!record)
+		request->result = -ENOENT;
+	else if (taken && taken != record)
+		request->result = -EEXIST;
+	else
+		strcpy(record->name, request->other);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return request->result < 0 ? 0 : th_branch_put(store, record);
+}
+
+int th_branch_rename(struct th_store *store, const char *from, const char *to)
+{
+	struct request request = { .name = from, .other = to };
+	int r = th_snapshot_check_name(to);
+
+	if (r == 0)
+		r = th_branch_find(store, from, NULL);
+	return r < 0 ? r : run(store, rename_step, &request);
+}
+
+/* --- delete --- */
+
+/* Why the branch cannot be deleted, or 0.  snapshot_lock is held. */
+static int deletable(struct th_store *store, const struct th_branch_record *record, bool snapshots)
+{
+	if (!record)
+		return -ENOENT;
+	if (record->id == store->branch)
+		return -EBUSY;
+	for (size_t i = 0; i < store->catalogue.count; i++) {
+		const struct th_snapshot_record *snapshot = store->catalogue.record[i];
+
+		if (snapshot->info.branch != record->id || snapshot->deleting)
+			continue;
+		if (!snapshots)
+			return -ENOTEMPTY;
+		if (th_branch_pins(store, snapshot->info.id))
+			return -EBUSY;
+	}
+	return 0;
+}
+
+static int delete_snapshots(struct th_store *store, uint64_t branch)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < store->catalogue.count && r == 0; i++) {
+		struct th_snapshot_record *snapshot = store->catalogue.record[i];
+
+		if (snapshot->info.branch != branch || snapshot->deleting)
+			continue;
+		pthread_mutex_lock(&store->snapshot_lock);
+		th_catalogue_unname(&store->catalogue, snapshot);
+		pthread_mutex_unlock(&store->snapshot_lock);
+		r = th_catalogue_put(store, snapshot);
+	}
+	return r;
+}
+
+/* Takes its head from a branch that stays for its snapshots only, if it has any. */
+static int behead(struct th_store *store, struct th_branch_record *record)
+{
+	const struct th_snapshot_record *newest = newest_of(store, record->id);
+	uint64_t than = newest ? newest->info.generation : th_branch_origin(store, record);
+	struct th_head *head;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	head = record->head;
+	record->head = NULL;
+	record->headless = true;
+	store->branches.named--;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return th_head_abandon(store, head, than);
+}
+
+static int delete_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct request *request = arg;
+	struct th_branch_record *record;
+	int r;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = th_branches_named(&store->branches, request->name);
+	request->result = deletable(store, record, request->snapshots);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (request->result < 0)
+		return 0;
+	r = behead(store, record);
+	if (r < 0)
+		return r;
+	if (newest_of(store, record->id)) {
+		r = th_branch_put(store, record);
+		if (r == 0)
+			r = delete_snapshots(store, record->id);
+		return r < 0 ? r : th_snapshot_reap_step(store, state, NULL);
+	}
+	r = th_branch_drop(store, record);
+	pthread_mutex_lock(&store->snapshot_lock);
+	th_branches_remove(&store->branches, record);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return r;
+}
+
+int th_branch_delete(struct th_store *store, const char *name, bool snapshots)
+{
+	struct request request = { .name = name, .snapshots = snapshots };
+	int r;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	r = deletable(store, th_branches_named(&store->branches, name), snapshots);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (r == 0)
+		r = run(store, delete_step, &request);
+	return r < 0 ? r : th_abandoned_reap(store);
+}
+
+/* --- another head for the live tree --- */
+
+/* The head of the current branch, as the commit under way leaves it; its lists are no longer the superblock's. */
+static struct th_head *take_head(struct th_store *store, const struct th_commit_state *state)
+{
+	struct th_head *head = calloc(1, sizeof(*head));
+
+	if (!head)
+		return NULL;
+	head->root = state->live_root;
+	head->sequence = state->sequence;
+	head->dead = store->super.dead;
+	head->strays = store->super.strays;
+	store->super.dead = store->super.strays = (struct th_blocklist){ 0 };
+	return head;
+}
+
+/* The current branch's head goes to its entry, and another's comes from there. */
+static int switch_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct th_branch_record *to = arg, *from = th_branches_find(&store->branches, store->branch);
+	struct th_head *leaves, *comes = to->head;
+	int r = th_root_load(store, &comes->root, &state->new_root);
+
+	if (r == 0)
+		r = th_blocklist_wait(&store->dead_write);
+	if (r < 0)
+		return r;
+	leaves = take_head(store, state);
+	if (!leaves)
+		return -ENOMEM;
+	state->live_root = comes->root;
+	store->super.dead = comes->dead;
+	store->super.strays = comes->strays;
+	store->super.counters[TH_SUPER_BRANCH] = to->id;
+	pthread_mutex_lock(&store->snapshot_lock);
+	from->head = leaves;
+	to->head = NULL;
+	store->branch = to->id;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	th_head_free(comes);
+	r = th_branch_put(store, from);
+	return r < 0 ? r : th_branch_put(store, to);
+}
+
+/* In memory only. */
+static int look_at(struct th_store *store, struct th_branch_record *to)
+{
+	struct th_branch_record *from = th_branches_find(&store->branches, store->branch);
+	struct th_head *leaves = calloc(1, sizeof(*leaves)), *comes = to->head;
+	struct th_node *root;
+	int r = leaves ? th_root_load(store, &comes->root, &root) : -ENOMEM;
+
+	if (r < 0) {
+		free(leaves);
+		return r;
+	}
+	leaves->node = store->live.root;
+	leaves->sequence = store->seq;
+	from->head = leaves;
+	to->head = NULL;
+	th_head_free(comes);
+	store->live.root = root;
+	store->branch = to->id;
+	return 0;
+}
+
+int th_branch_switch(struct th_store *store, const char *name)
+{
+	struct th_branch_record *to = th_branches_named(&store->branches, name);
+
+	if (!to)
+		return -ENOENT;
+	if (to->id == store->branch)
+		return 0;
+	return store->read_only ? look_at(store, to) : th_commit(store, switch_step, to, 0);
+}
+
+/* --- rollback --- */
+
+/* Snapshots of the branch that are newer than generation `after` become a headless branch's. */
+static int split_off(struct th_store *store, struct th_branch_record *branch, uint64_t origin, uint64_t after)
+{
+	struct th_branch_record *headless = record_new(store, branch->name);
+	int r;
+
+	if (!headless)
+		return -ENOMEM;
+	headless->headless = true;
+	headless->origin = origin;
+	r = add_record(store, headless);
+	for (size_t i = 0; i < store->catalogue.count && r == 0; i++) {
+		struct th_snapshot_record *snapshot = store->catalogue.record[i];
+
+		if (snapshot->info.branch != branch->id || snapshot->info.generation <= after)
+			continue;
+		pthread_mutex_lock(&store->snapshot_lock);
+		snapshot->info.branch = headless->id;
+		pthread_mutex_unlock(&store->snapshot_lock);
+		r = th_catalogue_put(store, snapshot);
+	}
+	return r;
+}
+
+/* Gives up the live tree against the branch's newest snapshot. */
+static int abandon_live(struct th_store *store, const struct th_commit_state *state)
+{
+	struct th_head *head;
+	uint64_t newest, origin;
+
+	th_branch_limits(store, &newest, &origin);
+	head = take_head(store, state);
+	return head ? th_head_abandon(store, head, newest) : -ENOMEM;
+}
+
+static int rollback_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct request *request = arg;
+	struct th_branch_record *branch = th_branches_find(&store->branches, store->branch);
+	const struct th_snapshot_record *to, *newest = newest_of(store, branch->id);
+	uint64_t origin, after;
+	int r;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	to = th_catalogue_named(&store->catalogue, request->name);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	request->result = to ? th_root_load(store, &to->root, &state->new_root) : -ENOENT;
+	if (request->result < 0)
+		return 0;
+	r = abandon_live(store, state);
+	if (r < 0)
+		return r;
+	state->live_root = to->root;
+	if (to->info.branch == branch->id) {
+		origin = to->info.id;
+		after = to->info.generation;
+	} else {
+		origin = branch->origin;
+		after = 0;
+	}
+	if (newest && newest->info.generation > after)
+		r = split_off(store, branch, origin, after);
+	if (r < 0 || to->info.branch == branch->id)
+		return r;
+	pthread_mutex_lock(&store->snapshot_lock);
+	branch->origin = to->info.id;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return th_branch_put(store, branch);
+}
+
+int th_store_rollback(struct th_store *store, const char *snapshot)
+{
+	struct request request = { .name = snapshot };
+	struct th_snapshot unused;
+	bool others = true;
+	int r = th_snapshot_find(store, snapshot, &unused);
+
+	if (r < 0)
+		return r;
+	if (atomic_exchange(&store->rolling_back, true))
+		return -EBUSY;
+	if (atomic_load(&store->txns) == 0 && atomic_load(&store->frozen) == 0) {
+		others = false;
+		r = run(store, rollback_step, &request);
+	}
+	atomic_store(&store->rolling_back, false);
+	if (others)
+		return -EBUSY;
+	return r < 0 ? r : th_abandoned_reap(store);
+}
+
+/* --- looking --- */
+
+int th_branch_find(struct th_store *store, const char *name, struct th_branch *ret)
+{
+	const struct th_branch_record *record;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = strlen(name) <= TH_BRANCH_NAME_MAX ? th_branches_named(&store->branches, name) : NULL;
+	if (record && ret)
+		describe(store, record, ret);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return record ? 0 : -ENOENT;
+}
+
+int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_count)
+{
+	const struct th_branch_record *record;
+	size_t count = 1;
+
+	*ret_count = 0;
+	pthread_mutex_lock(&store->snapshot_lock);
+	for (record = store->branches.list; record; record = record->next)
+		count++;
+	*ret = calloc(count, sizeof(**ret));
+	for (record = store->branches.list; *ret && record; record = record->next)
+		if (visible(store, record))
+			describe(store, record, &(*ret)[(*ret_count)++]);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return *ret ? 0 : -ENOMEM;
+}
