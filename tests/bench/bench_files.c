@@ -3,6 +3,7 @@
  * Files made and data moved through system calls, for filesystems.sh.
  *
  *   bench_files create DIRECTORY COUNT BYTES THREADS [fsync]      a hundred directories, COUNT files in all
+ *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one directory, named from FROM on
  *   bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the end or after each
  *   bench_files read FILE SIZE BLOCK TOTAL seq|random
  *
@@ -104,6 +105,19 @@ static void create(const char *directory, unsigned long count, size_t bytes, uns
 	free(makers);
 }
 
+/* The directory may be there. */
+static void crowd(const char *directory, unsigned long from, unsigned long count)
+{
+	char path[4096];
+
+	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+		fail(directory);
+	for (unsigned long i = from; i < from + count; i++) {
+		snprintf(path, sizeof(path), "%s/a file with the number %lu", directory, i);
+		make_file(path, path, 0, 0);
+	}
+}
+
 /* --- data of one file --- */
 
 struct job {
@@ -165,6 +179,8 @@ int main(int argc, char **argv)
 
 	if (strcmp(what, "create") == 0 && (argc == 6 || argc == 7)) {
 		create(argv[2], number(argv[3]), number(argv[4]), number(argv[5]), argc == 7);
+	} else if (strcmp(what, "crowd") == 0 && argc == 5) {
+		crowd(argv[2], number(argv[3]), number(argv[4]));
 	} else if ((write && argc == 8) || (strcmp(what, "read") == 0 && argc == 7)) {
 		move_data(&(struct job){ .path = argv[2],
 					 .size = number(argv[3]),
