@@ -3,7 +3,7 @@
  * Files made and data moved through system calls, for filesystems.sh.
  *
  *   bench_files create DIRECTORY COUNT BYTES THREADS [fsync]      a hundred directories, COUNT files in all
- *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one directory, named from FROM on
+ *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one, named from FROM on
  *   bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the end or after each
  *   bench_files read FILE SIZE BLOCK TOTAL seq|random
  *

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Thunderhead among other filesystems: the same work on each in turn, every one on a loop device of its own over the same
-# disk.  Prints what each phase took, in seconds (the median of the runs), and how many times as long it took Thunderhead.
+# disk.  Prints what each phase took, in seconds (the median of the runs), and how many times as long it took Thunderhead;
+# then the same of the bytes that the device wrote.
 #
 #   filesystems.sh [-r RUNS] [-s] [FILESYSTEM...]     thunderhead ext4 btrfs zfs-fuse bindfs; -s: small, for a look
 #
@@ -130,10 +131,16 @@ trap 'exit 130' INT TERM
 
 # --- phases ---
 
-# phase NAME COMMAND... : runs it, and notes how long it took
+# MB written to the device, so far
+written() {
+	awk '{ print $7 * 512 / 1e6 }' "/sys/block/${loop#/dev/}/stat"
+}
+
+# phase NAME COMMAND... : runs it, and notes how long it took and what the device wrote meanwhile
 phase() {
-	local name=$1 from to
+	local name=$1 from to before
 	shift
+	before=$(written)
 	from=$EPOCHREALTIME
 	if ! "$@" >"$work/out" 2>&1; then
 		printf '%s: %s failed:\n' "$fs" "$name" >&2
@@ -141,7 +148,8 @@ phase() {
 		return 1
 	fi
 	to=$EPOCHREALTIME
-	awk -v n="$name" -v f="$fs" -v a="$from" -v b="$to" 'BEGIN { printf "%s|%s|%.4f\n", n, f, b - a }' | tee -a "$work/result"
+	awk -v n="$name" -v f="$fs" -v a="$from" -v b="$to" -v v="$before" -v w="$(written)" \
+		'BEGIN { printf "%s|%s|%.4f|%.1f\n", n, f, b - a, w - v }' | tee -a "$work/result"
 }
 
 unpack() { mkdir "$mnt/tree" && tar -xf "$archive" -C "$mnt/tree" && of durable; }
@@ -156,6 +164,9 @@ touch_some() { find "$mnt/tree" -type f | awk 'NR % 50 == 0' | while read -r fil
 copy_old() { cp -a "$(of old before)/$part" "$mnt/old"; }
 create_many() { "$TH_BENCH_FILES" create "$mnt/many" "$creates" 4096 2 && of durable; }
 create_durable() { "$TH_BENCH_FILES" create "$mnt/few" "$durable_creates" 4096 1 fsync; }
+checkout() { git clone -q --shared "$work/repository" "$mnt/git" && of durable; }
+status() { [ -z "$(git -C "$mnt/git" status --porcelain)" ]; }
+build() { cp -r "$work/project" "$mnt/project" && meson setup "$mnt/project/build" "$mnt/project" -Dtests=disabled && ninja -C "$mnt/project/build"; }
 write_data() { "$TH_BENCH_FILES" write "$mnt/file" "$size" "$@"; }
 read_data() { "$TH_BENCH_FILES" read "$mnt/file" "$size" "$@"; }
 
@@ -179,6 +190,15 @@ phases() {
 		of delete before && of delete after && rm -rf "$mnt/old"
 	fi
 	phase "rm -rf of all" remove_all
+	if have git; then
+		phase "git clone, durable" checkout && status
+		phase "git status, warm" status
+		rm -rf "$mnt/git"
+	fi
+	if have meson && have ninja; then
+		phase "build of this project" build
+		rm -rf "$mnt/project"
+	fi
 	phase "creates of 4 KiB" create_many
 	rm -rf "$mnt/many"
 	phase "creates of 4 KiB, fsync each" create_durable
@@ -204,6 +224,11 @@ if [ -z "$archive" ]; then
 	archive=$work/tree.tar
 	tar -cf "$archive" -C "$work/tree" . && rm -rf "$work/tree"
 fi
+if have git; then
+	mkdir "$work/repository" && tar -xf "$archive" -C "$work/repository" && git -C "$work/repository" init -q &&
+		git -C "$work/repository" add -Af . && git -C "$work/repository" -c user.name=bench -c user.email=bench commit -qm tree || exit
+fi
+mkdir "$work/project" && tar -cf - -C "$(dirname "$0")/../.." --exclude ./build --exclude ./.git . | tar -xf - -C "$work/project"
 entries=$(tar -tf "$archive" | wc -l)
 part=$(tar -tf "$archive" | sed 's,^\./,,' | cut -d/ -f1 | grep . | sort | uniq -c | sort -rn | awk '{ print $2; exit }')
 tar -tf "$archive" | grep -q '^\./fs/' && part=fs
@@ -217,11 +242,12 @@ for ((run = 0; run < runs; run++)); do
 	done
 done
 
-# A row a phase, in the order in which they were run.
-printf '\n%s entries, %s runs; seconds, and Thunderhead against each\n\n' "$entries" "$runs"
-awk -F'|' -v order="${filesystems[*]}" '
+# A row a phase, in the order in which they were run: field $1 of the results.  $2: what Thunderhead's must be
+# for the row to be printed.
+table() {
+	awk -F'|' -v order="${filesystems[*]}" -v field="$1" -v least="${2:-0}" '
 	!($1 in seen) { seen[$1] = 1; phase[++phases] = $1 }
-	{ times[$1, $2] = times[$1, $2] " " $3 }
+	{ figures[$1, $2] = figures[$1, $2] " " $field }
 	function median(list, a, n, i, j, t) {
 		n = split(list, a, " ")
 		for (i = 2; i <= n; i++)
@@ -233,10 +259,11 @@ awk -F'|' -v order="${filesystems[*]}" '
 		printf "| phase |"; for (i = 1; i <= n; i++) printf " %s |", fs[i]; print ""
 		printf "| --- |"; for (i = 1; i <= n; i++) printf " ---: |"; print ""
 		for (p = 1; p <= phases; p++) {
-			ours = median(times[phase[p], "thunderhead"])
+			ours = median(figures[phase[p], "thunderhead"])
+			if (ours + 0 < least) continue
 			printf "| %s |", phase[p]
 			for (i = 1; i <= n; i++) {
-				t = median(times[phase[p], fs[i]])
+				t = median(figures[phase[p], fs[i]])
 				if (t == "") printf " |"
 				else if (fs[i] == "thunderhead" || ours == "" || t == 0) printf " %.3f |", t
 				else printf " %.3f (%.2f) |", t, ours / t
@@ -244,3 +271,9 @@ awk -F'|' -v order="${filesystems[*]}" '
 			print ""
 		}
 	}' "$work/result"
+}
+
+printf '\n%s entries, %s runs; seconds, and Thunderhead against each\n\n' "$entries" "$runs"
+table 3
+printf '\nMB written to the device meanwhile, where Thunderhead writes at least one\n\n'
+table 4 1

@@ -79,13 +79,13 @@ rate() {
 	awk -v n="$1" -v s="$seconds" 'BEGIN { printf "%.0f", n / s }'
 }
 
-first= last=
+first='' last=''
 note() { # RATE of a step
 	first=${first:-$1} last=$1
 }
 compare() { # WHAT
 	awk -v w="$1" -v f="$first" -v l="$last" 'BEGIN { printf "%s: the first step was %.2f times as fast as the last\n\n", w, f / l }'
-	first=
+	first=''
 }
 
 # --- what a size costs ---
@@ -132,6 +132,7 @@ again() {
 
 walk_tree() {
 	again
+	# shellcheck disable=SC2016 # for eval
 	timed eval '[ "$(find "$mnt/tree" -type f | wc -l)" -eq $((step * steps)) ]'
 	printf 'find, cold: %d a second; daemon %d MiB, at most %d\n' "$(rate "$files")" "$(memory VmRSS)" "$(memory VmHWM)"
 	timed rm -rf "$mnt/tree"
