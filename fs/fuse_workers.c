@@ -23,7 +23,8 @@
 
 #define FOLLOWERS_MAX 16
 #define RELIEFS 14 /* each may wait for an fsync; enough others must be left to answer */
-#define LOOK_EVERY 16 /* requests between two looks at the client's core */
+#define LOOK_EVERY 16 /* requests of a follower between its looks at the client's core */
+#define SPREAD (-1)
 /* Whenever the watcher has looked and sleeps again, its core looks for something to do, and may take the client over:
  * with a tick of 1 ms a request took twice as long as with this one. */
 #define TICK_NS 10000000
@@ -55,7 +56,8 @@ struct workers {
 	_Atomic unsigned free_until; /* tick */
 	unsigned free_ticks; /* how long next time; the watcher's */
 	_Atomic unsigned served; /* requests, by followers */
-	_Atomic int last_core; /* of the client of the last request that was looked at */
+	_Atomic uint64_t last; /* the client that was looked at last, and its core */
+	_Atomic int place; /* the core where followers shall be; SPREAD: each in its own */
 
 	struct follower follower[FOLLOWERS_MAX];
 	unsigned followers;
@@ -133,14 +135,30 @@ static void bind_to(struct follower *follower, int core)
 		follower->core = core;
 }
 
-static void follow(struct follower *follower, pid_t client)
+/* One client on one core, wherever that is now: all go there.  Another client on another core: they spread.  A client
+ * that was moved must not pass for two, for spread followers would have it moved again and again. */
+static void look(struct workers *workers, uint32_t client)
 {
-	struct workers *workers = follower->workers;
-	int core = client ? th_place_core_of(client) : -1;
+	int core = client ? th_place_core_of((pid_t)client) : -1;
+	uint64_t last;
 
 	if (core < 0 || core >= CPU_SETSIZE)
 		return;
-	if (atomic_exchange(&workers->last_core, core) != core || !CPU_ISSET(core, &workers->cores))
+	last = atomic_exchange(&workers->last, (uint64_t)client << 32 | (uint32_t)core);
+	if ((last >> 32 != client && (uint32_t)last != (uint32_t)core) || !CPU_ISSET(core, &workers->cores))
+		core = SPREAD;
+	atomic_store(&workers->place, core);
+}
+
+static void follow(struct follower *follower, uint32_t client)
+{
+	struct workers *workers = follower->workers;
+	int core;
+
+	if (follower->requests++ % LOOK_EVERY == 0)
+		look(workers, client);
+	core = atomic_load(&workers->place);
+	if (core == SPREAD)
 		core = home_core(workers, follower->index);
 	if (core != follower->core)
 		bind_to(follower, core);
@@ -198,8 +216,8 @@ static void answer(struct follower *follower, const struct fuse_buf *buf)
 	if (atomic_load(&follower->free)) {
 		if (!still_free(workers))
 			follow_again(follower);
-	} else if (workers->idle && follower->requests++ % LOOK_EVERY == 0) {
-		follow(follower, (pid_t)header->pid);
+	} else if (workers->idle) {
+		follow(follower, header->pid);
 	}
 	atomic_store(&follower->busy_tick, atomic_load(&workers->tick));
 	process(workers, buf);
@@ -445,7 +463,7 @@ int th_fuse_serve(struct fuse_session *session)
 		return -ENOMEM;
 	workers->session = session;
 	workers->relief_fd = workers->stop_fd = -1;
-	workers->last_core = -1;
+	workers->place = SPREAD;
 	workers->tick = 1;
 	workers->free_ticks = FREE_TICKS_MIN;
 	sem_init(&workers->finish, 0, 0);
