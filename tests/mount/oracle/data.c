@@ -270,6 +270,15 @@ static void data_copy(struct actor *actor)
 	watch_say(actor, &watch);
 }
 
+/* A fifo that data is sent to without a copy has the file's pages, and shows what becomes of them or not: how a
+ * filesystem writes them is its own affair (splice(2)). */
+static bool is_fifo(int fd)
+{
+	struct stat stat;
+
+	return !fstat(fd, &stat) && S_ISFIFO(stat.st_mode);
+}
+
 static void data_sendfile(struct actor *actor)
 {
 	struct watch watch;
@@ -277,6 +286,8 @@ static void data_sendfile(struct actor *actor)
 	off_t offset = pick_near_offset(actor);
 	size_t length = pick_length(actor);
 
+	if (is_fifo(to->fd))
+		return;
 	watch_file(&watch, to->fd);
 	say(actor, " @%jd+%zu", (intmax_t)offset, length);
 	say_result(actor, sendfile(to->fd, from->fd, percent(actor, 70) ? &offset : NULL, length));
@@ -317,7 +328,7 @@ static void data_splice(struct actor *actor)
 	struct stat stat;
 	int ends[2];
 
-	if (fstat(from->fd, &stat) || !S_ISREG(stat.st_mode) || from == to || pipe2(ends, O_CLOEXEC))
+	if (fstat(from->fd, &stat) || !S_ISREG(stat.st_mode) || from == to || is_fifo(to->fd) || pipe2(ends, O_CLOEXEC))
 		return;
 	watch_file(&watch, to->fd);
 	say(actor, " @%jd @%jd +%zu", (intmax_t)from_offset, (intmax_t)to_offset, length);
