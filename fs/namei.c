@@ -250,7 +250,8 @@ int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_
 static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
 {
 	struct th_heritage heritage;
-	int r = dir->attr.flags & FS_IMMUTABLE_FL ? -EPERM : dir->attr.nlink ? 0 : -ENOENT;
+	/* No name is missing in a directory that was removed, so it is not -ENOENT either. */
+	int r = dir->attr.flags & FS_IMMUTABLE_FL || !dir->attr.nlink ? -EPERM : 0;
 
 	if (!r)
 		r = th_heritage_init(&heritage, dir, what->mode, what->umask);

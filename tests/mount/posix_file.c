@@ -429,6 +429,11 @@ static void probe_tmpfile(void)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	must_fail(ENOENT, linkat(AT_FDCWD, path, AT_FDCWD, "tmpfile.3", AT_SYMLINK_FOLLOW));
 	close(fd);
+	must(!mkdir("removed", 0700));
+	fd = open("removed", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	must(fd >= 0 && !rmdir("removed"));
+	must_fail(EPERM, openat(fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+	close(fd);
 }
 
 /* Is there a time of birth, and does it stay? */
