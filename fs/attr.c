@@ -53,7 +53,7 @@ static void set_owner_and_mode(struct th_attr *to, unsigned set, const struct th
 	if (set & TH_ATTR_MODE)
 		to->mode = (to->mode & S_IFMT) | (from->mode & 07777);
 	else if (set & (TH_ATTR_UID | TH_ATTR_GID | TH_ATTR_KILL))
-		th_attr_kill_privileges(to);
+		th_attr_kill_privileges(to, set & TH_ATTR_OUTSIDER);
 }
 
 static int set_size(struct th_inode *inode, uint64_t size)
@@ -128,7 +128,7 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 	return r;
 }
 
-bool th_attr_kill(struct th_inode *inode)
+bool th_attr_kill(struct th_inode *inode, bool outsider)
 {
 	bool killed;
 
@@ -140,7 +140,7 @@ bool th_attr_kill(struct th_inode *inode)
 	if (!killed)
 		return false;
 	pthread_rwlock_wrlock(&inode->lock);
-	killed = !check_flags(inode, TH_ATTR_MODE) && th_attr_kill_privileges(&inode->attr);
+	killed = !check_flags(inode, TH_ATTR_MODE) && th_attr_kill_privileges(&inode->attr, outsider);
 	if (killed)
 		th_inode_mark_dirty(inode);
 	pthread_rwlock_unlock(&inode->lock);

@@ -21,6 +21,7 @@ enum th_attr_set {
 	TH_ATTR_ATIME_NOW = 1 << 7,
 	TH_ATTR_MTIME_NOW = 1 << 8,
 	TH_ATTR_KILL = 1 << 9, /* clear set-id bits (th_attr_kill_privileges) */
+	TH_ATTR_OUTSIDER = 1 << 10, /* who asks is not in the group: says more of clearing, and is no change itself */
 };
 
 /* Sets what `set` names (which may be nothing) from `attr`; ctime is now unless given.  Changing the owner of anything
@@ -30,7 +31,7 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 
 /* Somebody without privilege is about to change its data: set-id bits go (th_attr_kill_privileges).  Takes the lock.
  * True if there were any. */
-bool th_attr_kill(struct th_inode *inode);
+bool th_attr_kill(struct th_inode *inode, bool outsider);
 
 /* Replaces the flags that chattr(1) may set; privileged: immutable and append may change.  Takes the lock.
  * -EOPNOTSUPP for flags that mean nothing here. */

@@ -111,6 +111,31 @@ static struct th_time time_of(struct timespec spec)
 	return (struct th_time){ spec.tv_sec, (uint32_t)spec.tv_nsec };
 }
 
+#define GROUPS_MAX 256
+
+/* Is the one who asks root, or in that group?  Who is in more groups than we look at is taken not to be. */
+static bool caller_has_group(fuse_req_t req, gid_t gid)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	gid_t groups[GROUPS_MAX];
+	bool found = ctx->uid == 0 || ctx->gid == gid;
+	int count = found ? 0 : fuse_req_getgroups(req, GROUPS_MAX, groups);
+
+	for (int i = 0; i < count && i < GROUPS_MAX && !found; i++)
+		found = groups[i] == gid;
+	return found;
+}
+
+bool th_fuse_is_outsider(fuse_req_t req, struct th_inode *inode)
+{
+	pthread_rwlock_rdlock(&inode->lock);
+	bool matters = S_ISREG(inode->attr.mode) && (inode->attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID;
+	gid_t gid = inode->attr.gid;
+
+	pthread_rwlock_unlock(&inode->lock);
+	return matters && !caller_has_group(req, gid);
+}
+
 /* A change of nothing is chown(2) with neither owner nor group, which clears set-id bits, but only for who might have
  * named them.  (Or it goes before a write by somebody who may write: then the write clears them.) */
 static bool may_chown_nothing(fuse_req_t req, struct th_inode *inode)
@@ -144,6 +169,8 @@ void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set,
 
 	if (th_fuse_raw_kills() || (!what && may_chown_nothing(req, inode)))
 		what |= TH_ATTR_KILL;
+	if ((what & (TH_ATTR_KILL | TH_ATTR_UID | TH_ATTR_GID)) && th_fuse_is_outsider(req, inode))
+		what |= TH_ATTR_OUTSIDER;
 	int r = th_attr_set(inode, what, &attr);
 
 	if (r < 0)
@@ -194,21 +221,6 @@ void th_fuse_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 		th_value_release(&value);
 	}
 	th_inode_put(inode);
-}
-
-#define GROUPS_MAX 256
-
-/* Is the one who asks root, or in that group?  Who is in more groups than we look at is taken not to be. */
-static bool caller_has_group(fuse_req_t req, gid_t gid)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	gid_t groups[GROUPS_MAX];
-	bool found = ctx->uid == 0 || ctx->gid == gid;
-	int count = found ? 0 : fuse_req_getgroups(req, GROUPS_MAX, groups);
-
-	for (int i = 0; i < count && i < GROUPS_MAX && !found; i++)
-		found = groups[i] == gid;
-	return found;
 }
 
 /* As chmod(2) does: who is not in its group does not set, nor keep, a file's set-gid bit. */

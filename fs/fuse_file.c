@@ -12,7 +12,7 @@
  * kernel to forget something, since it is only attributes of an inode that is in use. */
 static void kill_set_id(fuse_req_t req, fuse_ino_t ino, struct th_inode *inode)
 {
-	if (th_attr_kill(inode))
+	if (th_attr_kill(inode, th_fuse_is_outsider(req, inode)))
 		fuse_lowlevel_notify_inval_inode(th_fuse_of(req)->session, ino, -1, 0);
 }
 

@@ -60,6 +60,9 @@ void th_fuse_rename(fuse_req_t req, fuse_ino_t from_parent, const char *from, fu
 		    unsigned flags);
 
 /* fuse_attr.c */
+/* Is who asks not in the group of this file, so that its set-gid bit has to go though the group may not execute it?
+ * Takes the inode's lock. */
+bool th_fuse_is_outsider(fuse_req_t req, struct th_inode *inode);
 void th_fuse_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set, struct fuse_file_info *fi);
 void th_fuse_statfs(fuse_req_t req, fuse_ino_t ino);

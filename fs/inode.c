@@ -559,14 +559,14 @@ void th_inode_mark_dirty(struct th_inode *inode)
 	th_dirty_add(inode);
 }
 
-bool th_attr_kill_privileges(struct th_attr *attr)
+bool th_attr_kill_privileges(struct th_attr *attr, bool outsider)
 {
 	uint32_t mode = attr->mode;
 
 	if (S_ISDIR(mode))
 		return false;
 	attr->mode &= ~(uint32_t)S_ISUID;
-	if (mode & S_IXGRP) /* without it the bit means something else */
+	if ((mode & S_IXGRP) || outsider) /* without execution the bit means something else */
 		attr->mode &= ~(uint32_t)S_ISGID;
 	return attr->mode != mode;
 }

@@ -138,8 +138,9 @@ int th_inode_decode(const void *value, size_t size, int32_t refs, struct th_attr
 /* As stat(2) shows it; st_ino alone needs no lock. */
 uint64_t th_inode_ino(const struct th_inode *inode);
 void th_inode_stat(const struct th_inode *inode, struct stat *ret);
-/* Somebody without privilege wrote: set-id bits go, as on a disk. True if something changed. */
-bool th_attr_kill_privileges(struct th_attr *attr);
+/* Somebody without privilege wrote: set-id bits go, as on a disk.  The set-gid bit of what its group may not execute
+ * goes only if that was somebody outside the group.  True if something changed. */
+bool th_attr_kill_privileges(struct th_attr *attr, bool outsider);
 
 struct th_time th_time_now(void);
 

@@ -8,6 +8,11 @@ user() {
 	setpriv --reuid 1000 --regid 1000 --clear-groups "$@"
 }
 
+# In the file's group, besides that of the user.
+member() {
+	setpriv --reuid 1000 --regid 1000 --groups 0 "$@"
+}
+
 # after MODE WANTED COMMAND... : the mode of the file after the command, run as it stands
 after() {
 	local mode=$1 wanted=$2
@@ -25,7 +30,10 @@ head -c 10000 /dev/urandom >"$mnt/file"
 check "a user who writes clears both" after 6777 777 append user
 check "once they are set again, again" after 6777 777 append user
 check "root does not" after 6777 6777 append env
-check "a group bit of a file that the group may not run stays" after 2767 2767 append user
+check "a group bit of a file that the group may not run goes, too" after 2767 767 append user
+check "but stays when the group writes" after 2767 2767 append member
+check "fallocate by one who is not of the group" after 2767 767 user fallocate -l 20000 "$mnt/file"
+check "by one who is" after 2767 2767 member fallocate -l 20000 "$mnt/file"
 check "opening to truncate" after 6777 777 shorten user
 check "root may" after 6777 6777 shorten env
 check "truncate" after 6777 777 user truncate -s 3 "$mnt/file"

@@ -215,7 +215,7 @@ static void name_where(struct actor *actor)
 
 static void name_umask(struct actor *actor)
 {
-	static const mode_t masks[] = { 0, 0, 0, 022, 022, 027, 0707 };
+	static const mode_t masks[] = { 0, 0, 0, 022, 022, 027, 0707, 077 };
 
 	say_result(actor, umask(masks[below(actor, sizeof(masks) / sizeof(masks[0]))]));
 }

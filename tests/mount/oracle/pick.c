@@ -102,13 +102,11 @@ struct actor_file *pick_buffered(struct actor *actor)
 
 /* --- numbers --- */
 
-/* Nothing with a set-gid bit that its group may not execute: whether writing clears it depends on who is in the group,
- * and that FUSE does not tell.  So does umask leave that right alone (names.c). */
 mode_t pick_mode(struct actor *actor)
 {
-	static const mode_t modes[] = { 0777,  0777,  0777,  0777,  0777,  0777,  0777, 0777, 0777, 0777,
-					0755,  0755,  0755,  0700,  0666,  0644,  0600, 0555, 0444, 01777,
-					02775, 02777, 04755, 06777, 02711, 04711, 0070, 0 };
+	static const mode_t modes[] = { 0777,  0777,  0777,  0777,  0777,  0777,  0777, 0777,  0777,  0777,
+					0755,  0755,  0755,  0700,  0666,  0644,  0600, 0555,  0444,  01777,
+					02775, 02777, 04755, 06777, 02711, 04711, 0070, 02666, 06767, 0 };
 	mode_t mode = modes[below(actor, sizeof(modes) / sizeof(modes[0]))];
 
 	say(actor, " %o", mode);

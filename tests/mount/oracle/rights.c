@@ -35,8 +35,7 @@ struct list {
 
 static size_t list_add(struct actor *actor, struct list *list, size_t count, unsigned tag, unsigned id)
 {
-	/* Whoever counts for the group may execute: see pick_mode. */
-	unsigned rights = percent(actor, 60) ? 7 : below(actor, 8) | 1;
+	unsigned rights = percent(actor, 60) ? 7 : below(actor, 8);
 
 	list->entries[count] = (struct posix_acl_xattr_entry){ htole16(tag), htole16(rights), htole32(id) };
 	say(actor, " %x:%d:%o", tag, (int)id, rights);
