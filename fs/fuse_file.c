@@ -65,6 +65,8 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 
 	if (!inode)
 		return;
+	if (!(fi->flags & O_DIRECT) && !atomic_load(&inode->cached))
+		atomic_store(&inode->cached, true);
 	int r = th_file_read(inode, (uint64_t)off, size, &data);
 
 	if (r < 0) {
@@ -78,20 +80,30 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	th_inode_put(inode);
 }
 
+/* A write past the cache (O_DIRECT) may meet reads that bring into it what was there before: the kernel drops what is
+ * cached before it asks us, but afterwards only if somebody waits for the write, not for aio(7).  Without the former
+ * bytes having been read there is nothing to drop: reads say so first, and then look at the data. */
+static bool leaves_cache_behind(const struct th_inode *inode, const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_DIRECT) && !fi->writepage && atomic_load(&inode->cached);
+}
+
 void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
 
-	(void)fi;
 	if (!inode)
 		return;
 	if (th_fuse_raw_kills())
 		kill_set_id(req, ino, inode);
 	ssize_t n = inode->snapshot ? -EROFS : th_file_write(inode, buf, size, (uint64_t)off, 0);
+	bool behind = n > 0 && leaves_cache_behind(inode, fi);
 
 	th_inode_put(inode);
 	if (n < 0)
 		th_fuse_error(req, (int)n);
+	else if (behind)
+		th_fuse_reply_written(req, ino, off, (size_t)n);
 	else
 		fuse_reply_write(req, (size_t)n);
 }

@@ -4,10 +4,19 @@
 #include <string.h>
 
 #include "fuse_session.h"
+#include "fuse_workers.h"
 
-/* Either a snapshot's name is no longer what it was, or (number) a deleted snapshot has lost one of its users. */
+/* A snapshot's name is no longer what it was, or (number) a deleted snapshot has lost one of its users, or
+ * (written.req) data was written past the kernel's cache. */
 struct notice {
 	struct notice *next;
+	struct {
+		fuse_req_t req;
+		int channel;
+		fuse_ino_t ino;
+		off_t off;
+		size_t size;
+	} written;
 	uint64_t number; /* of the entrance; 0: the name */
 	uint64_t except; /* directory in whose .snapshots the kernel knows already */
 	char name[];
@@ -70,9 +79,21 @@ static void send_entrance(struct th_fuse *fuse, uint64_t number)
 	free(inodes);
 }
 
+/* What the kernel has read of these bytes meanwhile may be from before. */
+static void send_written(struct th_fuse *fuse, const struct notice *notice)
+{
+	fuse_lowlevel_notify_inval_inode(fuse->session, notice->written.ino, notice->written.off,
+					 (off_t)notice->written.size);
+	th_fuse_set_channel(notice->written.channel);
+	fuse_reply_write(notice->written.req, notice->written.size);
+	th_fuse_set_channel(0);
+}
+
 static void send_notice(struct th_fuse *fuse, const struct notice *notice)
 {
-	if (notice->number)
+	if (notice->written.req)
+		send_written(fuse, notice);
+	else if (notice->number)
 		send_entrance(fuse, notice->number);
 	else
 		send_name(fuse, notice);
@@ -102,19 +123,8 @@ static void *notifier_run(void *arg)
 	return NULL;
 }
 
-static void enqueue(struct th_fuse_notifier *notifier, const char *name, uint64_t number, uint64_t except)
+static void enqueue(struct th_fuse_notifier *notifier, struct notice *notice)
 {
-	size_t size = strlen(name) + 1;
-	struct notice *notice = malloc(sizeof(*notice) + size);
-
-	if (!notice) {
-		th_fs_report(notifier->fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", name);
-		return;
-	}
-	notice->next = NULL;
-	notice->number = number;
-	notice->except = except;
-	memcpy(notice->name, name, size);
 	pthread_mutex_lock(&notifier->lock);
 	*notifier->last = notice;
 	notifier->last = &notice->next;
@@ -122,9 +132,24 @@ static void enqueue(struct th_fuse_notifier *notifier, const char *name, uint64_
 	pthread_mutex_unlock(&notifier->lock);
 }
 
+static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name, uint64_t number, uint64_t except)
+{
+	size_t size = strlen(name) + 1;
+	struct notice *notice = calloc(1, sizeof(*notice) + size);
+
+	if (!notice) {
+		th_fs_report(notifier->fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", name);
+		return;
+	}
+	notice->number = number;
+	notice->except = except;
+	memcpy(notice->name, name, size);
+	enqueue(notifier, notice);
+}
+
 static void snapshot_changed(void *arg, const char *name, uint64_t except)
 {
-	enqueue(arg, name, 0, except);
+	enqueue_snapshot(arg, name, 0, except);
 }
 
 void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode)
@@ -135,7 +160,24 @@ void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode)
 void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode)
 {
 	if (inode->snapshot && inode->snapshot->number && inode->snapshot->deleted)
-		enqueue(fuse->notifier, "", inode->snapshot->number, 0);
+		enqueue_snapshot(fuse->notifier, "", inode->snapshot->number, 0);
+}
+
+void th_fuse_reply_written(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size)
+{
+	struct notice *notice = calloc(1, sizeof(*notice));
+
+	if (!notice) {
+		th_fs_report(th_fuse_of(req)->fs, "no memory to tell the kernel that cached data has changed");
+		fuse_reply_write(req, size);
+		return;
+	}
+	notice->written.req = req;
+	notice->written.channel = th_fuse_channel();
+	notice->written.ino = ino;
+	notice->written.off = off;
+	notice->written.size = size;
+	enqueue(th_fuse_of(req)->notifier, notice);
 }
 
 int th_fuse_notifier_start(struct th_fuse *fuse)
@@ -175,6 +217,8 @@ void th_fuse_notifier_stop(struct th_fuse *fuse)
 	pthread_join(notifier->thread, NULL);
 	for (struct notice *notice = notifier->first, *next; notice; notice = next) {
 		next = notice->next;
+		if (notice->written.req)
+			fuse_reply_none(notice->written.req);
 		free(notice);
 	}
 	pthread_mutex_destroy(&notifier->lock);

@@ -97,6 +97,8 @@ void th_fuse_notifier_stop(struct th_fuse *fuse);
 /* The inode's attributes have changed by a request that the kernel does not know to change any.  This alone a handler
  * may tell by itself, before it replies: the kernel takes no lock for it. */
 void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode);
+/* Replies to a write past the kernel's cache, once the kernel has dropped what it has cached of these bytes. */
+void th_fuse_reply_written(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size);
 /* Somebody has closed this inode. */
 void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode);
 

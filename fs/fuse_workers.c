@@ -76,6 +76,16 @@ struct workers {
 /* What this thread reads from and answers to; 0: the session's own descriptor. */
 static _Thread_local int channel;
 
+int th_fuse_channel(void)
+{
+	return channel;
+}
+
+void th_fuse_set_channel(int which)
+{
+	channel = which;
+}
+
 static ssize_t channel_read(int fd, void *buf, size_t size, void *userdata)
 {
 	(void)userdata;

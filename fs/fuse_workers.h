@@ -29,4 +29,9 @@
  * not begin. */
 int th_fuse_serve(struct fuse_session *session);
 
+/* The kernel takes an answer only where it was asked.  Who leaves a request to another thread to answer passes it the
+ * channel, too; it lasts as long as the session is served. */
+int th_fuse_channel(void);
+void th_fuse_set_channel(int channel);
+
 #endif

@@ -53,6 +53,7 @@ struct th_inode {
 	struct th_fs_snapshot *snapshot; /* NULL: live.  An inode of a snapshot never changes */
 	uint32_t type; /* S_IFMT of its mode, which never changes */
 	_Atomic uint64_t parent; /* attr.parent, for who may not wait for the lock (rename.c) */
+	atomic_bool cached; /* the kernel may have some of its data in its cache (fuse_file.c) */
 
 	/* fs->table_lock */
 	struct th_inode *hash_next;

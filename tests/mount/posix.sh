@@ -150,7 +150,7 @@ fi
 
 # --- what a shell cannot ask ---
 
-for probe in fallocate copy_file_range seek times xattrs relatime flags names symlinks renameat2 link_unlinked links telldir deep inotify flock fcntl ofd; do
+for probe in fallocate copy_file_range seek times xattrs relatime flags names symlinks renameat2 link_unlinked links telldir deep inotify flock fcntl ofd aio; do
 	check "$probe" program posix "$probe"
 done
 # What only younger kernels ask FUSE filesystems for: O_TMPFILE since 6.1, times of birth since 6.6

@@ -2,6 +2,7 @@
 /* Probes of one file: its data, attributes and flags. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -456,6 +458,49 @@ static void probe_birth(void)
 	close(fd);
 }
 
+/* --- a write that nobody waits for, past the cache --- */
+
+#define AIO_SIZE (256 << 10)
+#define AIO_ROUNDS 300
+
+/* Writes all of the file, and reads pages of it while that goes on. */
+static void write_and_read(aio_context_t context, int direct, int fd, const char *data)
+{
+	struct iocb write = { .aio_lio_opcode = IOCB_CMD_PWRITE,
+			      .aio_fildes = (uint32_t)direct,
+			      .aio_buf = (uintptr_t)data,
+			      .aio_nbytes = AIO_SIZE },
+		    *list = &write;
+	struct io_event event;
+	char page[4096];
+
+	must(syscall(SYS_io_submit, context, 1L, &list) == 1);
+	for (off_t off = AIO_SIZE - 4096; off >= 0; off -= 16384)
+		must(pread(fd, page, sizeof(page), off) == sizeof(page));
+	must(syscall(SYS_io_getevents, context, 1L, 1L, &event, NULL) == 1 && event.res == AIO_SIZE);
+}
+
+/* When it is told to be done, whoever reads through the cache sees it. */
+static void probe_aio(void)
+{
+	char *data = aligned_alloc(4096, AIO_SIZE), *found = malloc(AIO_SIZE);
+	aio_context_t context = 0;
+	int fd = open_new("aio"), direct = open("aio", O_RDWR | O_DIRECT | O_CLOEXEC);
+
+	must(data && found && direct >= 0 && !ftruncate(fd, AIO_SIZE));
+	must(!syscall(SYS_io_setup, 1U, &context));
+	for (int i = 0; i < AIO_ROUNDS; i++) {
+		memset(data, i, AIO_SIZE);
+		write_and_read(context, direct, fd, data);
+		must(pread(fd, found, AIO_SIZE, 0) == AIO_SIZE && !memcmp(found, data, AIO_SIZE));
+	}
+	must(!syscall(SYS_io_destroy, context));
+	close(direct);
+	close(fd);
+	free(found);
+	free(data);
+}
+
 const struct posix_probe posix_file_probes[] = {
 	{ "fallocate", probe_fallocate },
 	{ "copy_file_range", probe_copy_file_range },
@@ -470,5 +515,6 @@ const struct posix_probe posix_file_probes[] = {
 	{ "append_only", probe_append_only },
 	{ "tmpfile", probe_tmpfile },
 	{ "birth", probe_birth },
+	{ "aio", probe_aio },
 	{ NULL, NULL },
 };
