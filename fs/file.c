@@ -68,12 +68,12 @@ static void window_mark(struct window *window, uint64_t from, uint64_t to)
 		window->stored[i / 64] |= UINT64_C(1) << i % 64;
 }
 
-/* A file without holes needs no look. */
+/* A file without holes, and without blocks set aside behind its end, needs no look. */
 static bool window_look_dense(struct window *window)
 {
 	uint64_t blocks = th_data_blocks(window->inode->stored_size), end = window->first + window->count;
 
-	if (window->inode->stored_blocks < blocks)
+	if (window->inode->stored_blocks != blocks)
 		return false;
 	if (window->first < blocks)
 		window_mark(window, window->first, end < blocks ? end : blocks);

@@ -102,6 +102,10 @@ static void probe_fallocate(void)
 	expect_model(fd, &model);
 	close(fd);
 	free(model.bytes);
+	fd = open_new("set_aside");
+	must(!fallocate(fd, 0, 4095, 2) && status_of(fd).st_blocks == 16);
+	must(pwrite(fd, "ab", 2, 4095) == 2 && status_of(fd).st_blocks == 16);
+	close(fd);
 }
 
 /* Any alignment, from one file to another and inside one, as long as source and target do not overlap. */
