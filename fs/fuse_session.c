@@ -83,6 +83,7 @@ static void session_init(void *arg, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_LOCKS |
 				  FUSE_CAP_FLOCK_LOCKS);
 	conn->max_write = 1 << 20;
+	conn->max_read = fuse->max_read;
 	raise_readahead(fuse->directory);
 	conn->max_readahead = READ_AHEAD_BYTES;
 	conn->max_background = 64;

@@ -24,6 +24,7 @@ struct th_fuse {
 	struct th_control *control;
 	struct fuse_session *session;
 	const char *directory; /* where it is mounted */
+	unsigned max_read; /* the mount option; 0: not given */
 	struct th_fuse_notifier *notifier;
 	void (*ready)(struct th_fuse *fuse); /* called when the kernel has greeted us; NULL: nobody waits */
 	int ready_fd; /* for ready */

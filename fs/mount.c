@@ -19,6 +19,7 @@
 #include "fuse_workers.h"
 #include "journal/disk.h"
 #include "mount_options.h"
+#include "remount.h"
 
 /* --- saying what goes on --- */
 
@@ -191,7 +192,9 @@ static void keep_memory(void)
 
 static int run(const struct th_mount_options *options, struct th_mount_parsed *parsed, int ready_fd)
 {
-	struct th_fuse fuse = { .ready = ready_fd < 0 ? NULL : daemon_ready, .ready_fd = ready_fd };
+	struct th_fuse fuse = { .max_read = parsed->max_read,
+				.ready = ready_fd < 0 ? NULL : daemon_ready,
+				.ready_fd = ready_fd };
 	sigset_t signals;
 
 	keep_memory();
@@ -286,6 +289,8 @@ int th_mount_run(const struct th_mount_options *options)
 		r = check_place(directory);
 	if (r < 0) {
 		say("cannot mount on", options->directory, th_explain(r));
+	} else if (parsed.remount) {
+		r = th_remount(options->image, directory, options->options, options->directory);
 	} else {
 		resolved.directory = directory;
 		r = options->foreground ? run(&resolved, &parsed, -1) : run_daemon(&resolved, &parsed);

@@ -12,7 +12,8 @@ struct th_mount_options {
 	const char *directory;
 	/* As given with -o, joined by commas; NULL: none.  Ours are ro, cache=SIZE, commit=SECONDS, snapdir=MODE,
 	 * snapshot=NAME, subdir=PATH, relatime, noatime, strictatime and nodiratime; what only fstab means (noauto,
-	 * user, x-...) is dropped; the rest goes to FUSE. */
+	 * user, x-...) and what is so anyway (acl, user_xattr) is dropped; the rest goes to FUSE.  With remount:
+	 * fs/remount.h. */
 	const char *options;
 	bool foreground; /* stay, and log to stderr; else become a daemon, and log to syslog */
 };

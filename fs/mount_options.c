@@ -120,6 +120,19 @@ static int parse_subdir(struct th_fs_options *fs, const char *value)
 	return *value ? 0 : -EINVAL;
 }
 
+static int parse_max_read(unsigned *ret, const char *value)
+{
+	char *end;
+	unsigned long size = strtoul(value, &end, 10);
+
+	if (end == value || *end || *value == '-' || size < 4096 || size > UINT_MAX) {
+		fprintf(stderr, "thunderhead: mount option max_read=%s: not a valid value\n", value);
+		return -EINVAL;
+	}
+	*ret = (unsigned)size;
+	return 0;
+}
+
 static const struct {
 	const char *key; /* with its '=' */
 	int (*parse)(struct th_fs_options *fs, const char *value);
@@ -145,11 +158,14 @@ static int parse_ours(struct th_fs_options *fs, const char *option)
 	return 0;
 }
 
-/* What mount(8) and systemd read in fstab and pass on. */
-static bool is_for_fstab(const char *option)
+/* What mount(8) and systemd read in fstab and pass on, and what asks for no more than there is. */
+static bool is_for_others(const char *option)
 {
-	static const char *const names[] = { "defaults", "auto",  "noauto", "user",    "nouser", "users", "nousers",
-					     "owner",    "group", "nofail", "_netdev", "rw",     "loop" };
+	static const char *const names[] = { "defaults", "auto",     "noauto",     "user",     "nouser",
+					     "users",    "nousers",  "owner",      "group",    "nofail",
+					     "_netdev",  "rw",       "loop",       "acl",      "user_xattr",
+					     "silent",   "loud",     "nolazytime", "lazytime", "noiversion",
+					     "nomand",   "symfollow" };
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(option, names[i]))
@@ -168,6 +184,7 @@ static int parse_atime(struct th_fs_options *fs, const char *option)
 		{ "relatime", TH_ATIME_RELATIVE },
 		{ "noatime", TH_ATIME_NEVER },
 		{ "strictatime", TH_ATIME_STRICT },
+		{ "nostrictatime", TH_ATIME_RELATIVE },
 	};
 
 	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -212,10 +229,14 @@ int th_mount_parse(const struct th_mount_options *options, struct th_mount_parse
 		r = parse_ours(&ret->fs, option);
 		if (!r)
 			r = parse_atime(&ret->fs, option);
-		if (r || is_for_fstab(option))
+		if (r || is_for_others(option))
 			continue;
+		if (!strncmp(option, "max_read=", 9))
+			r = parse_max_read(&ret->max_read, option + 9);
 		if (!strcmp(option, "ro"))
 			ret->fs.read_only = true;
+		else if (!strcmp(option, "remount"))
+			ret->remount = true;
 		else
 			text_add(&fuse, option);
 	}

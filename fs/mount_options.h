@@ -10,6 +10,8 @@ struct th_mount_parsed {
 	struct th_fs_options fs; /* its strings point into text */
 	char *text; /* a copy of the options, cut up */
 	char *fuse; /* comma-separated, for libfuse */
+	unsigned max_read; /* in fuse, too: libfuse wants it said twice; 0: not given */
+	bool remount; /* what is mounted already, with other flags */
 };
 
 /* -EINVAL, after saying on stderr which option is wrong. */

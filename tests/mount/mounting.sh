@@ -47,6 +47,18 @@ check "umount -l with a file open: it is written still" eval 'exec 7>"$mnt/lazy"
 check "mount" start "$image" "$mnt"
 check "it is there" eval '[ "$(cat "$mnt/lazy")" = lazy ]'
 check "unmount" stop
+check "a directory, and a snapshot" eval 'start "$image" "$mnt" && mkdir -p "$mnt/docs/deep" && echo old >"$mnt/docs/deep/note" &&
+	mkdir "$mnt/.snapshots/then" && echo new >"$mnt/docs/deep/note" && mkdir "$mnt/docs/later" && stop'
+view() {
+	start -o "snapshot=then,subdir=$1" "$image" "$mnt"
+}
+check "-o snapshot= with subdir=: the directory as it was" eval 'view docs && [ "$(cat "$mnt/deep/note")" = old ] &&
+	[ "$(cd "$mnt" && find . | sort | tr "\n" " ")" = ". ./deep ./deep/note " ]'
+check "nothing can be written" eval '! touch "$mnt/x" 2>/dev/null && ! mkdir "$mnt/.snapshots/x" 2>/dev/null'
+check "unmount" stop
+check "a deeper one" eval 'view docs/deep && [ "$(cat "$mnt/note")" = old ] && stop'
+check "one that the snapshot has not is refused, and told" eval '! "$THUNDERHEAD" mount -o snapshot=then,subdir=docs/later "$image" "$mnt" 2>"$work/said" &&
+	grep -q "no snapshot then with directory docs/later" "$work/said"'
 if [ "$(id -u)" -eq 0 ]; then
 	mkdir "$work/bin" && ln -s "$(realpath "$THUNDERHEAD")" "$work/bin/mount.thunderhead"
 	check "mount.thunderhead -o rw,noatime" eval '"$work/bin/mount.thunderhead" "$image" "$mnt" -o rw,noatime && [ -e "$mnt/data" ]'
@@ -54,6 +66,22 @@ if [ "$(id -u)" -eq 0 ]; then
 	check_fails "but not write" eval 'setpriv --reuid 65534 --clear-groups touch "$mnt/x" 2>/dev/null'
 	check_fails "nor take snapshots" setpriv --reuid 65534 --clear-groups "$THUNDERHEAD" snapshot create "$mnt" x
 	check "umount" eval 'umount "$mnt" && flock -w 20 "$image" true'
+	helper=$work/bin/mount.thunderhead
+	check "remount,ro where nothing is mounted is refused" eval '! "$helper" "$image" "$mnt" -o remount,ro 2>"$work/said" &&
+		grep -q "nothing is mounted" "$work/said"'
+	check "mount -o acl,user_xattr,lazytime,max_read=65536" eval '"$helper" "$image" "$mnt" -o acl,user_xattr,lazytime,max_read=65536 &&
+		cmp "$work/data" "$mnt/data"'
+	check "remount,ro,noexec" eval '"$helper" "$image" "$mnt" -o remount,ro,noexec && grep "$mnt" /proc/self/mounts |
+		grep -q "ro,noexec" && ! touch "$mnt/new" 2>/dev/null'
+	check "remount,rw" eval '"$helper" "$image" "$mnt" -o remount,ro,commit=1,rw && touch "$mnt/new" && rm "$mnt/new"'
+	check "umount" eval 'umount "$mnt" && flock -w 20 "$image" true'
+	check "remount,rw of what was mounted to be read is refused" eval '"$helper" "$image" "$mnt" -o ro &&
+		! "$helper" "$image" "$mnt" -o remount,rw 2>"$work/said" && grep -q "read-only" "$work/said" &&
+		"$helper" "$image" "$mnt" -o remount,ro,nosuid && grep "$mnt" /proc/self/mounts | grep -q nosuid'
+	check "umount" eval 'umount "$mnt" && flock -w 20 "$image" true'
+	for bad in max_read=1 max_read=x; do
+		check "-o $bad is refused" not "$helper" "$image" "$mnt" -o "$bad"
+	done
 fi
 check "check" th check "$image"
 tap_done
