@@ -90,7 +90,7 @@ static int free_values(struct walk *w, struct th_node *node)
 	int r = 0;
 
 	for (unsigned i = 0; i < slab->count && r == 0; i++) {
-		const struct th_entry *e = slab->entry[i];
+		const struct th_entry *e = th_slab_entry(slab, i);
 		struct th_key key;
 
 		if (!(e->flags & TH_ENTRY_VALUE) || (!named && !(e->flags & TH_ENTRY_CHUNK)))
@@ -123,16 +123,16 @@ static int walk_children(struct walk *w, struct th_node *node, struct th_slice h
 	unsigned i = 0;
 	int r = DONE;
 
-	th_node_key(node, node->base.entry[0], &lo);
+	th_node_key(node, th_slab_entry(&node->base, 0), &lo);
 	if (th_slice_compare(at, th_key_slice(&lo)) > 0)
 		i = th_node_child(node, at);
 	for (; i < node->base.count && r == DONE; i++) {
 		struct th_slice kid_hi = hi;
 		struct th_ptr ptr;
 
-		th_node_key(node, node->base.entry[i], &lo);
+		th_node_key(node, th_slab_entry(&node->base, i), &lo);
 		if (i + 1 < node->base.count) {
-			th_node_key(node, node->base.entry[i + 1], &end);
+			th_node_key(node, th_slab_entry(&node->base, i + 1), &end);
 			kid_hi = th_key_slice(&end);
 		}
 		r = th_node_child_ptr(node, i, &ptr);

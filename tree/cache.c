@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_BUCKETS_MIN 64
+#define TH_NODE_OVERHEAD 32 /* of memory, for what malloc keeps beside a node and its page */
 #define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
 
 /* A read under way that others may wait for. */
@@ -161,8 +163,8 @@ static void shard_grow(struct shard *shard)
 
 static uint32_t node_memory(const struct th_node *node)
 {
-	return (uint32_t)(sizeof(*node) + node->prefix_size + (node->page ? node->page->size : 0) +
-			  (node->base.capacity + node->overlay.capacity) * (sizeof(void *) + sizeof(uint32_t)));
+	return (uint32_t)(sizeof(*node) + node->prefix_size + sizeof(*node->page) + node->page->size +
+			  TH_NODE_OVERHEAD);
 }
 
 /* What is retired goes first, the oldest before the others.  Then one sweep of the clock until the shard is within its
@@ -263,26 +265,23 @@ static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int 
 	cache->report(cache->arg, line);
 }
 
-static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
+		     struct th_node **ret)
 {
-	struct th_page *page;
+	alignas(TH_BLOCK_SIZE) uint8_t blocks[TH_NODE_MAX];
 	const char *why = "wrong checksum";
 	int r;
 
 	if (fence.size < ptr->prefix_size)
 		return -EUCLEAN;
-	page = th_page_new(ptr->blocks * TH_BLOCK_SIZE);
-	if (!page)
-		return -ENOMEM;
 	atomic_fetch_add(&cache->reads, 1);
-	r = th_disk_read(cache->disk, ptr->addr, ptr->blocks, page->data);
-	if (r == 0 && XXH3_64bits(page->data, page->size) != ptr->checksum)
+	r = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
+	if (r == 0 && XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) != ptr->checksum)
 		r = -EBADMSG;
 	if (r == 0)
-		r = th_node_unpack(page, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
-	if (r < 0 && r != -ENOMEM)
+		r = th_node_unpack(blocks, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
+	if (r < 0 && r != -ENOMEM && !quiet)
 		report_damage(cache, ptr, r, why);
-	th_page_unref(page);
 	return r;
 }
 
@@ -320,7 +319,8 @@ static void finish_load(struct th_cache *cache, struct shard *shard, struct load
 		pthread_cond_wait(&shard->loaded, &shard->lock);
 }
 
-int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+static int cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
+		      struct th_node **ret)
 {
 	struct shard *shard = shard_of(cache, ptr->addr);
 	struct load mine = { .addr = ptr->addr, .birth = ptr->birth }, *other;
@@ -340,12 +340,22 @@ int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_sl
 	mine.next = shard->loads;
 	shard->loads = &mine;
 	pthread_mutex_unlock(&shard->lock);
-	r = read_node(cache, ptr, fence, ret);
+	r = read_node(cache, ptr, fence, quiet, ret);
 	pthread_mutex_lock(&shard->lock);
 	finish_load(cache, shard, &mine, r, *ret);
 out:
 	pthread_mutex_unlock(&shard->lock);
 	return r;
+}
+
+int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+{
+	return cache_load(cache, ptr, fence, false, ret);
+}
+
+int th_cache_load_quietly(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+{
+	return cache_load(cache, ptr, fence, true, ret);
 }
 
 void th_cache_insert(struct th_cache *cache, struct th_node *node)

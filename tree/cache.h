@@ -30,6 +30,10 @@ void th_cache_free(struct th_cache *cache);
 struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr);
 /* The same, reading it if need be.  `fence` is the node's lower fence: its prefix is taken from there. */
 int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret);
+/* The same, but says nothing of damage: for who reads without a lock what may be given up and written over meanwhile,
+ * and finds out. */
+int th_cache_load_quietly(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
+			  struct th_node **ret);
 /* Makes a node that was just written (node->ptr) findable. */
 void th_cache_insert(struct th_cache *cache, struct th_node *node);
 /* Forgets whatever is at an address that was freed. */

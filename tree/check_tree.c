@@ -77,7 +77,7 @@ static bool slab_in_fences(const struct th_check_walk *walk, const struct th_nod
 	struct th_key key;
 
 	for (unsigned i = 0; i<slab->count; i += slab->count> 1 ? slab->count - 1u : 1u) {
-		th_node_key(node, slab->entry[i], &key);
+		th_node_key(node, th_slab_entry(slab, i), &key);
 		if (th_slice_compare(th_key_slice(&key), at->lo) >= 0 &&
 		    (!at->hi.data || th_slice_compare(th_key_slice(&key), at->hi) < 0))
 			continue;
@@ -97,7 +97,7 @@ static bool keys_in_fences(const struct th_check_walk *walk, const struct th_nod
 		return false;
 	if (node->level == 0)
 		return true;
-	th_node_key(node, node->base.entry[0], &first);
+	th_node_key(node, th_slab_entry(&node->base, 0), &first);
 	if (th_slice_compare(th_key_slice(&first), at->lo) == 0)
 		return true;
 	node_problem(walk, &node->ptr, "its first separator is not its lower fence");
@@ -111,18 +111,18 @@ static void range_limit(const struct th_node *node, unsigned i, const struct fen
 	struct th_key from, next;
 	unsigned child;
 
-	th_node_key(node, node->overlay.entry[i], &from);
+	th_node_key(node, th_slab_entry(&node->overlay, i), &from);
 	child = th_node_child(node, th_key_slice(&from));
 	*open = false;
 	if (child + 1 < node->base.count)
-		th_node_key(node, node->base.entry[child + 1], limit);
+		th_node_key(node, th_slab_entry(&node->base, child + 1), limit);
 	else if (at->hi.data)
 		th_key_set(limit, at->hi);
 	else
 		*open = true;
 	if (i + 1 >= node->overlay.count)
 		return;
-	th_node_key(node, node->overlay.entry[i + 1], &next);
+	th_node_key(node, th_slab_entry(&node->overlay, i + 1), &next);
 	if (*open || th_slice_compare(th_key_slice(&next), th_key_slice(limit)) < 0)
 		*limit = next;
 	*open = false;
@@ -131,12 +131,12 @@ static void range_limit(const struct th_node *node, unsigned i, const struct fen
 static void check_range(const struct th_check_walk *walk, const struct th_node *node, unsigned i,
 			const struct fences *at)
 {
-	struct th_slice to = th_entry_value(node->overlay.entry[i]);
+	struct th_slice to = th_entry_value(th_slab_entry(&node->overlay, i));
 	char text[TH_CHECK_KEY_TEXT];
 	struct th_key from, limit;
 	bool open;
 
-	th_node_key(node, node->overlay.entry[i], &from);
+	th_node_key(node, th_slab_entry(&node->overlay, i), &from);
 	if (to.size > TH_KEY_MAX + 1 || th_slice_compare(th_key_slice(&from), to) >= 0) {
 		node_problem(walk, &node->ptr, "the range message at key %s ends before it begins",
 			     th_check_key(th_key_slice(&from), text));
@@ -154,7 +154,7 @@ static void check_messages(const struct th_check_walk *walk, const struct th_nod
 	char text[TH_CHECK_KEY_TEXT];
 
 	for (unsigned i = 0; i < node->overlay.count; i++) {
-		const struct th_entry *e = node->overlay.entry[i];
+		const struct th_entry *e = th_slab_entry(&node->overlay, i);
 		struct th_key key;
 
 		if (th_entry_seq(e) > node->seq) {
@@ -179,8 +179,13 @@ static void check_sizes(const struct th_check_walk *walk, const struct th_node *
 			     size);
 	else if ((size + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE != node->ptr.blocks)
 		node_problem(walk, &node->ptr, "%zu bytes in %u blocks", size, node->ptr.blocks);
-	for (size_t i = th_get_le32(header.used); i < node->page->size; i++)
-		if (node->page->data[i]) {
+}
+
+/* What is behind the node in its last block. */
+static void check_rest(const struct th_check_walk *walk, const struct th_node *node, const uint8_t *blocks)
+{
+	for (size_t i = node->page->size; i < node->ptr.blocks * TH_BLOCK_SIZE; i++)
+		if (blocks[i]) {
 			node_problem(walk, &node->ptr, "byte %zu behind its entries is not zero", i);
 			break;
 		}
@@ -192,7 +197,7 @@ static bool has_chunks(const struct th_node *node)
 
 	for (size_t s = 0; s < 2; s++)
 		for (unsigned i = 0; i < slabs[s]->count; i++)
-			if (slabs[s]->entry[i]->flags & TH_ENTRY_CHUNK)
+			if (th_slab_entry(slabs[s], i)->flags & TH_ENTRY_CHUNK)
 				return true;
 	return false;
 }
@@ -245,27 +250,30 @@ static bool pointer_usable(const struct th_check_walk *walk, const struct th_ptr
 }
 
 /* 0, or 1 if it is damaged, which was said then. */
-static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr, const struct fences *at,
+static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr, const struct fences *at, bool first,
 		     struct th_node **ret)
 {
-	struct th_page *page;
+	size_t size = ptr->blocks * TH_BLOCK_SIZE;
+	uint8_t *blocks;
 	const char *why;
 	int r;
 
 	if (!pointer_usable(walk, ptr, at))
 		return 1;
-	page = th_page_new(ptr->blocks * TH_BLOCK_SIZE);
-	if (!page)
+	blocks = th_disk_buffer(size);
+	if (!blocks)
 		return -ENOMEM;
-	r = th_disk_read(walk->check->store->disk, ptr->addr, ptr->blocks, page->data);
+	r = th_disk_read(walk->check->store->disk, ptr->addr, ptr->blocks, blocks);
 	why = r < 0 ? strerror(-r) : "";
-	if (r == 0 && XXH3_64bits(page->data, page->size) != ptr->checksum) {
+	if (r == 0 && XXH3_64bits(blocks, size) != ptr->checksum) {
 		r = -EBADMSG;
 		why = "wrong checksum";
 	}
 	if (r == 0)
-		r = th_node_unpack(page, ptr, (struct th_slice){ at->lo.data, ptr->prefix_size }, ret, &why);
-	th_page_unref(page);
+		r = th_node_unpack(blocks, ptr, (struct th_slice){ at->lo.data, ptr->prefix_size }, ret, &why);
+	if (r == 0 && first)
+		check_rest(walk, *ret, blocks);
+	free(blocks);
 	if (r < 0 && r != -ENOMEM)
 		node_problem(walk, ptr, "%s", why);
 	if (r == 0 && !keys_in_fences(walk, *ret, at)) {
@@ -361,10 +369,10 @@ static int walk_children(struct th_check_walk *walk, const struct th_node *node,
 		struct th_key lo, hi;
 		struct th_ptr child;
 
-		th_node_key(node, node->base.entry[i], &lo);
+		th_node_key(node, th_slab_entry(&node->base, i), &lo);
 		below.lo = th_key_slice(&lo);
 		if (i + 1 < node->base.count) {
-			th_node_key(node, node->base.entry[i + 1], &hi);
+			th_node_key(node, th_slab_entry(&node->base, i + 1), &hi);
 			below.hi = th_key_slice(&hi);
 			if (th_slice_compare(below.hi, walk->tree->at) <= 0)
 				continue;
@@ -397,14 +405,14 @@ static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const
 			node_problem(walk, ptr, "the damaged node of a snapshot is here too");
 		return leave_out(walk, at);
 	}
-	r = read_node(walk, ptr, at, &node);
+	first = sight == SIGHT_NEW;
+	r = read_node(walk, ptr, at, first, &node);
 	if (r == 1) {
 		r = mark_damaged(walk, ptr->addr);
 		return r < 0 ? r : leave_out(walk, at);
 	}
 	if (r < 0)
 		return r;
-	first = sight == SIGHT_NEW;
 	if (first)
 		check_node(walk, node, at);
 	walk->first = first;

@@ -209,6 +209,6 @@ int th_check_values(struct th_check_walk *walk)
 	int r = 0;
 
 	for (unsigned i = 0; i < slab->count && r == 0; i++)
-		r = account_entry(walk, node, slab->entry[i]);
+		r = account_entry(walk, node, th_slab_entry(slab, i));
 	return r;
 }

@@ -81,7 +81,7 @@ static void source_load_key(struct merge *m, struct source *s)
 
 	if (s->i >= s->end)
 		return;
-	e = s->slab->entry[s->i];
+	e = th_slab_entry(s->slab, s->i);
 	s->key = behind((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
 			m->prefix.size - th_node_strip(s->node, e));
 }
@@ -124,7 +124,7 @@ static void merge_add(struct merge *m, const struct th_node *node, const struct 
 	s->i = th_slab_lower(node, slab, from);
 	source_set_end(m, s);
 	if (s->i > 0) {
-		const struct th_entry *e = slab->entry[s->i - 1];
+		const struct th_entry *e = th_slab_entry(slab, s->i - 1);
 
 		if ((e->flags & TH_ENTRY_RANGE) && slab == &node->overlay &&
 		    th_slice_compare(th_entry_value(e), from) > 0)
@@ -194,7 +194,7 @@ static bool merge_source(struct merge *m, struct source *s, struct merged *out, 
 	bool final = false;
 
 	if (s->i < s->end && th_slice_compare(s->key, out->suffix) == 0) {
-		const struct th_entry *e = s->slab->entry[s->i];
+		const struct th_entry *e = th_slab_entry(s->slab, s->i);
 
 		if (e->flags & TH_ENTRY_RANGE) {
 			source_cover(m, s, th_entry_value(e));
@@ -221,7 +221,7 @@ static bool merge_record(struct merge *m, struct merged *out)
 
 	if (!s || s->i >= s->end || m->covered || (m->pending && th_slice_compare(s->key, m->pending->key) >= 0))
 		return false;
-	e = s->slab->entry[s->i];
+	e = th_slab_entry(s->slab, s->i);
 	*out = (struct merged){ s->key, e->flags & TH_ENTRY_VALUE ? e : NULL, th_entry_refs(e) };
 	s->i++;
 	source_load_key(m, s);

@@ -90,15 +90,15 @@ static const struct th_entry *first_news(const struct th_node *node, struct th_s
 	unsigned i = th_slab_lower(node, &node->overlay, at);
 
 	if (i > 0 && th_slice_common(at, (struct th_slice){ node->prefix, node->prefix_size }) == node->prefix_size) {
-		const struct th_entry *e = node->overlay.entry[i - 1];
+		const struct th_entry *e = th_slab_entry(&node->overlay, i - 1);
 
 		if ((e->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(e), at) > 0 &&
 		    th_entry_seq(e) > since)
 			return e;
 	}
 	for (; i < node->overlay.count; i++)
-		if (th_entry_seq(node->overlay.entry[i]) > since)
-			return node->overlay.entry[i];
+		if (th_entry_seq(th_slab_entry(&node->overlay, i)) > since)
+			return th_slab_entry(&node->overlay, i);
 	return NULL;
 }
 
@@ -173,13 +173,13 @@ static int earliest(struct th_diff *diff, struct th_node *node, struct th_slice 
 		bool had = *found;
 		int r;
 
-		th_node_key(node, node->base.entry[i], &kid_lo);
+		th_node_key(node, th_slab_entry(&node->base, i), &kid_lo);
 		if (had && th_slice_compare(th_key_slice(&best->from), th_key_slice(&kid_lo)) < 0)
 			return 0;
 		if (child_seq(node, i) <= diff->since)
 			continue;
 		if (i + 1 < node->base.count) {
-			th_node_key(node, node->base.entry[i + 1], &kid_hi);
+			th_node_key(node, th_slab_entry(&node->base, i + 1), &kid_hi);
 			kid_end = th_key_slice(&kid_hi);
 		}
 		r = th_tree_child(diff->walk[0].view->store->cache, node, i, &kid, need);

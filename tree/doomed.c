@@ -51,7 +51,7 @@ static int doom(struct th_tree *tree, struct th_node *node, unsigned i)
 		free(doomed);
 		return r;
 	}
-	th_node_key(node, node->base.entry[i], &doomed->fence);
+	th_node_key(node, th_slab_entry(&node->base, i), &doomed->fence);
 	doomed->next = tree->doomed;
 	tree->doomed = doomed;
 	return 0;
@@ -105,8 +105,8 @@ static int drop_values(struct walk *w, const struct th_slab *slab)
 	int r = 0;
 
 	for (unsigned i = 0; i < slab->count && r == 0; i++)
-		if (slab->entry[i]->flags & TH_ENTRY_CHUNK)
-			r = th_chunk_value_drop(th_entry_value(slab->entry[i]), w->values);
+		if (th_slab_entry(slab, i)->flags & TH_ENTRY_CHUNK)
+			r = th_chunk_value_drop(th_entry_value(th_slab_entry(slab, i)), w->values);
 	return r;
 }
 
@@ -142,7 +142,7 @@ static int walk_node(struct walk *w, struct th_node *node)
 			r = walk_node(w, node->kids[i]);
 			continue;
 		}
-		th_node_key(node, node->base.entry[i], &fence);
+		th_node_key(node, th_slab_entry(&node->base, i), &fence);
 		r = th_node_child_ptr(node, i, &ptr);
 		if (r == 0)
 			r = walk_ptr(w, &ptr, th_key_slice(&fence));

@@ -54,19 +54,19 @@ static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struc
 	struct th_key left, right, fence;
 	int r = 0;
 
-	th_node_key(node, node->base.entry[first], &fence);
+	th_node_key(node, th_slab_entry(&node->base, first), &fence);
 	if (th_slice_compare(th_key_slice(&fence), from) < 0)
 		first++;
 	th_key_set(&left, to);
 	if (first < node->base.count) {
-		th_node_key(node, node->base.entry[first], &fence);
+		th_node_key(node, th_slab_entry(&node->base, first), &fence);
 		if (th_slice_compare(th_key_slice(&fence), to) < 0)
 			left = fence;
 	}
 	right = left;
 	for (last = first; last < node->base.count; last++) {
 		if (last + 1 < node->base.count)
-			th_node_key(node, node->base.entry[last + 1], &fence);
+			th_node_key(node, th_slab_entry(&node->base, last + 1), &fence);
 		else if (at.hi.data)
 			th_key_set(&fence, at.hi);
 		else
@@ -121,7 +121,7 @@ static bool concerns(const struct th_node *node, struct th_slice key)
 	i = th_slab_find(node, slab, key, &exact);
 	if (exact)
 		return true;
-	return i > 0 && (slab->entry[i - 1]->flags & TH_ENTRY_RANGE) && th_overlay_covering(node, key);
+	return i > 0 && (th_slab_entry(slab, i - 1)->flags & TH_ENTRY_RANGE) && th_overlay_covering(node, key);
 }
 
 static bool is_last(const struct th_node *leaf, struct th_slice key)
@@ -130,7 +130,7 @@ static bool is_last(const struct th_node *leaf, struct th_slice key)
 
 	if (leaf->base.count == 0)
 		return false;
-	suffix = th_node_suffix(leaf, leaf->base.entry[leaf->base.count - 1]);
+	suffix = th_node_suffix(leaf, th_slab_entry(&leaf->base, leaf->base.count - 1));
 	return key.size == leaf->prefix_size + suffix.size &&
 	       memcmp((const uint8_t *)key.data + leaf->prefix_size, suffix.data, suffix.size) == 0;
 }
@@ -190,7 +190,7 @@ static unsigned messages_end(const struct th_node *node, unsigned i)
 
 	if (i + 1 >= node->base.count)
 		return node->overlay.count;
-	th_node_key(node, node->base.entry[i + 1], &fence);
+	th_node_key(node, th_slab_entry(&node->base, i + 1), &fence);
 	return th_slab_lower(node, &node->overlay, th_key_slice(&fence));
 }
 
@@ -221,7 +221,7 @@ static int move_messages(struct th_tree *tree, struct th_node *node, struct th_n
 	int r = 0;
 
 	for (unsigned j = from; j < to && r == 0; j++) {
-		const struct th_entry *message = th_node_entry_heap(node, node->overlay.entry[j]);
+		const struct th_entry *message = th_node_entry_heap(node, th_slab_entry(&node->overlay, j));
 
 		r = message ? th_flush_accept(tree, kid, kid_at, message) : -ENOMEM;
 	}
@@ -237,8 +237,8 @@ static bool appends(const struct th_node *node, unsigned from, const struct th_n
 
 	if (kid->level > 0 || kid->base.count == 0)
 		return kid->level == 0;
-	th_node_key(node, node->overlay.entry[from], &first);
-	th_node_key(kid, kid->base.entry[kid->base.count - 1], &last);
+	th_node_key(node, th_slab_entry(&node->overlay, from), &first);
+	th_node_key(kid, th_slab_entry(&kid->base, kid->base.count - 1), &last);
 	return th_slice_compare(th_key_slice(&first), th_key_slice(&last)) > 0;
 }
 
@@ -255,7 +255,7 @@ static int flush_kid(struct th_tree *tree, struct th_node *node, struct th_fence
 
 	r = th_tree_kid_writable(tree, node, i, &kid, need);
 	if (r < 0) {
-		th_node_key(node, node->overlay.entry[from], &need->key);
+		th_node_key(node, th_slab_entry(&node->overlay, from), &need->key);
 		return r;
 	}
 	appended = appends(node, from, kid);
@@ -322,7 +322,7 @@ static int push_into(struct th_tree *tree, struct th_node *node, struct th_fence
 	struct th_key fence, lo, hi;
 	int r = 0;
 
-	th_node_key(node, node->base.entry[i], &fence);
+	th_node_key(node, th_slab_entry(&node->base, i), &fence);
 	begin = i > 0 ? th_slab_lower(node, &node->overlay, th_key_slice(&fence)) : 0;
 	if (begin < stop)
 		r = flush_kid(tree, node, at, i, begin, stop, need);

@@ -8,19 +8,15 @@
 
 /* --- pages --- */
 
-struct th_page *th_page_new(uint32_t size)
+struct th_page *th_page_new(const void *bytes, uint32_t size)
 {
-	struct th_page *page = malloc(sizeof(*page));
+	struct th_page *page = malloc(sizeof(*page) + size);
 
 	if (!page)
 		return NULL;
-	page->data = th_disk_buffer(size);
-	if (!page->data) {
-		free(page);
-		return NULL;
-	}
 	atomic_init(&page->refs, 1);
 	page->size = size;
+	memcpy(page->data, bytes, size);
 	return page;
 }
 
@@ -34,13 +30,12 @@ void th_page_unref(struct th_page *page)
 {
 	if (!page || atomic_fetch_sub_explicit(&page->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	free(page->data);
 	free(page);
 }
 
 /* --- slabs --- */
 
-static uint32_t key_head(struct th_slice s)
+uint32_t th_key_head(struct th_slice s)
 {
 	const uint8_t *p = s.data;
 	uint32_t head;
@@ -76,7 +71,7 @@ size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab
 	size_t cost = 0;
 
 	for (unsigned i = from; i < to; i++)
-		cost += entry_cost(node, slab->entry[i], role);
+		cost += entry_cost(node, th_slab_entry(slab, i), role);
 	return cost;
 }
 
@@ -84,10 +79,11 @@ int th_slab_reserve(struct th_node *node, struct th_slab *slab, unsigned count)
 {
 	unsigned capacity = slab->capacity ? slab->capacity : 16;
 	const struct th_entry **entry;
-	uint32_t *head;
+	struct th_le32 *head;
 
 	if (count <= slab->capacity)
 		return 0;
+	assert(!slab->page); /* N1 */
 	while (capacity < count)
 		capacity *= 2;
 	head = realloc(slab->head, capacity * sizeof(*head));
@@ -113,16 +109,17 @@ static unsigned slab_search(const struct th_node *node, const struct th_slab *sl
 			    bool *ret_exact)
 {
 	unsigned low = 0, high = slab->count;
-	uint32_t head = key_head(suffix);
+	uint32_t head = th_key_head(suffix);
 
 	while (low < high) {
 		unsigned mid = (low + high) / 2;
+		uint32_t other = th_get_le32(slab->head[mid]);
 		int c;
 
-		if (slab->head[mid] != head)
-			c = slab->head[mid] < head ? -1 : 1;
+		if (other != head)
+			c = other < head ? -1 : 1;
 		else
-			c = th_slice_compare(th_node_suffix(node, slab->entry[mid]), suffix);
+			c = th_slice_compare(th_node_suffix(node, th_slab_entry(slab, mid)), suffix);
 		if (c == 0) {
 			*ret_exact = true;
 			return mid;
@@ -172,7 +169,7 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 		memmove(node->kids + i + 1, node->kids + i, tail * sizeof(*node->kids));
 		node->kids[i] = NULL;
 	}
-	slab->head[i] = key_head(th_node_suffix(node, e));
+	slab->head[i] = th_le32(th_key_head(th_node_suffix(node, e)));
 	slab->entry[i] = e;
 	slab->bytes += (uint32_t)th_slab_cost(node, slab, e);
 	slab->count++;
@@ -181,7 +178,7 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 
 void th_slab_append(struct th_node *node, struct th_slab *slab, const struct th_entry *e)
 {
-	slab->head[slab->count] = key_head(th_node_suffix(node, e));
+	slab->head[slab->count] = th_le32(th_key_head(th_node_suffix(node, e)));
 	slab->entry[slab->count] = e;
 	slab->bytes += (uint32_t)entry_cost(node, e, slab_role(node, slab));
 	if (slab == &node->base && node->kids)
@@ -196,7 +193,7 @@ void th_slab_replace(struct th_node *node, struct th_slab *slab, unsigned i, con
 	if (slab->entry[i] != e)
 		th_entry_unref(slab->entry[i]);
 	slab->entry[i] = e;
-	slab->head[i] = key_head(th_node_suffix(node, e));
+	slab->head[i] = th_le32(th_key_head(th_node_suffix(node, e)));
 }
 
 void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, unsigned to, bool drop)
@@ -230,7 +227,7 @@ static int slab_append_range(struct th_node *node, struct th_slab *slab, const s
 	if (r < 0)
 		return r;
 	for (unsigned i = from; i < to; i++) {
-		const struct th_entry *e = source_slab->entry[i];
+		const struct th_entry *e = th_slab_entry(source_slab, i);
 
 		e = same_page ? th_entry_ref(e) : th_node_entry_heap(source, e);
 		if (!e)
@@ -244,6 +241,8 @@ static int slab_append_range(struct th_node *node, struct th_slab *slab, const s
 
 static void slab_release(struct th_slab *slab)
 {
+	if (slab->page)
+		return;
 	for (unsigned i = 0; i < slab->count; i++)
 		th_entry_unref(slab->entry[i]);
 	free(slab->head);
@@ -328,7 +327,7 @@ static int slab_copy(struct th_node *node, struct th_slab *slab, const struct th
 		return r;
 	for (unsigned i = 0; i < source->count; i++) {
 		slab->head[i] = source->head[i];
-		slab->entry[i] = th_entry_ref(source->entry[i]);
+		slab->entry[i] = th_entry_ref(th_slab_entry(source, i));
 	}
 	slab->count = source->count;
 	slab->bytes = source->bytes;
@@ -430,7 +429,7 @@ unsigned th_node_child(const struct th_node *node, struct th_slice key)
 
 int th_node_child_ptr(const struct th_node *node, unsigned i, struct th_ptr *ret)
 {
-	struct th_slice value = th_entry_value(node->base.entry[i]);
+	struct th_slice value = th_entry_value(th_slab_entry(&node->base, i));
 	struct th_ptr_disk disk;
 	int r;
 
@@ -470,25 +469,4 @@ int th_node_insert_kid(struct th_node *node, unsigned i, struct th_slice fence, 
 	}
 	node->kids[i] = kid;
 	return 0;
-}
-
-void th_node_settle(struct th_node *node, struct th_page *page, const uint16_t *offsets)
-{
-	struct th_slab *slabs[] = { &node->base, &node->overlay };
-
-	for (size_t s = 0; s < 2; s++)
-		for (unsigned i = 0; i < slabs[s]->count; i++) {
-			th_entry_unref(slabs[s]->entry[i]);
-			slabs[s]->entry[i] = (const struct th_entry *)(page->data + *offsets++);
-		}
-	if (node->kids) {
-		for (unsigned i = 0; i < node->base.count; i++)
-			th_node_unref(node->kids[i]);
-		free(node->kids);
-		node->kids = NULL;
-	}
-	th_page_unref(node->page);
-	node->page = th_page_ref(page);
-	node->page_strip = node->prefix_size;
-	node->ptr = node->written;
 }

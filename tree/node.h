@@ -77,45 +77,59 @@ struct th_node_disk {
 };
 static_assert(sizeof(struct th_node_disk) == 32, "format.md: node header");
 
-/* Bytes of a packed node, shared by the nodes that refer to entries in it. */
+/* Bytes of a packed node, without what fills its last block: shared by the nodes that refer to entries in it. */
 struct th_page {
 	_Atomic uint32_t refs;
-	uint32_t size; /* whole blocks */
-	uint8_t *data; /* aligned for transfers */
+	uint32_t size;
+	uint8_t data[];
 };
 
-struct th_page *th_page_new(uint32_t size);
+/* A copy of the bytes.  NULL: no memory. */
+struct th_page *th_page_new(const void *bytes, uint32_t size);
 struct th_page *th_page_ref(struct th_page *page);
 void th_page_unref(struct th_page *page);
 
+/* The slots of a node that may change are in tables of its own; those of one that was written, or read, are its page's:
+ * a node in memory takes little more than its bytes. */
 struct th_slab {
-	uint16_t count, capacity;
+	uint16_t count, capacity; /* capacity 0: they are the page's, if there are any */
 	uint32_t bytes; /* packed, slots included */
-	uint32_t *head;
-	const struct th_entry **entry;
+	struct th_le32 *head;
+	const struct th_entry **entry; /* NULL: by the offsets behind the heads */
+	const uint8_t *page; /* its bytes, in that case */
 };
 
+static inline const struct th_entry *th_slab_entry(const struct th_slab *slab, unsigned i)
+{
+	struct th_le16 offset;
+
+	if (slab->entry)
+		return slab->entry[i];
+	memcpy(&offset, (const uint8_t *)(slab->head + slab->count) + sizeof(offset) * i, sizeof(offset));
+	return (const struct th_entry *)(slab->page + th_get_le16(offset));
+}
+
+/* Fields that a lookup touches come first: they are in cold memory as a rule. */
 struct th_node {
+	struct th_ptr ptr; /* addr 0 until it was written: then it never changes again */
+	struct th_node *hash_next; /* the cache's (cache.c) */
 	_Atomic uint32_t refs;
 	uint8_t level;
 	bool chunks;
-	uint16_t prefix_size;
-	uint16_t page_strip; /* how much of the prefix is stripped from entries in the page */
-	uint64_t gen; /* N1 */
-	uint64_t seq;
-	struct th_ptr ptr; /* addr 0 until it was written */
-	struct th_ptr written; /* set by the commit that writes it, moved to ptr when that is durable */
+	bool retired; /* the cache's: which ring it is in */
+	_Atomic bool used; /* the cache's */
 	struct th_slab base, overlay;
 	struct th_node *
 		*kids; /* interior, may be NULL: kids[i], where set, is the child; else its packed pointer counts */
 	struct th_page *page;
+	uint16_t prefix_size;
+	uint16_t page_strip; /* how much of the prefix is stripped from entries in the page */
 	uint32_t accounted; /* bytes it adds to the tree's dirty count */
-	/* the cache's (cache.c) */
-	struct th_node *hash_next;
-	struct th_node *ring_prev, *ring_next;
+	uint64_t gen; /* N1 */
+	uint64_t seq;
+	struct th_ptr written; /* set by the commit that writes it, moved to ptr when that is durable */
+	struct th_node *ring_prev, *ring_next; /* the cache's, and the next */
 	uint32_t cached_bytes;
-	bool retired; /* which ring it is in */
-	_Atomic bool used;
 	uint8_t prefix[]; /* prefix_size bytes */
 };
 
@@ -146,6 +160,8 @@ void th_node_key(const struct th_node *node, const struct th_entry *e, struct th
 /* The entry itself if it is on the heap (one more reference), else a heap copy.  NULL: no memory. */
 const struct th_entry *th_node_entry_heap(const struct th_node *node, const struct th_entry *e);
 
+/* What the level-0 index has of a key: its first four bytes, as a number. */
+uint32_t th_key_head(struct th_slice suffix);
 /* First slot whose key is not less than `key` (a whole key that has the node's prefix). */
 unsigned th_slab_find(const struct th_node *node, const struct th_slab *slab, struct th_slice key, bool *ret_exact);
 /* First slot whose key is greater than or equal to `key`, which may lie outside the node's fences. */
@@ -165,6 +181,12 @@ size_t th_slab_cost(const struct th_node *node, const struct th_slab *slab, cons
 /* The same for slots [from, to) together. */
 size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab, unsigned from, unsigned to);
 
+/* Was it written?  Then nothing at or below it changes any more, and it is read without a lock. */
+static inline bool th_node_settled(const struct th_node *node)
+{
+	return node->ptr.addr != 0;
+}
+
 /* The child whose range has the key. */
 unsigned th_node_child(const struct th_node *node, struct th_slice key);
 /* Child i's pointer as the page has it; only where kids[i] is not set.  -EUCLEAN. */
@@ -183,15 +205,16 @@ struct th_node *th_node_join(const struct th_node *left, const struct th_node *r
 			     struct th_slice hi);
 
 size_t th_node_packed_size(const struct th_node *node);
-/* Packs the node into a new page, children by their `written` or `ptr`.  offsets, if not NULL, receives base then
- * overlay offsets. */
-int th_node_pack(const struct th_node *node, uint64_t birth, struct th_page **ret, uint16_t *offsets);
-/* A persistent node from its page (which it refers to), everything checked against its pointer.  -EUCLEAN, -ENOMEM;
- * *ret_why says what. */
-int th_node_unpack(struct th_page *page, const struct th_ptr *ptr, struct th_slice prefix, struct th_node **ret,
+/* Packs the node, children by their `written` or `ptr`, into a new buffer of whole blocks that is fit for transfers;
+ * the caller frees it. */
+int th_node_pack(const struct th_node *node, uint64_t birth, void **ret, uint32_t *ret_size);
+/* A persistent node from the blocks that its pointer names (they are copied), everything checked against the pointer.
+ * -EUCLEAN, -ENOMEM; *ret_why says what. */
+int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice prefix, struct th_node **ret,
 		   const char **ret_why);
-/* Lets a written node refer to its page instead of to heap entries and kids.  Its entries' order is that of `offsets`.
- */
-void th_node_settle(struct th_node *node, struct th_page *page, const uint16_t *offsets);
+/* The page of a node as th_node_pack packed it.  NULL: no memory. */
+struct th_page *th_node_page(const void *blocks);
+/* Lets a written node refer to its page (one more reference) instead of to heap entries and kids. */
+void th_node_settle(struct th_node *node, struct th_page *page);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes and pointers as they lie on disk: docs/format.md, "Node". */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "tree/node.h"
 
@@ -48,7 +49,7 @@ size_t th_node_packed_size(const struct th_node *node)
 /* The pointer entry of child i, with where the child was written. */
 static size_t pack_child(const struct th_node *node, unsigned i, size_t strip, uint8_t *to)
 {
-	const struct th_entry *e = node->base.entry[i];
+	const struct th_entry *e = th_slab_entry(&node->base, i);
 	size_t size = th_entry_pack(e, strip, TH_ENTRY_RECORD, to);
 	struct th_ptr_disk ptr;
 
@@ -65,23 +66,20 @@ struct packer {
 	uint8_t *data;
 	size_t index; /* of the next slab's heads */
 	size_t heap; /* of the next entry */
-	uint16_t *offsets;
 };
 
 static void pack_slab(const struct th_node *node, const struct th_slab *slab, struct packer *p)
 {
 	uint8_t *heads = p->data + p->index, *offsets = heads + 4u * slab->count;
 
+	if (slab->count > 0)
+		memcpy(heads, slab->head, 4u * slab->count);
 	for (unsigned i = 0; i < slab->count; i++) {
-		const struct th_entry *e = slab->entry[i];
+		const struct th_entry *e = th_slab_entry(slab, i);
 		size_t strip = node->prefix_size - th_node_strip(node, e);
-		struct th_le32 head = th_le32(slab->head[i]);
 		struct th_le16 offset = th_le16((uint16_t)p->heap);
 
-		memcpy(heads + 4 * i, &head, 4);
 		memcpy(offsets + 2 * i, &offset, 2);
-		if (p->offsets)
-			*p->offsets++ = (uint16_t)p->heap;
 		if (slab == &node->overlay)
 			p->heap += th_entry_pack(e, strip, TH_ENTRY_MESSAGE, p->data + p->heap);
 		else if (node->level > 0)
@@ -92,7 +90,7 @@ static void pack_slab(const struct th_node *node, const struct th_slab *slab, st
 	p->index += 6u * slab->count;
 }
 
-int th_node_pack(const struct th_node *node, uint64_t birth, struct th_page **ret, uint16_t *offsets)
+int th_node_pack(const struct th_node *node, uint64_t birth, void **ret, uint32_t *ret_size)
 {
 	size_t used = th_node_packed_size(node);
 	uint32_t size = (uint32_t)((used + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE * TH_BLOCK_SIZE);
@@ -107,23 +105,68 @@ int th_node_pack(const struct th_node *node, uint64_t birth, struct th_page **re
 		.birth = th_le64(birth),
 		.seq = th_le64(node->seq),
 	};
-	struct packer p = { .index = sizeof(header), .offsets = offsets };
-	struct th_page *page;
+	struct packer p = { .index = sizeof(header) };
 
 	if (used > TH_NODE_MAX || node->base.count > TH_SLOTS_MAX || node->overlay.count > TH_SLOTS_MAX)
 		return -EOVERFLOW;
-	page = th_page_new(size);
-	if (!page)
+	p.data = th_disk_buffer(size);
+	if (!p.data)
 		return -ENOMEM;
-	p.data = page->data;
 	p.heap = sizeof(header) + 6u * (node->base.count + node->overlay.count);
-	memcpy(page->data, &header, sizeof(header));
+	memcpy(p.data, &header, sizeof(header));
 	pack_slab(node, &node->base, &p);
 	pack_slab(node, &node->overlay, &p);
 	assert(p.heap == used);
-	memset(page->data + used, 0, size - used);
-	*ret = page;
+	memset(p.data + used, 0, size - used);
+	*ret = p.data;
+	*ret_size = size;
 	return 0;
+}
+
+/* --- nodes that refer to their pages --- */
+
+/* The slots of a slab are those at `index` in the page. */
+static void slab_from_page(struct th_slab *slab, const struct th_page *page, size_t index)
+{
+	slab->page = page->data;
+	slab->head = (struct th_le32 *)(uintptr_t)(page->data + index);
+}
+
+struct th_page *th_node_page(const void *blocks)
+{
+	struct th_node_disk header;
+
+	memcpy(&header, blocks, sizeof(header));
+	return th_page_new(blocks, th_get_le32(header.used));
+}
+
+void th_node_settle(struct th_node *node, struct th_page *page)
+{
+	struct th_slab *slabs[] = { &node->base, &node->overlay };
+	size_t index = sizeof(struct th_node_disk);
+
+	if (node->kids) {
+		for (unsigned i = 0; i < node->base.count; i++)
+			th_node_unref(node->kids[i]);
+		free(node->kids);
+		node->kids = NULL;
+	}
+	for (size_t s = 0; s < 2; s++) {
+		struct th_slab *slab = slabs[s];
+
+		for (unsigned i = 0; i < slab->count; i++)
+			th_entry_unref(slab->entry[i]);
+		free(slab->head);
+		free(slab->entry);
+		slab->entry = NULL;
+		slab->capacity = 0;
+		slab_from_page(slab, page, index);
+		index += 6u * slab->count;
+	}
+	th_page_unref(node->page);
+	node->page = th_page_ref(page);
+	node->page_strip = node->prefix_size;
+	node->ptr = node->written;
 }
 
 /* --- reading --- */
@@ -160,35 +203,30 @@ static int check_entry(struct unpacker *u, const struct th_slab *slab, const str
 static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 {
 	struct th_node *node = u->node;
-	const uint8_t *data = node->page->data, *heads = data + u->index, *offsets = heads + 4u * count;
+	uint32_t before = 0;
 
-	if (count == 0)
-		return 0;
-	if (th_slab_reserve(node, slab, count) < 0)
-		return -ENOMEM;
+	slab_from_page(slab, node->page, u->index);
+	slab->count = (uint16_t)count;
 	for (unsigned i = 0; i < count; i++) {
-		const struct th_entry *e;
-		struct th_le32 head;
-		struct th_le16 offset;
-		size_t at;
+		const struct th_entry *e = th_slab_entry(slab, i);
+		size_t at = (size_t)((const uint8_t *)e - slab->page);
+		uint32_t head = th_get_le32(slab->head[i]);
 		int r;
 
-		memcpy(&head, heads + 4 * i, 4);
-		memcpy(&offset, offsets + 2 * i, 2);
-		at = th_get_le16(offset);
-		if (at < sizeof(struct th_node_disk) || at >= u->used ||
-		    !th_entry_packed_check(data + at, u->used - at))
+		if (at < sizeof(struct th_node_disk) || at >= u->used || !th_entry_packed_check(e, u->used - at))
 			return bad(u, "entry out of bounds");
-		e = (const struct th_entry *)(data + at);
 		r = check_entry(u, slab, e);
 		if (r < 0)
 			return r;
-		th_slab_append(node, slab, e);
-		if (slab->head[i] != th_get_le32(head))
+		if (head != th_key_head(th_node_suffix(node, e)))
 			return bad(u, "wrong key head");
-		if (i > 0 && th_slice_compare(th_node_suffix(node, slab->entry[i - 1]), th_node_suffix(node, e)) >= 0)
+		if (i > 0 && head <= before &&
+		    (head < before ||
+		     th_slice_compare(th_node_suffix(node, th_slab_entry(slab, i - 1)), th_node_suffix(node, e)) >= 0))
 			return bad(u, "keys out of order");
+		before = head;
 	}
+	slab->bytes = (uint32_t)th_slab_cost_range(node, slab, 0, count);
 	u->index += 6u * count;
 	return 0;
 }
@@ -204,7 +242,7 @@ static int check_header(struct unpacker *u, const struct th_node_disk *h, const 
 	    th_get_le64(h->birth) != ptr->birth || (h->flags & ~TH_NODE_CHUNKS) ||
 	    ((h->flags & TH_NODE_CHUNKS) != 0) != (ptr->chunks != 0))
 		return bad(u, "not the node its parent names");
-	if (base > TH_SLOTS_MAX || overlay > TH_SLOTS_MAX || u->used > u->node->page->size ||
+	if (base > TH_SLOTS_MAX || overlay > TH_SLOTS_MAX || u->used > ptr->blocks * TH_BLOCK_SIZE ||
 	    u->used < sizeof(*h) + 6u * (base + overlay))
 		return bad(u, "sizes contradict one another");
 	if (ptr->level == 0 ? overlay > 0 : base == 0)
@@ -212,7 +250,7 @@ static int check_header(struct unpacker *u, const struct th_node_disk *h, const 
 	return 0;
 }
 
-int th_node_unpack(struct th_page *page, const struct th_ptr *ptr, struct th_slice prefix, struct th_node **ret,
+int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice prefix, struct th_node **ret,
 		   const char **ret_why)
 {
 	struct unpacker u = { .why = "out of memory" };
@@ -223,13 +261,16 @@ int th_node_unpack(struct th_page *page, const struct th_ptr *ptr, struct th_sli
 	u.node = th_node_new(ptr->level, prefix, 0);
 	if (!u.node)
 		return -ENOMEM;
-	u.node->page = th_page_ref(page);
 	u.node->page_strip = u.node->prefix_size;
 	u.node->ptr = *ptr;
 	u.node->chunks = ptr->chunks;
 	u.index = sizeof(header);
-	memcpy(&header, page->data, sizeof(header));
+	memcpy(&header, blocks, sizeof(header));
 	r = check_header(&u, &header, ptr);
+	if (r == 0) {
+		u.node->page = th_node_page(blocks);
+		r = u.node->page ? 0 : -ENOMEM;
+	}
 	if (r == 0)
 		r = unpack_slab(&u, &u.node->base, th_get_le16(header.base_slots));
 	if (r == 0)

@@ -124,7 +124,7 @@ const struct th_entry *th_overlay_covering(const struct th_node *node, struct th
 
 	if (!exact && i == 0)
 		return NULL;
-	e = node->overlay.entry[exact ? i : i - 1];
+	e = th_slab_entry(&node->overlay, exact ? i : i - 1);
 	return covers(e, key) ? e : NULL;
 }
 
@@ -134,7 +134,7 @@ bool th_overlay_hides(const struct th_node *node, struct th_slice key)
 	unsigned at = th_slab_find(node, &node->overlay, key, &exact);
 
 	if (exact)
-		return node->overlay.entry[at]->flags & (TH_ENTRY_VALUE | TH_ENTRY_RESET | TH_ENTRY_RANGE);
+		return th_slab_entry(&node->overlay, at)->flags & (TH_ENTRY_VALUE | TH_ENTRY_RESET | TH_ENTRY_RANGE);
 	return th_overlay_covering(node, key) != NULL;
 }
 
@@ -145,7 +145,7 @@ bool th_overlay_hides(const struct th_node *node, struct th_slice key)
  */
 static int cut_range(struct th_node *node, unsigned i, struct th_slice key, struct th_slice rest)
 {
-	const struct th_entry *old = th_entry_ref(node->overlay.entry[i]);
+	const struct th_entry *old = th_entry_ref(th_slab_entry(&node->overlay, i));
 	uint64_t seq = th_entry_seq(old);
 	struct th_key from, end;
 	struct th_page *page = node->page ? th_page_ref(node->page) : NULL;
@@ -167,7 +167,7 @@ int th_overlay_cut(struct th_node *node, struct th_slice key)
 	bool exact;
 	unsigned i = th_slab_find(node, &node->overlay, key, &exact);
 
-	if (exact || i == 0 || !covers(node->overlay.entry[i - 1], key))
+	if (exact || i == 0 || !covers(th_slab_entry(&node->overlay, i - 1), key))
 		return 0;
 	return cut_range(node, i - 1, key, key);
 }
@@ -189,7 +189,7 @@ static int insert_range_message(struct th_node *node, const struct th_entry *mes
 	i = th_slab_find(node, slab, from, &exact);
 	end = th_slab_lower(node, slab, to);
 	for (unsigned j = i; j < end && r == 0; j++)
-		r = drop_value(slab->entry[j], drops);
+		r = drop_value(th_slab_entry(slab, j), drops);
 	if (r == 0) {
 		th_slab_remove(node, slab, i, end, true);
 		r = th_slab_insert(node, slab, i, message);
@@ -248,14 +248,14 @@ int th_overlay_insert(struct th_node *node, const struct th_entry *message, stru
 	if (message->flags & TH_ENTRY_RANGE)
 		return insert_range_message(node, message, drops);
 	i = th_slab_find(node, slab, key, &exact);
-	if (exact && !(slab->entry[i]->flags & TH_ENTRY_RANGE)) {
-		result = compose(node, slab->entry[i], message, false, drops);
+	if (exact && !(th_slab_entry(slab, i)->flags & TH_ENTRY_RANGE)) {
+		result = compose(node, th_slab_entry(slab, i), message, false, drops);
 		if (!result)
 			return -ENOMEM;
 		th_slab_replace(node, slab, i, result);
 		return 0;
 	}
-	if (exact || (i > 0 && covers(slab->entry[i - 1], key)))
+	if (exact || (i > 0 && covers(th_slab_entry(slab, i - 1), key)))
 		return insert_into_range(node, exact ? i : i - 1, message);
 	r = th_slab_insert(node, slab, i, message);
 	if (r < 0)
@@ -274,7 +274,7 @@ static int leaf_remove(struct th_node *node, unsigned from, unsigned to, struct 
 	int r = 0;
 
 	for (unsigned i = from; i < to && r == 0; i++)
-		r = drop_value(node->base.entry[i], drops);
+		r = drop_value(th_slab_entry(&node->base, i), drops);
 	if (r == 0)
 		th_slab_remove(node, &node->base, from, to, true);
 	return r;
@@ -293,7 +293,7 @@ int th_leaf_apply(struct th_node *node, const struct th_entry *message, struct t
 		goto out;
 	}
 	if (exact) {
-		const struct th_entry *result = compose(node, slab->entry[i], message, true, drops);
+		const struct th_entry *result = compose(node, th_slab_entry(slab, i), message, true, drops);
 
 		if (!result)
 			return -ENOMEM;

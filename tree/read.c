@@ -62,7 +62,7 @@ int th_tree_child(struct th_cache *cache, struct th_node *node, unsigned i, stru
 		*ret = find_held(need);
 	if (*ret)
 		return 0;
-	th_node_key(node, node->base.entry[i], &need->fence);
+	th_node_key(node, th_slab_entry(&node->base, i), &need->fence);
 	return -EAGAIN;
 }
 
@@ -103,9 +103,9 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 		i = child_for(node, key, before);
 		path->child[path->depth - 1] = i;
 		if (i > 0)
-			th_node_key(node, node->base.entry[i], &path->lo);
+			th_node_key(node, th_slab_entry(&node->base, i), &path->lo);
 		if (i + 1 < node->base.count) {
-			th_node_key(node, node->base.entry[i + 1], &path->hi);
+			th_node_key(node, th_slab_entry(&node->base, i + 1), &path->hi);
 			path->open = false;
 		}
 		r = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
@@ -151,10 +151,10 @@ void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct
 
 	if (slab->count > 0) {
 		i = th_slab_find(node, slab, key, &exact);
-		if (exact && !(slab->entry[i]->flags & TH_ENTRY_RANGE)) {
-			lookup_add(lookup, node, slab->entry[i]);
+		if (exact && !(th_slab_entry(slab, i)->flags & TH_ENTRY_RANGE)) {
+			lookup_add(lookup, node, th_slab_entry(slab, i));
 		} else if (node->level > 0 && (exact || i > 0)) {
-			e = slab->entry[exact ? i : i - 1];
+			e = th_slab_entry(slab, exact ? i : i - 1);
 			if ((e->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(e), key) > 0)
 				lookup->done = true;
 		}
@@ -163,19 +163,60 @@ void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct
 		lookup->done = true;
 }
 
-int th_lookup_walk(struct th_lookup *lookup, struct th_cache *cache, struct th_node *root, struct th_slice key,
-		   struct th_need *need)
+void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struct th_slice key, struct th_step *next)
 {
-	struct th_node *node = th_node_ref(root), *kid;
-	unsigned depth = 0;
-	int r = 0;
+	const struct th_node *node = root;
 
-	for (;;) {
+	next->node = NULL;
+	next->ptr.addr = 0;
+	next->error = 0;
+	while (!th_node_settled(node)) {
+		unsigned i;
+
+		th_lookup_node(lookup, node, key);
+		if (lookup->done)
+			return;
+		i = th_node_child(node, key);
+		if (!node->kids || !node->kids[i]) {
+			next->error = th_node_child_ptr(node, i, &next->ptr);
+			th_node_key(node, th_slab_entry(&node->base, i), &next->fence);
+			return;
+		}
+		node = node->kids[i];
+	}
+	next->node = th_node_ref((struct th_node *)(uintptr_t)node);
+}
+
+/* The child of a settled node that the key leads to. */
+static int step_down(const struct th_node *node, struct th_cache *cache, struct th_slice key, struct th_step *step,
+		     struct th_node **ret)
+{
+	unsigned i = th_node_child(node, key);
+	int r = th_node_child_ptr(node, i, &step->ptr);
+
+	if (r < 0) {
+		step->ptr.addr = 0;
+		return r;
+	}
+	*ret = th_cache_get(cache, &step->ptr);
+	if (*ret)
+		return 0;
+	th_node_key(node, th_slab_entry(&node->base, i), &step->fence);
+	return th_cache_load_quietly(cache, &step->ptr, th_key_slice(&step->fence), ret);
+}
+
+int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th_slice key, struct th_step *next)
+{
+	struct th_node *node = next->node, *kid;
+	int r = next->error;
+
+	if (r == 0 && !lookup->done && !node)
+		r = th_cache_load_quietly(cache, &next->ptr, th_key_slice(&next->fence), &node);
+	while (r == 0 && !lookup->done) {
 		th_lookup_node(lookup, node, key);
 		if (lookup->done)
 			break;
-		r = ++depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, th_node_child(node, key), &kid, need)
-					    : -EUCLEAN;
+		r = step_down(node, cache, key, next, &kid);
 		if (r < 0)
 			break;
 		th_node_unref(node);
@@ -183,6 +224,20 @@ int th_lookup_walk(struct th_lookup *lookup, struct th_cache *cache, struct th_n
 	}
 	th_node_unref(node);
 	return r;
+}
+
+int th_step_failed(struct th_step *step, struct th_cache *cache, int error)
+{
+	struct th_node *node;
+	int r;
+
+	if (!step->ptr.addr || error == -ENOMEM)
+		return error;
+	r = th_cache_load(cache, &step->ptr, th_key_slice(&step->fence), &node);
+	if (r < 0)
+		return r;
+	th_node_unref(node);
+	return -EAGAIN;
 }
 
 void th_lookup_release(struct th_lookup *lookup)
@@ -209,22 +264,18 @@ void th_value_release(struct th_value *value)
 int th_tree_get(struct th_tree *tree, struct th_slice key, struct th_value *ret)
 {
 	struct th_lookup lookup = { 0 };
-	struct th_need need;
+	struct th_step next;
 	int r;
 
-	th_need_init(&need);
-	for (;;) {
-		pthread_rwlock_rdlock(&tree->lock);
-		r = th_lookup_walk(&lookup, tree->cache, tree->root, key, &need);
-		pthread_rwlock_unlock(&tree->lock);
-		if (r != -EAGAIN)
-			break;
+	do {
 		th_lookup_release(&lookup);
-		r = th_need_load(&need, tree->cache);
+		pthread_rwlock_rdlock(&tree->lock);
+		th_lookup_begin(&lookup, tree->root, key, &next);
+		pthread_rwlock_unlock(&tree->lock);
+		r = th_lookup_finish(&lookup, tree->cache, key, &next);
 		if (r < 0)
-			break;
-	}
-	th_need_release(&need);
+			r = th_step_failed(&next, tree->cache, r);
+	} while (r == -EAGAIN);
 	if (r == 0 && !lookup.entry)
 		r = -ENOENT;
 	if (r < 0) {

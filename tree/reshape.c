@@ -16,7 +16,7 @@ bool th_node_too_big(const struct th_node *node)
 /* How much of the base a piece of a split takes: bytes of a leaf, children of an interior node. */
 static size_t piece_weight(const struct th_node *node, unsigned i)
 {
-	return node->level > 0 ? 1 : th_slab_cost(node, &node->base, node->base.entry[i]);
+	return node->level > 0 ? 1 : th_slab_cost(node, &node->base, th_slab_entry(&node->base, i));
 }
 
 /* The slot behind a piece that begins at `from`.  Pieces are even, but for a leaf that grew at its end only: then they
@@ -46,10 +46,10 @@ static void separator(const struct th_node *node, unsigned i, struct th_key *ret
 {
 	struct th_key left;
 
-	th_node_key(node, node->base.entry[i], ret);
+	th_node_key(node, th_slab_entry(&node->base, i), ret);
 	if (node->level > 0)
 		return;
-	th_node_key(node, node->base.entry[i - 1], &left);
+	th_node_key(node, th_slab_entry(&node->base, i - 1), &left);
 	ret->size = (uint16_t)(th_slice_common(th_key_slice(&left), th_key_slice(ret)) + 1);
 }
 
@@ -118,11 +118,11 @@ struct th_fences th_kid_fences(const struct th_node *node, unsigned i, struct th
 	struct th_fences kid = at;
 
 	if (i > 0) {
-		th_node_key(node, node->base.entry[i], lo);
+		th_node_key(node, th_slab_entry(&node->base, i), lo);
 		kid.lo = th_key_slice(lo);
 	}
 	if (i + 1 < node->base.count) {
-		th_node_key(node, node->base.entry[i + 1], hi);
+		th_node_key(node, th_slab_entry(&node->base, i + 1), hi);
 		kid.hi = th_key_slice(hi);
 	}
 	return kid;

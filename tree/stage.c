@@ -15,7 +15,7 @@ void th_stage_release(struct th_stage *stage)
 
 static struct th_slice first_key(const struct th_node *block)
 {
-	const struct th_entry *e = block->overlay.entry[0];
+	const struct th_entry *e = th_slab_entry(&block->overlay, 0);
 
 	return (struct th_slice){ th_entry_key(e), th_entry_key_size(e) };
 }
@@ -147,7 +147,7 @@ int th_stage_insert(struct th_stage *stage, const struct th_entry *message)
 	if (r == 0 && (held->flags & TH_ENTRY_RANGE))
 		r = clear_later_blocks(stage, i + 1, th_entry_value(held));
 	if (r == 0 && block->overlay.count >= TH_SLOTS_MAX) {
-		const struct th_entry *last = block->overlay.entry[block->overlay.count - 1];
+		const struct th_entry *last = th_slab_entry(&block->overlay, block->overlay.count - 1);
 
 		r = split_block(stage, i, th_slice_compare(entry_key(last), key) <= 0);
 	}
@@ -162,7 +162,7 @@ int th_stage_each(const struct th_stage *stage, int (*each)(const struct th_entr
 		const struct th_slab *slab = &stage->block[i]->overlay;
 
 		for (unsigned j = 0; j < slab->count; j++) {
-			int r = each(slab->entry[j], arg);
+			int r = each(th_slab_entry(slab, j), arg);
 
 			if (r != 0)
 				return r;

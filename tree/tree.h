@@ -104,9 +104,21 @@ struct th_lookup {
 };
 /* Adds what `node` (its overlay, or its base at a leaf) says of the key. */
 void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct th_slice key);
-/* Looks the key up below a root.  0 also if it is not there. */
-int th_lookup_walk(struct th_lookup *lookup, struct th_cache *cache, struct th_node *root, struct th_slice key,
-		   struct th_need *need);
+/* Where a lookup goes on without a lock: at a settled node, or at one that is known by its pointer. */
+struct th_step {
+	struct th_node *node; /* the step's; NULL: the pointer counts */
+	struct th_ptr ptr;
+	struct th_key fence;
+	int error; /* -EUCLEAN: the pointer is broken */
+};
+/* Looks the key up below a root, as far as that takes the lock: through nodes that may change. */
+void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struct th_slice key, struct th_step *next);
+/* The rest: settled nodes, which are loaded where they are not in memory.  Takes next->node over.  0 also if the key is
+ * not there. */
+int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th_slice key, struct th_step *next);
+/* What an error of th_lookup_finish means where the tree has changed meanwhile, so that blocks may have been given up
+ * and used anew: -EAGAIN, begin anew; or the error, and damage was reported. */
+int th_step_failed(struct th_step *step, struct th_cache *cache, int error);
 void th_lookup_release(struct th_lookup *lookup);
 
 /* --- changing; the lock is held exclusively --- */

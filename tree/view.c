@@ -190,33 +190,41 @@ static void lookup_stage(struct th_lookup *lookup, const struct th_stage *stage,
 		th_lookup_node(lookup, block, key);
 }
 
+/* Looks the key up once; -EAGAIN if the tree has changed too much meanwhile. */
+static int look_up(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_lookup *lookup)
+{
+	struct th_store *store = view->store;
+	uint64_t commits = atomic_load_explicit(&store->commits, memory_order_relaxed);
+	struct th_step next;
+	int r;
+
+	lookup_stage(lookup, stage, key);
+	if (lookup->done)
+		return 0;
+	view_lock(view);
+	th_lookup_begin(lookup, view->root ? view->root : view->tree->root, key, &next);
+	view_unlock(view);
+	r = th_lookup_finish(lookup, store->cache, key, &next);
+	if (r == 0)
+		return 0;
+	/* Only the live tree gives blocks up while it is read (S3). */
+	if (!view->root && atomic_load(&store->commits) != commits)
+		return -EAGAIN;
+	return th_step_failed(&next, store->cache, r);
+}
+
 int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_value *ret)
 {
 	struct th_lookup lookup = { 0 };
-	struct th_need need;
 	bool chunk;
 	int r;
 
 	if (key.size > TH_KEY_MAX)
 		return -EINVAL;
-	th_need_init(&need);
-	for (;;) {
-		lookup_stage(&lookup, stage, key);
-		r = 0;
-		if (!lookup.done) {
-			view_lock(view);
-			r = th_lookup_walk(&lookup, view->store->cache, view->root ? view->root : view->tree->root, key,
-					   &need);
-			view_unlock(view);
-		}
-		if (r != -EAGAIN)
-			break;
+	do {
 		th_lookup_release(&lookup);
-		r = th_need_load(&need, view->store->cache);
-		if (r < 0)
-			break;
-	}
-	th_need_release(&need);
+		r = look_up(view, stage, key, &lookup);
+	} while (r == -EAGAIN);
 	if (r == 0 && !lookup.entry)
 		r = -ENOENT;
 	if (r < 0) {

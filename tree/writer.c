@@ -11,8 +11,7 @@
 
 struct written_node {
 	struct th_node *node;
-	struct th_page *page;
-	uint16_t *offsets;
+	void *blocks;
 };
 
 struct transfer {
@@ -68,7 +67,7 @@ static int transfer_submit(struct th_writer *w)
 	return transfer_wait(&w->transfer[w->current]);
 }
 
-static int transfer_add(struct th_writer *w, uint64_t addr, struct th_page *page)
+static int transfer_add(struct th_writer *w, uint64_t addr, void *blocks, uint32_t size)
 {
 	struct transfer *t = &w->transfer[w->current];
 	int r;
@@ -80,8 +79,8 @@ static int transfer_add(struct th_writer *w, uint64_t addr, struct th_page *page
 		t = &w->transfer[w->current];
 		t->addr = addr;
 	}
-	t->iov[t->count++] = (struct iovec){ page->data, page->size };
-	t->bytes += page->size;
+	t->iov[t->count++] = (struct iovec){ blocks, size };
+	t->bytes += size;
 	return 0;
 }
 
@@ -99,11 +98,7 @@ static struct written_node *add_written(struct th_writer *w, struct th_node *nod
 		w->capacity = capacity;
 	}
 	written = &w->node[w->count];
-	*written = (struct written_node){ .offsets = calloc(node->base.count + node->overlay.count + 1u,
-							    sizeof(*written->offsets)) };
-	if (!written->offsets)
-		return NULL;
-	written->node = th_node_ref(node);
+	*written = (struct written_node){ .node = th_node_ref(node) };
 	w->count++;
 	return written;
 }
@@ -113,16 +108,16 @@ static int write_node(struct th_writer *w, struct th_node *node)
 {
 	struct th_store *store = w->store;
 	struct written_node *written = add_written(w, node);
-	uint32_t blocks, got;
+	uint32_t size, blocks, got;
 	uint64_t addr;
 	int r;
 
 	if (!written)
 		return -ENOMEM;
-	r = th_node_pack(node, w->generation, &written->page, written->offsets);
+	r = th_node_pack(node, w->generation, &written->blocks, &size);
 	if (r < 0)
 		return r;
-	blocks = written->page->size / TH_BLOCK_SIZE;
+	blocks = size / TH_BLOCK_SIZE;
 	r = th_space_take(store->space, TH_SPACE_META, blocks, blocks, &w->hint, &addr, &got);
 	if (r < 0)
 		return r;
@@ -131,15 +126,15 @@ static int write_node(struct th_writer *w, struct th_node *node)
 		.addr = addr,
 		.birth = w->generation,
 		.seq = node->seq,
-		.checksum = XXH3_64bits(written->page->data, written->page->size),
+		.checksum = XXH3_64bits(written->blocks, size),
 		.blocks = (uint16_t)blocks,
 		.prefix_size = node->prefix_size,
 		.level = node->level,
 		.chunks = node->chunks,
 	};
 	atomic_fetch_add(&store->node_writes, 1);
-	atomic_fetch_add(&store->node_bytes_written, written->page->size);
-	return transfer_add(w, addr, written->page);
+	atomic_fetch_add(&store->node_bytes_written, size);
+	return transfer_add(w, addr, written->blocks, size);
 }
 
 static bool is_written(const struct th_node *node)
@@ -184,16 +179,25 @@ int th_writer_finish(struct th_writer *writer)
 void th_writer_settle(struct th_writer *writer, struct th_tree *tree)
 {
 	for (size_t i = 0; i < writer->count;) {
-		size_t end = i + TH_SETTLE_BATCH < writer->count ? i + TH_SETTLE_BATCH : writer->count;
+		struct written_node *batch = &writer->node[i];
+		size_t left = writer->count - i, count = left < TH_SETTLE_BATCH ? left : TH_SETTLE_BATCH;
+		struct th_page *page[TH_SETTLE_BATCH];
 
+		for (size_t j = 0; j < count; j++) {
+			page[j] = th_node_page(batch[j].blocks);
+			free(batch[j].blocks);
+			batch[j].blocks = NULL;
+		}
 		pthread_rwlock_wrlock(&tree->lock);
-		for (; i < end; i++) {
-			struct written_node *written = &writer->node[i];
-
-			th_node_settle(written->node, written->page, written->offsets);
-			th_cache_insert(writer->store->cache, written->node);
+		for (size_t j = 0; j < count; j++) {
+			if (!page[j])
+				continue; /* no memory: it stays as it is */
+			th_node_settle(batch[j].node, page[j]);
+			th_cache_insert(writer->store->cache, batch[j].node);
+			th_page_unref(page[j]);
 		}
 		pthread_rwlock_unlock(&tree->lock);
+		i += count;
 	}
 }
 
@@ -204,8 +208,7 @@ void th_writer_free(struct th_writer *writer)
 	th_writer_finish(writer);
 	for (size_t i = 0; i < writer->count; i++) {
 		th_node_unref(writer->node[i].node);
-		th_page_unref(writer->node[i].page);
-		free(writer->node[i].offsets);
+		free(writer->node[i].blocks);
 	}
 	free(writer->node);
 	free(writer);
