@@ -337,8 +337,10 @@ static int build_records(struct committing *committing, struct th_space_changes 
 	runs_sort(&set->allocated);
 	runs_sort(&set->freed);
 	error = add_runs(committing, &set->allocated, SPACE_LOG_ALLOC);
+	/* where there is nothing to say, a page says that of itself: the number is what counts */
 	if (!error)
-		error = take_pages(committing, committing->count + set->freed.count);
+		error = take_pages(committing,
+				   committing->count + set->freed.count ? committing->count + set->freed.count : 1);
 	for (size_t i = 0; i < committing->nsupplies && !error; i++)
 		error = add_record(committing, committing->supplies[i].addr, committing->supplies[i].blocks,
 				   SPACE_LOG_ALLOC);

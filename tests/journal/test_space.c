@@ -845,6 +845,42 @@ START_TEST(space_threads)
 }
 END_TEST
 
+static void commit_empty(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
+{
+	th_space_freeze(space);
+	th_ok(th_space_commit(space, disk, log));
+	th_space_committed(space);
+}
+
+/* What a commit without changes makes free is free in its log, too, however full the log's newest page is. */
+START_TEST(space_empty_commits)
+{
+	struct th_space *space = new_space(4000), *loaded;
+	struct th_blocklist log = { 0 };
+	struct th_disk *disk;
+
+	th_ok(th_disk_memory_new(4000, &disk));
+	for (unsigned i = 0; i < 400; i++) {
+		uint64_t addr;
+		uint32_t blocks;
+
+		th_ok(th_space_take(space, TH_SPACE_META, 1, 1, NULL, &addr, &blocks));
+		th_space_note_alloc(space, TH_SPACE_LIVE, addr, 1);
+		commit_empty(space, disk, &log);
+		th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
+		commit_empty(space, disk, &log);
+		commit_empty(space, disk, &log);
+		loaded = new_space(4000);
+		th_ok(th_space_load(loaded, disk, &log));
+		th_check(!th_space_in_use(space, addr, 1));
+		th_check(!th_space_in_use(loaded, addr, 1));
+		th_space_free(loaded);
+	}
+	th_space_free(space);
+	th_disk_close(disk);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("space");
@@ -857,6 +893,7 @@ int main(void)
 	tcase_add_test(tcase, space_reuses);
 	tcase_add_test(tcase, space_claims);
 	tcase_add_test(tcase, space_condenses);
+	tcase_add_test(tcase, space_empty_commits);
 	tcase_add_loop_test(tcase, space_commit_refuses_contradictions, 0, 6);
 	tcase_add_loop_test(tcase, space_failing_disk, 0, 2);
 	tcase_add_test(tcase, space_broken_logs);
