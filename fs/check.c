@@ -267,23 +267,6 @@ static void store_problem(void *arg, const char *line)
 	check->options->problem(check->options->arg, line);
 }
 
-/* Where a value's data lies. */
-static int each_run(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
-		    void *arg)
-{
-	struct th_key_parts parts;
-	struct th_extent extent;
-	const char *why;
-	int result = th_key_parse(key, &parts);
-
-	if (result || parts.kind != TH_KEY_EXTENT)
-		return 0; /* look_at() complains of what is no key */
-	result = th_extent_decode(parts.number, value, &extent, &why);
-	if (result || extent.kind == TH_EXTENT_INLINE)
-		return result;
-	return each(&extent.run, arg);
-}
-
 static uint64_t read_next_id(struct th_view *view)
 {
 	struct th_key key = th_key_next_id();
@@ -303,7 +286,8 @@ int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, str
 	struct check check = { .fs = fs, .options = options, .view = fs->live, .next_id = read_next_id(fs->live) };
 	struct th_check_options store_options = {
 		.read_data = options->read_data,
-		.runs = each_run,
+		.runs = th_extent_runs,
+		.only_entries = options->only_names,
 		.entry = look_at,
 		.arg = &check,
 		.problem = store_problem,

@@ -17,6 +17,7 @@
 #include "fs.h"
 
 struct th_fs_check_options {
+	bool only_names; /* what the store checks by itself, and data, was looked at already: of another branch */
 	bool read_data; /* read all file data, and compare it with its checksums */
 	void (*problem)(void *arg, const char *line); /* told of each, without a newline */
 	void *arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading all file data: of the live tree and of every snapshot, each block once. */
+/* Reading all file data: of the live tree, of the other branches and of every snapshot, each block once. */
 #include "check_data.h"
 
 #include <errno.h>
@@ -95,6 +95,29 @@ static int check_snapshots(struct data_check *check)
 	return result;
 }
 
+static int check_branches(struct data_check *check)
+{
+	struct th_branch *list;
+	size_t count;
+	int result = th_branch_list(check->fs->store, &list, &count);
+
+	if (result < 0)
+		return result;
+	for (size_t i = 0; i < count && !result; i++) {
+		struct th_view *view;
+
+		if (list[i].headless || list[i].current)
+			continue;
+		result = th_view_branch(check->fs->store, list[i].name, &view);
+		if (result < 0)
+			break;
+		result = check_view(check, view, list[i].name);
+		th_view_close(view);
+	}
+	free(list);
+	return result;
+}
+
 int th_fs_check_data(struct th_fs *fs, const struct th_fs_check_options *options, uint64_t *ret_problems)
 {
 	struct data_check check = { .fs = fs, .options = options };
@@ -107,6 +130,8 @@ int th_fs_check_data(struct th_fs *fs, const struct th_fs_check_options *options
 	check.buffer = th_disk_buffer((size_t)TH_RUN_MAX * TH_BLOCK_SIZE);
 	if (check.seen && check.buffer)
 		result = check_view(&check, fs->live, "live tree");
+	if (!result)
+		result = check_branches(&check);
 	if (!result)
 		result = check_snapshots(&check);
 	free(check.seen);

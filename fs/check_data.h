@@ -5,8 +5,8 @@
 
 #include "check.h"
 
-/* Reads the data of every file in the live tree and in every snapshot, each block once, and compares it with its
- * checksums.  0 when it was carried through; *ret_problems counts what was wrong. */
+/* Reads the data of every file in the live tree, the other branches and every snapshot, each block once, and compares
+ * it with its checksums.  0 when it was carried through; *ret_problems counts what was wrong. */
 int th_fs_check_data(struct th_fs *fs, const struct th_fs_check_options *options, uint64_t *ret_problems);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "branch.h"
 #include "session.h"
 
 struct th_control {
@@ -53,6 +54,7 @@ static void pack_store_numbers(const struct th_store_info *info, struct th_contr
 	answer->created_ns = th_le64(info->created_ns);
 	answer->committed_ns = th_le64(info->committed_ns);
 	answer->snapshots = th_le64(info->snapshots);
+	answer->branches = th_le64(info->branches);
 	answer->height = th_le64(info->height);
 	answer->cache_bytes = th_le64(info->cache_bytes);
 	answer->cache_used = th_le64(info->cache_used);
@@ -88,6 +90,7 @@ static int answer_info(struct th_control *control, const void *request, void *an
 	memcpy(info->uuid, numbers.uuid, sizeof(info->uuid));
 	if (numbers.label)
 		strncpy(info->label, numbers.label, sizeof(info->label) - 1);
+	memcpy(info->branch.text, numbers.branch, strlen(numbers.branch));
 	pack_store_numbers(&numbers, info);
 	pack_store_counters(&numbers, info);
 	return 0;
@@ -100,6 +103,7 @@ static struct th_control_snapshot pack_snapshot(const struct th_snapshot *snapsh
 		.id = th_le64(snapshot->id),
 		.generation = th_le64(snapshot->generation),
 		.created_ns = th_le64(snapshot->created_ns),
+		.branch = th_le64(snapshot->branch),
 	};
 
 	memcpy(packed.name.text, snapshot->name, strnlen(snapshot->name, TH_SNAPSHOT_NAME_MAX));
@@ -157,6 +161,78 @@ static int answer_list(struct th_control *control, const void *request, void *an
 	}
 	list->count = th_le32(listed);
 	free(snapshots);
+	return 0;
+}
+
+static struct th_control_branch pack_branch(const struct th_branch *branch)
+{
+	struct th_control_branch packed = {
+		.version = th_le32(TH_CONTROL_VERSION),
+		.flags = th_le32((branch->current ? TH_CONTROL_BRANCH_CURRENT : 0) |
+				 (branch->headless ? TH_CONTROL_BRANCH_HEADLESS : 0)),
+		.id = th_le64(branch->id),
+		.origin = th_le64(branch->origin),
+		.created_ns = th_le64(branch->created_ns),
+		.snapshots = th_le64(branch->snapshots),
+	};
+
+	memcpy(packed.name.text, branch->name, strnlen(branch->name, TH_BRANCH_NAME_MAX));
+	return packed;
+}
+
+static int answer_branch_create(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_branch *wanted = request;
+	struct th_control_branch *created = answer;
+	struct th_branch branch;
+	int result = -EINVAL;
+
+	if (name_is_sound(&wanted->name) && name_is_sound(&wanted->from))
+		result = th_fs_branch_create(control->fs, wanted->name.text,
+					     wanted->from.text[0] ? wanted->from.text : NULL, &branch);
+	if (!result)
+		*created = pack_branch(&branch);
+	return result;
+}
+
+static int answer_branch_delete(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_branch *wanted = request;
+	uint32_t flags = th_get_le32(wanted->flags);
+
+	(void)answer;
+	if (!name_is_sound(&wanted->name) || flags & ~TH_CONTROL_BRANCH_SNAPSHOTS)
+		return -EINVAL;
+	return th_fs_branch_delete(control->fs, wanted->name.text, flags & TH_CONTROL_BRANCH_SNAPSHOTS);
+}
+
+static int answer_branch_rename(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_rename *wanted = request;
+
+	(void)answer;
+	if (!name_is_sound(&wanted->from) || !name_is_sound(&wanted->to))
+		return -EINVAL;
+	return th_fs_branch_rename(control->fs, wanted->from.text, wanted->to.text);
+}
+
+static int answer_branch_list(struct th_control *control, const void *request, void *answer)
+{
+	uint64_t after = th_get_le64(((const struct th_control_branches *)request)->after);
+	struct th_control_branches *list = answer;
+	struct th_branch *branches;
+	size_t count;
+	uint32_t listed = 0;
+	int result = th_branch_list(control->fs->store, &branches, &count);
+
+	if (result)
+		return result;
+	for (size_t i = 0; i < count && listed < TH_CONTROL_BRANCHES_MAX; i++) {
+		if (branches[i].id > after)
+			list->list[listed++] = pack_branch(&branches[i]);
+	}
+	list->count = th_le32(listed);
+	free(branches);
 	return 0;
 }
 
@@ -222,6 +298,10 @@ static const struct command {
 	{ TH_CONTROL_DIFF_BEGIN, false, answer_diff_begin },
 	{ TH_CONTROL_DIFF_NEXT, false, answer_diff_next },
 	{ TH_CONTROL_DIFF_END, false, answer_diff_end },
+	{ TH_CONTROL_BRANCH_CREATE, false, answer_branch_create },
+	{ TH_CONTROL_BRANCH_DELETE, false, answer_branch_delete },
+	{ TH_CONTROL_BRANCH_RENAME, false, answer_branch_rename },
+	{ TH_CONTROL_BRANCH_LIST, true, answer_branch_list },
 };
 
 int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret)

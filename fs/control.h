@@ -27,7 +27,7 @@
 #define TH_CONTROL_SESSIONS 16 /* diffs under way at one time, of one filesystem */
 #define TH_CONTROL_IDLE_SECONDS 60
 
-/* A snapshot's name, padded with zeros.  Empty: none, where that has a meaning. */
+/* A snapshot's or branch's name, padded with zeros.  Empty: none, where that has a meaning. */
 struct th_control_name {
 	char text[TH_SNAPSHOT_NAME_MAX + 1];
 };
@@ -44,16 +44,18 @@ struct th_control_info {
 	struct th_le64 node_reads, node_writes, node_cache_hits, node_bytes_written;
 	struct th_le64 commits, syncs, log_records, log_bytes, merges;
 	struct th_le64 disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
+	struct th_le64 branches;
+	struct th_control_name branch; /* the current one */
 };
-static_assert(sizeof(struct th_control_info) == 328, "the size is part of the command's number");
+static_assert(sizeof(struct th_control_info) == 592, "the size is part of the command's number");
 
 /* One snapshot.  To create, the name goes in and the rest comes back. */
 struct th_control_snapshot {
 	struct th_le32 version, reserved;
-	struct th_le64 id, generation, created_ns;
+	struct th_le64 id, generation, created_ns, branch;
 	struct th_control_name name;
 };
-static_assert(sizeof(struct th_control_snapshot) == 288, "the size is part of the command's number");
+static_assert(sizeof(struct th_control_snapshot) == 296, "the size is part of the command's number");
 
 struct th_control_rename {
 	struct th_le32 version, reserved;
@@ -61,18 +63,41 @@ struct th_control_rename {
 };
 
 /* Up to TH_CONTROL_LIST_MAX snapshots, oldest first, with ids above `after`. */
-#define TH_CONTROL_LIST_MAX 56
+#define TH_CONTROL_LIST_MAX 55
 struct th_control_list {
 	struct th_le32 version, count;
 	struct th_le64 after;
 	struct th_control_snapshot list[TH_CONTROL_LIST_MAX];
 };
 
+enum th_control_branch_flags {
+	TH_CONTROL_BRANCH_CURRENT = 1 << 0,
+	TH_CONTROL_BRANCH_HEADLESS = 1 << 1, /* the name is one that it had */
+	TH_CONTROL_BRANCH_SNAPSHOTS = 1 << 2, /* to delete: its snapshots too */
+};
+
+/* One branch.  To create, the name goes in, and the snapshot that it begins from (empty: one of the present, which is
+ * taken: see th_fs_branch_create). */
+struct th_control_branch {
+	struct th_le32 version, flags;
+	struct th_le64 id, origin, created_ns, snapshots;
+	struct th_control_name name, from;
+};
+static_assert(sizeof(struct th_control_branch) == 552, "the size is part of the command's number");
+
+/* Up to TH_CONTROL_BRANCHES_MAX branches, oldest first, with ids above `after`. */
+#define TH_CONTROL_BRANCHES_MAX 29
+struct th_control_branches {
+	struct th_le32 version, count;
+	struct th_le64 after;
+	struct th_control_branch list[TH_CONTROL_BRANCHES_MAX];
+};
+
 enum th_control_diff_flags {
 	TH_CONTROL_DIFF_RANGES = 1 << 0, /* say where contents differ */
 };
 
-/* `to` empty: the present. */
+/* Snapshots, or else branches.  `to` empty: the present. */
 struct th_control_diff_begin {
 	struct th_le32 version, flags;
 	struct th_le64 session; /* comes back */
@@ -103,13 +128,18 @@ struct th_control_diff_end {
 #define TH_CONTROL_DIFF_BEGIN _IOWR(TH_CONTROL_TYPE, 6, struct th_control_diff_begin)
 #define TH_CONTROL_DIFF_NEXT _IOWR(TH_CONTROL_TYPE, 7, struct th_control_diff_next)
 #define TH_CONTROL_DIFF_END _IOW(TH_CONTROL_TYPE, 8, struct th_control_diff_end)
-static_assert(sizeof(struct th_control_list) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
+#define TH_CONTROL_BRANCH_CREATE _IOWR(TH_CONTROL_TYPE, 9, struct th_control_branch)
+#define TH_CONTROL_BRANCH_DELETE _IOW(TH_CONTROL_TYPE, 10, struct th_control_branch)
+#define TH_CONTROL_BRANCH_RENAME _IOW(TH_CONTROL_TYPE, 11, struct th_control_rename)
+#define TH_CONTROL_BRANCH_LIST _IOWR(TH_CONTROL_TYPE, 12, struct th_control_branches)
+static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
+		      sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");
 
 struct th_control;
 
 /* The answering side for one filesystem, which must outlive it.  owner: who mounted it; that user and root may change
- * things and see differences, everybody may ask for information and the list of snapshots. */
+ * things and see differences, everybody may ask for information and the lists of snapshots and branches. */
 int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret);
 /* Ends the sessions too.  No request may be under way.  NULL is fine. */
 void th_control_free(struct th_control *control);

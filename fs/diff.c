@@ -423,15 +423,15 @@ void th_fs_diff_stats(const struct th_fs_diff *diff, struct th_diff_stats *ret)
 static int side_open(struct th_fs *fs, struct side *side, const char *name)
 {
 	struct th_snapshot snapshot;
-	int result;
+	int result = name ? th_snapshot_find(fs->store, name, &snapshot) : -ENOENT;
 
-	if (name) {
-		result = th_snapshot_find(fs->store, name, &snapshot);
-		if (!result)
-			result = th_view_snapshot(fs->store, snapshot.id, &side->view);
-	} else {
+	if (!result) {
+		result = th_view_snapshot(fs->store, snapshot.id, &side->view);
+	} else if (result == -ENOENT) { /* a branch, which may be the live one */
 		result = th_file_flush_all(fs);
-		if (!result)
+		if (!result && name)
+			result = th_view_branch(fs->store, name, &side->view);
+		else if (!result)
 			result = th_view_freeze(fs->store, &side->view);
 	}
 	return result ? result : th_paths_new(side->view, fs->root->id, &side->paths);

@@ -17,9 +17,9 @@
 
 struct th_fs_diff;
 
-/* Between the snapshot `from` and the snapshot `to` (NULL: the live tree as it is now), in either order of time; only
- * what is below the root of fs, which must outlive the diff.  ranges: say where contents differ.  -ENOENT: there is no
- * such snapshot. */
+/* Between the snapshot or else branch `from` and the one called `to` (NULL: the live tree as it is now), in either
+ * order of time; only what is below the root of fs, which must outlive the diff.  ranges: say where contents differ.
+ * -ENOENT: there is none of that name. */
 int th_fs_diff_open(struct th_fs *fs, const char *from, const char *to, bool ranges, struct th_fs_diff **ret);
 /* The next change, in the order of inode numbers.  It is the caller's to release.  1: that was all. */
 int th_fs_diff_next(struct th_fs_diff *diff, struct th_fs_change *ret);

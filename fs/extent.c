@@ -420,3 +420,19 @@ int th_extent_put(struct th_fs *fs, struct th_txn *txn, uint64_t id, const struc
 		*blocks += extent->blocks;
 	return err;
 }
+
+int th_extent_runs(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
+		   void *arg)
+{
+	struct th_key_parts parts;
+	struct th_extent extent;
+	const char *why;
+	int r = th_key_parse(key, &parts);
+
+	if (r || parts.kind != TH_KEY_EXTENT)
+		return 0; /* what is no key names no runs */
+	r = th_extent_decode(parts.number, value, &extent, &why);
+	if (r || extent.kind == TH_EXTENT_INLINE)
+		return r;
+	return each(&extent.run, arg);
+}

@@ -37,6 +37,9 @@ struct th_extent {
 
 /* -EUCLEAN, with *ret_why saying what is wrong.  ret->bytes points into the value. */
 int th_extent_decode(uint64_t block, struct th_slice value, struct th_extent *ret, const char **ret_why);
+/* Where a value's data lies: for struct th_store_options and th_check_options. */
+int th_extent_runs(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
+		   void *arg);
 /* Narrows an extent to what lies in [from, to), which it must touch. */
 void th_extent_clip(struct th_extent *extent, uint64_t from, uint64_t to);
 /* The checksums of `count` blocks from the nth on, unpacked. */

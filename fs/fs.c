@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "branch.h"
 #include "dirty.h"
+#include "extent.h"
 #include "file.h"
 #include "inode.h"
 #include "journal/disk.h"
@@ -56,6 +58,7 @@ static int reserve_ids(struct th_fs *fs)
 		th_txn_rollback(txn);
 		return r;
 	}
+	th_store_raise_mark(fs->store, upto);
 	r = th_txn_commit(txn);
 	if (r < 0)
 		return r;
@@ -99,21 +102,14 @@ int th_fs_present(struct th_view *view)
 
 static int load_ids(struct th_fs *fs)
 {
-	struct th_key key = th_key_next_id();
-	struct th_value value;
-	int r = th_get(fs->live, th_key_slice(&key), &value), present;
+	int r = th_fs_next_id(fs->store, &fs->next_id), present;
 
 	if (r == -ENOENT) {
 		present = th_fs_present(fs->live);
 		return present < 0 ? present : present ? -EUCLEAN : -ENODATA;
 	}
-	if (r < 0)
-		return r;
-	if (value.size == sizeof(struct th_le64))
-		fs->next_id = th_get_le64(*(const struct th_le64 *)value.data);
-	th_value_release(&value);
 	fs->reserved_id = fs->next_id;
-	return fs->next_id > TH_ROOT_ID && fs->next_id <= TH_ID_MAX ? 0 : -EUCLEAN;
+	return r;
 }
 
 /* --- mkfs --- */
@@ -290,12 +286,15 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 		.read_only = fs->read_only,
 		.cache_bytes = options->cache_bytes,
 		.commit_interval_ms = options->commit_interval_ms,
+		.branch = options->branch,
+		.runs = th_extent_runs,
 		.before_commit = before_commit,
 		.arg = fs,
 		.report = store_report,
 	};
 
 	r = th_store_open(disk, &store_options, &fs->store);
+	fs->options.branch = NULL; /* the caller's */
 	if (r < 0) {
 		th_disk_close(disk);
 		fs_free(fs);

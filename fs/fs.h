@@ -55,6 +55,7 @@ struct th_fs_options {
 	enum th_snapdir_mode snapdir;
 	enum th_atime_mode atime;
 	bool no_dir_atime; /* none of it for directories */
+	const char *branch; /* make this branch the current one; NULL: the one that is */
 	const char *snapshot; /* show this snapshot instead of the live tree; NULL: live.  Implies read_only */
 	const char *subdir; /* show this directory (a path from the root) as the root; NULL: the root */
 	size_t cache_bytes; /* as in struct th_store_options */
@@ -94,7 +95,7 @@ struct th_fs {
 	struct th_inode_table *table; /* inode.c */
 
 	pthread_mutex_t id_lock;
-	uint64_t next_id, reserved_id; /* ids below reserved_id are spoken for in the store */
+	uint64_t next_id, reserved_id; /* ids below reserved_id are spoken for in the store, on all branches */
 
 	pthread_mutex_t commit_lock; /* held while a commit's before_commit runs; before every lock of the list above */
 	bool closing;
@@ -121,8 +122,8 @@ int th_fs_format(struct th_disk *disk, const struct th_format_options *options, 
 int th_fs_present(struct th_view *view);
 
 /* Opens a filesystem: opens the store, removes what a crash left orphaned, resolves options->snapshot and ->subdir.
- * The disk is the filesystem's from here on; if this fails it is closed.  -ENOENT: no such snapshot or directory;
- * -ENODATA: the store holds no filesystem. */
+ * The disk is the filesystem's from here on; if this fails it is closed.  -ENOENT: no such branch, snapshot or
+ * directory; -ENODATA: the store holds no filesystem. */
 int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret);
 /* Writes back everything, commits, frees all of it and the disk.  The error is that of the last commit. */
 int th_fs_close(struct th_fs *fs);
@@ -153,6 +154,8 @@ int th_fs_snapshot_rename_in(struct th_fs *fs, const char *from, const char *to,
 
 /* Enters a snapshot through a directory; the same entrance is shared. -ENOENT: no such snapshot. */
 int th_fs_snapshot_enter(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_fs_snapshot **ret);
+/* The snapshot was deleted together with its branch: entrances and the kernel are told. */
+void th_fs_snapshot_gone(struct th_fs *fs, const struct th_snapshot *snapshot);
 /* Makes a snapshot the base of the mount; for th_fs_open. */
 int th_fs_snapshot_base(struct th_fs *fs, uint64_t snapshot_id);
 struct th_fs_snapshot *th_fs_snapshot_ref(struct th_fs *fs, struct th_fs_snapshot *snapshot);

@@ -149,15 +149,22 @@ static int mount_and_serve(struct th_fuse *fuse, const char *fuse_options, const
 	return r;
 }
 
-/* What the image does not have: with both options given the one is looked for in the other. */
+/* What the image does not have: where several options are given, each is looked for in the one before. */
 static void say_view(const struct th_mount_options *options, const struct th_fs_options *fs_options)
 {
-	const char *snapshot = fs_options->snapshot, *subdir = fs_options->subdir;
-	char line[512];
+	const char *const what[] = { "branch ", "snapshot ", "directory " };
+	const char *const names[] = { fs_options->branch, fs_options->snapshot, fs_options->subdir };
+	char line[1024];
+	bool first = true;
+	int at = snprintf(line, sizeof(line), "cannot mount %s: there is no ", options->image);
 
-	snprintf(line, sizeof(line), "cannot mount %s: there is no %s%s%s%s%s", options->image,
-		 snapshot ? "snapshot " : "", snapshot ? snapshot : "", snapshot && subdir ? " with " : "",
-		 subdir ? "directory " : "", subdir ? subdir : "");
+	for (size_t i = 0; i < 3 && at < (int)sizeof(line); i++) {
+		if (!names[i])
+			continue;
+		at += snprintf(line + at, sizeof(line) - (size_t)at, "%s%s%s", first ? "" : " with ", what[i],
+			       names[i]);
+		first = false;
+	}
 	report(NULL, line);
 }
 

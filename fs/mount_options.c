@@ -114,6 +114,12 @@ static int parse_snapshot(struct th_fs_options *fs, const char *value)
 	return *value ? 0 : -EINVAL;
 }
 
+static int parse_branch(struct th_fs_options *fs, const char *value)
+{
+	fs->branch = value;
+	return *value ? 0 : -EINVAL;
+}
+
 static int parse_subdir(struct th_fs_options *fs, const char *value)
 {
 	fs->subdir = value;
@@ -138,7 +144,7 @@ static const struct {
 	int (*parse)(struct th_fs_options *fs, const char *value);
 } ours[] = {
 	{ "cache=", parse_cache },       { "commit=", parse_commit }, { "snapdir=", parse_snapdir },
-	{ "snapshot=", parse_snapshot }, { "subdir=", parse_subdir },
+	{ "snapshot=", parse_snapshot }, { "subdir=", parse_subdir }, { "branch=", parse_branch },
 };
 
 /* 1 if it was one of ours. */

@@ -31,6 +31,12 @@ static void mark_deleted(struct th_fs *fs, uint64_t snapshot_id)
 	pthread_mutex_unlock(&fs->snapshot_lock);
 }
 
+void th_fs_snapshot_gone(struct th_fs *fs, const struct th_snapshot *snapshot)
+{
+	mark_deleted(fs, snapshot->id);
+	tell(fs, snapshot->name, 0);
+}
+
 int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in)
 {
 	struct th_snapshot snapshot;

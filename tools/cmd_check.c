@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -31,9 +32,12 @@ static bool is_damage(int result)
 
 static void print_result(const struct check *check, const struct th_check_result *result)
 {
-	printf("%s: %llu nodes, %llu entries, %llu runs of blocks, %llu snapshots; ", check->path,
+	printf("%s: %llu nodes, %llu entries, %llu runs of blocks, %llu snapshots", check->path,
 	       (unsigned long long)result->nodes, (unsigned long long)result->entries, (unsigned long long)result->runs,
 	       (unsigned long long)result->snapshots);
+	if (result->branches > 1)
+		printf(", %llu branches", (unsigned long long)result->branches);
+	fputs("; ", stdout);
 	if (result->leaked_blocks)
 		printf("%llu blocks lost; ", (unsigned long long)result->leaked_blocks);
 	if (result->problems)
@@ -42,22 +46,63 @@ static void print_result(const struct check *check, const struct th_check_result
 		puts("no problems");
 }
 
+/* Names and links of a branch that is not the current one; the rest was checked with that. */
+static int check_branch(const struct check *check, struct th_image_voice *voice, const char *name,
+			struct th_check_result *found)
+{
+	struct th_fs_check_options how = { .only_names = true, .problem = th_image_report, .arg = voice };
+	struct th_check_result more = { 0 };
+	struct th_fs *fs;
+	int result = th_image_open(voice, true, name, &fs);
+
+	if (result)
+		return result;
+	result = th_fs_check(fs, &how, &more);
+	if (result)
+		th_error(result, "%s: branch '%s' could not be checked to the end", check->path, name);
+	else if (more.problems)
+		th_error_line("%s: so on branch '%s'", check->path, name);
+	found->problems += more.problems;
+	found->entries += more.entries;
+	th_fs_close(fs);
+	return result;
+}
+
+static int check_branches(const struct check *check, struct th_image_voice *voice, const struct th_branch *list,
+			  size_t count, struct th_check_result *found)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < count && !result; i++) {
+		if (!list[i].current && !list[i].headless)
+			result = check_branch(check, voice, list[i].name, found);
+	}
+	return result;
+}
+
 static int check_image(struct check *check)
 {
 	struct th_image_voice voice = { .path = check->path };
 	struct th_fs_check_options how = { .read_data = check->read_data, .problem = th_image_report, .arg = &voice };
 	struct th_check_result found = { 0 };
+	struct th_branch *branches = NULL;
+	size_t count = 0;
 	struct th_fs *fs;
-	int result = th_image_open(&voice, true, &fs);
+	int result = th_image_open(&voice, true, NULL, &fs);
 
 	if (result)
 		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
 	result = th_fs_check(fs, &how, &found);
 	if (result)
 		th_error(result, "%s: could not be checked to the end", check->path);
-	else if (!check->quiet || found.problems)
-		print_result(check, &found);
+	else
+		result = th_branch_list(fs->store, &branches, &count);
 	th_fs_close(fs);
+	if (!result)
+		result = check_branches(check, &voice, branches, count, &found);
+	free(branches);
+	if (!result && (!check->quiet || found.problems))
+		print_result(check, &found);
 	if (found.problems)
 		return FSCK_ERRORS_LEFT;
 	if (result)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Differences between two snapshots, or a snapshot and the present.  The changes come from the filesystem in the order
- * of its inodes (fs/control.h); they are shown in the order of their paths.
+ * Differences between two snapshots or branches, or one of them and the present.  The changes come from the filesystem
+ * in the order of its inodes (fs/control.h); they are shown in the order of their paths.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -129,17 +129,24 @@ static int gather(struct diff *diff, struct th_target *target, struct th_le64 se
 
 /* --- asking --- */
 
-static bool snapshot_exists(struct th_target *target, const char *name)
+static bool name_exists(struct th_target *target, const char *name)
 {
-	struct th_control_snapshot *list;
+	struct th_control_snapshot *snapshots;
+	struct th_control_branch *branches;
 	bool found = false;
 	size_t count;
 
-	if (th_target_snapshots(target, &list, &count))
+	if (th_target_snapshots(target, &snapshots, &count))
 		return false;
 	for (size_t i = 0; i < count && !found; i++)
-		found = !strcmp(list[i].name.text, name);
-	free(list);
+		found = !strcmp(snapshots[i].name.text, name);
+	free(snapshots);
+	if (found || th_target_branches(target, &branches, &count))
+		return found;
+	for (size_t i = 0; i < count && !found; i++)
+		found = !strcmp(branches[i].name.text, name) &&
+			!(th_get_le32(branches[i].flags) & TH_CONTROL_BRANCH_HEADLESS);
+	free(branches);
 	return found;
 }
 
@@ -148,10 +155,10 @@ static void say(const struct diff *diff, struct th_target *target, int result)
 {
 	const char *path = th_target_path(target), *missing = diff->from;
 
-	if (diff->to && snapshot_exists(target, diff->from))
+	if (diff->to && name_exists(target, diff->from))
 		missing = diff->to;
 	if (result == -ENOENT)
-		th_error_line("%s: there is no snapshot '%s'", path, missing);
+		th_error_line("%s: there is no snapshot or branch '%s'", path, missing);
 	else if (result == -EPERM)
 		th_error_line("%s: only root and the user who mounted it may see differences", path);
 	else if (result == -EMFILE)
@@ -168,7 +175,7 @@ static int begin(const struct diff *diff, struct th_target *target, struct th_le
 	if (!result && diff->to)
 		result = th_target_name(diff->to, &request.to);
 	if (result)
-		result = -ENOENT; /* no snapshot has so long a name */
+		result = -ENOENT; /* nothing has so long a name */
 	if (diff->path)
 		snprintf(request.path, sizeof(request.path), "%s%s", diff->path[0] == '/' ? "" : "/", diff->path);
 	request.flags = th_le32(diff->style.json ? TH_CONTROL_DIFF_RANGES : 0);
@@ -286,7 +293,7 @@ static int run(const struct th_command *command, int argc, char **argv)
 	if (diff.style.json && (diff.style.raw || diff.style.types || diff.style.tabs))
 		return th_command_usage(command, "--json goes with none of -0, -F, -H");
 	if (argc - optind < 2 || argc - optind > 3)
-		return th_command_usage(command, "a target and one or two snapshots are needed");
+		return th_command_usage(command, "a target and one or two snapshots or branches are needed");
 	if (diff.path && strlen(diff.path) + 2 > sizeof(((struct th_control_diff_begin *)NULL)->path))
 		return th_command_usage(command, "--path: too long");
 	diff.from = argv[optind + 1];
@@ -297,7 +304,7 @@ static int run(const struct th_command *command, int argc, char **argv)
 const struct th_command th_cmd_diff = {
 	.name = "diff",
 	.arguments = "TARGET FROM [TO] [--path PATH] [--json | -0 | -F | -H] [--stats]",
-	.summary = "show what changed between two snapshots, or since one",
+	.summary = "show what changed between two snapshots or branches, or since one",
 	.help = "  --path PATH  only what is at PATH (from the root of the filesystem) or below, before or after\n"
 		"  --json       an object a line, with sizes, times and the changed byte ranges\n"
 		"  -0           names as they are, and a zero byte instead of the end of each line\n"

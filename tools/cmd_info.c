@@ -27,6 +27,7 @@ static const struct number {
 	{ "promised", "promised_bytes", BLOCKS, offsetof(struct th_control_info, blocks_promised) },
 	{ "reserve", "reserve_bytes", BLOCKS, offsetof(struct th_control_info, blocks_reserve) },
 	{ "shared by copies", "shared_bytes", BLOCKS, offsetof(struct th_control_info, shared_blocks) },
+	{ "branches", "branches", COUNT, offsetof(struct th_control_info, branches) },
 	{ "snapshots", "snapshots", COUNT, offsetof(struct th_control_info, snapshots) },
 	{ "generation", "generation", COUNT, offsetof(struct th_control_info, generation) },
 	{ "sequence", "sequence", COUNT, offsetof(struct th_control_info, sequence) },
@@ -99,6 +100,9 @@ static void print_text(const struct th_control_info *info, bool mounted)
 	th_name_print(stdout, info->label);
 	printf("\n%-25s %s\n", "uuid", uuid);
 	printf("%-25s %s\n", "state", mounted ? info->read_only ? "mounted, read-only" : "mounted" : "not mounted");
+	printf("%-25s ", "branch");
+	th_name_print(stdout, info->branch.text);
+	putchar('\n');
 	print_numbers(numbers, COUNT_OF(numbers), info);
 	if (mounted)
 		print_numbers(live_numbers, COUNT_OF(live_numbers), info);
@@ -121,6 +125,8 @@ static int print_json(const struct th_control_info *info, bool mounted)
 		return -ENOMEM;
 	format_uuid(info->uuid, uuid);
 	result = th_name_to_json(object, "label", info->label);
+	if (!result)
+		result = th_name_to_json(object, "branch", info->branch.text);
 	json_object_object_add(object, "uuid", json_object_new_string(uuid));
 	json_object_object_add(object, "mounted", json_object_new_boolean(mounted));
 	json_object_object_add(object, "read_only", json_object_new_boolean(mounted && info->read_only));
@@ -143,6 +149,7 @@ static int show(const char *path, bool json)
 		return TH_EXIT_FAILED;
 	result = th_target_ask(target, TH_CONTROL_INFO, &info);
 	info.label[sizeof(info.label) - 1] = 0;
+	info.branch.text[TH_BRANCH_NAME_MAX] = 0;
 	if (!result && json)
 		result = print_json(&info, th_target_mounted(target));
 	else if (!result)

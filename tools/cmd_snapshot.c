@@ -16,6 +16,104 @@
 /* So many snapshots may be made without a name within one second. */
 #define TIME_NAMES 100
 
+struct lists {
+	struct th_control_snapshot *snapshots;
+	size_t count;
+	struct th_control_branch *branches;
+	size_t nbranches;
+};
+
+static const struct th_control_branch *branch_of(const struct lists *lists, const struct th_control_snapshot *snapshot)
+{
+	for (size_t i = 0; i < lists->nbranches; i++) {
+		if (th_get_le64(lists->branches[i].id) == th_get_le64(snapshot->branch))
+			return &lists->branches[i];
+	}
+	return NULL; /* it was deleted between the two questions */
+}
+
+static bool rolled_back(const struct th_control_branch *branch)
+{
+	return th_get_le32(branch->flags) & TH_CONTROL_BRANCH_HEADLESS;
+}
+
+static int lists_read(struct th_target *target, struct lists *ret)
+{
+	int result = th_target_snapshots(target, &ret->snapshots, &ret->count);
+
+	return result ? result : th_target_branches(target, &ret->branches, &ret->nbranches);
+}
+
+static void lists_release(struct lists *lists)
+{
+	free(lists->snapshots);
+	free(lists->branches);
+}
+
+static const struct th_control_snapshot *find_snapshot(const struct lists *lists, const char *name)
+{
+	for (size_t i = 0; i < lists->count; i++) {
+		if (!strcmp(lists->snapshots[i].name.text, name))
+			return &lists->snapshots[i];
+	}
+	return NULL;
+}
+
+static bool is_among(const char *name, int count, char **names)
+{
+	for (int i = 0; i < count; i++) {
+		if (!strcmp(names[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* Does the branch go with these snapshots?  One that was rolled back has nothing else. */
+static bool goes_with(const struct lists *lists, const struct th_control_branch *branch, int count, char **names)
+{
+	if (!rolled_back(branch))
+		return false;
+	for (size_t i = 0; i < lists->count; i++) {
+		if (branch_of(lists, &lists->snapshots[i]) == branch &&
+		    !is_among(lists->snapshots[i].name.text, count, names))
+			return false;
+	}
+	return true;
+}
+
+/* A branch that begins from the snapshot and stays when those of these names are deleted; NULL: none. */
+static const struct th_control_branch *find_begun(const struct lists *lists, const char *name, int count, char **names)
+{
+	const struct th_control_snapshot *snapshot = find_snapshot(lists, name);
+
+	for (size_t i = 0; snapshot && i < lists->nbranches; i++) {
+		if (th_get_le64(lists->branches[i].origin) == th_get_le64(snapshot->id) &&
+		    !goes_with(lists, &lists->branches[i], count, names))
+			return &lists->branches[i];
+	}
+	return NULL;
+}
+
+/* A branch begins from it: which one? */
+static int say_busy(struct th_target *target, const char *name)
+{
+	const struct th_control_branch *branch = NULL;
+	const char *path = th_target_path(target);
+	struct lists lists = { 0 };
+	int status;
+
+	if (!lists_read(target, &lists))
+		branch = find_begun(&lists, name, 0, NULL);
+	if (!branch)
+		status = th_error(-EBUSY, "%s: snapshot '%s'", path, name);
+	else if (rolled_back(branch))
+		status = th_error_line("%s: snapshots of what was rolled back to '%s' are still there", path, name);
+	else
+		status = th_error_line("%s: branch '%s' begins from snapshot '%s'", path, branch->name.text, name);
+	lists_release(&lists);
+	return status;
+}
+
 /* What went wrong with one snapshot, in the words that fit. */
 static int say(struct th_target *target, const char *name, int result)
 {
@@ -28,6 +126,8 @@ static int say(struct th_target *target, const char *name, int result)
 		return th_error_line("%s: there is a snapshot '%s' already", path, name);
 	case -EINVAL:
 		return th_error_line("%s: '%s' cannot be the name of a snapshot", path, name);
+	case -EBUSY:
+		return say_busy(target, name);
 	case -EPERM:
 		return th_error_line("%s: only root and the user who mounted it may do that", path);
 	default:
@@ -113,24 +213,40 @@ static int rename_one(struct th_target *target, int count, char **names)
 
 /* --- the list --- */
 
-static void print_table(const struct th_control_snapshot *list, size_t count)
+/* In brackets: of a state of that branch that was rolled back. */
+static void print_branch(const struct th_control_branch *branch)
+{
+	fputs(rolled_back(branch) ? "  (" : "  ", stdout);
+	th_name_print(stdout, branch->name.text);
+	if (rolled_back(branch))
+		putchar(')');
+}
+
+static void print_table(const struct lists *lists)
 {
 	char created[TH_MOMENT_TEXT];
 
-	for (size_t i = 0; i < count; i++) {
-		printf("%6llu  %s  ", (unsigned long long)th_get_le64(list[i].id),
-		       th_moment_format(th_get_le64(list[i].created_ns), created));
-		th_name_print(stdout, list[i].name.text);
+	for (size_t i = 0; i < lists->count; i++) {
+		const struct th_control_snapshot *snapshot = &lists->snapshots[i];
+		const struct th_control_branch *branch = branch_of(lists, snapshot);
+
+		printf("%6llu  %s  ", (unsigned long long)th_get_le64(snapshot->id),
+		       th_moment_format(th_get_le64(snapshot->created_ns), created));
+		th_name_print(stdout, snapshot->name.text);
+		if (lists->nbranches > 1 && branch)
+			print_branch(branch);
 		putchar('\n');
 	}
 }
 
-static int print_json(const struct th_control_snapshot *list, size_t count)
+static int print_json(const struct lists *lists)
 {
 	struct json_object *array = json_object_new_array();
 	int result = array ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < count && !result; i++) {
+	for (size_t i = 0; i < lists->count && !result; i++) {
+		const struct th_control_snapshot *from = &lists->snapshots[i];
+		const struct th_control_branch *branch = branch_of(lists, from);
 		struct json_object *snapshot = json_object_new_object();
 
 		if (!snapshot || json_object_array_add(array, snapshot)) {
@@ -138,10 +254,14 @@ static int print_json(const struct th_control_snapshot *list, size_t count)
 			result = -ENOMEM;
 			break;
 		}
-		result = th_name_to_json(snapshot, "name", list[i].name.text);
-		json_object_object_add(snapshot, "id", json_object_new_uint64(th_get_le64(list[i].id)));
-		json_object_object_add(snapshot, "generation", json_object_new_uint64(th_get_le64(list[i].generation)));
-		json_object_object_add(snapshot, "created_ns", json_object_new_uint64(th_get_le64(list[i].created_ns)));
+		result = th_name_to_json(snapshot, "name", from->name.text);
+		if (!result && branch) {
+			result = th_name_to_json(snapshot, "branch", branch->name.text);
+			json_object_object_add(snapshot, "rolled_back", json_object_new_boolean(rolled_back(branch)));
+		}
+		json_object_object_add(snapshot, "id", json_object_new_uint64(th_get_le64(from->id)));
+		json_object_object_add(snapshot, "generation", json_object_new_uint64(th_get_le64(from->generation)));
+		json_object_object_add(snapshot, "created_ns", json_object_new_uint64(th_get_le64(from->created_ns)));
 	}
 	if (!result)
 		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -151,17 +271,14 @@ static int print_json(const struct th_control_snapshot *list, size_t count)
 
 static int list(struct th_target *target, bool json)
 {
-	struct th_control_snapshot *snapshots;
-	size_t count;
-	int result = th_target_snapshots(target, &snapshots, &count);
+	struct lists lists = { 0 };
+	int result = lists_read(target, &lists);
 
-	if (result)
-		return th_error(result, "%s: list of snapshots", th_target_path(target));
-	if (json)
-		result = print_json(snapshots, count);
-	else
-		print_table(snapshots, count);
-	free(snapshots);
+	if (!result && json)
+		result = print_json(&lists);
+	else if (!result)
+		print_table(&lists);
+	lists_release(&lists);
 	return result ? th_error(result, "%s: list of snapshots", th_target_path(target))
 		      : th_command_finish(TH_EXIT_DONE);
 }
@@ -192,12 +309,10 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-static int check_name(const struct th_control_snapshot *list, size_t count, const char *name, enum want want)
+static int check_name(const struct lists *lists, const char *name, enum want want)
 {
-	bool there = false;
+	bool there = find_snapshot(lists, name) != NULL;
 
-	for (size_t i = 0; i < count && !there; i++)
-		there = !strcmp(list[i].name.text, name);
 	if (want == WANT_THERE)
 		return there ? 0 : -ENOENT;
 	if (there)
@@ -211,24 +326,24 @@ static int check_name(const struct th_control_snapshot *list, size_t count, cons
  * it already. */
 static int look(const struct verb *verb, const char *path, int count, char **names)
 {
-	struct th_control_snapshot *list;
+	struct lists lists = { 0 };
 	struct th_target *target;
-	size_t listed;
 	int result, status = TH_EXIT_DONE;
 
 	if (th_target_open(path, true, &target))
 		return TH_EXIT_FAILED;
-	result = th_target_snapshots(target, &list, &listed);
-	if (result) {
+	result = lists_read(target, &lists);
+	if (result)
 		status = th_error(result, "%s: list of snapshots", path);
-	} else {
-		for (int i = 0; i < count; i++) {
-			result = check_name(list, listed, names[i], i ? verb->others : verb->first);
-			if (result)
-				status = say(target, names[i], result);
-		}
-		free(list);
+	for (int i = 0; i < count && !result; i++) {
+		int wrong = check_name(&lists, names[i], i ? verb->others : verb->first);
+
+		if (!wrong && verb->run == delete &&find_begun(&lists, names[i], count, names))
+			wrong = -EBUSY;
+		if (wrong)
+			status = say(target, names[i], wrong);
 	}
+	lists_release(&lists);
 	th_target_close(target);
 	return status;
 }
@@ -287,7 +402,8 @@ const struct th_command th_cmd_snapshot = {
 	.arguments = "create|list|delete|rename TARGET [NAME...]",
 	.summary = "take, list, delete or rename snapshots",
 	.help = "  create TARGET [NAME...]    take a snapshot; without a name it gets one from the time, which is printed\n"
-		"  list TARGET [--json]       number, time and name of each, oldest first\n"
+		"  list TARGET [--json]       number, time and name of each, oldest first; and its branch,\n"
+		"                             if there are several\n"
 		"  delete TARGET NAME...      delete these\n"
 		"  rename TARGET NAME NEW     give one another name\n",
 	.run = run,

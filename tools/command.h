@@ -22,8 +22,8 @@ struct th_command {
 	int (*run)(const struct th_command *command, int argc, char **argv); /* argv[0] is the command's name */
 };
 
-extern const struct th_command th_cmd_mkfs, th_cmd_mount, th_cmd_snapshot, th_cmd_diff, th_cmd_check, th_cmd_info,
-	th_cmd_kv;
+extern const struct th_command th_cmd_mkfs, th_cmd_mount, th_cmd_snapshot, th_cmd_branch, th_cmd_rollback, th_cmd_diff,
+	th_cmd_check, th_cmd_info, th_cmd_kv;
 
 /* The same programs as mount(8), mkfs(8) and fsck(8) call them. */
 int th_mount_helper(int argc, char **argv);

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "fs/explain.h"
+#include "fs/extent.h"
 #include "journal/disk.h"
 
 int th_image_error(const char *path, int result)
@@ -42,9 +43,14 @@ static int say_unopened(const struct th_image_voice *voice, int result)
 	return th_image_error(voice->path, result);
 }
 
-int th_image_open(struct th_image_voice *voice, bool read_only, struct th_fs **ret)
+int th_image_open(struct th_image_voice *voice, bool read_only, const char *branch, struct th_fs **ret)
 {
-	struct th_fs_options options = { .read_only = read_only, .report = th_image_report, .report_arg = voice };
+	struct th_fs_options options = {
+		.read_only = read_only,
+		.branch = branch,
+		.report = th_image_report,
+		.report_arg = voice,
+	};
 	struct th_disk *disk;
 	int result = open_disk(voice->path, read_only, &disk);
 
@@ -55,7 +61,12 @@ int th_image_open(struct th_image_voice *voice, bool read_only, struct th_fs **r
 
 int th_image_open_store(struct th_image_voice *voice, bool read_only, struct th_store **ret)
 {
-	struct th_store_options options = { .read_only = read_only, .report = th_image_report, .arg = voice };
+	struct th_store_options options = {
+		.read_only = read_only,
+		.report = th_image_report,
+		.arg = voice,
+		.runs = th_extent_runs, /* where it holds a filesystem; other keys are none of its */
+	};
 	struct th_disk *disk;
 	int result = open_disk(voice->path, read_only, &disk);
 

@@ -16,8 +16,8 @@ struct th_image_voice {
 void th_image_report(void *voice, const char *line);
 
 /* Opens the filesystem in voice->path, which the voice (it must outlive the filesystem) reports for, or says why not
- * and answers -errno. */
-int th_image_open(struct th_image_voice *voice, bool read_only, struct th_fs **ret);
+ * and answers -errno.  branch NULL: the current one. */
+int th_image_open(struct th_image_voice *voice, bool read_only, const char *branch, struct th_fs **ret);
 /* The same for the store in the image, whatever that holds. */
 int th_image_open_store(struct th_image_voice *voice, bool read_only, struct th_store **ret);
 /* Says why the image cannot be had, and where that is because it is in use: by whom.  Answers result. */

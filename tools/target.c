@@ -43,7 +43,7 @@ static int open_image(struct th_target *target, bool read_only)
 	int result;
 
 	target->voice.path = target->path;
-	result = th_image_open(&target->voice, read_only, &target->fs);
+	result = th_image_open(&target->voice, read_only, NULL, &target->fs);
 	if (result)
 		return result;
 	result = th_control_new(target->fs, geteuid(), &target->control);
@@ -184,6 +184,42 @@ int th_target_snapshots(struct th_target *target, struct th_control_snapshot **r
 	}
 	for (size_t i = 0; i < count; i++)
 		list[i].name.text[TH_SNAPSHOT_NAME_MAX] = 0;
+	*ret = list;
+	*ret_count = count;
+	return 0;
+}
+
+int th_target_branches(struct th_target *target, struct th_control_branch **ret, size_t *ret_count)
+{
+	struct th_control_branches *request = calloc(1, sizeof(*request));
+	struct th_control_branch *list = NULL, *longer;
+	size_t count = 0, more;
+	int result = request ? 0 : -ENOMEM;
+
+	while (!result) {
+		request->after = count ? list[count - 1].id : th_le64(0);
+		result = th_target_ask(target, TH_CONTROL_BRANCH_LIST, request);
+		more = result ? 0 : th_get_le32(request->count);
+		if (more > TH_CONTROL_BRANCHES_MAX)
+			result = -EPROTO;
+		if (result || !more)
+			break;
+		longer = realloc(list, (count + more) * sizeof(*list));
+		if (!longer) {
+			result = -ENOMEM;
+			break;
+		}
+		list = longer;
+		memcpy(list + count, request->list, more * sizeof(*list));
+		count += more;
+	}
+	free(request);
+	if (result) {
+		free(list);
+		return result;
+	}
+	for (size_t i = 0; i < count; i++)
+		list[i].name.text[TH_BRANCH_NAME_MAX] = 0;
 	*ret = list;
 	*ret_count = count;
 	return 0;

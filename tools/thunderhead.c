@@ -13,7 +13,8 @@
 #include "error.h"
 
 static const struct th_command *const commands[] = {
-	&th_cmd_mkfs, &th_cmd_mount, &th_cmd_snapshot, &th_cmd_diff, &th_cmd_check, &th_cmd_info, &th_cmd_kv,
+	&th_cmd_mkfs, &th_cmd_mount, &th_cmd_snapshot, &th_cmd_branch, &th_cmd_rollback,
+	&th_cmd_diff, &th_cmd_check, &th_cmd_info,     &th_cmd_kv,
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 

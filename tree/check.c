@@ -272,6 +272,8 @@ static int run(struct th_check *check)
 {
 	int r = th_super_read(check->store->disk, &check->super);
 
+	if (r == 0 && check->options.only_entries)
+		return visit_entries(check);
 	if (r == 0)
 		r = check_meta_tree(check);
 	if (r == 0)

@@ -343,6 +343,7 @@ void th_diff_close(struct th_diff *diff);
 
 struct th_check_options {
 	bool read_data; /* read values kept off-tree too */
+	bool only_entries; /* nothing but the second look at live entries */
 	/* Names the runs that a value refers to, so that they are accounted for: the owner of the value format supplies
 	 * it. NULL: none. */
 	int (*runs)(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),

@@ -96,6 +96,56 @@ static void make_files(unsigned count)
 	}
 }
 
+static int branch(uid_t uid, const char *name, const char *from)
+{
+	struct th_control_branch request = { 0 };
+
+	snprintf(request.name.text, sizeof(request.name.text), "%s", name);
+	snprintf(request.from.text, sizeof(request.from.text), "%s", from);
+	return ask_as(uid, TH_CONTROL_BRANCH_CREATE, &request);
+}
+
+START_TEST(branches)
+{
+	struct th_control_rename rename = { .from = { "b7" }, .to = { "another" } };
+	struct th_control_branch delete = { .name = { "b8" } };
+	struct th_control_branches list = { 0 };
+	unsigned seen = 0;
+	char name[32];
+
+	ck_assert_int_eq(create(0, "s"), 0);
+	for (unsigned i = 0; i < 2 * TH_CONTROL_BRANCHES_MAX + 1; i++) {
+		snprintf(name, sizeof(name), "b%u", i);
+		ck_assert_int_eq(branch(OWNER, name, "s"), 0);
+	}
+	ck_assert_int_eq(branch(STRANGER, "c", "s"), -EPERM);
+	ck_assert_int_eq(branch(OWNER, "c", "none"), -ENOENT);
+	ck_assert_int_eq(branch(OWNER, "b1", "s"), -EEXIST);
+	ck_assert_int_eq(branch(OWNER, "", ""), -EINVAL);
+	ck_assert_int_eq(branch(OWNER, "a/b", "s"), -EINVAL);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_RENAME, &rename), -EPERM);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_RENAME, &rename), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_RENAME, &rename), -ENOENT);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_DELETE, &delete), -EPERM);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), -ENOENT);
+	delete.flags = th_le32(128);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), -EINVAL);
+	do {
+		ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_LIST, &list), 0);
+		for (unsigned i = 0; i < th_get_le32(list.count); i++) {
+			bool main_branch = !strcmp(list.list[i].name.text, "main");
+
+			list.after = list.list[i].id;
+			ck_assert_uint_eq(th_get_le32(list.list[i].flags) & TH_CONTROL_BRANCH_CURRENT, main_branch);
+			ck_assert_uint_eq(th_get_le64(list.list[i].snapshots), main_branch);
+			seen++;
+		}
+	} while (th_get_le32(list.count));
+	ck_assert_uint_eq(seen, 2 * TH_CONTROL_BRANCHES_MAX + 1);
+}
+END_TEST
+
 START_TEST(information)
 {
 	struct th_control_info info = { 0 };
@@ -105,6 +155,8 @@ START_TEST(information)
 	ck_assert_str_eq(info.label, "a label");
 	ck_assert_uint_eq(th_get_le64(info.blocks), (64u << 20) / TH_BLOCK_SIZE);
 	ck_assert_uint_eq(th_get_le64(info.snapshots), 1);
+	ck_assert_uint_eq(th_get_le64(info.branches), 1);
+	ck_assert_str_eq(info.branch.text, "main");
 	ck_assert_uint_eq(info.read_only, 0);
 }
 END_TEST
@@ -244,7 +296,11 @@ START_TEST(random_bytes)
 					 TH_CONTROL_SNAPSHOT_LIST,
 					 TH_CONTROL_DIFF_BEGIN,
 					 TH_CONTROL_DIFF_NEXT,
-					 TH_CONTROL_DIFF_END };
+					 TH_CONTROL_DIFF_END,
+					 TH_CONTROL_BRANCH_CREATE,
+					 TH_CONTROL_BRANCH_DELETE,
+					 TH_CONTROL_BRANCH_RENAME,
+					 TH_CONTROL_BRANCH_LIST };
 	struct th_random random = { th_test_seed("test_control") };
 	unsigned rounds = th_test_rounds(500);
 	uint8_t *data = malloc(16384);
@@ -268,6 +324,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, open_all, close_all);
 	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, branches);
 	tcase_add_test(tc, information);
 	tcase_add_test(tc, snapshots);
 	tcase_add_test(tc, strangers);

@@ -57,7 +57,7 @@ refused 1 "snapshot 'after' already" th snapshot create "$mnt" after
 tap "a name that is taken"
 refused 1 "no snapshot 'none'" th snapshot delete "$mnt" none
 tap "a snapshot that is not there"
-refused 2 "no snapshot 'none'" th diff "$mnt" before none
+refused 2 "no snapshot or branch 'none'" th diff "$mnt" before none
 tap "diff to a snapshot that is not there"
 th snapshot rename "$mnt" after later && [ -d "$mnt/.snapshots/later" ] && [ ! -e "$mnt/.snapshots/after" ]
 tap "snapshot rename is seen in .snapshots"

@@ -105,9 +105,9 @@ for name in a/b . .. ""; do
 done
 refused 1 'File name too long' th snapshot create "$image" "$(printf 'n%.0s' {1..256})"
 tap "snapshot create with too long a name"
-refused 2 "no snapshot 'none'" th diff "$image" none
+refused 2 "no snapshot or branch 'none'" th diff "$image" none
 tap "diff from what is not there"
-refused 2 "no snapshot 'none'" th diff "$image" one none
+refused 2 "no snapshot or branch 'none'" th diff "$image" one none
 tap "diff to what is not there"
 name=$(th snapshot create "$image") && th snapshot delete "$image" "$name"
 tap "snapshot create without a name tells the one it chose"
