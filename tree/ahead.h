@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small reads of data that lie near one another.
+ * Small reads of data and nodes that lie near one another.
  *
  * What was written together lies together, but it is asked for piece by piece: the files of a directory come one after
- * the other, in the order of their names' hashes.  When several small reads have fallen into one neighbourhood, the
- * next one there reads the whole region around it, and those that follow find theirs in memory.  Reads that jump about
- * are left alone.
+ * the other, in the order of their names' hashes; the nodes of a commit in the order of their keys.  When several small
+ * reads have fallen into one neighbourhood, the next one there reads the whole region around it, and those that follow
+ * find theirs in memory.  Reads that jump about are left alone.
  *
  * Regions are not kept in step with writes.  Whoever reads has the checksum of what he wants: where it does not match,
  * he forgets the region and reads the disk.

@@ -38,6 +38,7 @@ struct shard {
 
 struct th_cache {
 	struct th_disk *disk;
+	struct th_ahead *ahead;
 	size_t shard_budget;
 	_Atomic uint64_t reads;
 	void (*report)(void *arg, const char *line);
@@ -60,14 +61,15 @@ static struct th_node **bucket_of(struct shard *shard, uint64_t addr)
 	return &shard->bucket[(hash_addr(addr) >> 8) & (shard->buckets - 1)];
 }
 
-int th_cache_new(struct th_disk *disk, size_t budget, void (*report)(void *arg, const char *line), void *arg,
-		 struct th_cache **ret)
+int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
+		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret)
 {
 	struct th_cache *cache = calloc(1, sizeof(*cache));
 
 	if (!cache)
 		return -ENOMEM;
 	cache->disk = disk;
+	cache->ahead = ahead;
 	cache->shard_budget = budget / TH_CACHE_SHARDS;
 	cache->report = report;
 	cache->arg = arg;
@@ -265,6 +267,30 @@ static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int 
 	cache->report(cache->arg, line);
 }
 
+/* From what was read ahead, if that is still right. */
+static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
+{
+	if (!th_ahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
+		return false;
+	if (XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum)
+		return true;
+	th_ahead_forget(cache->ahead, ptr->addr);
+	return false;
+}
+
+static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
+{
+	int r;
+
+	atomic_fetch_add(&cache->reads, 1);
+	if (read_ahead(cache, ptr, blocks))
+		return 0;
+	r = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
+	if (r == 0 && XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) != ptr->checksum)
+		r = -EBADMSG;
+	return r;
+}
+
 static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
 		     struct th_node **ret)
 {
@@ -274,10 +300,7 @@ static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th
 
 	if (fence.size < ptr->prefix_size)
 		return -EUCLEAN;
-	atomic_fetch_add(&cache->reads, 1);
-	r = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
-	if (r == 0 && XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) != ptr->checksum)
-		r = -EBADMSG;
+	r = read_blocks(cache, ptr, blocks);
 	if (r == 0)
 		r = th_node_unpack(blocks, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
 	if (r < 0 && r != -ENOMEM && !quiet)

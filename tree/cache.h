@@ -12,6 +12,7 @@
 #ifndef TH_CACHE_H
 #define TH_CACHE_H
 
+#include "tree/ahead.h"
 #include "tree/node.h"
 
 struct th_cache;
@@ -21,9 +22,9 @@ struct th_cache_stat {
 	size_t used;
 };
 
-/* report is told of every damaged node. */
-int th_cache_new(struct th_disk *disk, size_t budget, void (*report)(void *arg, const char *line), void *arg,
-		 struct th_cache **ret);
+/* Nodes are read by way of `ahead`: neighbours are often wanted soon.  report is told of every damaged node. */
+int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
+		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret);
 void th_cache_free(struct th_cache *cache);
 
 /* The node, with a reference for the caller, or NULL if it is not in memory. */

@@ -201,9 +201,10 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	store->live_view = (struct th_view){ .store = store, .tree = &store->live };
 	set_options(store, options);
 	init_locks(store);
-	r = th_cache_new(disk, store->options.cache_bytes, store->options.report, store->options.arg, &store->cache);
+	r = th_ahead_new(disk, &store->ahead);
 	if (r == 0)
-		r = th_ahead_new(disk, &store->ahead);
+		r = th_cache_new(disk, store->ahead, store->options.cache_bytes, store->options.report,
+				 store->options.arg, &store->cache);
 	th_tree_init(&store->live, store->cache, super->generation + 1, TH_OVERLAY_BYTES);
 	th_tree_init(&store->meta, store->cache, super->generation + 1, TH_META_OVERLAY_BYTES);
 	if (r == 0)
