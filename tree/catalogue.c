@@ -82,6 +82,18 @@ static int load_record(struct th_store *store, const struct th_cursor_entry *ent
 	return r;
 }
 
+/* What a branch may free, its origin tells. */
+static int check_origins(const struct th_store *store)
+{
+	for (const struct th_branch_record *branch = store->branches.list; branch; branch = branch->next) {
+		const struct th_snapshot_record *origin = th_catalogue_numbered(&store->catalogue, branch->origin);
+
+		if (branch->origin && (!origin || origin->info.branch == branch->id))
+			return -EUCLEAN;
+	}
+	return 0;
+}
+
 int th_catalogue_load(struct th_store *store)
 {
 	static const struct th_meta_key from = { .kind = TH_META_SNAPSHOT }, to = { .kind = TH_META_SNAPSHOT + 1 };
@@ -99,7 +111,7 @@ int th_catalogue_load(struct th_store *store)
 			break;
 	}
 	th_cursor_close(cursor);
-	return r == 1 ? 0 : r;
+	return r == 1 ? check_origins(store) : r;
 }
 
 /* --- in memory --- */

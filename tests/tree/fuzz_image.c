@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define KEYS 1500
 
-static struct th_disk *sound; /* holds snapshots, all kinds of values, and a log to be replayed */
+static struct th_disk *sound; /* holds snapshots and branches, all kinds of values, and a log to be replayed */
 
 static void ignore_report(void *arg, const char *line)
 {
@@ -24,9 +24,9 @@ static void ignore_report(void *arg, const char *line)
 	(void)line;
 }
 
-static const struct th_store_options quiet = { .cache_bytes = 2 << 20,
-					       .commit_interval_ms = 3600 * 1000,
-					       .report = ignore_report };
+static const struct th_store_options quiet = {
+	.cache_bytes = 2 << 20, .commit_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
+};
 
 static void must(int result)
 {
@@ -101,6 +101,9 @@ static void make_sound(void)
 		must(th_snapshot_create(store, name, &snapshot));
 	}
 	must(th_snapshot_delete(store, "snapshot 2"));
+	must(th_branch_create(store, "work", "snapshot 1", NULL));
+	must(th_branch_create(store, "play", "snapshot 4", NULL));
+	must(th_store_rollback(store, "snapshot 3"));
 	write_round(store, &random, 100);
 	must(th_store_commit(store));
 	write_round(store, &random, 50);
@@ -222,6 +225,24 @@ static void read_snapshots(struct th_store *store)
 	free(list);
 }
 
+static void read_branches(struct th_store *store)
+{
+	static const char *const names[] = { "main", "work", "play" };
+	struct th_view *views[3] = { NULL };
+
+	for (int i = 0; i < 3; i++) {
+		if (th_view_branch(store, names[i], &views[i]) < 0) {
+			views[i] = NULL;
+			continue;
+		}
+		scan(views[i]);
+		if (i > 0 && views[i - 1])
+			diff(views[i - 1], views[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		th_view_close(views[i]);
+}
+
 /* Writing to a damaged store may fail, but not fall over. */
 static void write_some(struct th_store *store)
 {
@@ -239,11 +260,14 @@ static void write_some(struct th_store *store)
 	th_txn_commit(txn);
 	th_store_sync(store);
 	th_snapshot_create(store, "new", &snapshot);
-	th_snapshot_delete(store, "snapshot 3");
+	th_snapshot_delete(store, "snapshot 0");
+	th_branch_delete(store, "work", true);
+	th_store_rollback(store, "snapshot 1");
+	th_snapshot_delete(store, "snapshot 5");
 	th_store_commit(store);
 }
 
-static void use(struct th_disk *disk, bool read_only)
+static void use(struct th_disk *disk, bool read_only, const char *branch)
 {
 	struct th_check_options check = { .read_data = true,
 					  .runs = read_only ? NULL : th_extents_runs,
@@ -253,6 +277,7 @@ static void use(struct th_disk *disk, bool read_only)
 	struct th_store *store;
 
 	options.read_only = read_only;
+	options.branch = branch;
 	if (th_store_open(disk, &options, &store) < 0) {
 		th_disk_close(disk);
 		return;
@@ -260,6 +285,7 @@ static void use(struct th_disk *disk, bool read_only)
 	scan(th_view_live(store));
 	get_all(th_view_live(store));
 	read_snapshots(store);
+	read_branches(store);
 	th_store_check(store, &check, &result);
 	if (!read_only) {
 		write_some(store);
@@ -271,6 +297,7 @@ static void use(struct th_disk *disk, bool read_only)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *block = th_disk_buffer(TH_BLOCK_SIZE);
+	bool play = size > 0 && data[size - 1] % 2;
 	struct th_disk *disk;
 
 	if (!sound)
@@ -279,8 +306,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (; size >= 8; data += 8, size -= 8)
 		damage(disk, data, block);
 	free(block);
-	use(th_disk_lend(disk), true);
-	use(th_disk_lend(disk), false);
+	use(th_disk_lend(disk), true, NULL);
+	use(th_disk_lend(disk), true, "work");
+	use(th_disk_lend(disk), false, play ? "play" : NULL);
 	th_disk_close(disk);
 	return 0;
 }

@@ -425,6 +425,40 @@ START_TEST(crash_long_script)
 }
 END_TEST
 
+/* Makes it what there are snapshots, branches and changes of. */
+static void script_round(struct script *script, int round)
+{
+	static int (*const changes[])(struct script *, struct th_world *) = { change_snapshots, change_branches,
+									      change_branch, roll_back };
+
+	for (int i = 0; i < 3; i++)
+		th_ok(script_txn(script));
+	th_ok(script_change(script, changes[round % 4]));
+	th_ok(script_txn(script));
+	th_ok(script_sync(script, round % 3 == 0));
+}
+
+/* Crashes after every event of making, deleting and changing branches, and of rolling back; what is given up goes
+ * in steps of a node or few. */
+START_TEST(crash_branches)
+{
+	uint64_t seed = th_test_seed("crash_branches");
+	struct script *script = calloc(1, sizeof(*script));
+
+	ck_assert_ptr_nonnull(script);
+	th_fixture_init(&script->fixture, 16, &quiet);
+	th_ok(th_disk_fault_reset(script->fixture.disk));
+	script_begin(script, seed);
+	for (int round = 0; round < 32; round++)
+		script_round(script, round);
+	for (uint64_t nevents = 0; nevents <= events(script); nevents++)
+		crash_at(script, nevents, seed + nevents);
+	script_end(script);
+	th_fixture_release(&script->fixture);
+	free(script);
+}
+END_TEST
+
 /* --- failing disks --- */
 
 static void expect_fault(int result)
@@ -580,8 +614,8 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { crash_power_cuts, crash_long_script, crash_disk_errors, crash_disk_tears,
-				       crash_disk_cut,   crash_disk_drops,  crash_disk_flips };
+	const TTest *const tests[] = { crash_power_cuts, crash_long_script, crash_branches,   crash_disk_errors,
+				       crash_disk_tears, crash_disk_cut,    crash_disk_drops, crash_disk_flips };
 
 	return th_suite_run("crash", tests, sizeof(tests) / sizeof(tests[0]));
 }
