@@ -29,13 +29,14 @@ static int raise_by_head(struct th_store *store, const struct th_branch *branch)
 	uint64_t next;
 	int r = th_view_branch(store, branch->name, &view);
 
-	if (r < 0)
-		return r;
-	r = read_next_id(view, &next);
-	th_view_close(view);
-	if (r == 0)
+	if (!r) {
+		r = read_next_id(view, &next);
+		th_view_close(view);
+	}
+	if (!r)
 		th_store_raise_mark(store, next);
-	return r;
+	/* one that is damaged, which was said, is no reason not to mount another; what was committed the mark knows */
+	return r == -EBADMSG || r == -EUCLEAN || r == -EIO ? 0 : r;
 }
 
 int th_fs_next_id(struct th_store *store, uint64_t *ret)
