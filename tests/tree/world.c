@@ -113,13 +113,12 @@ int th_world_can_delete_branch(struct th_world *world, const char *name, bool sn
 
 static struct th_world_branch *add_branch(struct th_world *world, const char *name, uint64_t origin)
 {
-	struct th_world_branch *branch = &world->branches[world->nbranches];
+	struct th_world_branch branch = { .id = world->next_branch++, .origin = origin };
 
 	ck_assert_uint_lt(world->nbranches, TH_WORLD_BRANCHES);
-	*branch = (struct th_world_branch){ .id = world->next_branch++, .origin = origin };
-	snprintf(branch->name, sizeof(branch->name), "%s", name);
-	world->nbranches++;
-	return branch;
+	snprintf(branch.name, sizeof(branch.name), "%s", name);
+	world->branches[world->nbranches] = branch;
+	return &world->branches[world->nbranches++];
 }
 
 static void remove_branch(struct th_world *world, struct th_world_branch *branch)
