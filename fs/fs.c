@@ -340,10 +340,25 @@ int th_fs_sync(struct th_fs *fs)
 	return r < 0 || fs->read_only ? r : th_store_sync(fs->store);
 }
 
+/* Deleting a file's extents is one message to the tree; what they took is known to be free when that has reached the
+ * leaves, with a commit at the latest.  Who makes room and looks whether it is enough is not to wait for that: where it
+ * is much, the commit is now. */
+#define GIVEN_UP_SHARE 256
+
+static void settle_given_up(struct th_fs *fs, const struct th_store_info *info)
+{
+	if (atomic_load(&fs->given_up) <= info->blocks / GIVEN_UP_SHARE)
+		return;
+	atomic_store(&fs->given_up, 0);
+	th_store_commit(fs->store); /* what goes wrong with it is reported, and stops all writing */
+}
+
 int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
 {
 	struct th_store_info info;
 
+	th_store_info(fs->store, &info);
+	settle_given_up(fs, &info);
 	th_store_info(fs->store, &info);
 	/* Blocks that wait for a commit count: whoever runs out of the others commits. */
 	uint64_t held = info.blocks_promised + info.blocks_reserve, all = info.blocks_free + info.blocks_waiting;

@@ -104,6 +104,8 @@ struct th_fs {
 	struct th_fs_snapshot *snapshots;
 	uint64_t next_number;
 
+	_Atomic uint64_t given_up; /* blocks that files lost, and that the store may not know of yet (th_fs_statfs) */
+
 	void *dirty; /* the data side's list of dirty inodes (dirty.c); made by th_dirty_init, ended by th_dirty_release
 		      */
 

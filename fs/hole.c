@@ -28,11 +28,14 @@ static int hole_part(struct th_inode *inode, uint64_t block, unsigned from, unsi
 /* Makes these blocks a hole, and stores the inode with it. */
 static int hole_blocks(struct th_inode *inode, uint64_t from, uint64_t to)
 {
+	uint64_t old_blocks = inode->stored_blocks;
 	int err = 0;
 
 	th_data_discard(inode, from, to);
 	if (from < to && !th_data_bare(inode))
 		err = th_flush_cleared(inode, from, to);
+	if (inode->stored_blocks < old_blocks)
+		atomic_fetch_add(&inode->fs->given_up, old_blocks - inode->stored_blocks);
 	th_data_count_blocks(inode);
 	return err;
 }

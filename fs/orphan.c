@@ -80,6 +80,8 @@ bool th_orphan_delete(struct th_inode *inode)
 {
 	pthread_rwlock_wrlock(&inode->lock);
 	int r = delete_all(inode);
+
+	atomic_fetch_add(&inode->fs->given_up, inode->stored_blocks);
 	bool was_dirty = th_dirty_remove(inode);
 
 	inode->deleted = true;

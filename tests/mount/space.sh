@@ -48,6 +48,25 @@ check "deleting gives back what nobody shares" used $((-4 << 20)) $((1 << 20))
 rm "$mnt/a"
 check "deleting the last gives back all" used $((-40 << 20)) $((1 << 20))
 
+# Nothing commits here by itself for ten minutes, and nobody waits for the disk: to ask is enough.
+available() {
+	df -B1 --output=avail "$mnt" | tail -1
+}
+shows() {
+	local tries
+	for ((tries = 0; tries < 100 && $(available) < $1; tries++)); do
+		sleep 0.2
+	done
+	[ "$tries" -lt 100 ]
+}
+check "mount -o commit=600" eval 'stop && start -o commit=600 "$image" "$mnt"'
+before=$(available)
+head -c 40M /dev/urandom >"$mnt/c"
+check "what was removed is free when df is asked" eval 'rm "$mnt/c" && shows $((before - (1 << 20)))'
+head -c 40M /dev/urandom >"$mnt/c"
+check "what was cut off, too" eval 'sync "$mnt/c" && truncate -s 1M "$mnt/c" && shows $((before - (3 << 20))) && rm "$mnt/c"'
+check "mount as usual" eval 'stop && start "$image" "$mnt"'
+
 fill() {
 	! dd if=/dev/urandom of="$mnt/full.$1" bs=1M status=none 2>"$work/dd" && grep -q 'No space left' "$work/dd"
 }
