@@ -88,6 +88,20 @@ static bool leaves_cache_behind(const struct th_inode *inode, const struct fuse_
 	return (fi->flags & O_DIRECT) && !fi->writepage && atomic_load(&inode->cached);
 }
 
+/* Behind a synchronous write the kernel asks for fsync, but not if it was one past the cache that nobody waits for. */
+static bool is_durable(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_DIRECT) && (fi->flags & O_DSYNC);
+}
+
+static ssize_t write_durably(struct th_inode *inode, const char *buf, size_t size, uint64_t off)
+{
+	ssize_t n = th_file_write(inode, buf, size, off, 0);
+	int r = n > 0 ? th_file_sync(inode, true) : 0;
+
+	return r < 0 ? r : n;
+}
+
 void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
@@ -96,7 +110,9 @@ void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		return;
 	if (th_fuse_raw_kills())
 		kill_set_id(req, ino, inode);
-	ssize_t n = inode->snapshot ? -EROFS : th_file_write(inode, buf, size, (uint64_t)off, 0);
+	ssize_t n = inode->snapshot  ? -EROFS
+		    : is_durable(fi) ? write_durably(inode, buf, size, (uint64_t)off)
+				     : th_file_write(inode, buf, size, (uint64_t)off, 0);
 	bool behind = n > 0 && leaves_cache_behind(inode, fi);
 
 	th_inode_put(inode);

@@ -182,4 +182,16 @@ for mode in noatime strictatime; do
 	cd "$work" || exit 1
 	check "unmount" stop
 done
+check "mount -o commit=600" start -o commit=600 "$image" "$mnt"
+check "aio_durable" eval 'cd "$mnt" && program posix aio_durable'
+cd "$work" || exit 1
+killed() {
+	kill -9 "$daemon"
+	gone "$daemon" 30
+	umount "$mnt" && start "$image" "$mnt"
+}
+check "killed, and mounted again" killed
+check "what was written asynchronously with O_DSYNC is there" eval '[ "$(tr -dc d <"$mnt/aio_durable" | wc -c)" -eq 262144 ]'
+check "unmount" stop
+check "check" th check "$image"
 tap_done

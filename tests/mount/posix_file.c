@@ -467,7 +467,7 @@ static void probe_birth(void)
 #define AIO_SIZE (256 << 10)
 #define AIO_ROUNDS 300
 
-/* Writes all of the file, and reads pages of it while that goes on. */
+/* Writes all of the file, and reads pages of it while that goes on (fd < 0: does not). */
 static void write_and_read(aio_context_t context, int direct, int fd, const char *data)
 {
 	struct iocb write = { .aio_lio_opcode = IOCB_CMD_PWRITE,
@@ -479,7 +479,7 @@ static void write_and_read(aio_context_t context, int direct, int fd, const char
 	char page[4096];
 
 	must(syscall(SYS_io_submit, context, 1L, &list) == 1);
-	for (off_t off = AIO_SIZE - 4096; off >= 0; off -= 16384)
+	for (off_t off = AIO_SIZE - 4096; fd >= 0 && off >= 0; off -= 16384)
 		must(pread(fd, page, sizeof(page), off) == sizeof(page));
 	must(syscall(SYS_io_getevents, context, 1L, 1L, &event, NULL) == 1 && event.res == AIO_SIZE);
 }
@@ -505,6 +505,23 @@ static void probe_aio(void)
 	free(data);
 }
 
+/* Leaves a file that is durable from the moment the write is told to be done (posix.sh kills the daemon). */
+static void probe_aio_durable(void)
+{
+	char *data = aligned_alloc(4096, AIO_SIZE);
+	aio_context_t context = 0;
+	int fd = open_new("aio_durable"), direct = open("aio_durable", O_RDWR | O_DIRECT | O_DSYNC | O_CLOEXEC);
+
+	must(data && direct >= 0 && !ftruncate(fd, AIO_SIZE) && !fsync(fd));
+	must(!syscall(SYS_io_setup, 1U, &context));
+	memset(data, 'd', AIO_SIZE);
+	write_and_read(context, direct, -1, data);
+	must(!syscall(SYS_io_destroy, context));
+	close(direct);
+	close(fd);
+	free(data);
+}
+
 const struct posix_probe posix_file_probes[] = {
 	{ "fallocate", probe_fallocate },
 	{ "copy_file_range", probe_copy_file_range },
@@ -520,5 +537,6 @@ const struct posix_probe posix_file_probes[] = {
 	{ "tmpfile", probe_tmpfile },
 	{ "birth", probe_birth },
 	{ "aio", probe_aio },
+	{ "aio_durable", probe_aio_durable },
 	{ NULL, NULL },
 };
