@@ -38,6 +38,13 @@ git_cycle() {
 		git -C clone fsck --full && diff -r -x .git "$sources" clone
 }
 check "git: commit, clone, gc, fsck" git_cycle
+git_worktree() {
+	local git="git -C clone"
+	$git worktree add -q "$mnt/worktree" && diff -r -x .git "$sources" worktree && echo more >worktree/more &&
+		[ -n "$(git -C worktree status --porcelain)" ] && ! $git worktree remove "$mnt/worktree" 2>/dev/null &&
+		$git worktree remove --force "$mnt/worktree" && [ ! -e worktree ] && $git fsck --full
+}
+check "git: a worktree" git_worktree
 database() {
 	printf '%s\n' "PRAGMA journal_mode=$1;" 'CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c BLOB);' \
 		'CREATE INDEX i ON t(b);' >"$work/sql"
