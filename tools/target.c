@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -153,28 +155,48 @@ int th_target_name(const char *name, struct th_control_name *ret)
 	return 0;
 }
 
-int th_target_snapshots(struct th_target *target, struct th_control_snapshot **ret, size_t *ret_count)
+/* What lists of snapshots and of branches have in common. */
+struct list_head {
+	struct th_le32 version, count;
+	struct th_le64 after;
+};
+struct item_head {
+	struct th_le32 version, unused;
+	struct th_le64 id;
+};
+static_assert(offsetof(struct th_control_list, list) == sizeof(struct list_head) &&
+		      offsetof(struct th_control_branches, list) == sizeof(struct list_head),
+	      "items follow the head");
+static_assert(offsetof(struct th_control_snapshot, id) == offsetof(struct item_head, id) &&
+		      offsetof(struct th_control_branch, id) == offsetof(struct item_head, id),
+	      "an item's id");
+
+/* Asks until nothing is left. */
+static int ask_list(struct th_target *target, unsigned cmd, size_t item_size, size_t most, void **ret,
+		    size_t *ret_count)
 {
-	struct th_control_list *request = calloc(1, sizeof(*request));
-	struct th_control_snapshot *list = NULL, *longer;
+	struct list_head *request = calloc(1, sizeof(*request) + most * item_size);
+	char *list = NULL, *longer;
 	size_t count = 0, more;
 	int result = request ? 0 : -ENOMEM;
 
 	while (!result) {
-		request->after = count ? list[count - 1].id : th_le64(0);
-		result = th_target_ask(target, TH_CONTROL_SNAPSHOT_LIST, request);
+		const struct item_head *last = count ? (void *)(list + (count - 1) * item_size) : NULL;
+
+		request->after = last ? last->id : th_le64(0);
+		result = th_target_ask(target, cmd, request);
 		more = result ? 0 : th_get_le32(request->count);
-		if (more > TH_CONTROL_LIST_MAX)
+		if (more > most)
 			result = -EPROTO;
 		if (result || !more)
 			break;
-		longer = realloc(list, (count + more) * sizeof(*list));
+		longer = realloc(list, (count + more) * item_size);
 		if (!longer) {
 			result = -ENOMEM;
 			break;
 		}
 		list = longer;
-		memcpy(list + count, request->list, more * sizeof(*list));
+		memcpy(list + count * item_size, request + 1, more * item_size);
 		count += more;
 	}
 	free(request);
@@ -182,45 +204,33 @@ int th_target_snapshots(struct th_target *target, struct th_control_snapshot **r
 		free(list);
 		return result;
 	}
-	for (size_t i = 0; i < count; i++)
-		list[i].name.text[TH_SNAPSHOT_NAME_MAX] = 0;
 	*ret = list;
 	*ret_count = count;
 	return 0;
 }
 
+int th_target_snapshots(struct th_target *target, struct th_control_snapshot **ret, size_t *ret_count)
+{
+	void *list;
+	int result = ask_list(target, TH_CONTROL_SNAPSHOT_LIST, sizeof(**ret), TH_CONTROL_LIST_MAX, &list, ret_count);
+
+	if (result)
+		return result;
+	*ret = list;
+	for (size_t i = 0; i < *ret_count; i++)
+		(*ret)[i].name.text[TH_SNAPSHOT_NAME_MAX] = 0;
+	return 0;
+}
+
 int th_target_branches(struct th_target *target, struct th_control_branch **ret, size_t *ret_count)
 {
-	struct th_control_branches *request = calloc(1, sizeof(*request));
-	struct th_control_branch *list = NULL, *longer;
-	size_t count = 0, more;
-	int result = request ? 0 : -ENOMEM;
+	void *list;
+	int result = ask_list(target, TH_CONTROL_BRANCH_LIST, sizeof(**ret), TH_CONTROL_BRANCHES_MAX, &list, ret_count);
 
-	while (!result) {
-		request->after = count ? list[count - 1].id : th_le64(0);
-		result = th_target_ask(target, TH_CONTROL_BRANCH_LIST, request);
-		more = result ? 0 : th_get_le32(request->count);
-		if (more > TH_CONTROL_BRANCHES_MAX)
-			result = -EPROTO;
-		if (result || !more)
-			break;
-		longer = realloc(list, (count + more) * sizeof(*list));
-		if (!longer) {
-			result = -ENOMEM;
-			break;
-		}
-		list = longer;
-		memcpy(list + count, request->list, more * sizeof(*list));
-		count += more;
-	}
-	free(request);
-	if (result) {
-		free(list);
+	if (result)
 		return result;
-	}
-	for (size_t i = 0; i < count; i++)
-		list[i].name.text[TH_BRANCH_NAME_MAX] = 0;
 	*ret = list;
-	*ret_count = count;
+	for (size_t i = 0; i < *ret_count; i++)
+		(*ret)[i].name.text[TH_BRANCH_NAME_MAX] = 0;
 	return 0;
 }

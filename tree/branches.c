@@ -161,34 +161,13 @@ static int load_abandoned(struct th_store *store, const struct th_cursor_entry *
 	return 0;
 }
 
-static int load_kind(struct th_store *store, uint8_t kind,
-		     int (*load)(struct th_store *store, const struct th_cursor_entry *entry))
-{
-	struct th_meta_key from = { .kind = kind }, to = { .kind = (uint8_t)(kind + 1) };
-	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };
-	struct th_view view = { .store = store, .tree = &store->meta };
-	struct th_cursor_entry entry;
-	struct th_cursor *cursor;
-	int r = th_cursor_open(&view, &range, &cursor);
-
-	if (r < 0)
-		return r;
-	while ((r = th_cursor_next(cursor, &entry)) == 0) {
-		r = load(store, &entry);
-		if (r < 0)
-			break;
-	}
-	th_cursor_close(cursor);
-	return r == 1 ? 0 : r;
-}
-
 int th_branches_load(struct th_store *store)
 {
 	const struct th_branch_record *current;
-	int r = load_kind(store, TH_META_BRANCH, load_branch);
+	int r = th_meta_each(store, TH_META_BRANCH, load_branch);
 
 	if (r == 0)
-		r = load_kind(store, TH_META_ABANDONED, load_abandoned);
+		r = th_meta_each(store, TH_META_ABANDONED, load_abandoned);
 	if (r < 0)
 		return r;
 	current = th_branches_find(&store->branches, store->branch);

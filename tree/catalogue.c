@@ -96,22 +96,9 @@ static int check_origins(const struct th_store *store)
 
 int th_catalogue_load(struct th_store *store)
 {
-	static const struct th_meta_key from = { .kind = TH_META_SNAPSHOT }, to = { .kind = TH_META_SNAPSHOT + 1 };
-	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };
-	struct th_view view = { .store = store, .tree = &store->meta };
-	struct th_cursor_entry entry;
-	struct th_cursor *cursor;
-	int r = th_cursor_open(&view, &range, &cursor);
+	int r = th_meta_each(store, TH_META_SNAPSHOT, load_record);
 
-	if (r < 0)
-		return r;
-	while ((r = th_cursor_next(cursor, &entry)) == 0) {
-		r = load_record(store, &entry);
-		if (r < 0)
-			break;
-	}
-	th_cursor_close(cursor);
-	return r == 1 ? check_origins(store) : r;
+	return r < 0 ? r : check_origins(store);
 }
 
 /* --- in memory --- */

@@ -130,3 +130,24 @@ int th_meta_load(struct th_store *store)
 {
 	return th_carried_each(&store->super, put, store);
 }
+
+int th_meta_each(struct th_store *store, uint8_t kind,
+		 int (*each)(struct th_store *store, const struct th_cursor_entry *entry))
+{
+	struct th_meta_key from = { .kind = kind }, to = { .kind = (uint8_t)(kind + 1) };
+	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };
+	struct th_view view = { .store = store, .tree = &store->meta };
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	int r = th_cursor_open(&view, &range, &cursor);
+
+	if (r < 0)
+		return r;
+	while ((r = th_cursor_next(cursor, &entry)) == 0) {
+		r = each(store, &entry);
+		if (r < 0)
+			break;
+	}
+	th_cursor_close(cursor);
+	return r == 1 ? 0 : r;
+}

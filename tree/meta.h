@@ -19,6 +19,10 @@
 int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice value);
 /* Brings what the superblock carries into the tree, whose root is loaded.  -EUCLEAN: it is malformed. */
 int th_meta_load(struct th_store *store);
+/* Calls each() for every entry of a kind (enum th_meta_kind) in the order of the keys, until it returns a negative
+ * error. */
+int th_meta_each(struct th_store *store, uint8_t kind,
+		 int (*each)(struct th_store *store, const struct th_cursor_entry *entry));
 
 /* Calls each() for every message, value.data NULL for a removal; ends with its first result that is not 0.
  * -EUCLEAN: malformed from here on. */
