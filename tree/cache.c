@@ -12,16 +12,35 @@
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_BUCKETS_MIN 64
 #define TH_NODE_OVERHEAD 32 /* of memory, for what malloc keeps beside a node and its page */
+#define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
 #define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
+
+/* Somebody to be told of a node. */
+struct told {
+	th_cache_loaded *loaded;
+	void *arg;
+	struct told *next;
+};
 
 /* A read under way that others may wait for. */
 struct load {
 	uint64_t addr, birth;
 	int result;
 	bool done;
-	unsigned waiters;
+	unsigned holders; /* who looks at it: whoever reads, and those who wait */
 	struct th_node *node;
+	struct told *told;
 	struct load *next;
+};
+
+/* One that nobody stands by. */
+struct async_load {
+	struct load load; /* must be first */
+	struct th_cache *cache;
+	struct th_ptr ptr;
+	struct th_future future;
+	void *blocks;
+	uint8_t prefix[]; /* of the node */
 };
 
 struct shard {
@@ -41,6 +60,12 @@ struct th_cache {
 	struct th_ahead *ahead;
 	size_t shard_budget;
 	_Atomic uint64_t reads;
+	_Atomic unsigned under_way; /* asynchronous loads */
+	pthread_mutex_t idle_lock; /* of what follows */
+	void *buffer[TH_CACHE_AHEAD]; /* for loads to come: aligned memory, got and freed, would tear holes into the
+					 heap */
+	unsigned buffers;
+	pthread_cond_t idle; /* there are none any more */
 	void (*report)(void *arg, const char *line);
 	void *arg;
 	struct shard shard[TH_CACHE_SHARDS];
@@ -73,6 +98,8 @@ int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 	cache->shard_budget = budget / TH_CACHE_SHARDS;
 	cache->report = report;
 	cache->arg = arg;
+	pthread_mutex_init(&cache->idle_lock, NULL);
+	pthread_cond_init(&cache->idle, NULL);
 	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
 		struct shard *shard = &cache->shard[i];
 
@@ -201,7 +228,8 @@ static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_
 	*at = node;
 	ring_add(&shard->hand, node);
 	node->cached_bytes = node_memory(node);
-	atomic_store_explicit(&node->used, true, memory_order_relaxed);
+	/* A leaf has to be asked for once more: one that a scan passes by goes before what is in use. */
+	atomic_store_explicit(&node->used, node->level > 0, memory_order_relaxed);
 	shard->count++;
 	shard->used += node->cached_bytes;
 	shard_evict(shard, cache->shard_budget);
@@ -232,6 +260,14 @@ void th_cache_free(struct th_cache *cache)
 {
 	if (!cache)
 		return;
+	pthread_mutex_lock(&cache->idle_lock);
+	while (atomic_load(&cache->under_way) > 0)
+		pthread_cond_wait(&cache->idle, &cache->idle_lock);
+	pthread_mutex_unlock(&cache->idle_lock);
+	while (cache->buffers > 0)
+		free(cache->buffer[--cache->buffers]);
+	pthread_mutex_destroy(&cache->idle_lock);
+	pthread_cond_destroy(&cache->idle);
 	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
 		struct shard *shard = &cache->shard[i];
 
@@ -267,12 +303,17 @@ static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int 
 	cache->report(cache->arg, line);
 }
 
+static bool is_right(const struct th_ptr *ptr, const void *blocks)
+{
+	return XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum;
+}
+
 /* From what was read ahead, if that is still right. */
 static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
 {
 	if (!th_ahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
 		return false;
-	if (XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum)
+	if (is_right(ptr, blocks))
 		return true;
 	th_ahead_forget(cache->ahead, ptr->addr);
 	return false;
@@ -286,9 +327,7 @@ static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t
 	if (read_ahead(cache, ptr, blocks))
 		return 0;
 	r = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
-	if (r == 0 && XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) != ptr->checksum)
-		r = -EBADMSG;
-	return r;
+	return r == 0 && !is_right(ptr, blocks) ? -EBADMSG : r;
 }
 
 static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
@@ -308,26 +347,39 @@ static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th
 	return r;
 }
 
-/* Waits for somebody else's read.  The shard is locked. */
+/* --- loads that several may wait for; the shard is locked --- */
+
+static struct load *find_load(struct shard *shard, const struct th_ptr *ptr)
+{
+	struct load *load = shard->loads;
+
+	while (load && (load->addr != ptr->addr || load->birth != ptr->birth))
+		load = load->next;
+	return load;
+}
+
+/* Waits for somebody else's read. */
 static int await_load(struct shard *shard, struct load *load, struct th_node **ret)
 {
 	int r;
 
-	load->waiters++;
+	load->holders++;
 	while (!load->done)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
 	r = load->result;
 	if (r == 0)
 		*ret = th_node_ref(load->node);
-	if (--load->waiters == 0)
+	if (--load->holders == 0)
 		pthread_cond_broadcast(&shard->loaded);
 	return r;
 }
 
-static void finish_load(struct th_cache *cache, struct shard *shard, struct load *load, int result,
-			struct th_node *node)
+/* The read is over: those who wait go on.  Returns whoever is to be told, without the lock. */
+static struct told *finish_load(struct th_cache *cache, struct shard *shard, struct load *load, int result,
+				struct th_node *node)
 {
 	struct load **at = &shard->loads;
+	struct told *told = load->told;
 
 	while (*at != load)
 		at = &(*at)->next;
@@ -335,40 +387,202 @@ static void finish_load(struct th_cache *cache, struct shard *shard, struct load
 	load->result = result;
 	load->node = node;
 	load->done = true;
+	load->told = NULL;
 	if (result == 0)
 		shard_insert(cache, shard, th_node_ref(node));
 	pthread_cond_broadcast(&shard->loaded);
-	while (load->waiters > 0)
+	return told;
+}
+
+/* The load goes when the last one has seen what came of it. */
+static void forget_load(struct shard *shard, struct load *load)
+{
+	load->holders--;
+	while (load->holders > 0)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
+}
+
+static void tell(struct told *told, int result, struct th_node *node)
+{
+	while (told) {
+		struct told *next = told->next;
+
+		told->loaded(told->arg, result, result == 0 ? th_node_ref(node) : NULL);
+		free(told);
+		told = next;
+	}
 }
 
 static int cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
 		      struct th_node **ret)
 {
 	struct shard *shard = shard_of(cache, ptr->addr);
-	struct load mine = { .addr = ptr->addr, .birth = ptr->birth }, *other;
+	struct load mine = { .addr = ptr->addr, .birth = ptr->birth, .holders = 1 }, *other;
+	struct told *told = NULL;
 	int r = 0;
 
 	pthread_mutex_lock(&shard->lock);
+again:
 	*ret = shard_lookup(shard, ptr);
 	if (*ret) {
 		shard->hits++;
 		goto out;
 	}
-	for (other = shard->loads; other; other = other->next)
-		if (other->addr == ptr->addr && other->birth == ptr->birth) {
-			r = await_load(shard, other, ret);
-			goto out;
-		}
+	other = find_load(shard, ptr);
+	if (other) {
+		r = await_load(shard, other, ret);
+		if (r < 0 && !quiet)
+			goto again; /* it may not have been said what is wrong */
+		goto out;
+	}
 	mine.next = shard->loads;
 	shard->loads = &mine;
 	pthread_mutex_unlock(&shard->lock);
 	r = read_node(cache, ptr, fence, quiet, ret);
 	pthread_mutex_lock(&shard->lock);
-	finish_load(cache, shard, &mine, r, *ret);
+	told = finish_load(cache, shard, &mine, r, *ret);
+	forget_load(shard, &mine);
 out:
 	pthread_mutex_unlock(&shard->lock);
+	tell(told, r, *ret);
 	return r;
+}
+
+/* --- loads without waiting --- */
+
+static void *buffer_take(struct th_cache *cache)
+{
+	void *buffer = NULL;
+
+	pthread_mutex_lock(&cache->idle_lock);
+	if (cache->buffers > 0)
+		buffer = cache->buffer[--cache->buffers];
+	pthread_mutex_unlock(&cache->idle_lock);
+	return buffer ? buffer : th_disk_buffer(TH_NODE_MAX);
+}
+
+static void async_over(struct th_cache *cache, void *buffer)
+{
+	pthread_mutex_lock(&cache->idle_lock);
+	if (cache->buffers < TH_CACHE_AHEAD)
+		cache->buffer[cache->buffers++] = buffer;
+	else
+		free(buffer);
+	if (atomic_fetch_sub(&cache->under_way, 1) == 1)
+		pthread_cond_broadcast(&cache->idle);
+	pthread_mutex_unlock(&cache->idle_lock);
+}
+
+static void async_done(struct th_future *future, void *arg)
+{
+	struct async_load *async = arg;
+	struct th_cache *cache = async->cache;
+	struct shard *shard = shard_of(cache, async->ptr.addr);
+	struct th_slice prefix = { async->prefix, async->ptr.prefix_size };
+	struct th_node *node = NULL;
+	struct told *told;
+	const char *why;
+	int r = future->result;
+
+	if (r == 0 && !is_right(&async->ptr, async->blocks))
+		r = -EBADMSG;
+	if (r == 0)
+		r = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
+	pthread_mutex_lock(&shard->lock);
+	told = finish_load(cache, shard, &async->load, r, node);
+	forget_load(shard, &async->load);
+	pthread_mutex_unlock(&shard->lock);
+	tell(told, r, node);
+	if (r == 0)
+		th_node_unref(node);
+	async_over(cache, async->blocks);
+	free(async);
+}
+
+/* Puts a load on the shard's list.  NULL: no memory.  The shard is locked. */
+static struct async_load *async_new(struct th_cache *cache, struct shard *shard, const struct th_ptr *ptr,
+				    struct th_slice fence)
+{
+	struct async_load *async = malloc(sizeof(*async) + ptr->prefix_size);
+
+	if (!async)
+		return NULL;
+	*async = (struct async_load){
+		.load = { .addr = ptr->addr, .birth = ptr->birth, .holders = 1, .next = shard->loads },
+		.cache = cache,
+		.ptr = *ptr,
+		.blocks = buffer_take(cache),
+	};
+	if (!async->blocks) {
+		free(async);
+		return NULL;
+	}
+	memcpy(async->prefix, fence.data, ptr->prefix_size);
+	shard->loads = &async->load;
+	atomic_fetch_add(&cache->under_way, 1);
+	return async;
+}
+
+static void async_start(struct async_load *async)
+{
+	struct th_cache *cache = async->cache;
+
+	atomic_fetch_add(&cache->reads, 1);
+	th_disk_get(cache->disk, async->ptr.addr, async->ptr.blocks, async->blocks, &async->future);
+	th_future_then(&async->future, async_done, async);
+}
+
+void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
+			 th_cache_loaded *loaded, void *arg)
+{
+	struct shard *shard = shard_of(cache, ptr->addr);
+	struct async_load *async = NULL;
+	struct th_node *node = NULL;
+	struct told *told = NULL;
+	struct load *load;
+	int r = fence.size < ptr->prefix_size ? -EUCLEAN : 0;
+
+	pthread_mutex_lock(&shard->lock);
+	if (r == 0)
+		node = shard_lookup(shard, ptr);
+	if (node) {
+		shard->hits++;
+	} else if (r == 0) {
+		told = malloc(sizeof(*told));
+		load = told ? find_load(shard, ptr) : NULL;
+		if (told && !load) {
+			async = async_new(cache, shard, ptr, fence);
+			load = async ? &async->load : NULL;
+		}
+		if (load) {
+			*told = (struct told){ loaded, arg, load->told };
+			load->told = told;
+		} else {
+			r = -ENOMEM;
+		}
+	}
+	pthread_mutex_unlock(&shard->lock);
+	if (async)
+		async_start(async);
+	if (r < 0)
+		free(told);
+	if (r < 0 || node)
+		loaded(arg, r, node);
+}
+
+void th_cache_prefetch(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence)
+{
+	struct shard *shard = shard_of(cache, ptr->addr);
+	struct async_load *async = NULL;
+
+	if (fence.size < ptr->prefix_size || atomic_load(&cache->under_way) >= TH_CACHE_AHEAD)
+		return;
+	pthread_mutex_lock(&shard->lock);
+	if (!shard_find(shard, ptr->addr) && !find_load(shard, ptr))
+		async = async_new(cache, shard, ptr, fence);
+	pthread_mutex_unlock(&shard->lock);
+	if (async)
+		async_start(async);
 }
 
 int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)

@@ -35,6 +35,14 @@ int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_sl
  * and finds out. */
 int th_cache_load_quietly(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
 			  struct th_node **ret);
+/* Told of a node that was asked for, with a reference to it, or of an error.  Runs on the thread that completes the
+ * transfer, or at once on the caller's, and must not block. */
+typedef void th_cache_loaded(void *arg, int result, struct th_node *node);
+/* The same without waiting. */
+void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
+			 th_cache_loaded *loaded, void *arg);
+/* Begins to read a node that is not in memory, unless there is much under way.  Says nothing of what fails. */
+void th_cache_prefetch(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence);
 /* Makes a node that was just written (node->ptr) findable. */
 void th_cache_insert(struct th_cache *cache, struct th_node *node);
 /* Forgets whatever is at an address that was freed. */

@@ -20,6 +20,16 @@
 #define TH_BATCH_BYTES 16384
 #define TH_SOURCES_MAX (TH_HEIGHT_MAX + 1)
 
+/* Leaves that lie ahead of a cursor are read before it gets there: from the third one on that it comes to, more each
+ * time. */
+#define TH_AHEAD_AFTER 2
+#define TH_AHEAD_MAX 32
+
+struct ahead_leaf {
+	struct th_ptr ptr;
+	struct th_key fence;
+};
+
 struct item {
 	uint32_t key, value; /* offsets in the arena */
 	uint16_t key_size, value_size;
@@ -44,6 +54,12 @@ struct th_cursor {
 	void *large; /* value of the entry last returned, where it is off-tree */
 	th_node_visit *visit;
 	void *visit_arg;
+	/* reading ahead */
+	struct th_key leaf; /* lower fence of the leaf it was in last */
+	unsigned leaves; /* that it came to, one after the other in one direction */
+	unsigned window, asked; /* how many leaves ahead, and for how many that was done */
+	bool backward;
+	struct ahead_leaf *ahead; /* TH_AHEAD_MAX; NULL: not needed yet */
 };
 
 /* --- sources: the sorted rows of messages and records that are merged, newest first --- */
@@ -367,6 +383,115 @@ static void ascend(struct th_cursor *c, struct th_path *path)
 		pthread_rwlock_unlock(&c->view->tree->lock);
 }
 
+/* --- reading ahead --- */
+
+/* Where the walk over the leaves ahead of a path is: the tree is locked, or settled. */
+struct ahead_walk {
+	struct th_cursor *c;
+	unsigned skip, want, found;
+};
+
+/* Is what begins at the fence, or ends there, beyond the range? */
+static bool ahead_beyond(const struct th_cursor *c, const struct th_key *fence)
+{
+	if (c->backward)
+		return th_slice_compare(th_key_slice(fence), th_key_slice(&c->from)) <= 0;
+	return !c->open && th_slice_compare(th_key_slice(fence), th_key_slice(&c->to)) >= 0;
+}
+
+/* Notes the leaves below children of `node` from `i` on in the cursor's direction; false when that is enough.  A node
+ * above leaves that is not in memory is noted itself, and nothing behind it. */
+static bool ahead_below(struct ahead_walk *w, struct th_node *node, int i)
+{
+	struct th_cursor *c = w->c;
+	int step = c->backward ? -1 : 1;
+
+	for (; i >= 0 && i < node->base.count; i += step) {
+		struct ahead_leaf *leaf = &c->ahead[w->found];
+		struct th_node *kid = node->kids ? node->kids[i] : NULL;
+		bool enough;
+
+		/* going back, the end of a child is the beginning of the one that came before it */
+		th_node_key(node, th_slab_entry(&node->base, c->backward ? (i + 1 < node->base.count ? i + 1 : i) : i),
+			    &leaf->fence);
+		if (ahead_beyond(c, &leaf->fence))
+			return false;
+		if (node->level == 1 && w->skip > 0) {
+			w->skip--;
+			continue;
+		}
+		if (!kid && th_node_child_ptr(node, (unsigned)i, &leaf->ptr) < 0)
+			return false;
+		th_node_key(node, th_slab_entry(&node->base, i), &leaf->fence);
+		if (node->level == 1) {
+			if (!kid)
+				w->found++;
+			w->want--;
+			if (w->want == 0)
+				return false;
+			continue;
+		}
+		kid = kid ? th_node_ref(kid) : th_cache_get(c->view->store->cache, &leaf->ptr);
+		if (!kid) {
+			w->found++;
+			return false;
+		}
+		enough = !ahead_below(w, kid, c->backward ? kid->base.count - 1 : 0);
+		th_node_unref(kid);
+		if (enough)
+			return false;
+	}
+	return true;
+}
+
+/* Notes leaves to be read that follow those that were. */
+static unsigned ahead_collect(struct th_cursor *c, const struct th_path *path)
+{
+	struct ahead_walk w = { .c = c, .skip = c->asked, .want = c->window - c->asked };
+
+	if (!c->ahead)
+		c->ahead = malloc(TH_AHEAD_MAX * sizeof(*c->ahead));
+	if (!c->ahead)
+		return 0;
+	for (unsigned d = path->depth - 1; d-- > 0;)
+		if (!ahead_below(&w, path->node[d], (int)path->child[d] + (c->backward ? -1 : 1)))
+			break;
+	c->asked = c->window;
+	return w.found;
+}
+
+/* The cursor is in the path's leaf: finds out what lies ahead.  Returns how many leaves are to be read. */
+static unsigned ahead_note(struct th_cursor *c, const struct th_path *path, bool backward)
+{
+	bool same = c->leaves > 0 && th_slice_compare(th_key_slice(&c->leaf), th_key_slice(&path->lo)) == 0;
+
+	if (c->backward != backward)
+		c->leaves = c->window = c->asked = 0;
+	else if (same)
+		return 0;
+	c->backward = backward;
+	c->leaf = path->lo;
+	c->leaves++;
+	if (c->asked > 0)
+		c->asked--;
+	if (c->leaves <= TH_AHEAD_AFTER)
+		return 0;
+	if (c->window == 0)
+		c->window = 2;
+	if (2 * c->asked > c->window)
+		return 0;
+	if (c->window < TH_AHEAD_MAX)
+		c->window *= 2;
+	return ahead_collect(c, path);
+}
+
+/* Without the lock. */
+static void ahead_read(struct th_cursor *c, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		th_cache_prefetch(c->view->store->cache, &c->ahead[i].ptr, th_key_slice(&c->ahead[i].fence));
+}
+
 static bool at_range_end(const struct th_cursor *c)
 {
 	if (c->hi_open)
@@ -377,6 +502,7 @@ static bool at_range_end(const struct th_cursor *c)
 static int fill_forward(struct th_cursor *c)
 {
 	struct th_path path;
+	unsigned ahead;
 	int r;
 
 	c->lo = c->hi;
@@ -394,7 +520,9 @@ static int fill_forward(struct th_cursor *c)
 	if (c->limit < TH_BATCH_LAST)
 		c->limit *= TH_BATCH_GROWTH;
 	c->at = 0;
+	ahead = ahead_note(c, &path, false);
 	ascend(c, &path);
+	ahead_read(c, ahead);
 	return r;
 }
 
@@ -403,6 +531,7 @@ static int fill_backward(struct th_cursor *c)
 	struct th_key end = c->lo;
 	bool end_open = c->at_open_end;
 	struct th_path path;
+	unsigned ahead;
 	int r;
 
 	r = descend(c, end_open ? (struct th_slice){ NULL, 0 } : th_key_slice(&end), true, &path);
@@ -416,7 +545,9 @@ static int fill_backward(struct th_cursor *c)
 	c->hi_open = end_open;
 	c->at_open_end = false;
 	c->at = c->count;
+	ahead = ahead_note(c, &path, true);
 	ascend(c, &path);
+	ahead_read(c, ahead);
 	return r;
 }
 
@@ -461,6 +592,48 @@ int th_cursor_new(struct th_view *view, const struct th_stage *stage, const stru
 	c->limit = TH_BATCH_FIRST;
 	*ret = c;
 	return 0;
+}
+
+/* Begins to read leaves from the cursor's first one on.  Returns 1 if a node above more of them had to be loaded first,
+ * which was done. */
+static int prefetch_some(struct th_cursor *c)
+{
+	struct th_path path;
+	struct th_node *node;
+	unsigned count;
+	int r = descend(c, th_key_slice(&c->from), false, &path);
+
+	if (r < 0)
+		return r;
+	c->window = TH_AHEAD_MAX;
+	c->asked = 0;
+	count = ahead_collect(c, &path);
+	ascend(c, &path);
+	ahead_read(c, count);
+	if (count == 0 || c->ahead[count - 1].ptr.level == 0)
+		return 0;
+	r = th_cache_load_quietly(c->view->store->cache, &c->ahead[count - 1].ptr,
+				  th_key_slice(&c->ahead[count - 1].fence), &node);
+	if (r < 0)
+		return 0; /* whoever reads it in earnest is told */
+	th_node_unref(node);
+	return 1;
+}
+
+int th_prefetch(struct th_view *view, const struct th_range *range)
+{
+	struct th_cursor *c;
+	int r = th_cursor_new(view, NULL, range, &c);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < TH_HEIGHT_MAX; i++) {
+		r = prefetch_some(c);
+		if (r <= 0)
+			break;
+	}
+	th_cursor_close(c);
+	return r < 0 ? r : 0;
 }
 
 int th_cursor_open(struct th_view *view, const struct th_range *range, struct th_cursor **ret)
@@ -516,6 +689,7 @@ static void stand_at(struct th_cursor *c, const struct th_key *key)
 	c->hi_open = c->at_open_end = false;
 	c->count = c->at = 0;
 	c->limit = TH_BATCH_FIRST;
+	c->leaves = c->window = c->asked = 0;
 }
 
 int th_cursor_seek(struct th_cursor *c, struct th_slice key)
@@ -545,6 +719,7 @@ void th_cursor_close(struct th_cursor *c)
 {
 	if (!c)
 		return;
+	free(c->ahead);
 	free(c->item);
 	free(c->arena);
 	free(c->large);

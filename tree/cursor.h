@@ -15,6 +15,9 @@ void th_cursor_watch(struct th_cursor *cursor, th_node_visit *visit, void *arg);
 /* Ends the range elsewhere; the cursor then has to be sought anew. */
 void th_cursor_set_end(struct th_cursor *cursor, struct th_slice to);
 
+/* The part of a lookup that takes the view's lock, and what comes when the lookup is over: the value, or -ENOENT. */
+void th_view_begin(struct th_view *view, struct th_slice key, struct th_lookup *lookup, struct th_step *next);
+int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_value *ret);
 /* Point lookup through a stage. */
 int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_value *ret);
 

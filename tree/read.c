@@ -187,21 +187,25 @@ void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struc
 	next->node = th_node_ref((struct th_node *)(uintptr_t)node);
 }
 
-/* The child of a settled node that the key leads to. */
-static int step_down(const struct th_node *node, struct th_cache *cache, struct th_slice key, struct th_step *step,
-		     struct th_node **ret)
+int th_step_down(const struct th_node *node, struct th_cache *cache, struct th_slice key, struct th_step *step,
+		 struct th_node **ret)
 {
 	unsigned i = th_node_child(node, key);
 	int r = th_node_child_ptr(node, i, &step->ptr);
 
+	*ret = NULL;
 	if (r < 0) {
 		step->ptr.addr = 0;
 		return r;
 	}
 	*ret = th_cache_get(cache, &step->ptr);
-	if (*ret)
-		return 0;
-	th_node_key(node, th_slab_entry(&node->base, i), &step->fence);
+	if (!*ret)
+		th_node_key(node, th_slab_entry(&node->base, i), &step->fence);
+	return 0;
+}
+
+static int step_load(struct th_step *step, struct th_cache *cache, struct th_node **ret)
+{
 	return th_cache_load_quietly(cache, &step->ptr, th_key_slice(&step->fence), ret);
 }
 
@@ -211,12 +215,14 @@ int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th
 	int r = next->error;
 
 	if (r == 0 && !lookup->done && !node)
-		r = th_cache_load_quietly(cache, &next->ptr, th_key_slice(&next->fence), &node);
+		r = step_load(next, cache, &node);
 	while (r == 0 && !lookup->done) {
 		th_lookup_node(lookup, node, key);
 		if (lookup->done)
 			break;
-		r = step_down(node, cache, key, next, &kid);
+		r = th_step_down(node, cache, key, next, &kid);
+		if (r == 0 && !kid)
+			r = step_load(next, cache, &kid);
 		if (r < 0)
 			break;
 		th_node_unref(node);

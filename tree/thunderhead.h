@@ -29,6 +29,7 @@ extern "C" {
 #endif
 
 struct th_disk; /* disk.h */
+struct th_future; /* future.h */
 struct th_store;
 struct th_view;
 struct th_txn;
@@ -148,6 +149,21 @@ void th_view_close(struct th_view *view);
 /* -ENOENT; else the caller releases the value. */
 int th_get(struct th_view *view, struct th_slice key, struct th_value *ret);
 void th_value_release(struct th_value *value);
+
+/* The same in two steps, so that many reads are under way at one time.  th_get_async begins to read what is not in
+ * memory and does not wait for it; on the live view, the value is that of this moment.  The future is complete when
+ * th_get_finish will not wait: it can be polled, waited for, or given one continuation (future.h), which runs on the
+ * thread that completes a transfer.  th_get_finish, which must be called once, ends the read and returns what th_get
+ * would; a value above TH_INLINE_MAX is read by it.  The view stays open until then. */
+struct th_get;
+int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret);
+struct th_future *th_get_future(struct th_get *get);
+int th_get_finish(struct th_get *get, struct th_value *ret);
+
+/* Says that the range (NULL: all) is going to be read: its nodes begin to be brought into memory, but for those beyond
+ * the first half a megabyte or so, as a cursor goes on to read ahead by itself.  Waits only for nodes above leaves, and
+ * for the first leaf. */
+int th_prefetch(struct th_view *view, const struct th_range *range);
 
 /* A cursor stands before the first entry of its range; _next goes forward, _prev backward from where it stands.
  * Both return 0 with an entry, 1 at the end.  The entry's bytes are valid until the cursor's next call.

@@ -190,6 +190,29 @@ static void lookup_stage(struct th_lookup *lookup, const struct th_stage *stage,
 		th_lookup_node(lookup, block, key);
 }
 
+void th_view_begin(struct th_view *view, struct th_slice key, struct th_lookup *lookup, struct th_step *next)
+{
+	view_lock(view);
+	th_lookup_begin(lookup, view->root ? view->root : view->tree->root, key, next);
+	view_unlock(view);
+}
+
+int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_value *ret)
+{
+	int r;
+
+	if (!lookup->entry) {
+		th_lookup_release(lookup);
+		return -ENOENT;
+	}
+	*ret = lookup->value;
+	ret->refs = lookup->refs;
+	r = lookup->entry->flags & TH_ENTRY_CHUNK ? resolve_value(view->store, ret) : 0;
+	if (r < 0)
+		th_value_release(ret);
+	return r;
+}
+
 /* Looks the key up once; -EAGAIN if the tree has changed too much meanwhile. */
 static int look_up(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_lookup *lookup)
 {
@@ -201,9 +224,7 @@ static int look_up(struct th_view *view, const struct th_stage *stage, struct th
 	lookup_stage(lookup, stage, key);
 	if (lookup->done)
 		return 0;
-	view_lock(view);
-	th_lookup_begin(lookup, view->root ? view->root : view->tree->root, key, &next);
-	view_unlock(view);
+	th_view_begin(view, key, lookup, &next);
 	r = th_lookup_finish(lookup, store->cache, key, &next);
 	if (r == 0)
 		return 0;
@@ -216,7 +237,6 @@ static int look_up(struct th_view *view, const struct th_stage *stage, struct th
 int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_value *ret)
 {
 	struct th_lookup lookup = { 0 };
-	bool chunk;
 	int r;
 
 	if (key.size > TH_KEY_MAX)
@@ -225,18 +245,9 @@ int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_sl
 		th_lookup_release(&lookup);
 		r = look_up(view, stage, key, &lookup);
 	} while (r == -EAGAIN);
-	if (r == 0 && !lookup.entry)
-		r = -ENOENT;
-	if (r < 0) {
-		th_lookup_release(&lookup);
-		return r;
-	}
-	chunk = (lookup.entry->flags & TH_ENTRY_CHUNK) != 0;
-	*ret = lookup.value;
-	ret->refs = lookup.refs;
-	r = chunk ? resolve_value(view->store, ret) : 0;
-	if (r < 0)
-		th_value_release(ret);
+	if (r == 0)
+		return th_view_finish(view, &lookup, ret);
+	th_lookup_release(&lookup);
 	return r;
 }
 

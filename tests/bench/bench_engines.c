@@ -36,6 +36,7 @@
 #define OVERWRITE_BATCH 10000
 #define OVERWRITES 1000000
 #define LOOKUPS 500000
+#define LOOKUPS_UNDER_WAY 32
 #define RANGES 50000
 #define RANGE_RECORDS 100
 #define DIFF_CHANGES 1000
@@ -290,6 +291,35 @@ static void lookups(struct bench *b)
 	end_phase(b, "lookup", LOOKUPS, (uint64_t)LOOKUPS * (KEY_BYTES + VALUE_BYTES), start);
 }
 
+/* The same with many lookups under way at one time. */
+static void lookups_async(struct bench *b)
+{
+	struct moment start = this_moment(b);
+	struct th_get *get[LOOKUPS_UNDER_WAY];
+	uint64_t record[LOOKUPS_UNDER_WAY];
+	char key[KEY_BYTES];
+
+	for (uint64_t i = 0; i < LOOKUPS + LOOKUPS_UNDER_WAY; i++) {
+		unsigned at = i % LOOKUPS_UNDER_WAY;
+
+		if (i >= LOOKUPS_UNDER_WAY) {
+			b->expected = record[at];
+			if (!thunderhead_get_end(get[at], make_key(b, key, b->expected), see, b))
+				engine_fail(b->engine, "lookup", "a record is missing");
+		}
+		if (i < LOOKUPS) {
+			record[at] = next_random(b) % b->records;
+			get[at] = thunderhead_get_begin(b->store, make_key(b, key, record[at]));
+		}
+	}
+	end_phase(b, "lookup-async", LOOKUPS, (uint64_t)LOOKUPS * (KEY_BYTES + VALUE_BYTES), start);
+}
+
+static bool is_thunderhead(const struct bench *b)
+{
+	return b->engine == &engine_thunderhead || b->engine == &engine_thunderhead_buffered;
+}
+
 static void scan(struct bench *b)
 {
 	struct moment start = this_moment(b);
@@ -340,10 +370,12 @@ static void run_random(struct bench *b)
 	load(b, "load-random", false);
 	free(b->shuffled);
 	lookups(b);
+	if (is_thunderhead(b))
+		lookups_async(b);
 	scan(b);
 	ranges(b);
 	overwrite(b);
-	if (b->engine != &engine_thunderhead && b->engine != &engine_thunderhead_buffered)
+	if (!is_thunderhead(b))
 		return;
 	overwrite_committed(b, "overwrite-committed", false);
 	overwrite_committed(b, "overwrite-kept", true);

@@ -120,6 +120,28 @@ static void range(void *store, struct th_slice from, uint64_t limit, engine_see 
 	th_cursor_close(cursor);
 }
 
+struct th_get *thunderhead_get_begin(void *store, struct th_slice key)
+{
+	struct store *s = store;
+	struct th_get *get;
+
+	check(th_get_async(th_view_live(s->store), key, &get), "get");
+	return get;
+}
+
+bool thunderhead_get_end(struct th_get *get, struct th_slice key, engine_see *see, void *arg)
+{
+	struct th_value value;
+	int r = th_get_finish(get, &value);
+
+	if (r == -ENOENT)
+		return false;
+	check(r, "get");
+	see(arg, key, (struct th_slice){ value.data, value.size });
+	th_value_release(&value);
+	return true;
+}
+
 void thunderhead_commit(void *store, const char *snapshot)
 {
 	struct store *s = store;

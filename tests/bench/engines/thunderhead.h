@@ -8,6 +8,10 @@
 /* The second one reads and writes through the page cache, as the other engines do. */
 extern const struct engine engine_thunderhead, engine_thunderhead_buffered;
 
+/* Begins a lookup, and ends it: true if the key is there. */
+struct th_get *thunderhead_get_begin(void *store, struct th_slice key);
+bool thunderhead_get_end(struct th_get *get, struct th_slice key, engine_see *see, void *arg);
+
 /* Commits a generation; with a name, keeps it as a snapshot. */
 void thunderhead_commit(void *store, const char *snapshot);
 /* Compares two snapshots; returns how many keys differ. */

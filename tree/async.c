@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Point reads that nobody waits for yet.
+ *
+ * What takes the lock is done at once.  Below that everything is settled, so the rest needs no lock and may go on
+ * wherever a transfer completes: each node that is not in memory is asked for, and whoever brings it takes the lookup
+ * one level further.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "journal/future.h"
+#include "tree/cursor.h"
+
+struct th_get {
+	struct th_view *view;
+	struct th_lookup lookup;
+	struct th_step next;
+	struct th_key key;
+	struct th_future future;
+};
+
+static void get_over(struct th_get *get, int result)
+{
+	th_future_complete(&get->future, result);
+}
+
+static void get_loaded(void *arg, int result, struct th_node *node);
+
+/* From a settled node, a reference to which is taken over, to the first one that is not in memory. */
+static void get_below(struct th_get *get, struct th_node *node)
+{
+	struct th_cache *cache = get->view->store->cache;
+	struct th_slice key = th_key_slice(&get->key);
+	struct th_node *kid = NULL;
+	int r;
+
+	for (;;) {
+		th_lookup_node(&get->lookup, node, key);
+		if (get->lookup.done) {
+			th_node_unref(node);
+			get_over(get, 0);
+			return;
+		}
+		r = th_step_down(node, cache, key, &get->next, &kid);
+		th_node_unref(node);
+		if (r < 0) {
+			get_over(get, r);
+			return;
+		}
+		if (!kid) {
+			/* the get may be gone when this returns */
+			th_cache_load_async(cache, &get->next.ptr, th_key_slice(&get->next.fence), get_loaded, get);
+			return;
+		}
+		node = kid;
+	}
+}
+
+static void get_loaded(void *arg, int result, struct th_node *node)
+{
+	if (result < 0)
+		get_over(arg, result);
+	else
+		get_below(arg, node);
+}
+
+int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret)
+{
+	struct th_get *get;
+
+	if (key.size > TH_KEY_MAX)
+		return -EINVAL;
+	get = malloc(sizeof(*get));
+	if (!get)
+		return -ENOMEM;
+	get->view = view;
+	get->lookup = (struct th_lookup){ 0 };
+	th_key_set(&get->key, key);
+	th_future_init(&get->future, NULL, NULL);
+	*ret = get;
+	th_view_begin(view, key, &get->lookup, &get->next);
+	if (get->next.error < 0 || get->lookup.done)
+		get_over(get, get->next.error);
+	else if (get->next.node)
+		get_below(get, get->next.node);
+	else
+		th_cache_load_async(view->store->cache, &get->next.ptr, th_key_slice(&get->next.fence), get_loaded,
+				    get);
+	return 0;
+}
+
+struct th_future *th_get_future(struct th_get *get)
+{
+	return &get->future;
+}
+
+int th_get_finish(struct th_get *get, struct th_value *ret)
+{
+	int r = th_future_wait(&get->future);
+
+	/* Whatever was wrong is found out, and said, by looking again in the plain way. */
+	if (r < 0) {
+		th_lookup_release(&get->lookup);
+		r = th_get(get->view, th_key_slice(&get->key), ret);
+	} else {
+		r = th_view_finish(get->view, &get->lookup, ret);
+	}
+	free(get);
+	return r;
+}
