@@ -9,6 +9,7 @@
 #include "error.h"
 #include "fs/check.h"
 #include "image.h"
+#include "journal/disk.h"
 
 /* As fsck(8) has them. */
 enum fsck_exit {
@@ -80,6 +81,61 @@ static int check_branches(const struct check *check, struct th_image_voice *voic
 	return result;
 }
 
+static void say_nothing(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+/* Is there a store in the image without a filesystem?  What is wrong with it is said by whoever opens it to be checked.
+ */
+static bool is_plain_store(const char *path)
+{
+	struct th_store_options options = { .read_only = true, .report = say_nothing };
+	struct th_store *store;
+	struct th_disk *disk;
+	bool plain;
+
+	if (th_disk_open(path, TH_DISK_READ_ONLY, &disk))
+		return false;
+	if (th_store_open(disk, &options, &store)) {
+		th_disk_close(disk);
+		return false;
+	}
+	plain = th_fs_present(th_view_live(store)) == 0;
+	th_store_close(store);
+	return plain;
+}
+
+static int outcome(const struct check *check, int result, const struct th_check_result *found)
+{
+	if (!result && (!check->quiet || found->problems))
+		print_result(check, found);
+	if (found->problems)
+		return FSCK_ERRORS_LEFT;
+	if (result)
+		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
+	return fflush(stdout) ? FSCK_FAILED : FSCK_CLEAN;
+}
+
+/* Keys and values without a filesystem: what they mean is their owner's business. */
+static int check_store(const struct check *check)
+{
+	struct th_image_voice voice = { .path = check->path };
+	struct th_check_options how = { .read_data = check->read_data, .problem = th_image_report, .arg = &voice };
+	struct th_check_result found = { 0 };
+	struct th_store *store;
+	int result = th_image_open_store(&voice, true, &store);
+
+	if (result)
+		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
+	result = th_store_check(store, &how, &found);
+	if (result)
+		th_error(result, "%s: could not be checked to the end", check->path);
+	th_store_close(store);
+	return outcome(check, result, &found);
+}
+
 static int check_image(struct check *check)
 {
 	struct th_image_voice voice = { .path = check->path };
@@ -101,13 +157,7 @@ static int check_image(struct check *check)
 	if (!result)
 		result = check_branches(check, &voice, branches, count, &found);
 	free(branches);
-	if (!result && (!check->quiet || found.problems))
-		print_result(check, &found);
-	if (found.problems)
-		return FSCK_ERRORS_LEFT;
-	if (result)
-		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
-	return fflush(stdout) ? FSCK_FAILED : FSCK_CLEAN;
+	return outcome(check, result, &found);
 }
 
 static int run(const struct th_command *command, int argc, char **argv)
@@ -130,7 +180,7 @@ static int run(const struct th_command *command, int argc, char **argv)
 	if (argc - optind != 1)
 		return th_command_usage(command, "one image is needed"), FSCK_USAGE;
 	check.path = argv[optind];
-	return check_image(&check);
+	return is_plain_store(check.path) ? check_store(&check) : check_image(&check);
 }
 
 const struct th_command th_cmd_check = {
@@ -166,5 +216,5 @@ int th_fsck_helper(int argc, char **argv)
 		check.read_data = false;
 		check.quiet = true;
 	}
-	return check_image(&check);
+	return is_plain_store(check.path) ? check_store(&check) : check_image(&check);
 }
