@@ -9,15 +9,24 @@ void th_need_init(struct th_need *need)
 {
 	need->loads = 0;
 	need->relieve = need->push = false;
-	need->ptr.addr = 0;
+	need->ptr.addr = need->doubted.addr = 0;
 }
 
+/* Whoever needs the node has let go of the tree's lock, and the tree goes on: blocks that it gave up since may have
+ * been written anew.  So damage is one only if the same node is needed once more. */
 int th_need_load(struct th_need *need, struct th_cache *cache)
 {
-	struct th_node *node;
+	bool again = need->doubted.addr == need->ptr.addr && need->doubted.birth == need->ptr.birth;
+	struct th_slice fence = th_key_slice(&need->fence);
 	unsigned slot = need->loads % TH_NEED_HELD;
-	int r = th_cache_load(cache, &need->ptr, th_key_slice(&need->fence), &node);
+	struct th_node *node;
+	int r = again ? th_cache_load(cache, &need->ptr, fence, &node)
+		      : th_cache_load_quietly(cache, &need->ptr, fence, &node);
 
+	if (!again && (r == -EBADMSG || r == -EUCLEAN)) {
+		need->doubted = need->ptr;
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	if (need->loads >= TH_NEED_HELD)

@@ -61,6 +61,7 @@ struct th_need {
 	struct th_key push_from, push_to;
 	struct th_node *held[TH_NEED_HELD];
 	unsigned loads;
+	struct th_ptr doubted; /* could not be loaded, but the tree may have left it meanwhile */
 };
 
 void th_need_init(struct th_need *need);
