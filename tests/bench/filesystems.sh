@@ -229,9 +229,10 @@ if have git; then
 		git -C "$work/repository" add -Af . && git -C "$work/repository" -c user.name=bench -c user.email=bench commit -qm tree || exit
 fi
 mkdir "$work/project" && tar -cf - -C "$(dirname "$0")/../.." --exclude ./build --exclude ./.git . | tar -xf - -C "$work/project"
-entries=$(tar -tf "$archive" | wc -l)
-part=$(tar -tf "$archive" | sed 's,^\./,,' | cut -d/ -f1 | grep . | sort | uniq -c | sort -rn | awk '{ print $2; exit }')
-tar -tf "$archive" | grep -q '^\./fs/' && part=fs
+tar -tf "$archive" >"$work/list" || exit
+entries=$(wc -l <"$work/list")
+part=$(sed 's,^\./,,' "$work/list" | cut -d/ -f1 | grep . | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')
+! grep -q '^\./fs/' "$work/list" || part=fs
 
 : >"$work/result"
 for ((run = 0; run < runs; run++)); do
@@ -273,7 +274,7 @@ table() {
 	}' "$work/result"
 }
 
-printf '\n%s entries, %s runs; seconds, and Thunderhead against each\n\n' "$entries" "$runs"
+printf '\n%s entries, %s runs, the part is %s; seconds, and Thunderhead against each\n\n' "$entries" "$runs" "$part"
 table 3
 printf '\nMB written to the device meanwhile, where Thunderhead writes at least one\n\n'
 table 4 1
