@@ -120,6 +120,29 @@ check "$entries entries in a directory" many_entries
 check "a tenth of them deleted while it is listed" delete_while_listing
 check "rm -r of it" rm -r many
 
+# --- the same programs on a snapshot, with the live files different since ---
+
+seen=.snapshots/seen/tree
+th snapshot create "$mnt" seen
+cp -a tree "$work/tree" && find tree -type f -not -path '*/.git/*' -exec sh -c 'echo more >>"$1"' sh {} \;
+rsync_out() {
+	rsync -aHAX "$seen/" "$work/rsynced/" && [ -z "$(rsync -aHAXc --itemize-changes "$seen/" "$work/rsynced/")" ]
+}
+tar_snapshot() {
+	mkdir "$work/tarred" && tar --xattrs --acls --sparse -cf - -C "$seen" . | tar --xattrs --acls -xf - -C "$work/tarred"
+}
+crawled() { # DIRECTORY: what several programs find below it
+	(cd "$1" && find . -type f | sort && grep -rc include . | sort && du -s --apparent-size .)
+}
+check "rsync out of a snapshot, and nothing to do after it" eval 'rsync_out && diff -r "$work/tree" "$work/rsynced"'
+check "tar out of it" eval 'tar_snapshot && diff -r "$work/tree" "$work/tarred"'
+check "cp -a out of it" eval 'cp -a "$seen" back && diff -r "$work/tree" back'
+check "diff -r against it" eval 'diff -r "$seen" "$work/tree" && ! diff -rq "$seen" tree >/dev/null'
+check "find, grep -r and du see what they saw" eval '[ "$(crawled "$seen")" = "$(crawled back)" ] && [ "$(crawled "$seen")" != "$(crawled tree)" ]'
+check "git status in it: clean, and in the live tree not" eval 'git -C "$seen" status --porcelain >"$work/status" && [ ! -s "$work/status" ] &&
+	[ -n "$(git -C tree status --porcelain)" ]'
+check "crawlers of a directory do not come to snapshots" eval '[ -z "$(find tree clone -name .snapshots)" ]'
+
 cd "$work" || exit 1
 manifest "$mnt" >"$work/before"
 check "unmount" stop
