@@ -129,7 +129,7 @@ static bool caller_has_group(fuse_req_t req, gid_t gid)
 bool th_fuse_is_outsider(fuse_req_t req, struct th_inode *inode)
 {
 	pthread_rwlock_rdlock(&inode->lock);
-	bool matters = S_ISREG(inode->attr.mode) && (inode->attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID;
+	bool matters = !S_ISDIR(inode->attr.mode) && (inode->attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID;
 	gid_t gid = inode->attr.gid;
 
 	pthread_rwlock_unlock(&inode->lock);

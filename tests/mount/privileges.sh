@@ -34,6 +34,12 @@ check "a group bit of a file that the group may not run goes, too" after 2767 76
 check "but stays when the group writes" after 2767 2767 append member
 check "fallocate by one who is not of the group" after 2767 767 user fallocate -l 20000 "$mnt/file"
 check "by one who is" after 2767 2767 member fallocate -l 20000 "$mnt/file"
+given_again() { # a fifo of the user's, and of a group that the user is not in
+	mkfifo "$mnt/fifo" && chown 1000:0 "$mnt/fifo" && chmod "$1" "$mnt/fifo" && shift && "$@" chgrp 0 "$mnt/fifo" &&
+		stat -c %a "$mnt/fifo" && rm "$mnt/fifo"
+}
+check "chgrp of a fifo to the group it has, by one who is not of it" eval '[ "$(given_again 2767 user)" = 767 ]'
+check "by one who is" eval '[ "$(given_again 2767 member)" = 2767 ]'
 check "opening to truncate" after 6777 777 shorten user
 check "root may" after 6777 6777 shorten env
 check "truncate" after 6777 777 user truncate -s 3 "$mnt/file"
