@@ -74,22 +74,28 @@ static int check_view(struct data_check *check, struct th_view *view, const char
 	return result < 0 ? result : 0;
 }
 
+/* A view as it was opened, with what came of that; closes it. */
+static int check_opened(struct data_check *check, int result, struct th_view *view, const char *name)
+{
+	if (result < 0)
+		return result;
+	result = check_view(check, view, name);
+	th_view_close(view);
+	return result;
+}
+
 static int check_snapshots(struct data_check *check)
 {
 	struct th_snapshot *list;
+	struct th_view *view = NULL;
 	size_t count;
 	int result = th_snapshot_list(check->fs->store, &list, &count);
 
 	if (result < 0)
 		return result;
 	for (size_t i = 0; i < count && !result; i++) {
-		struct th_view *view;
-
 		result = th_view_snapshot(check->fs->store, list[i].id, &view);
-		if (result < 0)
-			break;
-		result = check_view(check, view, list[i].name);
-		th_view_close(view);
+		result = check_opened(check, result, view, list[i].name);
 	}
 	free(list);
 	return result;
@@ -98,21 +104,17 @@ static int check_snapshots(struct data_check *check)
 static int check_branches(struct data_check *check)
 {
 	struct th_branch *list;
+	struct th_view *view = NULL;
 	size_t count;
 	int result = th_branch_list(check->fs->store, &list, &count);
 
 	if (result < 0)
 		return result;
 	for (size_t i = 0; i < count && !result; i++) {
-		struct th_view *view;
-
 		if (list[i].headless || list[i].current)
 			continue;
 		result = th_view_branch(check->fs->store, list[i].name, &view);
-		if (result < 0)
-			break;
-		result = check_view(check, view, list[i].name);
-		th_view_close(view);
+		result = check_opened(check, result, view, list[i].name);
 	}
 	free(list);
 	return result;
