@@ -45,8 +45,8 @@ static int admit_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, const
 {
 	if (!inside(disk, addr, blocks) || !aligned(buf))
 		return -EINVAL;
-	atomic_fetch_add_explicit(&disk->reads, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&disk->bytes_read, (uint64_t)blocks << TH_BLOCK_SHIFT, memory_order_relaxed);
+	__atomic_fetch_add(&disk->reads, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&disk->bytes_read, (uint64_t)blocks << TH_BLOCK_SHIFT, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -56,14 +56,14 @@ static int admit_save(struct th_disk *disk, uint64_t addr, const struct iovec *i
 
 	if (!inside(disk, addr, blocks))
 		return -EINVAL;
-	atomic_fetch_add_explicit(&disk->writes, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&disk->bytes_written, blocks << TH_BLOCK_SHIFT, memory_order_relaxed);
+	__atomic_fetch_add(&disk->writes, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&disk->bytes_written, blocks << TH_BLOCK_SHIFT, __ATOMIC_RELAXED);
 	return 0;
 }
 
 static void admit_flush(struct th_disk *disk)
 {
-	atomic_fetch_add_explicit(&disk->flushes, 1, memory_order_relaxed);
+	__atomic_fetch_add(&disk->flushes, 1, __ATOMIC_RELAXED);
 }
 
 void th_disk_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)

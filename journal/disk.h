@@ -11,6 +11,10 @@
  *
  * Addresses and lengths count blocks of TH_BLOCK_SIZE bytes.  Buffers must be aligned to TH_BLOCK_SIZE (O_DIRECT).
  * All operations may be called from any thread.
+ *
+ * Whoever makes a disk of his own embeds a struct th_disk, sets ops, blocks and name, and need not care about the rest:
+ * th_disk_get and its like check what is asked for before they pass it on.  An operation initialises the future that it
+ * is given, first of all, and sees to it that it completes exactly once.
  */
 #ifndef TH_DISK_H
 #define TH_DISK_H
@@ -20,6 +24,11 @@
 #include <sys/uio.h>
 
 #include "future.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
 
 #define TH_BLOCK_SHIFT 12
 #define TH_BLOCK_SIZE (1u << TH_BLOCK_SHIFT)
@@ -54,7 +63,8 @@ struct th_disk {
 	 * the disk's owner to set before he shares it. */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
-	_Atomic uint64_t bytes_read, bytes_written, reads, writes, flushes;
+	/* Counted by the functions below, with __atomic builtins, as C++ does not know _Atomic. */
+	uint64_t bytes_read, bytes_written, reads, writes, flushes;
 };
 
 enum th_disk_flags {
@@ -113,5 +123,10 @@ int th_disk_fault_reset(struct th_disk *disk);
 /* A new memory disk as a crash may leave it just after event number nevents: everything that a completed flush covers
  * is there, and of the saves after it an arbitrary subset chosen by seed (some torn).  The caller closes it. */
 int th_disk_fault_crash_image(struct th_disk *disk, uint64_t nevents, uint64_t seed, struct th_disk **ret);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -24,13 +24,13 @@ void th_future_init(struct th_future *future, th_future_drive *drive, void *owne
 
 bool th_future_poll(const struct th_future *future)
 {
-	return atomic_load_explicit(&future->state, memory_order_acquire) & FUTURE_COMPLETE;
+	return __atomic_load_n(&future->state, __ATOMIC_ACQUIRE) & FUTURE_COMPLETE;
 }
 
 /* Sleeps until the state changes, or returns early for no reason. */
 static void future_sleep(struct th_future *future)
 {
-	int seen = atomic_fetch_or(&future->state, FUTURE_SLEEPER) | FUTURE_SLEEPER;
+	int seen = __atomic_fetch_or(&future->state, FUTURE_SLEEPER, __ATOMIC_SEQ_CST) | FUTURE_SLEEPER;
 
 	if (!(seen & FUTURE_COMPLETE))
 		syscall(SYS_futex, &future->state, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
@@ -54,7 +54,7 @@ void th_future_then(struct th_future *future, th_future_continuation *then, void
 	/* Before it is published: from then on the continuation may have freed the future. */
 	if (future->attend && !th_future_poll(future))
 		future->attend(future);
-	if (atomic_fetch_or(&future->state, FUTURE_THEN) & FUTURE_COMPLETE)
+	if (__atomic_fetch_or(&future->state, FUTURE_THEN, __ATOMIC_SEQ_CST) & FUTURE_COMPLETE)
 		then(future, arg);
 }
 
@@ -64,7 +64,7 @@ void th_future_complete(struct th_future *future, int result)
 	int before;
 
 	future->result = result;
-	before = atomic_fetch_or(&future->state, FUTURE_COMPLETE);
+	before = __atomic_fetch_or(&future->state, FUTURE_COMPLETE, __ATOMIC_SEQ_CST);
 	if (before & FUTURE_THEN)
 		future->then(future, future->then_arg);
 	/* The future may be gone by now.  Waking by its address is harmless then: sleepers look again. */

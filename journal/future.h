@@ -9,8 +9,12 @@
 #ifndef TH_FUTURE_H
 #define TH_FUTURE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
 
 struct th_future;
 
@@ -23,7 +27,7 @@ typedef void th_future_attend(struct th_future *future);
 typedef void th_future_continuation(struct th_future *future, void *arg);
 
 struct th_future {
-	_Atomic int state; /* private: bits for complete, with a continuation, waited for */
+	int state; /* private: bits, accessed with __atomic builtins, for complete, with a continuation, waited for */
 	int result; /* 0 or -errno, valid once complete */
 	th_future_drive *drive;
 	th_future_attend *attend; /* set by the owner after th_future_init */
@@ -43,5 +47,10 @@ int th_future_wait(struct th_future *future);
 void th_future_then(struct th_future *future, th_future_continuation *then, void *arg);
 /* For disk models: completes the future with 0 or -errno and wakes whoever waits. */
 void th_future_complete(struct th_future *future, int result);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One get, save or flush as it was asked for.  Internal to journal/. */
+/* One get, save or flush as it was asked for: for those who make disks (disk.h). */
 #ifndef TH_TRANSFER_H
 #define TH_TRANSFER_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
 
 enum th_transfer_kind { TH_TRANSFER_GET, TH_TRANSFER_SAVE, TH_TRANSFER_FLUSH };
 
@@ -24,5 +29,10 @@ struct th_transfer th_transfer_flush(void);
 const struct iovec *th_transfer_iov(const struct th_transfer *transfer, int *ret_iovcnt);
 /* In bytes. */
 size_t th_transfer_size(const struct th_transfer *transfer);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -391,11 +391,11 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.log_records = atomic_load(&store->log_records),
 		.log_bytes = atomic_load(&store->log_bytes),
 		.merges = atomic_load(&store->merges),
-		.disk_reads = atomic_load(&store->disk->reads),
-		.disk_bytes_read = atomic_load(&store->disk->bytes_read),
-		.disk_writes = atomic_load(&store->disk->writes),
-		.disk_bytes_written = atomic_load(&store->disk->bytes_written),
-		.disk_flushes = atomic_load(&store->disk->flushes),
+		.disk_reads = __atomic_load_n(&store->disk->reads, __ATOMIC_RELAXED),
+		.disk_bytes_read = __atomic_load_n(&store->disk->bytes_read, __ATOMIC_RELAXED),
+		.disk_writes = __atomic_load_n(&store->disk->writes, __ATOMIC_RELAXED),
+		.disk_bytes_written = __atomic_load_n(&store->disk->bytes_written, __ATOMIC_RELAXED),
+		.disk_flushes = __atomic_load_n(&store->disk->flushes, __ATOMIC_RELAXED),
 		.read_only = th_store_writable(store) < 0,
 	};
 	memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));

@@ -27,6 +27,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct th_disk; /* disk.h */
 struct th_future; /* future.h */
@@ -376,6 +377,7 @@ struct th_check_result {
 /* Checks the last commit: every tree, dead list, share and the space map.  The store must be quiet. */
 int th_store_check(struct th_store *store, const struct th_check_options *options, struct th_check_result *ret);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

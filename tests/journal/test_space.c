@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The space against one byte a block, through commits, loads and crashes. */
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "journal/blocklist_page.h"
 #include "journal/space.h"

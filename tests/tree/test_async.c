@@ -5,6 +5,7 @@
  */
 #include "tests/tree/fixture.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The installed library: what it exports, that its headers stand alone in C and C++, that the examples and the snippets
+# of docs/library.md compile against it by pkg-config alone, and that the examples do what they say.
+. "$(dirname "$0")/../tools/tap.sh"
+
+root=$work/root
+cc=${CC:-cc}
+cxx=${CXX:-c++}
+flags=(-Wall -Wextra -Werror)
+[ "${TH_SANITIZE:-none}" = none ] || flags+=("-fsanitize=$TH_SANITIZE")
+headers=(thunderhead.h disk.h future.h transfer.h)
+
+export LD_LIBRARY_PATH=$root$TH_LIBDIR PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=$root$TH_LIBDIR/pkgconfig
+unset DESTDIR
+
+# package OPTION... : what pkg-config says, in the array `package`
+package() {
+	read -ra package <<<"$(pkg-config "$@" thunderhead)"
+}
+
+# compile COMPILER SOURCE PROGRAM OPTION...
+compile() {
+	local compiler=$1 source=$2 program=$3
+	shift 3
+	package --cflags --libs
+	"$compiler" "${flags[@]}" "$@" "$source" -o "$program" "${package[@]}"
+}
+
+DESTDIR=$root meson install -C "$TH_BUILD" --no-rebuild >"$work/install.log" 2>&1 || sed 's/^/# /' "$work/install.log"
+[ -e "$root$TH_LIBDIR/libthunderhead.so" ] && [ -e "$root$TH_LIBDIR/libthunderhead.a" ]
+tap "installed, shared and static"
+[ "$(pkg-config --modversion thunderhead)" = "$("$THUNDERHEAD" --version | grep -oE '[0-9]+\.[0-9.]+' | head -n 1)" ]
+tap "pkg-config knows the version"
+
+# --- what it exports ---
+
+# Functions that the headers declare: what stands before the first parenthesis of a statement that is no typedef.
+declared() {
+	package --cflags
+	printf '#include <thunderhead/%s>\n' "${headers[@]}" | "$cc" -E -P "${package[@]}" - | tr '\n' ' ' | tr ';{}' '\n\n\n' |
+		grep -v '^ *typedef' | sed -nE 's/^[^(]*[ *](th_[a-z0-9_]+)\(.*/\1/p' | sort -u
+}
+
+declared >"$work/declared"
+nm -D --defined-only "$root$TH_LIBDIR/libthunderhead.so" | awk '$2 == "T" { print $3 }' | sort >"$work/versioned"
+sed 's/@.*//' "$work/versioned" >"$work/exported"
+diff "$work/declared" "$work/exported" >"$work/difference"
+sed 's/^/# /' "$work/difference"
+[ ! -s "$work/difference" ] && [ "$(wc -l <"$work/declared")" -gt 80 ]
+tap "the shared library exports what the headers declare, and nothing else"
+! grep -qv '@@THUNDERHEAD_0$' "$work/versioned"
+tap "every symbol has the version of the map"
+! nm -D --defined-only "$root$TH_LIBDIR/libthunderhead.so" | awk '$2 ~ /[BDRVW]/' | grep -q . && \
+	! nm -g --defined-only "$root$TH_LIBDIR/libthunderhead.a" | awk 'NF == 3 { print $3 }' | grep -v '^_*asan\|^_*odr' | grep -qv '^th_'
+tap "no variables are exported, and the static library takes no name that does not begin with th_"
+
+# --- its headers ---
+
+[ "$(cd "$root$TH_INCLUDES/thunderhead" && printf '%s\n' *.h)" = "$(printf '%s\n' "${headers[@]}" | sort)" ]
+tap "these headers are installed and no others"
+package --cflags
+stands_alone() {
+	local compiler=$1 language=$2 standard=$3 header
+	for header in thunderhead.h "${headers[@]/#/thunderhead/}"; do
+		printf '#include <%s>\n#include <%s>\n' "$header" "$header" |
+			"$compiler" "${flags[@]}" -pedantic -std="$standard" -x "$language" -fsyntax-only "${package[@]}" - || return 1
+	done
+}
+stands_alone "$cc" c c11 && stands_alone "$cc" c gnu17
+tap "each header stands alone in C"
+
+cat >"$work/one.cc" <<'END'
+#include <cstdio>
+#include <thunderhead/disk.h>
+#include <thunderhead/thunderhead.h>
+
+int main()
+{
+	th_disk *disk;
+	th_store *store;
+	th_txn *txn;
+	th_value value;
+	const th_slice key = { "key", 3 };
+
+	if (th_disk_memory_new(TH_IMAGE_MIN / TH_BLOCK_SIZE, &disk) || th_store_format(disk, nullptr) ||
+	    th_store_open(disk, nullptr, &store) || th_txn_begin(store, &txn) || th_txn_put(txn, key, { "value", 5 }) ||
+	    th_txn_commit(txn) || th_get(th_view_live(store), key, &value))
+		return 1;
+	std::printf("%.*s\n", static_cast<int>(value.size), static_cast<const char *>(value.data));
+	th_value_release(&value);
+	return th_store_close(store) ? 1 : 0;
+}
+END
+if command -v "$cxx" >/dev/null; then
+	stands_alone "$cxx" c++ c++11 && stands_alone "$cxx" c++ c++20
+	tap "each header stands alone in C++"
+	compile "$cxx" "$work/one.cc" "$work/one" && [ "$("$work/one")" = value ]
+	tap "a program in C++"
+else
+	tap_skip "C++" "no compiler for it"
+fi
+
+# --- the examples ---
+
+examples=$root$TH_DOCUMENTS/examples
+
+expected_ledger='at closing time: 4 accounts, 4000 together
+since then:
+  account/ada: -50
+  account/bob: +50
+  transfer/late/0000: new
+what if:
+  account/cyd: -10
+  account/dee: +10
+  transfer/if/0000: new
+on the main branch: 4 accounts, 4000 together'
+
+run_ledger() {
+	[ "$("$1" "$2")" = "$expected_ledger" ]
+}
+
+run_stripe() {
+	[ "$("$1" "$2.left" "$2.right")" = '3000 records, 0 problems' ] && [ "$(du -k "$2.left" | cut -f 1)" -gt 1000 ] &&
+		[ "$(du -k "$2.right" | cut -f 1)" -gt 1000 ]
+}
+
+compile "$cc" "$examples/ledger.c" "$work/ledger" && run_ledger "$work/ledger" "$work/ledger.img"
+tap "ledger.c"
+th check "$work/ledger.img" >"$work/checked" && grep -q '1 snapshots, 2 branches; no problems' "$work/checked"
+tap "thunderhead check of what it made"
+compile "$cc" "$examples/stripe.c" "$work/stripe" && run_stripe "$work/stripe" "$work/stripe"
+tap "stripe.c"
+"$work/ledger" "$work/ledger.img" 2>"$work/err"
+[ $? -eq 1 ] && grep -q '^ledger: .*: File exists$' "$work/err"
+tap "an example says what is wrong"
+
+if [ "${TH_SANITIZE:-none}" = none ]; then
+	package --static --cflags --libs
+	"$cc" "${flags[@]}" -static "$examples/ledger.c" -o "$work/ledger-static" "${package[@]}" &&
+		run_ledger "$work/ledger-static" "$work/ledger-static.img"
+	tap "ledger.c, with nothing shared"
+else
+	tap_skip "ledger.c, with nothing shared" "sanitizers are"
+fi
+
+# --- the snippets of docs/library.md ---
+
+# Each is the body of a function that is given what its neighbours made.
+snippets() {
+	printf '#include <errno.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n'
+	printf '#include <thunderhead/disk.h>\n#include <thunderhead/thunderhead.h>\n'
+	awk '/^```c$/ { printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int r);\n", ++n;
+			printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int r)\n{\n#line %d \"library.md\"\n", n, NR + 1;
+			inside = 1; next }
+		/^```$/ { if (inside) print "return r;\n}"; inside = 0 }
+		inside' "$1"
+}
+
+snippets "$TH_SOURCE/docs/library.md" >"$work/snippets.c" && package --cflags &&
+	"$cc" -Wall -Werror -Wno-unused -c "$work/snippets.c" -o "$work/snippets.o" "${package[@]}" &&
+	[ "$(grep -c '^int snippet_.*;$' "$work/snippets.c")" -gt 8 ]
+tap "the snippets of docs/library.md compile"
+
+tap_done
