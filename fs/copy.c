@@ -32,8 +32,12 @@ static int copy_window(struct copy *copy, uint64_t size, void *buffer)
 {
 	uint64_t off = copy->src_off + copy->done, block = off >> TH_BLOCK_SHIFT;
 	ssize_t written;
-	int err = th_data_read(copy->src, block, th_data_blocks(off + size) - block, buffer);
+	uint32_t blocks = th_data_blocks(off + size) - block;
+	struct th_data_reading reading;
+	int err = th_data_read_begin(copy->src, block, blocks, buffer, &reading);
 
+	if (!err)
+		err = th_data_read_end(&reading);
 	if (err)
 		return err;
 	written = th_data_write(copy->dst, (uint8_t *)buffer + off % TH_BLOCK_SIZE, size, copy->dst_off + copy->done);
@@ -113,15 +117,18 @@ static int share_stage(struct copy *copy, struct th_txn *txn, const struct share
 		       int64_t *blocks)
 {
 	uint64_t shift = (copy->dst_off >> TH_BLOCK_SHIFT) - (copy->src_off >> TH_BLOCK_SHIFT), end;
-	int err = th_extent_clear(copy->dst->fs, txn, copy->dst->id, from + shift, to + shift, UINT_MAX, &end, blocks);
+	uint64_t id = copy->dst->id;
+	int err = th_extent_guard_txn(txn, id, from + shift, to + shift);
 
+	if (!err)
+		err = th_extent_clear(copy->dst->fs, txn, id, from + shift, to + shift, UINT_MAX, &end, blocks);
 	for (unsigned i = 0; i < share->count && !err; i++) {
 		struct th_extent extent = share->extents[i];
 
 		extent.block += shift;
 		err = th_chunk_share(txn, &share->extents[i].run, &extent.run);
 		if (!err)
-			err = th_extent_add(txn, copy->dst->id, &extent, blocks);
+			err = th_extent_add(txn, id, &extent, blocks);
 	}
 	return err;
 }

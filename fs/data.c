@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "dirty.h"
-#include "gather.h"
 
 int th_data_init(struct th_inode *inode)
 {
@@ -151,9 +150,10 @@ static void data_fill(uint8_t *buffer, uint64_t first, uint64_t *filled, uint64_
 	*filled = to;
 }
 
-static int data_read_stored(struct th_inode *inode, uint64_t block, uint64_t end, uint8_t *buffer)
+/* Notes what the disk has of the blocks, and copies or clears the rest. */
+static int data_note_stored(struct th_inode *inode, uint64_t block, uint64_t end, uint8_t *buffer,
+			    struct th_gather *gather)
 {
-	struct th_gather gather;
 	struct th_extents extents;
 	struct th_extent extent;
 	uint64_t filled = block;
@@ -161,13 +161,12 @@ static int data_read_stored(struct th_inode *inode, uint64_t block, uint64_t end
 
 	if (err)
 		return err;
-	th_gather_init(&gather, inode->fs->store);
 	while (!(err = th_extents_next(&extents, &extent))) {
 		uint8_t *to = buffer + ((extent.block - block) << TH_BLOCK_SHIFT);
 
 		data_fill(buffer, block, &filled, extent.block);
 		if (extent.kind == TH_EXTENT_RUN) {
-			err = th_gather_add(&gather, &extent, to);
+			err = th_gather_add(gather, &extent, to);
 			filled += extent.blocks;
 		} else {
 			data_fill(buffer, block, &filled, extent.block + extent.blocks);
@@ -180,24 +179,70 @@ static int data_read_stored(struct th_inode *inode, uint64_t block, uint64_t end
 	if (err < 0)
 		return err;
 	data_fill(buffer, block, &filled, end);
-	return th_gather_read(&gather);
+	return 0;
 }
 
-int th_data_read(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer)
+static uint32_t data_pages_in(const struct th_inode *inode, uint64_t block, uint64_t end)
 {
-	uint64_t at, end = block + blocks;
-	struct th_file_page *page;
-	uint32_t waiting = 0;
+	uint32_t count = 0;
+
+	if (!th_data_pages(inode))
+		return 0;
+	while (block < end && th_pages_next(&inode->file->pages, block, &block) && block < end) {
+		count++;
+		block++;
+	}
+	return count;
+}
+
+static void data_copy_pages(const struct th_inode *inode, uint64_t block, uint32_t count, uint8_t *buffer)
+{
+	for (uint64_t at = block; count; count--, at++) {
+		const struct th_file_page *page = th_pages_next(&inode->file->pages, at, &at);
+
+		memcpy(buffer + ((at - block) << TH_BLOCK_SHIFT), page->data, TH_BLOCK_SIZE);
+	}
+}
+
+/* What a snapshot has is given up by nobody while that is looked at. */
+static int data_guard(struct th_inode *inode, uint64_t block, uint64_t end, struct th_data_reading *reading)
+{
+	int err;
+
+	if (!reading->gather.nparts || inode->snapshot)
+		return 0;
+	err = th_locker_new(inode->fs->store, &reading->guard);
+	if (!err)
+		err = th_extent_guard(reading->guard, inode->id, block, end);
+	if (err)
+		th_locker_free(reading->guard);
+	return err;
+}
+
+int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
+		       struct th_data_reading *ret)
+{
+	uint64_t end = block + blocks;
+	uint32_t waiting = data_pages_in(inode, block, end);
 	int err = 0;
 
-	if (th_data_pages(inode))
-		for (at = block; at < end && (page = th_pages_next(&inode->file->pages, at, &at)) && at < end; at++)
-			waiting++;
+	th_gather_init(&ret->gather, inode->fs->store);
+	ret->guard = NULL;
 	if (waiting < blocks)
-		err = data_read_stored(inode, block, end, buffer);
-	for (at = block; !err && waiting; waiting--, at++) {
-		page = th_pages_next(&inode->file->pages, at, &at);
-		memcpy((uint8_t *)buffer + ((at - block) << TH_BLOCK_SHIFT), page->data, TH_BLOCK_SIZE);
-	}
+		err = data_note_stored(inode, block, end, buffer, &ret->gather);
+	/* Pages lie over what is stored, and so must come last. */
+	if (!err && waiting)
+		err = th_gather_read(&ret->gather);
+	if (err)
+		return err;
+	data_copy_pages(inode, block, waiting, buffer);
+	return data_guard(inode, block, end, ret);
+}
+
+int th_data_read_end(struct th_data_reading *reading)
+{
+	int err = th_gather_read(&reading->gather);
+
+	th_locker_free(reading->guard);
 	return err;
 }

@@ -20,6 +20,7 @@
 
 #include "extent.h"
 #include "file.h"
+#include "gather.h"
 #include "pages.h"
 
 struct th_file {
@@ -74,7 +75,16 @@ void th_data_modified(struct th_inode *inode);
 
 /* A write with the lock held: as th_file_write. */
 ssize_t th_data_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off);
-/* A read with the lock held for reading, into a block-aligned buffer of `blocks` blocks. */
-int th_data_read(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer);
+
+/* A read into a block-aligned buffer of `blocks` blocks, in two steps.  The first one, with the lock held for reading,
+ * copies what is in memory and notes what is on disk; the second one, without it, reads that.  In between the blocks
+ * are guarded.  The second step follows if, and only if, the first did not fail. */
+struct th_data_reading {
+	struct th_gather gather;
+	struct th_locker *guard; /* NULL: nothing to read, or nothing that could be given up */
+};
+int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
+		       struct th_data_reading *ret);
+int th_data_read_end(struct th_data_reading *reading);
 
 #endif

@@ -318,6 +318,34 @@ static int extent_batch_collect(struct th_fs *fs, struct th_txn *txn, uint64_t i
 	return err < 0 ? err : 0;
 }
 
+/* As locks know a file's blocks: each by the key of an extent that would begin there. */
+struct block_keys {
+	struct th_key from, to;
+	struct th_range range;
+};
+
+static const struct th_range *block_range(struct block_keys *keys, uint64_t id, uint64_t from, uint64_t to)
+{
+	keys->from = th_key_extent(id, from);
+	keys->to = th_key_extent(id, to);
+	keys->range = (struct th_range){ th_key_slice(&keys->from), th_key_slice(&keys->to) };
+	return &keys->range;
+}
+
+int th_extent_guard(struct th_locker *locker, uint64_t id, uint64_t from, uint64_t to)
+{
+	struct block_keys keys;
+
+	return th_locker_lock(locker, block_range(&keys, id, from, to), TH_LOCK_SHARED, TH_LOCK_WAIT);
+}
+
+int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to)
+{
+	struct block_keys keys;
+
+	return th_txn_lock(txn, block_range(&keys, id, from, to), TH_LOCK_EXCLUSIVE, TH_LOCK_WAIT);
+}
+
 /* Cuts [from, to) out of one extent. */
 static int extent_cut(struct th_txn *txn, uint64_t id, const struct th_extent *extent, uint64_t from, uint64_t to,
 		      int64_t *blocks)

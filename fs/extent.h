@@ -64,8 +64,16 @@ int th_extents_open_txn(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint6
 int th_extents_next(struct th_extents *extents, struct th_extent *ret);
 void th_extents_close(struct th_extents *extents);
 
-/* Makes [from, to) a hole: drops what is covered whole and cuts what is covered in part.  At most `limit` extents are
- * touched; *ret_end tells up to where the range is clear.  *blocks is lessened by the blocks given up. */
+/* Blocks of a file are read without the lock of its inode, so that nobody waits behind somebody else's disk.  Whoever
+ * does that first guards the blocks, with the inode's lock held for reading: by a range lock, shared, on the keys under
+ * which they are.  Whoever gives blocks up guards them for the transaction that does it, exclusively, with the inode's
+ * lock held for writing: that waits for those who read, and for nothing else. */
+int th_extent_guard(struct th_locker *locker, uint64_t id, uint64_t from, uint64_t to);
+int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to);
+
+/* Makes [from, to), which is guarded unless nobody can be reading, a hole: drops what is covered whole and cuts what is
+ * covered in part.  At most `limit` extents are touched; *ret_end tells up to where the range is clear.  *blocks is
+ * lessened by the blocks given up. */
 int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, unsigned limit,
 		    uint64_t *ret_end, int64_t *blocks);
 /* Puts an extent where there is a hole.  *blocks grows by its blocks. */

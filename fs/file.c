@@ -23,26 +23,30 @@
 int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
 {
 	uint64_t first = off >> TH_BLOCK_SHIFT, blocks;
-	int err = 0;
+	struct th_data_reading reading;
+	int err;
 
 	*ret = (struct th_file_data){ .size = 0 };
 	pthread_rwlock_rdlock(&inode->lock);
-	if (off >= inode->attr.size || !size)
-		goto out;
+	if (off >= inode->attr.size || !size) {
+		pthread_rwlock_unlock(&inode->lock);
+		return 0;
+	}
 	if (size > inode->attr.size - off)
 		size = inode->attr.size - off;
 	blocks = th_data_blocks(off + size) - first;
 	ret->buffer = th_disk_buffer(blocks << TH_BLOCK_SHIFT);
-	err = ret->buffer ? th_data_read(inode, first, blocks, ret->buffer) : -ENOMEM;
-	if (err)
-		goto out;
+	err = ret->buffer ? th_data_read_begin(inode, first, blocks, ret->buffer, &reading) : -ENOMEM;
+	pthread_rwlock_unlock(&inode->lock);
+	if (!err)
+		err = th_data_read_end(&reading);
+	if (err) {
+		th_file_data_release(ret);
+		return err;
+	}
 	ret->data = (uint8_t *)ret->buffer + off % TH_BLOCK_SIZE;
 	ret->size = size;
-out:
-	pthread_rwlock_unlock(&inode->lock);
-	if (err)
-		th_file_data_release(ret);
-	return err;
+	return 0;
 }
 
 void th_file_data_release(struct th_file_data *data)

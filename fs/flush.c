@@ -300,11 +300,27 @@ static void flush_item_undo(struct flush *flush, struct flush_item *item)
 
 /* --- flushes --- */
 
-static int flush_item_stage(struct flush *flush, struct flush_item *item)
+/* Waits for those who read what is about to be replaced. */
+static int flush_item_guard(struct flush *flush, const struct flush_item *item)
 {
+	struct th_inode *inode = item->inode;
+	uint64_t first;
 	int err = 0;
 
-	if (item->clear_from < item->clear_to) {
+	if (th_data_bare(inode))
+		return 0;
+	if (item->clear_from < item->clear_to)
+		err = th_extent_guard_txn(flush->txn, inode->id, item->clear_from, item->clear_to);
+	if (!err && item->count && th_pages_next(&inode->file->pages, item->from, &first))
+		err = th_extent_guard_txn(flush->txn, inode->id, first, item->to);
+	return err;
+}
+
+static int flush_item_stage(struct flush *flush, struct flush_item *item)
+{
+	int err = flush_item_guard(flush, item);
+
+	if (!err && item->clear_from < item->clear_to) {
 		err = th_extent_clear(flush->fs, flush->txn, item->inode->id, item->clear_from, item->clear_to,
 				      CLEAR_MAX, &item->clear_from, &item->blocks);
 		item->clearing = item->clear_from < item->clear_to;
