@@ -109,9 +109,10 @@ struct th_fs {
 	void *dirty; /* the data side's list of dirty inodes (dirty.c); made by th_dirty_init, ended by th_dirty_release
 		      */
 
-	/* Told, with no lock held, that the snapshot called `name` is no longer what it was: what the kernel has cached
-	 * under that name is stale, except in the .snapshots of the directory `except` (0: none), where the kernel
-	 * itself asked for it.  NULL: nobody cares. */
+	_Atomic uint64_t snapshots_changed_ns; /* when a snapshot was deleted or renamed last; 0: not since mounting */
+	/* Told, with no lock held, that snapshots have changed; and that the one called `name` (NULL: it is a new one)
+	 * is no longer what it was: what the kernel has cached under that name is stale, except in the .snapshots of
+	 * the directory `except` (0: none), where the kernel itself asked for it.  NULL: nobody cares. */
 	void (*snapshot_changed)(void *arg, const char *name, uint64_t except);
 	void *snapshot_changed_arg;
 };
@@ -162,5 +163,8 @@ void th_fs_snapshot_gone(struct th_fs *fs, const struct th_snapshot *snapshot);
 int th_fs_snapshot_base(struct th_fs *fs, uint64_t snapshot_id);
 struct th_fs_snapshot *th_fs_snapshot_ref(struct th_fs *fs, struct th_fs_snapshot *snapshot);
 void th_fs_snapshot_leave(struct th_fs *fs, struct th_fs_snapshot *snapshot);
+/* Of the entrances of deleted snapshots that somebody still uses, the one with the next number after `number`; 0: none.
+ */
+uint64_t th_fs_snapshot_lingering(struct th_fs *fs, uint64_t number);
 
 #endif

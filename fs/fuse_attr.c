@@ -19,7 +19,7 @@ static void reply_attr(fuse_req_t req, struct th_inode *inode)
 	pthread_rwlock_rdlock(&inode->lock);
 	th_inode_stat(inode, &stat);
 	pthread_rwlock_unlock(&inode->lock);
-	fuse_reply_attr(req, &stat, th_fuse_attr_timeout(inode));
+	fuse_reply_attr(req, &stat, TH_FUSE_VALID_SECONDS);
 }
 
 static struct statx_timestamp statx_time(struct timespec time)
@@ -55,18 +55,21 @@ static void reply_statx(fuse_req_t req, struct th_inode *inode)
 		.stx_rdev_minor = minor(stat.st_rdev),
 	};
 
-	th_fuse_raw_reply_statx(req, &statx, th_fuse_attr_timeout(inode));
+	th_fuse_raw_reply_statx(req, &statx, TH_FUSE_VALID_SECONDS);
 }
 
 void th_fuse_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
+	int r = 0;
 
 	(void)fi;
 	if (!inode)
 		return;
-	int r = th_inode_is_snapdir(inode) ? th_snapdir_refresh(inode) : 0;
-
+	if (th_inode_is_snapdir(inode)) {
+		th_fuse_snapdir_told(th_fuse_of(req), inode);
+		r = th_snapdir_refresh(inode);
+	}
 	if (r < 0)
 		th_fuse_error(req, r);
 	else if (th_fuse_raw_is_statx())
@@ -173,6 +176,9 @@ void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set,
 		what |= TH_ATTR_OUTSIDER;
 	int r = th_attr_set(inode, what, &attr);
 
+	/* Who owns the root owns the virtual directories. */
+	if (!r && inode == inode->fs->root && (what & (TH_ATTR_UID | TH_ATTR_GID)))
+		th_fuse_snapdirs_changed(th_fuse_of(req));
 	if (r < 0)
 		th_fuse_error(req, r);
 	else

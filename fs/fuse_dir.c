@@ -26,16 +26,18 @@ struct listing {
 
 #define LISTING_FULL 1
 
+/* Opening a directory means nothing here, and the kernel stops asking.  It keeps listings either way, until the
+ * directory changes by its doing, or its mtime is another: which for a virtual one it asks for when that is opened
+ * after th_fuse_snapdirs_changed. */
 void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct th_inode *inode = th_fuse_inode(req, ino);
-
-	if (!inode)
+	(void)ino;
+	if (!th_fuse_of(req)->opens_directories) {
+		fuse_reply_err(req, ENOSYS);
 		return;
-	/* Snapshots come and go without the kernel's knowledge. */
-	fi->cache_readdir = !th_inode_is_snapdir(inode);
-	fi->keep_cache = fi->cache_readdir;
-	th_inode_put(inode);
+	}
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
 	fuse_reply_open(req, fi);
 }
 
@@ -159,6 +161,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 
 	if (!dir)
 		return;
+	if (th_inode_is_snapdir(dir))
+		th_fuse_snapdir_told(th_fuse_of(req), dir);
 	listing.buf = malloc(size);
 	listing.counted = malloc((size / PLUS_ENTRY_MIN + 1) * sizeof(*listing.counted));
 	if (!listing.buf || !listing.counted)

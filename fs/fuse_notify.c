@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fuse_session.h"
 #include "fuse_workers.h"
@@ -22,6 +23,11 @@ struct notice {
 	char name[];
 };
 
+/* Virtual directories of which the kernel remembers something.  One more, and all of it is taken back. */
+#define SNAPDIRS_MAX 256
+
+#define LINGER_SECONDS 2
+
 struct th_fuse_notifier {
 	struct th_fuse *fuse;
 	pthread_t thread;
@@ -29,6 +35,11 @@ struct th_fuse_notifier {
 	pthread_cond_t cond;
 	struct notice *first, **last; /* lock */
 	bool stop; /* lock */
+	struct timespec ask_at; /* the thread's: when the kernel is asked for deleted snapshots again; 0: not set */
+
+	pthread_mutex_t snapdirs_lock;
+	fuse_ino_t snapdirs[SNAPDIRS_MAX]; /* snapdirs_lock */
+	size_t nsnapdirs; /* snapdirs_lock */
 };
 
 /* The kernel lets go of the name in every .snapshots it has looked into, and of all that hangs below it and is not in
@@ -99,6 +110,36 @@ static void send_notice(struct th_fuse *fuse, const struct notice *notice)
 		send_name(fuse, notice);
 }
 
+/* Nobody says when a directory is closed, or left. */
+static void send_lingering(struct th_fuse *fuse)
+{
+	uint64_t number = 0;
+
+	while ((number = th_fs_snapshot_lingering(fuse->fs, number)))
+		send_entrance(fuse, number);
+}
+
+/* With the lock held, which is let go of meanwhile.  As long as somebody uses a deleted snapshot the kernel is asked
+ * again and again. */
+static void wait_for_notice(struct th_fuse_notifier *notifier)
+{
+	if (!th_fs_snapshot_lingering(notifier->fuse->fs, 0)) {
+		pthread_cond_wait(&notifier->cond, &notifier->lock);
+		notifier->ask_at.tv_sec = 0;
+		return;
+	}
+	if (!notifier->ask_at.tv_sec) {
+		clock_gettime(CLOCK_REALTIME, &notifier->ask_at);
+		notifier->ask_at.tv_sec += LINGER_SECONDS;
+	}
+	if (pthread_cond_timedwait(&notifier->cond, &notifier->lock, &notifier->ask_at) != ETIMEDOUT)
+		return;
+	notifier->ask_at.tv_sec = 0;
+	pthread_mutex_unlock(&notifier->lock);
+	send_lingering(notifier->fuse);
+	pthread_mutex_lock(&notifier->lock);
+}
+
 static void *notifier_run(void *arg)
 {
 	struct th_fuse_notifier *notifier = arg;
@@ -108,7 +149,7 @@ static void *notifier_run(void *arg)
 		struct notice *notice = notifier->first;
 
 		if (!notice) {
-			pthread_cond_wait(&notifier->cond, &notifier->lock);
+			wait_for_notice(notifier);
 			continue;
 		}
 		notifier->first = notice->next;
@@ -147,9 +188,50 @@ static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name
 	enqueue(notifier, notice);
 }
 
+/* --- virtual directories --- */
+
+/* Attributes and listing.  Here the kernel waits for no handler: it locks pages of the listing, and these only while it
+ * copies. */
+static void snapdirs_take_back(struct th_fuse_notifier *notifier)
+{
+	for (size_t i = 0; i < notifier->nsnapdirs; i++)
+		fuse_lowlevel_notify_inval_inode(notifier->fuse->session, notifier->snapdirs[i], 0, 0);
+	notifier->nsnapdirs = 0;
+}
+
+/* An answer that is on its way when this is taken back, the kernel knows to be too old. */
+void th_fuse_snapdir_told(struct th_fuse *fuse, const struct th_inode *snapdir)
+{
+	struct th_fuse_notifier *notifier = fuse->notifier;
+	fuse_ino_t ino = th_inode_nodeid(snapdir);
+	size_t i = 0;
+
+	pthread_mutex_lock(&notifier->snapdirs_lock);
+	while (i < notifier->nsnapdirs && notifier->snapdirs[i] != ino)
+		i++;
+	if (i == SNAPDIRS_MAX)
+		snapdirs_take_back(notifier);
+	if (i >= notifier->nsnapdirs)
+		notifier->snapdirs[notifier->nsnapdirs++] = ino;
+	pthread_mutex_unlock(&notifier->snapdirs_lock);
+}
+
+void th_fuse_snapdirs_changed(struct th_fuse *fuse)
+{
+	pthread_mutex_lock(&fuse->notifier->snapdirs_lock);
+	snapdirs_take_back(fuse->notifier);
+	pthread_mutex_unlock(&fuse->notifier->snapdirs_lock);
+}
+
+/* --- what others say --- */
+
 static void snapshot_changed(void *arg, const char *name, uint64_t except)
 {
-	enqueue_snapshot(arg, name, 0, except);
+	struct th_fuse_notifier *notifier = arg;
+
+	th_fuse_snapdirs_changed(notifier->fuse);
+	if (name)
+		enqueue_snapshot(notifier, name, 0, except);
 }
 
 void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode)
@@ -189,6 +271,7 @@ int th_fuse_notifier_start(struct th_fuse *fuse)
 	notifier->fuse = fuse;
 	notifier->last = &notifier->first;
 	pthread_mutex_init(&notifier->lock, NULL);
+	pthread_mutex_init(&notifier->snapdirs_lock, NULL);
 	pthread_cond_init(&notifier->cond, NULL);
 	int r = -pthread_create(&notifier->thread, NULL, notifier_run, notifier);
 
@@ -222,6 +305,7 @@ void th_fuse_notifier_stop(struct th_fuse *fuse)
 		free(notice);
 	}
 	pthread_mutex_destroy(&notifier->lock);
+	pthread_mutex_destroy(&notifier->snapdirs_lock);
 	pthread_cond_destroy(&notifier->cond);
 	free(notifier);
 	fuse->notifier = NULL;

@@ -25,19 +25,15 @@ void th_fuse_error(fuse_req_t req, int r)
 	fuse_reply_err(req, r == -EUCLEAN || r == -EBADMSG ? EIO : -r);
 }
 
-/* A virtual directory changes whenever somebody takes a snapshot. */
-double th_fuse_attr_timeout(const struct th_inode *inode)
-{
-	return th_inode_is_snapdir(inode) ? 0 : TH_FUSE_VALID_SECONDS;
-}
-
 void th_fuse_entry(struct th_inode *inode, struct fuse_entry_param *ret)
 {
 	if (th_inode_is_snapdir(inode))
 		th_snapdir_refresh(inode); /* what cannot be refreshed is merely old */
 	*ret = (struct fuse_entry_param){
 		.ino = th_inode_nodeid(inode),
-		.attr_timeout = th_fuse_attr_timeout(inode),
+		/* A virtual directory may change on our side before the kernel knows that inode at all: it shall ask
+		 * again for what it is to keep. */
+		.attr_timeout = th_inode_is_snapdir(inode) ? 0 : TH_FUSE_VALID_SECONDS,
 		.entry_timeout = TH_FUSE_VALID_SECONDS,
 	};
 	pthread_rwlock_rdlock(&inode->lock);
@@ -84,6 +80,7 @@ static void session_init(void *arg, struct fuse_conn_info *conn)
 				  FUSE_CAP_FLOCK_LOCKS);
 	conn->max_write = 1 << 20;
 	conn->max_read = fuse->max_read;
+	fuse->opens_directories = !(conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	raise_readahead(fuse->directory);
 	conn->max_readahead = READ_AHEAD_BYTES;
 	conn->max_background = 64;

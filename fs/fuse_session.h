@@ -25,6 +25,7 @@ struct th_fuse {
 	struct fuse_session *session;
 	const char *directory; /* where it is mounted */
 	unsigned max_read; /* the mount option; 0: not given */
+	bool opens_directories; /* the kernel must be told that a directory was opened: it is older than 5.1 */
 	struct th_fuse_notifier *notifier;
 	void (*ready)(struct th_fuse *fuse); /* called when the kernel has greeted us; NULL: nobody waits */
 	int ready_fd; /* for ready */
@@ -43,7 +44,6 @@ struct th_inode *th_fuse_inode(fuse_req_t req, fuse_ino_t ino);
 void th_fuse_error(fuse_req_t req, int r);
 /* Fills in a reply about an inode, and counts it. */
 void th_fuse_entry(struct th_inode *inode, struct fuse_entry_param *ret);
-double th_fuse_attr_timeout(const struct th_inode *inode);
 
 /* fuse_names.c */
 void th_fuse_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
@@ -102,5 +102,10 @@ void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode);
 void th_fuse_reply_written(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size);
 /* Somebody has closed this inode. */
 void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode);
+/* The kernel is about to be told something of a virtual directory that it will remember: to be called before that is
+ * looked up. */
+void th_fuse_snapdir_told(struct th_fuse *fuse, const struct th_inode *snapdir);
+/* What it was told of them is no longer true.  Any handler may say so. */
+void th_fuse_snapdirs_changed(struct th_fuse *fuse);
 
 #endif

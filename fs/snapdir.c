@@ -52,6 +52,7 @@ static struct th_time time_of(uint64_t ns)
 int th_snapdir_refresh(struct th_inode *snapdir)
 {
 	struct th_inode *root = snapdir->fs->root;
+	uint64_t changed_ns = atomic_load(&snapdir->fs->snapshots_changed_ns);
 	struct th_snapshot *list;
 	size_t count;
 	int r = th_snapshot_list(snapdir->fs->store, &list, &count);
@@ -67,7 +68,9 @@ int th_snapdir_refresh(struct th_inode *snapdir)
 	snapdir->attr.gid = attr.gid;
 	snapdir->attr.nlink = 2 + (uint32_t)count;
 	snapdir->attr.size = count;
-	snapdir->attr.mtime = count ? time_of(list[count - 1].created_ns) : attr.btime;
+	if (count && list[count - 1].created_ns > changed_ns)
+		changed_ns = list[count - 1].created_ns;
+	snapdir->attr.mtime = changed_ns ? time_of(changed_ns) : attr.btime;
 	snapdir->attr.ctime = snapdir->attr.mtime;
 	snapdir->attr.atime = snapdir->attr.mtime;
 	pthread_rwlock_unlock(&snapdir->lock);

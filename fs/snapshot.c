@@ -5,20 +5,34 @@
 
 #include "file.h"
 #include "fs.h"
+#include "inode.h"
+
+static uint64_t now_ns(void)
+{
+	struct th_time now = th_time_now();
+
+	return (uint64_t)now.seconds * 1000000000 + now.nanoseconds;
+}
 
 static void tell(struct th_fs *fs, const char *name, uint64_t except)
 {
+	if (name)
+		atomic_store(&fs->snapshots_changed_ns, now_ns());
 	if (fs->snapshot_changed)
 		fs->snapshot_changed(fs->snapshot_changed_arg, name, except);
 }
 
-/* The kernel does not remember that a snapshot is not there, so nobody needs to be told of a new one. */
+/* The kernel does not remember that a snapshot is not there: no name is stale. */
 int th_fs_snapshot_create(struct th_fs *fs, const char *name, struct th_snapshot *ret)
 {
 	struct th_snapshot snapshot;
 	int r = th_fs_writable(fs);
 
-	return r < 0 ? r : th_snapshot_create(fs->store, name, ret ? ret : &snapshot);
+	if (!r)
+		r = th_snapshot_create(fs->store, name, ret ? ret : &snapshot);
+	if (!r)
+		tell(fs, NULL, 0);
+	return r;
 }
 
 static void mark_deleted(struct th_fs *fs, uint64_t snapshot_id)
@@ -181,4 +195,17 @@ void th_fs_snapshot_leave(struct th_fs *fs, struct th_fs_snapshot *snapshot)
 		th_view_close(snapshot->view);
 		free(snapshot);
 	}
+}
+
+uint64_t th_fs_snapshot_lingering(struct th_fs *fs, uint64_t number)
+{
+	uint64_t next = 0;
+
+	pthread_mutex_lock(&fs->snapshot_lock);
+	for (struct th_fs_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
+		if (snapshot->deleted && snapshot->number > number && (!next || snapshot->number < next))
+			next = snapshot->number;
+	}
+	pthread_mutex_unlock(&fs->snapshot_lock);
+	return next;
 }

@@ -78,6 +78,28 @@ open_file() {
 	return $status
 }
 check "a file open in a deleted snapshot can be read to its end" open_file
+space_back() {
+	settle && [ "$(number free_bytes)" -gt "$((before + 15000000))" ]
+}
+open_directory() {
+	head -c 16M /dev/urandom >"$mnt/big" && mkdir "$S/big" && rm "$mnt/big" && exec 7<"$S/big/a" && rmdir "$S/big" || return 1
+	settle && before=$(number free_bytes) && [ -e /proc/self/fd/7/b/file ]
+	local status=$?
+	exec 7<&-
+	return $status
+}
+check "a directory open in a deleted snapshot has its files" open_directory
+check "closed, it gives the space back" soon space_back
+listing_of() {
+	perl -e 'opendir($d, $ARGV[0]); @a = readdir $d; system($ARGV[1]); rewinddir $d; print join("\n", sort grep { !/^\./ } readdir $d), "\n"' "$@"
+}
+check "who has .snapshots open sees one come" eval '[ "$(listing_of "$S" "mkdir $mnt/a/.snapshots/come")" = "come
+one" ] && th snapshot create "$mnt" come2 && [ "$(ls "$S")" = "come
+come2
+one" ]'
+check "and go, with its time" eval 'old=$(stat -c %y "$S") && [ "$(listing_of "$S" "$THUNDERHEAD snapshot delete $mnt come")" = "come2
+one" ] && [ "$(stat -c %y "$S")" != "$old" ] && rmdir "$mnt/a/.snapshots/come2" && [ "$(ls "$S")" = one ]'
+check "it is who has the root that has them" eval 'stat "$S" && { [ "$(id -u)" -ne 0 ] || { chown 7 "$mnt" && [ "$(stat -c %u "$S")" = 7 ] && chown 0 "$mnt"; }; } && [ "$(stat -c %u "$S")" = "$(stat -c %u "$mnt")" ]'
 check "what was written before a snapshot is in it" eval 'for i in {1..50}; do echo $i >"$mnt/n$i"; done; mkdir "$S/fifty" &&
 	[ "$(cat "$S/fifty"/n* | sort -n | tail -1)" = 50 ] && [ "$(ls "$S/fifty" | grep -c ^n[0-9])" -eq 50 ]'
 check "a name of 255 bytes" eval 'mkdir "$S/$(printf %0255d 1)" && rmdir "$S/$(printf %0255d 1)"'
