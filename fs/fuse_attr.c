@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <linux/fs.h>
+#include <linux/xattr.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -211,6 +212,13 @@ static void reply_bytes(fuse_req_t req, const void *data, size_t data_size, size
 		fuse_reply_buf(req, data, data_size);
 }
 
+/* The error for a file that has no such attribute.  ls(1) asks for each file's label, until it hears that a device can
+ * have none: where there is no SELinux it is spared all but the first of these. */
+static int absent_error(const struct th_fuse *fuse, const char *name)
+{
+	return fuse->selinux || strcmp(name, XATTR_NAME_SELINUX) != 0 ? -ENODATA : -EOPNOTSUPP;
+}
+
 void th_fuse_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
@@ -220,6 +228,8 @@ void th_fuse_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 		return;
 	int r = th_xattr_get(inode, name, &value);
 
+	if (r == -ENODATA)
+		r = absent_error(th_fuse_of(req), name);
 	if (r < 0) {
 		th_fuse_error(req, r);
 	} else {

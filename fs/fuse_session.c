@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "snapdir.h"
 
@@ -81,6 +82,7 @@ static void session_init(void *arg, struct fuse_conn_info *conn)
 	conn->max_write = 1 << 20;
 	conn->max_read = fuse->max_read;
 	fuse->opens_directories = !(conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
+	fuse->selinux = access("/sys/fs/selinux", F_OK) == 0;
 	raise_readahead(fuse->directory);
 	conn->max_readahead = READ_AHEAD_BYTES;
 	conn->max_background = 64;

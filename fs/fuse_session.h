@@ -26,6 +26,7 @@ struct th_fuse {
 	const char *directory; /* where it is mounted */
 	unsigned max_read; /* the mount option; 0: not given */
 	bool opens_directories; /* the kernel must be told that a directory was opened: it is older than 5.1 */
+	bool selinux; /* it is part of the kernel that runs */
 	struct th_fuse_notifier *notifier;
 	void (*ready)(struct th_fuse *fuse); /* called when the kernel has greeted us; NULL: nobody waits */
 	int ready_fd; /* for ready */

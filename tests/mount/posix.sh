@@ -105,6 +105,11 @@ needs_root "so does opening it to truncate it" loses_capability eval ': >program
 needs_root "so does giving it to somebody" loses_capability chown 1:1 program
 needs_root "so does copying into it" loses_capability dd if=/dev/zero of=program bs=1000 count=1 conv=notrunc status=none
 needs_root "so does setting blocks aside" loses_capability fallocate -l 100000 program
+labelled() {
+	setfattr -n security.selinux -v label program && [ "$(getfattr -n security.selinux --only-values program)" = label ] &&
+		cp -a program labelled && setfattr -x security.selinux program && ! getfattr -n security.selinux program
+}
+needs_root "a label can be given and taken" labelled
 needs_root "so does punching a hole" loses_capability fallocate -p -o 0 -l 4096 program
 needs_root "changing its mode does not" not loses_capability chmod 4711 program
 
