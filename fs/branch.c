@@ -7,7 +7,7 @@
 
 #include "key.h"
 
-static int read_next_id(struct th_view *view, uint64_t *ret)
+int th_fs_view_next_id(struct th_view *view, uint64_t *ret)
 {
 	struct th_key key = th_key_next_id();
 	struct th_value value;
@@ -30,7 +30,7 @@ static int raise_by_head(struct th_store *store, const struct th_branch *branch)
 	int r = th_view_branch(store, branch->name, &view);
 
 	if (!r) {
-		r = read_next_id(view, &next);
+		r = th_fs_view_next_id(view, &next);
 		th_view_close(view);
 	}
 	if (!r)
@@ -43,7 +43,7 @@ int th_fs_next_id(struct th_store *store, uint64_t *ret)
 {
 	struct th_branch *list;
 	size_t count;
-	int r = read_next_id(th_view_live(store), ret);
+	int r = th_fs_view_next_id(th_view_live(store), ret);
 
 	if (!r)
 		r = th_branch_list(store, &list, &count);

@@ -10,6 +10,8 @@
 
 #include "fs.h"
 
+/* A tree's own next id.  -ENOENT: it has no such number, and *ret is 0; -EUCLEAN: it cannot be one. */
+int th_fs_view_next_id(struct th_view *view, uint64_t *ret);
 /* The id from which on none was ever given out, on any branch: the live tree's own if there is no better knowledge.
  * -ENOENT: the live tree has no such number. */
 int th_fs_next_id(struct th_store *store, uint64_t *ret);

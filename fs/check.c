@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "acl.h"
+#include "branch.h"
 #include "check_data.h"
 #include "dir.h"
 #include "extent.h"
@@ -267,23 +268,9 @@ static void store_problem(void *arg, const char *line)
 	check->options->problem(check->options->arg, line);
 }
 
-static uint64_t read_next_id(struct th_view *view)
-{
-	struct th_key key = th_key_next_id();
-	struct th_value value;
-	struct th_le64 number = { 0 };
-
-	if (th_get(view, th_key_slice(&key), &value))
-		return 0;
-	if (value.size == sizeof(number))
-		memcpy(&number, value.data, sizeof(number));
-	th_value_release(&value);
-	return th_get_le64(number);
-}
-
 int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, struct th_check_result *ret)
 {
-	struct check check = { .fs = fs, .options = options, .view = fs->live, .next_id = read_next_id(fs->live) };
+	struct check check = { .fs = fs, .options = options, .view = fs->live };
 	struct th_check_options store_options = {
 		.read_data = options->read_data,
 		.runs = th_extent_runs,
@@ -293,7 +280,10 @@ int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, str
 		.problem = store_problem,
 	};
 	uint64_t data_problems = 0;
-	int result = th_store_check(fs->store, &store_options, ret);
+	int result;
+
+	th_fs_view_next_id(fs->live, &check.next_id); /* of a number that is wrong, the ids in use tell */
+	result = th_store_check(fs->store, &store_options, ret);
 
 	if (!result) {
 		end_inode(&check);

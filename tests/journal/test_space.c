@@ -5,9 +5,10 @@
 
 #include "journal/blocklist_page.h"
 #include "journal/space.h"
+#include "tests/journal/new_space.h"
 #include "tests/journal/suite.h"
 
-#define FIXED 8u /* blocks claimed at the start, and as many at the end */
+#define FIXED TH_TEST_FIXED
 
 enum block { FREE, FIXED_AREA, TAKEN, ALLOCATED, WAITING, LOG_PAGE };
 
@@ -49,23 +50,13 @@ static void state_release(struct state *state)
 	free(state->freed);
 }
 
-static struct th_space *new_space(uint64_t blocks)
-{
-	struct th_space *space;
-
-	th_ok(th_space_new(blocks, &space));
-	th_ok(th_space_claim(space, 0, FIXED));
-	th_ok(th_space_claim(space, blocks - FIXED, FIXED));
-	return space;
-}
-
 static void world_init(struct world *world, uint64_t blocks, uint64_t seed)
 {
 	struct th_space_stat stat;
 
 	*world = (struct world){ .blocks = blocks, .random = { seed }, .number = 1 };
 	th_ok(th_disk_memory_new(blocks, &world->disk));
-	world->space = new_space(blocks);
+	world->space = th_test_space(blocks);
 	world->now = calloc(blocks, 1);
 	world->freed_in = calloc(blocks, sizeof(*world->freed_in));
 	memset(world->now, FIXED_AREA, FIXED);
@@ -261,7 +252,7 @@ static void read_pages(struct world *world, const struct th_blocklist *log, uint
 static void check_logged(struct world *world, const struct state *state)
 {
 	uint8_t *used = calloc(world->blocks, 1);
-	struct th_space *loaded = new_space(world->blocks);
+	struct th_space *loaded = th_test_space(world->blocks);
 	struct th_space_stat stat;
 	uint64_t n = 0, waiting = 0;
 
@@ -389,7 +380,7 @@ static void crash(struct world *world)
 	const struct state *last = &world->states[0];
 
 	th_space_free(world->space);
-	world->space = new_space(world->blocks);
+	world->space = th_test_space(world->blocks);
 	th_ok(th_space_load(world->space, world->disk, &last->log));
 	for (uint64_t i = 0; i < world->blocks; i++) {
 		if (world->now[i] == FIXED_AREA)
@@ -474,7 +465,7 @@ END_TEST
 START_TEST(space_hint)
 {
 	uint64_t hint = 50000, elsewhere, addr, next = 50000;
-	struct th_space *space = new_space(100000);
+	struct th_space *space = th_test_space(100000);
 	uint32_t blocks;
 
 	th_ok(th_space_take(space, TH_SPACE_USER, 90000, 90000, NULL, &addr, &blocks));
@@ -497,7 +488,7 @@ END_TEST
 /* What was used once is used again before fresh blocks are, while there is plenty of it. */
 START_TEST(space_reuses)
 {
-	struct th_space *space = new_space(1 << 20);
+	struct th_space *space = th_test_space(1 << 20);
 	uint64_t addr, highest = 0;
 	uint32_t blocks;
 
@@ -514,7 +505,7 @@ END_TEST
 
 START_TEST(space_claims)
 {
-	struct th_space *space = new_space(1000);
+	struct th_space *space = th_test_space(1000);
 
 	ck_assert_int_eq(th_space_claim(space, 0, 1), -EUCLEAN);
 	ck_assert_int_eq(th_space_claim(space, 7, 2), -EUCLEAN);
@@ -532,219 +523,6 @@ START_TEST(space_claims)
 	th_ok(th_space_claim(space, 8, 5));
 	ck_assert(th_space_in_use(space, 7, 6));
 	th_space_free(space);
-}
-END_TEST
-
-/* However long the store lives, the log stays in proportion to what it says. */
-START_TEST(space_condenses)
-{
-	struct th_random random = { th_test_seed("space_condenses") };
-	struct th_space *space = new_space(65536);
-	struct th_blocklist log = { 0 };
-	uint64_t held[3000] = { 0 }, most = 0;
-	struct th_disk *disk;
-	uint32_t blocks;
-
-	th_ok(th_disk_memory_new(65536, &disk));
-	for (unsigned round = 0; round < 1500; round++) {
-		for (unsigned i = 0; i < 100; i++) {
-			uint64_t *slot = &held[th_random_below(&random, 3000)];
-
-			if (*slot)
-				th_space_note_free(space, TH_SPACE_LIVE, *slot, 1);
-			th_ok(th_space_take(space, TH_SPACE_USER, 1, 1, NULL, slot, &blocks));
-			th_space_note_alloc(space, TH_SPACE_LIVE, *slot, 1);
-		}
-		th_space_freeze(space);
-		th_ok(th_space_commit(space, disk, &log));
-		th_space_committed(space);
-		if (most < log.pages)
-			most = log.pages;
-	}
-	ck_assert_uint_le(most, 64 + 3 + 25); /* 3000 runs are 18 pages */
-	ck_assert_uint_ge(most, 60);
-	th_space_free(space);
-	th_disk_close(disk);
-}
-END_TEST
-
-static struct th_disk *fresh_disk(void)
-{
-	struct th_disk *disk;
-
-	th_ok(th_disk_memory_new(5000, &disk));
-	return disk;
-}
-
-/* A commit whose changes contradict what is on disk is refused, and the last one stands. */
-START_TEST(space_commit_refuses_contradictions)
-{
-	static const struct {
-		bool alloc;
-		uint64_t addr;
-		uint32_t blocks;
-	} wrong[] = {
-		{ true, 100, 1 }, /* allocated already */
-		{ true, 99, 2 },          { false, 200, 1 }, /* not allocated */
-		{ false, 109, 2 },        { true, 4999, 2 }, /* beyond the end */
-		{ false, UINT64_MAX, 2 },
-	};
-	struct th_space *space = new_space(5000);
-	struct th_disk *disk = fresh_disk();
-	struct th_blocklist log = { 0 }, before;
-	uint8_t used[5000] = { 0 }, used_after[5000] = { 0 };
-
-	th_ok(th_space_claim(space, 100, 10));
-	th_space_note_alloc(space, TH_SPACE_LIVE, 100, 10);
-	th_space_freeze(space);
-	th_ok(th_space_commit(space, disk, &log));
-	th_space_committed(space);
-	before = log;
-	th_ok(th_space_each_used(space, mark, used));
-	th_ok(th_space_claim(space, 300, 10));
-	th_space_note_alloc(space, TH_SPACE_LIVE, 300, 10);
-	th_space_note_free(space, TH_SPACE_LIVE, 102, 2);
-	if (wrong[_i].alloc)
-		th_space_note_alloc(space, TH_SPACE_LIVE, wrong[_i].addr, wrong[_i].blocks);
-	else
-		th_space_note_free(space, TH_SPACE_LIVE, wrong[_i].addr, wrong[_i].blocks);
-	th_space_freeze(space);
-	ck_assert_int_eq(th_space_commit(space, disk, &log), -EUCLEAN);
-	ck_assert_mem_eq(&log, &before, sizeof(log));
-	th_ok(th_space_each_used(space, mark, used_after));
-	ck_assert_mem_eq(used, used_after, sizeof(used));
-	th_space_free(space);
-	th_disk_close(disk);
-}
-END_TEST
-
-/* Whatever transfer fails, the last log can be loaded and is what is said to be logged. */
-START_TEST(space_failing_disk)
-{
-	struct th_random random = { th_test_seed("space_failing_disk") };
-	unsigned failures = 0;
-	bool done = false;
-
-	for (uint64_t nth = 0; !done; nth++) {
-		struct th_space *space = new_space(5000), *loaded = new_space(5000);
-		uint8_t used[5000] = { 0 }, loaded_used[5000] = { 0 };
-		struct th_blocklist log = { 0 };
-		struct th_disk *disk;
-		int error = 0;
-
-		th_ok(th_disk_fault_new(fresh_disk(), &disk));
-		th_disk_fault_arm(disk, _i ? TH_FAULT_TEAR : TH_FAULT_ERROR, nth);
-		for (unsigned round = 0; round < 5 && !error; round++) {
-			for (unsigned i = 0; i < 300; i++) {
-				uint64_t hint = th_random_below(&random, 5000), addr;
-				uint32_t blocks;
-
-				th_ok(th_space_take(space, TH_SPACE_META, 1, 1, &hint, &addr, &blocks));
-				th_space_note_alloc(space, TH_SPACE_LIVE, addr, 1);
-				if (i % 3 == 0)
-					th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
-			}
-			th_space_freeze(space);
-			error = th_space_commit(space, disk, &log);
-			if (!error)
-				th_space_committed(space);
-		}
-		th_check(error == 0 || error == -EIO);
-		done = error == 0;
-		failures += !done;
-		th_disk_fault_arm(disk, TH_FAULT_NONE, 0);
-		th_ok(th_space_load(loaded, disk, &log));
-		th_ok(th_space_each_used(space, mark, used));
-		th_ok(th_space_each_used(loaded, mark, loaded_used));
-		th_check(memcmp(used, loaded_used, sizeof(used)) == 0);
-		th_space_free(space);
-		th_space_free(loaded);
-		th_disk_close(disk);
-	}
-	ck_assert_uint_gt(failures, 4);
-}
-END_TEST
-
-/* --- hostile logs --- */
-
-static int load_runs(struct th_disk *disk, const struct th_blockrun *runs, size_t nruns)
-{
-	struct th_blocklist_supply supply = { .addr = 20, .blocks = 10 };
-	struct th_blocklist_writer writer;
-	struct th_blocklist list = { 0 };
-	struct th_space *space = new_space(4000);
-	int error;
-
-	th_ok(th_blocklist_writer_init(&writer, disk, NULL, &list));
-	writer.more = &supply;
-	writer.nmore = 1;
-	for (size_t i = 0; i < nruns; i++)
-		th_ok(th_blocklist_writer_run(&writer, &runs[i]));
-	th_ok(th_blocklist_writer_finish(&writer, &list));
-	th_blocklist_writer_release(&writer);
-	error = th_space_load(space, disk, &list);
-	th_space_free(space);
-	return error;
-}
-
-#define ALLOC 1
-#define RELEASE 2
-
-START_TEST(space_broken_logs)
-{
-	static const struct {
-		struct th_blockrun run;
-		int error;
-	} cases[] = {
-		{ { .addr = 100, .blocks = 5, .tag = ALLOC, .birth = 1 }, 0 },
-		{ { .addr = 8, .blocks = 1, .tag = ALLOC, .birth = 1 }, 0 },
-		{ { .addr = 20, .blocks = 1, .tag = RELEASE, .birth = 1 }, -EUCLEAN }, /* the log itself */
-		{ { .addr = 20, .blocks = 1, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* twice */
-		{ { .addr = 100, .blocks = 5, .tag = RELEASE, .birth = 1 }, -EUCLEAN },
-		{ { .addr = 100, .blocks = 5, .tag = 0, .birth = 1 }, -EUCLEAN },
-		{ { .addr = 100, .blocks = 5, .tag = 3, .birth = 1 }, -EUCLEAN },
-		{ { .addr = 0, .blocks = 1, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* a fixed area */
-		{ { .addr = 3990, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN },
-		{ { .addr = 3999, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* outside the map */
-		{ { .addr = 4500, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN },
-		{ { .addr = 100000, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* outside the disk */
-		{ { .addr = UINT64_MAX, .blocks = UINT32_MAX, .tag = ALLOC, .birth = 1 }, -EUCLEAN },
-	};
-	struct th_disk *disk = fresh_disk();
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct th_blockrun runs[] = { { .addr = 20, .blocks = 10, .tag = ALLOC, .birth = 1 }, cases[i].run };
-
-		th_check(load_runs(disk, runs, 2) == cases[i].error);
-		/* Now it does not allocate its own page. */
-		if (cases[i].run.addr != 20)
-			th_check(load_runs(disk, &runs[1], 1) == -EUCLEAN);
-	}
-	th_disk_close(disk);
-}
-END_TEST
-
-START_TEST(space_hostile_logs)
-{
-	struct th_random random = { th_test_seed("space_hostile_logs") };
-	struct th_disk *disk = fresh_disk();
-
-	for (unsigned round = 0; round < th_test_rounds(2000); round++) {
-		struct th_blockrun runs[40] = { { .addr = 20, .blocks = 1, .tag = ALLOC, .birth = 1 } };
-		size_t nruns = 1 + th_random_below(&random, 39);
-		int error;
-
-		for (size_t i = 1; i < nruns; i++)
-			runs[i] = (struct th_blockrun){
-				.addr = th_random_below(&random, th_random_percent(&random, 90) ? 300 : 6000),
-				.blocks = 1 + th_random_below(&random, 10),
-				.tag = 1 + th_random_below(&random, 2),
-				.birth = th_random_below(&random, 4),
-			};
-		error = load_runs(disk, runs, nruns);
-		th_check(error == 0 || error == -EUCLEAN);
-	}
-	th_disk_close(disk);
 }
 END_TEST
 
@@ -812,7 +590,7 @@ static void *taker_run(void *arg)
 
 START_TEST(space_threads)
 {
-	struct shared shared = { .space = new_space(20000), .rounds = th_test_rounds(20000), .running = TAKERS };
+	struct shared shared = { .space = th_test_space(20000), .rounds = th_test_rounds(20000), .running = TAKERS };
 	struct taker takers[TAKERS] = { 0 };
 	uint8_t *used = calloc(20000, 1), *pages = calloc(20000, 1);
 	uint64_t seed = th_test_seed("space_threads");
@@ -846,42 +624,6 @@ START_TEST(space_threads)
 }
 END_TEST
 
-static void commit_empty(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
-{
-	th_space_freeze(space);
-	th_ok(th_space_commit(space, disk, log));
-	th_space_committed(space);
-}
-
-/* What a commit without changes makes free is free in its log, too, however full the log's newest page is. */
-START_TEST(space_empty_commits)
-{
-	struct th_space *space = new_space(4000), *loaded;
-	struct th_blocklist log = { 0 };
-	struct th_disk *disk;
-
-	th_ok(th_disk_memory_new(4000, &disk));
-	for (unsigned i = 0; i < 400; i++) {
-		uint64_t addr;
-		uint32_t blocks;
-
-		th_ok(th_space_take(space, TH_SPACE_META, 1, 1, NULL, &addr, &blocks));
-		th_space_note_alloc(space, TH_SPACE_LIVE, addr, 1);
-		commit_empty(space, disk, &log);
-		th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
-		commit_empty(space, disk, &log);
-		commit_empty(space, disk, &log);
-		loaded = new_space(4000);
-		th_ok(th_space_load(loaded, disk, &log));
-		th_check(!th_space_in_use(space, addr, 1));
-		th_check(!th_space_in_use(loaded, addr, 1));
-		th_space_free(loaded);
-	}
-	th_space_free(space);
-	th_disk_close(disk);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("space");
@@ -893,12 +635,6 @@ int main(void)
 	tcase_add_test(tcase, space_hint);
 	tcase_add_test(tcase, space_reuses);
 	tcase_add_test(tcase, space_claims);
-	tcase_add_test(tcase, space_condenses);
-	tcase_add_test(tcase, space_empty_commits);
-	tcase_add_loop_test(tcase, space_commit_refuses_contradictions, 0, 6);
-	tcase_add_loop_test(tcase, space_failing_disk, 0, 2);
-	tcase_add_test(tcase, space_broken_logs);
-	tcase_add_test(tcase, space_hostile_logs);
 	tcase_add_test(tcase, space_threads);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
