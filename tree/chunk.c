@@ -59,10 +59,13 @@ int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool promised, uint64_t 
 	return 0;
 }
 
+/* Lies between the superblocks and the log at the one end, and the superblocks at the other. */
 static bool valid_run(struct th_store *store, const struct th_run *run)
 {
-	return run->addr > 0 && run->blocks > 0 && run->addr < store->super.blocks &&
-	       run->blocks <= store->super.blocks - run->addr;
+	uint64_t from = store->super.log_first + store->super.log_blocks;
+	uint64_t to = store->super.blocks - TH_SUPER_TAIL_BLOCKS;
+
+	return run->blocks > 0 && run->addr >= from && run->addr < to && run->blocks <= to - run->addr;
 }
 
 int th_chunk_drop(struct th_txn *txn, const struct th_run *run)
@@ -152,7 +155,7 @@ int th_chunk_write(struct th_txn *txn, const struct th_run *run, void *buffer, c
 	struct th_alloc *alloc = find_alloc(txn, run);
 	struct th_chunk_io *io;
 
-	if (!alloc || alloc->written)
+	if (!alloc || alloc->written || (uintptr_t)buffer % TH_BLOCK_SIZE)
 		return -EINVAL;
 	io = calloc(1, sizeof(*io));
 	if (!io)

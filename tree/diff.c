@@ -387,7 +387,7 @@ int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range
 
 	if (!from->root || !to->root || from->store != to->store)
 		return -EINVAL;
-	if (range && (range->from.size > TH_KEY_MAX || range->to.size > TH_KEY_MAX))
+	if (range && (range->from.size > TH_KEY_MAX + 1 || range->to.size > TH_KEY_MAX + 1))
 		return -EINVAL;
 	diff = calloc(1, sizeof(*diff));
 	if (!diff)

@@ -16,6 +16,23 @@
  *
  * Threads: a store, its live view and snapshot views may be used from any number of threads.  A transaction, a cursor
  * and a diff belong to one thread at a time.  Readers never wait for a commit.
+ *
+ * Isolation: merges come one after another, and that is the serial order of transactions.
+ *
+ *   Transactions that lock (th_txn_lock) what they read before they read it, and exclusively what they write, keys or
+ *   ranges, are strictly serializable: what each of them read is as its place in the order says, and one whose commit
+ *   returned is before one whose commit was called later.
+ *
+ *   A frozen view, a snapshot, the head of a branch is the state between two transactions, at a moment between the
+ *   call that made it and its return.  So is what a crash leaves: with all that a sync had made durable, and perhaps
+ *   more.
+ *
+ *   The live view, and a transaction in what it has not locked, see each key by itself in that order, never going back.
+ *   But several reads, by a cursor too, may be of several moments, and while a transaction is being merged some of its
+ *   keys may be seen before others.
+ *
+ *   Nothing finds conflicts by itself: of two transactions without locks that write what depends on what they read, one
+ *   may undo the other.
  */
 #ifndef THUNDERHEAD_H
 #define THUNDERHEAD_H
@@ -60,7 +77,8 @@ struct th_value {
 	void *owner; /* private */
 };
 
-/* Keys k with from <= k < to.  to.data NULL: no upper bound. */
+/* Keys k with from <= k < to.  to.data NULL: no upper bound.  Bounds have up to TH_KEY_MAX + 1 bytes, so that a range
+ * may end just behind any key: `to` is then the key with a 0 behind it. */
 struct th_range {
 	struct th_slice from, to;
 };
@@ -94,10 +112,11 @@ struct th_store_options {
 /* The smallest image. */
 #define TH_IMAGE_MIN (16u << 20)
 
-/* Writes an empty store.  -EINVAL: too small. */
+/* Writes an empty store.  -EINVAL: the disk is too small, the label too long, or the log larger than a quarter of the
+ * disk. */
 int th_store_format(struct th_disk *disk, const struct th_format_options *options);
-/* Opens a store, replaying its log.  The disk becomes the store's on success only.  -ENOENT: there is no such branch.
- */
+/* Opens a store, replaying its log.  The disk becomes the store's on success only.  -ENOENT: there is no such branch;
+ * -EMEDIUMTYPE: there is no store on the disk; -EPROTONOSUPPORT: there is one, of a later version. */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
 /* Commits, marks the image clean, and frees everything, the disk too.  All views must be closed.  The error is that of
  * the last commit; the store is gone in any case. */
@@ -192,8 +211,9 @@ struct th_range th_range_prefix(struct th_slice prefix, void *space);
  * business that transactions that run at the same time do not write the same keys: range locks are one way (the
  * filesystem locks its inodes). */
 int th_txn_begin(struct th_store *store, struct th_txn **ret);
-/* Merges and frees the transaction.  After 0 every reader sees it whole.  It is durable after the next sync or commit.
- * On an error nothing was merged. */
+/* Merges and frees the transaction.  After 0 every reader sees it whole; see Isolation for those who read meanwhile. It
+ * is durable after the next sync or commit. On an error nothing was merged, and the transaction is gone all the same:
+ * -ENOSPC, -EROFS. */
 int th_txn_commit(struct th_txn *txn);
 /* Drops it; runs it allocated are given back.  NULL is fine. */
 void th_txn_rollback(struct th_txn *txn);
@@ -204,7 +224,7 @@ void th_txn_use_reserve(struct th_txn *txn);
 
 int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value);
 int th_txn_delete(struct th_txn *txn, struct th_slice key);
-/* range.to must be given. */
+/* range.to must be given; both bounds have at most TH_KEY_MAX bytes. */
 int th_txn_delete_range(struct th_txn *txn, struct th_range range);
 /* Adds delta to the reference count of `key`.  A put keeps the count of the entry it replaces; a delete drops it.
  * Counts of an absent key are kept, unseen, until it is put. */
@@ -260,9 +280,11 @@ struct th_run {
 	uint32_t blocks;
 };
 
-/* Allocates at least one and at most `blocks` (<= TH_RUN_MAX) blocks.  promised: they were set aside by
+/* Allocates at least one and at most `blocks` (1 to TH_RUN_MAX, else -EINVAL) blocks.  promised: they were set aside by
  * th_chunk_promise.  *hint keeps one writer's runs together; start with 0. */
 int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool promised, uint64_t *hint, struct th_run *ret);
+/* Below, a run that cannot be one is -EINVAL, or, where it is read from, -EUCLEAN: it must have come from a value. */
+
 /* Drops the reference: at merge the blocks are freed, or go on a dead list if a snapshot needs them, or are counted
  * down if shared. */
 int th_chunk_drop(struct th_txn *txn, const struct th_run *run);
@@ -275,9 +297,9 @@ void th_chunk_unpromise(struct th_store *store, uint32_t blocks);
 
 /* XXH3 of one block. */
 uint64_t th_chunk_checksum(const void *block);
-/* Starts writing a run that `txn` allocated, from an aligned buffer that the store takes over (it frees it with free()
- * when written). Merging does not wait for it; sync and commit do.  checksums: one per block, as the caller will keep
- * them: replay uses them to tell whether the data reached the disk. */
+/* Starts writing a run that `txn` allocated, once, from an aligned buffer that the store takes over on success (it
+ * frees it with free() when written). Merging does not wait for it; sync and commit do.  checksums: one per block, as
+ * the caller will keep them: replay uses them to tell whether the data reached the disk. */
 int th_chunk_write(struct th_txn *txn, const struct th_run *run, void *buffer, const uint64_t *checksums);
 /* Reads blocks into an aligned buffer and verifies them.  Blocks still being written are waited for.  -EBADMSG. */
 int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer);
@@ -349,8 +371,8 @@ struct th_diff_stats {
 };
 
 /* The keys of range (NULL: all) whose value or reference count differs between two views of one store, in key order.
- * Both must be snapshots, frozen views or heads of branches.  The cost follows the changes; on different branches,
- * those of both sides since their common past. */
+ * Both must be snapshots, frozen views or heads of branches, else -EINVAL.  The cost follows the changes; on different
+ * branches, those of both sides since their common past. */
 int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret);
 int th_diff_next(struct th_diff *diff, struct th_change *ret);
 void th_diff_stats(const struct th_diff *diff, struct th_diff_stats *ret);

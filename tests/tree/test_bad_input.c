@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a caller may get wrong: each function says so with the error that thunderhead.h names, and the store goes on.
+ */
+#include "tests/tree/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint8_t long_key[TH_KEY_MAX + 2];
+
+static struct th_slice key_of_size(size_t size)
+{
+	return (struct th_slice){ long_key, size };
+}
+
+/* The store is as good as before. */
+static void still_good(struct th_fixture *fixture)
+{
+	struct th_store_info info;
+	struct th_value value;
+
+	th_fixture_put(fixture, "good", "yes");
+	th_ok(th_get(th_view_live(fixture->store), th_slice_of("good"), &value));
+	th_true(th_model_same((struct th_slice){ value.data, value.size }, th_slice_of("yes")));
+	th_value_release(&value);
+	th_ok(th_store_commit(fixture->store));
+	th_store_info(fixture->store, &info);
+	th_true(!info.read_only);
+	th_verify_check(fixture->store, NULL);
+}
+
+/* --- the store --- */
+
+START_TEST(bad_format)
+{
+	struct th_format_options options = { 0 };
+	char label[1000];
+	struct th_store *store;
+	struct th_disk *small, *disk;
+
+	th_ok(th_disk_memory_new(TH_IMAGE_MIN / TH_BLOCK_SIZE - 1, &small));
+	th_expect(th_store_format(small, NULL), -EINVAL);
+	th_disk_close(small);
+	th_ok(th_disk_memory_new(TH_IMAGE_MIN / TH_BLOCK_SIZE, &disk));
+	th_expect(th_store_open(disk, NULL, &store), -EMEDIUMTYPE);
+	options.log_bytes = TH_IMAGE_MIN;
+	th_expect(th_store_format(disk, &options), -EINVAL);
+	options.log_bytes = UINT64_MAX;
+	th_expect(th_store_format(disk, &options), -EINVAL);
+	memset(label, 'x', sizeof(label));
+	label[sizeof(label) - 1] = 0;
+	options = (struct th_format_options){ .label = label };
+	th_expect(th_store_format(disk, &options), -EINVAL);
+	th_ok(th_store_format(disk, NULL));
+	th_expect(th_store_format(disk, NULL), -EEXIST);
+	options = (struct th_format_options){ .force = true };
+	th_ok(th_store_format(disk, &options));
+	th_expect(th_store_open(disk, &(struct th_store_options){ .branch = "none" }, &store), -ENOENT);
+	th_ok(th_store_open(disk, NULL, &store)); /* the disk was left to us each time */
+	th_ok(th_store_close(store));
+}
+END_TEST
+
+/* Everything that writes; what reads goes on. */
+START_TEST(bad_read_only)
+{
+	struct th_fixture fixture;
+	struct th_snapshot snapshot;
+	struct th_store *store;
+	struct th_view *view;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 32, NULL);
+	th_ok(th_snapshot_create(fixture.store, "one", &snapshot));
+	th_fixture_close(&fixture);
+	fixture.options.read_only = true;
+	th_fixture_open(&fixture);
+	store = fixture.store;
+	th_expect(th_txn_begin(store, &txn), -EROFS);
+	th_expect(th_store_commit(store), -EROFS);
+	th_expect(th_store_sync(store), -EROFS);
+	th_expect(th_snapshot_create(store, "two", &snapshot), -EROFS);
+	th_expect(th_snapshot_delete(store, "one"), -EROFS);
+	th_expect(th_snapshot_rename(store, "one", "two"), -EROFS);
+	th_expect(th_branch_create(store, "two", "one", NULL), -EROFS);
+	th_expect(th_branch_rename(store, "main", "two"), -EROFS);
+	th_expect(th_store_rollback(store, "one"), -EROFS);
+	th_ok(th_view_snapshot(store, snapshot.id, &view));
+	th_view_close(view);
+	th_ok(th_view_freeze(store, &view));
+	th_view_close(view);
+	th_verify_check(store, NULL);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* --- keys, values, ranges --- */
+
+START_TEST(bad_keys)
+{
+	const struct th_slice most = key_of_size(TH_KEY_MAX), more = key_of_size(TH_KEY_MAX + 1);
+	struct th_fixture fixture;
+	struct th_value value;
+	struct th_get *get;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 64, NULL);
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_expect(th_txn_put(txn, more, most), -EINVAL);
+	th_expect(th_txn_delete(txn, more), -EINVAL);
+	th_expect(th_txn_ref(txn, more, 1), -EINVAL);
+	th_expect(th_txn_get(txn, more, &value), -EINVAL);
+	th_ok(th_txn_put(txn, most, more)); /* as a value it is short */
+	th_ok(th_txn_put(txn, key_of_size(0), key_of_size(0)));
+	th_expect(th_txn_get(txn, th_slice_of("absent"), &value), -ENOENT);
+	th_ok(th_txn_commit(txn));
+	th_expect(th_get(th_view_live(fixture.store), more, &value), -EINVAL);
+	th_expect(th_get_async(th_view_live(fixture.store), more, &get), -EINVAL);
+	th_expect(th_get(th_view_live(fixture.store), th_slice_of("absent"), &value), -ENOENT);
+	th_ok(th_get_async(th_view_live(fixture.store), th_slice_of("absent"), &get));
+	th_expect(th_get_finish(get, &value), -ENOENT);
+	th_ok(th_get(th_view_live(fixture.store), key_of_size(0), &value));
+	th_true(value.size == 0);
+	th_value_release(&value);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+START_TEST(bad_values)
+{
+	uint8_t *bytes = calloc(1, TH_VALUE_MAX + 1);
+	struct th_fixture fixture;
+	struct th_loan loan, other;
+	struct th_txn *txn, *second;
+
+	ck_assert_ptr_nonnull(bytes);
+	th_fixture_init(&fixture, 128, NULL);
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_expect(th_txn_put(txn, th_slice_of("k"), (struct th_slice){ bytes, TH_VALUE_MAX + 1 }), -EINVAL);
+	th_expect(th_txn_put(txn, th_slice_of("k"), (struct th_slice){ bytes, SIZE_MAX }), -EINVAL);
+	th_ok(th_txn_put(txn, th_slice_of("k"), (struct th_slice){ bytes, TH_VALUE_MAX }));
+	th_expect(th_txn_alloc(txn, TH_KEY_MAX + 1, 1, &loan), -EINVAL);
+	th_expect(th_txn_alloc(txn, 1, TH_INLINE_MAX + 1, &loan), -EINVAL);
+	th_ok(th_txn_alloc(txn, 1, TH_INLINE_MAX, &loan));
+	memset(loan.key, 'l', 1);
+	memset(loan.value, 'v', TH_INLINE_MAX);
+	other = loan;
+	th_ok(th_txn_begin(fixture.store, &second));
+	th_expect(th_txn_put_loan(second, &other), -EINVAL); /* another's */
+	th_txn_rollback(second);
+	other = loan;
+	th_ok(th_txn_put_loan(txn, &loan));
+	th_expect(th_txn_put_loan(txn, &other), -EINVAL); /* twice */
+	th_expect(th_txn_put_loan(txn, &loan), -EINVAL);
+	th_ok(th_txn_commit(txn));
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+	free(bytes);
+}
+END_TEST
+
+START_TEST(bad_ranges)
+{
+	const struct th_slice most = key_of_size(TH_KEY_MAX + 1), more = key_of_size(TH_KEY_MAX + 2);
+	const struct th_range behind = { key_of_size(0), most }, far = { more, { 0 } }, wide = { key_of_size(0), more };
+	const struct th_range backward = { th_slice_of("b"), th_slice_of("a") };
+	struct th_cursor_entry entry;
+	struct th_fixture fixture;
+	struct th_cursor *cursor;
+	struct th_view *live, *view;
+	struct th_locker *locker;
+	struct th_diff *diff;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 64, NULL);
+	live = th_view_live(fixture.store);
+	th_ok(th_view_freeze(fixture.store, &view));
+	th_expect(th_cursor_open(live, &far, &cursor), -EINVAL);
+	th_expect(th_cursor_open(live, &wide, &cursor), -EINVAL);
+	th_expect(th_prefetch(live, &wide), -EINVAL);
+	th_expect(th_diff_open(view, view, &wide, &diff), -EINVAL);
+	th_expect(th_diff_open(view, view, &far, &diff), -EINVAL);
+	th_ok(th_diff_open(view, view, &behind, &diff));
+	th_diff_close(diff);
+	th_ok(th_prefetch(live, &behind));
+	th_ok(th_cursor_open(live, &behind, &cursor));
+	th_expect(th_cursor_seek(cursor, more), -EINVAL);
+	th_expect(th_cursor_next(cursor, &entry), 1);
+	th_expect(th_cursor_prev(cursor, &entry), 1);
+	th_cursor_close(cursor);
+	th_ok(th_cursor_open(live, &backward, &cursor)); /* has no keys */
+	th_expect(th_cursor_next(cursor, &entry), 1);
+	th_cursor_close(cursor);
+	th_cursor_close(NULL);
+	th_ok(th_locker_new(fixture.store, &locker));
+	th_expect(th_locker_lock(locker, &wide, TH_LOCK_SHARED, TH_LOCK_TRY), -EINVAL);
+	th_ok(th_locker_lock(locker, &backward, TH_LOCK_EXCLUSIVE, TH_LOCK_TRY));
+	th_ok(th_locker_lock(locker, NULL, TH_LOCK_SHARED, TH_LOCK_TRY));
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_expect(th_txn_cursor(txn, &far, &cursor), -EINVAL);
+	th_expect(th_txn_lock(txn, &wide, TH_LOCK_SHARED, TH_LOCK_TRY), -EINVAL);
+	th_expect(th_txn_lock(txn, NULL, TH_LOCK_EXCLUSIVE, TH_LOCK_TRY), -EBUSY);
+	th_expect(th_txn_lock(txn, NULL, TH_LOCK_EXCLUSIVE, 1), -ETIMEDOUT);
+	th_expect(th_txn_delete_range(txn, (struct th_range){ th_slice_of("a"), { 0 } }), -EINVAL);
+	th_expect(th_txn_delete_range(txn, behind), -EINVAL);
+	th_ok(th_txn_delete_range(txn, backward));
+	th_ok(th_txn_commit(txn));
+	th_locker_free(locker);
+	th_locker_free(NULL);
+	th_txn_rollback(NULL);
+	th_view_close(view);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+START_TEST(bad_prefixes)
+{
+	static const uint8_t last[3] = { 'a', 0xff, 0xff }, all[2] = { 0xff, 0xff };
+	uint8_t space[4];
+	struct th_range range = th_range_prefix((struct th_slice){ last, 3 }, space);
+
+	th_true(th_model_same(range.to, th_slice_of("b")));
+	range = th_range_prefix((struct th_slice){ all, 2 }, space);
+	th_true(!range.to.data); /* nothing is behind it */
+	range = th_range_prefix((struct th_slice){ NULL, 0 }, NULL);
+	th_true(!range.to.data && range.from.size == 0);
+}
+END_TEST
+
+/* --- names --- */
+
+static const struct {
+	const char *name;
+	int error;
+} bad_names[] = {
+	{ "", -EINVAL }, { ".", -EINVAL }, { "..", -EINVAL }, { "a/b", -EINVAL }, { NULL, -ENAMETOOLONG },
+};
+#define BAD_NAMES (sizeof(bad_names) / sizeof(bad_names[0]))
+
+static const char *bad_name(size_t i, char *space)
+{
+	memset(space, 'n', 256);
+	space[256] = 0;
+	return bad_names[i].name ? bad_names[i].name : space;
+}
+
+START_TEST(bad_snapshots)
+{
+	struct th_snapshot one, found;
+	struct th_fixture fixture;
+	struct th_store *store;
+	struct th_view *view;
+	char space[257];
+
+	th_fixture_init(&fixture, 32, NULL);
+	store = fixture.store;
+	th_ok(th_snapshot_create(store, "one", &one));
+	th_ok(th_snapshot_create(store, "two", NULL));
+	for (size_t i = 0; i < BAD_NAMES; i++) {
+		const char *name = bad_name(i, space);
+
+		th_expect(th_snapshot_create(store, name, &found), bad_names[i].error);
+		th_expect(th_snapshot_rename(store, "one", name), bad_names[i].error);
+		th_expect(th_snapshot_find(store, name, &found), -ENOENT);
+		th_expect(th_snapshot_delete(store, name), -ENOENT);
+		th_expect(th_store_rollback(store, name), -ENOENT);
+	}
+	th_expect(th_snapshot_create(store, "one", &found), -EEXIST);
+	th_expect(th_snapshot_rename(store, "one", "two"), -EEXIST);
+	th_expect(th_snapshot_rename(store, "none", "three"), -ENOENT);
+	th_expect(th_snapshot_find_id(store, 0, &found), -ENOENT);
+	th_expect(th_snapshot_find_id(store, UINT64_MAX, &found), -ENOENT);
+	th_expect(th_view_snapshot(store, 0, &view), -ENOENT);
+	th_expect(th_view_snapshot(store, UINT64_MAX, &view), -ENOENT);
+	th_ok(th_view_snapshot(store, one.id, &view));
+	th_ok(th_snapshot_delete(store, "one"));
+	th_expect(th_snapshot_find_id(store, one.id, &found), -ENOENT); /* though a view holds it */
+	th_view_close(view);
+	th_expect(th_view_snapshot(store, one.id, &view), -ENOENT);
+	th_expect(th_snapshot_delete(store, "one"), -ENOENT);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+START_TEST(bad_branches)
+{
+	struct th_fixture fixture;
+	struct th_store *store;
+	struct th_branch found;
+	struct th_view *view;
+	struct th_txn *txn;
+	char space[257];
+
+	th_fixture_init(&fixture, 32, NULL);
+	store = fixture.store;
+	th_ok(th_snapshot_create(store, "one", NULL));
+	th_ok(th_branch_create(store, "side", "one", NULL));
+	for (size_t i = 0; i < BAD_NAMES; i++) {
+		const char *name = bad_name(i, space);
+
+		th_expect(th_branch_create(store, name, "one", NULL), bad_names[i].error);
+		th_expect(th_branch_create(store, "other", name, NULL), -ENOENT);
+		th_expect(th_branch_rename(store, "side", name), bad_names[i].error);
+		th_expect(th_branch_rename(store, name, "other"), -ENOENT);
+		th_expect(th_branch_find(store, name, &found), -ENOENT);
+		th_expect(th_branch_delete(store, name, false), -ENOENT);
+		th_expect(th_view_branch(store, name, &view), -ENOENT);
+	}
+	th_expect(th_branch_create(store, "side", "one", NULL), -EEXIST);
+	th_expect(th_branch_rename(store, "side", "main"), -EEXIST);
+	th_expect(th_branch_delete(store, "main", true), -EBUSY);
+	th_expect(th_snapshot_delete(store, "one"), -EBUSY);
+	th_ok(th_txn_begin(store, &txn));
+	th_expect(th_store_rollback(store, "one"), -EBUSY);
+	th_txn_rollback(txn);
+	th_ok(th_view_freeze(store, &view));
+	th_expect(th_store_rollback(store, "one"), -EBUSY);
+	th_view_close(view);
+	th_ok(th_branch_delete(store, "side", false));
+	th_ok(th_store_rollback(store, "one"));
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* --- views --- */
+
+START_TEST(bad_diffs)
+{
+	struct th_fixture fixture, other;
+	struct th_view *live, *view, *foreign;
+	struct th_diff *diff;
+
+	th_fixture_init(&fixture, 32, NULL);
+	th_fixture_init(&other, 32, NULL);
+	live = th_view_live(fixture.store);
+	th_ok(th_view_freeze(fixture.store, &view));
+	th_ok(th_view_freeze(other.store, &foreign));
+	th_expect(th_diff_open(live, view, NULL, &diff), -EINVAL);
+	th_expect(th_diff_open(view, live, NULL, &diff), -EINVAL);
+	th_expect(th_diff_open(view, foreign, NULL, &diff), -EINVAL);
+	th_view_close(live); /* nothing happens */
+	th_view_close(NULL);
+	th_view_close(view);
+	th_view_close(foreign);
+	still_good(&fixture);
+	still_good(&other);
+	th_fixture_release(&fixture);
+	th_fixture_release(&other);
+}
+END_TEST
+
+/* --- chunks --- */
+
+/* Runs that lie, or end, where there is no data. */
+static void bad_runs(struct th_store *store, struct th_txn *txn, void *block)
+{
+	struct th_store_info info;
+	uint64_t sum = 0;
+
+	th_store_info(store, &info);
+	const struct th_run runs[] = {
+		{ .addr = 0, .blocks = 1 },
+		{ .addr = 1, .blocks = 1 }, /* a superblock */
+		{ .addr = 100, .blocks = 1 }, /* the log */
+		{ .addr = info.blocks - 1, .blocks = 1 },
+		{ .addr = info.blocks / 2, .blocks = 0 },
+		{ .addr = info.blocks / 2, .blocks = UINT32_MAX },
+		{ .addr = info.blocks, .blocks = 1 },
+		{ .addr = UINT64_MAX, .blocks = 2 },
+	};
+
+	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+		struct th_run shared;
+
+		th_expect(th_chunk_drop(txn, &runs[i]), -EINVAL);
+		th_expect(th_chunk_share(txn, &runs[i], &shared), -EINVAL);
+		th_expect(th_chunk_write(txn, &runs[i], block, &sum), -EINVAL);
+		th_expect(th_chunk_read(store, runs[i].addr, runs[i].blocks, &sum, block), -EUCLEAN);
+	}
+}
+
+START_TEST(bad_chunks)
+{
+	char *block = th_disk_buffer(2 * TH_BLOCK_SIZE);
+	struct th_fixture fixture;
+	struct th_store *store;
+	struct th_run run, wrong;
+	struct th_txn *txn;
+	uint64_t hint = 0, sum;
+
+	ck_assert_ptr_nonnull(block);
+	memset(block, 'x', TH_BLOCK_SIZE);
+	th_fixture_init(&fixture, 32, NULL);
+	store = fixture.store;
+	th_expect(th_chunk_promise(store, UINT32_MAX), -ENOSPC);
+	th_ok(th_txn_begin(store, &txn));
+	bad_runs(store, txn, block);
+	th_expect(th_chunk_alloc(txn, 0, false, &hint, &run), -EINVAL);
+	th_expect(th_chunk_alloc(txn, TH_RUN_MAX + 1, false, &hint, &run), -EINVAL);
+	th_ok(th_chunk_alloc(txn, 1, false, &hint, &run));
+	sum = th_chunk_checksum(block);
+	wrong = run;
+	wrong.addr++;
+	th_expect(th_chunk_write(txn, &wrong, block, &sum), -EINVAL); /* not its own */
+	th_expect(th_chunk_write(txn, &run, block + 1, &sum), -EINVAL); /* not aligned */
+	th_ok(th_chunk_write(txn, &run, block, &sum));
+	block = th_disk_buffer(2 * TH_BLOCK_SIZE);
+	th_expect(th_chunk_write(txn, &run, block, &sum), -EINVAL); /* twice */
+	th_ok(th_chunk_read(store, run.addr, 1, &sum, block));
+	sum++;
+	th_expect(th_chunk_read(store, run.addr, 1, &sum, block), -EBADMSG);
+	th_txn_rollback(txn);
+	free(block);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = { bad_format,   bad_read_only, bad_keys,     bad_values, bad_ranges,
+				       bad_prefixes, bad_snapshots, bad_branches, bad_diffs,  bad_chunks };
+
+	return th_suite_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
+}
