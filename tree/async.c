@@ -36,15 +36,9 @@ static void get_below(struct th_get *get, struct th_node *node)
 	int r;
 
 	for (;;) {
-		th_lookup_node(&get->lookup, node, key);
-		if (get->lookup.done) {
-			th_node_unref(node);
-			get_over(get, 0);
-			return;
-		}
-		r = th_step_down(node, cache, key, &get->next, &kid);
+		r = th_lookup_step(&get->lookup, node, cache, key, &get->next, &kid);
 		th_node_unref(node);
-		if (r < 0) {
+		if (r < 0 || get->lookup.done) {
 			get_over(get, r);
 			return;
 		}

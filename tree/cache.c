@@ -10,7 +10,7 @@
 #include <xxhash.h>
 
 #define TH_CACHE_SHARDS 16
-#define TH_CACHE_BUCKETS_MIN 64
+#define TH_CACHE_SLOTS_MIN 64
 #define TH_NODE_OVERHEAD 32 /* of memory, for what malloc keeps beside a node and its page */
 #define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
 #define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
@@ -43,12 +43,19 @@ struct async_load {
 	uint8_t prefix[]; /* of the node */
 };
 
+/* A place in a shard's table.  What a sweep of the clock looks at is here: nodes are in cold memory as a rule. */
+struct slot {
+	uint64_t tag; /* the address, and in the lowest bit whether it was asked for since the last sweep; 0: empty */
+	struct th_node *node;
+};
+
 struct shard {
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;
-	struct th_node **bucket;
-	size_t buckets, count;
-	struct th_node *hand; /* of the clock; a ring of the nodes here */
+	struct slot *slot; /* at least half of them empty; what does not find its own place is in one of the next */
+	size_t slots, count;
+	unsigned shift; /* of a hash: what is left is the place */
+	size_t hand; /* of the clock: a slot */
 	struct th_node *retired; /* the oldest; a ring of those that nobody has asked for since they were retired */
 	struct load *loads;
 	size_t used, retired_used; /* bytes; used has them all */
@@ -81,15 +88,32 @@ static struct shard *shard_of(struct th_cache *cache, uint64_t addr)
 	return &cache->shard[hash_addr(addr) >> 60];
 }
 
-static struct th_node **bucket_of(struct shard *shard, uint64_t addr)
+/* The shard was chosen by the highest bits. */
+static size_t place_of(unsigned shift, uint64_t addr)
 {
-	return &shard->bucket[(hash_addr(addr) >> 8) & (shard->buckets - 1)];
+	return (hash_addr(addr) << 4) >> shift;
+}
+
+static size_t home_of(const struct shard *shard, uint64_t addr)
+{
+	return place_of(shard->shift, addr);
+}
+
+static int shard_init(struct shard *shard)
+{
+	pthread_mutex_init(&shard->lock, NULL);
+	pthread_cond_init(&shard->loaded, NULL);
+	shard->slots = TH_CACHE_SLOTS_MIN;
+	shard->shift = 64 - __builtin_ctz(TH_CACHE_SLOTS_MIN);
+	shard->slot = calloc(shard->slots, sizeof(*shard->slot));
+	return shard->slot ? 0 : -ENOMEM;
 }
 
 int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret)
 {
 	struct th_cache *cache = calloc(1, sizeof(*cache));
+	int r = 0;
 
 	if (!cache)
 		return -ENOMEM;
@@ -100,34 +124,77 @@ int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 	cache->arg = arg;
 	pthread_mutex_init(&cache->idle_lock, NULL);
 	pthread_cond_init(&cache->idle, NULL);
-	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
-		struct shard *shard = &cache->shard[i];
-
-		pthread_mutex_init(&shard->lock, NULL);
-		pthread_cond_init(&shard->loaded, NULL);
-		shard->buckets = TH_CACHE_BUCKETS_MIN;
-		shard->bucket = calloc(shard->buckets, sizeof(*shard->bucket));
-		if (!shard->bucket) {
-			th_cache_free(cache);
-			return -ENOMEM;
-		}
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++)
+		if (shard_init(&cache->shard[i]) < 0)
+			r = -ENOMEM;
+	if (r < 0) {
+		th_cache_free(cache);
+		return r;
 	}
 	*ret = cache;
 	return 0;
 }
 
-/* --- a shard's table and clock; its lock is held --- */
+/* --- a shard's table; its lock is held --- */
 
-static struct th_node *shard_find(struct shard *shard, uint64_t addr)
+static bool has_addr(const struct slot *slot, uint64_t addr)
 {
-	struct th_node *node = *bucket_of(shard, addr);
-
-	while (node && node->ptr.addr != addr)
-		node = node->hash_next;
-	return node;
+	return slot->tag >> 1 == addr;
 }
 
-/* A ring is known by the node whose turn is next: the others follow, one that is added comes last. */
+/* The slot with the address, or else the empty one where it would be. */
+static struct slot *shard_find(struct shard *shard, uint64_t addr)
+{
+	size_t i = home_of(shard, addr);
+
+	while (shard->slot[i].tag && !has_addr(&shard->slot[i], addr))
+		i = (i + 1) & (shard->slots - 1);
+	return &shard->slot[i];
+}
+
+static struct slot *shard_find_node(struct shard *shard, const struct th_node *node)
+{
+	return shard_find(shard, node->ptr.addr);
+}
+
+/* What comes behind an emptied slot moves up, unless it would be before its own place. */
+static void slot_empty(struct shard *shard, struct slot *slot)
+{
+	size_t mask = shard->slots - 1, hole = (size_t)(slot - shard->slot), i = hole;
+
+	for (;;) {
+		i = (i + 1) & mask;
+		if (!shard->slot[i].tag)
+			break;
+		if (((i - home_of(shard, shard->slot[i].tag >> 1)) & mask) < ((i - hole) & mask))
+			continue;
+		shard->slot[hole] = shard->slot[i];
+		hole = i;
+	}
+	shard->slot[hole] = (struct slot){ 0 };
+}
+
+/* Without memory it stays as it is, fuller than it should be. */
+static void shard_grow(struct shard *shard)
+{
+	struct slot *from = shard->slot, *slot = calloc(2 * shard->slots, sizeof(*slot));
+	size_t old = shard->slots;
+
+	if (!slot)
+		return;
+	__atomic_store_n(&shard->slot, slot, __ATOMIC_RELAXED); /* th_cache_expect reads these */
+	__atomic_store_n(&shard->shift, shard->shift - 1, __ATOMIC_RELAXED);
+	shard->slots = 2 * old;
+	shard->hand = 0;
+	for (size_t i = 0; i < old; i++)
+		if (from[i].tag)
+			*shard_find(shard, from[i].tag >> 1) = from[i];
+	free(from);
+}
+
+/* --- retired nodes --- */
+
+/* The ring is known by the oldest: the others follow, one that is added comes last. */
 static void ring_add(struct th_node **ring, struct th_node *node)
 {
 	if (*ring) {
@@ -149,45 +216,32 @@ static void ring_remove(struct th_node **ring, struct th_node *node)
 	node->ring_prev = node->ring_next = NULL;
 }
 
-static void leave_ring(struct shard *shard, struct th_node *node)
+static void retire(struct shard *shard, struct th_node *node)
 {
-	ring_remove(node->retired ? &shard->retired : &shard->hand, node);
-	if (node->retired)
-		shard->retired_used -= node->cached_bytes;
+	node->retired = true;
+	ring_add(&shard->retired, node);
+	shard->retired_used += node->cached_bytes;
+}
+
+static void unretire(struct shard *shard, struct th_node *node)
+{
+	ring_remove(&shard->retired, node);
+	shard->retired_used -= node->cached_bytes;
 	node->retired = false;
 }
 
-static void shard_remove(struct shard *shard, struct th_node *node)
-{
-	struct th_node **at = bucket_of(shard, node->ptr.addr);
+/* --- putting in, finding, and making room --- */
 
-	while (*at != node)
-		at = &(*at)->hash_next;
-	*at = node->hash_next;
-	leave_ring(shard, node);
+static void shard_remove(struct shard *shard, struct slot *slot)
+{
+	struct th_node *node = slot->node;
+
+	slot_empty(shard, slot);
+	if (node->retired)
+		unretire(shard, node);
 	shard->count--;
 	shard->used -= node->cached_bytes;
 	th_node_unref(node);
-}
-
-static void shard_grow(struct shard *shard)
-{
-	size_t buckets = shard->buckets * 2, old = shard->buckets;
-	struct th_node **bucket = calloc(buckets, sizeof(*bucket)), **from = shard->bucket;
-
-	if (!bucket)
-		return; /* longer chains, nothing worse */
-	shard->bucket = bucket;
-	shard->buckets = buckets;
-	for (size_t i = 0; i < old; i++)
-		for (struct th_node *node = from[i], *next; node; node = next) {
-			struct th_node **at = bucket_of(shard, node->ptr.addr);
-
-			next = node->hash_next;
-			node->hash_next = *at;
-			*at = node;
-		}
-	free(from);
 }
 
 static uint32_t node_memory(const struct th_node *node)
@@ -196,40 +250,42 @@ static uint32_t node_memory(const struct th_node *node)
 			  TH_NODE_OVERHEAD);
 }
 
-/* What is retired goes first, the oldest before the others.  Then one sweep of the clock until the shard is within its
+/* What is retired goes first, the oldest before the others.  Then sweeps of the clock until the shard is within its
  * budget; nodes used since the last sweep get another round. */
 static void shard_evict(struct shard *shard, size_t budget)
 {
-	size_t steps = 2 * shard->count;
+	size_t steps = 3 * shard->slots;
 
 	while (shard->used > budget && shard->retired)
-		shard_remove(shard, shard->retired);
-	while (shard->used > budget && shard->hand && steps-- > 0) {
-		struct th_node *node = shard->hand;
+		shard_remove(shard, shard_find_node(shard, shard->retired));
+	while (shard->used > budget && steps-- > 0) {
+		struct slot *slot = &shard->slot[shard->hand];
 
-		shard->hand = node->ring_next;
-		if (atomic_exchange_explicit(&node->used, false, memory_order_relaxed))
+		if (slot->tag && !(slot->tag & 1)) {
+			shard_remove(shard, slot); /* another one may be in its place now */
 			continue;
-		shard_remove(shard, node);
+		}
+		slot->tag &= ~UINT64_C(1);
+		shard->hand = (shard->hand + 1) & (shard->slots - 1);
 	}
 }
 
 /* Takes over one reference. */
 static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_node *node)
 {
-	struct th_node *old = shard_find(shard, node->ptr.addr), **at;
+	struct slot *slot = shard_find_node(shard, node);
 
-	if (old)
-		shard_remove(shard, old);
-	if (shard->count >= shard->buckets)
+	if (slot->tag)
+		shard_remove(shard, slot);
+	if (2 * shard->count >= shard->slots)
 		shard_grow(shard);
-	at = bucket_of(shard, node->ptr.addr);
-	node->hash_next = *at;
-	*at = node;
-	ring_add(&shard->hand, node);
+	if (shard->count + 1 >= shard->slots) { /* no memory for that: it is not cached */
+		th_node_unref(node);
+		return;
+	}
 	node->cached_bytes = node_memory(node);
 	/* A leaf has to be asked for once more: one that a scan passes by goes before what is in use. */
-	atomic_store_explicit(&node->used, node->level > 0, memory_order_relaxed);
+	*shard_find_node(shard, node) = (struct slot){ node->ptr.addr << 1 | (node->level > 0), node };
 	shard->count++;
 	shard->used += node->cached_bytes;
 	shard_evict(shard, cache->shard_budget);
@@ -237,20 +293,19 @@ static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_
 
 static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *ptr)
 {
-	struct th_node *node = shard_find(shard, ptr->addr);
+	struct slot *slot = shard_find(shard, ptr->addr);
+	struct th_node *node = slot->node;
 
-	if (!node)
+	if (!slot->tag)
 		return NULL;
+	th_node_expect(node);
 	if (node->ptr.birth != ptr->birth || node->ptr.checksum != ptr->checksum) {
-		shard_remove(shard, node); /* of an earlier life of these blocks */
+		shard_remove(shard, slot); /* of an earlier life of these blocks */
 		return NULL;
 	}
-	if (node->retired) {
-		leave_ring(shard, node);
-		ring_add(&shard->hand, node);
-	}
-	if (!atomic_load_explicit(&node->used, memory_order_relaxed))
-		atomic_store_explicit(&node->used, true, memory_order_relaxed);
+	if (node->retired)
+		unretire(shard, node);
+	slot->tag |= 1;
 	return th_node_ref(node);
 }
 
@@ -271,15 +326,21 @@ void th_cache_free(struct th_cache *cache)
 	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
 		struct shard *shard = &cache->shard[i];
 
-		while (shard->hand)
-			shard_remove(shard, shard->hand);
-		while (shard->retired)
-			shard_remove(shard, shard->retired);
-		free(shard->bucket);
+		shard_evict(shard, 0);
+		free(shard->slot);
 		pthread_mutex_destroy(&shard->lock);
 		pthread_cond_destroy(&shard->loaded);
 	}
 	free(cache);
+}
+
+void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr)
+{
+	const struct shard *shard = &cache->shard[hash_addr(ptr->addr) >> 60];
+	unsigned shift = __atomic_load_n(&shard->shift, __ATOMIC_RELAXED);
+
+	/* Without the lock: a table that grew meanwhile makes this of no use, but nothing is read. */
+	__builtin_prefetch(__atomic_load_n(&shard->slot, __ATOMIC_RELAXED) + place_of(shift, ptr->addr));
 }
 
 struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr)
@@ -578,7 +639,7 @@ void th_cache_prefetch(struct th_cache *cache, const struct th_ptr *ptr, struct 
 	if (fence.size < ptr->prefix_size || atomic_load(&cache->under_way) >= TH_CACHE_AHEAD)
 		return;
 	pthread_mutex_lock(&shard->lock);
-	if (!shard_find(shard, ptr->addr) && !find_load(shard, ptr))
+	if (!shard_find(shard, ptr->addr)->tag && !find_load(shard, ptr))
 		async = async_new(cache, shard, ptr, fence);
 	pthread_mutex_unlock(&shard->lock);
 	if (async)
@@ -607,30 +668,26 @@ void th_cache_insert(struct th_cache *cache, struct th_node *node)
 void th_cache_forget(struct th_cache *cache, uint64_t addr)
 {
 	struct shard *shard = shard_of(cache, addr);
-	struct th_node *node;
+	struct slot *slot;
 
 	pthread_mutex_lock(&shard->lock);
-	node = shard_find(shard, addr);
-	if (node)
-		shard_remove(shard, node);
+	slot = shard_find(shard, addr);
+	if (slot->tag)
+		shard_remove(shard, slot);
 	pthread_mutex_unlock(&shard->lock);
 }
 
 void th_cache_retire(struct th_cache *cache, uint64_t addr)
 {
 	struct shard *shard = shard_of(cache, addr);
-	struct th_node *node;
+	struct slot *slot;
 
 	pthread_mutex_lock(&shard->lock);
-	node = shard_find(shard, addr);
-	if (node && !node->retired) {
-		leave_ring(shard, node);
-		node->retired = true;
-		ring_add(&shard->retired, node);
-		shard->retired_used += node->cached_bytes;
-	}
+	slot = shard_find(shard, addr);
+	if (slot->tag && !slot->node->retired)
+		retire(shard, slot->node);
 	while (shard->retired_used > cache->shard_budget / TH_CACHE_RETIRED)
-		shard_remove(shard, shard->retired);
+		shard_remove(shard, shard_find_node(shard, shard->retired));
 	pthread_mutex_unlock(&shard->lock);
 }
 

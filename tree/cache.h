@@ -27,6 +27,8 @@ int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret);
 void th_cache_free(struct th_cache *cache);
 
+/* The node is going to be looked for: what that takes is fetched from cold memory meanwhile. */
+void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr);
 /* The node, with a reference for the caller, or NULL if it is not in memory. */
 struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr);
 /* The same, reading it if need be.  `fence` is the node's lower fence: its prefix is taken from there. */

@@ -156,6 +156,13 @@ unsigned th_slab_lower(const struct th_node *node, const struct th_slab *slab, s
 	return th_slice_compare(key, prefix) < 0 ? 0 : slab->count;
 }
 
+static void slot_set(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e)
+{
+	slab->head[i] = th_le32(th_key_head(th_node_suffix(node, e)));
+	slab->entry[i] = e;
+	node->ranges |= (e->flags & TH_ENTRY_RANGE) != 0;
+}
+
 int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e)
 {
 	unsigned tail = slab->count - i;
@@ -169,8 +176,7 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 		memmove(node->kids + i + 1, node->kids + i, tail * sizeof(*node->kids));
 		node->kids[i] = NULL;
 	}
-	slab->head[i] = th_le32(th_key_head(th_node_suffix(node, e)));
-	slab->entry[i] = e;
+	slot_set(node, slab, i, e);
 	slab->bytes += (uint32_t)th_slab_cost(node, slab, e);
 	slab->count++;
 	return 0;
@@ -178,8 +184,7 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 
 void th_slab_append(struct th_node *node, struct th_slab *slab, const struct th_entry *e)
 {
-	slab->head[slab->count] = th_le32(th_key_head(th_node_suffix(node, e)));
-	slab->entry[slab->count] = e;
+	slot_set(node, slab, slab->count, e);
 	slab->bytes += (uint32_t)entry_cost(node, e, slab_role(node, slab));
 	if (slab == &node->base && node->kids)
 		node->kids[slab->count] = NULL;
@@ -192,8 +197,7 @@ void th_slab_replace(struct th_node *node, struct th_slab *slab, unsigned i, con
 	slab->bytes -= (uint32_t)th_slab_cost(node, slab, slab->entry[i]);
 	if (slab->entry[i] != e)
 		th_entry_unref(slab->entry[i]);
-	slab->entry[i] = e;
-	slab->head[i] = th_le32(th_key_head(th_node_suffix(node, e)));
+	slot_set(node, slab, i, e);
 }
 
 void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, unsigned to, bool drop)
@@ -307,6 +311,7 @@ static struct th_node *node_like(const struct th_node *node, struct th_slice pre
 		return NULL;
 	new->seq = node->seq;
 	new->chunks = node->chunks;
+	new->ranges = node->ranges;
 	if (node->page && node->page_strip <= prefix.size) {
 		new->page = th_page_ref(node->page);
 		new->page_strip = node->page_strip;

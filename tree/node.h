@@ -30,6 +30,7 @@
 #include "journal/disk.h"
 #include "tree/entry.h"
 
+#define TH_CACHE_LINE 64 /* of the processor */
 #define TH_SLOTS_MAX 256
 #define TH_NODE_MAX 65536 /* bytes, stored in whole blocks */
 
@@ -112,12 +113,11 @@ static inline const struct th_entry *th_slab_entry(const struct th_slab *slab, u
 /* Fields that a lookup touches come first: they are in cold memory as a rule. */
 struct th_node {
 	struct th_ptr ptr; /* addr 0 until it was written: then it never changes again */
-	struct th_node *hash_next; /* the cache's (cache.c) */
 	_Atomic uint32_t refs;
 	uint8_t level;
 	bool chunks;
-	bool retired; /* the cache's: which ring it is in */
-	_Atomic bool used; /* the cache's */
+	bool ranges; /* there may be range messages in the overlay */
+	bool retired; /* the cache's (cache.c): it is in the ring */
 	struct th_slab base, overlay;
 	struct th_node *
 		*kids; /* interior, may be NULL: kids[i], where set, is the child; else its packed pointer counts */
@@ -128,7 +128,7 @@ struct th_node {
 	uint64_t gen; /* N1 */
 	uint64_t seq;
 	struct th_ptr written; /* set by the commit that writes it, moved to ptr when that is durable */
-	struct th_node *ring_prev, *ring_next; /* the cache's, and the next */
+	struct th_node *ring_prev, *ring_next; /* the cache's, of retired nodes, and the next */
 	uint32_t cached_bytes;
 	uint8_t prefix[]; /* prefix_size bytes */
 };
@@ -185,6 +185,20 @@ size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab
 static inline bool th_node_settled(const struct th_node *node)
 {
 	return node->ptr.addr != 0;
+}
+
+/* The node is going to be searched: fetches from cold memory what that takes, the node itself, or, when that is there,
+ * its slots. */
+static inline void th_node_expect(const struct th_node *node)
+{
+	for (size_t i = 0; i < sizeof(*node); i += TH_CACHE_LINE)
+		__builtin_prefetch((const char *)node + i);
+}
+
+static inline void th_slab_expect(const struct th_slab *slab)
+{
+	for (size_t i = 0; i < slab->count * sizeof(*slab->head); i += TH_CACHE_LINE)
+		__builtin_prefetch((const char *)slab->head + i);
 }
 
 /* The child whose range has the key. */

@@ -220,6 +220,7 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 			return r;
 		if (head != th_key_head(th_node_suffix(node, e)))
 			return bad(u, "wrong key head");
+		node->ranges |= (e->flags & TH_ENTRY_RANGE) != 0;
 		if (i > 0 && head <= before &&
 		    (head < before ||
 		     th_slice_compare(th_node_suffix(node, th_slab_entry(slab, i - 1)), th_node_suffix(node, e)) >= 0))

@@ -162,7 +162,7 @@ void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct
 		i = th_slab_find(node, slab, key, &exact);
 		if (exact && !(th_slab_entry(slab, i)->flags & TH_ENTRY_RANGE)) {
 			lookup_add(lookup, node, th_slab_entry(slab, i));
-		} else if (node->level > 0 && (exact || i > 0)) {
+		} else if (node->ranges && (exact || i > 0)) {
 			e = th_slab_entry(slab, exact ? i : i - 1);
 			if ((e->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(e), key) > 0)
 				lookup->done = true;
@@ -196,13 +196,25 @@ void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struc
 	next->node = th_node_ref((struct th_node *)(uintptr_t)node);
 }
 
-int th_step_down(const struct th_node *node, struct th_cache *cache, struct th_slice key, struct th_step *step,
-		 struct th_node **ret)
+/* Memory is cold as a rule: what comes next is fetched while what is there is searched. */
+int th_lookup_step(struct th_lookup *lookup, const struct th_node *node, struct th_cache *cache, struct th_slice key,
+		   struct th_step *step, struct th_node **ret)
 {
-	unsigned i = th_node_child(node, key);
-	int r = th_node_child_ptr(node, i, &step->ptr);
+	unsigned i = 0;
+	int r = 0;
 
 	*ret = NULL;
+	th_slab_expect(&node->base);
+	if (node->level > 0) {
+		th_slab_expect(&node->overlay);
+		i = th_node_child(node, key);
+		r = th_node_child_ptr(node, i, &step->ptr);
+		if (r == 0)
+			th_cache_expect(cache, &step->ptr);
+	}
+	th_lookup_node(lookup, node, key);
+	if (lookup->done)
+		return 0;
 	if (r < 0) {
 		step->ptr.addr = 0;
 		return r;
@@ -226,13 +238,10 @@ int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th
 	if (r == 0 && !lookup->done && !node)
 		r = step_load(next, cache, &node);
 	while (r == 0 && !lookup->done) {
-		th_lookup_node(lookup, node, key);
-		if (lookup->done)
-			break;
-		r = th_step_down(node, cache, key, next, &kid);
-		if (r == 0 && !kid)
+		r = th_lookup_step(lookup, node, cache, key, next, &kid);
+		if (r == 0 && !lookup->done && !kid)
 			r = step_load(next, cache, &kid);
-		if (r < 0)
+		if (r < 0 || lookup->done)
 			break;
 		th_node_unref(node);
 		node = kid;

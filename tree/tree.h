@@ -117,10 +117,10 @@ void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struc
 /* The rest: settled nodes, which are loaded where they are not in memory.  Takes next->node over.  0 also if the key is
  * not there. */
 int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th_slice key, struct th_step *next);
-/* The child of a settled node that the key leads to, with a reference; or NULL in *ret if it is not in memory: then the
- * step names it.  -EUCLEAN. */
-int th_step_down(const struct th_node *node, struct th_cache *cache, struct th_slice key, struct th_step *step,
-		 struct th_node **ret);
+/* Adds what a settled node says of the key.  Unless the lookup is done then, *ret is the child that the key leads to,
+ * with a reference; or NULL if it is not in memory: then the step names it.  -EUCLEAN. */
+int th_lookup_step(struct th_lookup *lookup, const struct th_node *node, struct th_cache *cache, struct th_slice key,
+		   struct th_step *step, struct th_node **ret);
 /* What an error of th_lookup_finish means where the tree has changed meanwhile, so that blocks may have been given up
  * and used anew: -EAGAIN, begin anew; or the error, and damage was reported. */
 int th_step_failed(struct th_step *step, struct th_cache *cache, int error);
