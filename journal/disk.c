@@ -92,6 +92,20 @@ void th_disk_flush(struct th_disk *disk, struct th_future *future)
 	disk->ops->flush(disk, future);
 }
 
+void th_disk_reap(struct th_disk *disk, struct th_future *future)
+{
+	if (disk->ops->reap)
+		disk->ops->reap(disk, future);
+	else if (future)
+		th_future_wait(future);
+}
+
+void th_disk_watch(struct th_disk *disk, bool on)
+{
+	if (disk->ops->watch)
+		disk->ops->watch(disk, on);
+}
+
 int th_disk_read(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf)
 {
 	struct th_future future;

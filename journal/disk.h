@@ -49,6 +49,9 @@ struct th_disk_ops {
 	/* May be NULL: carries out a transfer that is waited for at once, on the calling thread, where that is cheaper
 	 * than a future.  0 or -errno. */
 	int (*now)(struct th_disk *disk, const struct th_transfer *transfer);
+	/* th_disk_reap and th_disk_watch.  NULL: transfers are completed without. */
+	void (*reap)(struct th_disk *disk, struct th_future *future);
+	void (*watch)(struct th_disk *disk, bool on);
 	/* Frees the disk.  No transfer may be under way. */
 	void (*close)(struct th_disk *disk);
 };
@@ -94,6 +97,13 @@ void th_disk_flush(struct th_disk *disk, struct th_future *future);
 int th_disk_read(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf);
 int th_disk_write(struct th_disk *disk, uint64_t addr, uint32_t blocks, const void *buf);
 int th_disk_sync(struct th_disk *disk);
+
+/* Completes transfers that have arrived, on this thread.  With a future, until that is complete: one of a transfer, or
+ * one that a continuation of a transfer completes. */
+void th_disk_reap(struct th_disk *disk, struct th_future *future);
+/* On, and later off again: meanwhile the disk completes all transfers by itself.  Else one with a continuation that was
+ * left by th_future_then_driven is completed only by whoever waits for something or reaps. */
+void th_disk_watch(struct th_disk *disk, bool on);
 
 /* For those who read a disk's structures: says what is wrong with one.  The line begins with the disk's name. */
 void th_disk_report(struct th_disk *disk, const char *format, ...) __attribute__((format(printf, 2, 3)));

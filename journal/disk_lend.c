@@ -24,6 +24,16 @@ static void lent_flush(struct th_disk *disk, struct th_future *future)
 	th_disk_flush(((struct lent_disk *)disk)->below, future);
 }
 
+static void lent_reap(struct th_disk *disk, struct th_future *future)
+{
+	th_disk_reap(((struct lent_disk *)disk)->below, future);
+}
+
+static void lent_watch(struct th_disk *disk, bool on)
+{
+	th_disk_watch(((struct lent_disk *)disk)->below, on);
+}
+
 static void lent_close(struct th_disk *disk)
 {
 	free(disk);
@@ -33,6 +43,8 @@ static const struct th_disk_ops lent_ops = {
 	.get = lent_get,
 	.save = lent_save,
 	.flush = lent_flush,
+	.reap = lent_reap,
+	.watch = lent_watch,
 	.close = lent_close,
 };
 

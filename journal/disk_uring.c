@@ -11,9 +11,13 @@
  * The role is held until everything that was reaped is complete, so that whoever finds it free knows that an incomplete
  * future of his is still in the ring.
  *
- * A future with a continuation may have nobody who waits.  While there are such futures (`unattended`) and the role is
- * free, an attendant thread polls the ring's descriptor.  It does not hold the role while it sleeps, so a reader that
- * comes along takes it at once.
+ * A future with a continuation may have nobody who waits.  While there are such futures, or somebody who watches
+ * (`unattended`), and the role is free, an attendant thread polls the ring's descriptor.  It does not hold the role
+ * while it sleeps, so a reader that comes along takes it at once.
+ *
+ * What somebody waits for may also be completed by the continuation of a transfer that its caller had to carry out
+ * himself: so nobody waits in the kernel when nothing is under way there; a new transfer, or th_disk_reap without a
+ * future, wakes those who sleep then.
  *
  * The kernel cancels what a thread had queued when that thread exits, and transfers may stop short: those rare ones are
  * finished on the spot by the reaper.  When all operations are in use the caller carries out its transfer itself, which
@@ -60,6 +64,7 @@ struct uring_disk {
 	pthread_mutex_t lock;
 	struct uring_op *free_ops;
 	struct uring_sleeper *sleepers;
+	int under_way; /* in the ring; below 0 while one that is over was not counted yet */
 	unsigned unattended;
 	bool reaping; /* somebody has the reaper's role: the completion queue is his */
 	bool stop;
@@ -114,12 +119,11 @@ static void op_put(struct uring_op *op)
 
 /* --- reaping --- */
 
-/* With the lock and the role: passes the role on to somebody who needs it. */
-static void role_release(struct uring_disk *disk)
+/* With the lock, while nobody has the role: wakes those whose futures are complete, and somebody to take it. */
+static void wake_sleepers(struct uring_disk *disk)
 {
 	struct uring_sleeper *heir = NULL;
 
-	disk->reaping = false;
 	for (struct uring_sleeper *sleeper = disk->sleepers; sleeper; sleeper = sleeper->next) {
 		if (th_future_poll(sleeper->future))
 			pthread_cond_signal(&sleeper->wake);
@@ -130,6 +134,13 @@ static void role_release(struct uring_disk *disk)
 		pthread_cond_signal(&heir->wake);
 	else if (disk->unattended)
 		pthread_cond_signal(&disk->attendant_wake);
+}
+
+/* With the lock and the role. */
+static void role_release(struct uring_disk *disk)
+{
+	disk->reaping = false;
+	wake_sleepers(disk);
 }
 
 /* With the role: takes what is in the completion queue, after waiting for at least one if asked to. */
@@ -149,6 +160,7 @@ static unsigned take_done(struct uring_disk *disk, bool wait, struct uring_done 
 			continue; /* a NOP */
 		done[ndone++] =
 			(struct uring_done){ .transfer = op->transfer, .future = op->future, .res = cqes[i]->res };
+		disk->under_way--;
 		op_put(op);
 	}
 	pthread_mutex_unlock(&disk->lock);
@@ -176,7 +188,7 @@ static void reap(struct uring_disk *disk, bool wait)
 		th_future_complete(done[i].future, done_result(disk, &done[i]));
 }
 
-/* With the lock: until the future may be complete or the role may be free. */
+/* With the lock: until the future may be complete or the role may be of use. */
 static void sleep_until_woken(struct uring_disk *disk, const struct th_future *future)
 {
 	struct uring_sleeper self = { .next = disk->sleepers, .prev = &disk->sleepers, .future = future };
@@ -192,22 +204,69 @@ static void sleep_until_woken(struct uring_disk *disk, const struct th_future *f
 	pthread_cond_destroy(&self.wake);
 }
 
+/* With the lock, which it lets go of meanwhile: takes the role, if it is free and there is something to reap. */
+static bool reap_for(struct uring_disk *disk, const struct th_future *future)
+{
+	if (disk->reaping || disk->under_way <= 0)
+		return false;
+	disk->reaping = true;
+	do {
+		pthread_mutex_unlock(&disk->lock);
+		reap(disk, true);
+		pthread_mutex_lock(&disk->lock);
+	} while (!th_future_poll(future) && disk->under_way > 0);
+	role_release(disk);
+	return true;
+}
+
+static void reap_until(struct uring_disk *disk, const struct th_future *future)
+{
+	pthread_mutex_lock(&disk->lock);
+	while (!th_future_poll(future))
+		if (!reap_for(disk, future))
+			sleep_until_woken(disk, future);
+	pthread_mutex_unlock(&disk->lock);
+}
+
+static void reap_arrived(struct uring_disk *disk)
+{
+	pthread_mutex_lock(&disk->lock);
+	if (!disk->reaping && io_uring_cq_ready(&disk->ring) > 0) {
+		disk->reaping = true;
+		pthread_mutex_unlock(&disk->lock);
+		reap(disk, false);
+		pthread_mutex_lock(&disk->lock);
+		role_release(disk);
+	} else if (!disk->reaping) {
+		wake_sleepers(disk);
+	}
+	pthread_mutex_unlock(&disk->lock);
+}
+
+static void uring_reap(struct th_disk *base, struct th_future *future)
+{
+	struct uring_disk *disk = (struct uring_disk *)base;
+
+	if (future)
+		reap_until(disk, future);
+	else
+		reap_arrived(disk);
+}
+
 static void uring_drive(struct th_future *future)
 {
-	struct uring_disk *disk = ((struct uring_op *)future->owner)->disk;
+	reap_until(((struct uring_op *)future->owner)->disk, future);
+}
+
+static void uring_watch(struct th_disk *base, bool on)
+{
+	struct uring_disk *disk = (struct uring_disk *)base;
 
 	pthread_mutex_lock(&disk->lock);
-	while (!th_future_poll(future) && disk->reaping)
-		sleep_until_woken(disk, future);
-	if (!th_future_poll(future)) {
-		disk->reaping = true;
-		do {
-			pthread_mutex_unlock(&disk->lock);
-			reap(disk, true);
-			pthread_mutex_lock(&disk->lock);
-		} while (!th_future_poll(future));
-		role_release(disk);
-	}
+	if (!on)
+		disk->unattended--;
+	else if (disk->unattended++ == 0 && !disk->reaping)
+		pthread_cond_signal(&disk->attendant_wake);
 	pthread_mutex_unlock(&disk->lock);
 }
 
@@ -295,6 +354,16 @@ static bool submit(struct uring_disk *disk, const struct th_transfer *transfer, 
 	return taken;
 }
 
+/* Counted only now: who waits in the kernel must not do so for one that it did not take. */
+static void note_under_way(struct uring_disk *disk)
+{
+	pthread_mutex_lock(&disk->lock);
+	disk->under_way++;
+	if (disk->sleepers && !disk->reaping)
+		pthread_cond_signal(&disk->sleepers->wake);
+	pthread_mutex_unlock(&disk->lock);
+}
+
 static void uring_start(struct th_disk *base, const struct th_transfer *transfer, struct th_future *future)
 {
 	struct uring_disk *disk = (struct uring_disk *)base;
@@ -306,8 +375,10 @@ static void uring_start(struct th_disk *base, const struct th_transfer *transfer
 		return;
 	}
 	op = op_take(disk, transfer, future);
-	if (op && submit(disk, transfer, op))
+	if (op && submit(disk, transfer, op)) {
+		note_under_way(disk);
 		return;
+	}
 	if (op) {
 		pthread_mutex_lock(&disk->lock);
 		op_put(op);
@@ -376,6 +447,8 @@ static const struct th_disk_ops uring_ops = {
 	.save = uring_save,
 	.flush = uring_flush,
 	.now = th_disk_file_now,
+	.reap = uring_reap,
+	.watch = uring_watch,
 	.close = uring_close,
 };
 

@@ -47,15 +47,22 @@ int th_future_wait(struct th_future *future)
 	return future->result;
 }
 
-void th_future_then(struct th_future *future, th_future_continuation *then, void *arg)
+bool th_future_then_driven(struct th_future *future, th_future_continuation *then, void *arg)
 {
 	future->then = then;
 	future->then_arg = arg;
+	if (!(__atomic_fetch_or(&future->state, FUTURE_THEN, __ATOMIC_SEQ_CST) & FUTURE_COMPLETE))
+		return false;
+	then(future, arg);
+	return true;
+}
+
+void th_future_then(struct th_future *future, th_future_continuation *then, void *arg)
+{
 	/* Before it is published: from then on the continuation may have freed the future. */
 	if (future->attend && !th_future_poll(future))
 		future->attend(future);
-	if (__atomic_fetch_or(&future->state, FUTURE_THEN, __ATOMIC_SEQ_CST) & FUTURE_COMPLETE)
-		then(future, arg);
+	th_future_then_driven(future, then, arg);
 }
 
 void th_future_complete(struct th_future *future, int result)

@@ -45,6 +45,9 @@ int th_future_wait(struct th_future *future);
 /* Leaves the one continuation.  It runs on the thread that completes the future, or at once on this thread if it is
  * complete already.  It must not block (starting further transfers is fine), and may free the future. */
 void th_future_then(struct th_future *future, th_future_continuation *then, void *arg);
+/* The same, but the owner need not complete the future by itself: whoever leaves the continuation sees to it that the
+ * owner is driven, as a disk is by th_disk_reap.  True if the future was complete: then the continuation has run. */
+bool th_future_then_driven(struct th_future *future, th_future_continuation *then, void *arg);
 /* For disk models: completes the future with 0 or -errno and wakes whoever waits. */
 void th_future_complete(struct th_future *future, int result);
 

@@ -4,7 +4,7 @@
  *
  * What takes the lock is done at once.  Below that everything is settled, so the rest needs no lock and may go on
  * wherever a transfer completes: each node that is not in memory is asked for, and whoever brings it takes the lookup
- * one level further.
+ * one level further.  As a rule that is whoever ends a read, on his own thread, for all reads that are under way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,15 @@ struct th_get {
 	struct th_step next;
 	struct th_key key;
 	struct th_future future;
+	bool watched; /* nobody need wait for the future */
 };
+
+static void get_drive(struct th_future *future)
+{
+	struct th_get *get = future->owner;
+
+	th_disk_reap(get->view->store->disk, future);
+}
 
 static void get_over(struct th_get *get, int result)
 {
@@ -71,7 +79,8 @@ int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret)
 	get->view = view;
 	get->lookup = (struct th_lookup){ 0 };
 	th_key_set(&get->key, key);
-	th_future_init(&get->future, NULL, NULL);
+	get->watched = false;
+	th_future_init(&get->future, get->view->store->disk->ops->reap ? get_drive : NULL, get);
 	*ret = get;
 	th_view_begin(view, key, &get->lookup, &get->next);
 	if (get->next.error < 0 || get->lookup.done)
@@ -84,8 +93,12 @@ int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret)
 	return 0;
 }
 
+/* From now on it may be that nobody waits. */
 struct th_future *th_get_future(struct th_get *get)
 {
+	if (!get->watched)
+		th_disk_watch(get->view->store->disk, true);
+	get->watched = true;
 	return &get->future;
 }
 
@@ -93,6 +106,8 @@ int th_get_finish(struct th_get *get, struct th_value *ret)
 {
 	int r = th_future_wait(&get->future);
 
+	if (get->watched)
+		th_disk_watch(get->view->store->disk, false);
 	/* Whatever was wrong is found out, and said, by looking again in the plain way. */
 	if (r < 0) {
 		th_lookup_release(&get->lookup);

@@ -27,13 +27,16 @@ struct load {
 	uint64_t addr, birth;
 	int result;
 	bool done;
+	bool async; /* it is part of a struct async_load */
+	bool begun; /* such a one: its future is the disk's by now */
 	unsigned holders; /* who looks at it: whoever reads, and those who wait */
 	struct th_node *node;
-	struct told *told;
+	struct told *told; /* only of an asynchronous one: then they are told by whoever reaps the disk's transfers */
 	struct load *next;
 };
 
-/* One that nobody stands by. */
+/* One that nobody stands by.  Whoever comes to need it completes it, and others with it, on his own thread
+ * (th_disk_reap): handing it over would take longer than what there is to do.  The last holder frees it. */
 struct async_load {
 	struct load load; /* must be first */
 	struct th_cache *cache;
@@ -311,29 +314,6 @@ static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *pt
 
 /* --- */
 
-void th_cache_free(struct th_cache *cache)
-{
-	if (!cache)
-		return;
-	pthread_mutex_lock(&cache->idle_lock);
-	while (atomic_load(&cache->under_way) > 0)
-		pthread_cond_wait(&cache->idle, &cache->idle_lock);
-	pthread_mutex_unlock(&cache->idle_lock);
-	while (cache->buffers > 0)
-		free(cache->buffer[--cache->buffers]);
-	pthread_mutex_destroy(&cache->idle_lock);
-	pthread_cond_destroy(&cache->idle);
-	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
-		struct shard *shard = &cache->shard[i];
-
-		shard_evict(shard, 0);
-		free(shard->slot);
-		pthread_mutex_destroy(&shard->lock);
-		pthread_cond_destroy(&shard->loaded);
-	}
-	free(cache);
-}
-
 void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr)
 {
 	const struct shard *shard = &cache->shard[hash_addr(ptr->addr) >> 60];
@@ -410,28 +390,69 @@ static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th
 
 /* --- loads that several may wait for; the shard is locked --- */
 
+static bool loads(const struct load *load, const struct th_ptr *ptr)
+{
+	return load->addr == ptr->addr && load->birth == ptr->birth;
+}
+
 static struct load *find_load(struct shard *shard, const struct th_ptr *ptr)
 {
 	struct load *load = shard->loads;
 
-	while (load && (load->addr != ptr->addr || load->birth != ptr->birth))
+	while (load && !loads(load, ptr))
 		load = load->next;
 	return load;
 }
 
-/* Waits for somebody else's read. */
-static int await_load(struct shard *shard, struct load *load, struct th_node **ret)
+static struct load *find_async_load(struct shard *shard, const struct th_ptr *ptr)
+{
+	struct load *load = shard->loads;
+
+	while (load && !(load->async && loads(load, ptr)))
+		load = load->next;
+	return load;
+}
+
+static void let_go_of_load(struct shard *shard, struct load *load)
+{
+	if (--load->holders > 0)
+		return;
+	if (load->async) {
+		th_node_unref(load->node);
+		free(load);
+	} else {
+		pthread_cond_broadcast(&shard->loaded);
+	}
+}
+
+/* One that somebody stands by is his; the others see what came of it before it goes. */
+static void end_load(struct shard *shard, struct load *load)
+{
+	load->holders--;
+	while (load->holders > 0)
+		pthread_cond_wait(&shard->loaded, &shard->lock);
+	th_node_unref(load->node);
+}
+
+/* Waits for somebody else's read, or completes one that nobody stands by. */
+static int await_load(struct th_cache *cache, struct shard *shard, struct load *load, struct th_node **ret)
 {
 	int r;
 
 	load->holders++;
+	while (load->async && !load->begun)
+		pthread_cond_wait(&shard->loaded, &shard->lock);
+	if (load->async && !load->done) {
+		pthread_mutex_unlock(&shard->lock);
+		th_disk_reap(cache->disk, &((struct async_load *)load)->future);
+		pthread_mutex_lock(&shard->lock);
+	}
 	while (!load->done)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
 	r = load->result;
 	if (r == 0)
 		*ret = th_node_ref(load->node);
-	if (--load->holders == 0)
-		pthread_cond_broadcast(&shard->loaded);
+	let_go_of_load(shard, load);
 	return r;
 }
 
@@ -446,21 +467,13 @@ static struct told *finish_load(struct th_cache *cache, struct shard *shard, str
 		at = &(*at)->next;
 	*at = load->next;
 	load->result = result;
-	load->node = node;
+	load->node = result == 0 ? th_node_ref(node) : NULL;
 	load->done = true;
 	load->told = NULL;
 	if (result == 0)
 		shard_insert(cache, shard, th_node_ref(node));
 	pthread_cond_broadcast(&shard->loaded);
 	return told;
-}
-
-/* The load goes when the last one has seen what came of it. */
-static void forget_load(struct shard *shard, struct load *load)
-{
-	load->holders--;
-	while (load->holders > 0)
-		pthread_cond_wait(&shard->loaded, &shard->lock);
 }
 
 static void tell(struct told *told, int result, struct th_node *node)
@@ -479,7 +492,6 @@ static int cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct t
 {
 	struct shard *shard = shard_of(cache, ptr->addr);
 	struct load mine = { .addr = ptr->addr, .birth = ptr->birth, .holders = 1 }, *other;
-	struct told *told = NULL;
 	int r = 0;
 
 	pthread_mutex_lock(&shard->lock);
@@ -491,7 +503,7 @@ again:
 	}
 	other = find_load(shard, ptr);
 	if (other) {
-		r = await_load(shard, other, ret);
+		r = await_load(cache, shard, other, ret);
 		if (r < 0 && !quiet)
 			goto again; /* it may not have been said what is wrong */
 		goto out;
@@ -501,11 +513,10 @@ again:
 	pthread_mutex_unlock(&shard->lock);
 	r = read_node(cache, ptr, fence, quiet, ret);
 	pthread_mutex_lock(&shard->lock);
-	told = finish_load(cache, shard, &mine, r, *ret);
-	forget_load(shard, &mine);
+	finish_load(cache, shard, &mine, r, *ret);
+	end_load(shard, &mine);
 out:
 	pthread_mutex_unlock(&shard->lock);
-	tell(told, r, *ret);
 	return r;
 }
 
@@ -543,6 +554,7 @@ static void async_done(struct th_future *future, void *arg)
 	struct th_node *node = NULL;
 	struct told *told;
 	const char *why;
+	void *blocks;
 	int r = future->result;
 
 	if (r == 0 && !is_right(&async->ptr, async->blocks))
@@ -550,14 +562,13 @@ static void async_done(struct th_future *future, void *arg)
 	if (r == 0)
 		r = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
 	pthread_mutex_lock(&shard->lock);
+	blocks = async->blocks;
 	told = finish_load(cache, shard, &async->load, r, node);
-	forget_load(shard, &async->load);
+	let_go_of_load(shard, &async->load);
 	pthread_mutex_unlock(&shard->lock);
 	tell(told, r, node);
-	if (r == 0)
-		th_node_unref(node);
-	async_over(cache, async->blocks);
-	free(async);
+	th_node_unref(node);
+	async_over(cache, blocks);
 }
 
 /* Puts a load on the shard's list.  NULL: no memory.  The shard is locked. */
@@ -569,7 +580,7 @@ static struct async_load *async_new(struct th_cache *cache, struct shard *shard,
 	if (!async)
 		return NULL;
 	*async = (struct async_load){
-		.load = { .addr = ptr->addr, .birth = ptr->birth, .holders = 1, .next = shard->loads },
+		.load = { ptr->addr, ptr->birth, .async = true, .holders = 1, .next = shard->loads },
 		.cache = cache,
 		.ptr = *ptr,
 		.blocks = buffer_take(cache),
@@ -587,10 +598,17 @@ static struct async_load *async_new(struct th_cache *cache, struct shard *shard,
 static void async_start(struct async_load *async)
 {
 	struct th_cache *cache = async->cache;
+	struct shard *shard = shard_of(cache, async->ptr.addr);
 
 	atomic_fetch_add(&cache->reads, 1);
 	th_disk_get(cache->disk, async->ptr.addr, async->ptr.blocks, async->blocks, &async->future);
-	th_future_then(&async->future, async_done, async);
+	pthread_mutex_lock(&shard->lock);
+	async->load.begun = true;
+	pthread_cond_broadcast(&shard->loaded);
+	pthread_mutex_unlock(&shard->lock);
+	/* Somebody may wait for the disk to bring about what is over now. */
+	if (th_future_then_driven(&async->future, async_done, async))
+		th_disk_reap(cache->disk, NULL);
 }
 
 void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
@@ -610,7 +628,7 @@ void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struc
 		shard->hits++;
 	} else if (r == 0) {
 		told = malloc(sizeof(*told));
-		load = told ? find_load(shard, ptr) : NULL;
+		load = told ? find_async_load(shard, ptr) : NULL;
 		if (told && !load) {
 			async = async_new(cache, shard, ptr, fence);
 			load = async ? &async->load : NULL;
@@ -636,7 +654,11 @@ void th_cache_prefetch(struct th_cache *cache, const struct th_ptr *ptr, struct 
 	struct shard *shard = shard_of(cache, ptr->addr);
 	struct async_load *async = NULL;
 
-	if (fence.size < ptr->prefix_size || atomic_load(&cache->under_way) >= TH_CACHE_AHEAD)
+	if (fence.size < ptr->prefix_size)
+		return;
+	if (atomic_load(&cache->under_way) >= TH_CACHE_AHEAD)
+		th_disk_reap(cache->disk, NULL);
+	if (atomic_load(&cache->under_way) >= TH_CACHE_AHEAD)
 		return;
 	pthread_mutex_lock(&shard->lock);
 	if (!shard_find(shard, ptr->addr)->tag && !find_load(shard, ptr))
@@ -702,4 +724,43 @@ void th_cache_stat(const struct th_cache *cache, struct th_cache_stat *ret)
 		ret->used += shard->used;
 		pthread_mutex_unlock(&shard->lock);
 	}
+}
+
+/* Nobody begins any more.  Whoever completes a load may yet be at it. */
+static void await_loads(struct th_cache *cache)
+{
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
+		struct shard *shard = &cache->shard[i];
+		struct th_node *node = NULL;
+
+		pthread_mutex_lock(&shard->lock);
+		while (shard->loads)
+			if (await_load(cache, shard, shard->loads, &node) == 0)
+				th_node_unref(node);
+		pthread_mutex_unlock(&shard->lock);
+	}
+	pthread_mutex_lock(&cache->idle_lock);
+	while (atomic_load(&cache->under_way) > 0)
+		pthread_cond_wait(&cache->idle, &cache->idle_lock);
+	pthread_mutex_unlock(&cache->idle_lock);
+}
+
+void th_cache_free(struct th_cache *cache)
+{
+	if (!cache)
+		return;
+	await_loads(cache);
+	while (cache->buffers > 0)
+		free(cache->buffer[--cache->buffers]);
+	pthread_mutex_destroy(&cache->idle_lock);
+	pthread_cond_destroy(&cache->idle);
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
+		struct shard *shard = &cache->shard[i];
+
+		shard_evict(shard, 0);
+		free(shard->slot);
+		pthread_mutex_destroy(&shard->lock);
+		pthread_cond_destroy(&shard->loaded);
+	}
+	free(cache);
 }

@@ -336,6 +336,72 @@ START_TEST(disk_completes_what_nobody_waits_for)
 }
 END_TEST
 
+struct driven_chain {
+	struct chain chain;
+	struct th_future end; /* complete when the chain is */
+	pthread_t thread; /* that each continuation ran on */
+	unsigned elsewhere; /* how many ran on another */
+};
+
+static void go_on_driven(struct th_future *future, void *arg)
+{
+	struct driven_chain *driven = arg;
+	struct chain *chain = &driven->chain;
+
+	driven->elsewhere += !pthread_equal(pthread_self(), driven->thread);
+	if (future->result || chain->left-- == 0) {
+		th_future_complete(&driven->end, future->result);
+		return;
+	}
+	th_disk_get(chain->disk, chain->left, 1, chain->block, &chain->future);
+	th_future_then_driven(&chain->future, go_on_driven, driven);
+}
+
+/* A chain of transfers ends for whoever waits for what its last continuation completes: where the disk needs somebody
+ * to reap, all on his thread. */
+START_TEST(disk_is_reaped)
+{
+	struct driven_chain driven = {
+		.chain = { .disk = open_disk(_i), .block = th_test_block(0), .left = 300 },
+		.thread = pthread_self(),
+	};
+	struct chain *chain = &driven.chain;
+
+	th_future_init(&driven.end, NULL, NULL);
+	th_disk_flush(chain->disk, &chain->future);
+	th_future_then_driven(&chain->future, go_on_driven, &driven);
+	th_disk_reap(chain->disk, NULL);
+	th_disk_reap(chain->disk, &driven.end);
+	ck_assert(th_future_poll(&driven.end));
+	ck_assert_int_eq(driven.end.result, 0);
+	ck_assert_uint_eq(chain->disk->reads, 300);
+	if (chain->disk->ops->reap)
+		ck_assert_uint_eq(driven.elsewhere, 0);
+	free(chain->block);
+	th_disk_close(chain->disk);
+}
+END_TEST
+
+/* The same with nobody who waits for the disk. */
+START_TEST(disk_is_watched)
+{
+	struct driven_chain driven = {
+		.chain = { .disk = open_disk(_i), .block = th_test_block(0), .left = 300 },
+	};
+	struct chain *chain = &driven.chain;
+
+	th_future_init(&driven.end, NULL, NULL);
+	th_disk_watch(chain->disk, true);
+	th_disk_flush(chain->disk, &chain->future);
+	th_future_then_driven(&chain->future, go_on_driven, &driven);
+	ck_assert_int_eq(th_future_wait(&driven.end), 0);
+	th_disk_watch(chain->disk, false);
+	ck_assert_uint_eq(chain->disk->reads, 300);
+	free(chain->block);
+	th_disk_close(chain->disk);
+}
+END_TEST
+
 #define FLOOD 5000
 
 static void post_and_free(struct th_future *future, void *arg)
@@ -539,6 +605,8 @@ int main(void)
 	tcase_add_loop_test(all, disk_refuses_nonsense, 0, KINDS);
 	tcase_add_loop_test(all, disk_serves_many_threads, 0, KINDS);
 	tcase_add_loop_test(all, disk_completes_what_nobody_waits_for, 0, KINDS);
+	tcase_add_loop_test(all, disk_is_reaped, 0, KINDS);
+	tcase_add_loop_test(all, disk_is_watched, 0, KINDS);
 	tcase_add_loop_test(all, disk_stands_a_flood, 0, KINDS);
 	tcase_add_loop_test(all, disk_finishes_for_a_thread_that_left, 0, KINDS);
 	suite_add_tcase(suite, all);

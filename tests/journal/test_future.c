@@ -95,6 +95,27 @@ START_TEST(future_owner_learns_of_continuation)
 }
 END_TEST
 
+START_TEST(future_driven_continuation)
+{
+	_Atomic int calls = 0;
+	struct th_future future;
+	int attends = 0;
+
+	th_future_init(&future, drive_thrice, &attends);
+	future.attend = attended;
+	ck_assert(!th_future_then_driven(&future, count, &calls));
+	th_future_complete(&future, 0);
+	ck_assert_int_eq(calls, 1);
+
+	th_future_init(&future, drive_thrice, &attends);
+	future.attend = attended;
+	th_future_complete(&future, 0);
+	ck_assert(th_future_then_driven(&future, count, &calls));
+	ck_assert_int_eq(calls, 2);
+	ck_assert_int_eq(attends, 0);
+}
+END_TEST
+
 #define RACES 4000
 
 struct race {
@@ -157,6 +178,7 @@ int main(void)
 	tcase_add_test(tcase, future_continuation_before_and_after);
 	tcase_add_test(tcase, future_is_driven_by_its_waiter);
 	tcase_add_test(tcase, future_owner_learns_of_continuation);
+	tcase_add_test(tcase, future_driven_continuation);
 	tcase_add_test(tcase, future_races);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
