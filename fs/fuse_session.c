@@ -67,10 +67,8 @@ static void want(struct fuse_conn_info *conn, unsigned capability)
 	conn->want |= conn->capable & capability;
 }
 
-static void session_init(void *arg, struct fuse_conn_info *conn)
+void th_fuse_negotiate(struct fuse_conn_info *conn, const char *directory, unsigned max_read)
 {
-	struct th_fuse *fuse = arg;
-
 	want(conn, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_EXPLICIT_INVAL_DATA |
 			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
 			   FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_POSIX_ACL |
@@ -80,14 +78,21 @@ static void session_init(void *arg, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_LOCKS |
 				  FUSE_CAP_FLOCK_LOCKS);
 	conn->max_write = 1 << 20;
-	conn->max_read = fuse->max_read;
-	fuse->opens_directories = !(conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
-	fuse->selinux = access("/sys/fs/selinux", F_OK) == 0;
-	raise_readahead(fuse->directory);
+	conn->max_read = max_read;
+	raise_readahead(directory);
 	conn->max_readahead = READ_AHEAD_BYTES;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	conn->time_gran = 1;
+}
+
+static void session_init(void *arg, struct fuse_conn_info *conn)
+{
+	struct th_fuse *fuse = arg;
+
+	th_fuse_negotiate(conn, fuse->directory, fuse->max_read);
+	fuse->opens_directories = !(conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
+	fuse->selinux = access("/sys/fs/selinux", F_OK) == 0;
 	if (fuse->ready)
 		fuse->ready(fuse);
 }

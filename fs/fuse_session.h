@@ -34,6 +34,9 @@ struct th_fuse {
 
 extern const struct fuse_lowlevel_ops th_fuse_ops;
 
+/* What we ask of the kernel, in answer to its INIT.  max_read: the mount option; 0: not given. */
+void th_fuse_negotiate(struct fuse_conn_info *conn, const char *directory, unsigned max_read);
+
 static inline struct th_fuse *th_fuse_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
