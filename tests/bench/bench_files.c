@@ -3,11 +3,15 @@
  * Files made and data moved through system calls, for filesystems.sh.
  *
  *   bench_files create DIRECTORY COUNT BYTES THREADS [fsync]      a hundred directories, COUNT files in all
+ *   bench_files created DIRECTORY COUNT BYTES                     are they there, with their data?
  *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one, named from FROM on
- *   bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the end or after each
- *   bench_files read FILE SIZE BLOCK TOTAL seq|random
+ *   bench_files own DIRECTORY COUNT THREADS                       each thread in its own: creates a file, and asks for
+ * its attributes; COUNT empty files in all bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the
+ * end or after each bench_files written FILE SIZE BLOCK TOTAL seq|random          is it there? bench_files read FILE
+ * SIZE BLOCK TOTAL seq|random
  *
- * Sizes in bytes.  Data is random, so that no filesystem can shrink it.
+ * Sizes in bytes.  Data is random, so that no filesystem can shrink it, and is known from its place, so that it can be
+ * checked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,14 +38,27 @@ static void fill(char *buf, size_t size, uint64_t seed)
 	th_random_fill(&(struct th_random){ .state = seed }, buf, size);
 }
 
-static char *new_buffer(size_t size)
+static void *allocate(size_t size)
 {
-	char *buf = malloc(size ? size : 1);
+	void *p = calloc(1, size ? size : 1);
 
-	if (!buf)
+	if (!p)
 		fail("memory");
-	memset(buf, 0, size);
-	return buf;
+	return p;
+}
+
+/* Is what a file has there the data of that seed? */
+static void check_data(const char *path, int fd, uint64_t offset, size_t size, uint64_t seed)
+{
+	char *expected = allocate(size), *found = allocate(size);
+
+	fill(expected, size, seed);
+	if (pread(fd, found, size, (off_t)offset) != (ssize_t)size || memcmp(expected, found, size) != 0) {
+		fprintf(stderr, "bench_files: %s: not what was written, at %llu\n", path, (unsigned long long)offset);
+		exit(1);
+	}
+	free(expected);
+	free(found);
 }
 
 /* --- creating --- */
@@ -54,6 +71,12 @@ struct maker {
 	int sync;
 };
 
+static void make_directory(const char *path)
+{
+	if (mkdir(path, 0755) < 0)
+		fail(path);
+}
+
 static void make_file(const char *path, char *buf, size_t bytes, int sync)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
@@ -62,47 +85,90 @@ static void make_file(const char *path, char *buf, size_t bytes, int sync)
 		fail(path);
 }
 
+static void name_file(char path[4096], const char *directory, unsigned long i)
+{
+	snprintf(path, 4096, "%s/%lu/%lu", directory, i % DIRECTORIES, i);
+}
+
 static void *make_files(void *arg)
 {
 	struct maker *maker = arg;
-	char *buf = new_buffer(maker->bytes), path[4096];
+	char *buf = allocate(maker->bytes), path[4096];
 
 	for (unsigned long i = maker->from; i < maker->to; i++) {
 		fill(buf, maker->bytes, i);
-		snprintf(path, sizeof(path), "%s/%lu/%lu", maker->directory, i % DIRECTORIES, i);
+		name_file(path, maker->directory, i);
 		make_file(path, buf, maker->bytes, maker->sync);
 	}
 	free(buf);
 	return NULL;
 }
 
-static void create(const char *directory, unsigned long count, size_t bytes, unsigned long threads, int sync)
+/* In a directory of the thread's own, named after its first file. */
+static void *make_own(void *arg)
 {
-	struct maker *makers = calloc(threads, sizeof(*makers));
+	struct maker *maker = arg;
+	struct stat status;
 	char path[4096];
 
-	if (!makers)
-		fail("memory");
-	if (mkdir(directory, 0755) < 0)
-		fail(directory);
-	for (int i = 0; i < DIRECTORIES; i++) {
-		snprintf(path, sizeof(path), "%s/%d", directory, i);
-		if (mkdir(path, 0755) < 0)
+	snprintf(path, sizeof(path), "%s/%lu", maker->directory, maker->from);
+	make_directory(path);
+	for (unsigned long i = maker->from; i < maker->to; i++) {
+		snprintf(path, sizeof(path), "%s/%lu/%lu", maker->directory, maker->from, i);
+		make_file(path, path, 0, 0);
+		if (stat(path, &status) < 0)
 			fail(path);
 	}
+	return NULL;
+}
+
+/* Each thread does its part of what `all` says. */
+static void run_makers(const struct maker *all, unsigned long threads, void *(*run)(void *))
+{
+	struct maker *makers = allocate(threads * sizeof(*makers));
+
 	for (unsigned long i = 0; i < threads; i++) {
-		makers[i] = (struct maker){ .directory = directory,
-					    .from = count * i / threads,
-					    .to = count * (i + 1) / threads,
-					    .bytes = bytes,
-					    .sync = sync };
-		errno = pthread_create(&makers[i].thread, NULL, make_files, &makers[i]);
+		makers[i] = *all;
+		makers[i].from = all->to * i / threads;
+		makers[i].to = all->to * (i + 1) / threads;
+		errno = pthread_create(&makers[i].thread, NULL, run, &makers[i]);
 		if (errno)
 			fail("thread");
 	}
 	for (unsigned long i = 0; i < threads; i++)
 		pthread_join(makers[i].thread, NULL);
 	free(makers);
+}
+
+static void create(const struct maker *all, unsigned long threads)
+{
+	char path[4096];
+
+	make_directory(all->directory);
+	for (int i = 0; i < DIRECTORIES; i++) {
+		snprintf(path, sizeof(path), "%s/%d", all->directory, i);
+		make_directory(path);
+	}
+	run_makers(all, threads, make_files);
+}
+
+static void check_created(const char *directory, unsigned long count, size_t bytes)
+{
+	struct stat status;
+	char path[4096];
+
+	for (unsigned long i = 0; i < count; i++) {
+		name_file(path, directory, i);
+		int fd = open(path, O_RDONLY);
+
+		if (fd < 0 || fstat(fd, &status) < 0)
+			fail(path);
+		errno = EIO;
+		if (status.st_size != (off_t)bytes)
+			fail(path);
+		check_data(path, fd, 0, bytes, i);
+		close(fd);
+	}
 }
 
 /* The directory may be there. */
@@ -126,6 +192,22 @@ struct job {
 	int random, sync_each, write;
 };
 
+/* Another total makes another job, which goes to other places with other data. */
+static struct th_random places_of(const struct job *job)
+{
+	return (struct th_random){ .state = job->total };
+}
+
+static uint64_t next_place(const struct job *job, struct th_random *places, uint64_t done)
+{
+	return job->random ? th_random_next(places) % (job->size / job->block) : done / job->block;
+}
+
+static uint64_t seed_of(const struct job *job, uint64_t done)
+{
+	return job->total + done;
+}
+
 static void transfer(const struct job *job, int fd, char *buf, uint64_t offset)
 {
 	ssize_t n = job->write ? pwrite(fd, buf, job->block, (off_t)offset) : pread(fd, buf, job->block, (off_t)offset);
@@ -142,22 +224,41 @@ static void transfer(const struct job *job, int fd, char *buf, uint64_t offset)
 static void move_data(const struct job *job)
 {
 	int fd = open(job->path, job->write ? O_RDWR | O_CREAT : O_RDONLY, 0644);
-	char *buf = new_buffer(job->block);
-	struct th_random random = { .state = 1 };
+	char *buf = allocate(job->block);
+	struct th_random places = places_of(job);
 
 	if (fd < 0)
 		fail(job->path);
 	for (uint64_t done = 0; done < job->total; done += job->block) {
-		uint64_t place = job->random ? th_random_next(&random) % (job->size / job->block) : done / job->block;
+		uint64_t place = next_place(job, &places, done);
 
 		if (job->write)
-			fill(buf, job->block, done);
+			fill(buf, job->block, seed_of(job, done));
 		transfer(job, fd, buf, place * job->block);
 	}
 	if (job->write && fsync(fd) < 0)
 		fail(job->path);
 	close(fd);
 	free(buf);
+}
+
+/* Of several writes to one place the last one counts. */
+static void check_written(const struct job *job)
+{
+	uint64_t blocks = job->size / job->block, *seeds = allocate(blocks * sizeof(*seeds)); /* 0: not written */
+	struct th_random places = places_of(job);
+	int fd = open(job->path, O_RDONLY);
+
+	if (fd < 0)
+		fail(job->path);
+	for (uint64_t done = 0; done < job->total; done += job->block)
+		seeds[next_place(job, &places, done)] = seed_of(job, done);
+	for (uint64_t i = 0; i < blocks; i++) {
+		if (seeds[i])
+			check_data(job->path, fd, i * job->block, job->block, seeds[i]);
+	}
+	close(fd);
+	free(seeds);
 }
 
 static uint64_t number(const char *text)
@@ -172,24 +273,56 @@ static uint64_t number(const char *text)
 	return value;
 }
 
-int main(int argc, char **argv)
+static int files(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "";
-	int write = strcmp(what, "write") == 0;
+	const char *what = argv[1];
+	struct maker all = { .directory = argv[2] };
 
 	if (strcmp(what, "create") == 0 && (argc == 6 || argc == 7)) {
-		create(argv[2], number(argv[3]), number(argv[4]), number(argv[5]), argc == 7);
+		all.to = number(argv[3]);
+		all.bytes = number(argv[4]);
+		all.sync = argc == 7;
+		create(&all, number(argv[5]));
+	} else if (strcmp(what, "created") == 0 && argc == 5) {
+		check_created(argv[2], number(argv[3]), number(argv[4]));
 	} else if (strcmp(what, "crowd") == 0 && argc == 5) {
 		crowd(argv[2], number(argv[3]), number(argv[4]));
-	} else if ((write && argc == 8) || (strcmp(what, "read") == 0 && argc == 7)) {
-		move_data(&(struct job){ .path = argv[2],
-					 .size = number(argv[3]),
-					 .block = number(argv[4]),
-					 .total = number(argv[5]),
-					 .random = strcmp(argv[6], "random") == 0,
-					 .sync_each = write && strcmp(argv[7], "each") == 0,
-					 .write = write });
+	} else if (strcmp(what, "own") == 0 && argc == 5) {
+		all.to = number(argv[3]);
+		make_directory(argv[2]);
+		run_makers(&all, number(argv[4]), make_own);
 	} else {
+		return 2;
+	}
+	return 0;
+}
+
+static int data(int argc, char **argv)
+{
+	const char *what = argv[1];
+	struct job job = { .path = argv[2] };
+
+	if (argc < 7)
+		return 2;
+	job.size = number(argv[3]);
+	job.block = number(argv[4]);
+	job.total = number(argv[5]);
+	job.random = strcmp(argv[6], "random") == 0;
+	job.write = strcmp(what, "write") == 0;
+	if (argc == (job.write ? 8 : 7) && (job.write || strcmp(what, "read") == 0)) {
+		job.sync_each = job.write && strcmp(argv[7], "each") == 0;
+		move_data(&job);
+	} else if (strcmp(what, "written") == 0 && argc == 7) {
+		check_written(&job);
+	} else {
+		return 2;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3 || (files(argc, argv) == 2 && data(argc, argv) == 2)) {
 		fputs("bench_files: see the head of bench_files.c\n", stderr);
 		return 2;
 	}

@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Thunderhead among other filesystems: the same work on each in turn, every one on a loop device of its own over the same
 # disk.  Prints what each phase took, in seconds (the median of the runs), and how many times as long it took Thunderhead;
-# then the same of the bytes that the device wrote.
+# how far the runs lie apart; what four jobs do more than one; and the bytes that the device wrote.  After each phase it
+# looks whether the work was done: the names and attributes of every file, digests of their contents, the data of every
+# block written, from the device again.  What was not done is called FAILED, and the end is a failure.
 #
-#   filesystems.sh [-r RUNS] [-s] [FILESYSTEM...]     thunderhead ext4 btrfs zfs-fuse bindfs; -s: small, for a look
+#   filesystems.sh [-r RUNS] [-s] [FILESYSTEM...]     -s: small, for a look
 #
-# THUNDERHEAD and TH_BENCH_FILES name the programs.  The tree that is unpacked comes from Debian's linux-source-6.1, or is TH_BENCH_TREE, a
-# tar archive.  Takes root, some 15 GB in TMPDIR, and of Debian's packages btrfs-progs, zfs-fuse and bindfs those that
-# the filesystems asked for need: what is missing is said and skipped.  Exits 77 if it cannot run.
+# The filesystems are thunderhead, null (null_fs.c, what FUSE itself costs), ext4, btrfs, zfs-fuse and bindfs (over ext4).
+# Their runs take turns.  What cannot be run is said and skipped.  run-benchmarks installs what they need.
 #
-# What is written counts as done when it is on the disk.  sync(2) does not reach a FUSE daemon; there a snapshot, which
-# makes everything durable, stands for it.
+# THUNDERHEAD, TH_NULL_FS and TH_BENCH_FILES name the programs.  The tree that is unpacked comes from Debian's
+# linux-source-6.1, or is TH_BENCH_TREE, a tar archive.  Takes root, and some 15 GB in TMPDIR.  Exits 77 if it cannot run.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
+: "${TH_NULL_FS:?null_fs}"
 : "${TH_BENCH_FILES:?bench_files}"
 runs=3
 small=
@@ -25,183 +27,223 @@ while getopts r:s option; do
 	esac
 done
 shift $((OPTIND - 1))
-read -ra filesystems <<<"${*:-thunderhead ext4 btrfs zfs-fuse bindfs}"
-if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/loop-control ]; then
-	echo "skipped: mounting loop devices takes root" >&2
+read -ra filesystems <<<"${*:-thunderhead null ext4 btrfs zfs-fuse bindfs}"
+if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/loop-control ] || [ ! -e /dev/fuse ]; then
+	echo "skipped: mounting loop devices takes root, and FUSE" >&2
 	exit 77
 fi
 
+here=$(dirname "$0")
 work=$(mktemp -d "${TMPDIR:-/tmp}/thunderhead-filesystems.XXXXXX")
 mnt=$work/mnt
 mkdir "$mnt" "$work/below"
 fs=none
 loop=
 export LC_ALL=C
-
-have() {
-	command -v "$1" >/dev/null
-}
-
-# --- the filesystems: make on $loop, attach and detach; durable makes everything durable ---
-
-thunderhead_make() { "$THUNDERHEAD" mkfs "$loop" >/dev/null; }
-thunderhead_attach() { "$THUNDERHEAD" mount -o allow_other "$loop" "$mnt"; }
-thunderhead_detach() { umount "$mnt" && flock -w 60 "$loop" true; }
-thunderhead_durable() { mkdir "$mnt/.snapshots/durable" && rmdir "$mnt/.snapshots/durable"; }
-thunderhead_snapshot() { "$THUNDERHEAD" snapshot create "$mnt" "$1" >/dev/null; }
-thunderhead_delete() { "$THUNDERHEAD" snapshot delete "$mnt" "$1"; }
-thunderhead_diff() { { "$THUNDERHEAD" diff "$mnt" "$1" "$2" || [ $? -eq 1 ]; } | wc -l; } # 1: there are differences
-thunderhead_old() { echo "$mnt/.snapshots/$1/tree"; }
-
-ext4_make() { mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$loop"; }
-ext4_attach() { mount "$loop" "$mnt"; }
-ext4_detach() { umount "$mnt"; }
-ext4_durable() { sync -f "$mnt"; }
-
-btrfs_make() { mkfs.btrfs -q -f "$loop"; }
-btrfs_attach() { mount "$loop" "$mnt"; }
-btrfs_detach() { umount "$mnt"; }
-btrfs_durable() { sync -f "$mnt"; }
-btrfs_snapshot() { btrfs -q subvolume snapshot -r "$mnt" "$mnt/snapshot-$1"; }
-btrfs_delete() { btrfs -q subvolume delete "$mnt/snapshot-$1"; }
-btrfs_diff() { btrfs -q send --no-data -p "$mnt/snapshot-$1" "$mnt/snapshot-$2" | wc -c; }
-btrfs_old() { echo "$mnt/snapshot-$1/tree"; }
-
-zfs_fuse_make() {
-	pgrep -x zfs-fuse >/dev/null || zfs-fuse || return
-	sleep 1
-	zpool create -f -m none thunderhead-bench "$loop" && zfs set mountpoint="$mnt" thunderhead-bench
-}
-zfs_fuse_attach() { mountpoint -q "$mnt" || { zpool list thunderhead-bench >/dev/null 2>&1 || zpool import -d "$work/devices" thunderhead-bench; }; }
-zfs_fuse_detach() { zpool export thunderhead-bench; }
-zfs_fuse_durable() { sync; }
-zfs_fuse_snapshot() { zfs snapshot "thunderhead-bench@$1"; }
-zfs_fuse_delete() { zfs destroy "thunderhead-bench@$1"; }
-zfs_fuse_end() { zpool destroy thunderhead-bench 2>/dev/null; }
-
-bindfs_make() { mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$loop"; }
-bindfs_attach() { mount "$loop" "$work/below" && bindfs "$work/below" "$mnt"; }
-bindfs_detach() { umount "$mnt" && umount "$work/below"; }
-bindfs_durable() { sync -f "$work/below"; }
-
-# of NAME ARGUMENT... : the present filesystem's own
-of() {
-	local name=${fs//-/_}_$1
-	shift
-	"$name" "$@"
-}
-
-can() {
-	declare -F "${fs//-/_}_$1" >/dev/null
-}
-
-cold() {
-	of detach && echo 3 >/proc/sys/vm/drop_caches && of attach
-}
-
-usable() {
-	case $fs in
-	thunderhead) true ;;
-	ext4) have mkfs.ext4 ;;
-	btrfs) have mkfs.btrfs ;;
-	zfs-fuse) have zfs-fuse ;;
-	bindfs) have bindfs ;;
-	*) false ;;
-	esac
-}
-
-begin() {
-	truncate -s 16G "$work/disk" && loop=$(losetup --find --show "$work/disk") && of make && of attach
-}
-
-end() {
-	of detach 2>/dev/null || { mountpoint -q "$mnt" && umount -l "$mnt"; }
-	if can end; then of end; fi
-	[ -z "$loop" ] || losetup -d "$loop"
-	loop=
-	rm -f "$work/disk"
-}
+. "$here/peers.sh"
 
 cleanup() {
-	end >/dev/null 2>&1
+	[ "$fs" = none ] || end >/dev/null 2>&1
 	rm -rf "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# --- phases ---
+: >"$work/result"
+: >"$work/skipped"
+skip() {
+	grep -qxF "$*" "$work/skipped" || echo "$*" >>"$work/skipped"
+}
+
+# --- measuring ---
 
 # MB written to the device, so far
 written() {
 	awk '{ print $7 * 512 / 1e6 }' "/sys/block/${loop#/dev/}/stat"
 }
 
-# phase NAME COMMAND... : runs it, and notes how long it took and what the device wrote meanwhile
-phase() {
-	local name=$1 from to before
-	shift
-	before=$(written)
-	from=$EPOCHREALTIME
-	if ! "$@" >"$work/out" 2>&1; then
-		printf '%s: %s failed:\n' "$fs" "$name" >&2
-		tail -n 5 "$work/out" >&2
-		return 1
-	fi
-	to=$EPOCHREALTIME
-	awk -v n="$name" -v f="$fs" -v a="$from" -v b="$to" -v v="$before" -v w="$(written)" \
-		'BEGIN { printf "%s|%s|%.4f|%.1f\n", n, f, b - a, w - v }' | tee -a "$work/result"
+# note PHASE SECONDS MB
+note() {
+	echo "$1|$fs|$run|$2|$3" | tee -a "$work/result"
 }
 
-unpack() { mkdir "$mnt/tree" && tar -xf "$archive" -C "$mnt/tree" && of durable; }
-find_all() { [ "$(find "$mnt/tree" | wc -l)" -eq "$entries" ]; }
-read_all() { tar -cf - -C "$mnt/tree" . | wc -c; }
-list_all() { ls -lR "$mnt/tree"; }
-search_all() { [ -n "$(grep -rl EXPORT_SYMBOL_GPL "$mnt/tree")" ]; }
-copy_part() { cp -a "$mnt/tree/$part" "$mnt/$1"; }
-remove_all() { rm -rf "$mnt/tree" "$mnt/copy"; }
-hundred() { for i in {1..100}; do of "$1" "n$i" || return; done; }
-touch_some() { find "$mnt/tree" -type f | awk 'NR % 50 == 0' | while read -r file; do echo >>"$file"; done; }
-copy_old() { cp -a "$(of old before)/$part" "$mnt/old"; }
-create_many() { "$TH_BENCH_FILES" create "$mnt/many" "$creates" 4096 2 && of durable; }
-create_durable() { "$TH_BENCH_FILES" create "$mnt/few" "$durable_creates" 4096 1 fsync; }
-checkout() { git clone -q --shared "$work/repository" "$mnt/git" && of durable; }
-status() { [ -z "$(git -C "$mnt/git" status --porcelain)" ]; }
-build() { cp -r "$work/project" "$mnt/project" && meson setup "$mnt/project/build" "$mnt/project" -Dtests=disabled && ninja -C "$mnt/project/build"; }
-write_data() { "$TH_BENCH_FILES" write "$mnt/file" "$size" "$@"; }
-read_data() { "$TH_BENCH_FILES" read "$mnt/file" "$size" "$@"; }
+failure() { # PHASE WHAT
+	note "$1" FAILED ''
+	printf '%s: %s: %s:\n' "$fs" "$1" "$2" >&2
+	tail -n 5 "$work/out" >&2
+}
 
-phases() {
+# phase NAME COMMAND ARGUMENT... : runs it, and notes how long it took (or says itself that it took, into $work/took), and
+# what the device wrote meanwhile.  Then COMMAND_done ARGUMENT... looks whether it was done.
+phase() {
+	local name=$1 from seconds before mb
+	shift
+	rm -f "$work/took"
+	before=$(written)
+	from=$EPOCHREALTIME
+	"$@" >"$work/out" 2>&1 || { failure "$name" failed; return 1; }
+	seconds=$(awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.4f", b - a }')
+	[ ! -e "$work/took" ] || seconds=$(cat "$work/took")
+	mb=$(awk -v a="$before" -v b="$(written)" 'BEGIN { printf "%.1f", b - a }')
+	"$1_done" "${@:2}" >"$work/why" 2>&1 || { mv "$work/why" "$work/out"; failure "$name" "was not done"; return 1; }
+	note "$name" "$seconds" "$mb"
+}
+
+# --- looking whether it was done ---
+
+# listing DIRECTORY : names and attributes of all below it; the first is the time
+listing() {
+	(cd "$1" && find . -mindepth 1 -type d -printf '%T@ %p %y %m %U %G\n' -o -printf '%T@ %p %y %m %U %G %s %l\n') | kept | sort -k 2
+}
+
+# What of a listing the present filesystem keeps
+kept() {
+	if can timeless; then sed 's/^[^ ]*/-/'; else cat; fi
+}
+
+# digest DIRECTORY : of the contents of all files below it, but not of a repository
+digest() {
+	(cd "$1" && find . -name .git -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+}
+
+same_tree() {
+	diff <(listing "$1") <(listing "$2") && { can zeros || diff -r --no-dereference "$1" "$2"; }
+}
+
+# same_contents DIRECTORY : as in the archive
+same_contents() {
+	[ "$(digest "$1")" = "$contents" ] || { echo "other contents"; return 1; }
+}
+
+# number EXPECTED FOUND
+number() {
+	[ "$1" -eq "$2" ] || { echo "$2 instead of $1"; return 1; }
+}
+
+# Of what ls -lR says
+lines_of_files() {
+	grep -c '^[-dlbcps][-rwxsStT]\{9\}'
+}
+
+# What the command said is this number.
+said() {
+	number "$1" "$(cat "$work/out")"
+}
+
+# --- phases ---
+
+unpack() { mkdir "$mnt/tree" && tar -xf "$archive" -C "$mnt/tree" && of durable; }
+unpack_done() {
+	cold && diff <(kept <"$work/listing") <(listing "$mnt/tree") && { can zeros || same_contents "$mnt/tree"; }
+}
+find_all() { find "$mnt/tree" | wc -l; }
+find_all_done() { said "$entries"; }
+read_all() { tar -cf - -C "$mnt/tree" . | wc -c; }
+read_all_done() { said "$bytes"; }
+list_all() { ls -lR "$mnt/tree"; }
+list_all_done() { number "$listed" "$(lines_of_files <"$work/out")"; }
+search_all() { grep -rl EXPORT_SYMBOL_GPL "$mnt/tree" | wc -l; }
+search_all_done() { said "$found"; }
+copy_part() { cp -a "$mnt/tree/$part" "$mnt/$1"; }
+copy_part_done() { same_tree "$mnt/tree/$part" "$mnt/$1"; }
+remove_all() { rm -rf "$mnt/tree" "$mnt/copy"; }
+remove_all_done() { [ ! -e "$mnt/tree" ] && [ ! -e "$mnt/copy" ]; }
+hundred() { for i in {1..100}; do of "$1" "n$i" || return; done; }
+hundred_done() {
+	if [ "$1" = delete ]; then
+		number 0 "$(of count)"
+	else
+		number 100 "$(of count)" && { ! can old || number "$entries" "$(find "$(of old n100)" | wc -l)"; }
+	fi
+}
+touch_some() { find "$mnt/tree" -type f | awk 'NR % 50 == 0' | while read -r file; do echo >>"$file"; done; }
+differ() { of diff before after | wc -c; }
+differ_done() { number "$touched" "$(of changed before after)"; }
+copy_old() { cp -a "$(of old before)/$part" "$mnt/old"; }
+copy_old_done() { same_tree "$(of old before)/$part" "$mnt/old"; }
+checkout() { git clone -q --shared "$work/repository" "$mnt/git" && of durable; }
+checkout_done() { git_status && same_contents "$mnt/git"; }
+git_status() { git -C "$mnt/git" status --porcelain >"$work/status" && [ ! -s "$work/status" ]; }
+git_status_done() { true; } # it says itself
+build() { cp -r "$work/project" "$mnt/project" && meson setup "$mnt/project/build" "$mnt/project" -Dtests=disabled && ninja -C "$mnt/project/build"; }
+build_done() { "$mnt/project/build/tools/thunderhead" --version; }
+create_files() { # DIRECTORY COUNT THREADS [fsync]
+	"$TH_BENCH_FILES" create "$mnt/$1" "$2" 4096 "${@:3}" && { [ $# -eq 4 ] || of durable; }
+}
+create_files_done() {
+	number "$2" "$(find "$mnt/$1" -type f -size 4096c | wc -l)" &&
+		{ can zeros || { cold && "$TH_BENCH_FILES" created "$mnt/$1" "$2" 4096; }; }
+}
+create_own() { "$TH_BENCH_FILES" own "$mnt/own-$1" "$creates" "$1"; }
+create_own_done() { number "$creates" "$(find "$mnt/own-$1" -type f | wc -l)"; }
+write_data() { "$TH_BENCH_FILES" write "$mnt/file" "$size" "$@"; } # BLOCK TOTAL ORDER SYNC
+write_data_done() {
+	number "$size" "$(stat -c %s "$mnt/file")" &&
+		{ can zeros || { cold && "$TH_BENCH_FILES" written "$mnt/file" "$size" "${@:1:3}"; }; }
+}
+read_data() { "$TH_BENCH_FILES" read "$mnt/file" "$size" "$@"; }
+read_data_done() { true; } # all bytes came, or it had failed; which ones was seen after they were written
+
+# The same number of reads, by so many processes together; fio's start is not counted.
+fio_reads() {
+	fio --name=reads --filename="$mnt/file" --size="$size" --rw=randread --bs=4k --io_size=$((random_reads / $1)) --numjobs="$1" \
+		--group_reporting --allow_file_create=0 --minimal --terse-version=3 &&
+		awk -F';' '$1 == 3 { printf "%.4f", $9 / 1000 }' "$work/out" >"$work/took"
+}
+fio_reads_done() { number $((random_reads / 1024)) "$(awk -F';' '$1 == 3 && $5 == 0 { print $6 }' "$work/out")"; }
+
+phases_of_trees() {
+	! can timeless || skip "$fs: looking at times, which it does not keep where only one of a file's is set"
 	phase "untar, durable" unpack || return
 	cold && phase "find, cold" find_all
 	cold && phase "read all, cold" read_all
-	list_all >/dev/null && search_all && find_all
+	list_all >/dev/null
 	phase "find, warm" find_all
 	phase "ls -lR, warm" list_all
-	phase "grep -r, warm" search_all
+	if can zeros; then
+		skip "$fs: whatever reads back what it wrote, or renames"
+	else
+		search_all >/dev/null
+		phase "grep -r, warm" search_all
+	fi
 	phase "cp -a of a part" copy_part copy
 	if can snapshot; then
 		phase "100 snapshots" hundred snapshot
 		phase "deleting them" hundred delete
+	else
+		skip "$fs: snapshots, which it does not have"
 	fi
 	if can diff; then
 		of snapshot before && touch_some && of snapshot after
-		phase "diff, 1 file in 50 touched" of diff before after
+		phase "diff, 1 file in 50 touched" differ
 		phase "cp -a of a part from a snapshot" copy_old
 		of delete before && of delete after && rm -rf "$mnt/old"
+	else
+		skip "$fs: diffs and copies of snapshots, which it does not have"
 	fi
 	phase "rm -rf of all" remove_all
+}
+
+phases_of_programs() {
 	if have git; then
-		phase "git clone, durable" checkout && status
-		phase "git status, warm" status
+		phase "git clone, durable" checkout
+		phase "git status, warm" git_status
 		rm -rf "$mnt/git"
+	else
+		skip "git clone and status: git is not there"
 	fi
 	if have meson && have ninja; then
 		phase "build of this project" build
 		rm -rf "$mnt/project"
+	else
+		skip "build of this project: meson or ninja is not there"
 	fi
-	phase "creates of 4 KiB" create_many
+}
+
+phases_of_files() {
+	phase "creates of 4 KiB" create_files many "$creates" 2
 	rm -rf "$mnt/many"
-	phase "creates of 4 KiB, fsync each" create_durable
+	phase "creates of 4 KiB, fsync each" create_files few "$durable_creates" 1 fsync
 	phase "sequential write, fsync" write_data 1048576 "$size" seq end
 	cold && phase "sequential read, cold" read_data 1048576 "$size" seq
 	phase "random 4 KiB writes, fsync" write_data 4096 "$random_writes" random end
@@ -209,72 +251,90 @@ phases() {
 	cold && phase "random 4 KiB reads, cold" read_data 4096 "$random_reads" random
 }
 
-# --- the tree ---
+phases_of_jobs() {
+	local jobs
+	for jobs in '1 job' '4 jobs'; do
+		phase "creates and attributes, $jobs" create_own "${jobs%% *}"
+	done
+	if have fio; then
+		for jobs in '1 job' '4 jobs'; do
+			cold && phase "random 4 KiB reads by fio, cold, $jobs" fio_reads "${jobs%% *}"
+		done
+	else
+		skip "random reads by several jobs: fio is not there (Debian: fio)"
+	fi
+}
+
+phases() {
+	phases_of_trees
+	can zeros || phases_of_programs
+	phases_of_files
+	phases_of_jobs
+}
+
+# --- the tree, and what it has ---
 
 archive=${TH_BENCH_TREE:-}
 source=/usr/src/linux-source-6.1.tar.xz
 creates=50000 durable_creates=1000 size=$((1 << 30)) random_writes=$((256 << 20)) durable_writes=$((8 << 20)) random_reads=$((64 << 20))
 [ -z "$small" ] || { creates=2000 durable_creates=50 size=$((64 << 20)) random_writes=$((16 << 20)) durable_writes=$((1 << 20)) random_reads=$((4 << 20)); }
-if [ -z "$archive" ]; then
-	[ -e "$source" ] || { echo "skipped: neither TH_BENCH_TREE nor $source is there" >&2; exit 77; }
-	mkdir "$work/tree"
+tree=$work/repository
+mkdir "$tree"
+if [ -n "$archive" ]; then
+	tar -xf "$archive" -C "$tree" || exit
+else
+	[ -e "$source" ] || { echo "skipped: neither TH_BENCH_TREE nor $source is there (Debian: linux-source-6.1)" >&2; exit 77; }
 	parts=(fs net kernel include mm lib block crypto security)
 	[ -z "$small" ] || parts=(fs)
-	tar -xf "$source" -C "$work/tree" --strip-components=1 "${parts[@]/#/linux-source-6.1/}" || exit
+	tar -xf "$source" -C "$tree" --strip-components=1 "${parts[@]/#/linux-source-6.1/}" || exit
 	archive=$work/tree.tar
-	tar -cf "$archive" -C "$work/tree" . && rm -rf "$work/tree"
+	tar -cf "$archive" -C "$tree" . || exit
 fi
+listing "$tree" >"$work/listing" || exit
+contents=$(digest "$tree")
+entries=$(find "$tree" | wc -l)
+bytes=$(tar -cf - -C "$tree" . | wc -c)
+listed=$(ls -lR "$tree" | lines_of_files)
+found=$(grep -rl EXPORT_SYMBOL_GPL "$tree" | wc -l)
+touched=$(($(find "$tree" -type f | wc -l) / 50))
+part=fs
+[ -d "$tree/$part" ] || part=$(cd "$tree" && for d in */; do echo "$(find "$d" | wc -l) ${d%/}"; done | sort -rn | awk 'NR == 1 { print $2 }')
 if have git; then
-	mkdir "$work/repository" && tar -xf "$archive" -C "$work/repository" && git -C "$work/repository" init -q &&
-		git -C "$work/repository" add -Af . && git -C "$work/repository" -c user.name=bench -c user.email=bench commit -qm tree || exit
+	git -C "$tree" init -q && git -C "$tree" add -Af . && git -C "$tree" -c user.name=bench -c user.email=bench commit -qm tree || exit
 fi
-mkdir "$work/project" && tar -cf - -C "$(dirname "$0")/../.." --exclude ./build --exclude ./.git . | tar -xf - -C "$work/project"
-tar -tf "$archive" >"$work/list" || exit
-entries=$(wc -l <"$work/list")
-part=$(sed 's,^\./,,' "$work/list" | cut -d/ -f1 | grep . | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')
-! grep -q '^\./fs/' "$work/list" || part=fs
+mkdir "$work/project" && tar -cf - -C "$here/../.." --exclude ./build --exclude ./.git . | tar -xf - -C "$work/project"
 
-: >"$work/result"
-for ((run = 0; run < runs; run++)); do
-	for fs in "${filesystems[@]}"; do
-		usable || { echo "skipped: $fs is not there" >&2; continue; }
-		begin && phases
+# --- all of it ---
+
+for ((run = 1; run <= runs; run++)); do
+	for name in "${filesystems[@]}"; do
+		fs=$name
+		can missing || { echo "filesystems.sh: $fs: no such filesystem" >&2; fs=none; exit 2; }
+		missing=$(of missing)
+		[ -z "$missing" ] || { skip "$fs: $missing"; continue; }
+		if begin >"$work/out" 2>&1; then
+			phases
+		else
+			failure "mount" failed
+		fi
 		end
 	done
 done
 
-# A row a phase, in the order in which they were run: field $1 of the results.  $2: what Thunderhead's must be
-# for the row to be printed.
+# table WHAT TITLE
 table() {
-	awk -F'|' -v order="${filesystems[*]}" -v field="$1" -v least="${2:-0}" '
-	!($1 in seen) { seen[$1] = 1; phase[++phases] = $1 }
-	{ figures[$1, $2] = figures[$1, $2] " " $field }
-	function median(list, a, n, i, j, t) {
-		n = split(list, a, " ")
-		for (i = 2; i <= n; i++)
-			for (j = i; j > 1 && a[j - 1] + 0 > a[j] + 0; j--) { t = a[j]; a[j] = a[j - 1]; a[j - 1] = t }
-		return n ? a[int((n + 1) / 2)] : ""
-	}
-	END {
-		n = split(order, fs, " ")
-		printf "| phase |"; for (i = 1; i <= n; i++) printf " %s |", fs[i]; print ""
-		printf "| --- |"; for (i = 1; i <= n; i++) printf " ---: |"; print ""
-		for (p = 1; p <= phases; p++) {
-			ours = median(figures[phase[p], "thunderhead"])
-			if (ours + 0 < least) continue
-			printf "| %s |", phase[p]
-			for (i = 1; i <= n; i++) {
-				t = median(figures[phase[p], fs[i]])
-				if (t == "") printf " |"
-				else if (fs[i] == "thunderhead" || ours == "" || t == 0) printf " %.3f |", t
-				else printf " %.3f (%.2f) |", t, ours / t
-			}
-			print ""
-		}
-	}' "$work/result"
+	printf '\n%s\n\n' "$2"
+	awk -v order="${filesystems[*]}" -v what="$1" -f "$here/table.awk" "$work/result"
 }
 
-printf '\n%s entries, %s runs, the part is %s; seconds, and Thunderhead against each\n\n' "$entries" "$runs" "$part"
-table 3
-printf '\nMB written to the device meanwhile, where Thunderhead writes at least one\n\n'
-table 4 1
+printf '\n%s entries, %s runs, the part is %s\n' "$entries" "$runs" "$part"
+table seconds 'Seconds, and how many times as long it took Thunderhead'
+[ "$runs" -eq 1 ] || table spread 'The fastest and the slowest run, and the ratios within one run'
+table jobs 'How many times as much four jobs do as one'
+table mb 'MB written to the device meanwhile, where Thunderhead writes at least one'
+[ ! -s "$work/skipped" ] || { printf '\nSkipped:\n'; cat "$work/skipped"; }
+if grep -qF '|FAILED|' "$work/result"; then
+	printf '\nFAILED:\n'
+	awk -F'|' '$4 == "FAILED" { print $2 ": " $1 ", run " $3 }' "$work/result"
+	exit 1
+fi
