@@ -11,6 +11,7 @@
  * Files read as zeros.  There are no renames, hard links, devices and nameless files, and writing leaves set-id bits.
  */
 #include <errno.h>
+#include <linux/xattr.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,9 +180,8 @@ static void null_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *to, int se
 static void null_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	(void)ino;
-	(void)name;
 	(void)size;
-	fuse_reply_err(req, ENODATA);
+	fuse_reply_err(req, strcmp(name, XATTR_NAME_SELINUX) == 0 ? EOPNOTSUPP : ENODATA);
 }
 
 static void null_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -220,11 +220,12 @@ static void null_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse
 	null_release(req, ino, fi);
 }
 
-static void null_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* The kernel asks no more. */
+static void null_unasked(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
-	fuse_reply_err(req, ENOSYS); /* then the kernel asks no more */
+	fuse_reply_err(req, ENOSYS);
 }
 
 /* How much of this there is. */
@@ -279,14 +280,6 @@ static void null_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, stru
 }
 
 /* --- listings --- */
-
-static void null_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)ino;
-	fi->cache_readdir = 1;
-	fi->keep_cache = 1;
-	fuse_reply_open(req, fi);
-}
 
 struct listing {
 	fuse_req_t req;
@@ -378,12 +371,12 @@ static const struct fuse_lowlevel_ops null_ops = {
 	.listxattr = null_listxattr,
 	.open = null_open,
 	.release = null_release,
-	.flush = null_flush,
+	.flush = null_unasked,
 	.read = null_read,
 	.write = null_write,
 	.fsync = null_fsync,
 	.copy_file_range = null_copy_file_range,
-	.opendir = null_opendir,
+	.opendir = null_unasked,
 	.readdir = null_readdir,
 	.readdirplus = null_readdirplus,
 	.releasedir = null_release,
