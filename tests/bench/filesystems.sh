@@ -279,17 +279,16 @@ source=/usr/src/linux-source-6.1.tar.xz
 creates=50000 durable_creates=1000 size=$((1 << 30)) random_writes=$((256 << 20)) durable_writes=$((8 << 20)) random_reads=$((64 << 20))
 [ -z "$small" ] || { creates=2000 durable_creates=50 size=$((64 << 20)) random_writes=$((16 << 20)) durable_writes=$((1 << 20)) random_reads=$((4 << 20)); }
 tree=$work/repository
-mkdir "$tree"
-if [ -n "$archive" ]; then
-	tar -xf "$archive" -C "$tree" || exit
-else
+if [ -z "$archive" ]; then
 	[ -e "$source" ] || { echo "skipped: neither TH_BENCH_TREE nor $source is there (Debian: linux-source-6.1)" >&2; exit 77; }
 	parts=(fs net kernel include mm lib block crypto security)
 	[ -z "$small" ] || parts=(fs)
-	tar -xf "$source" -C "$tree" --strip-components=1 "${parts[@]/#/linux-source-6.1/}" || exit
 	archive=$work/tree.tar
-	tar -cf "$archive" -C "$tree" . || exit
+	mkdir "$work/source" && tar -xf "$source" -C "$work/source" --strip-components=1 "${parts[@]/#/linux-source-6.1/}" &&
+		tar -cf "$archive" -C "$work/source" . && rm -rf "$work/source" || exit
 fi
+# What comes out of the archive, which may have coarser times than what went in
+mkdir "$tree" && tar -xf "$archive" -C "$tree" || exit
 listing "$tree" >"$work/listing" || exit
 contents=$(digest "$tree")
 entries=$(find "$tree" | wc -l)
