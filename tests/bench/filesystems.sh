@@ -6,7 +6,9 @@
 # looks whether the work was done: the names and attributes of every file, digests of their contents, the data of every
 # block written, from the device again.  What was not done is called FAILED, and the end is a failure.
 #
-#   filesystems.sh [-r RUNS] [-s] [FILESYSTEM...]     -s: small, for a look
+#   filesystems.sh [-r RUNS] [-s] [-g GROUPS] [FILESYSTEM...]
+#
+# -s: small, for a look.  -g: of the phases these groups only (trees programs files jobs).
 #
 # The filesystems are thunderhead, null (null_fs.c, what FUSE itself costs), ext4, btrfs, zfs-fuse and bindfs (over ext4).
 # Their runs take turns.  What cannot be run is said and skipped.  run-benchmarks installs what they need.
@@ -19,10 +21,12 @@ set -uo pipefail
 : "${TH_BENCH_FILES:?bench_files}"
 runs=3
 small=
-while getopts r:s option; do
+groups='trees programs files jobs'
+while getopts r:sg: option; do
 	case $option in
 	r) runs=$OPTARG ;;
 	s) small=1 ;;
+	g) groups=$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
@@ -225,6 +229,9 @@ phases_of_trees() {
 }
 
 phases_of_programs() {
+	if can zeros; then
+		return
+	fi
 	if have git; then
 		phase "git clone, durable" checkout
 		phase "git status, warm" git_status
@@ -251,25 +258,32 @@ phases_of_files() {
 	cold && phase "random 4 KiB reads, cold" read_data 4096 "$random_reads" random
 }
 
+# The file to read comes from phases_of_files.
 phases_of_jobs() {
 	local jobs
 	for jobs in '1 job' '4 jobs'; do
 		phase "creates and attributes, $jobs" create_own "${jobs%% *}"
 	done
-	if have fio; then
+	if have fio && in_group files; then
 		for jobs in '1 job' '4 jobs'; do
 			cold && phase "random 4 KiB reads by fio, cold, $jobs" fio_reads "${jobs%% *}"
 		done
 	else
-		skip "random reads by several jobs: fio is not there (Debian: fio)"
+		skip "random reads by several jobs, which take fio (Debian: fio) and the file that is written before"
 	fi
 }
 
+# in_group NAME : is it among those asked for?
+in_group() {
+	[[ " $groups " == *" $1 "* ]]
+}
+
 phases() {
-	phases_of_trees
-	can zeros || phases_of_programs
-	phases_of_files
-	phases_of_jobs
+	local group
+	for group in trees programs files jobs; do
+		in_group "$group" || skip "phases of $group, which were not asked for"
+		if in_group "$group"; then "phases_of_$group"; fi
+	done
 }
 
 # --- the tree, and what it has ---
@@ -298,10 +312,10 @@ found=$(grep -rl EXPORT_SYMBOL_GPL "$tree" | wc -l)
 touched=$(($(find "$tree" -type f | wc -l) / 50))
 part=fs
 [ -d "$tree/$part" ] || part=$(cd "$tree" && for d in */; do echo "$(find "$d" | wc -l) ${d%/}"; done | sort -rn | awk 'NR == 1 { print $2 }')
-if have git; then
+if in_group programs && have git; then
 	git -C "$tree" init -q && git -C "$tree" add -Af . && git -C "$tree" -c user.name=bench -c user.email=bench commit -qm tree || exit
 fi
-mkdir "$work/project" && tar -cf - -C "$here/../.." --exclude ./build --exclude ./.git . | tar -xf - -C "$work/project"
+! in_group programs || { mkdir "$work/project" && tar -cf - -C "$here/../.." --exclude ./build --exclude ./.git . | tar -xf - -C "$work/project"; } || exit
 
 # --- all of it ---
 
