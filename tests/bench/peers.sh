@@ -72,9 +72,9 @@ zfs_fuse_make() {
 		zpool list >/dev/null 2>&1 && break
 		sleep 0.1
 	done
-	zpool create -f -m none "$zfs_pool" "$work/devices/disk" && zfs set mountpoint="$mnt" "$zfs_pool"
+	zpool create -f -m none -o cachefile=none "$zfs_pool" "$work/devices/disk" && zfs set mountpoint="$mnt" "$zfs_pool"
 }
-zfs_fuse_attach() { mountpoint -q "$mnt" || zpool import -d "$work/devices" "$zfs_pool"; }
+zfs_fuse_attach() { mountpoint -q "$mnt" || zpool import -o cachefile=none -d "$work/devices" "$zfs_pool"; }
 zfs_fuse_detach() { zpool export "$zfs_pool"; }
 zfs_fuse_durable() { zfs_fuse_snapshot durable && zfs_fuse_delete durable; }
 zfs_fuse_snapshot() { zfs snapshot "$zfs_pool@$1"; }
