@@ -2,18 +2,20 @@
 /*
  * The store among its peers: the same records, transactions and reads for each engine.
  *
- *   bench_engines order|random ENGINE PATH [RECORDS [DEVICE]]
+ *   bench_engines order|random ENGINE PATH [RECORDS [DEVICE [CACHE]]]
  *   bench_engines engines
  *
  * PATH is a block device or file for Thunderhead and an empty directory for the others; an engine gets one of its own
  * for each run.  `order` loads in key order; `random` loads in random order, and then reads and overwrites.  DEVICE is
- * the name of the block device below (loop0): what it transfers is counted.  tests/bench/engines.sh sets all of that up
- * and makes a table of it.
+ * the name of the block device below (loop0, or "-"): what it transfers is counted.  CACHE is in MiB, 512 if not given.
+ * tests/bench/engines.sh sets all of that up and makes a table of it.
  *
  * Prints a line for each phase, with tabs between:  phase, engine, operations, seconds, seconds until the engine was
  * idle again after that, bytes of keys and values, bytes that the device wrote, bytes that it read, seconds of
- * processor time up to then, of all threads of this process, in it and in the kernel.  The diff has two more: changes
- * found, nodes read.  Processor time says more than time where the machine has other things to do.
+ * processor time up to then, of all threads of this process, in it and in the kernel; bytes of memory that the process
+ * had at most (of LMDB that is its map of the file, too; the numbers of the records in random order, four bytes for
+ * each, are not the engine's).  The diff has two more: changes found, nodes read.  Processor time says more than time
+ * where the machine has other things to do.
  *
  * Keys are 24 bytes, values 100 that do not compress.  Each value begins with the number of its record, and every read
  * is checked by it.
@@ -31,7 +33,7 @@
 
 #define KEY_BYTES 24
 #define VALUE_BYTES 100
-#define CACHE_BYTES ((size_t)512 << 20)
+#define CACHE_MIB 512
 #define LOAD_BATCH 1000
 #define OVERWRITE_BATCH 10000
 #define OVERWRITES 1000000
@@ -159,7 +161,7 @@ static double processor_now(void)
 }
 
 /* The third and the seventh number of /sys/block/DEVICE/stat are sectors read and written. */
-static struct moment this_moment(const struct bench *b)
+static struct moment count_now(const struct bench *b)
 {
 	struct moment moment = { 0 };
 	char path[128];
@@ -180,6 +182,35 @@ static struct moment this_moment(const struct bench *b)
 	return moment;
 }
 
+/* From now on the peak is counted anew. */
+static void forget_peak(void)
+{
+	FILE *refs = fopen("/proc/self/clear_refs", "we");
+
+	if (!refs || fputs("5", refs) < 0 || fclose(refs) != 0)
+		die("/proc/self/clear_refs", "cannot be written");
+}
+
+static uint64_t peak_bytes(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	uint64_t kib = 0;
+	char line[256];
+
+	if (!status)
+		die("/proc/self/status", "cannot be read");
+	while (fgets(line, sizeof(line), status) && sscanf(line, "VmHWM: %" SCNu64, &kib) != 1)
+		;
+	fclose(status);
+	return kib << 10;
+}
+
+static struct moment begin_phase(const struct bench *b)
+{
+	forget_peak();
+	return count_now(b);
+}
+
 /* What the page cache still holds back belongs to the phase that wrote it. */
 static void write_back(const struct bench *b)
 {
@@ -197,10 +228,11 @@ static void print_phase(const struct bench *b, const char *phase, uint64_t count
 
 	b->engine->settle(b->store);
 	write_back(b);
-	idle = this_moment(b);
-	printf("%s\t%s\t%" PRIu64 "\t%.4f\t%.4f\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%.4f", phase, b->engine->name,
-	       count, end - start.seconds, idle.seconds - end, bytes, idle.bytes_written - start.bytes_written,
-	       idle.bytes_read - start.bytes_read, idle.processor_seconds - start.processor_seconds);
+	idle = count_now(b);
+	printf("%s\t%s\t%" PRIu64 "\t%.4f\t%.4f\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%.4f\t%" PRIu64, phase,
+	       b->engine->name, count, end - start.seconds, idle.seconds - end, bytes,
+	       idle.bytes_written - start.bytes_written, idle.bytes_read - start.bytes_read,
+	       idle.processor_seconds - start.processor_seconds, peak_bytes());
 }
 
 static void end_phase(const struct bench *b, const char *phase, uint64_t count, uint64_t bytes, struct moment start)
@@ -215,7 +247,7 @@ static void end_phase(const struct bench *b, const char *phase, uint64_t count, 
 static void load(struct bench *b, const char *phase, bool ordered)
 {
 	char key[KEY_BYTES], value[VALUE_BYTES];
-	struct moment start = this_moment(b);
+	struct moment start = begin_phase(b);
 
 	for (uint64_t i = 0; i < b->records;) {
 		b->engine->begin(b->store);
@@ -245,7 +277,7 @@ static void overwrite_some(struct bench *b, uint64_t count, bool durable)
 
 static void overwrite(struct bench *b)
 {
-	struct moment start = this_moment(b);
+	struct moment start = begin_phase(b);
 
 	for (uint64_t i = 0; i < OVERWRITES; i += OVERWRITE_BATCH)
 		overwrite_some(b, OVERWRITE_BATCH, true);
@@ -255,7 +287,7 @@ static void overwrite(struct bench *b)
 /* The same with a generation committed each time, kept as a snapshot or not. */
 static void overwrite_committed(struct bench *b, const char *phase, bool keep)
 {
-	struct moment start = this_moment(b);
+	struct moment start = begin_phase(b);
 	char name[32];
 
 	for (uint64_t i = 0; i < OVERWRITES; i += OVERWRITE_BATCH) {
@@ -286,7 +318,7 @@ static void lookups(struct bench *b)
 	struct moment start;
 
 	look_up(b, LOOKUPS); /* to warm up */
-	start = this_moment(b);
+	start = begin_phase(b);
 	look_up(b, LOOKUPS);
 	end_phase(b, "lookup", LOOKUPS, (uint64_t)LOOKUPS * (KEY_BYTES + VALUE_BYTES), start);
 }
@@ -294,7 +326,7 @@ static void lookups(struct bench *b)
 /* The same with many lookups under way at one time. */
 static void lookups_async(struct bench *b)
 {
-	struct moment start = this_moment(b);
+	struct moment start = begin_phase(b);
 	struct th_get *get[LOOKUPS_UNDER_WAY];
 	uint64_t record[LOOKUPS_UNDER_WAY];
 	char key[KEY_BYTES];
@@ -322,7 +354,7 @@ static bool is_thunderhead(const struct bench *b)
 
 static void scan(struct bench *b)
 {
-	struct moment start = this_moment(b);
+	struct moment start = begin_phase(b);
 
 	b->seen = b->expected = 0;
 	b->engine->read_begin(b->store);
@@ -335,7 +367,7 @@ static void scan(struct bench *b)
 
 static void ranges(struct bench *b)
 {
-	struct moment start = this_moment(b);
+	struct moment start = begin_phase(b);
 	char key[KEY_BYTES];
 
 	b->seen = 0;
@@ -358,7 +390,7 @@ static void diff(struct bench *b)
 	thunderhead_commit(b->store, "older");
 	overwrite_some(b, DIFF_CHANGES, false);
 	thunderhead_commit(b->store, "newer");
-	start = this_moment(b);
+	start = begin_phase(b);
 	changes = thunderhead_diff(b->store, "older", "newer", &nodes);
 	print_phase(b, "diff", changes, changes * (KEY_BYTES + VALUE_BYTES), start, now());
 	printf("\t%" PRIu64 "\t%" PRIu64 "\n", changes, nodes);
@@ -396,23 +428,27 @@ int main(int argc, char **argv)
 {
 	struct bench b = { .records = 1000000, .random = 1 };
 	bool ordered = argc > 1 && !strcmp(argv[1], "order");
+	size_t cache_mib = CACHE_MIB;
 
 	if (argc == 2 && !strcmp(argv[1], "engines")) {
 		for (size_t i = 0; engines[i]; i++)
 			puts(engines[i]->name);
 		return 0;
 	}
-	if (argc < 4 || argc > 6 || (!ordered && strcmp(argv[1], "random")))
-		die("usage", "bench_engines order|random ENGINE PATH [RECORDS [DEVICE]], or bench_engines engines");
+	if (argc < 4 || argc > 7 || (!ordered && strcmp(argv[1], "random")))
+		die("usage",
+		    "bench_engines order|random ENGINE PATH [RECORDS [DEVICE [CACHE]]], or bench_engines engines");
 	b.engine = find_engine(argv[2]);
 	b.path = argv[3];
 	if (argc > 4)
 		b.records = strtoull(argv[4], NULL, 10);
-	if (argc > 5)
+	if (argc > 5 && strcmp(argv[5], "-"))
 		b.device = argv[5];
+	if (argc > 6)
+		cache_mib = strtoul(argv[6], NULL, 10);
 	if (b.records <= RANGE_RECORDS || b.records > UINT32_MAX)
 		die("records", "more than a hundred, fewer than four thousand million");
-	b.store = b.engine->create(b.path, CACHE_BYTES);
+	b.store = b.engine->create(b.path, cache_mib << 20);
 	if (ordered)
 		load(&b, "load-ordered", true);
 	else

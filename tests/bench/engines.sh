@@ -5,7 +5,9 @@
 #
 #   engines.sh [RECORDS [ENGINE...]]
 #
-# TH_BENCH_ENGINES names the program; TH_BENCH_SIZE is the size of the device (32G, sparse), in TMPDIR.
+# TH_BENCH_ENGINES names the program; TH_BENCH_SIZE is the size of the device (32G, sparse), in TMPDIR; TH_BENCH_CACHE
+# is what an engine may use as a cache, in MiB (512).  Thunderhead reads the device itself, and once more (-buffered)
+# through the page cache, as the others do, which have that beside their cache.
 # Exits 77 where there is no right to set up a loop device.
 set -euo pipefail
 : "${TH_BENCH_ENGINES:?the program}"
@@ -51,7 +53,7 @@ for engine in "${engines[@]}"; do
 	fi
 	for run in order random; do
 		fresh "$engine"
-		"$TH_BENCH_ENGINES" "$run" "$engine" "$place" "$records" "${loop#/dev/}" | tee -a "$work/result"
+		"$TH_BENCH_ENGINES" "$run" "$engine" "$place" "$records" "${loop#/dev/}" "${TH_BENCH_CACHE:-512}" | tee -a "$work/result"
 	done
 done
 
@@ -83,9 +85,26 @@ table() {
 }
 table 4 "time"
 table 9 "processor time, background work included"
+printf '\nMost memory of the process, in MiB\n\n'
+awk -F'\t' '
+{
+	if (!($1 in row)) { row[$1] = ++rows; phase[rows] = $1 }
+	if (!($2 in column)) { column[$2] = ++columns; engine[columns] = $2 }
+	peak[$1, $2] = sprintf("%d", $10 / 1048576)
+}
+END {
+	line = "| phase |"; rule = "| --- |"
+	for (c = 1; c <= columns; c++) { line = line " " engine[c] " |"; rule = rule " ---: |" }
+	print line "\n" rule
+	for (r = 1; r <= rows; r++) {
+		line = "| " phase[r] " |"
+		for (c = 1; c <= columns; c++) line = line " " peak[phase[r], engine[c]] " |"
+		print line
+	}
+}' "$work/result"
 awk -F'\t' '
 $1 == "scan" { scan[$2] = $4; scan_processor[$2] = $9 }
 $1 == "diff" {
 	printf "\n%s: a diff of %d changes read %d nodes (%.2f a change) and took %.2f %% of the time of a scan, %.2f %% of its processor time\n",
-		$2, $10, $11, $11 / $10, 100 * $4 / scan[$2], 100 * $9 / scan_processor[$2]
+		$2, $11, $12, $12 / $11, 100 * $4 / scan[$2], 100 * $9 / scan_processor[$2]
 }' "$work/result"
