@@ -25,8 +25,7 @@ struct commit {
 	struct th_node *root, *meta_root;
 	struct th_epoch epoch;
 	struct th_drops values; /* large values given up */
-	struct th_dead_node *dead;
-	size_t dead_count, dead_capacity;
+	struct th_dead_list dead;
 	struct th_doomed *doomed;
 	struct th_log_position log_tail;
 };
@@ -63,12 +62,9 @@ static void freeze(struct commit *c)
 	c->values = live->drops;
 	live->drops = (struct th_drops){ 0 };
 	c->dead = live->dead;
-	c->dead_count = live->dead_count;
-	c->dead_capacity = live->dead_capacity;
+	live->dead = (struct th_dead_list){ 0 };
 	c->doomed = live->doomed;
 	live->doomed = NULL;
-	live->dead = NULL;
-	live->dead_count = live->dead_capacity = 0;
 	atomic_store(&store->writing_bytes, live->dirty_bytes);
 	live->dirty_bytes = 0;
 	atomic_store(&store->dirty_bytes, 0);
@@ -108,17 +104,7 @@ static int add_dead(const struct th_run *run, void *arg)
 {
 	struct commit *c = arg;
 
-	if (c->dead_count == c->dead_capacity) {
-		size_t capacity = c->dead_capacity ? 2 * c->dead_capacity : 64;
-		struct th_dead_node *dead = realloc(c->dead, capacity * sizeof(*dead));
-
-		if (!dead)
-			return -ENOMEM;
-		c->dead = dead;
-		c->dead_capacity = capacity;
-	}
-	c->dead[c->dead_count++] = (struct th_dead_node){ .run = *run };
-	return 0;
+	return th_dead_list_add(&c->dead, &(struct th_dead_node){ .run = *run });
 }
 
 /* Everything that left the live tree, in the order of addresses. */
@@ -135,11 +121,11 @@ static int settle_dead(struct commit *c)
 		r = th_doomed_walk(c->store->cache, doomed, &c->values, add_dead, c);
 	if (r < 0)
 		return r;
-	runs = calloc(c->dead_count + drops->count + values->count + 1, sizeof(*runs));
+	runs = calloc(c->dead.count + drops->count + values->count + 1, sizeof(*runs));
 	if (!runs)
 		return -ENOMEM;
-	for (size_t i = 0; i < c->dead_count; i++)
-		runs[n++] = dead_run(&c->dead[i]);
+	for (size_t i = 0; i < c->dead.count; i++)
+		runs[n++] = dead_run(&c->dead.dead[i]);
 	for (size_t i = 0; i < drops->count; i++)
 		runs[n++] = data_run(&drops->runs[i]);
 	for (size_t i = 0; i < values->count; i++)
@@ -168,14 +154,13 @@ static int write_meta(struct commit *c)
 	c->meta_root = th_tree_freeze(meta);
 	meta->dirty_bytes = 0;
 	pthread_rwlock_unlock(&meta->lock);
-	for (size_t i = 0; i < meta->dead_count; i++) {
-		struct th_blockrun run = dead_run(&meta->dead[i]);
+	for (size_t i = 0; i < meta->dead.count; i++) {
+		struct th_blockrun run = dead_run(&meta->dead.dead[i]);
 
 		th_space_note_free(store->space, TH_SPACE_COMMIT, run.addr, run.blocks);
 		th_cache_forget(store->cache, run.addr);
-		th_node_unref(meta->dead[i].node);
 	}
-	meta->dead_count = 0;
+	th_dead_list_release(&meta->dead);
 	r = th_writer_tree(c->meta, c->meta_root, &root);
 	if (r < 0)
 		return r;
@@ -273,13 +258,11 @@ static void commit_release(struct commit *c)
 	th_blocklist_wait(&c->store->dead_write); /* where the commit failed */
 	pthread_rwlock_wrlock(&c->store->live.lock);
 	th_node_unref(c->root);
-	for (size_t i = 0; i < c->dead_count; i++)
-		th_node_unref(c->dead[i].node);
+	th_dead_list_release(&c->dead);
 	th_doomed_free(c->doomed);
 	pthread_rwlock_unlock(&c->store->live.lock);
 	th_node_unref(c->meta_root);
 	th_node_unref(c->state.new_root);
-	free(c->dead);
 	th_drops_release(&c->epoch.drops);
 	th_drops_release(&c->epoch.shares);
 	th_drops_release(&c->epoch.strays);

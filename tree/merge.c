@@ -34,15 +34,6 @@ static int merge_message(const struct th_entry *message, void *arg)
 	return r;
 }
 
-static int add_runs(struct th_drops *to, const struct th_drops *from)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < from->count && r == 0; i++)
-		r = th_drops_add(to, &from->runs[i]);
-	return r;
-}
-
 /* What was born before the present generation may be older than a snapshot that does not have it (dead.c). */
 static int note_stray(struct th_store *store, const struct th_run *run)
 {
@@ -51,10 +42,10 @@ static int note_stray(struct th_store *store, const struct th_run *run)
 
 static int note_blocks(struct th_store *store, const struct th_batch *batch)
 {
-	int r = add_runs(&store->epoch.drops, &batch->drops);
+	int r = th_drops_append(&store->epoch.drops, &batch->drops);
 
 	if (r == 0)
-		r = add_runs(&store->epoch.shares, &batch->shares);
+		r = th_drops_append(&store->epoch.shares, &batch->shares);
 	for (size_t i = 0; i < batch->shares.count && r == 0; i++)
 		r = note_stray(store, &batch->shares.runs[i]);
 	for (size_t i = 0; i < batch->nallocs && r == 0; i++) {

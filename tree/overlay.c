@@ -21,6 +21,15 @@ int th_drops_add(struct th_drops *drops, const struct th_run *run)
 	return 0;
 }
 
+int th_drops_append(struct th_drops *drops, const struct th_drops *more)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < more->count && r == 0; i++)
+		r = th_drops_add(drops, &more->runs[i]);
+	return r;
+}
+
 void th_drops_release(struct th_drops *drops)
 {
 	free(drops->runs);

@@ -19,6 +19,7 @@ struct th_drops {
 };
 
 int th_drops_add(struct th_drops *drops, const struct th_run *run);
+int th_drops_append(struct th_drops *drops, const struct th_drops *more);
 void th_drops_release(struct th_drops *drops);
 
 /* Puts a message into the overlay of `node`, upholding N3 but for child boundaries.  The message is on the heap; its

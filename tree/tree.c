@@ -32,9 +32,7 @@ int th_tree_load(struct th_tree *tree, const struct th_ptr *ptr)
 void th_tree_release(struct th_tree *tree)
 {
 	th_node_unref(tree->root);
-	for (size_t i = 0; i < tree->dead_count; i++)
-		th_node_unref(tree->dead[i].node);
-	free(tree->dead);
+	th_dead_list_release(&tree->dead);
 	th_doomed_free(tree->doomed);
 	th_drops_release(&tree->drops);
 	pthread_rwlock_destroy(&tree->lock);
@@ -58,30 +56,46 @@ void th_tree_unaccount(struct th_tree *tree, struct th_node *node)
 	node->accounted = 0;
 }
 
+int th_dead_list_add(struct th_dead_list *list, const struct th_dead_node *dead)
+{
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 64;
+		struct th_dead_node *grown = realloc(list->dead, capacity * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		list->dead = grown;
+		list->capacity = capacity;
+	}
+	list->dead[list->count++] = *dead;
+	return 0;
+}
+
+void th_dead_list_release(struct th_dead_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		th_node_unref(list->dead[i].node);
+	free(list->dead);
+	*list = (struct th_dead_list){ 0 };
+}
+
 /* A persistent node, or one that a commit is writing, leaves the tree.  One that only a frozen view knows was never
  * written. */
 static int bury(struct th_tree *tree, struct th_node *node)
 {
-	struct th_dead_node *dead;
+	struct th_dead_node dead = { 0 };
+	int r;
 
-	if (!node->ptr.addr && node->gen > tree->commit_gen)
-		return 0;
-	if (tree->dead_count == tree->dead_capacity) {
-		size_t capacity = tree->dead_capacity ? 2 * tree->dead_capacity : 64;
-
-		dead = realloc(tree->dead, capacity * sizeof(*dead));
-		if (!dead)
-			return -ENOMEM;
-		tree->dead = dead;
-		tree->dead_capacity = capacity;
-	}
-	dead = &tree->dead[tree->dead_count++];
-	*dead = (struct th_dead_node){ 0 };
 	if (node->ptr.addr)
-		dead->run = (struct th_run){ node->ptr.addr, node->ptr.birth, node->ptr.blocks };
+		dead.run = (struct th_run){ node->ptr.addr, node->ptr.birth, node->ptr.blocks };
+	else if (node->gen <= tree->commit_gen)
+		dead.node = node;
 	else
-		dead->node = th_node_ref(node);
-	return 0;
+		return 0;
+	r = th_dead_list_add(&tree->dead, &dead);
+	if (r == 0 && dead.node)
+		th_node_ref(node);
+	return r;
 }
 
 /* A writable copy of a shared node, which leaves the tree. */

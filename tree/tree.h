@@ -26,6 +26,15 @@ struct th_dead_node {
 	struct th_run run; /* else */
 };
 
+struct th_dead_list {
+	struct th_dead_node *dead;
+	size_t count, capacity;
+};
+
+/* The node's reference is taken over on success. */
+int th_dead_list_add(struct th_dead_list *list, const struct th_dead_node *dead);
+void th_dead_list_release(struct th_dead_list *list);
+
 /* A subtree that a range message covered whole: its nodes and large values are given up at the next commit (doomed.c).
  */
 struct th_doomed {
@@ -44,8 +53,7 @@ struct th_tree {
 	uint32_t overlay_bytes; /* an overlay above this is flushed */
 	size_t dirty_bytes; /* whole blocks that writing the transient nodes takes */
 	struct th_drops drops; /* large values given up since the last freeze */
-	struct th_dead_node *dead;
-	size_t dead_count, dead_capacity;
+	struct th_dead_list dead;
 	struct th_doomed *doomed;
 };
 
