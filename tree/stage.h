@@ -2,8 +2,8 @@
 /*
  * The stage: the overlay of a transaction.
  *
- * Messages in the same format as a node's overlay; since a transaction may be large, in a row of overlays, each of up
- * to TH_SLOTS_MAX messages, together in ascending order.
+ * Messages in the same format as a node's overlay; since a transaction may be large, in a row of overlays, together in
+ * ascending order.  Each of them, and each half of one, can be packed as a node (N5).
  */
 #ifndef TH_STAGE_H
 #define TH_STAGE_H
@@ -13,10 +13,13 @@
 struct th_stage {
 	struct th_node **block;
 	size_t count, capacity;
+	size_t bytes; /* of memory, about */
 	struct th_drops drops; /* large values written and given up within the transaction */
 };
 
 void th_stage_release(struct th_stage *stage);
+/* The first key of a block. */
+struct th_slice th_stage_first(const struct th_stage *stage, size_t block);
 /* Adds a heap message (its reference is taken over, also on failure). */
 int th_stage_insert(struct th_stage *stage, const struct th_entry *message);
 /* The block whose messages may concern the key; NULL if the stage is empty. */
