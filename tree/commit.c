@@ -195,9 +195,9 @@ static int write_generation(struct commit *c, th_commit_step *step, void *arg, b
 	struct th_store *store = c->store;
 	int r;
 
-	r = th_writer_new(store, c->state.generation, &c->live);
+	r = th_writer_new(store, c->state.generation, NULL, &c->live);
 	if (r == 0)
-		r = th_writer_new(store, c->state.generation, &c->meta);
+		r = th_writer_new(store, c->state.generation, NULL, &c->meta);
 	if (r < 0)
 		return r;
 	th_chunk_wait_all(store);

@@ -26,13 +26,59 @@ struct transfer {
 struct th_writer {
 	struct th_store *store;
 	uint64_t generation, hint;
+	struct th_taken *taken;
 	struct written_node *node;
 	size_t count, capacity;
 	struct transfer transfer[TH_WRITES_MAX];
 	unsigned current; /* being filled */
 };
 
-int th_writer_new(struct th_store *store, uint64_t generation, struct th_writer **ret)
+/* --- blocks that are merely taken --- */
+
+static int taken_add(struct th_taken *taken, uint64_t addr, uint32_t blocks)
+{
+	struct th_taken_run *last = taken->count > 0 ? &taken->run[taken->count - 1] : NULL, *run;
+
+	if (last && last->addr + last->blocks == addr && last->blocks <= UINT32_MAX - blocks) {
+		last->blocks += blocks;
+		return 0;
+	}
+	if (taken->count == taken->capacity) {
+		size_t capacity = taken->capacity ? 2 * taken->capacity : 16;
+
+		run = realloc(taken->run, capacity * sizeof(*run));
+		if (!run)
+			return -ENOMEM;
+		taken->run = run;
+		taken->capacity = capacity;
+	}
+	taken->run[taken->count++] = (struct th_taken_run){ addr, blocks };
+	return 0;
+}
+
+static void taken_release(struct th_taken *taken)
+{
+	free(taken->run);
+	*taken = (struct th_taken){ 0 };
+}
+
+void th_taken_note(struct th_taken *taken, struct th_space *space)
+{
+	for (size_t i = 0; i < taken->count; i++)
+		th_space_note_alloc(space, TH_SPACE_LIVE, taken->run[i].addr, taken->run[i].blocks);
+	taken_release(taken);
+}
+
+void th_taken_give(struct th_taken *taken, struct th_space *space)
+{
+	for (size_t i = 0; i < taken->count; i++)
+		th_space_give(space, taken->run[i].addr, taken->run[i].blocks);
+	taken_release(taken);
+}
+
+/* --- */
+
+int th_writer_new(struct th_store *store, uint64_t generation, struct th_taken *taken, struct th_writer **ret)
 {
 	struct th_writer *w = calloc(1, sizeof(*w));
 
@@ -40,6 +86,7 @@ int th_writer_new(struct th_store *store, uint64_t generation, struct th_writer 
 		return -ENOMEM;
 	w->store = store;
 	w->generation = generation;
+	w->taken = taken;
 	*ret = w;
 	return 0;
 }
@@ -103,12 +150,31 @@ static struct written_node *add_written(struct th_writer *w, struct th_node *nod
 	return written;
 }
 
+/* Room for a node: its blocks are noted, or kept. */
+static int take_blocks(struct th_writer *w, uint32_t blocks, uint64_t *ret)
+{
+	struct th_space *space = w->store->space;
+	uint32_t got;
+	int r = th_space_take(space, TH_SPACE_META, blocks, blocks, &w->hint, ret, &got);
+
+	if (r < 0)
+		return r;
+	if (!w->taken) {
+		th_space_note_alloc(space, TH_SPACE_COMMIT, *ret, got);
+		return 0;
+	}
+	r = taken_add(w->taken, *ret, got);
+	if (r < 0)
+		th_space_give(space, *ret, got);
+	return r;
+}
+
 /* Allocates, packs and queues one node whose children are written. */
 static int write_node(struct th_writer *w, struct th_node *node)
 {
 	struct th_store *store = w->store;
 	struct written_node *written = add_written(w, node);
-	uint32_t size, blocks, got;
+	uint32_t size, blocks;
 	uint64_t addr;
 	int r;
 
@@ -118,10 +184,9 @@ static int write_node(struct th_writer *w, struct th_node *node)
 	if (r < 0)
 		return r;
 	blocks = size / TH_BLOCK_SIZE;
-	r = th_space_take(store->space, TH_SPACE_META, blocks, blocks, &w->hint, &addr, &got);
+	r = take_blocks(w, blocks, &addr);
 	if (r < 0)
 		return r;
-	th_space_note_alloc(store->space, TH_SPACE_COMMIT, addr, got);
 	node->written = (struct th_ptr){
 		.addr = addr,
 		.birth = w->generation,
@@ -135,6 +200,15 @@ static int write_node(struct th_writer *w, struct th_node *node)
 	atomic_fetch_add(&store->node_writes, 1);
 	atomic_fetch_add(&store->node_bytes_written, size);
 	return transfer_add(w, addr, written->blocks, size);
+}
+
+int th_writer_node(struct th_writer *writer, struct th_node *node, struct th_ptr *ret)
+{
+	int r = write_node(writer, node);
+
+	if (r == 0)
+		*ret = node->written;
+	return r;
 }
 
 static bool is_written(const struct th_node *node)
@@ -190,6 +264,7 @@ void th_writer_settle(struct th_writer *writer, struct th_tree *tree)
 		}
 		pthread_rwlock_wrlock(&tree->lock);
 		for (size_t j = 0; j < count; j++) {
+			batch[j].node->gen = 0; /* N1, whichever generation is the tree's */
 			if (!page[j])
 				continue; /* no memory: it stays as it is */
 			th_node_settle(batch[j].node, page[j]);

@@ -2,6 +2,9 @@
 /*
  * Writing the transient nodes below a frozen root: children before parents, into blocks that follow one another where
  * space allows, in large transfers of which several are under way.
+ *
+ * A commit's writer notes what it allocates in the commit set.  Other nodes (of a large transaction: spill.c, graft.c)
+ * go to blocks that are merely taken, so that a crash leaves nothing of them (S1).
  */
 #ifndef TH_WRITER_H
 #define TH_WRITER_H
@@ -10,12 +13,29 @@
 
 struct th_writer;
 
-int th_writer_new(struct th_store *store, uint64_t generation, struct th_writer **ret);
+/* Blocks that are in no space set. */
+struct th_taken {
+	struct th_taken_run {
+		uint64_t addr;
+		uint32_t blocks;
+	} * run;
+	size_t count, capacity;
+};
+
+/* They are part of the tree now: the next commit's. */
+void th_taken_note(struct th_taken *taken, struct th_space *space);
+/* Nobody wants them any more. */
+void th_taken_give(struct th_taken *taken, struct th_space *space);
+
+/* taken: where blocks are kept instead of being noted in the commit set, or NULL. */
+int th_writer_new(struct th_store *store, uint64_t generation, struct th_taken *taken, struct th_writer **ret);
+/* Writes one node without children in memory. */
+int th_writer_node(struct th_writer *writer, struct th_node *node, struct th_ptr *ret);
 /* Writes what below root has no address yet; *ret is the root's pointer.  The transfers are under way. */
 int th_writer_tree(struct th_writer *writer, struct th_node *root, struct th_ptr *ret);
 /* Waits for all transfers. */
 int th_writer_finish(struct th_writer *writer);
-/* After the superblock: nodes let go of what is on the heap and enter the cache. */
+/* When nothing can fail any more: nodes let go of what is on the heap and enter the cache. */
 void th_writer_settle(struct th_writer *writer, struct th_tree *tree);
 void th_writer_free(struct th_writer *writer);
 
