@@ -54,7 +54,7 @@ int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool promised, uint64_t 
 		th_space_give(store->space, run.addr, run.blocks);
 		return -ENOMEM;
 	}
-	txn->reserve |= promised;
+	txn->layers.reserve |= promised;
 	*ret = run;
 	return 0;
 }
@@ -72,7 +72,7 @@ int th_chunk_drop(struct th_txn *txn, const struct th_run *run)
 {
 	if (!valid_run(txn->store, run))
 		return -EINVAL;
-	txn->reserve = true;
+	txn->layers.reserve = true;
 	return th_drops_add(&txn->drops, run);
 }
 

@@ -48,12 +48,12 @@ static bool worth_committing(struct th_store *store)
 	return stat.waiting > TH_WAITING_MAX;
 }
 
+/* With merge_lock. */
 static void freeze(struct commit *c)
 {
 	struct th_store *store = c->store;
 	struct th_tree *live = &store->live;
 
-	pthread_mutex_lock(&store->merge_lock);
 	pthread_rwlock_wrlock(&live->lock);
 	c->state.generation = live->gen;
 	c->state.sequence = store->seq;
@@ -75,7 +75,6 @@ static void freeze(struct commit *c)
 	pthread_mutex_lock(&store->sync_lock);
 	c->log_tail = store->log_head;
 	pthread_mutex_unlock(&store->sync_lock);
-	pthread_mutex_unlock(&store->merge_lock);
 }
 
 static struct th_blockrun data_run(const struct th_run *run)
@@ -270,6 +269,19 @@ static void commit_release(struct commit *c)
 	atomic_store(&c->store->writing_bytes, 0);
 }
 
+/* What was frozen becomes a generation. */
+static int commit_frozen(struct commit *c, th_commit_step *step, void *arg, unsigned flags)
+{
+	int r = write_generation(c, step, arg, (flags & TH_COMMIT_CLEAN) != 0);
+
+	if (r == 0)
+		committed(c);
+	else
+		th_store_fail(c->store, r, "commit");
+	commit_release(c);
+	return r;
+}
+
 int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
 {
 	struct commit c = { .store = store };
@@ -281,16 +293,96 @@ int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned 
 		goto out;
 	if (flags == TH_COMMIT_RELIEVE && atomic_load(&store->dirty_bytes) < store->dirty_hard)
 		goto out; /* whoever held the lock did it */
+	pthread_mutex_lock(&store->merge_lock);
 	freeze(&c);
-	r = write_generation(&c, step, arg, (flags & TH_COMMIT_CLEAN) != 0);
-	if (r == 0)
-		committed(&c);
-	else
-		th_store_fail(store, r, "commit");
-	commit_release(&c);
+	pthread_mutex_unlock(&store->merge_lock);
+	r = commit_frozen(&c, step, arg, flags);
 out:
 	pthread_mutex_unlock(&store->commit_lock);
 	return r;
+}
+
+/* A commit by whoever holds both locks. */
+static int commit_held(struct th_store *store)
+{
+	struct commit c = { .store = store };
+	int r = th_store_writable(store);
+
+	if (r < 0)
+		return r;
+	freeze(&c);
+	return commit_frozen(&c, NULL, NULL, 0);
+}
+
+static int commit_one(struct th_store *store)
+{
+	struct th_space_stat stat;
+
+	th_space_stat(store->space, &stat);
+	return th_commit(store, NULL, NULL, stat.waiting > 0 ? TH_COMMIT_FORCE : 0);
+}
+
+/* The first commit writes what was merged, and frees what that replaces; two more make it free (S3). */
+static int commit_all(struct th_store *store, int (*commit)(struct th_store *store))
+{
+	struct th_space_stat stat;
+	int r = 0;
+
+	for (int i = 0; i < 3 && r == 0; i++) {
+		th_space_stat(store->space, &stat);
+		if (i > 0 && stat.waiting == 0)
+			break;
+		r = commit(store);
+	}
+	return r;
+}
+
+int th_commit_reclaim(struct th_store *store)
+{
+	return commit_all(store, commit_one);
+}
+
+int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg)
+{
+	int r;
+
+	pthread_mutex_lock(&store->commit_lock);
+	pthread_mutex_lock(&store->merge_lock);
+	r = commit_all(store, commit_held);
+	if (r == 0)
+		r = work(store, arg);
+	if (r == 0)
+		r = commit_held(store);
+	pthread_mutex_unlock(&store->merge_lock);
+	pthread_mutex_unlock(&store->commit_lock);
+	return r;
+}
+
+/* --- room --- */
+
+static int check_free(struct th_store *store, uint64_t bytes, bool reserve, bool promised)
+{
+	struct th_space_stat stat;
+	uint64_t pending, floor;
+
+	th_space_stat(store->space, &stat);
+	pending = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) + bytes) / TH_BLOCK_SIZE;
+	floor = (reserve ? stat.reserve / 4 : stat.reserve) + (promised ? stat.promised : 0);
+	return stat.free > floor + pending ? 0 : -ENOSPC;
+}
+
+int th_commit_room(struct th_store *store, uint64_t bytes, bool reserve)
+{
+	int r = check_free(store, bytes, reserve, false);
+
+	if (r == -ENOSPC && th_commit_reclaim(store) == 0)
+		r = check_free(store, bytes, reserve, false);
+	return r;
+}
+
+int th_commit_room_now(struct th_store *store, uint64_t bytes, bool reserve)
+{
+	return check_free(store, bytes, reserve, true);
 }
 
 static int commit_with_buffers(struct th_store *store)
@@ -379,19 +471,4 @@ void th_commit_throttle(struct th_store *store)
 	store->commit_wanted = true;
 	pthread_cond_signal(&store->committer_wake);
 	pthread_mutex_unlock(&store->committer_lock);
-}
-
-int th_commit_reclaim(struct th_store *store)
-{
-	struct th_space_stat stat;
-	int r = 0;
-
-	/* The first writes what was merged, and frees what that replaces; two more make it free (S3). */
-	for (int i = 0; i < 3 && r == 0; i++) {
-		th_space_stat(store->space, &stat);
-		if (i > 0 && stat.waiting == 0)
-			break;
-		r = th_commit(store, NULL, NULL, stat.waiting > 0 ? TH_COMMIT_FORCE : 0);
-	}
-	return r;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "tree/chunk.h"
+#include "tree/window.h"
 
 #define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch: many ask for no more */
 #define TH_BATCH_GROWTH 8 /* each next one may hold so many times as many */
@@ -39,7 +40,9 @@ struct item {
 
 struct th_cursor {
 	struct th_view *view;
-	const struct th_stage *stage;
+	const struct th_layers *layers; /* of a transaction, or NULL */
+	struct th_window *own; /* on them, where they are more than a stage; NULL: not needed yet */
+	const struct th_stage *stage; /* what they come to, where the next batch is; NULL: nothing */
 	struct th_key from, to; /* the range */
 	bool open; /* no upper bound */
 	/* The batch holds all entries of [lo, hi); hi_open: to the very end. */
@@ -492,6 +495,41 @@ static void ahead_read(struct th_cursor *c, unsigned count)
 		th_cache_prefetch(c->view->store->cache, &c->ahead[i].ptr, th_key_slice(&c->ahead[i].fence));
 }
 
+/* --- a transaction's own writes --- */
+
+static int make_window(struct th_cursor *c)
+{
+	if (c->own)
+		return 0;
+	c->own = malloc(sizeof(*c->own));
+	if (!c->own)
+		return -ENOMEM;
+	th_window_init(c->own, c->layers, 0);
+	return 0;
+}
+
+/* Finds what the transaction says of the keys from `key` on, or with `before` of those before it (NULL data: before the
+ * end).  *ret: how far that goes; NULL: all the way. */
+static int look_through(struct th_cursor *c, struct th_slice key, bool before, const struct th_window **ret)
+{
+	int r;
+
+	*ret = NULL;
+	c->stage = c->layers ? th_layers_stage(c->layers) : NULL;
+	if (!c->layers || c->layers->count == 0 || c->stage)
+		return 0;
+	r = make_window(c);
+	if (r == 0)
+		r = before ? th_window_backward(c->own, key) : th_window_forward(c->own, key);
+	if (r < 0)
+		return r;
+	c->stage = &c->own->stage;
+	*ret = c->own;
+	return 0;
+}
+
+/* --- batches, one after the other --- */
+
 static bool at_range_end(const struct th_cursor *c)
 {
 	if (c->hi_open)
@@ -499,23 +537,41 @@ static bool at_range_end(const struct th_cursor *c)
 	return !c->open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(&c->to)) >= 0;
 }
 
+/* The batch ends no later than at the key. */
+static void end_at(struct th_cursor *c, const struct th_key *key)
+{
+	if (!c->hi_open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(key)) <= 0)
+		return;
+	c->hi = *key;
+	c->hi_open = false;
+}
+
+static void begin_at(struct th_cursor *c, const struct th_key *key)
+{
+	if (th_slice_compare(th_key_slice(&c->lo), th_key_slice(key)) < 0)
+		c->lo = *key;
+}
+
 static int fill_forward(struct th_cursor *c)
 {
 	struct th_path path;
 	unsigned ahead;
+	const struct th_window *own;
 	int r;
 
 	c->lo = c->hi;
-	r = descend(c, th_key_slice(&c->lo), false, &path);
+	r = look_through(c, th_key_slice(&c->lo), false, &own);
+	if (r == 0)
+		r = descend(c, th_key_slice(&c->lo), false, &path);
 	if (r < 0)
 		return r;
 	c->hi_open = path.open;
 	if (!path.open)
 		c->hi = path.hi;
-	if (!c->open && (path.open || th_slice_compare(th_key_slice(&c->hi), th_key_slice(&c->to)) > 0)) {
-		c->hi = c->to;
-		c->hi_open = false;
-	}
+	if (!c->open)
+		end_at(c, &c->to);
+	if (own && !own->open)
+		end_at(c, &own->hi);
 	r = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, c->limit);
 	if (c->limit < TH_BATCH_LAST)
 		c->limit *= TH_BATCH_GROWTH;
@@ -530,16 +586,21 @@ static int fill_backward(struct th_cursor *c)
 {
 	struct th_key end = c->lo;
 	bool end_open = c->at_open_end;
+	struct th_slice before = end_open ? (struct th_slice){ NULL, 0 } : th_key_slice(&end);
 	struct th_path path;
 	unsigned ahead;
+	const struct th_window *own;
 	int r;
 
-	r = descend(c, end_open ? (struct th_slice){ NULL, 0 } : th_key_slice(&end), true, &path);
+	r = look_through(c, before, true, &own);
+	if (r == 0)
+		r = descend(c, before, true, &path);
 	if (r < 0)
 		return r;
 	c->lo = path.lo;
-	if (th_slice_compare(th_key_slice(&c->lo), th_key_slice(&c->from)) < 0)
-		c->lo = c->from;
+	begin_at(c, &c->from);
+	if (own)
+		begin_at(c, &own->lo);
 	r = batch_merge(c, &path, th_key_slice(&c->lo), &end, &end_open, SIZE_MAX);
 	c->hi = end;
 	c->hi_open = end_open;
@@ -571,7 +632,7 @@ static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_e
 
 /* --- public --- */
 
-int th_cursor_new(struct th_view *view, const struct th_stage *stage, const struct th_range *range,
+int th_cursor_new(struct th_view *view, const struct th_layers *layers, const struct th_range *range,
 		  struct th_cursor **ret)
 {
 	struct th_cursor *c;
@@ -582,7 +643,7 @@ int th_cursor_new(struct th_view *view, const struct th_stage *stage, const stru
 	if (!c)
 		return -ENOMEM;
 	c->view = view;
-	c->stage = stage;
+	c->layers = layers;
 	c->open = !range || !range->to.data;
 	if (range && range->from.size)
 		th_key_set(&c->from, range->from);
@@ -719,6 +780,9 @@ void th_cursor_close(struct th_cursor *c)
 {
 	if (!c)
 		return;
+	if (c->own)
+		th_window_release(c->own);
+	free(c->own);
 	free(c->ahead);
 	free(c->item);
 	free(c->arena);

@@ -40,7 +40,7 @@ static int note_stray(struct th_store *store, const struct th_run *run)
 	return run->birth <= store->live.commit_gen ? th_drops_add(&store->epoch.strays, run) : 0;
 }
 
-static int note_blocks(struct th_store *store, const struct th_batch *batch)
+int th_merge_blocks(struct th_store *store, const struct th_batch *batch)
 {
 	int r = th_drops_append(&store->epoch.drops, &batch->drops);
 
@@ -73,7 +73,7 @@ int th_merge(struct th_store *store, struct th_batch *batch, uint64_t seq_if_rep
 			goto out;
 		}
 	}
-	r = note_blocks(store, batch);
+	r = th_merge_blocks(store, batch);
 	if (r == 0) {
 		pthread_rwlock_wrlock(&store->live.lock);
 		r = th_stage_each(batch->stage, merge_message, &m);

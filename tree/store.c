@@ -143,6 +143,8 @@ static void set_options(struct th_store *store, const struct th_store_options *o
 		o->cache_bytes = TH_CACHE_DEFAULT;
 	if (!o->commit_interval_ms)
 		o->commit_interval_ms = TH_COMMIT_INTERVAL_DEFAULT_MS;
+	if (!o->txn_bytes)
+		o->txn_bytes = TH_TXN_DEFAULT;
 	if (!o->report)
 		o->report = report_to_stderr;
 	store->read_only = o->read_only;
@@ -165,6 +167,7 @@ static void store_release(struct th_store *store)
 	th_ahead_free(store->ahead);
 	th_drops_release(&store->epoch.drops);
 	th_drops_release(&store->epoch.shares);
+	th_drops_release(&store->epoch.strays);
 	th_log_free(store->log);
 	th_space_free(store->space);
 	th_lock_table_release(&store->locks);
@@ -391,6 +394,8 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.log_records = atomic_load(&store->log_records),
 		.log_bytes = atomic_load(&store->log_bytes),
 		.merges = atomic_load(&store->merges),
+		.spills = atomic_load(&store->spills),
+		.grafts = atomic_load(&store->grafts),
 		.disk_reads = __atomic_load_n(&store->disk->reads, __ATOMIC_RELAXED),
 		.disk_bytes_read = __atomic_load_n(&store->disk->bytes_read, __ATOMIC_RELAXED),
 		.disk_writes = __atomic_load_n(&store->disk->writes, __ATOMIC_RELAXED),

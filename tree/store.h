@@ -5,7 +5,7 @@
  * Locks, taken in this order:
  *
  *   commit_lock     one commit at a time; the meta tree is changed only by its holder
- *   merge_lock      one merge at a time; a freeze excludes merges
+ *   merge_lock      one merge at a time; a freeze excludes merges; a graft holds this and commit_lock for long
  *   live.lock       see tree.h
  *   sync_lock, log_lock
  *   chunk_lock, snapshot_lock, locks: leaves, held briefly
@@ -27,6 +27,7 @@
 
 #define TH_CACHE_DEFAULT (256u << 20)
 #define TH_COMMIT_INTERVAL_DEFAULT_MS 5000
+#define TH_TXN_DEFAULT (64u << 20)
 #define TH_ABANDONED_NODES 4096 /* of a head that is being freed, read in one commit */
 
 /* super.counters */
@@ -132,7 +133,8 @@ struct th_store {
 	pthread_cond_t committer_wake;
 	bool committer_stop, commit_wanted;
 
-	_Atomic uint64_t commits, syncs, log_records, log_bytes, merges, node_writes, node_bytes_written;
+	_Atomic uint64_t commits, syncs, log_records, log_bytes, merges, spills, grafts, node_writes,
+		node_bytes_written;
 };
 
 /* Says it once, and makes the store refuse further writes. Returns error. */
@@ -145,7 +147,7 @@ int th_store_writable(struct th_store *store);
 
 /* A staged transaction, ready to be merged or logged. */
 struct th_batch {
-	struct th_stage *stage;
+	const struct th_stage *stage;
 	const struct th_alloc *allocs;
 	size_t nallocs;
 	struct th_drops drops, shares;
@@ -158,6 +160,9 @@ struct th_alloc {
 };
 /* Merges a batch, numbering it, and queues its log record.  log: false while replaying. */
 int th_merge(struct th_store *store, struct th_batch *batch, uint64_t seq_if_replayed);
+/* Hands over what the batch says of blocks to the next commit.  merge_lock is held; after -ENOMEM the store must fail.
+ */
+int th_merge_blocks(struct th_store *store, const struct th_batch *batch);
 
 /* --- the log (sync.c) --- */
 
@@ -188,10 +193,18 @@ enum th_commit_flags {
 };
 /* Writes everything merged so far as a new generation.  Does not call before_commit. */
 int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags);
+/* Has `work` done while nobody else merges or commits and the live tree is settled, that is, all of it is on disk; then
+ * commits what it did to the tree, if it returns 0.  Readers go on. */
+int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg);
 int th_committer_start(struct th_store *store);
 void th_committer_stop(struct th_store *store);
 /* Commits until nothing is dirty or waiting to be free: for whoever found no room. */
 int th_commit_reclaim(struct th_store *store);
+/* Is there room for so many bytes besides what was merged and is not written yet?  Deleting may go on into the reserve.
+ * Commits if that makes room.  -ENOSPC. */
+int th_commit_room(struct th_store *store, uint64_t bytes, bool reserve);
+/* The same, at once, for bytes that are written at once: they leave alone what is promised to others. */
+int th_commit_room_now(struct th_store *store, uint64_t bytes, bool reserve);
 /* Wakes the committer if much is dirty, and waits for it if very much is. */
 void th_commit_throttle(struct th_store *store);
 

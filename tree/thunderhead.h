@@ -94,6 +94,7 @@ struct th_format_options {
 struct th_store_options {
 	bool read_only; /* a log that needs replay is replayed in memory only */
 	size_t cache_bytes; /* 0: 256 MiB */
+	size_t txn_bytes; /* of memory for what one transaction has staged: more is spilled; 0: 64 MiB */
 	unsigned commit_interval_ms; /* 0: 5000; commits happen in the background */
 	const char *branch; /* to be the current one from now on; NULL: the one that was */
 	/* Called without locks by th_store_commit, th_snapshot_create, th_store_close and the background commits,
@@ -142,6 +143,7 @@ struct th_store_info {
 	/* since the store was opened */
 	uint64_t node_reads, node_writes, node_cache_hits, node_bytes_written;
 	uint64_t commits, syncs, log_records, log_bytes, merges;
+	uint64_t spills, grafts; /* stages of large transactions written out; such transactions committed */
 	uint64_t disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
 	bool read_only; /* opened so, or after a failed commit */
 };
@@ -213,7 +215,12 @@ struct th_range th_range_prefix(struct th_slice prefix, void *space);
 int th_txn_begin(struct th_store *store, struct th_txn **ret);
 /* Merges and frees the transaction.  After 0 every reader sees it whole; see Isolation for those who read meanwhile. It
  * is durable after the next sync or commit. On an error nothing was merged, and the transaction is gone all the same:
- * -ENOSPC, -EROFS. */
+ * -ENOSPC, -EROFS; of a spilled one -EIO and what else a read gives.
+ *
+ * A transaction may be larger than memory: what goes beyond th_store_options.txn_bytes is spilled to the image, where
+ * it takes space until the transaction is over.  Its commit takes long, writes what it changes, and is durable when it
+ * returns; meanwhile others can read, but not merge, commit, or freeze a view.  Those who write may then be told
+ * -ENOSPC or -EIO by any call: what they asked for was not done, and the transaction is as before. */
 int th_txn_commit(struct th_txn *txn);
 /* Drops it; runs it allocated are given back.  NULL is fine. */
 void th_txn_rollback(struct th_txn *txn);
@@ -241,6 +248,15 @@ struct th_loan {
 };
 int th_txn_alloc(struct th_txn *txn, size_t key_size, size_t value_size, struct th_loan *ret);
 int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan);
+
+/* Savepoints.  th_txn_save sets one, and gives its number: they are counted from 0.  th_txn_restore undoes what was
+ * done since, runs allocated too; it can be restored again, but those set after it are gone.  th_txn_release forgets
+ * it, and those set after it, without undoing anything.  What was locked stays locked, what was lent stays lent.  The
+ * end of the transaction is the end of them all. -EINVAL: there is no such savepoint; -EOVERFLOW: there are 64.  After
+ * -ENOMEM from th_txn_release the transaction is to be rolled back. */
+int th_txn_save(struct th_txn *txn, unsigned *ret);
+int th_txn_restore(struct th_txn *txn, unsigned savepoint);
+int th_txn_release(struct th_txn *txn, unsigned savepoint);
 
 /* --- range locks --- */
 

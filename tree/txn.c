@@ -7,6 +7,7 @@
 
 #include "tree/chunk.h"
 #include "tree/cursor.h"
+#include "tree/graft.h"
 
 int th_txn_begin(struct th_store *store, struct th_txn **ret)
 {
@@ -19,7 +20,7 @@ int th_txn_begin(struct th_store *store, struct th_txn **ret)
 	if (!txn)
 		return -ENOMEM;
 	atomic_fetch_add(&store->txns, 1);
-	txn->store = store;
+	txn->store = txn->layers.store = store;
 	if (atomic_load(&store->rolling_back)) {
 		th_txn_rollback(txn);
 		return -EBUSY;
@@ -31,10 +32,11 @@ int th_txn_begin(struct th_store *store, struct th_txn **ret)
 static void txn_free(struct th_txn *txn)
 {
 	th_locker_free(txn->locker);
-	th_stage_release(&txn->stage);
+	th_layers_release(&txn->layers);
 	for (size_t i = 0; i < txn->nloans; i++)
 		th_entry_unref(txn->loans[i]);
 	free(txn->loans);
+	free(txn->savepoint);
 	free(txn->allocs);
 	th_drops_release(&txn->drops);
 	th_drops_release(&txn->shares);
@@ -42,52 +44,62 @@ static void txn_free(struct th_txn *txn)
 	free(txn);
 }
 
-void th_txn_rollback(struct th_txn *txn)
+/* Gives back the runs allocated since there were `count`. */
+static void give_back(struct th_txn *txn, size_t count)
 {
 	bool written = false;
 
-	if (!txn)
-		return;
-	for (size_t i = 0; i < txn->nallocs; i++)
+	for (size_t i = count; i < txn->nallocs; i++)
 		written |= txn->allocs[i].written;
 	if (written)
 		th_chunk_wait_all(txn->store); /* a late write must not hit the blocks' next owner */
-	for (size_t i = 0; i < txn->nallocs; i++)
+	for (size_t i = count; i < txn->nallocs; i++)
 		th_space_give(txn->store->space, txn->allocs[i].run.addr, txn->allocs[i].run.blocks);
+	txn->nallocs = count;
+}
+
+void th_txn_rollback(struct th_txn *txn)
+{
+	if (!txn)
+		return;
+	give_back(txn, 0);
 	txn_free(txn);
 }
 
 static int stage(struct th_txn *txn, struct th_entry *message)
 {
-	if (!message)
-		return -ENOMEM;
-	txn->bytes += th_entry_key_size(message) + th_entry_value(message).size + 32;
-	return th_stage_insert(&txn->stage, message);
+	return message ? th_layers_insert(&txn->layers, message) : -ENOMEM;
+}
+
+/* Puts a value that is kept off-tree. */
+static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice value)
+{
+	uint8_t descriptor[sizeof(struct th_chunk_disk) + TH_CHUNK_RUNS_MAX * sizeof(struct th_chunk_run_disk)];
+	size_t before = txn->nallocs;
+	int r = th_chunk_value_write(txn, value, descriptor, &value.size);
+
+	value.data = descriptor;
+	if (r == 0)
+		r = stage(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, key, TH_SLICE_EMPTY, value));
+	if (r < 0 && r != -ENOMEM) /* without memory it may be staged nevertheless */
+		give_back(txn, before);
+	return r;
 }
 
 int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value)
 {
-	uint8_t descriptor[sizeof(struct th_chunk_disk) + TH_CHUNK_RUNS_MAX * sizeof(struct th_chunk_run_disk)];
-	unsigned flags = TH_ENTRY_VALUE;
-	int r;
-
 	if (key.size > TH_KEY_MAX || value.size > TH_VALUE_MAX)
 		return -EINVAL;
-	if (value.size > TH_INLINE_MAX) {
-		r = th_chunk_value_write(txn, value, descriptor, &value.size);
-		if (r < 0)
-			return r;
-		value.data = descriptor;
-		flags |= TH_ENTRY_CHUNK;
-	}
-	return stage(txn, th_entry_new(flags, key, TH_SLICE_EMPTY, value));
+	if (value.size > TH_INLINE_MAX)
+		return put_large(txn, key, value);
+	return stage(txn, th_entry_new(TH_ENTRY_VALUE, key, TH_SLICE_EMPTY, value));
 }
 
 int th_txn_delete(struct th_txn *txn, struct th_slice key)
 {
 	if (key.size > TH_KEY_MAX)
 		return -EINVAL;
-	txn->reserve = true;
+	txn->layers.reserve = true;
 	return stage(txn, th_entry_new(TH_ENTRY_RESET, key, TH_SLICE_EMPTY, TH_SLICE_EMPTY));
 }
 
@@ -97,7 +109,7 @@ int th_txn_delete_range(struct th_txn *txn, struct th_range range)
 		return -EINVAL;
 	if (th_slice_compare(range.from, range.to) >= 0)
 		return 0;
-	txn->reserve = true;
+	txn->layers.reserve = true;
 	return stage(txn, th_range_message(range.from, range.to, 0));
 }
 
@@ -168,63 +180,116 @@ int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan)
 
 int th_txn_get(struct th_txn *txn, struct th_slice key, struct th_value *ret)
 {
-	return th_view_get(&txn->store->live_view, &txn->stage, key, ret);
+	return th_view_get(&txn->store->live_view, &txn->layers, key, ret);
 }
 
 int th_txn_cursor(struct th_txn *txn, const struct th_range *range, struct th_cursor **ret)
 {
-	return th_cursor_new(&txn->store->live_view, &txn->stage, range, ret);
+	return th_cursor_new(&txn->store->live_view, &txn->layers, range, ret);
 }
 
 void th_txn_use_reserve(struct th_txn *txn)
 {
-	txn->reserve = true;
+	txn->layers.reserve = true;
 }
 
-/* Is there room for what the transaction will write, sooner or later?  Deleting may go on into the reserve. */
-static int check_room(const struct th_txn *txn)
-{
-	struct th_space_stat stat;
-	uint64_t pending, floor;
+/* --- savepoints --- */
 
-	th_space_stat(txn->store->space, &stat);
-	pending = (atomic_load(&txn->store->dirty_bytes) + atomic_load(&txn->store->writing_bytes) + txn->bytes) /
-		  TH_BLOCK_SIZE;
-	floor = txn->reserve ? stat.reserve / 4 : stat.reserve;
-	return stat.free > floor + pending ? 0 : -ENOSPC;
+static void set_floor(struct th_txn *txn)
+{
+	txn->layers.floor = txn->savepoints > 0 ? txn->savepoint[txn->savepoints - 1].layers : 0;
+}
+
+int th_txn_save(struct th_txn *txn, unsigned *ret)
+{
+	if (txn->savepoints == TH_SAVEPOINTS_MAX)
+		return -EOVERFLOW;
+	if (!txn->savepoint)
+		txn->savepoint = calloc(TH_SAVEPOINTS_MAX, sizeof(*txn->savepoint));
+	if (!txn->savepoint)
+		return -ENOMEM;
+	txn->savepoint[txn->savepoints] = (struct th_savepoint){
+		.layers = txn->layers.count,
+		.allocs = txn->nallocs,
+		.drops = txn->drops.count,
+		.shares = txn->shares.count,
+	};
+	*ret = txn->savepoints++;
+	set_floor(txn);
+	return 0;
+}
+
+int th_txn_restore(struct th_txn *txn, unsigned savepoint)
+{
+	const struct th_savepoint *to;
+
+	if (savepoint >= txn->savepoints)
+		return -EINVAL;
+	to = &txn->savepoint[savepoint];
+	th_layers_cut(&txn->layers, to->layers);
+	give_back(txn, to->allocs);
+	txn->drops.count = to->drops;
+	txn->shares.count = to->shares;
+	txn->savepoints = savepoint + 1;
+	set_floor(txn);
+	return 0;
+}
+
+int th_txn_release(struct th_txn *txn, unsigned savepoint)
+{
+	if (savepoint >= txn->savepoints)
+		return -EINVAL;
+	txn->savepoints = savepoint;
+	set_floor(txn);
+	return th_layers_fold(&txn->layers);
+}
+
+/* --- the end --- */
+
+static bool is_empty(const struct th_txn *txn)
+{
+	return txn->layers.count == 0 && txn->nallocs == 0 && txn->drops.count == 0 && txn->shares.count == 0;
+}
+
+/* Merges what is all in memory. */
+static int merge(struct th_txn *txn)
+{
+	static const struct th_stage none;
+	const struct th_stage *stage;
+	struct th_batch batch;
+	int r;
+
+	txn->layers.floor = 0;
+	r = th_layers_fold(&txn->layers);
+	if (r < 0)
+		return r;
+	stage = th_layers_stage(&txn->layers);
+	r = stage ? th_drops_append(&txn->drops, &stage->drops) : 0;
+	batch = (struct th_batch){
+		.stage = stage ? stage : &none,
+		.allocs = txn->allocs,
+		.nallocs = txn->nallocs,
+		.drops = txn->drops,
+		.shares = txn->shares,
+	};
+	return r < 0 ? r : th_merge(txn->store, &batch, 0);
 }
 
 int th_txn_commit(struct th_txn *txn)
 {
 	struct th_store *store = txn->store;
-	struct th_batch batch;
 	int r;
 
-	if (txn->stage.count == 0 && txn->nallocs == 0 && txn->drops.count == 0 && txn->shares.count == 0) {
+	if (is_empty(txn)) {
 		txn_free(txn);
 		return 0;
 	}
 	th_commit_throttle(store);
 	r = th_store_writable(store);
 	if (r == 0)
-		r = check_room(txn);
-	if (r == -ENOSPC && th_commit_reclaim(store) == 0)
-		r = check_room(txn);
-	if (r < 0) {
-		th_txn_rollback(txn);
-		return r;
-	}
-	for (size_t i = 0; i < txn->stage.drops.count && r == 0; i++)
-		r = th_drops_add(&txn->drops, &txn->stage.drops.runs[i]);
-	batch = (struct th_batch){
-		.stage = &txn->stage,
-		.allocs = txn->allocs,
-		.nallocs = txn->nallocs,
-		.drops = txn->drops,
-		.shares = txn->shares,
-	};
+		r = th_commit_room(store, txn->layers.bytes, txn->layers.reserve);
 	if (r == 0)
-		r = th_merge(store, &batch, 0);
+		r = th_layers_spilled(&txn->layers) ? th_graft(txn) : merge(txn);
 	if (r < 0)
 		th_txn_rollback(txn);
 	else

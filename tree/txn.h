@@ -3,19 +3,26 @@
 #ifndef TH_TXN_H
 #define TH_TXN_H
 
-#include "tree/store.h"
+#include "tree/layer.h"
+
+#define TH_SAVEPOINTS_MAX 64
+
+/* What the transaction had when it was set. */
+struct th_savepoint {
+	size_t layers, allocs, drops, shares;
+};
 
 struct th_txn {
 	struct th_store *store;
-	struct th_stage stage;
+	struct th_layers layers;
+	struct th_savepoint *savepoint; /* TH_SAVEPOINTS_MAX; NULL: none was set yet */
+	unsigned savepoints;
 	struct th_alloc *allocs;
 	size_t nallocs, allocs_capacity;
 	struct th_drops drops, shares;
 	struct th_entry **loans; /* lent and not put yet */
 	size_t nloans, loans_capacity;
 	struct th_locker *locker; /* what it has locked (th_txn_lock), NULL: nothing yet */
-	bool reserve; /* may use it: it deletes or drops something, or its data was admitted before (promised) */
-	size_t bytes; /* of keys and values staged */
 	uint64_t hint; /* where large values go */
 };
 

@@ -180,16 +180,6 @@ static int resolve_value(struct th_store *store, struct th_value *value)
 	return 0;
 }
 
-static void lookup_stage(struct th_lookup *lookup, const struct th_stage *stage, struct th_slice key)
-{
-	struct th_node *block;
-	size_t i;
-
-	block = stage ? th_stage_block(stage, key, &i) : NULL;
-	if (block)
-		th_lookup_node(lookup, block, key);
-}
-
 void th_view_begin(struct th_view *view, struct th_slice key, struct th_lookup *lookup, struct th_step *next)
 {
 	view_lock(view);
@@ -214,16 +204,16 @@ int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_val
 }
 
 /* Looks the key up once; -EAGAIN if the tree has changed too much meanwhile. */
-static int look_up(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_lookup *lookup)
+static int look_up(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_lookup *lookup)
 {
 	struct th_store *store = view->store;
 	uint64_t commits = atomic_load_explicit(&store->commits, memory_order_relaxed);
 	struct th_step next;
 	int r;
 
-	lookup_stage(lookup, stage, key);
-	if (lookup->done)
-		return 0;
+	r = layers ? th_layers_lookup(layers, lookup, key) : 0;
+	if (r < 0 || lookup->done)
+		return r;
 	th_view_begin(view, key, lookup, &next);
 	r = th_lookup_finish(lookup, store->cache, key, &next);
 	if (r == 0)
@@ -234,7 +224,7 @@ static int look_up(struct th_view *view, const struct th_stage *stage, struct th
 	return th_step_failed(&next, store->cache, r);
 }
 
-int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_slice key, struct th_value *ret)
+int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
 {
 	struct th_lookup lookup = { 0 };
 	int r;
@@ -243,7 +233,7 @@ int th_view_get(struct th_view *view, const struct th_stage *stage, struct th_sl
 		return -EINVAL;
 	do {
 		th_lookup_release(&lookup);
-		r = look_up(view, stage, key, &lookup);
+		r = look_up(view, layers, key, &lookup);
 	} while (r == -EAGAIN);
 	if (r == 0)
 		return th_view_finish(view, &lookup, ret);

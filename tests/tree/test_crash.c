@@ -31,7 +31,7 @@ struct script {
 	struct moment moments[LONG_STEPS + 1];
 	size_t count;
 	uint64_t stamp, hint;
-	unsigned abandoned_nodes;
+	unsigned abandoned_nodes, grafts;
 };
 
 static void ignore_report(void *arg, const char *line)
@@ -42,6 +42,15 @@ static void ignore_report(void *arg, const char *line)
 
 static const struct th_store_options quiet = {
 	.cache_bytes = 64 << 10, .commit_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
+};
+
+/* Transactions of more than a few values are spilled and grafted. */
+static const struct th_store_options spilling = {
+	.cache_bytes = 64 << 10,
+	.txn_bytes = 1500,
+	.commit_interval_ms = 3600 * 1000,
+	.report = ignore_report,
+	.runs = th_extents_runs,
 };
 
 static uint64_t events(struct script *script)
@@ -136,10 +145,30 @@ static int script_write(struct script *script, struct th_txn *txn, struct th_mod
 	return th_txn_ref(txn, key, 1);
 }
 
+/* Or not open at all. */
+static bool read_only(struct script *script)
+{
+	struct th_store_info info;
+
+	if (!script->fixture.store)
+		return true;
+	th_store_info(script->fixture.store, &info);
+	return info.read_only;
+}
+
+static uint64_t count_grafts(struct script *script)
+{
+	struct th_store_info info;
+
+	th_store_info(script->fixture.store, &info);
+	return info.grafts;
+}
+
 static int script_txn(struct script *script)
 {
 	unsigned writes = th_random_between(&script->random, 1, 12);
 	struct th_model *model = th_model_copy(last(script)->world.live);
+	uint64_t grafts;
 	struct th_txn *txn;
 	int result = th_txn_begin(script->fixture.store, &txn);
 
@@ -152,25 +181,20 @@ static int script_txn(struct script *script)
 		goto out;
 	}
 	th_world_set_live(&next_moment(script)->world, th_model_hold(model));
+	grafts = count_grafts(script);
 	result = th_txn_commit(txn);
-	if (result) {
+	if (!result && count_grafts(script) > grafts) {
+		last(script)->durable = events(script);
+		script->grafts++;
+	}
+	/* after an error nothing has happened, unless it was the commit of a graft that failed */
+	if (result && !read_only(script)) {
 		script->count--;
 		th_world_release(&script->moments[script->count].world);
 	}
 out:
 	th_model_unref(model);
 	return result;
-}
-
-/* Or not open at all. */
-static bool read_only(struct script *script)
-{
-	struct th_store_info info;
-
-	if (!script->fixture.store)
-		return true;
-	th_store_info(script->fixture.store, &info);
-	return info.read_only;
 }
 
 /* A snapshot is made, or one goes where there are enough. */
@@ -230,7 +254,7 @@ static int change_branch(struct script *script, struct th_world *world)
 	const struct th_world_branch *to =
 		&world->branches[th_random_below(&script->random, (uint32_t)world->nbranches)];
 	struct th_fixture *fixture = &script->fixture;
-	struct th_store_options options = quiet;
+	struct th_store_options options = fixture->options;
 	struct th_disk *lent;
 	int result;
 
@@ -381,18 +405,19 @@ static void crash_at(struct script *script, uint64_t nevents, uint64_t seed)
 }
 
 /* Crashes after every `stride`th event, more or less. */
-static void crash_everywhere(uint64_t seed, int steps, uint32_t stride)
+static void crash_everywhere(uint64_t seed, const struct th_store_options *options, int steps, uint32_t stride)
 {
 	struct script *script = calloc(1, sizeof(*script));
 	struct th_random random = { .state = seed };
 	uint64_t total, nevents = 0;
 
 	ck_assert_ptr_nonnull(script);
-	th_fixture_init(&script->fixture, 16, &quiet);
+	th_fixture_init(&script->fixture, 16, options);
 	th_ok(th_disk_fault_reset(script->fixture.disk));
 	script_begin(script, seed);
 	for (int i = 0; i < steps; i++)
 		th_ok(script_step(script));
+	ck_assert(options != &spilling || script->grafts > 0);
 	total = events(script);
 	for (; nevents <= total; nevents += th_random_between(&random, 1, 2 * stride - 1))
 		crash_at(script, nevents, seed + nevents);
@@ -408,7 +433,20 @@ START_TEST(crash_power_cuts)
 	for (unsigned i = 0; i < th_test_rounds(2); i++) {
 		printf("crash_power_cuts: script of seed %" PRIu64 "\n", seed + i);
 		fflush(stdout);
-		crash_everywhere(seed + i, STEPS, 1);
+		crash_everywhere(seed + i, &quiet, STEPS, 1);
+	}
+}
+END_TEST
+
+START_TEST(crash_spilled)
+{
+	uint64_t seed = th_test_seed("crash_spilled");
+
+	for (unsigned i = 0; i < th_test_rounds(1); i++) {
+		printf("crash_spilled: script of seed %" PRIu64 "\n", seed + i);
+		fflush(stdout);
+		crash_everywhere(seed + i, &spilling, STEPS, 1);
+		crash_everywhere(seed + i, &spilling, LONG_STEPS, 400);
 	}
 }
 END_TEST
@@ -420,7 +458,7 @@ START_TEST(crash_long_script)
 	for (unsigned i = 0; i < th_test_rounds(1); i++) {
 		printf("crash_long_script: script of seed %" PRIu64 "\n", seed + i);
 		fflush(stdout);
-		crash_everywhere(seed + i, LONG_STEPS, 40);
+		crash_everywhere(seed + i, &quiet, LONG_STEPS, 40);
 	}
 }
 END_TEST
@@ -546,13 +584,13 @@ static uint64_t count_transfers(const struct script *script)
 	return disk->reads + disk->writes + disk->flushes;
 }
 
-static uint64_t fail_once(uint64_t seed, enum th_fault_kind kind, uint64_t nth)
+static uint64_t fail_once(uint64_t seed, const struct th_store_options *options, enum th_fault_kind kind, uint64_t nth)
 {
 	struct script *script = calloc(1, sizeof(*script));
 	uint64_t before, transfers;
 
 	ck_assert_ptr_nonnull(script);
-	th_fixture_init(&script->fixture, 16, &quiet);
+	th_fixture_init(&script->fixture, 16, options);
 	before = count_transfers(script);
 	script_begin(script, seed);
 	run_failing(script, kind, nth);
@@ -568,54 +606,75 @@ static uint64_t fail_once(uint64_t seed, enum th_fault_kind kind, uint64_t nth)
 	return transfers;
 }
 
-static void fail_everywhere(const char *name, enum th_fault_kind kind)
+static void fail_everywhere(const char *name, const struct th_store_options *options, enum th_fault_kind kind)
 {
 	uint64_t seed = th_test_seed(name);
 
 	for (unsigned i = 0; i < th_test_rounds(1); i++) {
-		uint64_t transfers = fail_once(seed + i, TH_FAULT_NONE, 0);
+		uint64_t transfers = fail_once(seed + i, options, TH_FAULT_NONE, 0);
 
 		printf("%s: seed %" PRIu64 ", %" PRIu64 " transfers\n", name, seed + i, transfers);
 		fflush(stdout);
 		for (uint64_t nth = 0; nth < transfers; nth++)
-			fail_once(seed + i, kind, nth);
+			fail_once(seed + i, options, kind, nth);
 	}
 }
 
 START_TEST(crash_disk_errors)
 {
-	fail_everywhere("crash_disk_errors", TH_FAULT_ERROR);
+	fail_everywhere("crash_disk_errors", &quiet, TH_FAULT_ERROR);
 }
 END_TEST
 
 START_TEST(crash_disk_tears)
 {
-	fail_everywhere("crash_disk_tears", TH_FAULT_TEAR);
+	fail_everywhere("crash_disk_tears", &quiet, TH_FAULT_TEAR);
 }
 END_TEST
 
 START_TEST(crash_disk_cut)
 {
-	fail_everywhere("crash_disk_cut", TH_FAULT_CUT);
+	fail_everywhere("crash_disk_cut", &quiet, TH_FAULT_CUT);
 }
 END_TEST
 
 START_TEST(crash_disk_drops)
 {
-	fail_everywhere("crash_disk_drops", TH_FAULT_DROP);
+	fail_everywhere("crash_disk_drops", &quiet, TH_FAULT_DROP);
 }
 END_TEST
 
 START_TEST(crash_disk_flips)
 {
-	fail_everywhere("crash_disk_flips", TH_FAULT_FLIP);
+	fail_everywhere("crash_disk_flips", &quiet, TH_FAULT_FLIP);
+}
+END_TEST
+
+START_TEST(crash_spilled_errors)
+{
+	fail_everywhere("crash_spilled_errors", &spilling, TH_FAULT_ERROR);
+}
+END_TEST
+
+START_TEST(crash_spilled_tears)
+{
+	fail_everywhere("crash_spilled_tears", &spilling, TH_FAULT_TEAR);
+}
+END_TEST
+
+START_TEST(crash_spilled_flips)
+{
+	fail_everywhere("crash_spilled_flips", &spilling, TH_FAULT_FLIP);
 }
 END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { crash_power_cuts, crash_long_script, crash_branches,   crash_disk_errors,
-				       crash_disk_tears, crash_disk_cut,    crash_disk_drops, crash_disk_flips };
+	const TTest *const tests[] = {
+		crash_power_cuts, crash_long_script,    crash_branches,      crash_disk_errors,
+		crash_disk_tears, crash_disk_cut,       crash_disk_drops,    crash_disk_flips,
+		crash_spilled,    crash_spilled_errors, crash_spilled_tears, crash_spilled_flips
+	};
 
 	return th_suite_run("crash", tests, sizeof(tests) / sizeof(tests[0]));
 }

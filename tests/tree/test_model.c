@@ -3,6 +3,8 @@
  * The store against the reference model: random operations of every kind, and after each round everything that can be
  * read must be what the model says, in the live tree, in held views, in every snapshot and in the diffs between them.
  *
+ * In some lives a transaction may take but little memory, so that many are spilled and grafted.
+ *
  * Crashes: what was merged since the last sync is kept as a history of worlds; a crash image must open as one of them.
  */
 #include "tests/tree/walk.h"
@@ -17,6 +19,7 @@
 #define HELD_MAX 5
 #define HISTORY_MAX 200
 #define STEPS 60
+#define SAVEPOINTS_MAX 6
 
 struct held {
 	struct th_view *view;
@@ -180,16 +183,68 @@ static unsigned txn_size(struct run *run)
 	return what < 98 ? th_random_below(random, 300) : th_random_below(random, 2000);
 }
 
+/* A savepoint is set, restored or released; saved has a model for each that there is, and one that is now. */
+static void step_savepoint(struct run *run, struct th_txn *txn, struct th_model **saved, unsigned *count)
+{
+	uint32_t what = th_random_below(&run->random, 100);
+	unsigned at;
+
+	if (*count == 0 || (what < 50 && *count < SAVEPOINTS_MAX)) {
+		th_ok(th_txn_save(txn, &at));
+		ck_assert_uint_eq(at, *count);
+		(*count)++;
+		saved[*count] = th_model_copy(saved[at]);
+		return;
+	}
+	at = th_random_below(&run->random, *count);
+	if (what < 80) {
+		th_ok(th_txn_restore(txn, at));
+		while (*count > at)
+			th_model_unref(saved[(*count)--]);
+		(*count)++;
+		saved[*count] = th_model_copy(saved[at]);
+	} else {
+		th_ok(th_txn_release(txn, at));
+		for (unsigned i = at; i < *count; i++)
+			th_model_unref(saved[i]);
+		saved[at] = saved[*count];
+		*count = at;
+	}
+}
+
+/* Writes of a transaction; the model is replaced where savepoints are restored. */
+static void txn_steps(struct run *run, struct th_txn *txn, struct th_model **model)
+{
+	struct th_model *saved[SAVEPOINTS_MAX + 1] = { *model };
+	unsigned size = txn_size(run), count = 0, often = th_random_percent(&run->random, 30) ? 30 : 0;
+
+	while (size--) {
+		if (th_random_below(&run->random, 1000) < often)
+			step_savepoint(run, txn, saved, &count);
+		txn_step(run, txn, saved[count]);
+	}
+	*model = saved[count];
+	while (count > 0)
+		th_model_unref(saved[--count]);
+}
+
+static uint64_t count_grafts(struct run *run)
+{
+	struct th_store_info info;
+
+	th_store_info(run->fixture.store, &info);
+	return info.grafts;
+}
+
 static void step_txn(struct run *run)
 {
-	unsigned size = txn_size(run);
 	struct th_model *model = th_model_copy(now(run)->live);
+	uint64_t grafts = count_grafts(run);
 	struct th_world *next;
 	struct th_txn *txn;
 
 	th_ok(th_txn_begin(run->fixture.store, &txn));
-	while (size--)
-		txn_step(run, txn, model);
+	txn_steps(run, txn, &model);
 	if (th_random_percent(&run->random, 2)) {
 		struct th_cursor *cursor;
 
@@ -205,6 +260,8 @@ static void step_txn(struct run *run)
 	next = history_step(run);
 	th_world_set_live(next, model);
 	th_ok(th_txn_commit(txn));
+	if (count_grafts(run) > grafts)
+		history_settle(run); /* it was a commit */
 }
 
 /* --- snapshots and held views --- */
@@ -496,6 +553,7 @@ static void drop_all_held(struct run *run)
 static void pick_options(struct run *run)
 {
 	run->fixture.options.cache_bytes = th_random_percent(&run->random, 70) ? 256u << 10 : 0;
+	run->fixture.options.txn_bytes = th_random_percent(&run->random, 50) ? th_random_below(&run->random, 20000) : 0;
 	run->fixture.options.commit_interval_ms = th_random_percent(&run->random, 50) ? 3600u * 1000 : 3;
 }
 

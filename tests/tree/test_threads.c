@@ -267,14 +267,14 @@ static void verify_end(struct crew *crew, struct member *writers)
 	th_verify_check(crew->fixture.store, &th_extents_check);
 }
 
-START_TEST(threads_crew)
+static void run_crew(const char *name, size_t txn_bytes)
 {
-	struct th_store_options options = { .cache_bytes = 512 << 10, .commit_interval_ms = 7 };
+	struct th_store_options options = { .cache_bytes = 512 << 10, .txn_bytes = txn_bytes, .commit_interval_ms = 7 };
 	struct member writers[WRITERS], others[READERS + 2];
 	struct crew *crew = calloc(1, sizeof(*crew));
 
 	ck_assert_ptr_nonnull(crew);
-	crew->seed = th_test_seed("threads_crew");
+	crew->seed = th_test_seed(name);
 	th_fixture_init(&crew->fixture, 512, &options);
 	for (unsigned i = 0; i < WRITERS; i++) {
 		writers[i].model = th_model_new();
@@ -297,6 +297,18 @@ START_TEST(threads_crew)
 	for (unsigned i = 0; i < WRITERS; i++)
 		th_model_unref(writers[i].model);
 	free(crew);
+}
+
+START_TEST(threads_crew)
+{
+	run_crew("threads_crew", 0);
+}
+END_TEST
+
+/* Some of the transactions are grafted while others merge, sync, commit and read. */
+START_TEST(threads_crew_spilled)
+{
+	run_crew("threads_crew_spilled", 8000);
 }
 END_TEST
 
@@ -351,7 +363,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { threads_crew, threads_sync };
+	const TTest *const tests[] = { threads_crew, threads_crew_spilled, threads_sync };
 
 	return th_suite_run("threads", tests, sizeof(tests) / sizeof(tests[0]));
 }
