@@ -8,20 +8,39 @@
 #include <string.h>
 #include <unistd.h>
 
-int th_place_core_of(pid_t tid)
+void th_place_watch_release(struct th_place_watch *watch)
 {
-	char path[32], stat[512], *at;
-	int fd, core;
-	ssize_t n;
+	if (watch->tid)
+		close(watch->fd);
+	watch->tid = 0;
+}
 
+static int watch_begin(struct th_place_watch *watch, pid_t tid)
+{
+	char path[32];
+
+	th_place_watch_release(watch);
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	watch->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (watch->fd < 0)
 		return -1;
-	n = read(fd, stat, sizeof(stat) - 1);
-	close(fd);
-	if (n <= 0)
+	watch->tid = tid;
+	return 0;
+}
+
+int th_place_core_of(struct th_place_watch *watch, pid_t tid)
+{
+	char stat[512], *at;
+	ssize_t n;
+	int core;
+
+	if (watch->tid != tid && watch_begin(watch, tid) < 0)
 		return -1;
+	n = pread(watch->fd, stat, sizeof(stat) - 1, 0);
+	if (n <= 0) { /* it has ended; another may have its number */
+		th_place_watch_release(watch);
+		return -1;
+	}
 	stat[n] = 0;
 	at = strrchr(stat, ')'); /* the end of field 2, a name of any bytes; the core is field 39 */
 	for (int field = 2; at && field < 39; field++)

@@ -45,6 +45,7 @@ struct follower {
 	_Atomic bool free; /* runs as any thread, on any core */
 	int core; /* where it is bound to; -1: anywhere */
 	unsigned requests;
+	struct th_place_watch client;
 };
 
 struct workers {
@@ -147,9 +148,10 @@ static void bind_to(struct follower *follower, int core)
 
 /* One client on one core, wherever that is now: all go there.  Another client on another core: they spread.  A client
  * that was moved must not pass for two, for spread followers would have it moved again and again. */
-static void look(struct workers *workers, uint32_t client)
+static void look(struct follower *follower, uint32_t client)
 {
-	int core = client ? th_place_core_of((pid_t)client) : -1;
+	struct workers *workers = follower->workers;
+	int core = client ? th_place_core_of(&follower->client, (pid_t)client) : -1;
 	uint64_t last;
 
 	if (core < 0 || core >= CPU_SETSIZE)
@@ -166,7 +168,7 @@ static void follow(struct follower *follower, uint32_t client)
 	int core;
 
 	if (follower->requests++ % LOOK_EVERY == 0)
-		look(workers, client);
+		look(follower, client);
 	core = atomic_load(&workers->place);
 	if (core == SPREAD)
 		core = home_core(workers, follower->index);
@@ -453,6 +455,7 @@ static void stop_all(struct workers *workers)
 		eventfd_write(workers->stop_fd, 1);
 	for (unsigned i = 0; i < workers->followers; i++) {
 		pthread_join(workers->follower[i].thread, NULL);
+		th_place_watch_release(&workers->follower[i].client);
 		close(workers->follower[i].fd);
 	}
 	for (unsigned i = 0; i < workers->reliefs; i++)
