@@ -62,7 +62,7 @@ static int flush_run_begin(struct flush *flush)
 		return err;
 	flush->used += flush->run.blocks;
 	flush->filled = 0;
-	flush->buffer = th_disk_buffer((size_t)flush->run.blocks << TH_BLOCK_SHIFT);
+	flush->buffer = th_chunk_buffer(flush->fs->store, flush->run.blocks);
 	return flush->buffer ? 0 : -ENOMEM;
 }
 

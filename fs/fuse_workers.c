@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fuse.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -33,6 +34,7 @@
 #define FREE_TICKS_MIN 6 /* that followers are free for */
 #define FREE_TICKS_MAX 100
 #define QUIET_TICKS 4 /* without requests, before the watch sleeps */
+#define REST_MS 10000 /* without requests, before memory that is not in use is given back */
 #define ALERT_MS 20 /* without anything to take, before reliefs leave it to the followers again */
 
 struct follower {
@@ -310,6 +312,15 @@ static bool free_all(struct workers *workers)
 	return true;
 }
 
+/* Waits for a request.  What the heap keeps it keeps for the next ones; but not for ever. */
+static void rest(const struct workers *workers)
+{
+	if (waiting(workers, REST_MS) || fuse_session_exited(workers->session))
+		return;
+	malloc_trim(0);
+	waiting(workers, -1);
+}
+
 /* As long as the followers do the work.  Returns when they do not keep up, free as they are; or at the end. */
 static void watch_followers(struct workers *workers)
 {
@@ -320,7 +331,7 @@ static void watch_followers(struct workers *workers)
 		bool busy;
 
 		if (quiet >= QUIET_TICKS) {
-			waiting(workers, -1);
+			rest(workers);
 			quiet = 0;
 		}
 		nanosleep(&(struct timespec){ .tv_nsec = TICK_NS }, NULL);

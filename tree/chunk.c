@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
 #include "tree/txn.h"
 
-#define TH_CHUNK_BYTES_MAX (64u << 20) /* being written at one time; more waits */
+#define TH_CHUNK_BYTES_MAX (32u << 20) /* being written at one time; more waits */
+#define TH_CHUNK_BUFFER_BYTES ((size_t)TH_RUN_MAX * TH_BLOCK_SIZE)
+#define TH_CHUNK_BUFFERS_MAX (TH_CHUNK_BYTES_MAX / TH_CHUNK_BUFFER_BYTES)
 
 uint64_t th_chunk_checksum(const void *block)
 {
@@ -102,12 +105,63 @@ void th_chunk_unpromise(struct th_store *store, uint32_t blocks)
 	th_space_unpromise(store->space, blocks);
 }
 
+/* --- buffers --- */
+
+/*
+ * A free one begins with this.  They are kept because of what malloc(3) does with aligned memory: it looks for the size
+ * and the alignment together and gives the rest back, so that a piece that was freed does not fit the next request of
+ * its own size, and the heap grows by a piece for nearly each.
+ */
+struct th_chunk_buffer {
+	struct th_chunk_buffer *next;
+};
+
+void *th_chunk_buffer(struct th_store *store, uint32_t blocks)
+{
+	struct th_chunk_buffer *buffer;
+
+	if (blocks <= TH_RUN_MAX / 2)
+		return th_disk_buffer((size_t)blocks * TH_BLOCK_SIZE);
+	pthread_mutex_lock(&store->chunk_lock);
+	buffer = store->chunk_buffers;
+	if (buffer) {
+		store->chunk_buffers = buffer->next;
+		store->chunk_buffers_count--;
+	}
+	pthread_mutex_unlock(&store->chunk_lock);
+	return buffer ? (void *)buffer : th_disk_buffer(TH_CHUNK_BUFFER_BYTES);
+}
+
+/* store->chunk_lock held. */
+static bool keep_buffer(struct th_store *store, void *memory)
+{
+	struct th_chunk_buffer *buffer = memory;
+
+	if (malloc_usable_size(memory) < TH_CHUNK_BUFFER_BYTES || store->chunk_buffers_count == TH_CHUNK_BUFFERS_MAX)
+		return false;
+	buffer->next = store->chunk_buffers;
+	store->chunk_buffers = buffer;
+	store->chunk_buffers_count++;
+	return true;
+}
+
+void th_chunk_buffers_release(struct th_store *store)
+{
+	while (store->chunk_buffers) {
+		struct th_chunk_buffer *buffer = store->chunk_buffers;
+
+		store->chunk_buffers = buffer->next;
+		free(buffer);
+	}
+}
+
 /* --- writing --- */
 
 static void chunk_written(struct th_future *future, void *arg)
 {
 	struct th_chunk_io *io = arg;
 	struct th_store *store = io->store;
+	bool kept;
 
 	if (future->result < 0)
 		th_store_fail(store, future->result, "writing data");
@@ -119,10 +173,12 @@ static void chunk_written(struct th_future *future, void *arg)
 	if (io->next)
 		io->next->prev = io->prev;
 	store->chunk_bytes -= io->iov.iov_len;
+	kept = keep_buffer(store, io->buffer);
 	atomic_fetch_sub(&store->chunk_count, 1);
 	pthread_cond_broadcast(&store->chunk_done);
 	pthread_mutex_unlock(&store->chunk_lock);
-	free(io->buffer);
+	if (!kept)
+		free(io->buffer);
 	free(io);
 }
 

@@ -39,6 +39,9 @@ struct th_chunk {
 	struct th_run run[TH_CHUNK_RUNS_MAX];
 };
 
+/* Frees the buffers that th_chunk_buffer would have given out; nothing is being written. */
+void th_chunk_buffers_release(struct th_store *store);
+
 /* -EUCLEAN if the bytes are no descriptor. */
 int th_chunk_unpack(struct th_slice descriptor, struct th_chunk *ret);
 /* Writes at most sizeof(struct th_chunk_disk) + TH_CHUNK_RUNS_MAX * sizeof(struct th_chunk_run_disk) bytes; returns how

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, closing, formatting; what a store says of itself. */
 #include "tree/store.h"
+#include "tree/chunk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "tree/chunk.h"
 #include "tree/meta.h"
 
 #define TH_LOG_BLOCKS_MIN 256u /* 1 MiB */
@@ -171,6 +173,7 @@ static void store_release(struct th_store *store)
 	th_log_free(store->log);
 	th_space_free(store->space);
 	th_lock_table_release(&store->locks);
+	th_chunk_buffers_release(store);
 	pthread_mutex_destroy(&store->merge_lock);
 	pthread_mutex_destroy(&store->commit_lock);
 	pthread_mutex_destroy(&store->sync_lock);

@@ -118,6 +118,8 @@ struct th_store {
 	pthread_cond_t chunk_done;
 	struct th_chunk_io *chunk_writes;
 	size_t chunk_bytes;
+	struct th_chunk_buffer *chunk_buffers; /* free ones, each of a whole run */
+	unsigned chunk_buffers_count;
 	_Atomic unsigned chunk_count;
 
 	pthread_mutex_t snapshot_lock;

@@ -311,11 +311,16 @@ int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *
 int th_chunk_promise(struct th_store *store, uint32_t blocks);
 void th_chunk_unpromise(struct th_store *store, uint32_t blocks);
 
+/* Aligned memory for th_chunk_write, of that many blocks or more: of what was written lately, if it can be.  Who does
+ * not pass it on frees it with free().  NULL: no memory. */
+void *th_chunk_buffer(struct th_store *store, uint32_t blocks);
+
 /* XXH3 of one block. */
 uint64_t th_chunk_checksum(const void *block);
-/* Starts writing a run that `txn` allocated, once, from an aligned buffer that the store takes over on success (it
- * frees it with free() when written). Merging does not wait for it; sync and commit do.  checksums: one per block, as
- * the caller will keep them: replay uses them to tell whether the data reached the disk. */
+/* Starts writing a run that `txn` allocated, once, from an aligned buffer that the store takes over on success (made by
+ * malloc(3); when written it is freed, or kept for th_chunk_buffer). Merging does not wait for it; sync and commit do.
+ * checksums: one per block, as the caller will keep them: replay uses them to tell whether the data reached the disk.
+ */
 int th_chunk_write(struct th_txn *txn, const struct th_run *run, void *buffer, const uint64_t *checksums);
 /* Reads blocks into an aligned buffer and verifies them.  Blocks still being written are waited for.  -EBADMSG. */
 int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer);

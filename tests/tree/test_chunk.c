@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FILES 60
 #define SNAPSHOTS_MAX 10
@@ -342,6 +343,38 @@ START_TEST(chunk_plain)
 	th_txn_rollback(txn);
 	th_ok(th_store_commit(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* The memory of what was written is that of what is written next. */
+START_TEST(chunk_buffers)
+{
+	struct th_fixture fixture;
+	struct th_extent extent;
+	struct th_txn *txn;
+	uint64_t hint = 0;
+	void *first = NULL;
+
+	th_fixture_init(&fixture, 16, NULL);
+	for (int i = 0; i < 3; i++) {
+		uint8_t *buffer = th_chunk_buffer(fixture.store, TH_RUN_MAX);
+
+		ck_assert_ptr_nonnull(buffer);
+		ck_assert(!first || buffer == first);
+		first = buffer;
+		th_ok(th_txn_begin(fixture.store, &txn));
+		th_ok(th_chunk_alloc(txn, TH_RUN_MAX, false, &hint, &extent.run));
+		memset(buffer, i, TH_RUN_MAX * TH_BLOCK_SIZE);
+		for (uint32_t j = 0; j < extent.run.blocks; j++)
+			extent.checksums[j] = th_chunk_checksum(buffer + j * TH_BLOCK_SIZE);
+		th_ok(th_chunk_write(txn, &extent.run, buffer, extent.checksums));
+		put_extent(txn, "file key", &extent);
+		th_ok(th_txn_commit(txn));
+		th_ok(th_store_sync(fixture.store));
+		th_extent_read(fixture.store, &extent, 0, extent.run.blocks);
+	}
+	free(th_chunk_buffer(fixture.store, 1));
 	th_fixture_release(&fixture);
 }
 END_TEST
@@ -690,10 +723,10 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		chunk_plain,          chunk_share_from_snapshot, chunk_share_count,  chunk_promise, chunk_full_image,
-		chunk_reuse_replayed, chunk_full_of_snapshots,   chunk_full_of_keys, chunk_random,  chunk_random_crash
-	};
+	const TTest *const tests[] = { chunk_plain,          chunk_buffers,           chunk_share_from_snapshot,
+				       chunk_share_count,    chunk_promise,           chunk_full_image,
+				       chunk_reuse_replayed, chunk_full_of_snapshots, chunk_full_of_keys,
+				       chunk_random,         chunk_random_crash };
 
 	return th_suite_run("chunk", tests, sizeof(tests) / sizeof(tests[0]));
 }
