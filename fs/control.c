@@ -236,6 +236,19 @@ static int answer_branch_list(struct th_control *control, const void *request, v
 	return 0;
 }
 
+static int answer_reclaim(struct th_control *control, const void *request, void *answer)
+{
+	int result = th_fs_writable(control->fs);
+
+	(void)request;
+	if (!result)
+		result = th_store_reclaim(control->fs->store);
+	if (result < 0)
+		return result;
+	((struct th_control_reclaim *)answer)->done = th_le32((uint32_t)result);
+	return 0;
+}
+
 static int answer_diff_begin(struct th_control *control, const void *request, void *answer)
 {
 	const struct th_control_diff_begin *wanted = request;
@@ -302,6 +315,7 @@ static const struct command {
 	{ TH_CONTROL_BRANCH_DELETE, false, answer_branch_delete },
 	{ TH_CONTROL_BRANCH_RENAME, false, answer_branch_rename },
 	{ TH_CONTROL_BRANCH_LIST, true, answer_branch_list },
+	{ TH_CONTROL_RECLAIM, false, answer_reclaim },
 };
 
 int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret)

@@ -120,6 +120,12 @@ struct th_control_diff_end {
 	struct th_le64 session;
 };
 
+/* A part of what gives the space of deleted snapshots and branches back (th_store_reclaim). */
+struct th_control_reclaim {
+	struct th_le32 version;
+	struct th_le32 done; /* comes back: nothing is left */
+};
+
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
 #define TH_CONTROL_SNAPSHOT_CREATE _IOWR(TH_CONTROL_TYPE, 2, struct th_control_snapshot)
 #define TH_CONTROL_SNAPSHOT_DELETE _IOW(TH_CONTROL_TYPE, 3, struct th_control_snapshot)
@@ -132,6 +138,7 @@ struct th_control_diff_end {
 #define TH_CONTROL_BRANCH_DELETE _IOW(TH_CONTROL_TYPE, 10, struct th_control_branch)
 #define TH_CONTROL_BRANCH_RENAME _IOW(TH_CONTROL_TYPE, 11, struct th_control_rename)
 #define TH_CONTROL_BRANCH_LIST _IOWR(TH_CONTROL_TYPE, 12, struct th_control_branches)
+#define TH_CONTROL_RECLAIM _IOWR(TH_CONTROL_TYPE, 13, struct th_control_reclaim)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");

@@ -282,91 +282,197 @@ int th_blocklist_join(struct th_blocklist *list, struct th_disk *disk, struct th
 
 /* --- filtering --- */
 
-struct filter {
-	struct walk walk;
-	struct th_blocklist_writer writer; /* of what stays */
-	struct page_set old; /* pages that were taken apart */
-	uint64_t than;
-	int (*each)(const struct th_blockrun *run, void *arg);
-	void *arg;
+/* What stays of a list: a list before it or a member as it is, or the runs left of a page. */
+struct piece {
+	struct th_blocklist list;
+	struct th_blockrun *runs; /* NULL: the list */
+	unsigned count;
 };
 
-/* A list that stays as it is: the beginning of the result if nothing is before it, else a member. */
-static int filter_keep(struct filter *filter, const struct th_blocklist *list)
+struct filter {
+	struct walk walk; /* what was not looked at yet; only lists, the newest on top */
+	struct piece *pieces; /* the newest first */
+	size_t count, room;
+	struct th_blockrun *off; /* split off: nobody is told before all else has succeeded */
+	size_t noff, off_room;
+	struct page_set old; /* pages that were taken apart */
+	uint64_t than;
+};
+
+static void filter_release(struct filter *filter)
 {
-	if (filter->writer.list.head == 0 && th_blocklist_page_count(filter->writer.page) == 0) {
-		filter->writer.list = *list;
-		return 0;
-	}
-	return th_blocklist_writer_member(&filter->writer, list);
+	for (size_t i = 0; i < filter->count; i++)
+		free(filter->pieces[i].runs);
+	free(filter->pieces);
+	free(filter->off);
+	free(filter->old.addrs);
+	walk_release(&filter->walk);
 }
 
-static int filter_list(struct filter *filter, const struct th_blocklist *list)
+static int filter_keep(struct filter *filter, const struct piece *piece)
 {
-	int error;
+	if (filter->count == filter->room) {
+		size_t room = filter->room ? 2 * filter->room : 16;
+		struct piece *pieces = reallocarray(filter->pieces, room, sizeof(*pieces));
 
-	if (list->max_birth <= filter->than)
-		return filter_keep(filter, list);
-	error = walk_open(&filter->walk, list);
-	return error ? error : page_set_add(&filter->old, list->head);
+		if (!pieces)
+			return -ENOMEM;
+		filter->pieces = pieces;
+		filter->room = room;
+	}
+	filter->pieces[filter->count++] = *piece;
+	return 0;
+}
+
+static int filter_off(struct filter *filter, const struct th_blockrun *run)
+{
+	if (filter->noff == filter->off_room) {
+		size_t room = filter->off_room ? 2 * filter->off_room : 256;
+		struct th_blockrun *off = reallocarray(filter->off, room, sizeof(*off));
+
+		if (!off)
+			return -ENOMEM;
+		filter->off = off;
+		filter->off_room = room;
+	}
+	filter->off[filter->noff++] = *run;
+	return 0;
+}
+
+static int filter_members(struct filter *filter, const struct th_blocklist_page *page)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < th_blocklist_page_count(page) && !error; i++) {
+		struct th_blocklist member = th_blocklist_page_member(page, i);
+
+		error = walk_push_list(&filter->walk, &member);
+	}
+	return error;
 }
 
 static int filter_runs(struct filter *filter, const struct th_blocklist_page *page)
 {
-	int error = 0;
+	struct piece left = { .runs = calloc(th_blocklist_page_count(page), sizeof(*left.runs)) };
+	int error = left.runs ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; i < th_blocklist_page_count(page) && !error; i++) {
 		struct th_blockrun run = th_blocklist_page_run(page, i);
 
 		if (run.birth > filter->than)
-			error = filter->each(&run, filter->arg);
+			error = filter_off(filter, &run);
 		else
-			error = th_blocklist_writer_run(&filter->writer, &run);
+			left.runs[left.count++] = run;
 	}
+	if (!error && left.count)
+		error = filter_keep(filter, &left);
+	if (error || !left.count)
+		free(left.runs);
 	return error;
 }
 
-static int filter_page(struct filter *filter, struct walk_item *item)
+/* Looks at a list's newest page, and leaves what is before it for later. */
+static int filter_list(struct filter *filter, const struct th_blocklist *list, size_t *budget)
 {
 	struct th_blocklist_page *page;
+	struct th_blocklist prev;
+	unsigned count;
 	int error;
 
-	error = walk_page(&filter->walk, item, &page);
+	if (list->max_birth <= filter->than)
+		return filter_keep(filter, &(struct piece){ .list = *list });
+	error = walk_read(&filter->walk, list, &page);
 	if (error)
 		return error;
-	if (th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
-		error = walk_push_members(&filter->walk, page);
-	else
+	prev = th_blocklist_page_prev(page);
+	count = th_blocklist_page_count(page);
+	error = page_set_add(&filter->old, list->head);
+	if (!error)
+		error = walk_push_list(&filter->walk, &prev);
+	if (!error && th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
+		error = filter_members(filter, page);
+	else if (!error)
 		error = filter_runs(filter, page);
 	free(page);
+	*budget -= count < *budget ? count : *budget;
+	return error;
+}
+
+/* A list of what stays. */
+static int filter_gather(struct filter *filter, struct th_blocklist_writer *writer, struct th_blocklist *ret)
+{
+	size_t i = filter->count;
+	int error = 0;
+
+	if (i > 0 && !filter->pieces[i - 1].runs)
+		writer->list = filter->pieces[--i].list;
+	while (i-- > 0 && !error) {
+		const struct piece *piece = &filter->pieces[i];
+
+		if (!piece->runs)
+			error = th_blocklist_writer_member(writer, &piece->list);
+		for (unsigned k = 0; k < piece->count && !error; k++)
+			error = th_blocklist_writer_run(writer, &piece->runs[k]);
+	}
+	return error ? error : th_blocklist_writer_finish(writer, ret);
+}
+
+/* Behind the oldest list that was not looked at: the others, and, so that it is passed by next time, what stays. */
+static int filter_join(struct filter *filter, struct th_blocklist_writer *writer, struct th_blocklist_writer *stays,
+		       struct th_blocklist *ret)
+{
+	struct th_blocklist list;
+	int error = th_blocklist_writer_reopen(writer, TH_BLOCKLIST_MEMBERS);
+
+	if (!error)
+		error = filter_gather(filter, stays, &list);
+	for (size_t i = 1; i < filter->walk.count && !error; i++)
+		error = th_blocklist_writer_member(writer, &filter->walk.items[i].list);
+	if (!error && list.head)
+		error = th_blocklist_writer_member(writer, &list);
+	if (!error && writer->replaced)
+		error = page_set_add(&filter->old, writer->replaced);
+	return error ? error : th_blocklist_writer_finish(writer, ret);
+}
+
+static int filter_finish(struct filter *filter, struct th_space *space, struct th_blocklist *ret)
+{
+	const struct th_blocklist empty = { 0 };
+	struct th_blocklist_writer writer = { 0 }, stays;
+	int error = th_blocklist_writer_init(&stays, filter->walk.disk, space, &empty);
+
+	if (!error && !filter->walk.count)
+		error = filter_gather(filter, &stays, ret);
+	else if (!error)
+		error = th_blocklist_writer_init(&writer, filter->walk.disk, space, &filter->walk.items[0].list);
+	if (!error && filter->walk.count)
+		error = filter_join(filter, &writer, &stays, ret);
+	th_blocklist_writer_release(&writer);
+	th_blocklist_writer_release(&stays);
 	return error;
 }
 
 int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct th_space *space, uint64_t than,
-			int (*each)(const struct th_blockrun *run, void *arg), void *arg)
+			size_t *budget, int (*each)(const struct th_blockrun *run, void *arg), void *arg)
 {
-	struct filter filter = { .walk = { .disk = disk }, .than = than, .each = each, .arg = arg };
-	const struct th_blocklist empty = { 0 };
+	struct filter filter = { .walk = { .disk = disk }, .than = than };
 	int error;
 
-	if (list->head == 0 || list->max_birth <= than)
+	if (list->max_birth <= than || *budget == 0)
 		return 0;
-	error = th_blocklist_writer_init(&filter.writer, disk, space, &empty);
-	if (error)
-		return error;
 	error = walk_push_list(&filter.walk, list);
-	while (!error && filter.walk.count) {
+	while (!error && filter.walk.count && *budget > 0) {
 		struct walk_item item = filter.walk.items[--filter.walk.count];
 
-		error = item.is_page ? filter_page(&filter, &item) : filter_list(&filter, &item.list);
+		error = filter_list(&filter, &item.list, budget);
 	}
 	if (!error)
-		error = th_blocklist_writer_finish(&filter.writer, list);
+		error = filter_finish(&filter, space, list);
 	if (!error)
 		page_set_free(&filter.old, space);
-	th_blocklist_writer_release(&filter.writer);
-	walk_release(&filter.walk);
-	free(filter.old.addrs);
+	for (size_t i = 0; i < filter.noff && !error; i++)
+		error = each(&filter.off[i], arg);
+	filter_release(&filter);
 	return error;
 }
 

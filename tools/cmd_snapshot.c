@@ -198,6 +198,18 @@ static int delete (struct th_target *target, int count, char **names)
 	return status;
 }
 
+/* Until the space of what was deleted is back. */
+static int reclaim(struct th_target *target)
+{
+	struct th_control_reclaim request = { 0 };
+	int result;
+
+	do
+		result = th_target_ask(target, TH_CONTROL_RECLAIM, &request);
+	while (!result && !th_get_le32(request.done));
+	return result ? th_error(result, "%s: giving space back", th_target_path(target)) : TH_EXIT_DONE;
+}
+
 static int rename_one(struct th_target *target, int count, char **names)
 {
 	struct th_control_rename request = { 0 };
@@ -300,6 +312,10 @@ static const struct verb {
 	{ "list", 0, 0, NULL, WANT_THERE, WANT_THERE },
 };
 
+struct flags {
+	bool json, wait;
+};
+
 static const struct verb *find_verb(const char *name)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -348,7 +364,7 @@ static int look(const struct verb *verb, const char *path, int count, char **nam
 	return status;
 }
 
-static int run_verb(const struct verb *verb, bool json, int count, char **arguments)
+static int run_verb(const struct verb *verb, const struct flags *flags, int count, char **arguments)
 {
 	struct th_target *target;
 	int status = verb->run ? look(verb, arguments[0], count - 1, arguments + 1) : TH_EXIT_DONE;
@@ -357,7 +373,9 @@ static int run_verb(const struct verb *verb, bool json, int count, char **argume
 		return status;
 	if (th_target_open(arguments[0], !verb->run, &target))
 		return TH_EXIT_FAILED;
-	status = verb->run ? verb->run(target, count - 1, arguments + 1) : list(target, json);
+	status = verb->run ? verb->run(target, count - 1, arguments + 1) : list(target, flags->json);
+	if (flags->wait && !status)
+		status = reclaim(target);
 	if (th_target_close(target) && !status)
 		status = TH_EXIT_FAILED;
 	return status;
@@ -367,19 +385,23 @@ static int run(const struct th_command *command, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
+		{ "wait", no_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	const struct verb *verb;
-	bool json = false;
+	struct flags flags = { false, false };
 	int option, names;
 
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (option == 'h')
 			return th_command_help(command);
-		if (option != 'j')
+		if (option == 'j')
+			flags.json = true;
+		else if (option == 'w')
+			flags.wait = true;
+		else
 			return th_command_bad_option(command, option, argv);
-		json = true;
 	}
 	if (optind == argc)
 		return th_command_usage(command, "create, list, delete or rename?");
@@ -392,9 +414,11 @@ static int run(const struct th_command *command, int argc, char **argv)
 	if (names < verb->names_min || names > verb->names_max)
 		return th_command_usage(command, "%s: %s", verb->name,
 					names < verb->names_min ? "a name is missing" : "too many names");
-	if (json && verb->run)
+	if (flags.json && verb->run)
 		return th_command_usage(command, "%s: --json is for the list", verb->name);
-	return run_verb(verb, json, argc - optind - 1, argv + optind + 1);
+	if (flags.wait && verb->run != delete)
+		return th_command_usage(command, "%s: --wait is for delete", verb->name);
+	return run_verb(verb, &flags, argc - optind - 1, argv + optind + 1);
 }
 
 const struct th_command th_cmd_snapshot = {
@@ -404,7 +428,7 @@ const struct th_command th_cmd_snapshot = {
 	.help = "  create TARGET [NAME...]    take a snapshot; without a name it gets one from the time, which is printed\n"
 		"  list TARGET [--json]       number, time and name of each, oldest first; and its branch,\n"
 		"                             if there are several\n"
-		"  delete TARGET NAME...      delete these\n"
+		"  delete TARGET NAME...      delete these; with --wait, return when their space is back\n"
 		"  rename TARGET NAME NEW     give one another name\n",
 	.run = run,
 };

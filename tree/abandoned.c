@@ -203,14 +203,12 @@ static void forget(struct th_store *store, struct th_abandoned *abandoned)
 	free(abandoned);
 }
 
-static int reap_step(struct th_store *store, struct th_commit_state *state, void *arg)
+int th_abandoned_step(struct th_store *store)
 {
 	struct walk w = { .store = store, .left = store->abandoned_nodes };
 	struct th_slice none = { NULL, 0 };
 	int r = DONE;
 
-	(void)state;
-	(void)arg;
 	while (r == DONE && w.left > 0 && (w.abandoned = pick(store))) {
 		if (w.abandoned->durable)
 			r = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
@@ -224,13 +222,9 @@ static int reap_step(struct th_store *store, struct th_commit_state *state, void
 	return r;
 }
 
-int th_abandoned_reap(struct th_store *store)
+bool th_abandoned_due(struct th_store *store)
 {
-	int r = 0;
-
-	while (r == 0 && !store->read_only && pick(store))
-		r = th_commit(store, reap_step, NULL, 0);
-	return r;
+	return pick(store) != NULL;
 }
 
 static int free_stray(const struct th_blockrun *run, void *arg)
@@ -241,6 +235,7 @@ static int free_stray(const struct th_blockrun *run, void *arg)
 int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than)
 {
 	struct th_abandoned *abandoned = calloc(1, sizeof(*abandoned));
+	size_t all = SIZE_MAX;
 	int r;
 
 	if (!abandoned) {
@@ -251,6 +246,8 @@ int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than)
 	abandoned->than = than;
 	abandoned->durable = head->root.birth > than;
 	r = th_blocklist_wait(&store->dead_write);
+	if (r == 0)
+		r = th_reap_lists(store, &head->dead, &head->strays, than, &all);
 	if (r == 0)
 		r = th_blocklist_each(&head->strays, store->disk, free_stray, NULL, store);
 	if (r == 0)

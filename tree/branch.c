@@ -199,39 +199,44 @@ static void describe(struct th_store *store, const struct th_branch_record *reco
 	}
 }
 
+/* Once the branch is among the others, the snapshot cannot be deleted.  snapshot_lock is held. */
+static int begin_from(struct th_store *store, struct th_branch_record *record, const struct request *request)
+{
+	const struct th_snapshot_record *snapshot = th_catalogue_named(&store->catalogue, request->other);
+
+	if (th_branches_named(&store->branches, request->name))
+		return -EEXIST;
+	if (!snapshot)
+		return -ENOENT;
+	record->head->root = snapshot->root;
+	record->head->sequence = snapshot->info.sequence;
+	record->origin = snapshot->info.id;
+	th_branches_add(&store->branches, record);
+	if (request->ret)
+		describe(store, record, request->ret);
+	return 0;
+}
+
 static int create_step(struct th_store *store, struct th_commit_state *state, void *arg)
 {
 	struct request *request = arg;
-	const struct th_snapshot_record *snapshot;
-	struct th_branch_record *record;
-	struct th_head *head;
-	bool taken;
+	struct th_head *head = calloc(1, sizeof(*head));
+	struct th_branch_record *record = head ? record_new(store, request->name) : NULL;
 
 	(void)state;
-	pthread_mutex_lock(&store->snapshot_lock);
-	snapshot = th_catalogue_named(&store->catalogue, request->other);
-	taken = th_branches_named(&store->branches, request->name) != NULL;
-	pthread_mutex_unlock(&store->snapshot_lock);
-	if (!snapshot || taken) {
-		request->result = taken ? -EEXIST : -ENOENT;
-		return 0;
-	}
-	head = calloc(1, sizeof(*head));
-	record = head ? record_new(store, request->name) : NULL;
 	if (!record) {
 		free(head);
 		return -ENOMEM;
 	}
-	head->root = snapshot->root;
-	head->sequence = snapshot->info.sequence;
-	record->origin = snapshot->info.id;
 	record->head = head;
-	if (request->ret) {
-		pthread_mutex_lock(&store->snapshot_lock);
-		describe(store, record, request->ret);
-		pthread_mutex_unlock(&store->snapshot_lock);
-	}
-	return add_record(store, record);
+	pthread_mutex_lock(&store->snapshot_lock);
+	request->result = begin_from(store, record, request);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (request->result == 0)
+		return th_branch_put(store, record);
+	free(head);
+	free(record);
+	return 0;
 }
 
 int th_branch_create(struct th_store *store, const char *name, const char *snapshot, struct th_branch *ret)
@@ -300,21 +305,15 @@ static int deletable(struct th_store *store, const struct th_branch_record *reco
 	return 0;
 }
 
-static int delete_snapshots(struct th_store *store, uint64_t branch)
+/* snapshot_lock is held. */
+static void delete_snapshots(struct th_store *store, uint64_t branch)
 {
-	int r = 0;
-
-	for (size_t i = 0; i < store->catalogue.count && r == 0; i++) {
+	for (size_t i = 0; i < store->catalogue.count; i++) {
 		struct th_snapshot_record *snapshot = store->catalogue.record[i];
 
-		if (snapshot->info.branch != branch || snapshot->deleting)
-			continue;
-		pthread_mutex_lock(&store->snapshot_lock);
-		th_catalogue_unname(&store->catalogue, snapshot);
-		pthread_mutex_unlock(&store->snapshot_lock);
-		r = th_catalogue_put(store, snapshot);
+		if (snapshot->info.branch == branch && !snapshot->deleting)
+			th_catalogue_unname(&store->catalogue, snapshot);
 	}
-	return r;
 }
 
 /* Takes its head from a branch that stays for its snapshots only, if it has any. */
@@ -339,21 +338,20 @@ static int delete_step(struct th_store *store, struct th_commit_state *state, vo
 	struct th_branch_record *record;
 	int r;
 
+	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
 	record = th_branches_named(&store->branches, request->name);
 	request->result = deletable(store, record, request->snapshots);
+	if (request->result == 0)
+		delete_snapshots(store, record->id);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	if (request->result < 0)
 		return 0;
 	r = behead(store, record);
 	if (r < 0)
 		return r;
-	if (newest_of(store, record->id)) {
-		r = th_branch_put(store, record);
-		if (r == 0)
-			r = delete_snapshots(store, record->id);
-		return r < 0 ? r : th_snapshot_reap_step(store, state, NULL);
-	}
+	if (newest_of(store, record->id))
+		return th_branch_put(store, record);
 	r = th_branch_drop(store, record);
 	pthread_mutex_lock(&store->snapshot_lock);
 	th_branches_remove(&store->branches, record);
@@ -369,9 +367,7 @@ int th_branch_delete(struct th_store *store, const char *name, bool snapshots)
 	pthread_mutex_lock(&store->snapshot_lock);
 	r = deletable(store, th_branches_named(&store->branches, name), snapshots);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	if (r == 0)
-		r = run(store, delete_step, &request);
-	return r < 0 ? r : th_abandoned_reap(store);
+	return r < 0 ? r : run(store, delete_step, &request);
 }
 
 /* --- another head for the live tree --- */
@@ -540,9 +536,7 @@ int th_store_rollback(struct th_store *store, const char *snapshot)
 		r = run(store, rollback_step, &request);
 	}
 	atomic_store(&store->rolling_back, false);
-	if (others)
-		return -EBUSY;
-	return r < 0 ? r : th_abandoned_reap(store);
+	return others ? -EBUSY : r;
 }
 
 /* --- looking --- */

@@ -12,7 +12,7 @@
 
 /* --- on disk --- */
 
-int th_catalogue_put(struct th_store *store, const struct th_snapshot_record *record)
+int th_catalogue_put(struct th_store *store, struct th_snapshot_record *record)
 {
 	struct th_meta_key key = th_meta_key(TH_META_SNAPSHOT, record->info.id);
 	size_t name_size = strlen(record->info.name);
@@ -25,6 +25,7 @@ int th_catalogue_put(struct th_store *store, const struct th_snapshot_record *re
 		.deleting = record->deleting,
 	};
 
+	record->noted = disk.deleting;
 	th_ptr_pack(&record->root, &disk.root);
 	th_blocklist_pack(&record->dead, &disk.dead);
 	th_blocklist_pack(&record->strays, &disk.strays);
@@ -59,7 +60,7 @@ static int unpack(const struct th_cursor_entry *entry, struct th_snapshot_record
 		.branch = th_get_le64(disk.branch),
 	};
 	memcpy(ret->info.name, (const char *)entry->value.data + sizeof(disk), name_size);
-	ret->deleting = disk.deleting;
+	ret->deleting = ret->noted = disk.deleting;
 	if (disk.deleting > 1 || memchr(ret->info.name, 0, name_size))
 		return -EUCLEAN;
 	r = th_ptr_unpack(&disk.root, &ret->root);

@@ -3,8 +3,8 @@
  * The catalogue of snapshots: in memory as a whole, and as entries of the meta tree.
  *
  * Ids and generations rise from one snapshot to the next, so the records are an array in the order of both, searched by
- * halves; names are in a tree of <search.h>.  The lock of all this is the store's snapshot_lock; only the holder of
- * commit_lock changes it.
+ * halves; names are in a tree of <search.h>.  The lock of all this is the store's snapshot_lock; whoever changes it
+ * holds commit_lock too, but for a deletion, which just takes a name away.
  */
 #ifndef TH_CATALOGUE_H
 #define TH_CATALOGUE_H
@@ -19,7 +19,8 @@ struct th_snapshot_record {
 	struct th_ptr root;
 	struct th_blocklist dead, strays; /* of the time between the snapshot before, in its branch, and this one */
 	unsigned views; /* open ones; not on disk */
-	bool deleting; /* deleted by name, to be freed when its last view closes */
+	_Atomic bool deleting; /* it has no name any more, and is to be freed (reap.c) */
+	bool noted; /* its entry says that it is being deleted; commit_lock */
 };
 
 struct th_catalogue {
@@ -50,7 +51,7 @@ void th_catalogue_unname(struct th_catalogue *catalogue, struct th_snapshot_reco
 void th_catalogue_remove(struct th_catalogue *catalogue, size_t at);
 
 /* Within a commit: the entry in the meta tree. */
-int th_catalogue_put(struct th_store *store, const struct th_snapshot_record *record);
+int th_catalogue_put(struct th_store *store, struct th_snapshot_record *record);
 int th_catalogue_drop(struct th_store *store, const struct th_snapshot_record *record);
 
 #endif

@@ -16,7 +16,9 @@
  * A head owns what was born later than its branch's origin, in the branch's own time; the rest it has as a snapshot
  * has it.  Heads are the live tree, those of other branches, the newest snapshots of headless branches, and what is
  * left of heads that were abandoned, which own what was born later than their entry says.  Entries on dead lists that
- * are not younger than the origin of their branch are void.  A stray (dead.c) that is not younger than the origin
+ * are not younger than the origin of their branch are void; so are those that are younger than the snapshot before,
+ * which belonged to snapshots that were deleted: they are counted as what is on its way to be free (reap.c), and must
+ * not be anybody else's.  A stray (dead.c) that is not younger than the origin
  * counts as a reference itself, until its branch goes.
  *
  * What a value refers to counts where the value can be seen.  A record that a pending message above it hides has given
@@ -42,6 +44,8 @@ enum th_claim {
 	TH_CLAIM_LIVE_DATA, /* that a head owns: once for every reference */
 	TH_CLAIM_SNAPSHOT_DATA, /* once, however many references */
 	TH_CLAIM_DEAD_DATA,
+	TH_CLAIM_VOID_NODE, /* on a dead list, to be freed */
+	TH_CLAIM_VOID_DATA,
 	TH_CLAIM_SHARE, /* a record of the share table */
 	TH_CLAIM_SHARED, /* the count in it */
 	TH_CLAIMS,

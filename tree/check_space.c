@@ -114,7 +114,7 @@ static int claim_snapshot_data(struct th_check *check)
 struct list {
 	struct th_check *check;
 	const char *name;
-	uint64_t newest; /* nothing in it may be younger */
+	uint64_t newest; /* what is younger in it is to be freed */
 	uint64_t origin; /* of its branch */
 	bool strays;
 };
@@ -124,6 +124,20 @@ static int claim_page(uint64_t addr, void *arg)
 	struct list *list = arg;
 
 	return th_check_claim(list->check, TH_CLAIM_PAGE, addr, 1, 1);
+}
+
+/* What is not younger than the origin is the branches' before; and a younger stray is in the branch, or dead, or to be
+ * freed. */
+static bool counts(const struct list *list, const struct th_blockrun *run)
+{
+	return (run->birth > list->origin) != list->strays;
+}
+
+static enum th_claim dead_claim(const struct list *list, const struct th_blockrun *run)
+{
+	if (run->birth > list->newest)
+		return run->tag == TH_DEAD_NODE ? TH_CLAIM_VOID_NODE : TH_CLAIM_VOID_DATA;
+	return run->tag == TH_DEAD_NODE ? TH_CLAIM_DEAD_NODE : TH_CLAIM_DEAD_DATA;
 }
 
 static int claim_dead(const struct th_blockrun *run, void *arg)
@@ -137,16 +151,12 @@ static int claim_dead(const struct th_blockrun *run, void *arg)
 		check->incomplete = true;
 		return 0;
 	}
-	if (run->birth > list->newest)
+	if (run->birth > check->super.generation)
 		th_check_problem(check,
 				 "%s: blocks at %" PRIu64 " were born in generation %" PRIu64
 				 ", expected at most %" PRIu64,
-				 list->name, run->addr, run->birth, list->newest);
-	/* what is not younger than the origin is the branches' before; and a younger stray is in the branch or dead */
-	if ((run->birth > list->origin) == list->strays)
-		return 0;
-	return th_check_claim(check, run->tag == TH_DEAD_NODE ? TH_CLAIM_DEAD_NODE : TH_CLAIM_DEAD_DATA, run->addr,
-			      run->blocks, 1);
+				 list->name, run->addr, run->birth, check->super.generation);
+	return counts(list, run) ? th_check_claim(check, dead_claim(list, run), run->addr, run->blocks, 1) : 0;
 }
 
 static int list_result(struct th_check *check, const char *name, int r)
@@ -278,15 +288,24 @@ struct stretch {
 	int64_t count[TH_CLAIMS];
 };
 
+static bool has_node(const int64_t *n)
+{
+	return n[TH_CLAIM_LIVE_NODE] || n[TH_CLAIM_SNAPSHOT_NODE] || n[TH_CLAIM_DEAD_NODE] || n[TH_CLAIM_VOID_NODE];
+}
+
+static bool has_data(const int64_t *n)
+{
+	return n[TH_CLAIM_LIVE_DATA] || n[TH_CLAIM_SNAPSHOT_DATA] || n[TH_CLAIM_DEAD_DATA] || n[TH_CLAIM_VOID_DATA];
+}
+
 static bool has_two_owners(const int64_t *n)
 {
-	bool node = n[TH_CLAIM_LIVE_NODE] || n[TH_CLAIM_SNAPSHOT_NODE] || n[TH_CLAIM_DEAD_NODE];
-	bool data = n[TH_CLAIM_LIVE_DATA] || n[TH_CLAIM_SNAPSHOT_DATA] || n[TH_CLAIM_DEAD_DATA];
+	bool node = has_node(n), data = has_data(n);
 	int kinds = (n[TH_CLAIM_FIXED] > 0) + (n[TH_CLAIM_PAGE] > 0) + (n[TH_CLAIM_META_NODE] > 0) + node + data;
 
 	return kinds > 1 || n[TH_CLAIM_FIXED] > 1 || n[TH_CLAIM_PAGE] > 1 || n[TH_CLAIM_META_NODE] > 1 ||
-	       n[TH_CLAIM_LIVE_NODE] + n[TH_CLAIM_SNAPSHOT_NODE] > 1 || n[TH_CLAIM_DEAD_NODE] > 1 ||
-	       n[TH_CLAIM_SHARE] > 1;
+	       n[TH_CLAIM_LIVE_NODE] + n[TH_CLAIM_SNAPSHOT_NODE] + n[TH_CLAIM_VOID_NODE] > 1 ||
+	       n[TH_CLAIM_DEAD_NODE] + n[TH_CLAIM_VOID_NODE] > 1 || n[TH_CLAIM_SHARE] > 1;
 }
 
 static enum verdict judge_node(const struct th_check *check, const int64_t *n)
@@ -304,10 +323,13 @@ static enum verdict judge_node(const struct th_check *check, const int64_t *n)
 
 static enum verdict judge_data(const struct th_check *check, const int64_t *n)
 {
-	int64_t references = n[TH_CLAIM_LIVE_DATA] + n[TH_CLAIM_DEAD_DATA], expected = 1 + n[TH_CLAIM_SHARED];
+	int64_t needed = n[TH_CLAIM_LIVE_DATA] + n[TH_CLAIM_DEAD_DATA], references = needed + n[TH_CLAIM_VOID_DATA];
+	int64_t expected = 1 + n[TH_CLAIM_SHARED];
 
 	if (references > expected)
 		return DATA_REFERENCES;
+	if (needed == 0 && n[TH_CLAIM_SNAPSHOT_DATA] && !check->incomplete)
+		return DATA_NOT_DEAD;
 	if (references == expected || check->incomplete)
 		return FINE;
 	return references == 0 ? DATA_NOT_DEAD : DATA_REFERENCES;
@@ -315,8 +337,7 @@ static enum verdict judge_data(const struct th_check *check, const int64_t *n)
 
 static enum verdict judge(const struct th_check *check, const int64_t *n)
 {
-	bool data = n[TH_CLAIM_LIVE_DATA] || n[TH_CLAIM_SNAPSHOT_DATA] || n[TH_CLAIM_DEAD_DATA];
-	bool node = n[TH_CLAIM_LIVE_NODE] || n[TH_CLAIM_SNAPSHOT_NODE] || n[TH_CLAIM_DEAD_NODE];
+	bool data = has_data(n), node = has_node(n);
 	bool other = n[TH_CLAIM_PAGE] || n[TH_CLAIM_META_NODE];
 
 	if (has_two_owners(n))
@@ -345,6 +366,8 @@ static const char *const claim_names[TH_CLAIMS] = {
 	[TH_CLAIM_LIVE_DATA] = "live data",
 	[TH_CLAIM_SNAPSHOT_DATA] = "a snapshot's data",
 	[TH_CLAIM_DEAD_DATA] = "dead data",
+	[TH_CLAIM_VOID_NODE] = "a node to be freed",
+	[TH_CLAIM_VOID_DATA] = "data to be freed",
 	[TH_CLAIM_SHARE] = "the share table",
 	[TH_CLAIM_SHARED] = "shares",
 };

@@ -4,8 +4,8 @@
  *
  *   freeze        under the merge lock: the root stops changing, what merges gave up is taken over, the space set is
  * closed write         data under way is waited for; live nodes, children first settle        what left the tree is
- * freed or goes on the dead list; the step (a snapshot's creation or deletion) meta          the meta tree, likewise
- * written space         the commit set goes to the space log flush, superblock, flush
+ * freed or goes on the dead list; the step (a snapshot's creation), or else space is given back (reap.c) meta the meta
+ * tree, likewise written space         the commit set goes to the space log flush, superblock, flush
  *
  * Until the superblock is on disk, nothing that the one before names was written over; merges go on meanwhile against
  * copies. Whatever fails on the way makes the store refuse writes: the last commit and the log are as they were.
@@ -17,6 +17,7 @@
 #include "tree/writer.h"
 
 #define TH_WAITING_MAX 4096 /* freed blocks worth a commit of their own */
+#define TH_RECLAIMED_MAX 16384 /* free blocks for which nobody is kept waiting any longer */
 
 struct commit {
 	struct th_store *store;
@@ -28,6 +29,7 @@ struct commit {
 	struct th_dead_list dead;
 	struct th_doomed *doomed;
 	struct th_log_position log_tail;
+	uint64_t deletions; /* of snapshots: those that it holds */
 };
 
 static uint64_t now_ns(void)
@@ -45,7 +47,7 @@ static bool worth_committing(struct th_store *store)
 	if (__atomic_load_n(&store->seq, __ATOMIC_ACQUIRE) != store->super.sequence)
 		return true;
 	th_space_stat(store->space, &stat);
-	return stat.waiting > TH_WAITING_MAX;
+	return stat.waiting > TH_WAITING_MAX || th_reap_due(store);
 }
 
 /* With merge_lock. */
@@ -205,8 +207,10 @@ static int write_generation(struct commit *c, th_commit_step *step, void *arg, b
 		r = th_writer_tree(c->live, c->root, &c->state.live_root);
 	if (r == 0)
 		r = settle_dead(c);
-	if (r == 0 && step)
-		r = step(store, &c->state, arg);
+	if (r == 0)
+		r = step ? step(store, &c->state, arg) : th_reap_step(store);
+	if (r == 0)
+		r = th_reap_note(store, &c->deletions);
 	if (r == 0)
 		r = write_meta(c);
 	if (r == 0)
@@ -242,6 +246,7 @@ static void committed(struct commit *c)
 		th_log_trim(store->log, c->log_tail);
 	pthread_mutex_unlock(&store->log_lock);
 	th_sync_committed(store, c->state.sequence);
+	atomic_store(&store->deletions_durable, c->deletions);
 	th_writer_settle(c->live, &store->live);
 	th_writer_settle(c->meta, &store->meta);
 	if (c->state.new_root)
@@ -322,17 +327,20 @@ static int commit_one(struct th_store *store)
 	return th_commit(store, NULL, NULL, stat.waiting > 0 ? TH_COMMIT_FORCE : 0);
 }
 
-/* The first commit writes what was merged, and frees what that replaces; two more make it free (S3). */
+/* The first commit writes what was merged, and frees what that replaces; two more make it free (S3).  While there is
+ * more to be given back, each is a first one. */
 static int commit_all(struct th_store *store, int (*commit)(struct th_store *store))
 {
 	struct th_space_stat stat;
-	int r = 0;
+	int r = 0, left = 3;
 
-	for (int i = 0; i < 3 && r == 0; i++) {
+	for (bool first = true; r == 0 && left > 0; first = false) {
 		th_space_stat(store->space, &stat);
-		if (i > 0 && stat.waiting == 0)
+		if (!first &&
+		    ((stat.waiting == 0 && left < 3) || stat.free > stat.reserve + stat.promised + TH_RECLAIMED_MAX))
 			break;
 		r = commit(store);
+		left = th_reap_due(store) ? 3 : left - 1;
 	}
 	return r;
 }
@@ -400,30 +408,42 @@ int th_store_commit(struct th_store *store)
 
 /* --- in the background --- */
 
+/* Until the interval is over, or somebody asks for a commit.  committer_lock is held. */
+static void wait_for_turn(struct th_store *store)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += store->options.commit_interval_ms / 1000;
+	until.tv_nsec += store->options.commit_interval_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	while (!store->committer_stop && !store->commit_wanted &&
+	       pthread_cond_timedwait(&store->committer_wake, &store->committer_lock, &until) == 0)
+		;
+}
+
+/* Once it has begun to give space back, it goes on with that. */
 static void *committer(void *arg)
 {
 	struct th_store *store = arg;
+	bool more = false;
 
 	pthread_mutex_lock(&store->committer_lock);
 	while (!store->committer_stop) {
-		struct timespec until;
-
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += store->options.commit_interval_ms / 1000;
-		until.tv_nsec += store->options.commit_interval_ms % 1000 * 1000000L;
-		if (until.tv_nsec >= 1000000000L) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000L;
-		}
-		while (!store->committer_stop && !store->commit_wanted &&
-		       pthread_cond_timedwait(&store->committer_wake, &store->committer_lock, &until) == 0)
-			;
+		if (!more)
+			wait_for_turn(store);
 		if (store->committer_stop)
 			break;
 		store->commit_wanted = false;
 		pthread_mutex_unlock(&store->committer_lock);
-		if (!atomic_load(&store->failed))
+		if (more)
+			th_commit(store, NULL, NULL, 0);
+		else if (!atomic_load(&store->failed))
 			commit_with_buffers(store);
+		more = th_reap_due(store);
 		pthread_mutex_lock(&store->committer_lock);
 	}
 	pthread_mutex_unlock(&store->committer_lock);

@@ -203,6 +203,8 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	atomic_store(&store->mark, super->counters[TH_SUPER_MARK]);
 	store->branch = super->counters[TH_SUPER_BRANCH];
 	store->abandoned_nodes = TH_ABANDONED_NODES;
+	store->reap_entries = TH_REAP_ENTRIES;
+	atomic_store(&store->lists_due, true); /* the first pass tells */
 	store->pending_end = &store->pending;
 	store->live_view = (struct th_view){ .store = store, .tree = &store->live };
 	set_options(store, options);
@@ -298,8 +300,6 @@ static int begin_life(struct th_store *store)
 	if (r == 0 && store->options.branch)
 		r = th_branch_switch(store, store->options.branch);
 	store->options.branch = NULL; /* the caller's */
-	if (r == 0)
-		r = th_snapshot_reap(store);
 	return r < 0 ? r : th_committer_start(store);
 }
 

@@ -29,6 +29,7 @@
 #define TH_COMMIT_INTERVAL_DEFAULT_MS 5000
 #define TH_TXN_DEFAULT (64u << 20)
 #define TH_ABANDONED_NODES 4096 /* of a head that is being freed, read in one commit */
+#define TH_REAP_ENTRIES 16384 /* of dead lists, looked at in one commit */
 
 /* super.counters */
 enum th_super_counter {
@@ -89,6 +90,9 @@ struct th_store {
 	_Atomic unsigned txns, frozen; /* open transactions and frozen views of the live tree */
 	_Atomic bool rolling_back; /* there must be no new ones */
 	unsigned abandoned_nodes; /* TH_ABANDONED_NODES, but for tests */
+	size_t reap_entries; /* TH_REAP_ENTRIES, likewise */
+	_Atomic bool lists_due; /* something may be void on a dead list */
+	_Atomic uint64_t deletions, deletions_durable; /* of snapshots, ever; those that a commit holds */
 	bool read_only;
 	_Atomic int failed; /* -errno of what made the store refuse writes */
 
@@ -234,10 +238,21 @@ int th_share_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t bl
 /* --- snapshots (snapshot.c) --- */
 
 int th_snapshot_check_name(const char *name);
-/* Within a commit: frees deleted snapshots that no view holds. */
-int th_snapshot_reap_step(struct th_store *store, struct th_commit_state *state, void *arg);
-/* Frees snapshots that were deleted while a view was open, or before a crash. */
-int th_snapshot_reap(struct th_store *store);
+
+/* --- giving space back (reap.c) --- */
+
+/* Within a commit: a bounded part of what is to be done. */
+int th_reap_step(struct th_store *store);
+/* Within every commit: which snapshots are being deleted; and how many deletions there have been up to now. */
+int th_reap_note(struct th_store *store, uint64_t *ret_deletions);
+/* Is there a deletion that no commit holds? */
+bool th_reap_unnoted(struct th_store *store);
+/* Is there something that a commit would note or give back? */
+bool th_reap_due(struct th_store *store);
+/* Within a commit: frees what is void on the lists of a stretch between snapshots, younger than generation `than`; as
+ * th_blocklist_filter. */
+int th_reap_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
+		  size_t *budget);
 
 /* --- branches (branch.c) --- */
 
@@ -261,8 +276,10 @@ uint64_t th_branch_common(const struct th_view *a, const struct th_view *b);
 /* Within a commit: gives up a head, of which it frees in later commits what was born after generation `than`.  The head
  * is taken over. */
 int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than);
-/* Frees what was abandoned and has no view. */
-int th_abandoned_reap(struct th_store *store);
+/* Within a commit: frees a bounded part of what was abandoned and has no view. */
+int th_abandoned_step(struct th_store *store);
+/* Is there such? */
+bool th_abandoned_due(struct th_store *store);
 
 /* --- chunks (chunk.c) --- */
 

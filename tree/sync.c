@@ -244,6 +244,8 @@ int th_store_sync(struct th_store *store)
 	int r = store->read_only ? -EROFS : 0;
 
 	atomic_fetch_add(&store->syncs, 1);
+	if (r == 0 && th_reap_unnoted(store)) /* no record of the log tells of it */
+		r = th_commit(store, NULL, NULL, 0);
 	pthread_mutex_lock(&store->sync_lock);
 	while (r == 0 && store->synced_seq < target) {
 		if (store->syncing) {

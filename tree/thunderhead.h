@@ -124,8 +124,12 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 int th_store_close(struct th_store *store);
 /* Writes everything merged so far as a new generation. */
 int th_store_commit(struct th_store *store);
-/* Makes everything merged so far durable, by the intent log where it fits, else by a commit.  Many waiters share one
- * flush.  Does not call before_commit. */
+/* Does a part of what is to be done until the space of deleted snapshots, deleted branches and rollbacks is back: for
+ * whoever does not want to leave it to the background.  1: nothing is left, but for what open views hold, and the
+ * deletions are durable. */
+int th_store_reclaim(struct th_store *store);
+/* Makes everything merged so far durable, by the intent log where it fits, else by a commit (as after a deletion of a
+ * snapshot).  Many waiters share one flush.  Does not call before_commit. */
 int th_store_sync(struct th_store *store);
 
 struct th_store_info {
@@ -337,8 +341,10 @@ struct th_snapshot {
 /* Calls before_commit, then commits and keeps what was committed.  -EEXIST, -EINVAL (empty name, '/', "." or ".."),
  * -ENAMETOOLONG. */
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
-/* Durable when it returns.  The space is back at once, or, where a view of it is still open, when that closes.
- * -EBUSY: a branch begins from it. */
+/* When it returns, the snapshot is not found any more and its name is free.  That is durable after the next sync or
+ * commit, as a transaction is; a crash before brings the snapshot back, whole.  The space comes back in the background,
+ * in bounded parts, a commit each, that survive a crash; a writer is not told -ENOSPC while there is more to come.  For
+ * what an open view needs, it begins when that closes.  -EBUSY: a branch begins from it. */
 int th_snapshot_delete(struct th_store *store, const char *name);
 int th_snapshot_rename(struct th_store *store, const char *from, const char *to);
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret);
@@ -366,8 +372,8 @@ struct th_branch {
 
 /* -ENOENT: no such snapshot; -EEXIST; -EINVAL and -ENAMETOOLONG as for snapshots.  ret may be NULL. */
 int th_branch_create(struct th_store *store, const char *name, const char *snapshot, struct th_branch *ret);
-/* Durable when it returns, and the space is back, but for what open views hold.  -EBUSY: it is the current one, or a
- * branch begins from one of its snapshots; -ENOTEMPTY: it has snapshots, which `snapshots` would delete too. */
+/* Durable when it returns; the space comes back as a deleted snapshot's.  -EBUSY: it is the current one, or a branch
+ * begins from one of its snapshots; -ENOTEMPTY: it has snapshots, which `snapshots` would delete too. */
 int th_branch_delete(struct th_store *store, const char *name, bool snapshots);
 int th_branch_rename(struct th_store *store, const char *from, const char *to);
 int th_branch_find(struct th_store *store, const char *name, struct th_branch *ret);
@@ -375,8 +381,9 @@ int th_branch_find(struct th_store *store, const char *name, struct th_branch *r
 int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_count);
 
 /* The live tree becomes what the snapshot is, which may be one of another branch; what was written since is gone, and
- * its space is back.  Snapshots are kept: newer ones of the branch go on as a headless branch that begins from this
- * one. Does not call before_commit.  -EBUSY: a transaction or a view from th_view_freeze is open. */
+ * its space comes back as a deleted snapshot's.  Snapshots are kept: newer ones of the branch go on as a headless
+ * branch that begins from this one. Does not call before_commit.  -EBUSY: a transaction or a view from th_view_freeze
+ * is open. */
 int th_store_rollback(struct th_store *store, const char *snapshot);
 
 /* --- diff --- */

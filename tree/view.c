@@ -122,7 +122,6 @@ void th_view_close(struct th_view *view)
 {
 	struct th_snapshot_record *record;
 	struct th_store *store;
-	bool reap = false;
 
 	if (!view || view == &view->store->live_view)
 		return;
@@ -138,18 +137,16 @@ void th_view_close(struct th_view *view)
 	}
 	if (view->head) {
 		pthread_mutex_lock(&store->snapshot_lock);
-		reap = --view->head->views == 0 && view->head->abandoned;
+		view->head->views--;
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
 	if (view->snapshot) {
 		pthread_mutex_lock(&store->snapshot_lock);
 		record = th_catalogue_numbered(&store->catalogue, view->snapshot);
-		reap = --record->views == 0 && record->deleting;
+		record->views--;
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
 	free(view);
-	if (reap)
-		th_snapshot_reap(store);
 }
 
 static void view_lock(struct th_view *view)

@@ -200,22 +200,54 @@ static void join(struct th_blocklist *list, struct runs *model, struct th_blockl
 	th_check(member->head == 0 && member->pages == 0);
 }
 
+static int compare_runs(const void *a, const void *b)
+{
+	const struct th_blockrun *x = a, *y = b;
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	if (x->birth != y->birth)
+		return x->birth < y->birth ? -1 : 1;
+	if (x->blocks != y->blocks)
+		return x->blocks < y->blocks ? -1 : 1;
+	return (x->tag > y->tag) - (x->tag < y->tag);
+}
+
+static void sort_runs(struct runs *runs)
+{
+	if (runs->count)
+		qsort(runs->runs, runs->count, sizeof(*runs->runs), compare_runs);
+}
+
+/* The same runs, in whatever order? */
+static void check_same(struct runs *a, struct runs *b)
+{
+	sort_runs(a);
+	sort_runs(b);
+	th_check(a->count == b->count);
+	for (size_t i = 0; i < a->count; i++)
+		th_check(same_run(&a->runs[i], &b->runs[i]));
+}
+
+static void split(const struct runs *model, uint64_t than, struct runs *stay, struct runs *go)
+{
+	for (size_t i = 0; i < model->count; i++)
+		runs_add(model->runs[i].birth <= than ? stay : go, &model->runs[i]);
+}
+
+/* What stays is in the order in which it was. */
 static void filter(struct th_blocklist *list, struct runs *model, uint64_t than)
 {
 	struct collected *out = calloc(1, sizeof(*out));
-	struct runs kept = { 0 };
-	size_t next = 0;
+	struct runs stay = { 0 }, go = { 0 };
+	size_t budget = SIZE_MAX;
 
-	th_ok(th_blocklist_filter(list, disk, space, than, collect_run, out));
-	for (size_t i = 0; i < model->count; i++) {
-		if (model->runs[i].birth <= than)
-			runs_add(&kept, &model->runs[i]);
-		else
-			th_check(next < out->runs.count && same_run(&out->runs.runs[next++], &model->runs[i]));
-	}
-	th_check(next == out->runs.count);
+	split(model, than, &stay, &go);
+	th_ok(th_blocklist_filter(list, disk, space, than, &budget, collect_run, out));
+	check_same(&out->runs, &go);
 	runs_free(model);
-	*model = kept;
+	*model = stay;
+	runs_free(&go);
 	runs_free(&out->runs);
 	free(out);
 }
@@ -325,6 +357,61 @@ START_TEST(blocklist_filter_leaves_old_members_unread)
 }
 END_TEST
 
+static void collect_all(const struct th_blocklist *list, struct runs *ret)
+{
+	struct collected *in = calloc(1, sizeof(*in));
+
+	th_ok(th_blocklist_each(list, disk, collect_run, collect_page, in));
+	th_check(list->entries == in->runs.count && list->pages == in->npages);
+	*ret = in->runs;
+	free(in);
+}
+
+/* In steps: the list is whole after each, none reads more than its share, and all are not much more than one. */
+START_TEST(blocklist_filter_in_steps)
+{
+	struct th_blocklist list = { 0 }, log = { 0 };
+	struct runs model = { 0 }, stay = { 0 }, go = { 0 }, left;
+	struct collected *out = calloc(1, sizeof(*out));
+	uint64_t reads, pages;
+	unsigned steps = 0;
+
+	random_state.state = th_test_seed("blocklist_filter_in_steps");
+	for (unsigned i = 0; i < 20; i++) {
+		struct th_blocklist member = { 0 };
+		struct runs member_model = { 0 };
+
+		append_random(&list, &model, th_random_below(&random_state, 1000), 100);
+		append_random(&member, &member_model, th_random_below(&random_state, 1000), i % 2 ? 100 : 40);
+		join(&list, &model, &member, &member_model);
+	}
+	split(&model, 50, &stay, &go);
+	pages = list.pages;
+	reads = disk->reads;
+	while (list.max_birth > 50) {
+		size_t budget = 1000, before = out->runs.count;
+		uint64_t reads_before = disk->reads;
+
+		th_ok(th_blocklist_filter(&list, disk, space, 50, &budget, collect_run, out));
+		ck_assert_uint_le(out->runs.count - before, 1000 + TH_BLOCKLIST_PAGE_RUNS);
+		ck_assert_uint_le(disk->reads - reads_before, 2 * 1000 / TH_BLOCKLIST_PAGE_RUNS + 20);
+		steps++;
+		commit(&log);
+	}
+	ck_assert_uint_gt(steps, 5);
+	ck_assert_uint_le(disk->reads - reads, 2 * pages + 4 * steps);
+	collect_all(&list, &left);
+	check_same(&left, &stay);
+	check_same(&out->runs, &go);
+	runs_free(&left);
+	runs_free(&stay);
+	runs_free(&go);
+	runs_free(&out->runs);
+	runs_free(&model);
+	free(out);
+}
+END_TEST
+
 /* --- trouble --- */
 
 static void make_nested(struct th_blocklist *list, struct runs *model)
@@ -342,6 +429,7 @@ static void make_nested(struct th_blocklist *list, struct runs *model)
 
 static int change(int what, struct th_blocklist *list, struct th_blocklist *member)
 {
+	size_t budget = what == 2 ? SIZE_MAX : 500;
 	struct th_blockrun runs[500];
 	struct collected *out;
 	int error;
@@ -354,8 +442,10 @@ static int change(int what, struct th_blocklist *list, struct th_blocklist *memb
 	case 1:
 		return th_blocklist_join(list, disk, space, member);
 	case 2:
+	case 3:
 		out = calloc(1, sizeof(*out));
-		error = th_blocklist_filter(list, disk, space, 50, collect_run, out);
+		error = th_blocklist_filter(list, disk, space, 50, &budget, collect_run, out);
+		th_check(!error || out->runs.count == 0);
 		runs_free(&out->runs);
 		free(out);
 		return error;
@@ -550,7 +640,8 @@ int main(void)
 	tcase_add_test(tcase, blocklist_random);
 	tcase_add_test(tcase, blocklist_deep);
 	tcase_add_test(tcase, blocklist_filter_leaves_old_members_unread);
-	tcase_add_loop_test(tcase, blocklist_failing_disk, 0, 8);
+	tcase_add_test(tcase, blocklist_filter_in_steps);
+	tcase_add_loop_test(tcase, blocklist_failing_disk, 0, 10);
 	tcase_add_test(tcase, blocklist_full_disk);
 	tcase_add_test(tcase, blocklist_flipped_bits);
 	tcase_add_test(tcase, blocklist_hostile_pages);

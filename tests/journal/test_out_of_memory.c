@@ -76,6 +76,7 @@ static int try_lists(struct th_disk *disk, struct th_space *space)
 {
 	struct th_blocklist list = { 0 }, member = { 0 };
 	static struct th_blockrun runs[500];
+	size_t budget = 300;
 	int error;
 
 	for (size_t i = 0; i < 500; i++)
@@ -90,7 +91,7 @@ static int try_lists(struct th_disk *disk, struct th_space *space)
 	if (!error)
 		error = th_blocklist_join(&list, disk, space, &member);
 	if (!error)
-		error = th_blocklist_filter(&list, disk, space, 3, ignore_run, NULL);
+		error = th_blocklist_filter(&list, disk, space, 3, &budget, ignore_run, NULL);
 	if (!error)
 		error = th_blocklist_each(&list, disk, ignore_run, NULL, NULL);
 	if (!error)

@@ -109,7 +109,7 @@ refused 2 "no snapshot or branch 'none'" th diff "$image" none
 tap "diff from what is not there"
 refused 2 "no snapshot or branch 'none'" th diff "$image" one none
 tap "diff to what is not there"
-name=$(th snapshot create "$image") && th snapshot delete "$image" "$name"
+name=$(th snapshot create "$image") && th snapshot delete --wait "$image" "$name"
 tap "snapshot create without a name tells the one it chose"
 refused 1 'No such file or directory' th mount "$image" "$work/nowhere"
 tap "mount on what is not there"

@@ -55,6 +55,8 @@ refused 2 'too many names' th snapshot rename "$work" a b c
 tap "snapshot rename: three names"
 refused 2 'json is for the list' th snapshot create --json "$work" a
 tap "snapshot create --json"
+refused 2 'wait is for delete' th snapshot create --wait "$work" a
+tap "snapshot create --wait"
 refused 2 'goes with none' th diff --json -H "$work" a
 tap "diff: --json and -H"
 refused 2 'one or two snapshots' th diff "$work" a b c

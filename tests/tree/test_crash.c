@@ -19,6 +19,7 @@
 #define LONG_STEPS 600 /* enough to use the image's blocks again and again */
 #define NEVER UINT64_MAX
 #define NOTHING 1 /* there was nothing to do */
+#define LATER 2 /* it is done, but not durable yet */
 
 struct moment {
 	struct th_world world;
@@ -202,12 +203,14 @@ static int change_snapshots(struct script *script, struct th_world *world)
 {
 	struct th_store *store = script->fixture.store;
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
+	int result;
 
 	for (size_t i = 0; world->count > 3 && i < world->count; i++) {
 		strcpy(name, world->snapshots[i].info.name);
 		if (th_world_can_delete(world, name) == 0) {
 			th_world_note_delete(world, name);
-			return th_snapshot_delete(store, name);
+			result = th_snapshot_delete(store, name);
+			return result ? result : LATER;
 		}
 	}
 	if (world->count == TH_WORLD_SNAPSHOTS)
@@ -240,12 +243,14 @@ static int change_branches(struct script *script, struct th_world *world)
 static int roll_back(struct script *script, struct th_world *world)
 {
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
+	int result;
 
 	if (!world->count || world->nbranches > 8)
 		return NOTHING;
 	strcpy(name, world->snapshots[th_random_below(&script->random, (uint32_t)world->count)].info.name);
 	th_world_note_rollback(world, name);
-	return th_store_rollback(script->fixture.store, name);
+	result = th_world_reclaim(script->fixture.store);
+	return result < 0 ? result : th_store_rollback(script->fixture.store, name);
 }
 
 /* Opens the store on some branch. */
@@ -272,6 +277,7 @@ static int change_branch(struct script *script, struct th_world *world)
 		return result;
 	}
 	fixture->store->abandoned_nodes = script->abandoned_nodes;
+	fixture->store->reap_entries = script->abandoned_nodes;
 	th_world_note_switch(world, to->name);
 	return 0;
 }
@@ -288,6 +294,8 @@ static int script_change(struct script *script, int (*change)(struct script *scr
 		th_world_release(&moment->world);
 		return 0;
 	}
+	if (result == LATER)
+		return 0;
 	if (!result) {
 		moment->durable = events(script);
 	} else if (!read_only(script)) {
@@ -330,6 +338,7 @@ static void script_begin(struct script *script, uint64_t seed)
 	script->count = 1;
 	script->abandoned_nodes = th_random_between(&script->random, 1, 5);
 	script->fixture.store->abandoned_nodes = script->abandoned_nodes;
+	script->fixture.store->reap_entries = script->abandoned_nodes;
 	script->moments[0] = (struct moment){ .durable = 0 };
 	th_world_init(&script->moments[0].world);
 }

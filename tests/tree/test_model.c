@@ -305,7 +305,6 @@ static void step_snapshot_delete(struct run *run)
 	}
 	run->pending |= run->nheld > 0;
 	th_world_delete(history_step(run), run->fixture.store, name);
-	history_settle(run);
 }
 
 static void step_snapshot_rename(struct run *run)
@@ -411,6 +410,7 @@ static void step_switch(struct run *run)
 	drop_all_held(run);
 	th_world_switch(history_step(run), &run->fixture, name);
 	run->fixture.store->abandoned_nodes = th_random_between(&run->random, 1, 100);
+	run->fixture.store->reap_entries = th_random_between(&run->random, 1, 300);
 	history_settle(run);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots: a thousand of them over a store that changes, their names, and the space they give back. */
 #include "tests/tree/fixture.h"
+#include "tree/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,6 +263,128 @@ START_TEST(snapshot_view_outlives)
 }
 END_TEST
 
+/* A crash of the present moment. */
+static void crash(struct th_fixture *fixture, struct th_fixture *ret)
+{
+	struct th_disk *image;
+
+	th_ok(th_disk_fault_crash_image(fixture->disk, th_disk_fault_events(fixture->disk), 1, &image));
+	th_fixture_adopt(ret, image, &fixture->options);
+	th_fixture_open(ret);
+}
+
+/* Gone at once, for good after a sync; until then a crash brings it back, whole. */
+START_TEST(snapshot_delete_is_lazy)
+{
+	struct album *album = calloc(1, sizeof(*album));
+	struct th_fixture *fixture = &album->fixture, crashed;
+	struct th_snapshot first, second, found, *list;
+	struct th_view *view;
+	uint64_t commits;
+	size_t count;
+
+	album_init(album, "snapshot_delete_is_lazy");
+	th_ok(th_snapshot_create(fixture->store, "s", &first));
+	album->hashes[0] = th_view_hash(th_view_live(fixture->store));
+	change_some(album, 100);
+	commits = fixture->store->commits;
+	th_ok(th_snapshot_delete(fixture->store, "s"));
+	th_expect(th_snapshot_delete(fixture->store, "s"), -ENOENT);
+	th_expect(th_snapshot_rename(fixture->store, "s", "t"), -ENOENT);
+	th_expect(th_snapshot_find(fixture->store, "s", &found), -ENOENT);
+	th_expect(th_snapshot_find_id(fixture->store, first.id, &found), -ENOENT);
+	th_expect(th_view_snapshot(fixture->store, first.id, &view), -ENOENT);
+	th_expect(th_branch_create(fixture->store, "b", "s", NULL), -ENOENT);
+	th_ok(th_snapshot_list(fixture->store, &list, &count));
+	ck_assert_uint_eq(count, 0);
+	free(list);
+	ck_assert_uint_eq(fixture->store->commits, commits);
+
+	crash(fixture, &crashed);
+	th_ok(th_snapshot_find(crashed.store, "s", &found));
+	ck_assert_uint_eq(snapshot_hash(crashed.store, found.id), album->hashes[0]);
+	th_verify_check(crashed.store, NULL);
+	th_fixture_release(&crashed);
+
+	th_ok(th_snapshot_create(fixture->store, "s", &second));
+	ck_assert_uint_ne(second.id, first.id);
+	th_ok(th_snapshot_delete(fixture->store, "s"));
+	th_ok(th_store_sync(fixture->store));
+	crash(fixture, &crashed);
+	th_expect(th_snapshot_find(crashed.store, "s", &found), -ENOENT);
+	th_expect(th_store_reclaim(crashed.store), 1);
+	th_verify_check(crashed.store, NULL);
+	th_fixture_release(&crashed);
+	th_fixture_release(fixture);
+	free(album);
+}
+END_TEST
+
+/* Values that lie off-tree, so that a snapshot's dead list has an entry for each. */
+static void change_all_large(struct album *album)
+{
+	static uint8_t value[TH_INLINE_MAX + 1];
+	struct th_txn *txn;
+	char key[24];
+
+	th_ok(th_txn_begin(album->fixture.store, &txn));
+	for (unsigned i = 0; i < KEYS; i++) {
+		snprintf(key, sizeof(key), "large/%06u", i);
+		th_value_make(value, sizeof(value), th_slice_of(key), album->stamp++);
+		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
+	}
+	th_ok(th_txn_commit(txn));
+}
+
+/* Checks what a crash now leaves, and that it goes on from there. */
+static void verify_given_back_after_crash(struct album *album, uint64_t blocks)
+{
+	struct th_fixture crashed;
+
+	crash(&album->fixture, &crashed);
+	th_verify_check(crashed.store, NULL);
+	while (th_store_reclaim(crashed.store) == 0)
+		;
+	th_verify_check(crashed.store, NULL);
+	ck_assert_uint_eq(snapshot_hash(crashed.store, album->snapshots[0].id), album->hashes[0]);
+	ck_assert_uint_eq(snapshot_hash(crashed.store, album->snapshots[2].id), album->hashes[2]);
+	ck_assert_uint_ge(blocks_left(crashed.store) + SPACE_SLACK / 2, blocks);
+	th_fixture_release(&crashed);
+}
+
+/* What a snapshot alone has is freed by many commits; each leaves a state that is whole and can be gone on from. */
+START_TEST(snapshot_given_back_in_steps)
+{
+	static const char *const names[] = { "old", "middle", "new" };
+	struct album *album = calloc(1, sizeof(*album));
+	uint64_t blocks;
+	unsigned steps = 0;
+
+	album_init(album, "snapshot_given_back_in_steps");
+	for (unsigned i = 0; i < 3; i++) {
+		change_all_large(album);
+		th_ok(th_snapshot_create(album->fixture.store, names[i], &album->snapshots[i]));
+		album->hashes[i] = th_view_hash(th_view_live(album->fixture.store));
+	}
+	change_all_large(album);
+	blocks = blocks_left(album->fixture.store);
+	album->fixture.store->reap_entries = 300;
+	th_ok(th_snapshot_delete(album->fixture.store, "middle"));
+	while (th_store_reclaim(album->fixture.store) == 0) {
+		steps++;
+		th_verify_check(album->fixture.store, NULL);
+		if (steps % 2)
+			verify_given_back_after_crash(album, blocks + KEYS);
+		if (steps == 3) /* what is left goes along with it */
+			th_ok(th_snapshot_create(album->fixture.store, "later", NULL));
+	}
+	ck_assert_uint_ge(steps, 4);
+	verify_given_back_after_crash(album, blocks + KEYS);
+	th_fixture_release(&album->fixture);
+	free(album);
+}
+END_TEST
+
 /* The diff's cost follows the changes. */
 START_TEST(snapshot_diff_cost)
 {
@@ -308,7 +431,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { snapshot_names, snapshot_ids, snapshot_view_outlives, snapshot_diff_cost,
+	const TTest *const tests[] = { snapshot_names,
+				       snapshot_ids,
+				       snapshot_view_outlives,
+				       snapshot_delete_is_lazy,
+				       snapshot_given_back_in_steps,
+				       snapshot_diff_cost,
 				       snapshot_thousand };
 
 	return th_suite_run("snapshot", tests, sizeof(tests) / sizeof(tests[0]));

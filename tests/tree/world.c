@@ -266,8 +266,19 @@ void th_world_branch_rename(struct th_world *world, struct th_store *store, cons
 	strcpy(th_world_branch(world, from)->name, to);
 }
 
+int th_world_reclaim(struct th_store *store)
+{
+	int result;
+
+	do
+		result = th_store_reclaim(store);
+	while (result == 0);
+	return result < 0 ? result : 0;
+}
+
 void th_world_rollback(struct th_world *world, struct th_store *store, const char *snapshot)
 {
+	th_ok(th_world_reclaim(store));
 	th_ok(th_store_rollback(store, snapshot));
 	th_world_note_rollback(world, snapshot);
 }
