@@ -52,6 +52,7 @@ struct th_store;
 struct th_view;
 struct th_txn;
 struct th_locker;
+struct th_referrers;
 struct th_cursor;
 struct th_diff;
 struct th_run;
@@ -261,6 +262,49 @@ int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan);
 int th_txn_save(struct th_txn *txn, unsigned *ret);
 int th_txn_restore(struct th_txn *txn, unsigned savepoint);
 int th_txn_release(struct th_txn *txn, unsigned savepoint);
+
+/* --- references: values that name another key --- */
+
+/*
+ * A key may refer to another one, its target, instead of having a value of its own.  The target's reference count
+ * (th_value.refs) says how many do, and an index says which.  References and index are ordinary entries: a snapshot has
+ * those of its time, and a diff shows how they changed.  Whoever owns the keys chooses where the index is.
+ *
+ * It is the caller's business that transactions that run at the same time do not change references to the same target,
+ * that a target is not deleted by th_txn_delete while there are any, and that no value of its own begins as one of a
+ * reference does (th_reference_target).  References in a ring keep one another.
+ */
+struct th_references {
+	struct th_slice index; /* prefix of the index's keys: nothing else may be below it */
+	bool delete_last; /* a target goes with the last reference to it, and lets go of its own target likewise */
+};
+
+#define TH_REFERENCE_MARK 8 /* bytes of a reference's value before its target */
+
+/* Is the value a reference?  Its target is a part of it. */
+bool th_reference_target(struct th_slice value, struct th_slice *ret);
+
+/* Makes key, whether it was there or not, a reference to target; what it referred to before loses one.  -ENOENT: the
+ * target is not there; -EINVAL: it is the key itself; -ENAMETOOLONG: index prefix, target and key have more than
+ * TH_KEY_MAX - 2 bytes together.  On another error, the transaction can only be rolled back. */
+int th_txn_link(struct th_txn *txn, const struct th_references *refs, struct th_slice key, struct th_slice target);
+/* Deletes a reference.  -ENOENT; -EINVAL: it is none; -EBUSY: there are references to it.  On another error, the
+ * transaction can only be rolled back. */
+int th_txn_unlink(struct th_txn *txn, const struct th_references *refs, struct th_slice key);
+
+/* Reads the value at the end of at most `steps` references, beginning at key, which need not be one.  -ENOENT: the key,
+ * or what a reference names, is not there; -ELOOP: there are more of them. */
+int th_follow(struct th_view *view, struct th_slice key, unsigned steps, struct th_value *ret);
+int th_txn_follow(struct th_txn *txn, struct th_slice key, unsigned steps, struct th_value *ret);
+
+/* Lists the keys that refer to a target, in order; _next returns 1 at the end, and a key that is valid until it is
+ * called again. */
+int th_referrers_open(struct th_view *view, const struct th_references *refs, struct th_slice target,
+		      struct th_referrers **ret);
+int th_txn_referrers(struct th_txn *txn, const struct th_references *refs, struct th_slice target,
+		     struct th_referrers **ret);
+int th_referrers_next(struct th_referrers *referrers, struct th_slice *ret);
+void th_referrers_close(struct th_referrers *referrers);
 
 /* --- range locks --- */
 
