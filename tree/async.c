@@ -10,13 +10,13 @@
 #include <stdlib.h>
 
 #include "journal/future.h"
-#include "tree/cursor.h"
+#include "tree/view.h"
 
 struct th_get {
 	struct th_view *view;
 	struct th_lookup lookup;
 	struct th_step next;
-	struct th_key key;
+	struct th_key key; /* whole */
 	struct th_future future;
 	bool watched; /* nobody need wait for the future */
 };
@@ -71,18 +71,18 @@ int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret)
 {
 	struct th_get *get;
 
-	if (key.size > TH_KEY_MAX)
+	if (key.size > th_view_key_max(view))
 		return -EINVAL;
 	get = malloc(sizeof(*get));
 	if (!get)
 		return -ENOMEM;
 	get->view = view;
 	get->lookup = (struct th_lookup){ 0 };
-	th_key_set(&get->key, key);
+	th_key_join(&get->key, view->prefix, key);
 	get->watched = false;
 	th_future_init(&get->future, get->view->store->disk->ops->reap ? get_drive : NULL, get);
 	*ret = get;
-	th_view_begin(view, key, &get->lookup, &get->next);
+	th_view_begin(view, th_key_slice(&get->key), &get->lookup, &get->next);
 	if (get->next.error < 0 || get->lookup.done)
 		get_over(get, get->next.error);
 	else if (get->next.node)
@@ -111,7 +111,7 @@ int th_get_finish(struct th_get *get, struct th_value *ret)
 	/* Whatever was wrong is found out, and said, by looking again in the plain way. */
 	if (r < 0) {
 		th_lookup_release(&get->lookup);
-		r = th_get(get->view, th_key_slice(&get->key), ret);
+		r = th_view_look_up(get->view, NULL, th_key_slice(&get->key), ret);
 	} else {
 		r = th_view_finish(get->view, &get->lookup, ret);
 	}

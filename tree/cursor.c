@@ -43,8 +43,7 @@ struct th_cursor {
 	const struct th_layers *layers; /* of a transaction, or NULL */
 	struct th_window *own; /* on them, where they are more than a stage; NULL: not needed yet */
 	const struct th_stage *stage; /* what they come to, where the next batch is; NULL: nothing */
-	struct th_key from, to; /* the range */
-	bool open; /* no upper bound */
+	struct th_span range;
 	/* The batch holds all entries of [lo, hi); hi_open: to the very end. */
 	struct th_key lo, hi;
 	bool hi_open;
@@ -398,8 +397,8 @@ struct ahead_walk {
 static bool ahead_beyond(const struct th_cursor *c, const struct th_key *fence)
 {
 	if (c->backward)
-		return th_slice_compare(th_key_slice(fence), th_key_slice(&c->from)) <= 0;
-	return !c->open && th_slice_compare(th_key_slice(fence), th_key_slice(&c->to)) >= 0;
+		return th_slice_compare(th_key_slice(fence), th_key_slice(&c->range.from)) <= 0;
+	return !c->range.open && th_slice_compare(th_key_slice(fence), th_key_slice(&c->range.to)) >= 0;
 }
 
 /* Notes the leaves below children of `node` from `i` on in the cursor's direction; false when that is enough.  A node
@@ -534,7 +533,7 @@ static bool at_range_end(const struct th_cursor *c)
 {
 	if (c->hi_open)
 		return true;
-	return !c->open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(&c->to)) >= 0;
+	return !c->range.open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(&c->range.to)) >= 0;
 }
 
 /* The batch ends no later than at the key. */
@@ -568,8 +567,8 @@ static int fill_forward(struct th_cursor *c)
 	c->hi_open = path.open;
 	if (!path.open)
 		c->hi = path.hi;
-	if (!c->open)
-		end_at(c, &c->to);
+	if (!c->range.open)
+		end_at(c, &c->range.to);
 	if (own && !own->open)
 		end_at(c, &own->hi);
 	r = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, c->limit);
@@ -598,7 +597,7 @@ static int fill_backward(struct th_cursor *c)
 	if (r < 0)
 		return r;
 	c->lo = path.lo;
-	begin_at(c, &c->from);
+	begin_at(c, &c->range.from);
 	if (own)
 		begin_at(c, &own->lo);
 	r = batch_merge(c, &path, th_key_slice(&c->lo), &end, &end_open, SIZE_MAX);
@@ -617,7 +616,7 @@ static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_e
 	uint32_t size;
 	int r;
 
-	ret->key = (struct th_slice){ c->arena + item->key, item->key_size };
+	ret->key = th_view_strip(c->view, (struct th_slice){ c->arena + item->key, item->key_size });
 	ret->value = (struct th_slice){ c->arena + item->value, item->value_size };
 	ret->refs = item->refs;
 	if (!item->chunk)
@@ -635,21 +634,19 @@ static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_e
 int th_cursor_new(struct th_view *view, const struct th_layers *layers, const struct th_range *range,
 		  struct th_cursor **ret)
 {
-	struct th_cursor *c;
+	struct th_cursor *c = calloc(1, sizeof(*c));
+	int r;
 
-	if (range && (range->from.size > TH_KEY_MAX + 1 || range->to.size > TH_KEY_MAX + 1))
-		return -EINVAL;
-	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
+	r = th_view_span(view, range, &c->range);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
 	c->view = view;
 	c->layers = layers;
-	c->open = !range || !range->to.data;
-	if (range && range->from.size)
-		th_key_set(&c->from, range->from);
-	if (!c->open)
-		th_key_set(&c->to, range->to);
-	c->lo = c->hi = c->from;
+	c->lo = c->hi = c->range.from;
 	c->limit = TH_BATCH_FIRST;
 	*ret = c;
 	return 0;
@@ -662,7 +659,7 @@ static int prefetch_some(struct th_cursor *c)
 	struct th_path path;
 	struct th_node *node;
 	unsigned count;
-	int r = descend(c, th_key_slice(&c->from), false, &path);
+	int r = descend(c, th_key_slice(&c->range.from), false, &path);
 
 	if (r < 0)
 		return r;
@@ -710,9 +707,9 @@ void th_cursor_watch(struct th_cursor *cursor, th_node_visit *visit, void *arg)
 
 void th_cursor_set_end(struct th_cursor *cursor, struct th_slice to)
 {
-	cursor->open = !to.data;
+	cursor->range.open = !to.data;
 	if (to.data)
-		th_key_set(&cursor->to, to);
+		th_key_set(&cursor->range.to, to);
 }
 
 int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
@@ -734,7 +731,7 @@ int th_cursor_prev(struct th_cursor *c, struct th_cursor_entry *ret)
 	while (c->at == 0) {
 		int r;
 
-		if (!c->at_open_end && th_slice_compare(th_key_slice(&c->lo), th_key_slice(&c->from)) <= 0)
+		if (!c->at_open_end && th_slice_compare(th_key_slice(&c->lo), th_key_slice(&c->range.from)) <= 0)
 			return 1;
 		r = fill_backward(c);
 		if (r < 0)
@@ -756,14 +753,14 @@ static void stand_at(struct th_cursor *c, const struct th_key *key)
 int th_cursor_seek(struct th_cursor *c, struct th_slice key)
 {
 	struct th_key at;
+	int r = th_view_bound(c->view, key, &at);
 
-	if (key.size > TH_KEY_MAX + 1)
-		return -EINVAL;
-	th_key_set(&at, key);
-	if (th_slice_compare(key, th_key_slice(&c->from)) < 0)
-		at = c->from;
-	else if (!c->open && th_slice_compare(key, th_key_slice(&c->to)) > 0)
-		at = c->to;
+	if (r < 0)
+		return r;
+	if (th_slice_compare(th_key_slice(&at), th_key_slice(&c->range.from)) < 0)
+		at = c->range.from;
+	else if (!c->range.open && th_slice_compare(th_key_slice(&at), th_key_slice(&c->range.to)) > 0)
+		at = c->range.to;
 	stand_at(c, &at);
 	return 0;
 }
@@ -772,8 +769,8 @@ void th_cursor_seek_end(struct th_cursor *c)
 {
 	static const struct th_key none;
 
-	stand_at(c, c->open ? &none : &c->to);
-	c->hi_open = c->at_open_end = c->open;
+	stand_at(c, c->range.open ? &none : &c->range.to);
+	c->hi_open = c->at_open_end = c->range.open;
 }
 
 void th_cursor_close(struct th_cursor *c)

@@ -30,10 +30,9 @@ struct walk {
 struct th_diff {
 	struct walk walk[2];
 	uint64_t since; /* messages above this are news */
-	struct th_key at; /* everything below was looked at */
+	const struct th_view *view; /* one of the two: names the keys */
+	struct th_span left; /* everything below was looked at */
 	bool at_end;
-	struct th_key end;
-	bool open;
 	struct candidate now;
 	bool active; /* the cursors stand in `now` */
 	struct th_cursor *from_cursor, *to_cursor;
@@ -150,7 +149,7 @@ static uint64_t child_seq(const struct th_node *node, unsigned i)
 static int earliest(struct th_diff *diff, struct th_node *node, struct th_slice lo, struct th_slice hi,
 		    struct candidate *best, bool *found, struct th_need *need)
 {
-	struct th_slice at = th_key_slice(&diff->at);
+	struct th_slice at = th_key_slice(&diff->left.from);
 	unsigned i = 0;
 
 	visit(diff, node);
@@ -238,14 +237,14 @@ static int find_next(struct th_diff *diff, struct walk *walk)
 /* Cuts the candidate off where the diff's range ends; false if it lies behind. */
 static bool clip(const struct th_diff *diff, struct candidate *candidate)
 {
-	struct th_slice end = th_key_slice(&diff->end);
+	struct th_slice end = th_span_end(&diff->left);
 
-	if (diff->open)
+	if (!end.data)
 		return true;
 	if (th_slice_compare(th_key_slice(&candidate->from), end) >= 0)
 		return false;
 	if (candidate->open || th_slice_compare(th_key_slice(&candidate->to), end) > 0) {
-		candidate->to = diff->end;
+		candidate->to = diff->left.to;
 		candidate->open = false;
 	}
 	return true;
@@ -257,12 +256,12 @@ static void move_on(struct th_diff *diff, const struct candidate *past)
 	diff->at_end = past->open;
 	if (past->open)
 		return;
-	diff->at = past->to;
+	diff->left.from = past->to;
 	for (int i = 0; i < 2; i++) {
 		struct walk *walk = &diff->walk[i];
 
 		if (walk->known && !walk->done &&
-		    th_slice_compare(th_key_slice(&walk->next.from), th_key_slice(&diff->at)) < 0)
+		    th_slice_compare(th_key_slice(&walk->next.from), th_key_slice(&diff->left.from)) < 0)
 			walk->known = false;
 	}
 }
@@ -347,7 +346,9 @@ static int next_in_candidate(struct th_diff *diff, struct th_change *ret)
 		diff->stats.entries_compared++;
 		if (c == 0 && same(&diff->from_entry, &diff->to_entry))
 			continue;
-		*ret = (struct th_change){ .key = c <= 0 ? diff->from_entry.key : diff->to_entry.key };
+		*ret = (struct th_change){
+			.key = th_view_strip(diff->view, c <= 0 ? diff->from_entry.key : diff->to_entry.key),
+		};
 		if (c <= 0) {
 			ret->from = diff->from_entry.value;
 			ret->from_refs = diff->from_entry.refs;
@@ -385,9 +386,8 @@ int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range
 	struct th_diff *diff;
 	int r;
 
-	if (!from->root || !to->root || from->store != to->store)
-		return -EINVAL;
-	if (range && (range->from.size > TH_KEY_MAX + 1 || range->to.size > TH_KEY_MAX + 1))
+	if (th_view_is_live(from) || th_view_is_live(to) || from->store != to->store ||
+	    th_slice_compare(from->prefix, to->prefix) != 0)
 		return -EINVAL;
 	diff = calloc(1, sizeof(*diff));
 	if (!diff)
@@ -395,14 +395,12 @@ int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range
 	diff->walk[0].view = from;
 	diff->walk[1].view = to;
 	diff->since = th_branch_common(from, to);
-	diff->open = !range || !range->to.data;
-	if (!diff->open)
-		th_key_set(&diff->end, range->to);
-	if (range && range->from.size)
-		th_key_set(&diff->at, range->from);
-	r = th_cursor_new(from, NULL, NULL, &diff->from_cursor);
+	diff->view = from;
+	r = th_view_span(from, range, &diff->left);
 	if (r == 0)
-		r = th_cursor_new(to, NULL, NULL, &diff->to_cursor);
+		r = th_cursor_new(th_view_whole(from), NULL, NULL, &diff->from_cursor);
+	if (r == 0)
+		r = th_cursor_new(th_view_whole(to), NULL, NULL, &diff->to_cursor);
 	if (r < 0) {
 		th_diff_close(diff);
 		return r;

@@ -147,10 +147,43 @@ static inline void th_key_set(struct th_key *key, struct th_slice s)
 	memcpy(key->data, s.data, s.size);
 }
 
+static inline void th_key_join(struct th_key *key, struct th_slice head, struct th_slice tail)
+{
+	key->size = (uint16_t)(head.size + tail.size);
+	if (head.size)
+		memcpy(key->data, head.data, head.size);
+	if (tail.size)
+		memcpy(key->data + head.size, tail.data, tail.size);
+}
+
 /* The smallest key that is greater. */
 static inline void th_key_successor(struct th_key *key)
 {
 	key->data[key->size++] = 0;
+}
+
+/* What is greater than any key, as a bound. */
+static inline void th_key_set_last(struct th_key *key)
+{
+	key->size = sizeof(key->data);
+	memset(key->data, 0xff, sizeof(key->data));
+}
+
+/* A range of keys kept by value. */
+struct th_span {
+	struct th_key from, to;
+	bool open; /* there is no upper bound */
+};
+
+/* The upper bound, data NULL if there is none. */
+static inline struct th_slice th_span_end(const struct th_span *span)
+{
+	return span->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&span->to);
+}
+
+static inline bool th_span_is_empty(const struct th_span *span)
+{
+	return !span->open && th_slice_compare(th_key_slice(&span->from), th_key_slice(&span->to)) >= 0;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "tree/txn.h"
+#include "tree/view.h"
 
 /* One range, held or waited for. */
 struct th_lock {
@@ -21,6 +22,7 @@ struct th_lock {
 
 struct th_locker {
 	struct th_lock_table *table;
+	const struct th_view *view; /* whose keys it locks */
 	struct th_lock *waiting; /* R2; NULL: it does not wait */
 	pthread_cond_t wake;
 	uint64_t search; /* the last one that came by */
@@ -180,9 +182,9 @@ static int acquire(struct th_lock_table *table, struct th_lock *lock, int timeou
 
 /* --- public --- */
 
-static struct th_lock *lock_new(struct th_locker *owner, const struct th_range *range, enum th_lock_mode mode)
+static struct th_lock *lock_new(struct th_locker *owner, const struct th_span *span, enum th_lock_mode mode)
 {
-	struct th_slice from = range ? range->from : TH_SLICE_EMPTY, to = range ? range->to : (struct th_slice){ 0 };
+	struct th_slice from = th_key_slice(&span->from), to = th_span_end(span);
 	struct th_lock *lock = calloc(1, sizeof(*lock) + from.size + to.size);
 
 	if (!lock)
@@ -198,25 +200,29 @@ static struct th_lock *lock_new(struct th_locker *owner, const struct th_range *
 	return lock;
 }
 
-struct th_locker *th_locker_in(struct th_lock_table *table)
+int th_locker_new_in(struct th_view *view, struct th_locker **ret)
 {
-	struct th_locker *locker = calloc(1, sizeof(*locker));
+	struct th_locker *locker;
 	pthread_condattr_t attr;
 
+	if (!th_view_is_live(view))
+		return -EINVAL;
+	locker = calloc(1, sizeof(*locker));
 	if (!locker)
-		return NULL;
-	locker->table = table;
+		return -ENOMEM;
+	locker->table = &view->store->locks;
+	locker->view = view;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&locker->wake, &attr);
 	pthread_condattr_destroy(&attr);
-	return locker;
+	*ret = locker;
+	return 0;
 }
 
 int th_locker_new(struct th_store *store, struct th_locker **ret)
 {
-	*ret = th_locker_in(&store->locks);
-	return *ret ? 0 : -ENOMEM;
+	return th_locker_new_in(&store->live_view, ret);
 }
 
 void th_locker_free(struct th_locker *locker)
@@ -232,13 +238,12 @@ int th_locker_lock(struct th_locker *locker, const struct th_range *range, enum 
 {
 	struct th_lock_table *table = locker->table;
 	struct th_lock *lock;
-	int r;
+	struct th_span span;
+	int r = th_view_span(locker->view, range, &span);
 
-	if (range && (range->from.size > TH_KEY_MAX + 1 || range->to.size > TH_KEY_MAX + 1))
-		return -EINVAL;
-	if (range && range->to.data && th_slice_compare(range->from, range->to) >= 0)
-		return 0;
-	lock = lock_new(locker, range, mode);
+	if (r < 0 || th_span_is_empty(&span))
+		return r;
+	lock = lock_new(locker, &span, mode);
 	if (!lock)
 		return -ENOMEM;
 	pthread_mutex_lock(&table->mutex);
@@ -269,7 +274,7 @@ void th_locker_unlock(struct th_locker *locker)
 
 int th_txn_lock(struct th_txn *txn, const struct th_range *range, enum th_lock_mode mode, int timeout_ms)
 {
-	if (!txn->locker)
-		txn->locker = th_locker_in(&txn->store->locks);
-	return txn->locker ? th_locker_lock(txn->locker, range, mode, timeout_ms) : -ENOMEM;
+	int r = txn->locker ? 0 : th_locker_new_in(txn->view, &txn->locker);
+
+	return r < 0 ? r : th_locker_lock(txn->locker, range, mode, timeout_ms);
 }

@@ -33,6 +33,5 @@ struct th_lock_table {
 void th_lock_table_init(struct th_lock_table *table);
 /* Lockers must be gone: what one still holds is forgotten. */
 void th_lock_table_release(struct th_lock_table *table);
-struct th_locker *th_locker_in(struct th_lock_table *table);
 
 #endif

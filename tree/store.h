@@ -40,6 +40,9 @@ enum th_super_counter {
 
 struct th_view {
 	struct th_store *store;
+	_Atomic unsigned refs; /* the one who opened it, and its subtree views; the live one's do not matter */
+	struct th_view *whole; /* of a subtree view: what it is a part of, and holds; else NULL */
+	struct th_slice prefix; /* that its keys lack (view.h): bytes behind a subtree view; else empty */
 	struct th_tree *tree; /* whose lock guards transient nodes; NULL: there are none below root */
 	struct th_node *root; /* NULL: the tree's present one */
 	uint64_t seq;

@@ -170,7 +170,13 @@ int th_view_freeze(struct th_store *store, struct th_view **ret);
 int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret);
 /* The head of a branch as it is now, held. */
 int th_view_branch(struct th_store *store, const char *name, struct th_view **ret);
-/* Ends a view from th_view_freeze, th_view_snapshot or th_view_branch (the live one is ignored). */
+/* What another view has below a prefix, as a store of its own: everything that is done with it has keys that lack the
+ * prefix, and knows of no others.  It can be read, compared (th_diff_open), and, where it is a part of the live tree,
+ * be written (th_txn_begin_in).  A subtree of a subtree view is one.  It holds the other view, which may be closed
+ * before it; but see th_store_rollback.  -EINVAL: the prefix is longer than a key may be.  Keys that would be longer
+ * than TH_KEY_MAX with it are too long. */
+int th_view_subtree(struct th_view *view, struct th_slice prefix, struct th_view **ret);
+/* Ends a view from one of the functions above (the live one is ignored). */
 void th_view_close(struct th_view *view);
 
 /* -ENOENT; else the caller releases the value. */
@@ -218,6 +224,9 @@ struct th_range th_range_prefix(struct th_slice prefix, void *space);
  * business that transactions that run at the same time do not write the same keys: range locks are one way (the
  * filesystem locks its inodes). */
 int th_txn_begin(struct th_store *store, struct th_txn **ret);
+/* The same for a subtree of the live tree: it has only the keys of this view, which stays open until it ends.  -EINVAL:
+ * the view is not of the live tree. */
+int th_txn_begin_in(struct th_view *view, struct th_txn **ret);
 /* Merges and frees the transaction.  After 0 every reader sees it whole; see Isolation for those who read meanwhile. It
  * is durable after the next sync or commit. On an error nothing was merged, and the transaction is gone all the same:
  * -ENOSPC, -EROFS; of a spilled one -EIO and what else a read gives.
@@ -236,7 +245,6 @@ void th_txn_use_reserve(struct th_txn *txn);
 
 int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value);
 int th_txn_delete(struct th_txn *txn, struct th_slice key);
-/* range.to must be given; both bounds have at most TH_KEY_MAX bytes. */
 int th_txn_delete_range(struct th_txn *txn, struct th_range range);
 /* Adds delta to the reference count of `key`.  A put keeps the count of the entry it replaces; a delete drops it.
  * Counts of an absent key are kept, unseen, until it is put. */
@@ -323,6 +331,9 @@ enum th_lock_mode { TH_LOCK_SHARED, TH_LOCK_EXCLUSIVE };
 #define TH_LOCK_WAIT (-1)
 
 int th_locker_new(struct th_store *store, struct th_locker **ret);
+/* For keys of a subtree of the live tree, the view of which stays open until the locker is freed.  They are the same
+ * keys that others lock by their whole names.  -EINVAL: the view is not of the live tree. */
+int th_locker_new_in(struct th_view *view, struct th_locker **ret);
 /* Lets go of what it holds, and frees it.  To be done before the store is closed.  NULL is fine. */
 void th_locker_free(struct th_locker *locker);
 /* Locks the range (NULL: all keys).  -EBUSY: tried in vain; -ETIMEDOUT; -EDEADLK: waiting would never end, because a
@@ -443,8 +454,8 @@ struct th_diff_stats {
 };
 
 /* The keys of range (NULL: all) whose value or reference count differs between two views of one store, in key order.
- * Both must be snapshots, frozen views or heads of branches, else -EINVAL.  The cost follows the changes; on different
- * branches, those of both sides since their common past. */
+ * Both must be snapshots, frozen views or heads of branches, or else subtrees of such with the same prefix: -EINVAL.
+ * The cost follows the changes; on different branches, those of both sides since their common past. */
 int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret);
 int th_diff_next(struct th_diff *diff, struct th_change *ret);
 void th_diff_stats(const struct th_diff *diff, struct th_diff_stats *ret);

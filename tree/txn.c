@@ -11,8 +11,14 @@
 
 int th_txn_begin(struct th_store *store, struct th_txn **ret)
 {
+	return th_txn_begin_in(&store->live_view, ret);
+}
+
+int th_txn_begin_in(struct th_view *view, struct th_txn **ret)
+{
+	struct th_store *store = view->store;
 	struct th_txn *txn;
-	int r = th_store_writable(store);
+	int r = th_view_is_live(view) ? th_store_writable(store) : -EINVAL;
 
 	if (r < 0)
 		return r;
@@ -21,6 +27,7 @@ int th_txn_begin(struct th_store *store, struct th_txn **ret)
 		return -ENOMEM;
 	atomic_fetch_add(&store->txns, 1);
 	txn->store = txn->layers.store = store;
+	txn->view = view;
 	if (atomic_load(&store->rolling_back)) {
 		th_txn_rollback(txn);
 		return -EBUSY;
@@ -80,7 +87,7 @@ static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice va
 
 	value.data = descriptor;
 	if (r == 0)
-		r = stage(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, key, TH_SLICE_EMPTY, value));
+		r = stage(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, txn->view->prefix, key, value));
 	if (r < 0 && r != -ENOMEM) /* without memory it may be staged nevertheless */
 		give_back(txn, before);
 	return r;
@@ -88,40 +95,43 @@ static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice va
 
 int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value)
 {
-	if (key.size > TH_KEY_MAX || value.size > TH_VALUE_MAX)
+	if (key.size > th_view_key_max(txn->view) || value.size > TH_VALUE_MAX)
 		return -EINVAL;
 	if (value.size > TH_INLINE_MAX)
 		return put_large(txn, key, value);
-	return stage(txn, th_entry_new(TH_ENTRY_VALUE, key, TH_SLICE_EMPTY, value));
+	return stage(txn, th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value));
 }
 
 int th_txn_delete(struct th_txn *txn, struct th_slice key)
 {
-	if (key.size > TH_KEY_MAX)
+	if (key.size > th_view_key_max(txn->view))
 		return -EINVAL;
 	txn->layers.reserve = true;
-	return stage(txn, th_entry_new(TH_ENTRY_RESET, key, TH_SLICE_EMPTY, TH_SLICE_EMPTY));
+	return stage(txn, th_entry_new(TH_ENTRY_RESET, txn->view->prefix, key, TH_SLICE_EMPTY));
 }
 
 int th_txn_delete_range(struct th_txn *txn, struct th_range range)
 {
-	if (!range.to.data || range.from.size > TH_KEY_MAX || range.to.size > TH_KEY_MAX)
-		return -EINVAL;
-	if (th_slice_compare(range.from, range.to) >= 0)
-		return 0;
+	struct th_span span;
+	int r = th_view_span(txn->view, &range, &span);
+
+	if (r < 0 || th_span_is_empty(&span))
+		return r;
+	if (span.open)
+		th_key_set_last(&span.to);
 	txn->layers.reserve = true;
-	return stage(txn, th_range_message(range.from, range.to, 0));
+	return stage(txn, th_range_message(th_key_slice(&span.from), th_key_slice(&span.to), 0));
 }
 
 int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta)
 {
 	struct th_entry *message;
 
-	if (key.size > TH_KEY_MAX)
+	if (key.size > th_view_key_max(txn->view))
 		return -EINVAL;
 	if (delta == 0)
 		return 0;
-	message = th_entry_new(0, key, TH_SLICE_EMPTY, TH_SLICE_EMPTY);
+	message = th_entry_new(0, txn->view->prefix, key, TH_SLICE_EMPTY);
 	if (!message)
 		return -ENOMEM;
 	th_entry_set_refs(message, delta);
@@ -148,16 +158,16 @@ int th_txn_alloc(struct th_txn *txn, size_t key_size, size_t value_size, struct 
 	struct th_slice key = { NULL, key_size }, value = { NULL, value_size };
 	struct th_entry *entry;
 
-	if (key_size > TH_KEY_MAX || value_size > TH_INLINE_MAX)
+	if (key_size > th_view_key_max(txn->view) || value_size > TH_INLINE_MAX)
 		return -EINVAL;
-	entry = th_entry_new(TH_ENTRY_VALUE, TH_SLICE_EMPTY, key, value);
+	entry = th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value);
 	if (!entry || add_loan(txn, entry) < 0) {
 		if (entry)
 			th_entry_unref(entry);
 		return -ENOMEM;
 	}
 	*ret = (struct th_loan){
-		.key = (void *)(uintptr_t)th_entry_key(entry),
+		.key = (uint8_t *)(uintptr_t)th_entry_key(entry) + txn->view->prefix.size,
 		.value = (void *)(uintptr_t)th_entry_value(entry).data,
 		.entry = entry,
 	};
@@ -180,12 +190,12 @@ int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan)
 
 int th_txn_get(struct th_txn *txn, struct th_slice key, struct th_value *ret)
 {
-	return th_view_get(&txn->store->live_view, &txn->layers, key, ret);
+	return th_view_get(txn->view, &txn->layers, key, ret);
 }
 
 int th_txn_cursor(struct th_txn *txn, const struct th_range *range, struct th_cursor **ret)
 {
-	return th_cursor_new(&txn->store->live_view, &txn->layers, range, ret);
+	return th_cursor_new(txn->view, &txn->layers, range, ret);
 }
 
 void th_txn_use_reserve(struct th_txn *txn)

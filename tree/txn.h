@@ -14,6 +14,7 @@ struct th_savepoint {
 
 struct th_txn {
 	struct th_store *store;
+	struct th_view *view; /* live: of the whole tree, or of the subtree whose keys it has */
 	struct th_layers layers;
 	struct th_savepoint *savepoint; /* TH_SAVEPOINTS_MAX; NULL: none was set yet */
 	unsigned savepoints;

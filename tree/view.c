@@ -4,21 +4,30 @@
 #include <stdlib.h>
 
 #include "tree/chunk.h"
-#include "tree/cursor.h"
-#include "tree/store.h"
+#include "tree/view.h"
 
 struct th_view *th_view_live(struct th_store *store)
 {
 	return &store->live_view;
 }
 
-int th_view_freeze(struct th_store *store, struct th_view **ret)
+static struct th_view *view_new(struct th_store *store)
 {
 	struct th_view *view = calloc(1, sizeof(*view));
 
 	if (!view)
-		return -ENOMEM;
+		return NULL;
 	view->store = store;
+	atomic_init(&view->refs, 1);
+	return view;
+}
+
+int th_view_freeze(struct th_store *store, struct th_view **ret)
+{
+	struct th_view *view = view_new(store);
+
+	if (!view)
+		return -ENOMEM;
 	view->tree = &store->live;
 	view->branch = store->branch;
 	atomic_fetch_add(&store->frozen, 1);
@@ -55,7 +64,7 @@ int th_root_load(struct th_store *store, const struct th_ptr *ptr, struct th_nod
 
 int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
 {
-	struct th_view *view = calloc(1, sizeof(*view));
+	struct th_view *view = view_new(store);
 	struct th_snapshot_record *record;
 	struct th_ptr root;
 	int r;
@@ -74,7 +83,6 @@ int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
 		free(view);
 		return -ENOENT;
 	}
-	view->store = store;
 	view->snapshot = id;
 	r = th_root_load(store, &root, &view->root);
 	if (r < 0) {
@@ -87,13 +95,12 @@ int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
 
 int th_view_branch(struct th_store *store, const char *name, struct th_view **ret)
 {
-	struct th_view *view = calloc(1, sizeof(*view));
+	struct th_view *view = view_new(store);
 	struct th_branch_record *record;
 	int r;
 
 	if (!view)
 		return -ENOMEM;
-	view->store = store;
 	pthread_mutex_lock(&store->snapshot_lock);
 	record = th_branches_named(&store->branches, name);
 	if (record && record->head) {
@@ -118,14 +125,44 @@ int th_view_branch(struct th_store *store, const char *name, struct th_view **re
 	return 0;
 }
 
-void th_view_close(struct th_view *view)
+int th_view_subtree(struct th_view *view, struct th_slice prefix, struct th_view **ret)
 {
-	struct th_snapshot_record *record;
-	struct th_store *store;
+	struct th_view *whole = th_view_whole(view), *part;
+	size_t above = view->prefix.size;
+	uint8_t *bytes;
 
-	if (!view || view == &view->store->live_view)
-		return;
-	store = view->store;
+	if (prefix.size > th_view_key_max(view))
+		return -EINVAL;
+	part = malloc(sizeof(*part) + above + prefix.size);
+	if (!part)
+		return -ENOMEM;
+	bytes = (uint8_t *)(part + 1);
+	if (above)
+		memcpy(bytes, view->prefix.data, above);
+	if (prefix.size)
+		memcpy(bytes + above, prefix.data, prefix.size);
+	*part = (struct th_view){
+		.store = whole->store,
+		.refs = 1,
+		.whole = whole,
+		.prefix = { bytes, above + prefix.size },
+		.tree = whole->tree,
+		.root = whole->root,
+		.seq = whole->seq,
+		.snapshot = whole->snapshot,
+		.branch = whole->branch,
+	};
+	atomic_fetch_add(&whole->refs, 1);
+	*ret = part;
+	return 0;
+}
+
+/* Ends a view of a whole tree. */
+static void view_end(struct th_view *view)
+{
+	struct th_store *store = view->store;
+	struct th_snapshot_record *record;
+
 	/* A frozen view may hold the last reference to nodes with children: they are only touched under the lock. */
 	if (view->tree)
 		pthread_rwlock_wrlock(&view->tree->lock);
@@ -148,6 +185,49 @@ void th_view_close(struct th_view *view)
 	}
 	free(view);
 }
+
+void th_view_close(struct th_view *view)
+{
+	struct th_view *whole;
+
+	if (!view || view == &view->store->live_view || atomic_fetch_sub(&view->refs, 1) > 1)
+		return;
+	whole = view->whole;
+	if (whole) {
+		free(view);
+		th_view_close(whole);
+	} else {
+		view_end(view);
+	}
+}
+
+/* --- keys --- */
+
+int th_view_bound(const struct th_view *view, struct th_slice bound, struct th_key *ret)
+{
+	if (bound.size > th_view_key_max(view) + 1)
+		return -EINVAL;
+	th_key_join(ret, view->prefix, bound);
+	return 0;
+}
+
+int th_view_span(const struct th_view *view, const struct th_range *range, struct th_span *ret)
+{
+	struct th_range all;
+	int r = th_view_bound(view, range ? range->from : TH_SLICE_EMPTY, &ret->from);
+
+	if (r < 0)
+		return r;
+	ret->open = !range || !range->to.data;
+	if (!ret->open)
+		return th_view_bound(view, range->to, &ret->to);
+	all = th_range_prefix(view->prefix, ret->to.data);
+	ret->open = !all.to.data;
+	ret->to.size = (uint16_t)all.to.size;
+	return 0;
+}
+
+/* --- point reads --- */
 
 static void view_lock(struct th_view *view)
 {
@@ -221,13 +301,11 @@ static int look_up(struct th_view *view, const struct th_layers *layers, struct 
 	return th_step_failed(&next, store->cache, r);
 }
 
-int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
+int th_view_look_up(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
 {
 	struct th_lookup lookup = { 0 };
 	int r;
 
-	if (key.size > TH_KEY_MAX)
-		return -EINVAL;
 	do {
 		th_lookup_release(&lookup);
 		r = look_up(view, layers, key, &lookup);
@@ -236,6 +314,14 @@ int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_
 		return th_view_finish(view, &lookup, ret);
 	th_lookup_release(&lookup);
 	return r;
+}
+
+int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
+{
+	struct th_key space;
+	int r = th_view_key(view, &key, &space);
+
+	return r < 0 ? r : th_view_look_up(view, layers, key, ret);
 }
 
 int th_get(struct th_view *view, struct th_slice key, struct th_value *ret)

@@ -77,6 +77,8 @@ struct th_slice th_keys_pick(const struct th_keys *keys, struct th_random *rando
 		size = key_random(keys, number, space);
 	else
 		size = key_edge(random, space);
+	if (size > TH_KEY_MAX - keys->taken)
+		size = TH_KEY_MAX - keys->taken;
 	return (struct th_slice){ space, size };
 }
 

@@ -13,6 +13,7 @@
 struct th_keys {
 	uint64_t salt;
 	uint32_t range; /* about how many different keys of each shape */
+	uint32_t taken; /* bytes of TH_KEY_MAX that they must leave to a prefix */
 };
 
 /* One key, written to `space` (TH_KEY_MAX bytes). */
