@@ -156,7 +156,7 @@ int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences a
 	struct th_key lo, hi;
 	bool shrinks;
 	unsigned i;
-	int r, fixed;
+	int r;
 
 	if (node->level > 0 && !(message->flags & TH_ENTRY_RANGE) && !concerns(node, key)) {
 		i = th_node_child(node, key);
@@ -171,9 +171,10 @@ int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences a
 	shrinks = !(message->flags & TH_ENTRY_VALUE);
 	th_entry_ref(message); /* its key is needed once more */
 	r = th_flush_sink(tree, kid, kid_at, message, need);
-	fixed = r < 0 && r != -EAGAIN ? r : settle_kid(tree, node, at, i, key, shrinks);
+	if (r == 0)
+		r = settle_kid(tree, node, at, i, key, shrinks);
 	th_entry_unref(message);
-	return fixed < 0 ? fixed : r;
+	return r;
 }
 
 static bool over_budget(const struct th_tree *tree, const struct th_node *node)
@@ -243,7 +244,8 @@ static bool appends(const struct th_node *node, unsigned from, const struct th_n
 }
 
 /* Sends overlay messages [from, to), which are child i's, down, and has the child do the same if that is too much for
- * it. */
+ * it.  A child that could not, for want of a node, stays as it is until it can: if it were split now, one piece only
+ * would be found by need->key, and the other stay over its budget. */
 static int flush_kid(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, unsigned from,
 		     unsigned to, struct th_need *need)
 {
@@ -251,7 +253,7 @@ static int flush_kid(struct th_tree *tree, struct th_node *node, struct th_fence
 	struct th_node *kid;
 	struct th_key lo, hi;
 	bool appended;
-	int r, fixed;
+	int r;
 
 	r = th_tree_kid_writable(tree, node, i, &kid, need);
 	if (r < 0) {
@@ -263,13 +265,11 @@ static int flush_kid(struct th_tree *tree, struct th_node *node, struct th_fence
 	r = move_messages(tree, node, kid, kid_at, from, to);
 	if (r < 0)
 		return r;
+	th_tree_account(tree, node);
 	th_tree_account(tree, kid);
 	if (kid->level > 0)
 		r = th_flush_relieve(tree, kid, kid_at, need);
-	if (r < 0 && r != -EAGAIN)
-		return r;
-	fixed = th_kid_fix(tree, node, i, at, appended);
-	return fixed < 0 ? fixed : r;
+	return r < 0 ? r : th_kid_fix(tree, node, i, at, appended);
 }
 
 static int flush_heaviest(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
@@ -296,18 +296,17 @@ int th_flush_relieve_path(struct th_tree *tree, struct th_node *node, struct th_
 	unsigned i = th_node_child(node, key);
 	struct th_node *kid = node->kids ? node->kids[i] : NULL;
 	struct th_key lo, hi;
-	int r = 0, fixed;
+	int r;
 
 	/* Below first: what flows down from here must not pile up on a node that was left over its budget. */
 	if (node->level >= 2 && kid && kid->gen == tree->gen) {
 		r = th_flush_relieve_path(tree, kid, th_kid_fences(node, i, at, &lo, &hi), need, key);
-		if (r < 0 && r != -EAGAIN)
+		if (r == 0)
+			r = th_kid_fix(tree, node, i, at, false);
+		if (r < 0)
 			return r;
-		fixed = th_kid_fix(tree, node, i, at, false);
-		if (fixed < 0)
-			return fixed;
 	}
-	return r < 0 ? r : th_flush_relieve(tree, node, at, need);
+	return th_flush_relieve(tree, node, at, need);
 }
 
 /* --- wide ranges --- */

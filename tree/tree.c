@@ -200,24 +200,17 @@ static int shrink_root(struct th_tree *tree)
 	return 0;
 }
 
-static int fix_root(struct th_tree *tree, int r)
+static int fix_root(struct th_tree *tree)
 {
-	if (r < 0 && r != -EAGAIN)
-		return r;
 	th_tree_account(tree, tree->root);
 	while (th_node_too_big(tree->root)) {
-		int grown;
+		int r = tree->root->level + 1 < TH_HEIGHT_MAX ? grow_root(tree) : -EFBIG;
 
-		if (tree->root->level + 1 >= TH_HEIGHT_MAX)
-			return -EFBIG;
-		grown = grow_root(tree);
-		if (grown < 0)
-			return grown;
+		if (r < 0)
+			return r;
 		th_tree_account(tree, tree->root);
 	}
-	if (r == 0)
-		r = shrink_root(tree);
-	return r;
+	return shrink_root(tree);
 }
 
 /* What is left to do after a message went into the root, and after each load that this takes. */
@@ -234,7 +227,7 @@ static int spread(struct th_tree *tree, struct th_need *need)
 		need->push = r == -EAGAIN;
 	}
 	need->relieve = r == -EAGAIN;
-	return fix_root(tree, r);
+	return r < 0 ? r : fix_root(tree);
 }
 
 int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct th_need *need)
@@ -254,7 +247,7 @@ int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct 
 	r = th_flush_sink(tree, tree->root, all, message, need);
 	if (r < 0) {
 		need->relieve = r == -EAGAIN;
-		return fix_root(tree, r);
+		return r;
 	}
 	return spread(tree, need);
 }
@@ -269,7 +262,7 @@ int th_tree_relieve(struct th_tree *tree, struct th_need *need)
 		r = th_flush_relieve_path(tree, tree->root, all, need, th_key_slice(&key));
 	if (r < 0) {
 		need->relieve = r == -EAGAIN;
-		return fix_root(tree, r);
+		return r;
 	}
 	return spread(tree, need);
 }
