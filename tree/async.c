@@ -69,16 +69,21 @@ static void get_loaded(void *arg, int result, struct th_node *node)
 
 int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret)
 {
-	struct th_get *get;
+	struct th_key space;
+	int r = th_view_key(view, &key, &space);
 
-	if (key.size > th_view_key_max(view))
-		return -EINVAL;
-	get = malloc(sizeof(*get));
+	return r < 0 ? r : th_view_get_async(view, key, NULL, NULL, ret);
+}
+
+int th_view_get_async(struct th_view *view, struct th_slice key, th_node_visit *visit, void *arg, struct th_get **ret)
+{
+	struct th_get *get = malloc(sizeof(*get));
+
 	if (!get)
 		return -ENOMEM;
 	get->view = view;
-	get->lookup = (struct th_lookup){ 0 };
-	th_key_join(&get->key, view->prefix, key);
+	get->lookup = (struct th_lookup){ .visit = visit, .visit_arg = arg };
+	th_key_set(&get->key, key);
 	get->watched = false;
 	th_future_init(&get->future, get->view->store->disk->ops->reap ? get_drive : NULL, get);
 	*ret = get;

@@ -358,14 +358,12 @@ static int descend(struct th_cursor *c, struct th_slice key, bool before, struct
 
 	th_need_init(&need);
 	for (;;) {
-		if (view->tree)
-			pthread_rwlock_rdlock(&view->tree->lock);
+		th_view_lock(view);
 		r = th_path_descend(view->store->cache, view->root ? view->root : view->tree->root, key, before, path,
 				    &need);
 		if (r == 0)
 			break;
-		if (view->tree)
-			pthread_rwlock_unlock(&view->tree->lock);
+		th_view_unlock(view);
 		if (r == -EAGAIN)
 			r = th_need_load(&need, view->store->cache);
 		if (r < 0)
@@ -381,8 +379,7 @@ static int descend(struct th_cursor *c, struct th_slice key, bool before, struct
 static void ascend(struct th_cursor *c, struct th_path *path)
 {
 	th_path_release(path);
-	if (c->view->tree)
-		pthread_rwlock_unlock(&c->view->tree->lock);
+	th_view_unlock(c->view);
 }
 
 /* --- reading ahead --- */
@@ -705,13 +702,6 @@ void th_cursor_watch(struct th_cursor *cursor, th_node_visit *visit, void *arg)
 	cursor->visit_arg = arg;
 }
 
-void th_cursor_set_end(struct th_cursor *cursor, struct th_slice to)
-{
-	cursor->range.open = !to.data;
-	if (to.data)
-		th_key_set(&cursor->range.to, to);
-}
-
 int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 {
 	while (c->at == c->count) {
@@ -771,6 +761,16 @@ void th_cursor_seek_end(struct th_cursor *c)
 
 	stand_at(c, c->range.open ? &none : &c->range.to);
 	c->hi_open = c->at_open_end = c->range.open;
+}
+
+void th_cursor_set_range(struct th_cursor *c, struct th_slice from, struct th_slice to)
+{
+	c->range.open = !to.data;
+	th_key_set(&c->range.from, from);
+	if (to.data)
+		th_key_set(&c->range.to, to);
+	stand_at(c, &c->range.from);
+	c->limit = TH_BATCH_LAST;
 }
 
 void th_cursor_close(struct th_cursor *c)

@@ -2,59 +2,87 @@
 /*
  * Diff: the keys that differ between two views, at a cost that follows the changes.
  *
- * Whatever differs was brought by a message that is newer than the common past of the two views: of one branch, the
- * older of them.  So both trees are walked for such messages only: a child whose pointer says that nothing at or below
- * it is newer is passed by unread; a pending message that is newer names its key (or range); a leaf that got one may
- * differ anywhere, so its whole range is looked at.  These candidates come out in key order, and each is compared by
- * reading both views there.
+ * Candidates (candidates.h) are gathered in batches, and each is compared by reading both views there: a single key by
+ * two lookups, a range of keys by two cursors.  The lookups of the next candidates are under way meanwhile, so that
+ * nodes which are not in memory are read side by side.
+ *
+ * Like a cursor, a diff stands in a gap between two keys.  The batch goes on from there in one direction; whoever turns
+ * around or seeks begins a new one.
  */
-#include <errno.h>
 #include <stdlib.h>
 
+#include "tree/candidates.h"
 #include "tree/cursor.h"
 
-/* A range of keys that may differ; a single key is the range up to its successor. */
-struct candidate {
-	struct th_key from, to;
-	bool open;
-};
+#define TH_DIFF_BATCH_FIRST 8 /* candidates of each tree that are wanted in a batch: at first */
+#define TH_DIFF_BATCH_LAST 64 /* and in the end */
+#define TH_DIFF_UNDER_WAY 32 /* candidates that are being read */
 
-/* Walks one view's tree for candidates. */
-struct walk {
-	struct th_view *view;
-	bool known; /* `next` is the first candidate that does not end before `at` */
-	bool done;
-	struct candidate next;
+/* One of the two views, and what it has next in the candidate that is being compared. */
+struct side {
+	struct th_cursor *cursor;
+	struct th_value value; /* of a single key */
+	struct th_cursor_entry entry;
+	int r; /* 0: there is an entry; 1: none any more */
+	bool used; /* the entry was dealt with */
 };
 
 struct th_diff {
-	struct walk walk[2];
-	uint64_t since; /* messages above this are news */
-	const struct th_view *view; /* one of the two: names the keys */
-	struct th_span left; /* everything below was looked at */
-	bool at_end;
-	struct candidate now;
-	bool active; /* the cursors stand in `now` */
-	struct th_cursor *from_cursor, *to_cursor;
-	struct th_cursor_entry from_entry, to_entry;
-	int from_r, to_r; /* what the cursors last said: 0 an entry is waiting */
-	bool from_used, to_used;
+	struct th_view *view; /* one of the two, which names the keys */
+	struct th_span range;
+	struct th_key at; /* the gap is before this key */
+	bool at_end; /* or behind everything, where the range is open */
+	bool backward;
+	struct side side[2];
+	struct th_candidates candidates;
+	struct th_span batch; /* what these are of */
+	struct th_span rest; /* what follows it in the range */
+	size_t taken, begun; /* in the diff's direction: how many were compared, and how many have lookups */
+	size_t want;
+	bool active; /* one is being compared */
+	pthread_mutex_t seen_lock; /* lookups go on in other threads */
 	struct th_diff_stats stats;
-	const struct th_node **seen; /* distinct nodes visited: a hash set */
-	size_t seen_count, seen_capacity;
+	uintptr_t *seen; /* distinct nodes visited: a hash set */
+	size_t seen_capacity;
 };
 
 /* --- counting nodes --- */
 
-static bool seen_insert(const struct th_node **set, size_t capacity, const struct th_node *node)
+/* A number of its own for each node: its address, or where it has none, its place in memory. */
+static uintptr_t node_number(const struct th_node *node)
 {
-	size_t i = ((uintptr_t)node >> 5) * UINT64_C(0x9e3779b97f4a7c15) % capacity;
+	return node->ptr.addr ? (uintptr_t)node->ptr.addr << 1 | 1 : (uintptr_t)node;
+}
 
-	while (set[i] && set[i] != node)
+static bool seen_insert(uintptr_t *set, size_t capacity, uintptr_t number)
+{
+	size_t i = (number * UINT64_C(0x9e3779b97f4a7c15) >> 32) % capacity;
+
+	while (set[i] && set[i] != number)
 		i = (i + 1) % capacity;
 	if (set[i])
 		return false;
-	set[i] = node;
+	set[i] = number;
+	return true;
+}
+
+/* Has room for one more; a count is not worth failing for. */
+static bool seen_reserve(struct th_diff *diff)
+{
+	size_t capacity = diff->seen_capacity ? 2 * diff->seen_capacity : 256;
+	uintptr_t *set;
+
+	if (2 * diff->stats.nodes_read < diff->seen_capacity)
+		return true;
+	set = calloc(capacity, sizeof(*set));
+	if (!set)
+		return false;
+	for (size_t i = 0; i < diff->seen_capacity; i++)
+		if (diff->seen[i])
+			seen_insert(set, capacity, diff->seen[i]);
+	free(diff->seen);
+	diff->seen = set;
+	diff->seen_capacity = capacity;
 	return true;
 }
 
@@ -62,253 +90,146 @@ static void visit(void *arg, const struct th_node *node)
 {
 	struct th_diff *diff = arg;
 
-	if (2 * diff->seen_count >= diff->seen_capacity) {
-		size_t capacity = diff->seen_capacity ? 2 * diff->seen_capacity : 256;
-		const struct th_node **set = calloc(capacity, sizeof(*set));
-
-		if (!set)
-			return; /* a count is not worth failing for */
-		for (size_t i = 0; i < diff->seen_capacity; i++)
-			if (diff->seen[i])
-				seen_insert(set, capacity, diff->seen[i]);
-		free(diff->seen);
-		diff->seen = set;
-		diff->seen_capacity = capacity;
-	}
-	if (seen_insert(diff->seen, diff->seen_capacity, node)) {
-		diff->seen_count++;
+	pthread_mutex_lock(&diff->seen_lock);
+	if (seen_reserve(diff) && seen_insert(diff->seen, diff->seen_capacity, node_number(node)))
 		diff->stats.nodes_read++;
+	pthread_mutex_unlock(&diff->seen_lock);
+}
+
+/* --- batches of candidates --- */
+
+/* Number n of the batch, in the diff's direction. */
+static struct th_candidate *candidate(const struct th_diff *diff, size_t n)
+{
+	return diff->candidates.list[diff->backward ? diff->candidates.count - 1 - n : n];
+}
+
+/* What was read ahead and is not wanted any more. */
+static void forget_lookups(struct th_candidate *c)
+{
+	struct th_value value;
+
+	for (int i = 0; i < 2; i++) {
+		if (c->get[i] && th_get_finish(c->get[i], &value) == 0)
+			th_value_release(&value);
+		c->get[i] = NULL;
 	}
 }
 
-/* --- walking for candidates --- */
-
-/* The first message of the overlay with key >= at (or a range that covers at) that is news, if any. */
-static const struct th_entry *first_news(const struct th_node *node, struct th_slice at, uint64_t since)
+/* The batch is over: nothing refers to it any more. */
+static void end_batch(struct th_diff *diff)
 {
-	unsigned i = th_slab_lower(node, &node->overlay, at);
-
-	if (i > 0 && th_slice_common(at, (struct th_slice){ node->prefix, node->prefix_size }) == node->prefix_size) {
-		const struct th_entry *e = th_slab_entry(&node->overlay, i - 1);
-
-		if ((e->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(e), at) > 0 &&
-		    th_entry_seq(e) > since)
-			return e;
-	}
-	for (; i < node->overlay.count; i++)
-		if (th_entry_seq(th_slab_entry(&node->overlay, i)) > since)
-			return th_slab_entry(&node->overlay, i);
-	return NULL;
+	for (; diff->taken < diff->begun; diff->taken++)
+		forget_lookups(candidate(diff, diff->taken));
+	for (int i = 0; i < 2; i++)
+		th_value_release(&diff->side[i].value);
+	th_candidates_clear(&diff->candidates);
+	diff->taken = diff->begun = 0;
+	diff->active = false;
 }
 
-/* Lowers the candidate to [from, to) if that begins earlier. */
-static void offer(struct candidate *best, bool *found, const struct th_key *from, const struct th_key *to, bool open)
+/* Begins anew at the gap. */
+static void start(struct th_diff *diff, bool backward)
 {
-	if (*found && th_slice_compare(th_key_slice(&best->from), th_key_slice(from)) <= 0)
-		return;
-	best->from = *from;
-	best->open = open;
-	if (!open)
-		best->to = *to;
-	*found = true;
-}
-
-static void offer_message(const struct th_node *node, struct th_slice at, uint64_t since, struct candidate *best,
-			  bool *found)
-{
-	const struct th_entry *e = first_news(node, at, since);
-	struct th_key from, to;
-
-	if (!e)
-		return;
-	th_node_key(node, e, &from);
-	if (e->flags & TH_ENTRY_RANGE) {
-		th_key_set(&to, th_entry_value(e));
-		if (th_slice_compare(th_key_slice(&from), at) < 0)
-			th_key_set(&from, at);
+	end_batch(diff);
+	diff->backward = backward;
+	diff->want = TH_DIFF_BATCH_FIRST;
+	diff->rest = diff->range;
+	if (backward) {
+		diff->rest.to = diff->at;
+		diff->rest.open = diff->at_end;
+	} else if (diff->at_end) {
+		diff->rest = (struct th_span){ 0 };
 	} else {
-		to = from;
-		th_key_successor(&to);
+		diff->rest.from = diff->at;
 	}
-	offer(best, found, &from, &to, false);
 }
 
-static uint64_t child_seq(const struct th_node *node, unsigned i)
+/* 1: nothing is left. */
+static int next_batch(struct th_diff *diff)
 {
-	struct th_ptr ptr;
+	int r;
 
-	if (node->kids && node->kids[i])
-		return node->kids[i]->seq;
-	return th_node_child_ptr(node, i, &ptr) == 0 ? ptr.seq : UINT64_MAX;
-}
-
-/*
- * The earliest candidate at or after `at` below node, whose fences are lo and hi (NULL data: none).  Messages of this
- * node and news in its children compete; a child is entered only if its pointer announces news.
- */
-static int earliest(struct th_diff *diff, struct th_node *node, struct th_slice lo, struct th_slice hi,
-		    struct candidate *best, bool *found, struct th_need *need)
-{
-	struct th_slice at = th_key_slice(&diff->left.from);
-	unsigned i = 0;
-
-	visit(diff, node);
-	if (node->level == 0) {
-		struct th_key from, to;
-
-		th_key_set(&from, th_slice_compare(lo, at) > 0 ? lo : at);
-		if (hi.data)
-			th_key_set(&to, hi);
-		offer(best, found, &from, &to, !hi.data);
-		return 0;
-	}
-	offer_message(node, at, diff->since, best, found);
-	if (th_slice_compare(at, lo) > 0)
-		i = th_node_child(node, at);
-	for (; i < node->base.count; i++) {
-		struct th_key kid_lo, kid_hi;
-		struct th_slice kid_end = hi;
-		struct th_node *kid;
-		bool had = *found;
-		int r;
-
-		th_node_key(node, th_slab_entry(&node->base, i), &kid_lo);
-		if (had && th_slice_compare(th_key_slice(&best->from), th_key_slice(&kid_lo)) < 0)
-			return 0;
-		if (child_seq(node, i) <= diff->since)
-			continue;
-		if (i + 1 < node->base.count) {
-			th_node_key(node, th_slab_entry(&node->base, i + 1), &kid_hi);
-			kid_end = th_key_slice(&kid_hi);
-		}
-		r = th_tree_child(diff->walk[0].view->store->cache, node, i, &kid, need);
-		if (r < 0)
-			return r;
-		*found = false;
-		{
-			struct candidate below;
-			bool below_found = false;
-
-			r = earliest(diff, kid, th_key_slice(&kid_lo), kid_end, &below, &below_found, need);
-			th_node_unref(kid);
-			*found = had;
-			if (r < 0)
-				return r;
-			if (below_found) {
-				offer(best, found, &below.from, &below.to, below.open);
-				return 0;
-			}
-		}
-	}
+	end_batch(diff);
+	if (th_span_is_empty(&diff->rest))
+		return 1;
+	diff->batch = diff->rest;
+	r = th_candidates_gather(&diff->candidates, &diff->batch, diff->backward, diff->want);
+	if (r < 0)
+		return r;
+	th_span_take_off(&diff->rest, &diff->batch, diff->backward);
+	if (diff->want < TH_DIFF_BATCH_LAST)
+		diff->want *= 2;
 	return 0;
 }
 
-/* The tree's first candidate at or after diff->at. */
-static int find_next(struct th_diff *diff, struct walk *walk)
+/* Begins to read both views where the next candidates are.  Of a range, that brings its first leaf into memory. */
+static int look_ahead(struct th_diff *diff)
 {
-	struct th_view *view = walk->view;
-	struct th_slice none = { NULL, 0 };
-	struct th_need need;
-	bool found;
-	int r;
+	while (diff->begun < diff->candidates.count && diff->begun < diff->taken + TH_DIFF_UNDER_WAY) {
+		struct th_candidate *c = candidate(diff, diff->begun++);
 
-	th_need_init(&need);
-	do {
-		found = false;
-		if (view->tree)
-			pthread_rwlock_rdlock(&view->tree->lock);
-		r = view->root->seq > diff->since
-			    ? earliest(diff, view->root, TH_SLICE_EMPTY, none, &walk->next, &found, &need)
-			    : 0;
-		if (view->tree)
-			pthread_rwlock_unlock(&view->tree->lock);
-		if (r == -EAGAIN) {
-			r = th_need_load(&need, view->store->cache);
-			if (r == 0)
-				r = -EAGAIN;
+		for (int i = 0; i < 2; i++) {
+			int r = th_view_get_async(diff->candidates.view[i], c->from, visit, diff, &c->get[i]);
+
+			if (r < 0)
+				return r;
 		}
-	} while (r == -EAGAIN);
-	th_need_release(&need);
-	walk->known = r == 0;
-	walk->done = r == 0 && !found;
-	return r;
-}
-
-/* Cuts the candidate off where the diff's range ends; false if it lies behind. */
-static bool clip(const struct th_diff *diff, struct candidate *candidate)
-{
-	struct th_slice end = th_span_end(&diff->left);
-
-	if (!end.data)
-		return true;
-	if (th_slice_compare(th_key_slice(&candidate->from), end) >= 0)
-		return false;
-	if (candidate->open || th_slice_compare(th_key_slice(&candidate->to), end) > 0) {
-		candidate->to = diff->left.to;
-		candidate->open = false;
 	}
-	return true;
-}
-
-/* What was looked at is no candidate any more: a tree's next one that begins there has to be found anew. */
-static void move_on(struct th_diff *diff, const struct candidate *past)
-{
-	diff->at_end = past->open;
-	if (past->open)
-		return;
-	diff->left.from = past->to;
-	for (int i = 0; i < 2; i++) {
-		struct walk *walk = &diff->walk[i];
-
-		if (walk->known && !walk->done &&
-		    th_slice_compare(th_key_slice(&walk->next.from), th_key_slice(&diff->left.from)) < 0)
-			walk->known = false;
-	}
-}
-
-/* The next candidate of either tree; 1 at the end.  They are ascending and disjoint. */
-static int next_candidate(struct th_diff *diff, struct candidate *ret)
-{
-	struct walk *first = NULL;
-
-	if (diff->at_end)
-		return 1;
-	for (int i = 0; i < 2; i++) {
-		struct walk *walk = &diff->walk[i];
-		int r = walk->known ? 0 : find_next(diff, walk);
-
-		if (r < 0)
-			return r;
-		if (!walk->done &&
-		    (!first || th_slice_compare(th_key_slice(&walk->next.from), th_key_slice(&first->next.from)) < 0))
-			first = walk;
-	}
-	diff->at_end = !first || !clip(diff, &first->next);
-	if (diff->at_end)
-		return 1;
-	*ret = first->next;
-	move_on(diff, ret);
 	return 0;
 }
 
 /* --- comparing --- */
 
-static int begin_candidate(struct th_diff *diff)
+static int begin_point(struct th_diff *diff, struct th_candidate *c)
 {
-	struct th_slice end = diff->now.open ? (struct th_slice){ NULL, 0 } : th_key_slice(&diff->now.to);
-	struct th_cursor *cursors[] = { diff->from_cursor, diff->to_cursor };
+	int error = 0;
 
 	for (int i = 0; i < 2; i++) {
-		int r;
+		struct side *side = &diff->side[i];
 
-		th_cursor_set_end(cursors[i], end);
-		r = th_cursor_seek(cursors[i], th_key_slice(&diff->now.from));
-		if (r < 0)
-			return r;
+		th_value_release(&side->value);
+		side->r = th_get_finish(c->get[i], &side->value);
+		c->get[i] = NULL;
+		if (side->r == -ENOENT)
+			side->r = 1;
+		if (side->r < 0)
+			error = side->r;
+		side->entry.key = c->from;
+		side->entry.value = (struct th_slice){ side->value.data, side->value.size };
+		side->entry.refs = side->value.refs;
+		side->used = false;
 	}
-	diff->active = true;
-	diff->from_used = diff->to_used = true;
+	return error;
+}
+
+static int begin_range(struct th_diff *diff, struct th_candidate *c)
+{
+	forget_lookups(c);
+	for (int i = 0; i < 2; i++) {
+		struct side *side = &diff->side[i];
+
+		th_cursor_set_range(side->cursor, c->from, c->to);
+		if (diff->backward)
+			th_cursor_seek_end(side->cursor);
+		side->used = true;
+	}
 	return 0;
+}
+
+/* Goes to a side's next entry in the candidate. */
+static int advance(struct th_diff *diff, struct side *side, bool point)
+{
+	if (!side->used)
+		return 0;
+	side->used = false;
+	if (point)
+		side->r = 1;
+	else if (diff->backward)
+		side->r = th_cursor_prev(side->cursor, &side->entry);
+	else
+		side->r = th_cursor_next(side->cursor, &side->entry);
+	return side->r < 0 ? side->r : 0;
 }
 
 static bool same(const struct th_cursor_entry *a, const struct th_cursor_entry *b)
@@ -316,73 +237,154 @@ static bool same(const struct th_cursor_entry *a, const struct th_cursor_entry *
 	return a->refs == b->refs && th_slice_compare(a->value, b->value) == 0;
 }
 
-/* Moves on whichever side was used up. */
-static int advance(struct th_diff *diff)
+/* Which side's entry comes first: < 0 `from`, > 0 `to`, 0 both.  One of them has one. */
+static int order(const struct th_diff *diff, const struct side *from, const struct side *to)
 {
-	if (diff->from_used)
-		diff->from_r = th_cursor_next(diff->from_cursor, &diff->from_entry);
-	if (diff->to_used)
-		diff->to_r = th_cursor_next(diff->to_cursor, &diff->to_entry);
-	if (diff->from_r < 0)
-		return diff->from_r;
-	return diff->to_r < 0 ? diff->to_r : 0;
+	int c;
+
+	if (from->r == 1 || to->r == 1)
+		return from->r - to->r;
+	c = th_slice_compare(from->entry.key, to->entry.key);
+	return diff->backward ? -c : c;
 }
 
 /* The next key in the candidate that differs; 1 if there is none. */
-static int next_in_candidate(struct th_diff *diff, struct th_change *ret)
+static int next_in_candidate(struct th_diff *diff, bool point, struct th_change *ret)
 {
-	for (;;) {
-		int c, r = advance(diff);
+	struct side *from = &diff->side[0], *to = &diff->side[1];
 
+	for (;;) {
+		int c, r = advance(diff, from, point);
+
+		if (r == 0)
+			r = advance(diff, to, point);
 		if (r < 0)
 			return r;
-		if (diff->from_r == 1 && diff->to_r == 1)
+		if (from->r == 1 && to->r == 1)
 			return 1;
-		c = diff->from_r == 1 ? 1
-		    : diff->to_r == 1 ? -1
-				      : th_slice_compare(diff->from_entry.key, diff->to_entry.key);
-		diff->from_used = c <= 0;
-		diff->to_used = c >= 0;
+		c = order(diff, from, to);
+		from->used = c <= 0;
+		to->used = c >= 0;
 		diff->stats.entries_compared++;
-		if (c == 0 && same(&diff->from_entry, &diff->to_entry))
+		if (c == 0 && same(&from->entry, &to->entry))
 			continue;
-		*ret = (struct th_change){
-			.key = th_view_strip(diff->view, c <= 0 ? diff->from_entry.key : diff->to_entry.key),
-		};
+		*ret = (struct th_change){ .key = c <= 0 ? from->entry.key : to->entry.key };
 		if (c <= 0) {
-			ret->from = diff->from_entry.value;
-			ret->from_refs = diff->from_entry.refs;
+			ret->from = from->entry.value;
+			ret->from_refs = from->entry.refs;
 		}
 		if (c >= 0) {
-			ret->to = diff->to_entry.value;
-			ret->to_refs = diff->to_entry.refs;
+			ret->to = to->entry.value;
+			ret->to_refs = to->entry.refs;
 		}
 		return 0;
 	}
 }
 
-int th_diff_next(struct th_diff *diff, struct th_change *ret)
+/* --- going on --- */
+
+/* The candidate to be compared, the next one if there is none under way; 1 at the end. */
+static int current(struct th_diff *diff, struct th_candidate **ret)
+{
+	int r = 0;
+
+	while (r == 0 && diff->taken == diff->candidates.count)
+		r = next_batch(diff);
+	if (r == 0 && !diff->active)
+		r = look_ahead(diff);
+	if (r != 0)
+		return r;
+	*ret = candidate(diff, diff->taken);
+	if (!diff->active)
+		r = (*ret)->point ? begin_point(diff, *ret) : begin_range(diff, *ret);
+	diff->active = true;
+	return r;
+}
+
+static int find_change(struct th_diff *diff, struct th_change *ret)
 {
 	for (;;) {
-		int r;
+		struct th_candidate *c;
+		int r = current(diff, &c);
 
-		if (diff->active) {
-			r = next_in_candidate(diff, ret);
-			if (r != 1)
-				return r;
-			diff->active = false;
-		}
-		r = next_candidate(diff, &diff->now);
-		if (r != 0)
+		if (r == 0)
+			r = next_in_candidate(diff, c->point, ret);
+		else if (r == 1)
+			return 1;
+		if (r != 1)
 			return r;
-		r = begin_candidate(diff);
-		if (r < 0)
-			return r;
+		diff->active = false;
+		diff->taken++;
 	}
+}
+
+/* The gap is next to what was found, or at the end of the range. */
+static void stand(struct th_diff *diff, int found, struct th_slice key)
+{
+	diff->at_end = found == 1 && !diff->backward && diff->range.open;
+	if (found == 0)
+		th_key_set(&diff->at, key);
+	else
+		diff->at = diff->backward ? diff->range.from : diff->range.to;
+	if (found == 0 && !diff->backward)
+		th_key_successor(&diff->at);
+}
+
+static int step(struct th_diff *diff, bool backward, struct th_change *ret)
+{
+	int r;
+
+	if (diff->backward != backward)
+		start(diff, backward);
+	r = find_change(diff, ret);
+	if (r < 0) {
+		start(diff, backward);
+		return r;
+	}
+	stand(diff, r, ret->key);
+	if (r == 0)
+		ret->key = th_view_strip(diff->view, ret->key);
+	return r;
+}
+
+int th_diff_next(struct th_diff *diff, struct th_change *ret)
+{
+	return step(diff, false, ret);
+}
+
+int th_diff_prev(struct th_diff *diff, struct th_change *ret)
+{
+	return step(diff, true, ret);
+}
+
+int th_diff_seek(struct th_diff *diff, struct th_slice key)
+{
+	struct th_slice end = th_span_end(&diff->range);
+	struct th_key at;
+	int r = th_view_bound(diff->view, key, &at);
+
+	if (r < 0)
+		return r;
+	if (th_slice_compare(th_key_slice(&at), th_key_slice(&diff->range.from)) < 0)
+		at = diff->range.from;
+	else if (end.data && th_slice_compare(th_key_slice(&at), end) > 0)
+		at = diff->range.to;
+	diff->at = at;
+	diff->at_end = false;
+	start(diff, diff->backward);
+	return 0;
+}
+
+void th_diff_seek_end(struct th_diff *diff)
+{
+	diff->at = diff->range.to;
+	diff->at_end = diff->range.open;
+	start(diff, diff->backward);
 }
 
 int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret)
 {
+	struct th_view *views[] = { th_view_whole(from), th_view_whole(to) };
 	struct th_diff *diff;
 	int r;
 
@@ -392,36 +394,44 @@ int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range
 	diff = calloc(1, sizeof(*diff));
 	if (!diff)
 		return -ENOMEM;
-	diff->walk[0].view = from;
-	diff->walk[1].view = to;
-	diff->since = th_branch_common(from, to);
+	pthread_mutex_init(&diff->seen_lock, NULL);
 	diff->view = from;
-	r = th_view_span(from, range, &diff->left);
-	if (r == 0)
-		r = th_cursor_new(th_view_whole(from), NULL, NULL, &diff->from_cursor);
-	if (r == 0)
-		r = th_cursor_new(th_view_whole(to), NULL, NULL, &diff->to_cursor);
+	diff->candidates.since = th_branch_common(from, to);
+	diff->candidates.visit = visit;
+	diff->candidates.visit_arg = diff;
+	r = th_view_span(from, range, &diff->range);
+	for (int i = 0; i < 2 && r == 0; i++) {
+		diff->candidates.view[i] = views[i];
+		r = th_cursor_new(views[i], NULL, NULL, &diff->side[i].cursor);
+		if (r == 0)
+			th_cursor_watch(diff->side[i].cursor, visit, diff);
+	}
 	if (r < 0) {
 		th_diff_close(diff);
 		return r;
 	}
-	th_cursor_watch(diff->from_cursor, visit, diff);
-	th_cursor_watch(diff->to_cursor, visit, diff);
+	diff->at = diff->range.from;
+	start(diff, false);
 	*ret = diff;
 	return 0;
 }
 
-void th_diff_stats(const struct th_diff *diff, struct th_diff_stats *ret)
+void th_diff_stats(struct th_diff *diff, struct th_diff_stats *ret)
 {
+	pthread_mutex_lock(&diff->seen_lock);
 	*ret = diff->stats;
+	pthread_mutex_unlock(&diff->seen_lock);
 }
 
 void th_diff_close(struct th_diff *diff)
 {
 	if (!diff)
 		return;
-	th_cursor_close(diff->from_cursor);
-	th_cursor_close(diff->to_cursor);
+	end_batch(diff);
+	th_candidates_release(&diff->candidates);
+	for (int i = 0; i < 2; i++)
+		th_cursor_close(diff->side[i].cursor);
+	pthread_mutex_destroy(&diff->seen_lock);
 	free(diff->seen);
 	free(diff);
 }

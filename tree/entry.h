@@ -181,6 +181,16 @@ static inline struct th_slice th_span_end(const struct th_span *span)
 	return span->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&span->to);
 }
 
+/* Takes away what the part has of the span: its beginning, or its end if `backward`. */
+static inline void th_span_take_off(struct th_span *span, const struct th_span *part, bool backward)
+{
+	if (backward)
+		span->to = part->from;
+	else
+		span->from = part->open ? span->to : part->to;
+	span->open &= !backward && !part->open;
+}
+
 static inline bool th_span_is_empty(const struct th_span *span)
 {
 	return !span->open && th_slice_compare(th_key_slice(&span->from), th_key_slice(&span->to)) >= 0;

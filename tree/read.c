@@ -158,6 +158,8 @@ void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct
 	bool exact;
 	unsigned i;
 
+	if (lookup->visit)
+		lookup->visit(lookup->visit_arg, node);
 	if (slab->count > 0) {
 		i = th_slab_find(node, slab, key, &exact);
 		if (exact && !(th_slab_entry(slab, i)->flags & TH_ENTRY_RANGE)) {

@@ -443,7 +443,7 @@ int th_store_rollback(struct th_store *store, const char *snapshot);
 
 /* --- diff --- */
 
-/* One key that differs.  NULL data: absent on that side.  Valid until the diff's next call. */
+/* One key that differs.  NULL data: absent on that side.  Valid until the diff's next call that moves it. */
 struct th_change {
 	struct th_slice key, from, to;
 	int32_t from_refs, to_refs;
@@ -457,8 +457,16 @@ struct th_diff_stats {
  * Both must be snapshots, frozen views or heads of branches, or else subtrees of such with the same prefix: -EINVAL.
  * The cost follows the changes; on different branches, those of both sides since their common past. */
 int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret);
+/* Like a cursor, a diff stands before the first change of its range; _next goes forward, _prev backward from where it
+ * stands, and both return 1 at the end.  What differs next is read ahead. */
 int th_diff_next(struct th_diff *diff, struct th_change *ret);
-void th_diff_stats(const struct th_diff *diff, struct th_diff_stats *ret);
+int th_diff_prev(struct th_diff *diff, struct th_change *ret);
+/* Stands before the first change with a key >= `key` (within the range): a diff that was closed is resumed behind a key
+ * by seeking its successor, or by _prev from the key itself. */
+int th_diff_seek(struct th_diff *diff, struct th_slice key);
+/* Stands behind the last change of the range. */
+void th_diff_seek_end(struct th_diff *diff);
+void th_diff_stats(struct th_diff *diff, struct th_diff_stats *ret);
 void th_diff_close(struct th_diff *diff);
 
 /* --- checker --- */

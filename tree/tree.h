@@ -104,8 +104,13 @@ void th_path_release(struct th_path *path);
 /* What keeps a value's bytes alive, told by the low bits of th_value.owner. */
 enum th_owner { TH_OWNER_ENTRY, TH_OWNER_PAGE, TH_OWNER_MEMORY };
 
+/* Told of the nodes that a walk comes to. */
+typedef void th_node_visit(void *arg, const struct th_node *node);
+
 /* What is known of one key while walking down: newest first. */
 struct th_lookup {
+	th_node_visit *visit; /* NULL: nobody wants to know */
+	void *visit_arg;
 	struct th_value value; /* data NULL: none yet */
 	const struct th_entry *entry;
 	int32_t refs;

@@ -229,13 +229,13 @@ int th_view_span(const struct th_view *view, const struct th_range *range, struc
 
 /* --- point reads --- */
 
-static void view_lock(struct th_view *view)
+void th_view_lock(struct th_view *view)
 {
 	if (view->tree)
 		pthread_rwlock_rdlock(&view->tree->lock);
 }
 
-static void view_unlock(struct th_view *view)
+void th_view_unlock(struct th_view *view)
 {
 	if (view->tree)
 		pthread_rwlock_unlock(&view->tree->lock);
@@ -259,9 +259,9 @@ static int resolve_value(struct th_store *store, struct th_value *value)
 
 void th_view_begin(struct th_view *view, struct th_slice key, struct th_lookup *lookup, struct th_step *next)
 {
-	view_lock(view);
+	th_view_lock(view);
 	th_lookup_begin(lookup, view->root ? view->root : view->tree->root, key, next);
-	view_unlock(view);
+	th_view_unlock(view);
 }
 
 int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_value *ret)

@@ -52,12 +52,18 @@ int th_view_bound(const struct th_view *view, struct th_slice bound, struct th_k
 /* The whole keys of a range (NULL: all) of the view.  -EINVAL: a bound is too long. */
 int th_view_span(const struct th_view *view, const struct th_range *range, struct th_span *ret);
 
+void th_view_lock(struct th_view *view);
+void th_view_unlock(struct th_view *view);
+
 /* The part of a lookup that takes the view's lock, and what comes when the lookup is over: the value, or -ENOENT. */
 void th_view_begin(struct th_view *view, struct th_slice whole_key, struct th_lookup *lookup, struct th_step *next);
 int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_value *ret);
 /* The whole lookup, through a transaction's layers (NULL: none). */
 int th_view_look_up(struct th_view *view, const struct th_layers *layers, struct th_slice whole_key,
 		    struct th_value *ret);
+/* th_get_async of a whole key, which tells of the nodes that it comes to, on whatever thread that is. */
+int th_view_get_async(struct th_view *view, struct th_slice whole_key, th_node_visit *visit, void *arg,
+		      struct th_get **ret);
 /* th_get through layers. */
 int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret);
 

@@ -127,6 +127,8 @@ static void entry_insert(struct th_model *model, size_t at, struct th_model_entr
 
 static void entries_remove(struct th_model *model, size_t from, size_t to)
 {
+	if (from == to)
+		return;
 	model->hashed = false;
 	for (size_t i = from; i < to; i++)
 		entry_drop(model->entries[i]);

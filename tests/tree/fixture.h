@@ -57,9 +57,6 @@ void th_verify_cursor(struct th_cursor *cursor, const struct th_model *model, co
 /* A get of the key gives what the model has. */
 void th_verify_get(struct th_view *view, const struct th_model *model, struct th_slice key);
 void th_verify_txn_get(struct th_txn *txn, const struct th_model *model, struct th_slice key);
-/* The diff of the views is the difference of the models. */
-void th_verify_diff(struct th_view *from, const struct th_model *from_model, struct th_view *to,
-		    const struct th_model *to_model, const struct th_range *range);
 /* The checker finds nothing.  options may be NULL. */
 void th_verify_check(struct th_store *store, const struct th_check_options *options);
 /* Hash of a scan, comparable with th_model_hash. */

@@ -7,6 +7,7 @@
  *
  * Crashes: what was merged since the last sync is kept as a history of worlds; a crash image must open as one of them.
  */
+#include "tests/tree/differences.h"
 #include "tests/tree/walk.h"
 #include "tests/tree/world.h"
 
@@ -512,6 +513,8 @@ static void step_diff(struct run *run)
 	range = th_range_pick(&run->keys, &run->random, from->model, run->space);
 	th_verify_diff(from->view, from->model, to->view, to->model, bounded ? &range : NULL);
 	th_verify_diff(to->view, to->model, from->view, from->model, bounded ? &range : NULL);
+	th_verify_diff_walk(from->view, from->model, to->view, to->model, bounded ? &range : NULL, &run->keys,
+			    &run->random, 100);
 }
 
 static void verify_all(struct run *run)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions that are larger than the memory they may have. */
+#include "tests/tree/differences.h"
 #include "tests/tree/walk.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Subtree views: each must behave as a store that has the keys below its prefix, and nothing else. */
+#include "tests/tree/differences.h"
 #include "tests/tree/walk.h"
 
 #include "journal/future.h"
@@ -256,34 +257,41 @@ START_TEST(view_nested)
 }
 END_TEST
 
+static void verify_diffs(struct past *past, struct th_slice prefix, unsigned a, unsigned b)
+{
+	struct th_model *from_model = model_below(past->models[a], prefix);
+	struct th_model *to_model = model_below(past->models[b], prefix);
+	struct th_keys keys = past->keys;
+	uint8_t space[2 * TH_KEY_MAX];
+	struct th_view *from, *to;
+	struct th_range range;
+
+	keys.taken = (uint32_t)prefix.size;
+	range = th_range_pick(&keys, &past->random, from_model, space);
+	th_ok(th_view_subtree(past->views[a], prefix, &from));
+	th_ok(th_view_subtree(past->views[b], prefix, &to));
+	th_verify_diff(from, from_model, to, to_model, NULL);
+	th_verify_diff(from, from_model, to, to_model, &range);
+	th_verify_diff_walk(from, from_model, to, to_model, NULL, &keys, &past->random, 300);
+	th_verify_diff_walk(from, from_model, to, to_model, &range, &keys, &past->random, 100);
+	th_view_close(from);
+	th_view_close(to);
+	th_model_unref(from_model);
+	th_model_unref(to_model);
+}
+
+/* Of stages that are far from one another, near, and the same, and of such as are written meanwhile. */
 START_TEST(view_diffs)
 {
 	struct past *past = past_new("view_diffs");
-	unsigned rounds = th_test_rounds(60);
+	unsigned rounds = th_test_rounds(80);
 	uint8_t space[TH_KEY_MAX];
 
 	while (rounds--) {
-		uint32_t a = th_random_below(&past->random, STAGES), b = th_random_below(&past->random, STAGES);
-		struct th_slice prefix = pick_prefix(&past->random, space);
-		struct th_model *from_model = model_below(past->models[a], prefix);
-		struct th_model *to_model = model_below(past->models[b], prefix);
-		struct th_view *from, *to;
-
-		th_ok(th_view_subtree(past->views[a], prefix, &from));
-		th_ok(th_view_subtree(past->views[b], prefix, &to));
-		th_verify_diff(from, from_model, to, to_model, NULL);
-		if (from_model->count) {
-			uint32_t at = th_random_below(&past->random, (uint32_t)from_model->count);
-			struct th_range range = { .from = from_model->entries[at]->key };
-
-			th_verify_diff(from, from_model, to, to_model, &range);
-			range = (struct th_range){ .to = from_model->entries[at]->key };
-			th_verify_diff(from, from_model, to, to_model, &range);
-		}
-		th_view_close(from);
-		th_view_close(to);
-		th_model_unref(from_model);
-		th_model_unref(to_model);
+		verify_diffs(past, pick_prefix(&past->random, space), th_random_below(&past->random, STAGES),
+			     th_random_below(&past->random, STAGES));
+		if (rounds == 40)
+			th_ok(th_store_commit(past->fixture.store));
 	}
 	past_free(past);
 }
@@ -543,7 +551,9 @@ END_TEST
 
 START_TEST(view_refusals)
 {
+	static const uint8_t longest[TH_KEY_MAX];
 	struct th_view *frozen, *a, *b, *live;
+	struct th_change change;
 	struct th_fixture fixture;
 	struct th_locker *locker;
 	struct th_diff *diff;
@@ -560,6 +570,12 @@ START_TEST(view_refusals)
 	th_expect(th_diff_open(a, b, NULL, &diff), -EINVAL); /* other prefixes */
 	th_expect(th_diff_open(a, frozen, NULL, &diff), -EINVAL);
 	th_expect(th_diff_open(a, live, NULL, &diff), -EINVAL);
+	th_expect(th_diff_open(a, a, &(struct th_range){ .from = { longest, sizeof(longest) } }, &diff), -EINVAL);
+	th_ok(th_diff_open(a, a, NULL, &diff));
+	th_expect(th_diff_seek(diff, (struct th_slice){ longest, sizeof(longest) }), -EINVAL);
+	th_expect(th_diff_next(diff, &change), 1);
+	th_expect(th_diff_prev(diff, &change), 1);
+	th_diff_close(diff);
 	th_view_close(live);
 	th_ok(th_snapshot_create(fixture.store, "s", NULL));
 	th_view_close(frozen);
