@@ -97,7 +97,7 @@ void th_disk_reap(struct th_disk *disk, struct th_future *future)
 	if (disk->ops->reap)
 		disk->ops->reap(disk, future);
 	else if (future)
-		th_future_wait(future);
+		th_future_await(future); /* not driven: that may be what led here */
 }
 
 void th_disk_watch(struct th_disk *disk, bool on)

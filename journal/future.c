@@ -47,6 +47,12 @@ int th_future_wait(struct th_future *future)
 	return future->result;
 }
 
+void th_future_await(struct th_future *future)
+{
+	while (!th_future_poll(future))
+		future_sleep(future);
+}
+
 bool th_future_then_driven(struct th_future *future, th_future_continuation *then, void *arg)
 {
 	future->then = then;

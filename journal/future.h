@@ -42,6 +42,8 @@ void th_future_init(struct th_future *future, th_future_drive *drive, void *owne
 bool th_future_poll(const struct th_future *future);
 /* Blocks until complete and returns the result.  Not for a future that was given a continuation. */
 int th_future_wait(struct th_future *future);
+/* Blocks likewise, but does not drive the owner: for where others complete it without that. */
+void th_future_await(struct th_future *future);
 /* Leaves the one continuation.  It runs on the thread that completes the future, or at once on this thread if it is
  * complete already.  It must not block (starting further transfers is fine), and may free the future. */
 void th_future_then(struct th_future *future, th_future_continuation *then, void *arg);

@@ -383,6 +383,42 @@ START_TEST(disk_is_reaped)
 END_TEST
 
 /* The same with nobody who waits for the disk. */
+/* A future that is completed by another thread, and driven by reaping a disk that completes all by itself. */
+static unsigned drives;
+
+static void drive_by_reaping(struct th_future *future)
+{
+	ck_assert_uint_lt(drives++, 1); /* each time within the one before it, until the stack ends */
+	th_disk_reap(future->owner, future);
+	drives--;
+}
+
+static void *complete_later(void *arg)
+{
+	usleep(20000); /* the other thread is to wait: without that, nothing is tried */
+	th_future_complete(arg, 7);
+	return NULL;
+}
+
+START_TEST(disk_without_reaping_is_not_driven)
+{
+	struct th_disk *disk, *lent;
+	struct th_future future;
+	pthread_t thread;
+
+	drives = 0;
+	th_ok(th_disk_memory_new(16, &disk));
+	lent = th_disk_lend(disk);
+	ck_assert_ptr_nonnull(lent);
+	th_future_init(&future, drive_by_reaping, lent);
+	th_ok(pthread_create(&thread, NULL, complete_later, &future));
+	ck_assert_int_eq(th_future_wait(&future), 7);
+	pthread_join(thread, NULL);
+	th_disk_close(lent);
+	th_disk_close(disk);
+}
+END_TEST
+
 START_TEST(disk_is_watched)
 {
 	struct driven_chain driven = {
@@ -617,6 +653,7 @@ int main(void)
 	tcase_add_test(files, disk_opens_only_files_and_devices);
 	tcase_add_loop_test(files, disk_shortened_behind_our_back, 0, MEMORY);
 	tcase_add_test(files, disk_memory_is_sparse);
+	tcase_add_test(files, disk_without_reaping_is_not_driven);
 	tcase_add_test(files, disk_without_io_uring); /* the last: without CK_FORK it goes for what follows too */
 	suite_add_tcase(suite, files);
 	return th_suite_run(suite);
