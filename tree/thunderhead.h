@@ -222,7 +222,7 @@ struct th_range th_range_prefix(struct th_slice prefix, void *space);
 
 /* A transaction stages its writes privately and merges them into the live tree in one step.  It is the caller's
  * business that transactions that run at the same time do not write the same keys: range locks are one way (the
- * filesystem locks its inodes). */
+ * filesystem locks its inodes, and the blocks of files that are read). */
 int th_txn_begin(struct th_store *store, struct th_txn **ret);
 /* The same for a subtree of the live tree: it has only the keys of this view, which stays open until it ends.  -EINVAL:
  * the view is not of the live tree. */
@@ -294,7 +294,8 @@ bool th_reference_target(struct th_slice value, struct th_slice *ret);
 
 /* Makes key, whether it was there or not, a reference to target; what it referred to before loses one.  -ENOENT: the
  * target is not there; -EINVAL: it is the key itself; -ENAMETOOLONG: index prefix, target and key have more than
- * TH_KEY_MAX - 2 bytes together.  On another error, the transaction can only be rolled back. */
+ * TH_KEY_MAX - 2 bytes together (in a subtree view, whose prefix counts too, -EINVAL).  On another error, the
+ * transaction can only be rolled back. */
 int th_txn_link(struct th_txn *txn, const struct th_references *refs, struct th_slice key, struct th_slice target);
 /* Deletes a reference.  -ENOENT; -EINVAL: it is none; -EBUSY: there are references to it.  On another error, the
  * transaction can only be rolled back. */
