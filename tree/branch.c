@@ -299,7 +299,7 @@ static int deletable(struct th_store *store, const struct th_branch_record *reco
 			continue;
 		if (!snapshots)
 			return -ENOTEMPTY;
-		if (th_branch_pins(store, snapshot->info.id))
+		if (snapshot->holds || th_branch_pins(store, snapshot->info.id))
 			return -EBUSY;
 	}
 	return 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tree/branches.h"
+#include "tree/hold.h"
 #include "tree/meta.h"
 #include "tree/meta_format.h"
 
@@ -205,6 +206,7 @@ void th_catalogue_remove(struct th_catalogue *catalogue, size_t at)
 {
 	if (!catalogue->record[at]->deleting)
 		remove_name(catalogue, catalogue->record[at]);
+	th_holds_release(catalogue->record[at]);
 	free(catalogue->record[at]);
 	catalogue->count--;
 	memmove(&catalogue->record[at], &catalogue->record[at + 1],

@@ -14,10 +14,13 @@
 #include "tree/node.h"
 #include "tree/thunderhead.h"
 
+struct th_hold_record;
+
 struct th_snapshot_record {
 	struct th_snapshot info;
 	struct th_ptr root;
 	struct th_blocklist dead, strays; /* of the time between the snapshot before, in its branch, and this one */
+	struct th_hold_record *holds; /* hold.h; info.holds of them */
 	unsigned views; /* open ones; not on disk */
 	_Atomic bool deleting; /* it has no name any more, and is to be freed (reap.c) */
 	bool noted; /* its entry says that it is being deleted; commit_lock */

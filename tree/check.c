@@ -305,6 +305,7 @@ int th_store_check(struct th_store *store, const struct th_check_options *option
 	pthread_mutex_unlock(&store->commit_lock);
 	free(check.snapshots);
 	free(check.branches);
+	free(check.holds);
 	free(check.abandoned);
 	free(check.claims.event);
 	free(check.claims.snapshot);

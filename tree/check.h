@@ -109,6 +109,11 @@ struct th_check_snapshot {
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 };
 
+struct th_check_hold {
+	uint64_t id, snapshot;
+	char tag[TH_HOLD_TAG_MAX + 1];
+};
+
 struct th_check_branch {
 	uint64_t id, origin, sequence;
 	uint64_t origin_generation; /* 0: none */
@@ -133,6 +138,8 @@ struct th_check {
 	size_t snapshots_count, snapshots_capacity;
 	struct th_check_branch *branches; /* likewise */
 	size_t branches_count, branches_capacity;
+	struct th_check_hold *holds;
+	size_t holds_count, holds_capacity;
 	struct th_check_abandoned *abandoned;
 	size_t abandoned_count, abandoned_capacity;
 	struct th_claims claims;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checking the meta tree's entries: snapshots, branches and the share table. */
+/* Checking the meta tree's entries: snapshots, holds, branches and the share table. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -97,6 +97,30 @@ static int take_snapshot(struct th_check *check, struct th_slice key, struct th_
 	return r;
 }
 
+/* --- holds: what is wrong with one leaves nothing else unknown --- */
+
+static int take_hold(struct th_check *check, struct th_slice key, struct th_slice value)
+{
+	struct th_check_hold hold = { .id = th_meta_number(key.data) };
+	struct th_hold_disk disk;
+	size_t tag_size = value.size - sizeof(disk);
+	int r;
+
+	if (value.size <= sizeof(disk) || tag_size > TH_HOLD_TAG_MAX) {
+		th_check_problem(check, "hold %" PRIu64 ": of the wrong size", hold.id);
+		return 0;
+	}
+	memcpy(&disk, value.data, sizeof(disk));
+	memcpy(hold.tag, (const char *)value.data + sizeof(disk), tag_size);
+	hold.snapshot = th_get_le64(disk.snapshot);
+	if (strlen(hold.tag) != tag_size)
+		th_check_problem(check, "hold %" PRIu64 ": its tag is malformed", hold.id);
+	r = th_check_grow(&check->holds, check->holds_count, &check->holds_capacity, sizeof(*check->holds));
+	if (r == 0)
+		check->holds[check->holds_count++] = hold;
+	return r;
+}
+
 /* --- branches --- */
 
 /* NULL, or what is wrong. */
@@ -180,6 +204,8 @@ int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_s
 		return take_share(check, key, value);
 	if (kind == TH_META_SNAPSHOT)
 		return take_snapshot(check, key, value);
+	if (kind == TH_META_HOLD)
+		return take_hold(check, key, value);
 	if (kind == TH_META_BRANCH)
 		return take_branch(check, key, value);
 	if (kind == TH_META_ABANDONED)
@@ -267,6 +293,46 @@ static void check_order(struct th_check *check)
 	}
 }
 
+/* --- holds and their snapshots --- */
+
+static int compare_holds(const void *a, const void *b)
+{
+	const struct th_check_hold *x = a, *y = b;
+
+	if (x->snapshot != y->snapshot)
+		return (x->snapshot > y->snapshot) - (x->snapshot < y->snapshot);
+	return strcmp(x->tag, y->tag);
+}
+
+static void check_hold(struct th_check *check, const struct th_check_hold *hold)
+{
+	const struct th_check_snapshot wanted = { .id = hold->snapshot }, *snapshot = NULL;
+
+	if (check->snapshots_count > 0)
+		snapshot = bsearch(&wanted, check->snapshots, check->snapshots_count, sizeof(wanted), compare_ids);
+	if (hold->id == 0 || hold->id > check->super.counters[TH_SUPER_HOLD])
+		th_check_problem(check, "hold %" PRIu64 " '%s': its id was never given out (last: %" PRIu64 ")",
+				 hold->id, hold->tag, check->super.counters[TH_SUPER_HOLD]);
+	if (!snapshot)
+		th_check_problem(check, "hold %" PRIu64 " '%s': its snapshot %" PRIu64 " is not there", hold->id,
+				 hold->tag, hold->snapshot);
+	else if (snapshot->deleting)
+		th_check_problem(check, "hold %" PRIu64 " '%s': its snapshot %" PRIu64 " '%s' is being deleted",
+				 hold->id, hold->tag, hold->snapshot, snapshot->name);
+}
+
+static void check_holds(struct th_check *check)
+{
+	if (check->holds_count > 0)
+		qsort(check->holds, check->holds_count, sizeof(*check->holds), compare_holds);
+	for (size_t i = 0; i < check->holds_count; i++) {
+		check_hold(check, &check->holds[i]);
+		if (i > 0 && compare_holds(&check->holds[i - 1], &check->holds[i]) == 0)
+			th_check_problem(check, "snapshot %" PRIu64 " is held by '%s' twice", check->holds[i].snapshot,
+					 check->holds[i].tag);
+	}
+}
+
 /* --- branches and their snapshots --- */
 
 static int compare_branch_ids(const void *a, const void *b)
@@ -347,6 +413,7 @@ int th_check_catalogue(struct th_check *check)
 		check_order(check);
 		r = check_names(check);
 	}
+	check_holds(check);
 	if (check->branches_count > 0)
 		check_branches(check);
 	else

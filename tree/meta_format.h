@@ -9,6 +9,7 @@
 enum th_meta_kind {
 	TH_META_ABANDONED = 'A', /* A root: struct th_abandoned_disk and a key */
 	TH_META_BRANCH = 'B', /* B id: struct th_branch_disk and the name */
+	TH_META_HOLD = 'H', /* H id: struct th_hold_disk and the tag */
 	TH_META_SHARE = 'R', /* R addr: struct th_share_disk */
 	TH_META_SNAPSHOT = 'S', /* S id: struct th_snapshot_disk and the name */
 };
@@ -64,6 +65,13 @@ struct th_snapshot_disk {
 	/* name */
 };
 static_assert(sizeof(struct th_snapshot_disk) == 184, "format.md: snapshot");
+
+struct th_hold_disk {
+	struct th_le64 snapshot; /* id of the one that it is on */
+	struct th_le64 created_ns;
+	/* tag */
+};
+static_assert(sizeof(struct th_hold_disk) == 16, "format.md: hold");
 
 struct th_branch_disk {
 	struct th_le64 origin; /* id of the snapshot that it begins from; 0: none */

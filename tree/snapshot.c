@@ -139,7 +139,7 @@ int th_snapshot_delete(struct th_store *store, const char *name)
 	record = th_catalogue_named(&store->catalogue, name);
 	if (!record)
 		r = -ENOENT;
-	else if (th_branch_pins(store, record->info.id))
+	else if (record->holds || th_branch_pins(store, record->info.id))
 		r = -EBUSY;
 	else
 		r = th_store_writable(store);

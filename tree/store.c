@@ -279,6 +279,8 @@ static int load_state(struct th_store *store)
 	if (r == 0)
 		r = th_catalogue_load(store);
 	if (r == 0)
+		r = th_holds_load(store);
+	if (r == 0)
 		r = th_share_load(store);
 	if (r < 0)
 		th_store_report(store, "%s: generation %" PRIu64 " cannot be loaded: %s", store->disk->name,

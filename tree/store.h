@@ -21,6 +21,7 @@
 #include "tree/ahead.h"
 #include "tree/branches.h"
 #include "tree/catalogue.h"
+#include "tree/hold.h"
 #include "tree/lock.h"
 #include "tree/stage.h"
 #include "tree/tree.h"
@@ -36,6 +37,7 @@ enum th_super_counter {
 	TH_SUPER_BRANCH, /* id of the current one */
 	TH_SUPER_NEXT_BRANCH,
 	TH_SUPER_MARK, /* th_store_mark */
+	TH_SUPER_HOLD, /* the highest id that a hold has had */
 };
 
 struct th_view {

@@ -62,6 +62,7 @@ struct th_run;
 #define TH_INLINE_MAX 3072 /* larger values are kept off-tree, in a chunk */
 #define TH_SNAPSHOT_NAME_MAX 255
 #define TH_BRANCH_NAME_MAX 255
+#define TH_HOLD_TAG_MAX 255
 #define TH_RUN_MAX 256 /* blocks in one chunk run */
 
 /* Bytes lent by somebody. */
@@ -391,6 +392,7 @@ struct th_snapshot {
 	uint64_t id; /* > 0, never reused, < 2^24 */
 	uint64_t generation, sequence, created_ns;
 	uint64_t branch; /* id */
+	uint64_t holds; /* while there are any, it cannot be deleted */
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 };
 
@@ -400,13 +402,33 @@ int th_snapshot_create(struct th_store *store, const char *name, struct th_snaps
 /* When it returns, the snapshot is not found any more and its name is free.  That is durable after the next sync or
  * commit, as a transaction is; a crash before brings the snapshot back, whole.  The space comes back in the background,
  * in bounded parts, a commit each, that survive a crash; a writer is not told -ENOSPC while there is more to come.  For
- * what an open view needs, it begins when that closes.  -EBUSY: a branch begins from it. */
+ * what an open view needs, it begins when that closes.  -EBUSY: a branch begins from it, or it has holds. */
 int th_snapshot_delete(struct th_store *store, const char *name);
 int th_snapshot_rename(struct th_store *store, const char *from, const char *to);
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret);
 int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot *ret);
 /* All, oldest first; the caller frees *ret. */
 int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *ret_count);
+
+/*
+ * A hold is a tag that somebody has put on a snapshot: as long as it has any, the snapshot is not deleted, neither by
+ * itself nor with its branch.  Tags are of 1 to TH_HOLD_TAG_MAX bytes, whichever; a snapshot has each once.  Holds stay
+ * with their snapshot when that is renamed, or rolled back behind.
+ */
+struct th_hold {
+	uint64_t id; /* > 0, rising, never reused */
+	uint64_t snapshot; /* id */
+	uint64_t created_ns; /* since 1970, UTC */
+	char tag[TH_HOLD_TAG_MAX + 1];
+};
+
+/* Both are durable when they return, like th_snapshot_create, and write a commit; they do not call before_commit.
+ * -ENOENT: no such snapshot, or (to release) tag; -EEXIST: the tag is there already; -EINVAL: it is empty;
+ * -ENAMETOOLONG. */
+int th_snapshot_hold(struct th_store *store, const char *name, const char *tag);
+int th_snapshot_release(struct th_store *store, const char *name, const char *tag);
+/* Those of one snapshot (-ENOENT), or with NULL of all, by rising ids; the caller frees *ret. */
+int th_snapshot_holds(struct th_store *store, const char *name, struct th_hold **ret, size_t *ret_count);
 
 /* --- branches --- */
 
@@ -429,7 +451,8 @@ struct th_branch {
 /* -ENOENT: no such snapshot; -EEXIST; -EINVAL and -ENAMETOOLONG as for snapshots.  ret may be NULL. */
 int th_branch_create(struct th_store *store, const char *name, const char *snapshot, struct th_branch *ret);
 /* Durable when it returns; the space comes back as a deleted snapshot's.  -EBUSY: it is the current one, or a branch
- * begins from one of its snapshots; -ENOTEMPTY: it has snapshots, which `snapshots` would delete too. */
+ * begins from one of its snapshots, or one of these has holds; -ENOTEMPTY: it has snapshots, which `snapshots` would
+ * delete too. */
 int th_branch_delete(struct th_store *store, const char *name, bool snapshots);
 int th_branch_rename(struct th_store *store, const char *from, const char *to);
 int th_branch_find(struct th_store *store, const char *name, struct th_branch *ret);

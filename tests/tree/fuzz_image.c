@@ -101,6 +101,9 @@ static void make_sound(void)
 		must(th_snapshot_create(store, name, &snapshot));
 	}
 	must(th_snapshot_delete(store, "snapshot 2"));
+	must(th_snapshot_hold(store, "snapshot 5", "a tag"));
+	must(th_snapshot_hold(store, "snapshot 5", "another"));
+	must(th_snapshot_hold(store, "snapshot 1", "a tag"));
 	must(th_branch_create(store, "work", "snapshot 1", NULL));
 	must(th_branch_create(store, "play", "snapshot 4", NULL));
 	must(th_store_rollback(store, "snapshot 3"));
@@ -225,6 +228,19 @@ static void read_snapshots(struct th_store *store)
 	free(list);
 }
 
+static void read_holds(struct th_store *store)
+{
+	struct th_hold *list = NULL;
+	size_t count = 0;
+
+	if (th_snapshot_holds(store, NULL, &list, &count) < 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (!memchr(list[i].tag, 0, sizeof(list[i].tag)))
+			abort();
+	free(list);
+}
+
 static void read_branches(struct th_store *store)
 {
 	static const char *const names[] = { "main", "work", "play" };
@@ -264,6 +280,10 @@ static void write_some(struct th_store *store)
 	th_branch_delete(store, "work", true);
 	th_store_rollback(store, "snapshot 1");
 	th_snapshot_delete(store, "snapshot 5");
+	th_snapshot_hold(store, "snapshot 4", "a tag");
+	th_snapshot_release(store, "snapshot 5", "a tag");
+	th_snapshot_release(store, "snapshot 5", "another");
+	th_snapshot_delete(store, "snapshot 5");
 	th_store_commit(store);
 }
 
@@ -286,6 +306,7 @@ static void use(struct th_disk *disk, bool read_only, const char *branch)
 	get_all(th_view_live(store));
 	read_snapshots(store);
 	read_branches(store);
+	read_holds(store);
 	th_store_check(store, &check, &result);
 	if (!read_only) {
 		write_some(store);

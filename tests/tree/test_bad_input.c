@@ -83,6 +83,7 @@ START_TEST(bad_read_only)
 	th_expect(th_snapshot_create(store, "two", &snapshot), -EROFS);
 	th_expect(th_snapshot_delete(store, "one"), -EROFS);
 	th_expect(th_snapshot_rename(store, "one", "two"), -EROFS);
+	th_expect(th_snapshot_hold(store, "one", "tag"), -EROFS);
 	th_expect(th_branch_create(store, "two", "one", NULL), -EROFS);
 	th_expect(th_branch_rename(store, "main", "two"), -EROFS);
 	th_expect(th_store_rollback(store, "one"), -EROFS);
@@ -286,6 +287,44 @@ START_TEST(bad_snapshots)
 }
 END_TEST
 
+START_TEST(bad_holds)
+{
+	struct th_fixture fixture;
+	struct th_store *store;
+	struct th_hold *list;
+	char space[257];
+	size_t count;
+
+	th_fixture_init(&fixture, 32, NULL);
+	store = fixture.store;
+	th_ok(th_snapshot_create(store, "one", NULL));
+	for (size_t i = 0; i < BAD_NAMES; i++) {
+		const char *name = bad_name(i, space);
+
+		th_expect(th_snapshot_hold(store, name, "tag"), -ENOENT);
+		th_expect(th_snapshot_release(store, name, "tag"), -ENOENT);
+		th_expect(th_snapshot_holds(store, name, &list, &count), -ENOENT);
+	}
+	th_expect(th_snapshot_hold(store, "one", ""), -EINVAL);
+	th_expect(th_snapshot_hold(store, "one", space), -ENAMETOOLONG);
+	th_expect(th_snapshot_release(store, "one", ""), -EINVAL);
+	th_expect(th_snapshot_release(store, "one", space), -ENAMETOOLONG);
+	th_expect(th_snapshot_release(store, "one", "tag"), -ENOENT);
+	th_ok(th_snapshot_hold(store, "one", ".."));
+	th_expect(th_snapshot_hold(store, "one", ".."), -EEXIST);
+	th_expect(th_snapshot_delete(store, "one"), -EBUSY);
+	th_ok(th_snapshot_release(store, "one", ".."));
+	th_expect(th_snapshot_release(store, "one", ".."), -ENOENT);
+	th_ok(th_snapshot_delete(store, "one"));
+	th_expect(th_snapshot_hold(store, "one", "tag"), -ENOENT);
+	th_ok(th_snapshot_holds(store, NULL, &list, &count));
+	ck_assert_uint_eq(count, 0);
+	free(list);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 START_TEST(bad_branches)
 {
 	struct th_fixture fixture;
@@ -423,8 +462,8 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { bad_format,   bad_read_only, bad_keys,     bad_values, bad_ranges,
-				       bad_prefixes, bad_snapshots, bad_branches, bad_diffs,  bad_chunks };
+	const TTest *const tests[] = { bad_format,    bad_read_only, bad_keys,     bad_values, bad_ranges, bad_prefixes,
+				       bad_snapshots, bad_holds,     bad_branches, bad_diffs,  bad_chunks };
 
 	return th_suite_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -221,6 +221,33 @@ static int change_snapshots(struct script *script, struct th_world *world)
 	return th_snapshot_create(store, name, NULL);
 }
 
+/* A tag is taken off a snapshot, or put on one, which then cannot be deleted. */
+static int change_holds(struct script *script, struct th_world *world)
+{
+	struct th_store *store = script->fixture.store;
+	char name[TH_SNAPSHOT_NAME_MAX + 1];
+	unsigned tag;
+	int result;
+
+	if (!world->count)
+		return NOTHING;
+	strcpy(name, world->snapshots[th_random_below(&script->random, (uint32_t)world->count)].info.name);
+	for (tag = 0; tag < TH_WORLD_TAGS; tag++) {
+		if (th_world_can_release(world, name, tag) < 0 || th_random_percent(&script->random, 20))
+			continue;
+		th_world_note_release(world, name, tag);
+		return th_snapshot_release(store, name, th_world_tag(tag));
+	}
+	tag = th_random_below(&script->random, TH_WORLD_TAGS);
+	if (th_world_can_hold(world, name, tag) < 0)
+		return NOTHING;
+	th_world_note_hold(world, name, tag);
+	result = th_snapshot_hold(store, name, th_world_tag(tag));
+	if (!result)
+		th_expect(th_snapshot_delete(store, name), -EBUSY);
+	return result;
+}
+
 /* A branch is made, or one goes where there are enough. */
 static int change_branches(struct script *script, struct th_world *world)
 {
@@ -325,8 +352,10 @@ static int script_step(struct script *script)
 		return script_sync(script, false);
 	if (what < 83)
 		return script_sync(script, true);
-	if (what < 92)
+	if (what < 89)
 		return script_change(script, change_snapshots);
+	if (what < 92)
+		return script_change(script, change_holds);
 	if (what < 95)
 		return script_change(script, change_branches);
 	return script_change(script, what < 97 ? roll_back : change_branch);
@@ -477,17 +506,17 @@ END_TEST
 static void script_round(struct script *script, int round)
 {
 	static int (*const changes[])(struct script *, struct th_world *) = { change_snapshots, change_branches,
-									      change_branch, roll_back };
+									      change_holds, change_branch, roll_back };
 
 	for (int i = 0; i < 3; i++)
 		th_ok(script_txn(script));
-	th_ok(script_change(script, changes[round % 4]));
+	th_ok(script_change(script, changes[round % 5]));
 	th_ok(script_txn(script));
 	th_ok(script_sync(script, round % 3 == 0));
 }
 
-/* Crashes after every event of making, deleting and changing branches, and of rolling back; what is given up goes
- * in steps of a node or few. */
+/* Crashes after every event of making, deleting, holding and changing branches and snapshots, and of rolling back; what
+ * is given up goes in steps of a node or few. */
 START_TEST(crash_branches)
 {
 	uint64_t seed = th_test_seed("crash_branches");
@@ -497,7 +526,7 @@ START_TEST(crash_branches)
 	th_fixture_init(&script->fixture, 16, &quiet);
 	th_ok(th_disk_fault_reset(script->fixture.disk));
 	script_begin(script, seed);
-	for (int round = 0; round < 32; round++)
+	for (int round = 0; round < 40; round++)
 		script_round(script, round);
 	for (uint64_t nevents = 0; nevents <= events(script); nevents++)
 		crash_at(script, nevents, seed + nevents);

@@ -308,6 +308,33 @@ static void step_snapshot_delete(struct run *run)
 	th_world_delete(history_step(run), run->fixture.store, name);
 }
 
+/* Puts a tag on a snapshot, or takes it off. */
+static void step_snapshot_hold(struct run *run)
+{
+	struct th_world *world = now(run);
+	unsigned tag = th_random_below(&run->random, TH_WORLD_TAGS);
+	bool release = th_random_percent(&run->random, 60);
+	char name[16];
+	int expected;
+
+	pick_name(run, name);
+	if (world->count && th_random_percent(&run->random, 80))
+		strcpy(name, world->snapshots[th_random_below(&run->random, (uint32_t)world->count)].info.name);
+	expected = release ? th_world_can_release(world, name, tag) : th_world_can_hold(world, name, tag);
+	if (expected < 0) {
+		th_expect(release ? th_snapshot_release(run->fixture.store, name, th_world_tag(tag))
+				  : th_snapshot_hold(run->fixture.store, name, th_world_tag(tag)),
+			  expected);
+		return;
+	}
+	world = history_step(run);
+	if (release)
+		th_world_unhold(world, run->fixture.store, name, tag);
+	else
+		th_world_hold(world, run->fixture.store, name, tag);
+	history_settle(run);
+}
+
 static void step_snapshot_rename(struct run *run)
 {
 	struct th_world *world = now(run);
@@ -633,15 +660,17 @@ static void step(struct run *run)
 {
 	uint32_t what = th_random_below(&run->random, 100);
 
-	if (what < 55)
+	if (what < 53)
 		step_txn(run);
-	else if (what < 60)
+	else if (what < 58)
 		step_snapshot_create(run);
-	else if (what < 64)
+	else if (what < 62)
 		step_snapshot_delete(run);
-	else if (what < 66)
+	else if (what < 64)
 		step_snapshot_rename(run);
-	else if (what < 69)
+	else if (what < 68)
+		step_snapshot_hold(run);
+	else if (what < 70)
 		step_branch_create(run);
 	else if (what < 71)
 		step_branch_delete(run);

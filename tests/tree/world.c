@@ -79,6 +79,13 @@ static bool is_origin(const struct th_world *world, uint64_t snapshot)
 	return false;
 }
 
+const char *th_world_tag(unsigned tag)
+{
+	static const char *const tags[TH_WORLD_TAGS] = { "tag 0", "tag 1", "tag 2" };
+
+	return tags[tag];
+}
+
 /* --- what can be done --- */
 
 int th_world_can_delete(struct th_world *world, const char *name)
@@ -87,7 +94,21 @@ int th_world_can_delete(struct th_world *world, const char *name)
 
 	if (at == world->count)
 		return -ENOENT;
-	return is_origin(world, world->snapshots[at].info.id) ? -EBUSY : 0;
+	return world->snapshots[at].tags || is_origin(world, world->snapshots[at].info.id) ? -EBUSY : 0;
+}
+
+int th_world_can_hold(const struct th_world *world, const char *name, unsigned tag)
+{
+	size_t at = th_world_find(world, name);
+
+	if (at == world->count)
+		return -ENOENT;
+	return world->snapshots[at].tags & 1u << tag ? -EEXIST : 0;
+}
+
+int th_world_can_release(const struct th_world *world, const char *name, unsigned tag)
+{
+	return th_world_can_hold(world, name, tag) == -EEXIST ? 0 : -ENOENT;
 }
 
 int th_world_can_delete_branch(struct th_world *world, const char *name, bool snapshots)
@@ -103,7 +124,7 @@ int th_world_can_delete_branch(struct th_world *world, const char *name, bool sn
 			continue;
 		if (!snapshots)
 			return -ENOTEMPTY;
-		if (is_origin(world, world->snapshots[i].info.id))
+		if (world->snapshots[i].tags || is_origin(world, world->snapshots[i].info.id))
 			return -EBUSY;
 	}
 	return 0;
@@ -161,6 +182,16 @@ void th_world_note_delete(struct th_world *world, const char *name)
 		if (world->snapshots[i].info.branch == id)
 			return;
 	remove_branch(world, branch_of(world, id));
+}
+
+void th_world_note_hold(struct th_world *world, const char *name, unsigned tag)
+{
+	world->snapshots[th_world_find(world, name)].tags |= 1u << tag;
+}
+
+void th_world_note_release(struct th_world *world, const char *name, unsigned tag)
+{
+	world->snapshots[th_world_find(world, name)].tags &= ~(1u << tag);
 }
 
 void th_world_note_branch(struct th_world *world, const char *name, const char *snapshot)
@@ -242,6 +273,18 @@ void th_world_rename(struct th_world *world, struct th_store *store, const char 
 
 	th_ok(th_snapshot_rename(store, from, to));
 	strcpy(world->snapshots[at].info.name, to);
+}
+
+void th_world_hold(struct th_world *world, struct th_store *store, const char *name, unsigned tag)
+{
+	th_ok(th_snapshot_hold(store, name, th_world_tag(tag)));
+	th_world_note_hold(world, name, tag);
+}
+
+void th_world_unhold(struct th_world *world, struct th_store *store, const char *name, unsigned tag)
+{
+	th_ok(th_snapshot_release(store, name, th_world_tag(tag)));
+	th_world_note_release(world, name, tag);
 }
 
 void th_world_branch_create(struct th_world *world, struct th_store *store, const char *name, const char *snapshot)
@@ -335,6 +378,34 @@ static bool branches_are(const struct th_world *world, struct th_store *store)
 	return same == count && same == world->nbranches;
 }
 
+/* Each hold that is there is on a snapshot of that id and has one of the tags; none is there twice, and none missing.
+ */
+static bool holds_are(const struct th_world *world, struct th_store *store)
+{
+	unsigned seen[TH_WORLD_SNAPSHOTS] = { 0 };
+	struct th_hold *list;
+	size_t count;
+	bool same = true;
+
+	th_ok(th_snapshot_holds(store, NULL, &list, &count));
+	for (size_t i = 0; i < count && same; i++) {
+		size_t at = 0;
+		unsigned tag = 0;
+
+		while (at < world->count && world->snapshots[at].info.id != list[i].snapshot)
+			at++;
+		while (tag < TH_WORLD_TAGS && strcmp(list[i].tag, th_world_tag(tag)) != 0)
+			tag++;
+		same = at < world->count && tag < TH_WORLD_TAGS && !(seen[at] & 1u << tag);
+		if (same)
+			seen[at] |= 1u << tag;
+	}
+	for (size_t at = 0; at < world->count; at++)
+		same = same && seen[at] == world->snapshots[at].tags;
+	free(list);
+	return same;
+}
+
 bool th_world_is(struct th_world *world, struct th_store *store, uint64_t live_hash)
 {
 	struct th_snapshot *list;
@@ -348,7 +419,7 @@ bool th_world_is(struct th_world *world, struct th_store *store, uint64_t live_h
 	       strcmp(list[same].name, world->snapshots[same].info.name) == 0)
 		same++;
 	free(list);
-	return same == count && same == world->count && branches_are(world, store);
+	return same == count && same == world->count && branches_are(world, store) && holds_are(world, store);
 }
 
 static void verify_snapshot(const struct th_world_snapshot *snapshot, struct th_store *store)
@@ -360,6 +431,7 @@ static void verify_snapshot(const struct th_world_snapshot *snapshot, struct th_
 	th_ok(th_snapshot_find(store, info->name, &found));
 	ck_assert_uint_eq(found.id, info->id);
 	ck_assert_uint_eq(found.branch, info->branch);
+	ck_assert_int_eq((int)found.holds, __builtin_popcount(snapshot->tags));
 	if (info->created_ns)
 		ck_assert_uint_eq(found.created_ns, info->created_ns);
 	th_ok(th_snapshot_find_id(store, info->id, &found));
@@ -402,6 +474,7 @@ void th_world_verify(const struct th_world *world, struct th_store *store)
 	}
 	free(list);
 	th_true(branches_are(world, store));
+	th_true(holds_are(world, store));
 	verify_heads(world, store);
 	th_verify_scan(th_view_live(store), world->live, NULL);
 }

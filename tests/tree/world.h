@@ -8,10 +8,12 @@
 #define TH_WORLD_SNAPSHOTS 12
 #define TH_WORLD_BRANCHES 16 /* headless ones too, one for each snapshot at most */
 #define TH_WORLD_NAMED 4
+#define TH_WORLD_TAGS 3 /* of holds: "tag 0" and so on */
 
 struct th_world_snapshot {
 	struct th_snapshot info; /* generation and time are 0 if the call that made it never told */
 	struct th_model *model;
+	unsigned tags; /* a bit for each that is on it */
 };
 
 struct th_world_branch {
@@ -41,12 +43,19 @@ size_t th_world_find(const struct th_world *world, const char *name);
 /* NULL if there is none, or it is headless. */
 struct th_world_branch *th_world_branch(struct th_world *world, const char *name);
 
+/* That of a hold. */
+const char *th_world_tag(unsigned tag);
+
 /* What the store should answer. */
 int th_world_can_delete(struct th_world *world, const char *name);
+int th_world_can_hold(const struct th_world *world, const char *name, unsigned tag);
+int th_world_can_release(const struct th_world *world, const char *name, unsigned tag);
 int th_world_can_delete_branch(struct th_world *world, const char *name, bool snapshots);
 /* What the store should then be like. */
 void th_world_note_create(struct th_world *world, const char *name);
 void th_world_note_delete(struct th_world *world, const char *name);
+void th_world_note_hold(struct th_world *world, const char *name, unsigned tag);
+void th_world_note_release(struct th_world *world, const char *name, unsigned tag);
 void th_world_note_branch(struct th_world *world, const char *name, const char *snapshot);
 void th_world_note_branch_deleted(struct th_world *world, const char *name);
 void th_world_note_switch(struct th_world *world, const char *name);
@@ -56,6 +65,8 @@ void th_world_note_rollback(struct th_world *world, const char *snapshot);
 void th_world_create(struct th_world *world, struct th_store *store, const char *name);
 void th_world_delete(struct th_world *world, struct th_store *store, const char *name);
 void th_world_rename(struct th_world *world, struct th_store *store, const char *from, const char *to);
+void th_world_hold(struct th_world *world, struct th_store *store, const char *name, unsigned tag);
+void th_world_unhold(struct th_world *world, struct th_store *store, const char *name, unsigned tag);
 void th_world_branch_create(struct th_world *world, struct th_store *store, const char *name, const char *snapshot);
 void th_world_branch_delete(struct th_world *world, struct th_store *store, const char *name, bool snapshots);
 void th_world_branch_rename(struct th_world *world, struct th_store *store, const char *from, const char *to);
@@ -70,7 +81,8 @@ void th_world_switch(struct th_world *world, struct th_fixture *fixture, const c
  * one. */
 struct th_view *th_world_view(struct th_world *world, struct th_store *store, size_t at, struct th_model **ret);
 
-/* Does the store hold this world?  Quick: by hash of the live tree, and ids and names of snapshots and branches. */
+/* Does the store hold this world?  Quick: by hash of the live tree, ids and names of snapshots and branches, and holds.
+ */
 bool th_world_is(struct th_world *world, struct th_store *store, uint64_t live_hash);
 /* Everything in the store is as in this world, else the test fails, saying how it differs. */
 void th_world_verify(const struct th_world *world, struct th_store *store);
