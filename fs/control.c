@@ -104,6 +104,7 @@ static struct th_control_snapshot pack_snapshot(const struct th_snapshot *snapsh
 		.generation = th_le64(snapshot->generation),
 		.created_ns = th_le64(snapshot->created_ns),
 		.branch = th_le64(snapshot->branch),
+		.holds = th_le64(snapshot->holds),
 	};
 
 	memcpy(packed.name.text, snapshot->name, strnlen(snapshot->name, TH_SNAPSHOT_NAME_MAX));
@@ -161,6 +162,59 @@ static int answer_list(struct th_control *control, const void *request, void *an
 	}
 	list->count = th_le32(listed);
 	free(snapshots);
+	return 0;
+}
+
+static int answer_hold(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_hold *wanted = request;
+
+	(void)answer;
+	if (!name_is_sound(&wanted->snapshot) || !name_is_sound(&wanted->tag))
+		return -EINVAL;
+	return th_fs_snapshot_hold(control->fs, wanted->snapshot.text, wanted->tag.text);
+}
+
+static int answer_release(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_hold *wanted = request;
+
+	(void)answer;
+	if (!name_is_sound(&wanted->snapshot) || !name_is_sound(&wanted->tag))
+		return -EINVAL;
+	return th_fs_snapshot_release(control->fs, wanted->snapshot.text, wanted->tag.text);
+}
+
+static struct th_control_held pack_hold(const struct th_hold *hold)
+{
+	struct th_control_held packed = {
+		.version = th_le32(TH_CONTROL_VERSION),
+		.id = th_le64(hold->id),
+		.snapshot = th_le64(hold->snapshot),
+		.created_ns = th_le64(hold->created_ns),
+	};
+
+	memcpy(packed.tag.text, hold->tag, strnlen(hold->tag, TH_HOLD_TAG_MAX));
+	return packed;
+}
+
+static int answer_hold_list(struct th_control *control, const void *request, void *answer)
+{
+	uint64_t after = th_get_le64(((const struct th_control_holds *)request)->after);
+	struct th_control_holds *list = answer;
+	struct th_hold *holds;
+	size_t count;
+	uint32_t listed = 0;
+	int result = th_snapshot_holds(control->fs->store, NULL, &holds, &count);
+
+	if (result)
+		return result;
+	for (size_t i = 0; i < count && listed < TH_CONTROL_HOLDS_MAX; i++) {
+		if (holds[i].id > after)
+			list->list[listed++] = pack_hold(&holds[i]);
+	}
+	list->count = th_le32(listed);
+	free(holds);
 	return 0;
 }
 
@@ -316,6 +370,9 @@ static const struct command {
 	{ TH_CONTROL_BRANCH_RENAME, false, answer_branch_rename },
 	{ TH_CONTROL_BRANCH_LIST, true, answer_branch_list },
 	{ TH_CONTROL_RECLAIM, false, answer_reclaim },
+	{ TH_CONTROL_SNAPSHOT_HOLD, false, answer_hold },
+	{ TH_CONTROL_SNAPSHOT_RELEASE, false, answer_release },
+	{ TH_CONTROL_HOLD_LIST, true, answer_hold_list },
 };
 
 int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret)

@@ -27,10 +27,13 @@
 #define TH_CONTROL_SESSIONS 16 /* diffs under way at one time, of one filesystem */
 #define TH_CONTROL_IDLE_SECONDS 60
 
-/* A snapshot's or branch's name, padded with zeros.  Empty: none, where that has a meaning. */
+/* A snapshot's or branch's name, or a hold's tag, padded with zeros.  Empty: none, where that has a meaning. */
 struct th_control_name {
 	char text[TH_SNAPSHOT_NAME_MAX + 1];
 };
+
+static_assert(TH_BRANCH_NAME_MAX == TH_SNAPSHOT_NAME_MAX && TH_HOLD_TAG_MAX == TH_SNAPSHOT_NAME_MAX,
+	      "all of them fit a name");
 
 struct th_control_info {
 	struct th_le32 version;
@@ -52,10 +55,10 @@ static_assert(sizeof(struct th_control_info) == 592, "the size is part of the co
 /* One snapshot.  To create, the name goes in and the rest comes back. */
 struct th_control_snapshot {
 	struct th_le32 version, reserved;
-	struct th_le64 id, generation, created_ns, branch;
+	struct th_le64 id, generation, created_ns, branch, holds;
 	struct th_control_name name;
 };
-static_assert(sizeof(struct th_control_snapshot) == 296, "the size is part of the command's number");
+static_assert(sizeof(struct th_control_snapshot) == 304, "the size is part of the command's number");
 
 struct th_control_rename {
 	struct th_le32 version, reserved;
@@ -63,11 +66,30 @@ struct th_control_rename {
 };
 
 /* Up to TH_CONTROL_LIST_MAX snapshots, oldest first, with ids above `after`. */
-#define TH_CONTROL_LIST_MAX 55
+#define TH_CONTROL_LIST_MAX 53
 struct th_control_list {
 	struct th_le32 version, count;
 	struct th_le64 after;
 	struct th_control_snapshot list[TH_CONTROL_LIST_MAX];
+};
+
+/* To put a tag on a snapshot, or take it off. */
+struct th_control_hold {
+	struct th_le32 version, reserved;
+	struct th_control_name snapshot, tag;
+};
+
+/* Up to TH_CONTROL_HOLDS_MAX holds of all snapshots, oldest first, with ids above `after`. */
+struct th_control_held {
+	struct th_le32 version, reserved;
+	struct th_le64 id, snapshot, created_ns; /* snapshot: id */
+	struct th_control_name tag;
+};
+#define TH_CONTROL_HOLDS_MAX 56
+struct th_control_holds {
+	struct th_le32 version, count;
+	struct th_le64 after;
+	struct th_control_held list[TH_CONTROL_HOLDS_MAX];
 };
 
 enum th_control_branch_flags {
@@ -139,14 +161,17 @@ struct th_control_reclaim {
 #define TH_CONTROL_BRANCH_RENAME _IOW(TH_CONTROL_TYPE, 11, struct th_control_rename)
 #define TH_CONTROL_BRANCH_LIST _IOWR(TH_CONTROL_TYPE, 12, struct th_control_branches)
 #define TH_CONTROL_RECLAIM _IOWR(TH_CONTROL_TYPE, 13, struct th_control_reclaim)
+#define TH_CONTROL_SNAPSHOT_HOLD _IOW(TH_CONTROL_TYPE, 14, struct th_control_hold)
+#define TH_CONTROL_SNAPSHOT_RELEASE _IOW(TH_CONTROL_TYPE, 15, struct th_control_hold)
+#define TH_CONTROL_HOLD_LIST _IOWR(TH_CONTROL_TYPE, 16, struct th_control_holds)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
-		      sizeof(struct th_control_diff_next) <= 16383,
+		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");
 
 struct th_control;
 
 /* The answering side for one filesystem, which must outlive it.  owner: who mounted it; that user and root may change
- * things and see differences, everybody may ask for information and the lists of snapshots and branches. */
+ * things and see differences, everybody may ask for information and the lists of snapshots, holds and branches. */
 int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret);
 /* Ends the sessions too.  No request may be under way.  NULL is fine. */
 void th_control_free(struct th_control *control);

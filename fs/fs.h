@@ -150,6 +150,8 @@ int th_fs_writable(const struct th_fs *fs);
 int th_fs_snapshot_create(struct th_fs *fs, const char *name, struct th_snapshot *ret);
 int th_fs_snapshot_delete(struct th_fs *fs, const char *name);
 int th_fs_snapshot_rename(struct th_fs *fs, const char *from, const char *to);
+int th_fs_snapshot_hold(struct th_fs *fs, const char *name, const char *tag);
+int th_fs_snapshot_release(struct th_fs *fs, const char *name, const char *tag);
 
 /* The same on behalf of the kernel, in the .snapshots of the directory `in`. */
 int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in);

@@ -90,6 +90,20 @@ int th_fs_snapshot_rename(struct th_fs *fs, const char *from, const char *to)
 	return th_fs_snapshot_rename_in(fs, from, to, 0);
 }
 
+int th_fs_snapshot_hold(struct th_fs *fs, const char *name, const char *tag)
+{
+	int r = th_fs_writable(fs);
+
+	return r < 0 ? r : th_snapshot_hold(fs->store, name, tag);
+}
+
+int th_fs_snapshot_release(struct th_fs *fs, const char *name, const char *tag)
+{
+	int r = th_fs_writable(fs);
+
+	return r < 0 ? r : th_snapshot_release(fs->store, name, tag);
+}
+
 /* --- entrances; static functions here with fs->snapshot_lock held --- */
 
 static struct th_fs_snapshot *entrance_find(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)

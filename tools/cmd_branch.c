@@ -9,6 +9,7 @@
 #include "command.h"
 #include "error.h"
 #include "fs/branch.h"
+#include "holds.h"
 #include "moment.h"
 #include "name.h"
 #include "target.h"
@@ -41,24 +42,58 @@ static const struct th_control_branch *find_branch(const struct th_control_branc
 	return NULL;
 }
 
+/* A snapshot of the branch that is held. */
+static const struct th_control_snapshot *find_held(const struct th_control_snapshot *snapshots, size_t count,
+						   const struct th_control_branch *branch)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (th_get_le64(snapshots[i].branch) == th_get_le64(branch->id) && th_get_le64(snapshots[i].holds))
+			return &snapshots[i];
+	}
+	return NULL;
+}
+
+/* Why a branch that is not the current one cannot be deleted. */
+static int say_pinned(struct th_target *target, const struct th_control_branch *branch)
+{
+	const struct th_control_snapshot *held = NULL;
+	struct th_control_snapshot *snapshots;
+	size_t count;
+	int status;
+
+	if (!th_target_snapshots(target, &snapshots, &count))
+		held = find_held(snapshots, count, branch);
+	else
+		snapshots = NULL;
+	if (held)
+		status = th_holds_say(target, held, "snapshot '%s' of branch '%s'", held->name.text, branch->name.text);
+	else
+		status = th_error_line("%s: a branch, or snapshots of what was rolled back, begin from a snapshot of "
+				       "branch '%s'",
+				       th_target_path(target), branch->name.text);
+	free(snapshots);
+	return status;
+}
+
 /* Why it cannot be deleted. */
 static int say_busy(struct th_target *target, const char *name)
 {
 	const char *path = th_target_path(target);
-	const struct th_control_branch *branch;
-	struct th_control_branch *list;
-	bool is_current;
+	const struct th_control_branch *branch = NULL;
+	struct th_control_branch *list = NULL;
 	size_t count;
+	int status;
 
-	if (th_target_branches(target, &list, &count))
-		return th_error(-EBUSY, "%s: branch '%s'", path, name);
-	branch = find_branch(list, count, name);
-	is_current = branch && current(branch);
+	if (!th_target_branches(target, &list, &count))
+		branch = find_branch(list, count, name);
+	if (!branch)
+		status = th_error(-EBUSY, "%s: branch '%s'", path, name);
+	else if (current(branch))
+		status = th_error_line("%s: branch '%s' is the current one", path, name);
+	else
+		status = say_pinned(target, branch);
 	free(list);
-	if (is_current)
-		return th_error_line("%s: branch '%s' is the current one", path, name);
-	return th_error_line("%s: a branch, or snapshots of what was rolled back, begin from a snapshot of branch '%s'",
-			     path, name);
+	return status;
 }
 
 /* What went wrong with one branch, in the words that fit. */
@@ -247,12 +282,29 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
+struct lists {
+	struct th_control_branch *branches;
+	size_t count;
+	struct th_control_snapshot *snapshots;
+	size_t nsnapshots;
+};
+
+/* 0, or what can be told of a branch before it is deleted. */
+static int look_at_deletion(const struct request *request, const struct lists *lists,
+			    const struct th_control_branch *branch)
+{
+	if (current(branch))
+		return -EBUSY;
+	if (th_get_le64(branch->snapshots) && !request->snapshots)
+		return -ENOTEMPTY;
+	return find_held(lists->snapshots, lists->nsnapshots, branch) ? -EBUSY : 0;
+}
+
 /* 0, or what can be told of a name before anything is changed. */
-static int look_at_name(const struct verb *verb, const struct request *request, const struct th_control_branch *list,
-			size_t count, int which)
+static int look_at_name(const struct verb *verb, const struct request *request, const struct lists *lists, int which)
 {
 	const char *name = request->names[which];
-	const struct th_control_branch *found = find_branch(list, count, name);
+	const struct th_control_branch *found = find_branch(lists->branches, lists->count, name);
 	bool new = verb->run == create_branch || (verb->run == rename_branch && which == 1);
 
 	if (!new && !found)
@@ -263,11 +315,7 @@ static int look_at_name(const struct verb *verb, const struct request *request, 
 		return -ENAMETOOLONG;
 	if (new && (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..")))
 		return -EINVAL;
-	if (verb->run == delete_branches && current(found))
-		return -EBUSY;
-	if (verb->run == delete_branches && th_get_le64(found->snapshots) && !request->snapshots)
-		return -ENOTEMPTY;
-	return 0;
+	return verb->run == delete_branches ? look_at_deletion(request, lists, found) : 0;
 }
 
 static int look_at_origin(struct th_target *target, const struct request *request)
@@ -286,26 +334,27 @@ static int look_at_origin(struct th_target *target, const struct request *reques
 /* Looks first whether it can be done: opening an image for writing would change it already. */
 static int look(const struct verb *verb, const char *path, struct request *request)
 {
-	struct th_control_branch *list;
+	struct lists lists = { 0 };
 	struct th_target *target;
-	size_t count;
 	int result, status = TH_EXIT_DONE;
 
 	if (th_target_open(path, true, &target))
 		return TH_EXIT_FAILED;
-	result = th_target_branches(target, &list, &count);
-	if (result) {
+	result = th_target_branches(target, &lists.branches, &lists.count);
+	if (!result)
+		result = th_target_snapshots(target, &lists.snapshots, &lists.nsnapshots);
+	if (result)
 		status = th_error(result, "%s: list of branches", path);
-	} else {
-		for (int i = 0; i < request->count; i++) {
-			result = look_at_name(verb, request, list, count, i);
-			if (result)
-				status = say(target, request->names[i], result);
-		}
-		free(list);
-		if (!status && verb->run == create_branch)
-			status = look_at_origin(target, request);
+	for (int i = 0; i < request->count && !result; i++) {
+		int wrong = look_at_name(verb, request, &lists, i);
+
+		if (wrong)
+			status = say(target, request->names[i], wrong);
 	}
+	if (!status && verb->run == create_branch)
+		status = look_at_origin(target, request);
+	free(lists.branches);
+	free(lists.snapshots);
 	th_target_close(target);
 	return status;
 }

@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "error.h"
+#include "holds.h"
 #include "moment.h"
 #include "name.h"
 #include "target.h"
@@ -19,6 +20,8 @@
 struct lists {
 	struct th_control_snapshot *snapshots;
 	size_t count;
+	struct th_control_held *holds;
+	size_t nholds;
 	struct th_control_branch *branches;
 	size_t nbranches;
 };
@@ -41,12 +44,15 @@ static int lists_read(struct th_target *target, struct lists *ret)
 {
 	int result = th_target_snapshots(target, &ret->snapshots, &ret->count);
 
+	if (!result)
+		result = th_target_holds(target, &ret->holds, &ret->nholds);
 	return result ? result : th_target_branches(target, &ret->branches, &ret->nbranches);
 }
 
 static void lists_release(struct lists *lists)
 {
 	free(lists->snapshots);
+	free(lists->holds);
 	free(lists->branches);
 }
 
@@ -94,17 +100,27 @@ static const struct th_control_branch *find_begun(const struct lists *lists, con
 	return NULL;
 }
 
-/* A branch begins from it: which one? */
+static bool held(const struct th_control_snapshot *snapshot)
+{
+	return snapshot && th_get_le64(snapshot->holds);
+}
+
+/* It is held, or a branch begins from it: by whom, which one? */
 static int say_busy(struct th_target *target, const char *name)
 {
+	const struct th_control_snapshot *snapshot = NULL;
 	const struct th_control_branch *branch = NULL;
 	const char *path = th_target_path(target);
 	struct lists lists = { 0 };
 	int status;
 
-	if (!lists_read(target, &lists))
+	if (!lists_read(target, &lists)) {
+		snapshot = find_snapshot(&lists, name);
 		branch = find_begun(&lists, name, 0, NULL);
-	if (!branch)
+	}
+	if (held(snapshot))
+		status = th_holds_say(target, snapshot, "snapshot '%s'", name);
+	else if (!branch)
 		status = th_error(-EBUSY, "%s: snapshot '%s'", path, name);
 	else if (rolled_back(branch))
 		status = th_error_line("%s: snapshots of what was rolled back to '%s' are still there", path, name);
@@ -223,6 +239,66 @@ static int rename_one(struct th_target *target, int count, char **names)
 	return result ? say(target, names[result == -ENOENT ? 0 : 1], result) : TH_EXIT_DONE;
 }
 
+/* --- holds: the first argument is the tag --- */
+
+static bool snapshot_exists(struct th_target *target, const char *name)
+{
+	struct lists lists = { 0 };
+	bool exists = !lists_read(target, &lists) && find_snapshot(&lists, name);
+
+	lists_release(&lists);
+	return exists;
+}
+
+static int say_of_hold(struct th_target *target, const char *tag, const char *name, int result)
+{
+	const char *path = th_target_path(target);
+
+	switch (result) {
+	case -ENOENT:
+		if (!snapshot_exists(target, name))
+			return say(target, name, result);
+		return th_error_line("%s: snapshot '%s' is not held by '%s'", path, name, tag);
+	case -EEXIST:
+		return th_error_line("%s: snapshot '%s' is held by '%s' already", path, name, tag);
+	case -EINVAL:
+		return th_error_line("%s: a tag must not be empty", path);
+	case -ENAMETOOLONG:
+		return th_error_line("%s: a tag has at most %d bytes", path, TH_HOLD_TAG_MAX);
+	default:
+		return say(target, name, result);
+	}
+}
+
+static int ask_hold(struct th_target *target, unsigned cmd, int count, char **arguments)
+{
+	const char *tag = arguments[0];
+	int status = TH_EXIT_DONE;
+
+	for (int i = 1; i < count; i++) {
+		struct th_control_hold request = { 0 };
+		int result = th_target_name(tag, &request.tag);
+
+		if (!result && th_target_name(arguments[i], &request.snapshot))
+			result = -ENOENT;
+		if (!result)
+			result = th_target_ask(target, cmd, &request);
+		if (result)
+			status = say_of_hold(target, tag, arguments[i], result);
+	}
+	return status;
+}
+
+static int hold(struct th_target *target, int count, char **arguments)
+{
+	return ask_hold(target, TH_CONTROL_SNAPSHOT_HOLD, count, arguments);
+}
+
+static int release(struct th_target *target, int count, char **arguments)
+{
+	return ask_hold(target, TH_CONTROL_SNAPSHOT_RELEASE, count, arguments);
+}
+
 /* --- the list --- */
 
 /* In brackets: of a state of that branch that was rolled back. */
@@ -232,6 +308,14 @@ static void print_branch(const struct th_control_branch *branch)
 	th_name_print(stdout, branch->name.text);
 	if (rolled_back(branch))
 		putchar(')');
+}
+
+static void print_holds(const struct th_control_snapshot *snapshot)
+{
+	unsigned long long holds = th_get_le64(snapshot->holds);
+
+	if (holds)
+		printf("  %llu hold%s", holds, holds == 1 ? "" : "s");
 }
 
 static void print_table(const struct lists *lists)
@@ -247,6 +331,7 @@ static void print_table(const struct lists *lists)
 		th_name_print(stdout, snapshot->name.text);
 		if (lists->nbranches > 1 && branch)
 			print_branch(branch);
+		print_holds(snapshot);
 		putchar('\n');
 	}
 }
@@ -274,6 +359,7 @@ static int print_json(const struct lists *lists)
 		json_object_object_add(snapshot, "id", json_object_new_uint64(th_get_le64(from->id)));
 		json_object_object_add(snapshot, "generation", json_object_new_uint64(th_get_le64(from->generation)));
 		json_object_object_add(snapshot, "created_ns", json_object_new_uint64(th_get_le64(from->created_ns)));
+		json_object_object_add(snapshot, "holds", json_object_new_uint64(th_get_le64(from->holds)));
 	}
 	if (!result)
 		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -281,11 +367,13 @@ static int print_json(const struct lists *lists)
 	return result;
 }
 
-static int list(struct th_target *target, bool json)
+static int list(struct th_target *target, bool json, int count, char **names)
 {
 	struct lists lists = { 0 };
 	int result = lists_read(target, &lists);
 
+	(void)count;
+	(void)names;
 	if (!result && json)
 		result = print_json(&lists);
 	else if (!result)
@@ -297,20 +385,27 @@ static int list(struct th_target *target, bool json)
 
 /* --- which of them --- */
 
-/* What a name must be for a command to make sense. */
-enum want { WANT_NEW, WANT_THERE };
+/* What a name must be for a command to make sense: one of a snapshot, or a tag; or one of a snapshot that has the tag,
+ * or has not. */
+enum want { WANT_NEW, WANT_THERE, WANT_TAG, WANT_HELD, WANT_NOT_HELD };
 
 static const struct verb {
 	const char *name;
 	int names_min, names_max;
-	int (*run)(struct th_target *target, int count, char **names); /* NULL: list */
+	int (*run)(struct th_target *target, int count, char **names);
+	int (*list)(struct th_target *target, bool json, int count, char **names); /* changes nothing; or run */
 	enum want first, others;
 } verbs[] = {
-	{ "create", 0, 65536, create, WANT_NEW, WANT_NEW },
-	{ "delete", 1, 65536, delete, WANT_THERE, WANT_THERE },
-	{ "rename", 2, 2, rename_one, WANT_THERE, WANT_NEW },
-	{ "list", 0, 0, NULL, WANT_THERE, WANT_THERE },
+	{ "create", 0, 65536, create, NULL, WANT_NEW, WANT_NEW },
+	{ "delete", 1, 65536, delete, NULL, WANT_THERE, WANT_THERE },
+	{ "rename", 2, 2, rename_one, NULL, WANT_THERE, WANT_NEW },
+	{ "list", 0, 0, NULL, list, WANT_THERE, WANT_THERE },
+	{ "hold", 2, 65536, hold, NULL, WANT_TAG, WANT_NOT_HELD },
+	{ "release", 2, 65536, release, NULL, WANT_TAG, WANT_HELD },
+	{ "holds", 0, 65536, NULL, th_holds_list, WANT_THERE, WANT_THERE },
 };
+
+#define VERBS "create, list, delete, rename, hold, release or holds"
 
 struct flags {
 	bool json, wait;
@@ -325,17 +420,42 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-static int check_name(const struct lists *lists, const char *name, enum want want)
+static int check_new(const char *name)
 {
-	bool there = find_snapshot(lists, name) != NULL;
-
-	if (want == WANT_THERE)
-		return there ? 0 : -ENOENT;
-	if (there)
-		return -EEXIST;
 	if (strlen(name) > TH_SNAPSHOT_NAME_MAX)
 		return -ENAMETOOLONG;
 	return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ? -EINVAL : 0;
+}
+
+static int check_tag(const char *tag)
+{
+	if (strlen(tag) > TH_HOLD_TAG_MAX)
+		return -ENAMETOOLONG;
+	return *tag ? 0 : -EINVAL;
+}
+
+static int check_name(const struct lists *lists, const char *name, enum want want, const char *tag)
+{
+	const struct th_control_snapshot *snapshot = find_snapshot(lists, name);
+	bool has;
+
+	if (want == WANT_TAG)
+		return check_tag(name);
+	if (want == WANT_NEW)
+		return snapshot ? -EEXIST : check_new(name);
+	if (!snapshot)
+		return -ENOENT;
+	if (want == WANT_THERE)
+		return 0;
+	has = th_holds_has(lists->holds, lists->nholds, snapshot, tag);
+	if (want == WANT_HELD)
+		return has ? 0 : -ENOENT;
+	return has ? -EEXIST : 0;
+}
+
+static bool undeletable(const struct lists *lists, const char *name, int count, char **names)
+{
+	return held(find_snapshot(lists, name)) || find_begun(lists, name, count, names);
 }
 
 /* Looks before anything is changed whether it can be done with every name.  Opening an image for writing would change
@@ -352,11 +472,13 @@ static int look(const struct verb *verb, const char *path, int count, char **nam
 	if (result)
 		status = th_error(result, "%s: list of snapshots", path);
 	for (int i = 0; i < count && !result; i++) {
-		int wrong = check_name(&lists, names[i], i ? verb->others : verb->first);
+		int wrong = check_name(&lists, names[i], i ? verb->others : verb->first, names[0]);
 
-		if (!wrong && verb->run == delete &&find_begun(&lists, names[i], count, names))
+		if (!wrong && verb->run == delete &&undeletable(&lists, names[i], count, names))
 			wrong = -EBUSY;
-		if (wrong)
+		if (wrong && verb->first == WANT_TAG)
+			status = say_of_hold(target, names[0], names[i], wrong);
+		else if (wrong)
 			status = say(target, names[i], wrong);
 	}
 	lists_release(&lists);
@@ -373,7 +495,8 @@ static int run_verb(const struct verb *verb, const struct flags *flags, int coun
 		return status;
 	if (th_target_open(arguments[0], !verb->run, &target))
 		return TH_EXIT_FAILED;
-	status = verb->run ? verb->run(target, count - 1, arguments + 1) : list(target, flags->json);
+	status = verb->run ? verb->run(target, count - 1, arguments + 1)
+			   : verb->list(target, flags->json, count - 1, arguments + 1);
 	if (flags->wait && !status)
 		status = reclaim(target);
 	if (th_target_close(target) && !status)
@@ -404,18 +527,20 @@ static int run(const struct th_command *command, int argc, char **argv)
 			return th_command_bad_option(command, option, argv);
 	}
 	if (optind == argc)
-		return th_command_usage(command, "create, list, delete or rename?");
+		return th_command_usage(command, VERBS "?");
 	verb = find_verb(argv[optind]);
 	if (!verb)
-		return th_command_usage(command, "%s: not one of create, list, delete, rename", argv[optind]);
+		return th_command_usage(command, "%s: not one of " VERBS, argv[optind]);
 	names = argc - optind - 2;
 	if (names < 0)
 		return th_command_usage(command, "%s: of which target?", verb->name);
+	if (names == 0 && verb->first == WANT_TAG)
+		return th_command_usage(command, "%s: a tag is missing", verb->name);
 	if (names < verb->names_min || names > verb->names_max)
 		return th_command_usage(command, "%s: %s", verb->name,
 					names < verb->names_min ? "a name is missing" : "too many names");
 	if (flags.json && verb->run)
-		return th_command_usage(command, "%s: --json is for the list", verb->name);
+		return th_command_usage(command, "%s: --json is for the lists", verb->name);
 	if (flags.wait && verb->run != delete)
 		return th_command_usage(command, "%s: --wait is for delete", verb->name);
 	return run_verb(verb, &flags, argc - optind - 1, argv + optind + 1);
@@ -423,12 +548,15 @@ static int run(const struct th_command *command, int argc, char **argv)
 
 const struct th_command th_cmd_snapshot = {
 	.name = "snapshot",
-	.arguments = "create|list|delete|rename TARGET [NAME...]",
-	.summary = "take, list, delete or rename snapshots",
+	.arguments = "create|list|delete|rename|hold|release|holds TARGET [TAG] [NAME...]",
+	.summary = "take, list, delete, rename or hold snapshots",
 	.help = "  create TARGET [NAME...]    take a snapshot; without a name it gets one from the time, which is printed\n"
 		"  list TARGET [--json]       number, time and name of each, oldest first; and its branch,\n"
-		"                             if there are several\n"
+		"                             if there are several; and how many holds it has, if any\n"
 		"  delete TARGET NAME...      delete these; with --wait, return when their space is back\n"
-		"  rename TARGET NAME NEW     give one another name\n",
+		"  rename TARGET NAME NEW     give one another name\n"
+		"  hold TARGET TAG NAME...    put a tag on these: while it has any, a snapshot is not deleted\n"
+		"  release TARGET TAG NAME... take it off\n"
+		"  holds TARGET [NAME...] [--json]   name, tag and time of each hold on these, or on all\n",
 	.run = run,
 };

@@ -155,7 +155,7 @@ int th_target_name(const char *name, struct th_control_name *ret)
 	return 0;
 }
 
-/* What lists of snapshots and of branches have in common. */
+/* What lists of snapshots, of holds and of branches have in common. */
 struct list_head {
 	struct th_le32 version, count;
 	struct th_le64 after;
@@ -165,9 +165,11 @@ struct item_head {
 	struct th_le64 id;
 };
 static_assert(offsetof(struct th_control_list, list) == sizeof(struct list_head) &&
+		      offsetof(struct th_control_holds, list) == sizeof(struct list_head) &&
 		      offsetof(struct th_control_branches, list) == sizeof(struct list_head),
 	      "items follow the head");
 static_assert(offsetof(struct th_control_snapshot, id) == offsetof(struct item_head, id) &&
+		      offsetof(struct th_control_held, id) == offsetof(struct item_head, id) &&
 		      offsetof(struct th_control_branch, id) == offsetof(struct item_head, id),
 	      "an item's id");
 
@@ -219,6 +221,19 @@ int th_target_snapshots(struct th_target *target, struct th_control_snapshot **r
 	*ret = list;
 	for (size_t i = 0; i < *ret_count; i++)
 		(*ret)[i].name.text[TH_SNAPSHOT_NAME_MAX] = 0;
+	return 0;
+}
+
+int th_target_holds(struct th_target *target, struct th_control_held **ret, size_t *ret_count)
+{
+	void *list;
+	int result = ask_list(target, TH_CONTROL_HOLD_LIST, sizeof(**ret), TH_CONTROL_HOLDS_MAX, &list, ret_count);
+
+	if (result)
+		return result;
+	*ret = list;
+	for (size_t i = 0; i < *ret_count; i++)
+		(*ret)[i].tag.text[TH_HOLD_TAG_MAX] = 0;
 	return 0;
 }
 

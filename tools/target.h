@@ -32,7 +32,8 @@ int th_target_name(const char *name, struct th_control_name *ret);
 
 /* All snapshots, oldest first.  The caller frees *ret. */
 int th_target_snapshots(struct th_target *target, struct th_control_snapshot **ret, size_t *ret_count);
-/* All branches likewise. */
+/* All holds and all branches likewise. */
+int th_target_holds(struct th_target *target, struct th_control_held **ret, size_t *ret_count);
 int th_target_branches(struct th_target *target, struct th_control_branch **ret, size_t *ret_count);
 
 #endif

@@ -195,6 +195,53 @@ START_TEST(snapshots)
 END_TEST
 
 /* Whoever did not mount it may look, and not more. */
+static int hold_as(uid_t uid, unsigned cmd, const char *snapshot, const char *tag)
+{
+	struct th_control_hold request = { 0 };
+
+	snprintf(request.snapshot.text, sizeof(request.snapshot.text), "%s", snapshot);
+	snprintf(request.tag.text, sizeof(request.tag.text), "%s", tag);
+	return ask_as(uid, cmd, &request);
+}
+
+START_TEST(holds)
+{
+	struct th_control_snapshot delete = { .name = { "s" } };
+	struct th_control_holds list = { 0 };
+	struct th_control_list listed = { 0 };
+	unsigned seen = 0;
+	char tag[32];
+
+	ck_assert_int_eq(create(OWNER, "s"), 0);
+	ck_assert_int_eq(hold_as(STRANGER, TH_CONTROL_SNAPSHOT_HOLD, "s", "t"), -EPERM);
+	ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_HOLD, "none", "t"), -ENOENT);
+	ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_HOLD, "s", ""), -EINVAL);
+	for (unsigned i = 0; i < 2 * TH_CONTROL_HOLDS_MAX + 1; i++) {
+		snprintf(tag, sizeof(tag), "tag %u", i);
+		ck_assert_int_eq(hold_as(i % 2 ? OWNER : 0, TH_CONTROL_SNAPSHOT_HOLD, "s", tag), 0);
+	}
+	ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_HOLD, "s", "tag 7"), -EEXIST);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), -EBUSY);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_LIST, &listed), 0);
+	ck_assert_uint_eq(th_get_le64(listed.list[0].holds), 2 * TH_CONTROL_HOLDS_MAX + 1);
+	do {
+		ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_HOLD_LIST, &list), 0);
+		for (unsigned i = 0; i < th_get_le32(list.count); i++) {
+			list.after = list.list[i].id;
+			snprintf(tag, sizeof(tag), "tag %u", seen++);
+			ck_assert_str_eq(list.list[i].tag.text, tag);
+			ck_assert_uint_eq(th_get_le64(list.list[i].snapshot), th_get_le64(listed.list[0].id));
+			ck_assert_uint_gt(th_get_le64(list.list[i].created_ns), 0);
+			ck_assert_int_eq(hold_as(STRANGER, TH_CONTROL_SNAPSHOT_RELEASE, "s", tag), -EPERM);
+			ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_RELEASE, "s", tag), 0);
+			ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_RELEASE, "s", tag), -ENOENT);
+		}
+	} while (th_get_le32(list.count));
+	ck_assert_uint_eq(seen, 2 * TH_CONTROL_HOLDS_MAX + 1);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), 0);
+}
+END_TEST
+
 START_TEST(strangers)
 {
 	struct th_control_diff_next next = { 0 };
@@ -262,6 +309,7 @@ START_TEST(ill_formed)
 {
 	struct th_control_diff_begin request = { .version = th_le32(TH_CONTROL_VERSION), .from = { "one" } };
 	struct th_control_snapshot name = { .version = th_le32(TH_CONTROL_VERSION) };
+	struct th_control_hold hold = { .snapshot = { "one" } };
 	uint8_t answer[16384];
 	size_t size;
 
@@ -280,6 +328,9 @@ START_TEST(ill_formed)
 	memset(name.name.text, 'x', sizeof(name.name.text));
 	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_CREATE, &name), -EINVAL);
 	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_DELETE, &name), -EINVAL);
+	memset(hold.tag.text, 'x', sizeof(hold.tag.text));
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_HOLD, &hold), -EINVAL);
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_RELEASE, &hold), -EINVAL);
 	memset(request.path, '/', sizeof(request.path));
 	ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_BEGIN, &request), -EINVAL);
 	strcpy(request.path, "no slash");
@@ -300,7 +351,11 @@ START_TEST(random_bytes)
 					 TH_CONTROL_BRANCH_CREATE,
 					 TH_CONTROL_BRANCH_DELETE,
 					 TH_CONTROL_BRANCH_RENAME,
-					 TH_CONTROL_BRANCH_LIST };
+					 TH_CONTROL_BRANCH_LIST,
+					 TH_CONTROL_SNAPSHOT_HOLD,
+					 TH_CONTROL_SNAPSHOT_RELEASE,
+					 TH_CONTROL_HOLD_LIST,
+					 TH_CONTROL_RECLAIM };
 	struct th_random random = { th_test_seed("test_control") };
 	unsigned rounds = th_test_rounds(500);
 	uint8_t *data = malloc(16384);
@@ -327,6 +382,7 @@ int main(void)
 	tcase_add_test(tc, branches);
 	tcase_add_test(tc, information);
 	tcase_add_test(tc, snapshots);
+	tcase_add_test(tc, holds);
 	tcase_add_test(tc, strangers);
 	tcase_add_test(tc, a_diff_in_pieces);
 	tcase_add_test(tc, so_many_diffs);

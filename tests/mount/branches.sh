@@ -90,6 +90,13 @@ check "and is as it was" on two same "two.$first"
 check "what was before is kept" on two eval 'manifest "$mnt/.snapshots/before/tree" | cmp - "$manifests/two"'
 check "the others are as they were" on one same one
 check "nothing is wrong after that" th check "$image"
+a_hold_keeps_it() {
+	th snapshot hold "$mnt" tag "two.$first" && th branch create "$mnt" held --from "two.$first" || return 1
+	th branch delete --snapshots "$mnt" one two 2>&1 | grep -q "snapshot 'two.$first' of branch 'two' is held by 'tag'; see " &&
+		[ "$(th branch list "$mnt" | wc -l)" -eq 4 ] && [ -d "$mnt/.snapshots/one.$first" ] &&
+		th branch delete "$mnt" held && th snapshot release "$mnt" tag "two.$first"
+}
+check "a branch with a held snapshot stays" on main a_hold_keeps_it
 delete_all() {
 	th snapshot delete "$mnt" $(th snapshot list "$mnt" | awk '{ print $5 }' | grep -v -- -origin | tac) &&
 		th branch delete "$mnt" one two && th snapshot delete "$mnt" one-origin

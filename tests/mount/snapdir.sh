@@ -69,6 +69,14 @@ check "in every directory" eval 'soon [ ! -e "$mnt/a/.snapshots/one" ] && [ -e "
 check "the name is free again" eval 'mkdir "$S/one" && [ "$(ls "$S")" = "first
 one
 two" ]'
+busy() {
+	LC_ALL=C "$@" 2>&1 | grep -q 'Device or resource busy'
+}
+check "a held one is not deleted" eval 'th snapshot hold "$mnt" tag first && busy rmdir "$S/first" && busy rmdir "$mnt/a/.snapshots/first" &&
+	[ "$(cat "$S/first/a/b/file")" = one ]'
+check "nor after it was renamed" eval 'mv "$S/first" "$S/held" && busy rmdir "$S/held" && mv "$S/held" "$S/first"'
+check "and what is not held goes" eval 'mkdir "$S/free" && rmdir "$S/free"'
+check "mounted anew, it is still held" eval 'stop && start "$image" "$mnt" && busy rmdir "$S/first" && th snapshot release "$mnt" tag first'
 check "rmdir deletes one, full as it is" eval 'rmdir "$S/first" && [ ! -e "$S/first" ] && [ ! -e "$mnt/a/b/.snapshots/first" ]'
 check "the others are whole" eval '[ "$(cat "$S/two/a/b/file")" = two ]'
 open_file() {

@@ -90,6 +90,13 @@ th rollback --keep present "$image" "$kept" && th check "$image" >/dev/null
 tap "and back again"
 th rollback --discard "$image" s && th check "$image" >/dev/null
 tap "rollback --discard"
+th snapshot delete "$image" present
+th rollback --keep later "$image" more-origin && th branch create "$image" side --from "$kept"
+tap "a branch of what was rolled back"
+th snapshot hold "$image" tag "$kept" && refused 1 "snapshot '$kept' is held by 'tag'" th snapshot delete "$image" "$kept"
+tap "a held snapshot of what was rolled back"
+th snapshot release "$image" tag "$kept" && th branch delete "$image" side
+tap "and let go of"
 th branch delete "$image" work && ! th branch delete "$image" nothing 2>/dev/null
 tap "delete"
 th check "$image" >/dev/null

@@ -61,6 +61,19 @@ refused 2 "no snapshot or branch 'none'" th diff "$mnt" before none
 tap "diff to a snapshot that is not there"
 th snapshot rename "$mnt" after later && [ -d "$mnt/.snapshots/later" ] && [ ! -e "$mnt/.snapshots/after" ]
 tap "snapshot rename is seen in .snapshots"
+th snapshot hold "$mnt" backup later && refused 1 "snapshot 'later' is held by 'backup'; see " th snapshot delete "$mnt" later
+tap "a held snapshot is not deleted"
+! LC_ALL=C rmdir "$mnt/.snapshots/later" 2>"$work/said" && grep -q 'busy' "$work/said" && [ -d "$mnt/.snapshots/later" ]
+tap "nor by rmdir"
+[ "$(th snapshot holds "$mnt/docs" later | awk '{ print $1, $2 }')" = "later backup" ]
+tap "snapshot holds, from a directory below"
+th snapshot list "$mnt" | grep -q 'later  1 hold$' && th snapshot list --json "$mnt" | grep -q '"holds": *1'
+tap "snapshot list counts holds"
+refused 1 "is not held by 'another'" th snapshot release "$mnt" another later
+tap "a tag that is not there"
+th snapshot release "$mnt" backup later
+tap "snapshot release"
+rm -f "$work/said"
 th snapshot delete "$mnt" later && [ ! -e "$mnt/.snapshots/later" ]
 tap "and so is snapshot delete"
 th info "$mnt" | grep -qE '^snapshots +1$' && th info --json "$mnt" | grep -q '"mounted": *true'

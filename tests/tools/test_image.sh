@@ -109,6 +109,47 @@ refused 2 "no snapshot or branch 'none'" th diff "$image" none
 tap "diff from what is not there"
 refused 2 "no snapshot or branch 'none'" th diff "$image" one none
 tap "diff to what is not there"
+
+# --- holds ---
+th snapshot hold "$image" backup one zwei && th snapshot hold "$image" 'my tag' one
+tap "snapshot hold"
+[ "$(th snapshot holds "$image" | awk '{ print $1, $2 }' | paste -sd,)" = 'one backup,one my\0040tag,zwei backup' ]
+tap "snapshot holds"
+[ "$(TZ=UTC th snapshot holds "$image" zwei | grep -cE '^zwei  backup  20[0-9-]+ [0-9:]+ \+0000$')" -eq 1 ]
+tap "snapshot holds of one, with the time"
+th snapshot holds --json "$image" one | tr -d ' \n' | grep -qE '^\[\{"snapshot":"one","tag":"backup","created_ns":[0-9]+\},\{"snapshot":"one","tag":"mytag",'
+tap "snapshot holds --json"
+[ "$(th snapshot list "$image" | sed 's/.* +0000  //' | paste -sd,)" = 'one  2 holds,zwei  1 hold' ]
+tap "snapshot list counts them"
+th snapshot list --json "$image" | tr -d ' \n' | grep -q '"holds":2.*"holds":1'
+tap "snapshot list --json, too"
+refused 1 "snapshot 'one' is held by 'backup', 'my.*tag'; see thunderhead snapshot release" th snapshot delete "$image" one
+tap "snapshot delete of one that is held"
+refused 1 "snapshot 'one' is held by 'backup' already" th snapshot hold "$image" backup one
+tap "snapshot hold with a tag that is there"
+refused 1 "snapshot 'zwei' is not held by 'my tag'" th snapshot release "$image" 'my tag' one zwei
+tap "snapshot release of a tag that is not there: nothing is done"
+refused 1 "no snapshot 'none'" th snapshot hold "$image" tag one none
+tap "snapshot hold of a snapshot that is not there: nothing is done"
+refused 1 "no snapshot 'none'" th snapshot release "$image" backup none
+tap "snapshot release of a snapshot that is not there"
+refused 1 "no snapshot 'none'" th snapshot holds "$image" none
+tap "snapshot holds of a snapshot that is not there"
+refused 1 'must not be empty' th snapshot hold "$image" '' one
+tap "an empty tag"
+refused 1 'at most 255 bytes' th snapshot hold "$image" "$(printf '%0256d' 1)" one
+tap "too long a tag"
+th snapshot rename "$image" one eins && [ "$(th snapshot holds "$image" eins | wc -l)" -eq 2 ] && th snapshot rename "$image" eins one
+tap "holds stay when a snapshot is renamed"
+th check "$image" >/dev/null
+tap "check"
+for tag in a b c; do th snapshot hold "$image" "$tag" one; done
+refused 1 "is held by 'backup', 'my.*tag', 'a' and 2 more;" th snapshot delete "$image" one
+tap "more tags than are said"
+for tag in a b c; do th snapshot release "$image" "$tag" one; done
+th snapshot release "$image" backup one zwei && th snapshot release "$image" 'my tag' one && [ -z "$(th snapshot holds "$image")" ]
+tap "snapshot release"
+
 name=$(th snapshot create "$image") && th snapshot delete --wait "$image" "$name"
 tap "snapshot create without a name tells the one it chose"
 refused 1 'No such file or directory' th mount "$image" "$work/nowhere"

@@ -55,6 +55,14 @@ refused 2 'too many names' th snapshot rename "$work" a b c
 tap "snapshot rename: three names"
 refused 2 'json is for the list' th snapshot create --json "$work" a
 tap "snapshot create --json"
+refused 2 'a tag is missing' th snapshot hold "$work"
+tap "snapshot hold: no tag"
+refused 2 'a name is missing' th snapshot hold "$work" tag
+tap "snapshot hold: no name"
+refused 2 'a name is missing' th snapshot release "$work" tag
+tap "snapshot release: no name"
+refused 2 'json is for the lists' th snapshot hold --json "$work" tag a
+tap "snapshot hold --json"
 refused 2 'wait is for delete' th snapshot create --wait "$work" a
 tap "snapshot create --wait"
 refused 2 'goes with none' th diff --json -H "$work" a
