@@ -84,6 +84,7 @@ START_TEST(bad_read_only)
 	th_expect(th_snapshot_delete(store, "one"), -EROFS);
 	th_expect(th_snapshot_rename(store, "one", "two"), -EROFS);
 	th_expect(th_snapshot_hold(store, "one", "tag"), -EROFS);
+	th_expect(th_store_reclaim(store), -EROFS);
 	th_expect(th_branch_create(store, "two", "one", NULL), -EROFS);
 	th_expect(th_branch_rename(store, "main", "two"), -EROFS);
 	th_expect(th_store_rollback(store, "one"), -EROFS);
@@ -325,6 +326,29 @@ START_TEST(bad_holds)
 }
 END_TEST
 
+/* Nothing is to be given back, or what would be is held. */
+START_TEST(bad_reclaim)
+{
+	struct th_fixture fixture;
+	struct th_snapshot one;
+	struct th_view *view;
+
+	th_fixture_init(&fixture, 32, NULL);
+	th_expect(th_store_reclaim(fixture.store), 1);
+	th_ok(th_snapshot_create(fixture.store, "one", &one));
+	th_ok(th_view_snapshot(fixture.store, one.id, &view));
+	th_ok(th_snapshot_delete(fixture.store, "one"));
+	th_expect(th_store_reclaim(fixture.store), 1); /* it is durable; and the view goes on */
+	th_expect(th_store_reclaim(fixture.store), 1);
+	th_view_close(view);
+	while (th_store_reclaim(fixture.store) == 0)
+		;
+	th_expect(th_view_snapshot(fixture.store, one.id, &view), -ENOENT);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 START_TEST(bad_branches)
 {
 	struct th_fixture fixture;
@@ -361,6 +385,122 @@ START_TEST(bad_branches)
 	th_view_close(view);
 	th_ok(th_branch_delete(store, "side", false));
 	th_ok(th_store_rollback(store, "one"));
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* --- references --- */
+
+/* What link and unlink refuse leaves the transaction as it was. */
+START_TEST(bad_links)
+{
+	const struct th_references refs = { .index = th_slice_of("index/") };
+	const struct th_slice a = th_slice_of("a"), b = th_slice_of("b"), c = th_slice_of("c");
+	const struct th_slice longest = key_of_size(TH_KEY_MAX - 2 - refs.index.size - a.size);
+	const struct th_slice longer = key_of_size(longest.size + 1);
+	struct th_fixture fixture;
+	struct th_value value;
+	struct th_view *part;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 32, NULL);
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_ok(th_txn_put(txn, a, b));
+	th_ok(th_txn_put(txn, longer, b));
+	th_expect(th_txn_link(txn, &refs, a, a), -EINVAL);
+	th_expect(th_txn_link(txn, &refs, b, c), -ENOENT);
+	th_expect(th_txn_link(txn, &refs, longer, a), -ENAMETOOLONG);
+	th_expect(th_txn_link(txn, &refs, a, longer), -ENAMETOOLONG);
+	th_expect(th_txn_link(txn, &refs, key_of_size(SIZE_MAX), a), -ENAMETOOLONG);
+	th_expect(th_txn_link(txn, &(struct th_references){ .index = key_of_size(TH_KEY_MAX) }, b, a), -ENAMETOOLONG);
+	th_expect(th_txn_unlink(txn, &refs, b), -ENOENT);
+	th_expect(th_txn_unlink(txn, &refs, a), -EINVAL);
+	th_expect(th_txn_unlink(txn, &refs, key_of_size(TH_KEY_MAX + 1)), -EINVAL);
+	th_ok(th_txn_link(txn, &refs, longest, a));
+	th_ok(th_txn_link(txn, &refs, b, a));
+	th_ok(th_txn_link(txn, &refs, c, b));
+	th_expect(th_txn_unlink(txn, &refs, b), -EBUSY);
+	th_ok(th_txn_get(txn, a, &value));
+	ck_assert_int_eq(value.refs, 2);
+	th_value_release(&value);
+	th_ok(th_txn_unlink(txn, &refs, c));
+	th_ok(th_txn_unlink(txn, &refs, b));
+	th_ok(th_txn_unlink(txn, &refs, longest));
+	th_expect(th_txn_unlink(txn, &refs, longest), -ENOENT);
+	th_ok(th_txn_commit(txn));
+	th_ok(th_get(th_view_live(fixture.store), a, &value));
+	ck_assert_int_eq(value.refs, 0);
+	th_value_release(&value);
+
+	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("part/"), &part));
+	th_ok(th_txn_begin_in(part, &txn));
+	th_ok(th_txn_put(txn, a, b));
+	th_expect(th_txn_link(txn, &refs, longest, a), -EINVAL); /* it would fit, but for the view's prefix */
+	th_txn_rollback(txn);
+	th_view_close(part);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* Values that look like references, but were made by nobody who means it. */
+static void put_false_reference(struct th_txn *txn, const char *key, const void *target, size_t size)
+{
+	static const uint8_t mark[TH_REFERENCE_MARK] = { 0xff, 'T', 'H', 'R', 'E', 'F', 0, 1 };
+	uint8_t value[TH_REFERENCE_MARK + TH_KEY_MAX + 1];
+
+	memcpy(value, mark, sizeof(mark));
+	memcpy(value + sizeof(mark), target, size);
+	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(mark) + size }));
+}
+
+START_TEST(bad_references)
+{
+	const struct th_references refs = { .index = th_slice_of("index/") };
+	const struct th_slice ring = th_slice_of("ring");
+	struct th_referrers *referrers;
+	struct th_fixture fixture;
+	struct th_slice key;
+	struct th_value value;
+	struct th_view *live;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 32, NULL);
+	live = th_view_live(fixture.store);
+	th_ok(th_txn_begin(fixture.store, &txn));
+	put_false_reference(txn, "nowhere", "absent", 6);
+	put_false_reference(txn, "empty", "", 0);
+	put_false_reference(txn, "ring", "ring", 4);
+	put_false_reference(txn, "far", long_key, TH_KEY_MAX);
+	put_false_reference(txn, "too far", long_key, TH_KEY_MAX + 1); /* is none */
+	th_ok(th_txn_commit(txn));
+	th_expect(th_follow(live, th_slice_of("absent"), 9, &value), -ENOENT);
+	th_expect(th_follow(live, th_slice_of("nowhere"), 9, &value), -ENOENT);
+	th_expect(th_follow(live, th_slice_of("empty"), 9, &value), -ENOENT);
+	th_expect(th_follow(live, th_slice_of("far"), 9, &value), -ENOENT);
+	th_expect(th_follow(live, key_of_size(TH_KEY_MAX + 1), 9, &value), -EINVAL);
+	th_expect(th_follow(live, ring, 0, &value), -ELOOP);
+	th_expect(th_follow(live, ring, 100000, &value), -ELOOP);
+	th_ok(th_follow(live, th_slice_of("too far"), 0, &value));
+	th_true(!th_reference_target((struct th_slice){ value.data, value.size }, &key));
+	th_value_release(&value);
+	th_true(!th_reference_target((struct th_slice){ NULL, 0 }, &key));
+	th_expect(th_referrers_open(live, &refs, key_of_size(TH_KEY_MAX), &referrers), -ENAMETOOLONG);
+	th_ok(th_referrers_open(live, &refs, th_slice_of("absent"), &referrers)); /* the index knows of none */
+	th_expect(th_referrers_next(referrers, &key), 1);
+	th_expect(th_referrers_next(referrers, &key), 1);
+	th_referrers_close(referrers);
+	th_referrers_close(NULL);
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_expect(th_txn_follow(txn, ring, 7, &value), -ELOOP);
+	th_expect(th_txn_follow(txn, th_slice_of("nowhere"), 7, &value), -ENOENT);
+	th_expect(th_txn_referrers(txn, &refs, key_of_size(TH_KEY_MAX), &referrers), -ENAMETOOLONG);
+	th_ok(th_txn_unlink(txn, &refs, th_slice_of("nowhere"))); /* there is nothing to let go of */
+	th_ok(th_txn_unlink(txn, &refs, th_slice_of("empty")));
+	th_ok(th_txn_commit(txn));
+	th_expect(th_get(live, th_slice_of("nowhere"), &value), -ENOENT);
+	th_expect(th_get(live, th_slice_of("absent"), &value), -ENOENT);
 	still_good(&fixture);
 	th_fixture_release(&fixture);
 }
@@ -462,8 +602,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { bad_format,    bad_read_only, bad_keys,     bad_values, bad_ranges, bad_prefixes,
-				       bad_snapshots, bad_holds,     bad_branches, bad_diffs,  bad_chunks };
+	const TTest *const tests[] = { bad_format,   bad_read_only,  bad_keys,  bad_values,  bad_ranges,
+				       bad_prefixes, bad_snapshots,  bad_holds, bad_reclaim, bad_branches,
+				       bad_links,    bad_references, bad_diffs, bad_chunks };
 
 	return th_suite_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
 }
