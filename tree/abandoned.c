@@ -4,11 +4,12 @@
  * of the last snapshot of a branch without a head, which stands for it.
  *
  * Against the snapshot before it, the head's own is what was born later; that is looked for node by node, and what is
- * older is passed by unread, with everything below.  Its list of dead is forgotten: what is on it, that snapshot has.
- * But strays (dead.c) are freed, wherever they are.
+ * older is passed by unread, with everything below.  Its list of dead is forgotten: what is on it, that snapshot has,
+ * unless it is void.  But strays (dead.c) are freed, wherever they are.
  *
- * The walk goes on from commit to commit, in the order of keys.  A node is freed when all below it has been; so the way
- * to where the walk stopped is always whole, and a crash between two commits costs nothing.
+ * The lists go first, a bounded part of them in each commit; what is left of them is in the head's entry.  Then the
+ * walk goes on from commit to commit, in the order of keys.  A node is freed when all below it has been; so the way to
+ * where the walk stopped is always whole, and a crash between two commits costs nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -176,6 +177,58 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo
 	return r;
 }
 
+/* --- the lists --- */
+
+struct giving {
+	struct th_store *store;
+	uint64_t than;
+	int failed;
+};
+
+/* It was only needed by snapshots that were deleted; or else the snapshot before has it. */
+static int free_dead(const struct th_blockrun *run, void *arg)
+{
+	struct giving *giving = arg;
+
+	if (run->birth > giving->than)
+		giving->failed = th_dead_free(giving->store, run);
+	return giving->failed;
+}
+
+/* A younger one is in the tree, or dead. */
+static int free_stray(const struct th_blockrun *run, void *arg)
+{
+	struct giving *giving = arg;
+
+	if (run->birth <= giving->than)
+		giving->failed = th_dead_free(giving->store, run);
+	return giving->failed;
+}
+
+/* Takes runs off a list; every run was born. */
+static int take_off(struct walk *w, struct th_blocklist *list, size_t *budget,
+		    int (*each)(const struct th_blockrun *run, void *arg))
+{
+	struct giving giving = { .store = w->store, .than = w->abandoned->than };
+	int r = th_blocklist_filter(list, w->store->disk, w->store->space, 0, budget, each, &giving);
+
+	if ((r == -EBADMSG || r == -EUCLEAN) && giving.failed == 0) { /* damaged: the disk has said so */
+		w->abandoned->stuck = true;
+		return PAUSED;
+	}
+	if (r < 0)
+		return r;
+	return list->max_birth > 0 ? PAUSED : DONE;
+}
+
+static int give_lists(struct walk *w, size_t *budget)
+{
+	struct th_head *head = w->abandoned->head;
+	int r = take_off(w, &head->strays, budget, free_stray);
+
+	return r == DONE ? take_off(w, &head->dead, budget, free_dead) : r;
+}
+
 /* --- in commits --- */
 
 static struct th_abandoned *pick(struct th_store *store)
@@ -203,14 +256,15 @@ static void forget(struct th_store *store, struct th_abandoned *abandoned)
 	free(abandoned);
 }
 
-int th_abandoned_step(struct th_store *store)
+int th_abandoned_step(struct th_store *store, size_t *budget)
 {
 	struct walk w = { .store = store, .left = store->abandoned_nodes };
 	struct th_slice none = { NULL, 0 };
 	int r = DONE;
 
 	while (r == DONE && w.left > 0 && (w.abandoned = pick(store))) {
-		if (w.abandoned->durable)
+		r = give_lists(&w, budget);
+		if (r == DONE)
 			r = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
 		if (r < 0)
 			return r;
@@ -227,16 +281,9 @@ bool th_abandoned_due(struct th_store *store)
 	return pick(store) != NULL;
 }
 
-static int free_stray(const struct th_blockrun *run, void *arg)
-{
-	return th_dead_free(arg, run);
-}
-
 int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than)
 {
 	struct th_abandoned *abandoned = calloc(1, sizeof(*abandoned));
-	size_t all = SIZE_MAX;
-	int r;
 
 	if (!abandoned) {
 		th_head_free(head);
@@ -244,20 +291,13 @@ int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than)
 	}
 	abandoned->head = head;
 	abandoned->than = than;
-	abandoned->durable = head->root.birth > than;
-	r = th_blocklist_wait(&store->dead_write);
-	if (r == 0)
-		r = th_reap_lists(store, &head->dead, &head->strays, than, &all);
-	if (r == 0)
-		r = th_blocklist_each(&head->strays, store->disk, free_stray, NULL, store);
-	if (r == 0)
-		r = th_blocklist_clear(&head->strays, store->disk, store->space);
-	if (r == 0)
-		r = th_blocklist_clear(&head->dead, store->disk, store->space);
+	abandoned->durable = head->root.birth > than || head->dead.head || head->strays.head;
+	if (abandoned->durable)
+		abandoned->id = ++store->super.counters[TH_SUPER_ABANDONED];
 	pthread_mutex_lock(&store->snapshot_lock);
 	head->abandoned = true;
 	abandoned->next = store->branches.abandoned;
 	store->branches.abandoned = abandoned;
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return r < 0 ? r : th_abandoned_put(store, abandoned);
+	return th_abandoned_put(store, abandoned);
 }

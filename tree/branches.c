@@ -52,14 +52,16 @@ int th_abandoned_put(struct th_store *store, const struct th_abandoned *abandone
 	if (!abandoned->durable)
 		return 0;
 	th_ptr_pack(&abandoned->head->root, &disk.root);
+	th_blocklist_pack(&abandoned->head->dead, &disk.dead);
+	th_blocklist_pack(&abandoned->head->strays, &disk.strays);
 	memcpy(value, &disk, sizeof(disk));
 	memcpy(value + sizeof(disk), at.data, at.size);
-	return put(store, TH_META_ABANDONED, abandoned->head->root.addr, value, sizeof(disk) + at.size);
+	return put(store, TH_META_ABANDONED, abandoned->id, value, sizeof(disk) + at.size);
 }
 
 int th_abandoned_drop(struct th_store *store, const struct th_abandoned *abandoned)
 {
-	return abandoned->durable ? put(store, TH_META_ABANDONED, abandoned->head->root.addr, NULL, 0) : 0;
+	return abandoned->durable ? put(store, TH_META_ABANDONED, abandoned->id, NULL, 0) : 0;
 }
 
 static bool all_zero(const void *bytes, size_t size)
@@ -129,16 +131,21 @@ static int unpack_abandoned(const struct th_cursor_entry *entry, struct th_aband
 {
 	struct th_abandoned_disk disk;
 	size_t at_size = entry->value.size - sizeof(disk);
+	int r;
 
 	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size < sizeof(disk) ||
 	    at_size > sizeof(ret->at.data))
 		return -EUCLEAN;
 	memcpy(&disk, entry->value.data, sizeof(disk));
+	ret->id = th_meta_number(entry->key.data);
 	ret->than = th_get_le64(disk.than);
 	ret->durable = true;
 	th_key_set(&ret->at, (struct th_slice){ (const char *)entry->value.data + sizeof(disk), at_size });
 	ret->head->abandoned = true;
-	return th_ptr_unpack(&disk.root, &ret->head->root);
+	r = th_ptr_unpack(&disk.root, &ret->head->root);
+	if (r == 0)
+		r = th_blocklist_unpack(&disk.dead, &ret->head->dead);
+	return r < 0 ? r : th_blocklist_unpack(&disk.strays, &ret->head->strays);
 }
 
 static int load_abandoned(struct th_store *store, const struct th_cursor_entry *entry)

@@ -39,6 +39,7 @@ struct th_branch_record {
 struct th_abandoned {
 	struct th_abandoned *next;
 	struct th_head *head;
+	uint64_t id;
 	uint64_t than; /* what was born later is the head's own */
 	struct th_key at; /* all of it below this key is free */
 	bool stuck; /* it is damaged, and cannot be walked any further; not on disk */

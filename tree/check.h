@@ -19,7 +19,8 @@
  * are not younger than the origin of their branch are void; so are those that are younger than the snapshot before,
  * which belonged to snapshots that were deleted: they are counted as what is on its way to be free (reap.c), and must
  * not be anybody else's.  A stray (dead.c) that is not younger than the origin
- * counts as a reference itself, until its branch goes.
+ * counts as a reference itself, until its branch goes; then it is on the abandoned head's list, among what is on its
+ * way to be free.
  *
  * What a value refers to counts where the value can be seen.  A record that a pending message above it hides has given
  * up what it named when the message came, though it is still there.  Only large values are different: theirs are given
@@ -125,7 +126,8 @@ struct th_check_branch {
 
 struct th_check_abandoned {
 	struct th_ptr root;
-	uint64_t than;
+	struct th_blocklist dead, strays;
+	uint64_t id, than;
 	struct th_key at;
 };
 

@@ -185,8 +185,17 @@ static int take_abandoned(struct th_check *check, struct th_slice key, struct th
 	abandoned.than = th_get_le64(disk.than);
 	th_key_set(&abandoned.at,
 		   (struct th_slice){ (const char *)value.data + sizeof(disk), value.size - sizeof(disk) });
-	if (th_ptr_unpack(&disk.root, &abandoned.root) < 0 || abandoned.root.addr != th_meta_number(key.data)) {
+	abandoned.id = th_meta_number(key.data);
+	if (abandoned.id == 0 || abandoned.id > check->super.counters[TH_SUPER_ABANDONED])
+		th_check_problem(check, "abandoned head %" PRIu64 ": its id was never given out (last: %" PRIu64 ")",
+				 abandoned.id, check->super.counters[TH_SUPER_ABANDONED]);
+	if (th_ptr_unpack(&disk.root, &abandoned.root) < 0) {
 		meta_problem(check, key, "an abandoned head's root pointer is broken");
+		return 0;
+	}
+	if (th_blocklist_unpack(&disk.dead, &abandoned.dead) < 0 ||
+	    th_blocklist_unpack(&disk.strays, &abandoned.strays) < 0) {
+		meta_problem(check, key, "an abandoned head's lists are broken");
 		return 0;
 	}
 	r = th_check_grow(&check->abandoned, check->abandoned_count, &check->abandoned_capacity,

@@ -117,6 +117,7 @@ struct list {
 	uint64_t newest; /* what is younger in it is to be freed */
 	uint64_t origin; /* of its branch */
 	bool strays;
+	bool abandoned; /* whatever counts in it is to be freed */
 };
 
 static int claim_page(uint64_t addr, void *arg)
@@ -135,7 +136,7 @@ static bool counts(const struct list *list, const struct th_blockrun *run)
 
 static enum th_claim dead_claim(const struct list *list, const struct th_blockrun *run)
 {
-	if (run->birth > list->newest)
+	if (run->birth > list->newest || list->abandoned)
 		return run->tag == TH_DEAD_NODE ? TH_CLAIM_VOID_NODE : TH_CLAIM_VOID_DATA;
 	return run->tag == TH_DEAD_NODE ? TH_CLAIM_DEAD_NODE : TH_CLAIM_DEAD_DATA;
 }
@@ -168,21 +169,26 @@ static int list_result(struct th_check *check, const char *name, int r)
 	return 0;
 }
 
+static int claim_list(struct list *list, const struct th_blocklist *runs, const char *kind, const char *what)
+{
+	char name[TH_BRANCH_NAME_MAX + 80];
+	int r;
+
+	snprintf(name, sizeof(name), "%s of %s", kind, what);
+	list->name = name;
+	r = th_blocklist_each(runs, list->check->store->disk, claim_dead, claim_page, list);
+	return list_result(list->check, name, r);
+}
+
 /* The two lists of one stretch between snapshots. */
 static int claim_lists(struct th_check *check, const struct th_blocklist *dead, const struct th_blocklist *strays,
 		       const char *what, uint64_t newest, uint64_t origin)
 {
-	char name[TH_BRANCH_NAME_MAX + 80];
-	struct list list = { .check = check, .name = name, .newest = newest, .origin = origin };
-	int r;
+	struct list list = { .check = check, .newest = newest, .origin = origin };
+	int r = claim_list(&list, dead, "dead list", what);
 
-	snprintf(name, sizeof(name), "dead list of %s", what);
-	r = list_result(check, name, th_blocklist_each(dead, check->store->disk, claim_dead, claim_page, &list));
 	list.strays = true;
-	snprintf(name, sizeof(name), "list of strays of %s", what);
-	return r < 0 ? r
-		     : list_result(check, name,
-				   th_blocklist_each(strays, check->store->disk, claim_dead, claim_page, &list));
+	return r < 0 ? r : claim_list(&list, strays, "list of strays", what);
 }
 
 /* What died between a snapshot and the next one of its branch is kept for what was born up to the former. */
@@ -220,6 +226,26 @@ static int claim_head_lists(struct th_check *check)
 		else if (branch->id == check->super.counters[TH_SUPER_BRANCH])
 			r = claim_lists(check, &check->super.dead, &check->super.strays, what, limit,
 					branch->origin_generation);
+	}
+	return r;
+}
+
+/* Of what died in an abandoned head, the snapshot before has what is not younger than that; the rest is to be freed,
+ * and so are strays that the walk of its tree will pass by. */
+static int claim_abandoned_lists(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->abandoned_count && r == 0; i++) {
+		const struct th_check_abandoned *abandoned = &check->abandoned[i];
+		struct list list = { .check = check, .origin = abandoned->than, .abandoned = true };
+		char what[64];
+
+		snprintf(what, sizeof(what), "abandoned head %" PRIu64, abandoned->id);
+		r = claim_list(&list, &abandoned->dead, "dead list", what);
+		list.strays = true;
+		if (r == 0)
+			r = claim_list(&list, &abandoned->strays, "list of strays", what);
 	}
 	return r;
 }
@@ -262,6 +288,8 @@ int th_check_space(struct th_check *check)
 		r = claim_snapshot_lists(check);
 	if (r == 0)
 		r = claim_head_lists(check);
+	if (r == 0)
+		r = claim_abandoned_lists(check);
 	return r < 0 ? r : claim_map(check);
 }
 

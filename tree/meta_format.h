@@ -7,7 +7,7 @@
 #include "tree/node.h"
 
 enum th_meta_kind {
-	TH_META_ABANDONED = 'A', /* A root: struct th_abandoned_disk and a key */
+	TH_META_ABANDONED = 'A', /* A id: struct th_abandoned_disk and a key */
 	TH_META_BRANCH = 'B', /* B id: struct th_branch_disk and the name */
 	TH_META_HOLD = 'H', /* H id: struct th_hold_disk and the tag */
 	TH_META_SHARE = 'R', /* R addr: struct th_share_disk */
@@ -90,8 +90,9 @@ static_assert(sizeof(struct th_branch_disk) == 176, "format.md: branch");
 struct th_abandoned_disk {
 	struct th_le64 than; /* what was born later is its own */
 	struct th_ptr_disk root;
+	struct th_blocklist_disk dead, strays; /* what is left of them */
 	/* the key up to which all of it is free */
 };
-static_assert(sizeof(struct th_abandoned_disk) == 56, "format.md: abandoned head");
+static_assert(sizeof(struct th_abandoned_disk) == 152, "format.md: abandoned head");
 
 #endif

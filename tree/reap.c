@@ -158,8 +158,9 @@ static int forget_stray(const struct th_blockrun *run, void *arg)
 	return 0;
 }
 
-int th_reap_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
-		  size_t *budget)
+/* Frees what is void on the lists of a stretch between snapshots, younger than generation `than`. */
+static int reap_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
+		      size_t *budget)
 {
 	struct giving giving = { .store = store };
 	int r = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_void, &giving);
@@ -183,7 +184,7 @@ static int clean_snapshot(struct th_store *store, size_t at, size_t *budget)
 
 	if (!has_void(&record->dead, &record->strays, than))
 		return 0;
-	r = th_reap_lists(store, &record->dead, &record->strays, than, budget);
+	r = reap_lists(store, &record->dead, &record->strays, than, budget);
 	return r < 0 ? r : th_catalogue_put(store, record);
 }
 
@@ -193,10 +194,10 @@ static int clean_branch(struct th_store *store, struct th_branch_record *branch,
 	int r;
 
 	if (branch->id == store->branch)
-		return th_reap_lists(store, &store->super.dead, &store->super.strays, than, budget);
+		return reap_lists(store, &store->super.dead, &store->super.strays, than, budget);
 	if (!branch->head || !has_void(&branch->head->dead, &branch->head->strays, than))
 		return 0;
-	r = th_reap_lists(store, &branch->head->dead, &branch->head->strays, than, budget);
+	r = reap_lists(store, &branch->head->dead, &branch->head->strays, than, budget);
 	return r < 0 ? r : th_branch_put(store, branch);
 }
 
@@ -225,7 +226,7 @@ int th_reap_step(struct th_store *store)
 		r = settle_snapshots(store, &budget);
 	if (r == 0 && atomic_load(&store->lists_due))
 		r = clean_lists(store, &budget);
-	return r < 0 ? r : th_abandoned_step(store);
+	return r < 0 ? r : th_abandoned_step(store, &budget);
 }
 
 int th_reap_note(struct th_store *store, uint64_t *ret_deletions)

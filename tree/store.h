@@ -38,6 +38,7 @@ enum th_super_counter {
 	TH_SUPER_NEXT_BRANCH,
 	TH_SUPER_MARK, /* th_store_mark */
 	TH_SUPER_HOLD, /* the highest id that a hold has had */
+	TH_SUPER_ABANDONED, /* likewise of an abandoned head */
 };
 
 struct th_view {
@@ -254,10 +255,6 @@ int th_reap_note(struct th_store *store, uint64_t *ret_deletions);
 bool th_reap_unnoted(struct th_store *store);
 /* Is there something that a commit would note or give back? */
 bool th_reap_due(struct th_store *store);
-/* Within a commit: frees what is void on the lists of a stretch between snapshots, younger than generation `than`; as
- * th_blocklist_filter. */
-int th_reap_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
-		  size_t *budget);
 
 /* --- branches (branch.c) --- */
 
@@ -281,8 +278,9 @@ uint64_t th_branch_common(const struct th_view *a, const struct th_view *b);
 /* Within a commit: gives up a head, of which it frees in later commits what was born after generation `than`.  The head
  * is taken over. */
 int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than);
-/* Within a commit: frees a bounded part of what was abandoned and has no view. */
-int th_abandoned_step(struct th_store *store);
+/* Within a commit: frees a bounded part of what was abandoned and has no view.  budget: of entries of dead lists, which
+ * are taken off it. */
+int th_abandoned_step(struct th_store *store, size_t *budget);
 /* Is there such? */
 bool th_abandoned_due(struct th_store *store);
 

@@ -692,12 +692,175 @@ START_TEST(branch_space)
 }
 END_TEST
 
+/* --- giving up a head that has much --- */
+
+#define LARGE 2000
+
+/* Values off-tree, so that each one that dies is an entry on a dead list. */
+static void put_large(struct th_fixture *fixture, char what)
+{
+	static char value[TH_INLINE_MAX + 1];
+	struct th_txn *txn;
+	char key[32];
+
+	memset(value, what, sizeof(value));
+	th_ok(th_txn_begin(fixture->store, &txn));
+	for (unsigned i = 0; i < LARGE; i++) {
+		snprintf(key, sizeof(key), "large/%06u", i);
+		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
+	}
+	th_ok(th_txn_commit(txn));
+}
+
+/* What a crash now leaves is whole, and goes on to the same end. */
+static void verify_crashed(struct th_fixture *fixture, uint64_t expected)
+{
+	struct th_fixture crashed;
+	struct th_disk *image;
+
+	th_ok(th_disk_fault_crash_image(fixture->disk, th_disk_fault_events(fixture->disk), 1, &image));
+	th_fixture_adopt(&crashed, image, &options);
+	th_fixture_open(&crashed);
+	th_verify_check(crashed.store, &th_extents_check);
+	ck_assert_uint_le(used(&crashed), expected);
+	th_verify_check(crashed.store, &th_extents_check);
+	th_fixture_release(&crashed);
+}
+
+/* The commit that gives a head up reads none of its lists, and each one later a bounded part of them: of what is void,
+ * of what the snapshot has, and of strays. */
+START_TEST(branch_given_up_in_steps)
+{
+	struct th_random random = { .state = th_test_seed("branch_given_up_in_steps") };
+	struct th_fixture fixture;
+	struct th_txn *txn;
+	uint64_t expected, reads;
+	unsigned steps = 0;
+
+	th_fixture_init(&fixture, 128, &options);
+	put_large(&fixture, '1');
+	th_ok(th_txn_begin(fixture.store, &txn));
+	put_extent(&fixture, txn, &random, "file/stray");
+	snapshot(&fixture, "old");
+	expected = used(&fixture) + 16; /* less than the stray and the void ones take, by far */
+	th_ok(th_txn_commit(txn));
+	put_large(&fixture, '2');
+	snapshot(&fixture, "middle");
+	put_large(&fixture, '3');
+	fixture.store->reap_entries = 300;
+	fixture.store->abandoned_nodes = 5;
+	th_ok(th_snapshot_delete(fixture.store, "middle"));
+	th_expect(th_store_reclaim(fixture.store), 0); /* its list is joined to the head's: half of that is void */
+	reads = fixture.store->disk->reads;
+	th_ok(th_store_rollback(fixture.store, "old"));
+	ck_assert_uint_le(fixture.store->disk->reads - reads, 4);
+	do {
+		th_verify_check(fixture.store, &th_extents_check);
+		if (steps++ % 4 == 0)
+			verify_crashed(&fixture, expected);
+		reads = fixture.store->disk->reads;
+	} while (th_store_reclaim(fixture.store) == 0);
+	ck_assert_uint_ge(steps, 2 * LARGE / 300);
+	ck_assert_uint_le(used(&fixture), expected);
+	verify_crashed(&fixture, expected);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* Whoever looks at a head that is given up can read all that it has, strays too, as long as he looks. */
+START_TEST(branch_given_up_in_view)
+{
+	struct th_random random = { .state = th_test_seed("branch_given_up_in_view") };
+	struct th_fixture fixture;
+	struct th_value value;
+	struct th_view *view;
+	uint64_t before;
+
+	th_fixture_init(&fixture, 40, &options);
+	put_large(&fixture, '1');
+	snapshot(&fixture, "s");
+	th_ok(th_branch_create(fixture.store, "work", "s", NULL));
+	before = used(&fixture);
+	switch_to(&fixture, "work");
+	put_stray(&fixture, &random, "file/stray", "t");
+	switch_to(&fixture, "main");
+	th_ok(th_view_branch(fixture.store, "work", &view));
+	th_ok(th_branch_delete(fixture.store, "work", true));
+	for (unsigned i = 0; i < 8; i++) { /* uses what is free */
+		put_large(&fixture, (char)('2' + i));
+		th_ok(th_store_commit(fixture.store));
+	}
+	th_ok(th_get(view, th_slice_of("file/stray"), &value));
+	th_extents_read(fixture.store, (struct th_slice){ value.data, value.size });
+	th_value_release(&value);
+	verify(&fixture);
+	th_view_close(view);
+	verify(&fixture);
+	ck_assert_uint_le(used(&fixture), before + LARGE + 200);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+static void count_line(void *arg, const char *line)
+{
+	(void)line;
+	++*(unsigned *)arg;
+}
+
+/* A list that cannot be read is told of, and what it names stays lost; all else goes on. */
+START_TEST(branch_given_up_damaged)
+{
+	void *block = th_disk_buffer(TH_BLOCK_SIZE);
+	struct th_check_options check = th_extents_check;
+	struct th_store_options quiet = options;
+	struct th_check_result result;
+	struct th_fixture fixture;
+	unsigned lines = 0;
+
+	ck_assert_ptr_nonnull(block);
+	memset(block, 'x', TH_BLOCK_SIZE);
+	quiet.report = count_line;
+	quiet.arg = &lines;
+	th_fixture_init(&fixture, 64, &quiet);
+	put_large(&fixture, '1');
+	snapshot(&fixture, "s");
+	put_large(&fixture, '2');
+	th_ok(th_store_rollback(fixture.store, "s"));
+	ck_assert_uint_gt(fixture.store->branches.abandoned->head->dead.pages, 2);
+	th_ok(th_disk_write(fixture.disk, fixture.store->branches.abandoned->head->dead.head, 1, block));
+	th_expect(th_store_reclaim(fixture.store), 1);
+	ck_assert_uint_eq(lines, 1);
+	th_fixture_put(&fixture, "k", "v");
+	th_fixture_reopen(&fixture); /* tries again, in vain */
+	expect_value(th_view_live(fixture.store), "k", "v");
+	th_fixture_put(&fixture, "k", "w");
+	th_ok(th_store_commit(fixture.store));
+	ck_assert_uint_eq(lines, 2);
+	lines = 0;
+	check.problem = count_line;
+	check.arg = &lines;
+	th_ok(th_store_check(fixture.store, &check, &result));
+	ck_assert_uint_eq(result.problems, 1);
+	th_fixture_release(&fixture);
+	free(block);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = { branch_names,  branch_open,          branch_read_only_replay,
-				       branch_delete, branch_rollback_busy, branch_rollback_keeps,
-				       branch_mark,   branch_diff_cost,     branch_strays,
-				       branch_space };
+	const TTest *const tests[] = { branch_names,
+				       branch_open,
+				       branch_read_only_replay,
+				       branch_delete,
+				       branch_rollback_busy,
+				       branch_rollback_keeps,
+				       branch_mark,
+				       branch_diff_cost,
+				       branch_strays,
+				       branch_space,
+				       branch_given_up_in_steps,
+				       branch_given_up_in_view,
+				       branch_given_up_damaged };
 
 	return th_suite_run("branch", tests, sizeof(tests) / sizeof(tests[0]));
 }
