@@ -20,6 +20,7 @@
 
 #include "fuse_place.h"
 #include "fuse_raw.h"
+#include "fuse_turns.h"
 #include "journal/thread.h"
 
 #define FOLLOWERS_MAX 16
@@ -61,6 +62,8 @@ struct workers {
 	_Atomic unsigned served; /* requests, by followers */
 	_Atomic uint64_t last; /* the client that was looked at last, and its core */
 	_Atomic int place; /* the core where followers shall be; SPREAD: each in its own */
+	_Atomic bool waited; /* one of them, for a disk or another thread, since the last look */
+	struct th_turns turns; /* of followers: one while their client is served best by one, else all */
 
 	struct follower follower[FOLLOWERS_MAX];
 	unsigned followers;
@@ -162,6 +165,7 @@ static void look(struct follower *follower, uint32_t client)
 	if ((last >> 32 != client && (uint32_t)last != (uint32_t)core) || !CPU_ISSET(core, &workers->cores))
 		core = SPREAD;
 	atomic_store(&workers->place, core);
+	th_turns_open(&workers->turns, atomic_exchange(&workers->waited, false) || core == SPREAD ? TH_TURNS_ALL : 1);
 }
 
 static void follow(struct follower *follower, uint32_t client)
@@ -239,11 +243,24 @@ static void answer(struct follower *follower, const struct fuse_buf *buf)
 	atomic_fetch_add(&workers->served, 1);
 }
 
+/* Called by a follower that is about to wait: others read meanwhile, and the next requests, of which some may wait,
+ * too. */
+static void waits(void *arg)
+{
+	struct workers *workers = arg;
+
+	if (atomic_load_explicit(&workers->waited, memory_order_relaxed))
+		return;
+	atomic_store(&workers->waited, true);
+	th_turns_open(&workers->turns, TH_TURNS_ALL);
+}
+
 static void *follower_run(void *arg)
 {
 	struct follower *follower = arg;
 	struct workers *workers = follower->workers;
 	struct fuse_buf buf = { 0 };
+	bool mine = false;
 	int n = 0;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &n);
@@ -252,7 +269,8 @@ static void *follower_run(void *arg)
 	if (workers->idle)
 		th_place_policy(0, SCHED_IDLE);
 	atomic_store(&follower->tid, gettid());
-	while (!fuse_session_exited(workers->session)) {
+	th_thread_on_wait(waits, workers);
+	while (th_turn_take(&workers->turns, &mine) && !fuse_session_exited(workers->session)) {
 		n = receive(workers->session, &buf);
 		if (n > 0)
 			answer(follower, &buf);
@@ -289,8 +307,10 @@ static bool look_after(struct workers *workers)
 		if (!since)
 			continue;
 		any = true;
-		if (tick - since >= STUCK_TICKS)
+		if (tick - since >= STUCK_TICKS) {
 			set_free(follower);
+			th_turns_open(&workers->turns, TH_TURNS_ALL);
+		}
 	}
 	return any;
 }
@@ -307,6 +327,7 @@ static bool free_all(struct workers *workers)
 	if (workers->free_ticks > FREE_TICKS_MAX)
 		workers->free_ticks = FREE_TICKS_MAX;
 	atomic_store(&workers->free_until, tick + workers->free_ticks);
+	th_turns_open(&workers->turns, TH_TURNS_ALL);
 	for (unsigned i = 0; i < workers->followers; i++)
 		set_free(&workers->follower[i]);
 	return true;
@@ -462,6 +483,7 @@ static void stop_all(struct workers *workers)
 	for (unsigned i = 0; i < workers->followers; i++)
 		pthread_cancel(workers->follower[i].thread);
 	fuse_session_exit(workers->session);
+	th_turns_end(&workers->turns);
 	if (workers->stop_fd >= 0)
 		eventfd_write(workers->stop_fd, 1);
 	for (unsigned i = 0; i < workers->followers; i++) {
@@ -492,12 +514,14 @@ int th_fuse_serve(struct fuse_session *session)
 	workers->free_ticks = FREE_TICKS_MIN;
 	sem_init(&workers->finish, 0, 0);
 	pthread_mutex_init(&workers->watch, NULL);
+	th_turns_init(&workers->turns);
 	r = fuse_session_custom_io(session, &io, fuse_session_fd(session));
 	if (r == 0)
 		r = start_all(workers);
 	while (r == 0 && !fuse_session_exited(session))
 		sem_wait(&workers->finish); /* a signal interrupts it */
 	stop_all(workers);
+	th_turns_release(&workers->turns);
 	pthread_mutex_destroy(&workers->watch);
 	sem_destroy(&workers->finish);
 	free(workers);

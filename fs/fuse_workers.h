@@ -9,7 +9,8 @@
  *   Followers, as many as cores, block in reading the device.  Every so many requests a follower looks on which core
  *   its client runs, and moves there.  They run under SCHED_IDLE: to the kernel a core that is busy with such threads
  *   only is as good as idle, so when the answer wakes the client it gets that core back at once, and stays there.  When
- *   several clients make requests on several cores, each follower goes to a core of its own.
+ *   several clients make requests on several cores, each follower goes to a core of its own.  As long as there is
+ *   one client, and no request waits for a disk, one follower reads requests and the others are parked (fuse_turns.h).
  *
  *   Reliefs run as any thread does.  One of them watches while requests come.  When the followers get no time, since
  *   others want all cores or the client itself goes on while it is answered (as with read-ahead), they become threads

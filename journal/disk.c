@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "journal/thread.h"
 #include "journal/transfer.h"
 
 static void refuse(struct th_future *future, int error)
@@ -94,6 +95,8 @@ void th_disk_flush(struct th_disk *disk, struct th_future *future)
 
 void th_disk_reap(struct th_disk *disk, struct th_future *future)
 {
+	if (future)
+		th_thread_waits();
 	if (disk->ops->reap)
 		disk->ops->reap(disk, future);
 	else if (future)
@@ -117,6 +120,7 @@ int th_disk_read(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf
 	if (disk->ops->now) {
 		struct th_transfer transfer = th_transfer_get(addr, blocks, buf);
 
+		th_thread_waits();
 		return disk->ops->now(disk, &transfer);
 	}
 	disk->ops->get(disk, addr, blocks, buf, &future);
@@ -135,6 +139,7 @@ int th_disk_write(struct th_disk *disk, uint64_t addr, uint32_t blocks, const vo
 	if (disk->ops->now) {
 		struct th_transfer transfer = th_transfer_save(addr, &iov, 1);
 
+		th_thread_waits();
 		return disk->ops->now(disk, &transfer);
 	}
 	disk->ops->save(disk, addr, &iov, 1, &future);
@@ -149,6 +154,7 @@ int th_disk_sync(struct th_disk *disk)
 	if (disk->ops->now) {
 		struct th_transfer transfer = th_transfer_flush();
 
+		th_thread_waits();
 		return disk->ops->now(disk, &transfer);
 	}
 	disk->ops->flush(disk, &future);

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "journal/thread.h"
+
 enum {
 	FUTURE_COMPLETE = 1 << 0,
 	FUTURE_THEN = 1 << 1, /* then and then_arg are set */
@@ -38,6 +40,8 @@ static void future_sleep(struct th_future *future)
 
 int th_future_wait(struct th_future *future)
 {
+	if (!th_future_poll(future))
+		th_thread_waits();
 	while (!th_future_poll(future)) {
 		if (future->drive)
 			future->drive(future);
@@ -49,6 +53,8 @@ int th_future_wait(struct th_future *future)
 
 void th_future_await(struct th_future *future)
 {
+	if (!th_future_poll(future))
+		th_thread_waits();
 	while (!th_future_poll(future))
 		future_sleep(future);
 }

@@ -14,3 +14,20 @@ int th_thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -error;
 }
+
+static _Thread_local struct {
+	void (*give)(void *arg);
+	void *arg;
+} on_wait;
+
+void th_thread_on_wait(void (*give)(void *arg), void *arg)
+{
+	on_wait.give = give;
+	on_wait.arg = arg;
+}
+
+void th_thread_waits(void)
+{
+	if (on_wait.give)
+		on_wait.give(on_wait.arg);
+}

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "journal/thread.h"
+
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_SLOTS_MIN 64
 #define TH_NODE_OVERHEAD 32 /* of memory, for what malloc keeps beside a node and its page */
@@ -440,6 +442,8 @@ static int await_load(struct th_cache *cache, struct shard *shard, struct load *
 	int r;
 
 	load->holders++;
+	if (!load->done)
+		th_thread_waits();
 	while (load->async && !load->begun)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
 	if (load->async && !load->done) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "journal/thread.h"
 #include "tree/txn.h"
 
 #define TH_CHUNK_BYTES_MAX (32u << 20) /* being written at one time; more waits */
@@ -182,11 +183,18 @@ static void chunk_written(struct th_future *future, void *arg)
 	free(io);
 }
 
+/* With chunk_lock: until some write is over. */
+static void wait_chunk(struct th_store *store)
+{
+	th_thread_waits();
+	pthread_cond_wait(&store->chunk_done, &store->chunk_lock);
+}
+
 static void start_write(struct th_store *store, struct th_chunk_io *io)
 {
 	pthread_mutex_lock(&store->chunk_lock);
 	while (store->chunk_bytes > TH_CHUNK_BYTES_MAX)
-		pthread_cond_wait(&store->chunk_done, &store->chunk_lock);
+		wait_chunk(store);
 	io->next = store->chunk_writes;
 	if (io->next)
 		io->next->prev = io;
@@ -241,7 +249,7 @@ void th_chunk_wait_all(struct th_store *store)
 			;
 		if (!io)
 			break;
-		pthread_cond_wait(&store->chunk_done, &store->chunk_lock);
+		wait_chunk(store);
 	}
 	pthread_mutex_unlock(&store->chunk_lock);
 }
@@ -267,7 +275,7 @@ static void wait_overlapping(struct th_store *store, uint64_t addr, uint32_t blo
 			;
 		if (!io)
 			break;
-		pthread_cond_wait(&store->chunk_done, &store->chunk_lock);
+		wait_chunk(store);
 	}
 	pthread_mutex_unlock(&store->chunk_lock);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "journal/thread.h"
 #include "tree/writer.h"
 
 #define TH_WAITING_MAX 4096 /* freed blocks worth a commit of their own */
@@ -292,6 +293,7 @@ int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned 
 	struct commit c = { .store = store };
 	int r;
 
+	th_thread_waits();
 	pthread_mutex_lock(&store->commit_lock);
 	r = th_store_writable(store);
 	if (r < 0 || (!step && !flags && !worth_committing(store)))
@@ -354,6 +356,7 @@ int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *sto
 {
 	int r;
 
+	th_thread_waits();
 	pthread_mutex_lock(&store->commit_lock);
 	pthread_mutex_lock(&store->merge_lock);
 	r = commit_all(store, commit_held);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "journal/thread.h"
 #include "tree/txn.h"
 #include "tree/view.h"
 
@@ -159,6 +160,7 @@ static int await(struct th_lock_table *table, struct th_lock *lock, int timeout_
 	struct timespec until = deadline(timeout_ms > 0 ? timeout_ms : 0);
 	int r = 0;
 
+	th_thread_waits();
 	while (!lock->held && r == 0)
 		r = timeout_ms < 0 ? pthread_cond_wait(&lock->owner->wake, &table->mutex)
 				   : pthread_cond_timedwait(&lock->owner->wake, &table->mutex, &until);

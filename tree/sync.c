@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "journal/thread.h"
 #include "tree/store.h"
 #include "tree/sync_format.h"
 
@@ -249,6 +250,7 @@ int th_store_sync(struct th_store *store)
 	pthread_mutex_lock(&store->sync_lock);
 	while (r == 0 && store->synced_seq < target) {
 		if (store->syncing) {
+			th_thread_waits();
 			pthread_cond_wait(&store->sync_done, &store->sync_lock);
 			r = th_store_writable(store);
 		} else if (store->overflow_seq) {

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "journal/thread.h"
 #include "tests/journal/suite.h"
 
 static void count(struct th_future *future, void *arg)
@@ -168,6 +169,38 @@ START_TEST(future_races)
 }
 END_TEST
 
+static void complete_it(struct th_future *future)
+{
+	th_future_complete(future, 0);
+}
+
+static void count_wait(void *arg)
+{
+	++*(int *)arg;
+}
+
+/* Whoever has a role that others could have meanwhile hears of it before it waits, and only then. */
+START_TEST(future_waiter_is_told)
+{
+	struct th_future future;
+	int told = 0;
+
+	th_thread_on_wait(count_wait, &told);
+	th_future_init(&future, NULL, NULL);
+	th_future_complete(&future, 0);
+	ck_assert_int_eq(th_future_wait(&future), 0);
+	th_future_await(&future);
+	ck_assert_int_eq(told, 0);
+	th_future_init(&future, complete_it, NULL);
+	ck_assert_int_eq(th_future_wait(&future), 0);
+	ck_assert_int_eq(told, 1);
+	th_thread_on_wait(NULL, NULL);
+	th_future_init(&future, complete_it, NULL);
+	ck_assert_int_eq(th_future_wait(&future), 0);
+	ck_assert_int_eq(told, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("future");
@@ -180,6 +213,7 @@ int main(void)
 	tcase_add_test(tcase, future_owner_learns_of_continuation);
 	tcase_add_test(tcase, future_driven_continuation);
 	tcase_add_test(tcase, future_races);
+	tcase_add_test(tcase, future_waiter_is_told);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }
