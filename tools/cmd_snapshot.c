@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "command.h"
@@ -486,11 +487,21 @@ static int look(const struct verb *verb, const char *path, int count, char **nam
 	return status;
 }
 
+/* What takes a single request to a mounted filesystem is done as a whole or not at all: there is nothing to look at. */
+static bool at_once(const char *path, int count)
+{
+	struct stat status;
+
+	return count == 1 && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 static int run_verb(const struct verb *verb, const struct flags *flags, int count, char **arguments)
 {
 	struct th_target *target;
-	int status = verb->run ? look(verb, arguments[0], count - 1, arguments + 1) : TH_EXIT_DONE;
+	int status = TH_EXIT_DONE;
 
+	if (verb->run && !at_once(arguments[0], count - 1))
+		status = look(verb, arguments[0], count - 1, arguments + 1);
 	if (status)
 		return status;
 	if (th_target_open(arguments[0], !verb->run, &target))

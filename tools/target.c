@@ -179,10 +179,10 @@ static int ask_list(struct th_target *target, unsigned cmd, size_t item_size, si
 {
 	struct list_head *request = calloc(1, sizeof(*request) + most * item_size);
 	char *list = NULL, *longer;
-	size_t count = 0, more;
+	size_t count = 0, more = most;
 	int result = request ? 0 : -ENOMEM;
 
-	while (!result) {
+	while (!result && more == most) {
 		const struct item_head *last = count ? (void *)(list + (count - 1) * item_size) : NULL;
 
 		request->after = last ? last->id : th_le64(0);

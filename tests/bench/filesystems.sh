@@ -167,7 +167,7 @@ copy_old() { cp -a "$(of old before)/$part" "$mnt/old"; }
 copy_old_done() { same_tree "$(of old before)/$part" "$mnt/old"; }
 checkout() { git clone -q --shared "$work/repository" "$mnt/git" && of durable; }
 # git reads files anew, and writes its index anew, as long as they are of the index's own second.
-checkout_done() { sleep 1 && git_status && same_contents "$mnt/git"; }
+checkout_done() { sleep 1 && git_status && same_contents "$mnt/git" && git_status; }
 git_status() { git -C "$mnt/git" status --porcelain >"$work/status" && [ ! -s "$work/status" ]; }
 git_status_done() { true; } # it says itself
 build() { cp -r "$work/project" "$mnt/project" && meson setup "$mnt/project/build" "$mnt/project" -Dtests=disabled && ninja -C "$mnt/project/build" && of durable; }
