@@ -450,7 +450,8 @@ int th_branch_switch(struct th_store *store, const char *name)
 
 /* --- rollback --- */
 
-/* Snapshots of the branch that are newer than generation `after` become a headless branch's. */
+/* Snapshots of the branch that are newer than generation `after` become a headless branch's.  If all of them are being
+ * deleted, nobody sees it, and it goes with them. */
 static int split_off(struct th_store *store, struct th_branch_record *branch, uint64_t origin, uint64_t after)
 {
 	struct th_branch_record *headless = record_new(store, branch->name);

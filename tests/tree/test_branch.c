@@ -268,6 +268,65 @@ START_TEST(branch_rollback_keeps)
 }
 END_TEST
 
+static void expect_one_branch(struct th_fixture *fixture)
+{
+	struct th_store_info info;
+	struct th_branch *list;
+	size_t count;
+
+	th_store_info(fixture->store, &info);
+	ck_assert_uint_eq(info.branches, 1);
+	th_ok(th_branch_list(fixture->store, &list, &count));
+	ck_assert_uint_eq(count, 1);
+	th_true(list[0].current && !list[0].headless);
+	free(list);
+}
+
+/* Snapshots that are being deleted, and are newer than what is rolled back to, get a branch of their own like others;
+ * but nobody sees it, it keeps nothing from being deleted, and it goes with them. */
+START_TEST(branch_rollback_with_deletions)
+{
+	for (unsigned variant = 0; variant < 8; variant++) {
+		struct th_fixture fixture;
+		struct th_snapshot two;
+		struct th_view *view = NULL;
+
+		th_fixture_init(&fixture, 16, &options);
+		th_fixture_put(&fixture, "k", "1");
+		snapshot(&fixture, "one");
+		th_fixture_put(&fixture, "k", "2");
+		th_ok(th_snapshot_create(fixture.store, "two", &two));
+		th_fixture_put(&fixture, "k", "3");
+		if (variant & 1)
+			th_ok(th_view_snapshot(fixture.store, two.id, &view));
+		th_ok(th_snapshot_delete(fixture.store, "two"));
+		if (variant & 2)
+			th_ok(th_store_sync(fixture.store));
+		th_ok(th_store_rollback(fixture.store, "one"));
+		expect_value(th_view_live(fixture.store), "k", "1");
+		expect_one_branch(&fixture);
+		th_verify_check(fixture.store, &th_extents_check);
+		if (variant & 4)
+			th_ok(th_snapshot_delete(fixture.store, "one"));
+		verify(&fixture);
+		if (view) {
+			expect_one_branch(&fixture);
+			expect_value(view, "k", "2");
+			th_view_close(view);
+		}
+		while (th_store_reclaim(fixture.store) == 0)
+			;
+		expect_one_branch(&fixture);
+		ck_assert_ptr_null(fixture.store->branches.list->next);
+		verify(&fixture);
+		th_fixture_reopen(&fixture);
+		expect_value(th_view_live(fixture.store), "k", "1");
+		expect_one_branch(&fixture);
+		th_fixture_release(&fixture);
+	}
+}
+END_TEST
+
 START_TEST(branch_mark)
 {
 	struct th_fixture fixture;
@@ -854,6 +913,7 @@ int main(void)
 				       branch_delete,
 				       branch_rollback_busy,
 				       branch_rollback_keeps,
+				       branch_rollback_with_deletions,
 				       branch_mark,
 				       branch_diff_cost,
 				       branch_strays,

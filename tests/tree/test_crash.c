@@ -277,8 +277,10 @@ static int roll_back(struct script *script, struct th_world *world)
 		return NOTHING;
 	strcpy(name, world->snapshots[th_random_below(&script->random, (uint32_t)world->count)].info.name);
 	th_world_note_rollback(world, name);
-	result = th_world_reclaim(script->fixture.store);
-	return result < 0 ? result : th_store_rollback(script->fixture.store, name);
+	result = th_store_rollback(script->fixture.store, name);
+	if (!result)
+		th_world_note_ids(world, script->fixture.store);
+	return result;
 }
 
 /* Opens the store on some branch. */

@@ -36,7 +36,6 @@ struct run {
 	size_t nhistory;
 	struct held held[HELD_MAX];
 	size_t nheld;
-	bool pending; /* something was deleted that may be held */
 	unsigned range_share; /* range deletes among a thousand writes; in some lives they are what it is about */
 	bool bulk; /* the next transaction is a very large one */
 	uint64_t stamp;
@@ -304,7 +303,6 @@ static void step_snapshot_delete(struct run *run)
 		th_expect(th_snapshot_delete(run->fixture.store, name), at);
 		return;
 	}
-	run->pending |= run->nheld > 0;
 	th_world_delete(history_step(run), run->fixture.store, name);
 }
 
@@ -405,7 +403,6 @@ static void step_branch_delete(struct run *run)
 		th_expect(th_branch_delete(run->fixture.store, name, snapshots), expected);
 		return;
 	}
-	run->pending |= run->nheld > 0;
 	th_world_branch_delete(history_step(run), run->fixture.store, name, snapshots);
 	history_settle(run);
 }
@@ -448,8 +445,6 @@ static void step_rollback(struct run *run)
 
 	if (!pick_snapshot(run, snapshot) || now(run)->nbranches + 1 >= TH_WORLD_BRANCHES)
 		return;
-	if (run->pending) /* it may be what a headless branch is made for, which nobody can see */
-		return;
 	for (size_t i = 0; i < run->nheld; i++)
 		if (run->held[i].frozen) {
 			th_expect(th_store_rollback(run->fixture.store, snapshot), -EBUSY);
@@ -464,7 +459,6 @@ static void held_drop(struct run *run, size_t at)
 	th_view_close(run->held[at].view);
 	th_model_unref(run->held[at].model);
 	run->held[at] = run->held[--run->nheld];
-	run->pending &= run->nheld > 0;
 }
 
 static void step_hold(struct run *run)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/tree/world.h"
+#include "tree/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,21 +310,18 @@ void th_world_branch_rename(struct th_world *world, struct th_store *store, cons
 	strcpy(th_world_branch(world, from)->name, to);
 }
 
-int th_world_reclaim(struct th_store *store)
+void th_world_note_ids(struct th_world *world, struct th_store *store)
 {
-	int result;
-
-	do
-		result = th_store_reclaim(store);
-	while (result == 0);
-	return result < 0 ? result : 0;
+	pthread_mutex_lock(&store->commit_lock);
+	world->next_branch = store->super.counters[TH_SUPER_NEXT_BRANCH];
+	pthread_mutex_unlock(&store->commit_lock);
 }
 
 void th_world_rollback(struct th_world *world, struct th_store *store, const char *snapshot)
 {
-	th_ok(th_world_reclaim(store));
 	th_ok(th_store_rollback(store, snapshot));
 	th_world_note_rollback(world, snapshot);
+	th_world_note_ids(world, store);
 }
 
 void th_world_switch(struct th_world *world, struct th_fixture *fixture, const char *name)

@@ -71,9 +71,9 @@ void th_world_branch_create(struct th_world *world, struct th_store *store, cons
 void th_world_branch_delete(struct th_world *world, struct th_store *store, const char *name, bool snapshots);
 void th_world_branch_rename(struct th_world *world, struct th_store *store, const char *from, const char *to);
 void th_world_rollback(struct th_world *world, struct th_store *store, const char *snapshot);
-/* Space of what was deleted is given back.  To be done before rolling back, which would make a branch, that nobody can
- * see, for a deleted snapshot. */
-int th_world_reclaim(struct th_store *store);
+/* After a rollback: if deleted snapshots were not settled yet, it may have made a branch for them, that nobody sees;
+ * but it has had an id. */
+void th_world_note_ids(struct th_world *world, struct th_store *store);
 /* Opens the store anew. */
 void th_world_switch(struct th_world *world, struct th_fixture *fixture, const char *name);
 
