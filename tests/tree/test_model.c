@@ -236,6 +236,18 @@ static uint64_t count_grafts(struct run *run)
 	return info.grafts;
 }
 
+static void drop_all_held(struct run *run);
+
+/* While a frozen view is open, nothing that was freed is used again (S3). */
+static void make_room(struct run *run)
+{
+	struct th_store_info info;
+
+	th_store_info(run->fixture.store, &info);
+	if (info.blocks_waiting > info.blocks / 2)
+		drop_all_held(run);
+}
+
 static void step_txn(struct run *run)
 {
 	struct th_model *model = th_model_copy(now(run)->live);
@@ -243,6 +255,7 @@ static void step_txn(struct run *run)
 	struct th_world *next;
 	struct th_txn *txn;
 
+	make_room(run);
 	th_ok(th_txn_begin(run->fixture.store, &txn));
 	txn_steps(run, txn, &model);
 	if (th_random_percent(&run->random, 2)) {
@@ -354,8 +367,6 @@ static void step_snapshot_rename(struct run *run)
 }
 
 /* --- branches --- */
-
-static void drop_all_held(struct run *run);
 
 static void pick_branch(struct run *run, char *name)
 {
