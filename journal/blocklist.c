@@ -475,22 +475,3 @@ int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct 
 	filter_release(&filter);
 	return error;
 }
-
-static int collect_page(uint64_t addr, void *arg)
-{
-	return page_set_add(arg, addr);
-}
-
-int th_blocklist_clear(struct th_blocklist *list, struct th_disk *disk, struct th_space *space)
-{
-	struct page_set pages = { 0 };
-	int error;
-
-	error = th_blocklist_each(list, disk, NULL, collect_page, &pages);
-	if (!error) {
-		page_set_free(&pages, space);
-		memset(list, 0, sizeof(*list));
-	}
-	free(pages.addrs);
-	return error;
-}

@@ -63,14 +63,12 @@ int th_blocklist_join(struct th_blocklist *list, struct th_disk *disk, struct th
 int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
 		      int (*each)(const struct th_blockrun *run, void *arg), int (*each_page)(uint64_t addr, void *arg),
 		      void *arg);
-/* Splits off every run with birth > than: calls each() for it and keeps the rest in the list (rewritten where it
- * changed; members whose max_birth is not greater are kept as they are, unread).  About *budget entries are looked at,
- * which are taken off it; where it ends before the list does, max_birth is still > than, and the next call goes on.
- * each() comes last, and its answer, if it is not 0, is returned; before, an error leaves the list as it was.  -EBADMSG
- * and -EUCLEAN for a damaged page. */
+/* Splits off every run with birth > than (0: all that were born, so that it empties the list): calls each() for it and
+ * keeps the rest in the list (rewritten where it changed; members whose max_birth is not greater are kept as they are,
+ * unread).  About *budget entries are looked at, which are taken off it; where it ends before the list does, max_birth
+ * is still > than, and the next call goes on. each() comes last, and its answer, if it is not 0, is returned; before,
+ * an error leaves the list as it was.  -EBADMSG and -EUCLEAN for a damaged page. */
 int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct th_space *space, uint64_t than,
 			size_t *budget, int (*each)(const struct th_blockrun *run, void *arg), void *arg);
-/* Gives every page back to the space and empties the list (its runs are not touched). */
-int th_blocklist_clear(struct th_blocklist *list, struct th_disk *disk, struct th_space *space);
 
 #endif

@@ -76,7 +76,7 @@ static int try_lists(struct th_disk *disk, struct th_space *space)
 {
 	struct th_blocklist list = { 0 }, member = { 0 };
 	static struct th_blockrun runs[500];
-	size_t budget = 300;
+	size_t budget = 300, all = SIZE_MAX;
 	int error;
 
 	for (size_t i = 0; i < 500; i++)
@@ -95,7 +95,7 @@ static int try_lists(struct th_disk *disk, struct th_space *space)
 	if (!error)
 		error = th_blocklist_each(&list, disk, ignore_run, NULL, NULL);
 	if (!error)
-		error = th_blocklist_clear(&list, disk, space);
+		error = th_blocklist_filter(&list, disk, space, 0, &all, ignore_run, NULL);
 	return error;
 }
 
