@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "acl.h"
+#include "edge.h"
 #include "file.h"
 #include "update.h"
 #include "xattr.h"
@@ -56,13 +57,13 @@ static void set_owner_and_mode(struct th_attr *to, unsigned set, const struct th
 		th_attr_kill_privileges(to, set & TH_ATTR_OUTSIDER);
 }
 
-static int set_size(struct th_inode *inode, uint64_t size)
+static int set_size(struct th_inode *inode, uint64_t size, struct th_edges *edges)
 {
 	if (S_ISDIR(inode->attr.mode))
 		return -EISDIR;
 	if (!S_ISREG(inode->attr.mode))
 		return -EINVAL;
-	return th_file_truncate(inode, size);
+	return th_file_truncate(inode, size, edges);
 }
 
 static void set_in_memory(struct th_inode *inode, unsigned set, const struct th_attr *attr)
@@ -111,20 +112,31 @@ static int set_but_size(struct th_inode *inode, unsigned set, const struct th_at
 	return r;
 }
 
+static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr *attr, struct th_edges *edges)
+{
+	int r = check_flags(inode, set);
+
+	if (!r && (set & TH_ATTR_SIZE))
+		r = set_size(inode, attr->size, edges);
+	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
+	if (!r && set != TH_ATTR_SIZE)
+		r = set_but_size(inode, set, attr);
+	return r;
+}
+
 int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr)
 {
+	struct th_edges edges = { .guard = NULL };
 	int r = check_writable(inode);
 
 	if (r < 0)
 		return r;
-	pthread_rwlock_wrlock(&inode->lock);
-	r = check_flags(inode, set);
-	if (!r && (set & TH_ATTR_SIZE))
-		r = set_size(inode, attr->size);
-	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
-	if (!r && set != TH_ATTR_SIZE)
-		r = set_but_size(inode, set, attr);
-	pthread_rwlock_unlock(&inode->lock);
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		r = set_locked(inode, set, attr, &edges);
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_edges_again(&edges, &r));
+	th_edges_release(&edges);
 	return r;
 }
 

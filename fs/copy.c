@@ -17,7 +17,7 @@
 #define COPY_BYTES_MAX (UINT64_C(16) << 20)
 /* Of a file whose data still waits in memory, up to so much is copied there, not flushed to be shared. */
 #define COPY_SMALL (UINT64_C(128) << 10)
-#define COPY_WINDOW TH_RUN_MAX
+#define COPY_WINDOW ((uint64_t)TH_RUN_MAX << TH_BLOCK_SHIFT)
 #define SHARE_EXTENTS 64
 
 struct copy {
@@ -26,44 +26,39 @@ struct copy {
 	uint64_t done;
 };
 
-/* --- by bytes --- */
+/* --- by bytes: the file is read and then written, as a program does it, and neither waits for the other's disk --- */
 
-static int copy_window(struct copy *copy, uint64_t size, void *buffer)
+static int copy_window(struct copy *copy, uint64_t size)
 {
-	uint64_t off = copy->src_off + copy->done, block = off >> TH_BLOCK_SHIFT;
+	struct th_file_data data;
 	ssize_t written;
-	uint32_t blocks = th_data_blocks(off + size) - block;
-	struct th_data_reading reading;
-	int err = th_data_read_begin(copy->src, block, blocks, buffer, &reading);
+	int err = th_file_read(copy->src, copy->src_off + copy->done, size, &data);
 
-	if (!err)
-		err = th_data_read_end(&reading);
 	if (err)
 		return err;
-	written = th_data_write(copy->dst, (uint8_t *)buffer + off % TH_BLOCK_SIZE, size, copy->dst_off + copy->done);
+	written = data.size ? th_file_write(copy->dst, data.data, data.size, copy->dst_off + copy->done, 0) : 0;
+	th_file_data_release(&data);
 	if (written < 0)
 		return written;
 	copy->done += written;
-	return (uint64_t)written < size ? -ENOSPC : 0;
+	if (data.size < size)
+		copy->len = copy->done; /* the source has become shorter */
+	return 0;
 }
 
+/* Up to `upto` bytes, or the end of what is copied. */
 static int copy_bytes(struct copy *copy, uint64_t upto)
 {
-	void *buffer;
 	int err = 0;
 
-	if (copy->done >= upto)
-		return 0;
-	buffer = th_disk_buffer((size_t)COPY_WINDOW << TH_BLOCK_SHIFT);
-	if (!buffer)
-		return -ENOMEM;
-	while (!err && copy->done < upto) {
-		uint64_t off = copy->src_off + copy->done;
-		uint64_t room = ((uint64_t)COPY_WINDOW << TH_BLOCK_SHIFT) - off % TH_BLOCK_SIZE;
+	while (!err && copy->done < upto && copy->done < copy->len) {
+		/* All but the last end with a block, so that none is read to be overwritten by the next. */
+		uint64_t size = COPY_WINDOW - (copy->dst_off + copy->done) % TH_BLOCK_SIZE;
 
-		err = copy_window(copy, upto - copy->done < room ? upto - copy->done : room, buffer);
+		if (size > upto - copy->done)
+			size = upto - copy->done;
+		err = copy_window(copy, size < copy->len - copy->done ? size : copy->len - copy->done);
 	}
-	free(buffer);
 	return err;
 }
 
@@ -220,30 +215,8 @@ static uint64_t copy_shareable(const struct copy *copy)
 	return copy->len - (end % TH_BLOCK_SIZE < copy->len ? end % TH_BLOCK_SIZE : copy->len);
 }
 
-static int copy_run(struct copy *copy)
-{
-	uint64_t head = -copy->src_off % TH_BLOCK_SIZE, share = copy_shareable(copy);
-	bool aligned = !((copy->src_off ^ copy->dst_off) % TH_BLOCK_SIZE) && head < share;
-	int err = 0;
-
-	if (aligned && copy_pages_wait(copy)) {
-		aligned = copy->len > COPY_SMALL;
-		if (aligned)
-			err = th_flush_inode(copy->src, TH_FLUSH_ANY);
-	}
-	if (th_data_maybe_inline(copy->src))
-		aligned = false;
-	if (!aligned && copy->len > COPY_BYTES_MAX)
-		copy->len = COPY_BYTES_MAX;
-	if (!err && aligned) {
-		err = copy_bytes(copy, head);
-		if (!err)
-			err = copy_share(copy, share);
-	}
-	return err ? err : copy_bytes(copy, copy->len);
-}
-
-static int copy_locked(struct copy *copy)
+/* With both locks; looks anew each time they were let go of. */
+static int copy_check(struct copy *copy)
 {
 	uint64_t size = copy->src->attr.size;
 	int err;
@@ -255,19 +228,50 @@ static int copy_locked(struct copy *copy)
 	err = th_attr_check_data(copy->dst, copy->dst_off);
 	if (err)
 		return err;
-	if (copy->src_off >= size || !copy->len)
-		return 0;
-	if (copy->len > size - copy->src_off)
+	if (copy->src_off >= size)
+		copy->len = 0;
+	else if (copy->len > size - copy->src_off)
 		copy->len = size - copy->src_off;
 	if (copy->src == copy->dst && copy->src_off < copy->dst_off + copy->len &&
 	    copy->dst_off < copy->src_off + copy->len)
 		return -EINVAL;
 	if (copy->len > COPY_MAX)
 		copy->len = COPY_MAX;
-	err = copy_run(copy);
-	if (copy->done)
+	return 0;
+}
+
+/* What waits of the source is flushed so that it can be shared, unless it is little. */
+static int copy_settle(struct copy *copy, bool *ret_stored)
+{
+	int err = 0;
+
+	*ret_stored = false;
+	if (copy_pages_wait(copy)) {
+		if (copy->len <= COPY_SMALL)
+			return 0;
+		err = th_flush_inode(copy->src, TH_FLUSH_ANY);
+	}
+	*ret_stored = !err && !th_data_maybe_inline(copy->src);
+	return err;
+}
+
+static int copy_share_locked(struct copy *copy)
+{
+	uint64_t from = copy->done, upto;
+	bool stored;
+	int err = copy_check(copy);
+
+	if (err || from >= copy->len || (copy->src_off + from) % TH_BLOCK_SIZE)
+		return err;
+	upto = copy_shareable(copy);
+	if (from >= upto)
+		return 0;
+	err = copy_settle(copy, &stored);
+	if (!err && stored)
+		err = copy_share(copy, upto);
+	if (copy->done > from)
 		th_data_modified(copy->dst);
-	return copy->done ? 0 : err;
+	return err;
 }
 
 /* An inode of a snapshot never changes, and needs no lock beside its copy's. */
@@ -289,6 +293,30 @@ static void copy_unlock(const struct copy *copy)
 	pthread_rwlock_unlock(&copy->dst->lock);
 }
 
+static int with_locks(struct copy *copy, int (*step)(struct copy *copy))
+{
+	int err;
+
+	copy_lock(copy);
+	err = step(copy);
+	copy_unlock(copy);
+	return err;
+}
+
+static int copy_run(struct copy *copy)
+{
+	int err = with_locks(copy, copy_check);
+
+	if (!err && !((copy->src_off ^ copy->dst_off) % TH_BLOCK_SIZE)) {
+		err = copy_bytes(copy, -copy->src_off % TH_BLOCK_SIZE);
+		if (!err)
+			err = with_locks(copy, copy_share_locked);
+	}
+	if (!err)
+		err = copy_bytes(copy, copy->done + COPY_BYTES_MAX);
+	return copy->done ? 0 : err;
+}
+
 int th_file_copy_range(struct th_inode *src, uint64_t src_off, struct th_inode *dst, uint64_t dst_off, uint64_t len,
 		       uint64_t *ret_copied)
 {
@@ -298,9 +326,7 @@ int th_file_copy_range(struct th_inode *src, uint64_t src_off, struct th_inode *
 
 	do {
 		copy = (struct copy){ src, dst, src_off, dst_off, len, 0 };
-		copy_lock(&copy);
-		err = copy_locked(&copy);
-		copy_unlock(&copy);
+		err = copy_run(&copy);
 	} while (err == -ENOSPC && th_dirty_reclaim(dst->fs, tries++));
 	*ret_copied = copy.done;
 	if (!err)

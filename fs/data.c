@@ -20,47 +20,6 @@ static void data_copy_inline(const struct th_extent *extent, void *to)
 		memcpy(to, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE);
 }
 
-/* One block of a run, to memory of any alignment. */
-static int data_load_run(struct th_inode *inode, const struct th_extent *extent, void *to)
-{
-	void *buffer = th_disk_buffer(TH_BLOCK_SIZE);
-	uint64_t checksum;
-	int err;
-
-	if (!buffer)
-		return -ENOMEM;
-	th_extent_checksums(extent, 0, 1, &checksum);
-	err = th_chunk_read(inode->fs->store, extent->run.addr, 1, &checksum, buffer);
-	if (!err)
-		memcpy(to, buffer, TH_BLOCK_SIZE);
-	free(buffer);
-	return err;
-}
-
-int th_data_load(struct th_inode *inode, uint64_t block, void *data, int *ret_kind)
-{
-	struct th_extents extents;
-	struct th_extent extent;
-	int err;
-
-	memset(data, 0, TH_BLOCK_SIZE);
-	*ret_kind = 0;
-	if (!inode->snapshot && th_data_bare(inode))
-		return 0;
-	err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, block, block + 1, &extents);
-	if (err)
-		return err;
-	err = th_extents_next(&extents, &extent);
-	if (!err) {
-		*ret_kind = extent.kind;
-		data_copy_inline(&extent, data);
-		if (extent.kind == TH_EXTENT_RUN)
-			err = data_load_run(inode, &extent, data);
-	}
-	th_extents_close(&extents);
-	return err < 0 ? err : 0;
-}
-
 int th_data_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool promised)
 {
 	struct th_file *file = inode->file;
@@ -75,30 +34,46 @@ int th_data_add(struct th_inode *inode, uint64_t block, struct th_file_page *pag
 	return 0;
 }
 
-int th_data_touch(struct th_inode *inode, uint64_t block, struct th_file_page **ret)
+/* The data of an inline extent at block 0, if that is what the store has. */
+static int data_read_inline(struct th_inode *inode, struct th_file_page *page)
 {
-	struct th_file_page *page;
-	int kind, err = th_data_init(inode);
+	struct th_extents extents;
+	struct th_extent extent;
+	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, 0, 1, &extents);
 
-	*ret = NULL;
 	if (err)
 		return err;
-	*ret = th_pages_get(&inode->file->pages, block);
+	err = th_extents_next(&extents, &extent);
+	if (!err && extent.kind != TH_EXTENT_INLINE)
+		err = 1;
+	if (!err) {
+		memset(page->data, 0, TH_BLOCK_SIZE);
+		data_copy_inline(&extent, page->data);
+	}
+	th_extents_close(&extents);
+	return err;
+}
+
+int th_data_uninline(struct th_inode *inode, bool *ret)
+{
+	struct th_file_page *page;
+	int err = th_data_init(inode);
+
+	if (err)
+		return err;
+	*ret = th_pages_get(&inode->file->pages, 0);
 	if (*ret)
 		return 0;
 	page = th_pages_alloc();
 	if (!page)
 		return -ENOMEM;
-	err = th_data_load(inode, block, page->data, &kind);
-	if (!err && (kind == TH_EXTENT_INLINE || kind == TH_EXTENT_RUN)) {
-		err = th_data_add(inode, block, page, kind == TH_EXTENT_INLINE, false);
-		if (!err) {
-			*ret = page;
-			return 0;
-		}
-	}
-	th_pages_free(page);
-	return err;
+	err = data_read_inline(inode, page);
+	if (!err)
+		err = th_data_add(inode, 0, page, true, false);
+	*ret = !err;
+	if (err)
+		th_pages_free(page);
+	return err < 0 ? err : 0;
 }
 
 /* Gives back the promises of pages that are gone. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The delayed data of one regular file, as the parts of the data side share it (file.c, write.c, flush.c, hole.c,
+ * The delayed data of one regular file, as the parts of the data side share it (file.c, edge.c, flush.c, hole.c,
  * copy.c).
  *
  * A write goes to pages in memory, and each new page has a block promised to it, so that a full disk is told to the
@@ -58,23 +58,17 @@ static inline bool th_data_maybe_inline(const struct th_inode *inode)
 /* Makes inode->file if there is none. */
 int th_data_init(struct th_inode *inode);
 
-/* What the store has for the block; *ret_kind is 0 for a hole.  Lock held for reading at least. */
-int th_data_load(struct th_inode *inode, uint64_t block, void *data, int *ret_kind);
 /* Adds a page that is charged and (unless `promised` says that the caller has done so) promised as far as possible. The
  * page is the file's on success. */
 int th_data_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool promised);
-/* The page of a block, loaded from the store if there was none.  NULL in *ret, without an error: a hole, or inline data
- * where `create` is false. */
-int th_data_touch(struct th_inode *inode, uint64_t block, struct th_file_page **ret);
+/* What the store has inline becomes a page, unless there is one of that block.  *ret: there is one now. */
+int th_data_uninline(struct th_inode *inode, bool *ret);
 /* Forgets the pages of these blocks, and their promises. */
 void th_data_discard(struct th_inode *inode, uint64_t from, uint64_t to);
 /* attr.blocks anew, after pages or stored blocks changed. */
 void th_data_count_blocks(struct th_inode *inode);
 /* mtime and ctime are now, and the inode is dirty. */
 void th_data_modified(struct th_inode *inode);
-
-/* A write with the lock held: as th_file_write. */
-ssize_t th_data_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off);
 
 /* A read into a block-aligned buffer of `blocks` blocks, in two steps.  The first one, with the lock held for reading,
  * copies what is in memory and notes what is on disk; the second one, without it, reads that.  In between the blocks

@@ -65,8 +65,8 @@ int th_extents_next(struct th_extents *extents, struct th_extent *ret);
 void th_extents_close(struct th_extents *extents);
 
 /* Blocks of a file are read without the lock of its inode, so that nobody waits behind somebody else's disk.  Whoever
- * does that first guards the blocks, with the inode's lock held for reading: by a range lock, shared, on the keys under
- * which they are.  Whoever gives blocks up guards them for the transaction that does it, exclusively, with the inode's
+ * does that first guards the blocks, with the inode's lock held: by a range lock, shared, on the keys under which they
+ * are.  Whoever gives blocks up guards them for the transaction that does it, exclusively, with the inode's
  * lock held for writing: that waits for those who read, and for nothing else. */
 int th_extent_guard(struct th_locker *locker, uint64_t id, uint64_t from, uint64_t to);
 int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to);

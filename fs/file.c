@@ -8,6 +8,7 @@
 #include "attr.h"
 #include "data.h"
 #include "dirty.h"
+#include "edge.h"
 #include "flush.h"
 
 /* Extents dropped in one transaction when a file is deleted. */
@@ -60,6 +61,7 @@ void th_file_data_release(struct th_file_data *data)
 /* The blocks that a part of a write touches. */
 struct window {
 	struct th_inode *inode;
+	struct th_edges *edges;
 	uint64_t first;
 	unsigned count;
 	unsigned credit; /* blocks promised for pages still to be added */
@@ -124,31 +126,38 @@ static int window_promise(struct window *window)
 	return window_look(window);
 }
 
-/* The page of a block of which the bytes [from, to) will be overwritten; a new one is loaded where that leaves some. */
+/* What a block will hold beside the bytes [from, to), which will be overwritten. */
+static struct th_file_page *window_new_page(struct window *window, uint64_t block, unsigned from, unsigned to)
+{
+	struct th_file_page *page = th_edges_take(window->edges, block);
+
+	if (page)
+		return page;
+	page = th_pages_alloc();
+	if (!page)
+		return NULL;
+	memset(page->data, 0, from);
+	memset(page->data + to, 0, TH_BLOCK_SIZE - to);
+	return page;
+}
+
+/* The page of a block of which the bytes [from, to) will be overwritten. */
 static int window_page(struct window *window, uint64_t block, unsigned from, unsigned to, struct th_file_page **ret)
 {
 	struct th_inode *inode = window->inode;
-	uint64_t start = block << TH_BLOCK_SHIFT, i = block - window->first;
-	uint64_t valid = inode->attr.size > start ? inode->attr.size - start : 0;
+	uint64_t i = block - window->first;
 	struct th_file_page *page = th_pages_get(&inode->file->pages, block);
-	int kind, err = 0;
+	int err;
 
 	*ret = page;
 	if (page)
 		return 0;
 	if (!window->credit)
 		return -ENOSPC;
-	page = th_pages_alloc();
+	page = window_new_page(window, block, from, to);
 	if (!page)
 		return -ENOMEM;
-	if (from == 0 && (to == TH_BLOCK_SIZE || to >= valid))
-		memset(page->data + to, 0, TH_BLOCK_SIZE - to);
-	else if (!valid)
-		memset(page->data, 0, TH_BLOCK_SIZE);
-	else
-		err = th_data_load(inode, block, page->data, &kind);
-	if (!err)
-		err = th_data_add(inode, block, page, !(window->stored[i / 64] >> i % 64 & 1), true);
+	err = th_data_add(inode, block, page, !(window->stored[i / 64] >> i % 64 & 1), true);
 	if (err) {
 		th_pages_free(page);
 		return err;
@@ -182,9 +191,11 @@ static int window_write(struct window *window, const uint8_t *buf, size_t size, 
 	return err;
 }
 
-ssize_t th_data_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off)
+/* Writes what there is room for; an error only if that is nothing. */
+static int write_pages(struct th_inode *inode, const void *buf, size_t size, uint64_t off, struct th_edges *edges,
+		       size_t *ret_done)
 {
-	struct window window = { .inode = inode };
+	struct window window = { .inode = inode, .edges = edges };
 	size_t done = 0;
 	int err = th_data_init(inode);
 
@@ -201,11 +212,12 @@ ssize_t th_data_write(struct th_inode *inode, const void *buf, size_t size, uint
 		if (window.credit)
 			th_chunk_unpromise(inode->fs->store, window.credit);
 	}
+	*ret_done = done;
 	if (!done)
 		return err;
 	th_data_count_blocks(inode);
 	th_data_modified(inode);
-	return done;
+	return 0;
 }
 
 /* Somebody who writes one block after another will not come back: what is behind him is flushed, in large runs. */
@@ -225,9 +237,10 @@ static void write_stream(struct th_inode *inode, uint64_t off, size_t size)
 		file->stream_from = to << TH_BLOCK_SHIFT;
 }
 
-static ssize_t file_write_locked(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags)
+static int file_write_locked(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags,
+			     struct th_edges *edges, size_t *ret_done)
 {
-	ssize_t done;
+	int err;
 
 	if (inode->snapshot || inode->deleted)
 		return inode->deleted ? -ENOENT : -EROFS;
@@ -237,29 +250,33 @@ static ssize_t file_write_locked(struct th_inode *inode, const void *buf, size_t
 		return -EFBIG;
 	if (size > SIZE_MAX_BYTES - off)
 		size = SIZE_MAX_BYTES - off;
-	done = th_attr_check_data(inode, off);
-	if (done)
-		return done;
-	done = th_data_write(inode, buf, size, off);
-	if (done <= 0)
-		return done;
-	write_stream(inode, off, done);
-	return done;
+	err = th_attr_check_data(inode, off);
+	if (!err && size)
+		err = th_edges_look(edges, inode, off, off + size);
+	if (!err)
+		err = write_pages(inode, buf, size, off, edges, ret_done);
+	if (!err && *ret_done)
+		write_stream(inode, off, *ret_done);
+	return err;
 }
 
 ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags)
 {
-	ssize_t done;
+	struct th_edges edges = { .guard = NULL };
 	unsigned tries = 0;
-	int err;
+	size_t done = 0;
+	int err, relieved;
 
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
-		done = file_write_locked(inode, buf, size, off, flags);
+		err = file_write_locked(inode, buf, size, off, flags, &edges, &done);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (done == -ENOSPC && th_dirty_reclaim(inode->fs, tries++));
-	err = th_dirty_relieve(inode->fs);
-	return done > 0 && err ? err : done;
+	} while (th_edges_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	th_edges_release(&edges);
+	relieved = th_dirty_relieve(inode->fs);
+	if (!err && done)
+		err = relieved;
+	return err ? err : (ssize_t)done;
 }
 
 /* --- flushing --- */

@@ -13,6 +13,8 @@
 
 #include "inode.h"
 
+struct th_edges;
+
 /* Data that was read; buffer is freed by th_file_data_release. */
 struct th_file_data {
 	const void *data;
@@ -31,8 +33,8 @@ enum th_file_write_flags {
 ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags);
 
 /* Locked.  Sets the size, in transactions of its own, with mtime and ctime set to now if the size is given by
- * truncate(2) (always).  -EFBIG. */
-int th_file_truncate(struct th_inode *inode, uint64_t size);
+ * truncate(2) (always).  -EFBIG; -EAGAIN as th_edges_look. */
+int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_edges *edges);
 
 /* Locks itself.  mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE; else -EOPNOTSUPP. */
 int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t len);
@@ -40,7 +42,8 @@ int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t l
 /* Locks itself.  SEEK_DATA and SEEK_HOLE; -ENXIO. */
 int th_file_seek(struct th_inode *inode, uint64_t off, int whence, uint64_t *ret);
 
-/* Locks both (L3).  Shares whole blocks, copies the rest.  src may be of a snapshot, or be dst. */
+/* Locks both itself.  Shares whole blocks, and copies the rest as one who reads and then writes.  src may be of a
+ * snapshot, or be dst. */
 int th_file_copy_range(struct th_inode *src, uint64_t src_off, struct th_inode *dst, uint64_t dst_off, uint64_t len,
 		       uint64_t *ret_copied);
 

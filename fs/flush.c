@@ -171,10 +171,10 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 /* Inline data that may not stay inline becomes a page, to be flushed with the others. */
 static int flush_uninline(struct flush_item *item)
 {
-	struct th_file_page *page;
-	int err = th_data_touch(item->inode, 0, &page);
+	bool waits = false;
+	int err = th_data_uninline(item->inode, &waits);
 
-	if (page)
+	if (waits)
 		item->from = 0;
 	return err;
 }

@@ -9,20 +9,32 @@
 #include "attr.h"
 #include "data.h"
 #include "dirty.h"
+#include "edge.h"
 #include "flush.h"
 
 /* Blocks set aside in one transaction. */
 #define ALLOCATE_MAX 4096
 
 /* Zeros a part of one block, where it has anything else. */
-static int hole_part(struct th_inode *inode, uint64_t block, unsigned from, unsigned to)
+static int hole_part(struct th_inode *inode, uint64_t block, unsigned from, unsigned to, struct th_edges *edges)
 {
-	struct th_file_page *page;
-	int err = th_data_touch(inode, block, &page);
+	struct th_file_page *page, *edge;
+	int err = th_data_init(inode);
 
+	if (err)
+		return err;
+	page = th_pages_get(&inode->file->pages, block);
+	edge = page ? NULL : th_edges_take(edges, block);
+	if (edge)
+		err = th_data_add(inode, block, edge, edge->fresh, false);
+	if (err) {
+		th_pages_free(edge);
+		return err;
+	}
+	page = page ? page : edge;
 	if (page)
 		memset(page->data + from, 0, to - from);
-	return err;
+	return 0;
 }
 
 /* Makes these blocks a hole, and stores the inode with it. */
@@ -40,27 +52,36 @@ static int hole_blocks(struct th_inode *inode, uint64_t from, uint64_t to)
 	return err;
 }
 
-static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to)
+static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to, struct th_edges *edges)
 {
-	uint64_t first = from >> TH_BLOCK_SHIFT, last = to >> TH_BLOCK_SHIFT;
-	unsigned begin = from % TH_BLOCK_SIZE, end = to % TH_BLOCK_SIZE;
-	int err = 0;
+	uint64_t first = from >> TH_BLOCK_SHIFT, last;
+	unsigned begin = from % TH_BLOCK_SIZE, end;
+	int err = th_edges_look(edges, inode, from, to);
 
+	if (err)
+		return err;
+	/* Behind the end of the file there is nothing to keep (F1). */
+	if (to >= inode->attr.size)
+		to = th_data_blocks(to) << TH_BLOCK_SHIFT;
+	last = to >> TH_BLOCK_SHIFT;
+	end = to % TH_BLOCK_SIZE;
 	if (first == last)
-		return hole_part(inode, first, begin, end);
+		return hole_part(inode, first, begin, end, edges);
 	if (begin)
-		err = hole_part(inode, first++, begin, TH_BLOCK_SIZE);
+		err = hole_part(inode, first++, begin, TH_BLOCK_SIZE, edges);
 	if (!err && end)
-		err = hole_part(inode, last, 0, end);
+		err = hole_part(inode, last, 0, end, edges);
 	return err ? err : hole_blocks(inode, first, last);
 }
 
-static int file_shrink(struct th_inode *inode, uint64_t size)
+static int file_shrink(struct th_inode *inode, uint64_t size, struct th_edges *edges)
 {
 	uint64_t first = th_data_blocks(size), old_size = inode->attr.size;
 	unsigned end = size % TH_BLOCK_SIZE;
-	int err = end ? hole_part(inode, first - 1, end, TH_BLOCK_SIZE) : 0;
+	int err = end ? th_edges_look(edges, inode, size, first << TH_BLOCK_SHIFT) : 0;
 
+	if (!err && end)
+		err = hole_part(inode, first - 1, end, TH_BLOCK_SIZE, edges);
 	if (err)
 		return err;
 	inode->attr.size = size;
@@ -77,7 +98,7 @@ static int file_shrink(struct th_inode *inode, uint64_t size)
 	return err;
 }
 
-int th_file_truncate(struct th_inode *inode, uint64_t size)
+int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_edges *edges)
 {
 	if (inode->snapshot)
 		return -EROFS;
@@ -85,7 +106,7 @@ int th_file_truncate(struct th_inode *inode, uint64_t size)
 		return -EFBIG;
 	th_data_modified(inode);
 	if (size < inode->attr.size)
-		return file_shrink(inode, size);
+		return file_shrink(inode, size, edges);
 	inode->attr.size = size;
 	return 0;
 }
@@ -188,7 +209,7 @@ static int file_allocate(struct th_inode *inode, uint64_t from, uint64_t to)
 	return err < 0 ? err : 0;
 }
 
-static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint64_t len)
+static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint64_t len, struct th_edges *edges)
 {
 	const int changes = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
 	uint64_t end = off + len;
@@ -201,7 +222,7 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 		return err;
 	th_data_modified(inode);
 	if (mode & changes)
-		err = hole_bytes(inode, off, end);
+		err = hole_bytes(inode, off, end, edges);
 	if (!err && !(mode & FALLOC_FL_PUNCH_HOLE))
 		err = file_allocate(inode, off >> TH_BLOCK_SHIFT, th_data_blocks(end));
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->attr.size)
@@ -211,6 +232,7 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 
 int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t len)
 {
+	struct th_edges edges = { .guard = NULL };
 	unsigned tries = 0;
 	int err;
 
@@ -230,8 +252,9 @@ int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t l
 		return -EFBIG;
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
-		err = fallocate_locked(inode, mode, off, len);
+		err = fallocate_locked(inode, mode, off, len, &edges);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++));
+	} while (th_edges_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	th_edges_release(&edges);
 	return err;
 }

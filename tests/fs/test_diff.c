@@ -325,9 +325,7 @@ static void change_file(struct th_random *random, struct th_inode *inode)
 		return;
 	switch (th_random_below(random, 4)) {
 	case 0:
-		pthread_rwlock_wrlock(&inode->lock);
-		ck_assert_int_eq(th_file_truncate(inode, offset), 0);
-		pthread_rwlock_unlock(&inode->lock);
+		ck_assert_int_eq(th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = offset }), 0);
 		break;
 	case 1:
 		offset = 0;

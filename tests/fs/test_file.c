@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/attr.h"
 #include "fs/check.h"
 #include "fs/data.h"
 #include "fs/flush.h"
@@ -240,9 +241,7 @@ static void op_truncate(unsigned f, uint64_t size)
 {
 	int err;
 
-	pthread_rwlock_wrlock(&files[f]->lock);
-	err = th_file_truncate(files[f], size);
-	pthread_rwlock_unlock(&files[f]->lock);
+	err = th_attr_set(files[f], TH_ATTR_SIZE, &(struct th_attr){ .size = size });
 	if (!done_or_full(f, err))
 		return;
 	if (size < models[f].size)
@@ -435,9 +434,7 @@ static void fill(uint64_t room)
 	while ((done = th_file_write(filler, data, sizeof(data), off, 0)) > 0)
 		off += done;
 	ck_assert_int_eq(done, -ENOSPC);
-	pthread_rwlock_wrlock(&filler->lock);
-	ck_assert_int_eq(th_file_truncate(filler, off - room), 0);
-	pthread_rwlock_unlock(&filler->lock);
+	ck_assert_int_eq(th_attr_set(filler, TH_ATTR_SIZE, &(struct th_attr){ .size = off - room }), 0);
 	th_inode_put(filler);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/attr.h"
 #include "fs/data.h"
 #include "fs/namei.h"
 #include "journal/disk.h"
@@ -84,9 +85,7 @@ static void writer_compare(struct writer *writer)
 
 static void writer_truncate(struct writer *writer, uint64_t size)
 {
-	pthread_rwlock_wrlock(&writer->file->lock);
-	trouble(writer, !th_file_truncate(writer->file, size), "truncate");
-	pthread_rwlock_unlock(&writer->file->lock);
+	trouble(writer, !th_attr_set(writer->file, TH_ATTR_SIZE, &(struct th_attr){ .size = size }), "truncate");
 	if (size < writer->size)
 		memset(writer->model + size, 0, writer->size - size);
 	writer->size = size;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a file while its blocks are on their way from the disk: others may change the file, but what is being read is
- * not given up.  The disk of these tests has a gate that, once closed, the next read stops at.
+ * A file whose blocks are on their way from the disk, to who reads it or changes a part of a block: others may use and
+ * change the file, but what is being read is not given up.  The disk of these tests has a gate that, once closed, the
+ * next read stops at.
  */
 #include <check.h>
+#include <errno.h>
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/attr.h"
 #include "fs/file.h"
 #include "fs/namei.h"
 #include "journal/disk.h"
@@ -89,6 +92,7 @@ static void gate_await_reader(void)
 
 static struct th_fs *fs;
 static struct th_inode *file;
+static struct th_inode *copy; /* empty */
 static uint8_t content[FILE_BYTES];
 
 static void setup(void)
@@ -106,6 +110,7 @@ static void setup(void)
 	ck_assert_int_eq(th_fs_format(disk, &format, 0, 0), 0);
 	ck_assert_int_eq(th_fs_open(disk, &options, &fs), 0);
 	ck_assert_int_eq(th_namei_create(fs->root, (struct th_slice){ "file", 4 }, &what, &file), 0);
+	ck_assert_int_eq(th_namei_create(fs->root, (struct th_slice){ "copy", 4 }, &what, &copy), 0);
 	th_random_fill(&rnd, content, sizeof(content));
 	ck_assert_int_eq(th_file_write(file, content, sizeof(content), 0, 0), sizeof(content));
 	ck_assert_int_eq(th_fs_sync(fs), 0);
@@ -115,6 +120,7 @@ static void setup(void)
 static void teardown(void)
 {
 	th_inode_put(file);
+	th_inode_put(copy);
 	ck_assert_int_eq(th_fs_close(fs), 0);
 }
 
@@ -187,6 +193,218 @@ START_TEST(what_is_read_is_kept)
 }
 END_TEST
 
+/* --- changing a part of a block that only the disk has --- */
+
+#define PART_FROM (2u * TH_BLOCK_SIZE + 1000)
+#define PART_SIZE 100u
+#define PART_END (PART_FROM + PART_SIZE)
+
+static uint8_t part[PART_SIZE];
+static uint64_t copied;
+
+static int part_write(void)
+{
+	ssize_t done = th_file_write(file, part, PART_SIZE, PART_FROM, 0);
+
+	return done == PART_SIZE ? 0 : done < 0 ? (int)done : -EIO;
+}
+
+static int part_truncate(void)
+{
+	return th_attr_set(file, TH_ATTR_SIZE, &(struct th_attr){ .size = PART_FROM });
+}
+
+static int part_punch(void)
+{
+	return th_file_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PART_FROM, PART_SIZE);
+}
+
+static int part_zero(void)
+{
+	return th_file_fallocate(file, FALLOC_FL_ZERO_RANGE, PART_FROM, PART_SIZE);
+}
+
+/* From what is in memory into the middle of a block. */
+static int part_copy_to(void)
+{
+	return th_file_copy_range(copy, 0, file, PART_FROM, PART_SIZE, &copied);
+}
+
+/* From the disk to where nothing is. */
+static int part_copy_from(void)
+{
+	return th_file_copy_range(file, PART_FROM, copy, PART_SIZE, PART_SIZE, &copied);
+}
+
+struct part_change {
+	int (*make)(void);
+	bool zeros; /* instead of part */
+	bool ends; /* the file does, at PART_FROM */
+	bool other; /* it is the copy that changes */
+} part_changes[] = {
+	{ part_write, .zeros = false }, { part_truncate, .ends = true },  { part_punch, .zeros = true },
+	{ part_zero, .zeros = true },   { part_copy_to, .zeros = false }, { part_copy_from, .other = true },
+};
+
+struct changer {
+	pthread_t thread;
+	int (*make)(void);
+	int r;
+};
+
+static void *changer_run(void *arg)
+{
+	struct changer *changer = arg;
+
+	changer->r = changer->make();
+	return NULL;
+}
+
+static void changer_begin(struct changer *changer, int (*make)(void))
+{
+	*changer = (struct changer){ .make = make, .r = -1 };
+	ck_assert_int_eq(pthread_create(&changer->thread, NULL, changer_run, changer), 0);
+}
+
+static void changer_end(struct changer *changer)
+{
+	pthread_join(changer->thread, NULL);
+	ck_assert_int_eq(changer->r, 0);
+}
+
+/* One that has got as far as to the gate. */
+static void changer_stop(struct changer *changer, int (*make)(void))
+{
+	gate_set(true);
+	changer_begin(changer, make);
+	gate_await_reader();
+}
+
+static void compare(struct th_inode *inode, uint64_t size)
+{
+	struct th_file_data data;
+
+	ck_assert_int_eq(th_file_read(inode, 0, FILE_BYTES, &data), 0);
+	ck_assert_uint_eq(data.size, size);
+	ck_assert(!size || memcmp(data.data, content, size) == 0);
+	th_file_data_release(&data);
+}
+
+/* What else may be done to a file, none of which needs the block at the gate. */
+static void use(struct th_inode *inode, uint64_t size)
+{
+	struct th_file_data data;
+
+	pthread_rwlock_rdlock(&inode->lock); /* as stat(2) */
+	ck_assert_uint_eq(inode->attr.size, size);
+	pthread_rwlock_unlock(&inode->lock);
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_MODE, &(struct th_attr){ .mode = 0644 }), 0);
+	ck_assert_int_eq(th_file_read(inode, 0, TH_BLOCK_SIZE, &data), 0);
+	th_file_data_release(&data);
+}
+
+static void write_content(uint64_t from, size_t size, uint64_t seed)
+{
+	struct th_random rnd = { .state = seed };
+
+	th_random_fill(&rnd, content + from, size);
+	ck_assert_int_eq(th_file_write(file, content + from, size, from, 0), size);
+}
+
+START_TEST(who_changes_a_part_waits_alone)
+{
+	const struct part_change *change = &part_changes[_i];
+	struct th_random rnd = { .state = 3 };
+	struct changer changer;
+	uint64_t size = change->ends ? PART_FROM : FILE_BYTES;
+
+	th_random_fill(&rnd, part, sizeof(part));
+	ck_assert_int_eq(th_file_write(copy, part, sizeof(part), 0, 0), sizeof(part));
+	changer_stop(&changer, change->make);
+	use(file, FILE_BYTES);
+	use(copy, PART_SIZE);
+	write_content(TH_BLOCK_SIZE, TH_BLOCK_SIZE, 4);
+	write_content(0, 10, 5); /* part of a block, too: the gate has let all but the first pass */
+	gate_set(false);
+	changer_end(&changer);
+	if (change->other) {
+		memcpy(content, part, PART_SIZE);
+		memcpy(content + PART_SIZE, content + PART_FROM, PART_SIZE);
+	} else if (change->zeros) {
+		memset(content + PART_FROM, 0, PART_SIZE);
+	} else if (!change->ends) {
+		memcpy(content + PART_FROM, part, PART_SIZE);
+	}
+	compare(change->other ? copy : file, change->other ? 2 * PART_SIZE : size);
+}
+END_TEST
+
+START_TEST(two_change_one_block)
+{
+	struct changer changer;
+
+	changer_stop(&changer, part_write);
+	write_content(PART_END, 50, 4);
+	write_content(PART_FROM - 10, 30, 5);
+	gate_set(false);
+	changer_end(&changer);
+	memcpy(content + PART_FROM, part, PART_SIZE);
+	compare(file, FILE_BYTES);
+}
+END_TEST
+
+static int flush(void)
+{
+	return th_file_flush(file);
+}
+
+static int empty(void)
+{
+	return th_attr_set(file, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
+}
+
+/* Until somebody has the lock who keeps it. */
+static void await_lock(void)
+{
+	while (!pthread_rwlock_tryrdlock(&file->lock)) {
+		pthread_rwlock_unlock(&file->lock);
+		usleep(100);
+	}
+}
+
+/* Whoever replaces the block waits for its reader, who then comes after him. */
+START_TEST(what_was_read_has_been_replaced)
+{
+	struct changer changer, flusher;
+
+	changer_stop(&changer, part_write);
+	write_content(2 * TH_BLOCK_SIZE, TH_BLOCK_SIZE, 4);
+	changer_begin(&flusher, flush);
+	await_lock();
+	gate_set(false);
+	changer_end(&flusher);
+	changer_end(&changer);
+	memcpy(content + PART_FROM, part, PART_SIZE);
+	compare(file, FILE_BYTES);
+}
+END_TEST
+
+START_TEST(what_was_read_is_gone)
+{
+	struct changer changer, emptier;
+
+	changer_stop(&changer, part_write);
+	changer_begin(&emptier, empty);
+	await_lock();
+	gate_set(false);
+	changer_end(&emptier);
+	changer_end(&changer);
+	memset(content, 0, PART_FROM);
+	memcpy(content + PART_FROM, part, PART_SIZE);
+	compare(file, PART_END);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guard");
@@ -197,6 +415,10 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_test(cases, others_go_on);
 	tcase_add_test(cases, what_is_read_is_kept);
+	tcase_add_loop_test(cases, who_changes_a_part_waits_alone, 0, sizeof(part_changes) / sizeof(part_changes[0]));
+	tcase_add_test(cases, two_change_one_block);
+	tcase_add_test(cases, what_was_read_has_been_replaced);
+	tcase_add_test(cases, what_was_read_is_gone);
 	suite_add_tcase(suite, cases);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
