@@ -2,6 +2,7 @@
 #include "data.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,27 +126,72 @@ static void data_fill(uint8_t *buffer, uint64_t first, uint64_t *filled, uint64_
 	*filled = to;
 }
 
-/* Notes what the disk has of the blocks, and copies or clears the rest. */
-static int data_note_stored(struct th_inode *inode, uint64_t block, uint64_t end, uint8_t *buffer,
-			    struct th_gather *gather)
+/* A read whose parts are being gathered. */
+struct data_plan {
+	struct th_inode *inode;
+	uint64_t block, end;
+	uint8_t *buffer;
+	struct th_gather *gather;
+	uint64_t from, to; /* the disk is read for nothing outside of these */
+};
+
+static uint8_t *plan_place(const struct data_plan *plan, uint64_t block)
 {
+	return plan->buffer + ((block - plan->block) << TH_BLOCK_SHIFT);
+}
+
+/* The next page of the file, or `end` if there is none before it. */
+static uint64_t data_next_page(const struct th_inode *inode, uint64_t block, uint64_t end)
+{
+	uint64_t at;
+
+	return th_data_pages(inode) && th_pages_next(&inode->file->pages, block, &at) && at < end ? at : end;
+}
+
+/* Notes what the disk has of a run, but where a page lies over it. */
+static int plan_run(struct data_plan *plan, const struct th_extent *extent)
+{
+	uint64_t end = extent->block + extent->blocks, at = extent->block;
+	int err = 0;
+
+	while (!err && at < end) {
+		uint64_t page = data_next_page(plan->inode, at, end);
+		struct th_extent part = *extent;
+
+		if (page > at) {
+			th_extent_clip(&part, at, page);
+			err = th_gather_add(plan->gather, &part, plan_place(plan, at));
+			plan->from = at < plan->from ? at : plan->from;
+			plan->to = page;
+		}
+		at = page + 1;
+	}
+	if (err == -E2BIG) {
+		th_fs_report(plan->inode->fs, "inode %" PRIu64 ": extents overlap", plan->inode->id);
+		err = -EUCLEAN;
+	}
+	return err;
+}
+
+/* Notes what the disk has of the blocks, and copies or clears the rest. */
+static int plan_stored(struct data_plan *plan)
+{
+	struct th_inode *inode = plan->inode;
+	uint64_t filled = plan->block;
 	struct th_extents extents;
 	struct th_extent extent;
-	uint64_t filled = block;
-	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, block, end, &extents);
+	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, plan->block, plan->end, &extents);
 
 	if (err)
 		return err;
 	while (!(err = th_extents_next(&extents, &extent))) {
-		uint8_t *to = buffer + ((extent.block - block) << TH_BLOCK_SHIFT);
-
-		data_fill(buffer, block, &filled, extent.block);
+		data_fill(plan->buffer, plan->block, &filled, extent.block);
 		if (extent.kind == TH_EXTENT_RUN) {
-			err = th_gather_add(gather, &extent, to);
+			err = plan_run(plan, &extent);
 			filled += extent.blocks;
 		} else {
-			data_fill(buffer, block, &filled, extent.block + extent.blocks);
-			data_copy_inline(&extent, to);
+			data_fill(plan->buffer, plan->block, &filled, extent.block + extent.blocks);
+			data_copy_inline(&extent, plan_place(plan, extent.block));
 		}
 		if (err)
 			break;
@@ -153,42 +199,34 @@ static int data_note_stored(struct th_inode *inode, uint64_t block, uint64_t end
 	th_extents_close(&extents);
 	if (err < 0)
 		return err;
-	data_fill(buffer, block, &filled, end);
+	data_fill(plan->buffer, plan->block, &filled, plan->end);
 	return 0;
 }
 
-static uint32_t data_pages_in(const struct th_inode *inode, uint64_t block, uint64_t end)
+/* Pages lie over what is stored. */
+static uint32_t plan_pages(const struct data_plan *plan, bool copy)
 {
+	uint64_t block = plan->block;
 	uint32_t count = 0;
 
-	if (!th_data_pages(inode))
-		return 0;
-	while (block < end && th_pages_next(&inode->file->pages, block, &block) && block < end) {
-		count++;
-		block++;
+	for (; (block = data_next_page(plan->inode, block, plan->end)) < plan->end; block++, count++) {
+		if (copy)
+			memcpy(plan_place(plan, block), th_pages_get(&plan->inode->file->pages, block)->data,
+			       TH_BLOCK_SIZE);
 	}
 	return count;
 }
 
-static void data_copy_pages(const struct th_inode *inode, uint64_t block, uint32_t count, uint8_t *buffer)
-{
-	for (uint64_t at = block; count; count--, at++) {
-		const struct th_file_page *page = th_pages_next(&inode->file->pages, at, &at);
-
-		memcpy(buffer + ((at - block) << TH_BLOCK_SHIFT), page->data, TH_BLOCK_SIZE);
-	}
-}
-
 /* What a snapshot has is given up by nobody while that is looked at. */
-static int data_guard(struct th_inode *inode, uint64_t block, uint64_t end, struct th_data_reading *reading)
+static int plan_guard(const struct data_plan *plan, struct th_data_reading *reading)
 {
 	int err;
 
-	if (!reading->gather.nparts || inode->snapshot)
+	if (!reading->gather.nparts || plan->inode->snapshot)
 		return 0;
-	err = th_locker_new(inode->fs->store, &reading->guard);
+	err = th_locker_new(plan->inode->fs->store, &reading->guard);
 	if (!err)
-		err = th_extent_guard(reading->guard, inode->id, block, end);
+		err = th_extent_guard(reading->guard, plan->inode->id, plan->from, plan->to);
 	if (err)
 		th_locker_free(reading->guard);
 	return err;
@@ -197,21 +235,24 @@ static int data_guard(struct th_inode *inode, uint64_t block, uint64_t end, stru
 int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
 		       struct th_data_reading *ret)
 {
-	uint64_t end = block + blocks;
-	uint32_t waiting = data_pages_in(inode, block, end);
+	struct data_plan plan = {
+		.inode = inode,
+		.block = block,
+		.end = block + blocks,
+		.buffer = buffer,
+		.gather = &ret->gather,
+		.from = block + blocks,
+	};
 	int err = 0;
 
 	th_gather_init(&ret->gather, inode->fs->store);
 	ret->guard = NULL;
-	if (waiting < blocks)
-		err = data_note_stored(inode, block, end, buffer, &ret->gather);
-	/* Pages lie over what is stored, and so must come last. */
-	if (!err && waiting)
-		err = th_gather_read(&ret->gather);
+	if (plan_pages(&plan, false) < blocks)
+		err = plan_stored(&plan);
 	if (err)
 		return err;
-	data_copy_pages(inode, block, waiting, buffer);
-	return data_guard(inode, block, end, ret);
+	plan_pages(&plan, true);
+	return plan_guard(&plan, ret);
 }
 
 int th_data_read_end(struct th_data_reading *reading)

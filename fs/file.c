@@ -21,10 +21,30 @@
 
 /* --- reading --- */
 
+/* As many blocks as can be gathered before anything is read; with the lock, which it lets go of. */
+static int read_window(struct th_inode *inode, uint64_t block, uint64_t blocks, void *buffer)
+{
+	struct th_data_reading reading;
+	int err = th_data_read_begin(inode, block, blocks < TH_RUN_MAX ? blocks : TH_RUN_MAX, buffer, &reading);
+
+	pthread_rwlock_unlock(&inode->lock);
+	return err ? err : th_data_read_end(&reading);
+}
+
+static int read_blocks(struct th_inode *inode, uint64_t block, uint64_t blocks, uint8_t *buffer)
+{
+	int err = read_window(inode, block, blocks, buffer);
+
+	for (uint64_t done = TH_RUN_MAX; !err && done < blocks; done += TH_RUN_MAX) {
+		pthread_rwlock_rdlock(&inode->lock);
+		err = read_window(inode, block + done, blocks - done, buffer + (done << TH_BLOCK_SHIFT));
+	}
+	return err;
+}
+
 int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
 {
 	uint64_t first = off >> TH_BLOCK_SHIFT, blocks;
-	struct th_data_reading reading;
 	int err;
 
 	*ret = (struct th_file_data){ .size = 0 };
@@ -37,10 +57,11 @@ int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_fi
 		size = inode->attr.size - off;
 	blocks = th_data_blocks(off + size) - first;
 	ret->buffer = th_disk_buffer(blocks << TH_BLOCK_SHIFT);
-	err = ret->buffer ? th_data_read_begin(inode, first, blocks, ret->buffer, &reading) : -ENOMEM;
-	pthread_rwlock_unlock(&inode->lock);
-	if (!err)
-		err = th_data_read_end(&reading);
+	if (!ret->buffer) {
+		pthread_rwlock_unlock(&inode->lock);
+		return -ENOMEM;
+	}
+	err = read_blocks(inode, first, blocks, ret->buffer);
 	if (err) {
 		th_file_data_release(ret);
 		return err;

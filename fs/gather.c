@@ -69,12 +69,8 @@ int th_gather_read(struct th_gather *gather)
 
 int th_gather_add(struct th_gather *gather, const struct th_extent *extent, void *to)
 {
-	int err = 0;
-
 	if (gather->nblocks + extent->blocks > TH_RUN_MAX)
-		err = th_gather_read(gather);
-	if (err)
-		return err;
+		return -E2BIG;
 	gather->parts[gather->nparts++] = (struct th_gather_part){
 		.addr = extent->run.addr,
 		.blocks = extent->blocks,

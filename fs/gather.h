@@ -30,7 +30,7 @@ static inline void th_gather_init(struct th_gather *gather, struct th_store *sto
 	gather->nparts = gather->nblocks = 0;
 }
 
-/* Notes that the blocks of a run go to an aligned buffer; may read what was noted before. */
+/* Notes that the blocks of a run go to an aligned buffer.  -E2BIG: that would be more than TH_RUN_MAX in all. */
 int th_gather_add(struct th_gather *gather, const struct th_extent *extent, void *to);
 /* Reads what is noted, and verifies it. */
 int th_gather_read(struct th_gather *gather);
