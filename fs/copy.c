@@ -113,7 +113,7 @@ static int share_stage(struct copy *copy, struct th_txn *txn, const struct share
 {
 	uint64_t shift = (copy->dst_off >> TH_BLOCK_SHIFT) - (copy->src_off >> TH_BLOCK_SHIFT), end;
 	uint64_t id = copy->dst->id;
-	int err = th_extent_guard_txn(txn, id, from + shift, to + shift);
+	int err = th_extent_guard_txn(txn, id, from + shift, to + shift, TH_LOCK_WAIT);
 
 	if (!err)
 		err = th_extent_clear(copy->dst->fs, txn, id, from + shift, to + shift, UINT_MAX, &end, blocks);

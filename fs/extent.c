@@ -339,11 +339,11 @@ int th_extent_guard(struct th_locker *locker, uint64_t id, uint64_t from, uint64
 	return th_locker_lock(locker, block_range(&keys, id, from, to), TH_LOCK_SHARED, TH_LOCK_WAIT);
 }
 
-int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to)
+int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, int timeout_ms)
 {
 	struct block_keys keys;
 
-	return th_txn_lock(txn, block_range(&keys, id, from, to), TH_LOCK_EXCLUSIVE, TH_LOCK_WAIT);
+	return th_txn_lock(txn, block_range(&keys, id, from, to), TH_LOCK_EXCLUSIVE, timeout_ms);
 }
 
 /* Cuts [from, to) out of one extent. */

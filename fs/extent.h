@@ -69,7 +69,7 @@ void th_extents_close(struct th_extents *extents);
  * are.  Whoever gives blocks up guards them for the transaction that does it, exclusively, with the inode's
  * lock held for writing: that waits for those who read, and for nothing else. */
 int th_extent_guard(struct th_locker *locker, uint64_t id, uint64_t from, uint64_t to);
-int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to);
+int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, int timeout_ms);
 
 /* Makes [from, to), which is guarded unless nobody can be reading, a hole: drops what is covered whole and cuts what is
  * covered in part.  At most `limit` extents are touched; *ret_end tells up to where the range is clear.  *blocks is

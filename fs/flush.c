@@ -300,19 +300,52 @@ static void flush_item_undo(struct flush *flush, struct flush_item *item)
 
 /* --- flushes --- */
 
+/* Guards the pages in at most so many ranges, and one for the rest.  So it waits for somebody who reads between two
+ * of them only where these are very many. */
+#define GUARD_RANGES 64
+
+/* Behind the nth page from that of `block` on, or the last one before `to`. */
+static uint64_t pages_end(const struct th_pages *pages, uint64_t block, uint64_t to, size_t n)
+{
+	uint64_t end = block + 1;
+
+	while (--n && th_pages_next(pages, end, &block) && block < to)
+		end = block + 1;
+	return end;
+}
+
+/* As a rule nobody reads the file just now, and one lock will do. */
+static int flush_guard_pages(struct flush *flush, const struct flush_item *item)
+{
+	const struct th_pages *pages = &item->inode->file->pages;
+	uint64_t id = item->inode->id, block, end;
+	size_t each = item->count / GUARD_RANGES + 1;
+	int err;
+
+	if (!th_pages_next(pages, item->from, &block))
+		return 0;
+	err = th_extent_guard_txn(flush->txn, id, block, item->to, TH_LOCK_TRY);
+	if (err != -EBUSY)
+		return err;
+	for (err = 0; !err && th_pages_next(pages, block, &block) && block < item->to; block = end) {
+		end = pages_end(pages, block, item->to, each);
+		err = th_extent_guard_txn(flush->txn, id, block, end, TH_LOCK_WAIT);
+	}
+	return err;
+}
+
 /* Waits for those who read what is about to be replaced. */
 static int flush_item_guard(struct flush *flush, const struct flush_item *item)
 {
 	struct th_inode *inode = item->inode;
-	uint64_t first;
 	int err = 0;
 
 	if (th_data_bare(inode))
 		return 0;
 	if (item->clear_from < item->clear_to)
-		err = th_extent_guard_txn(flush->txn, inode->id, item->clear_from, item->clear_to);
-	if (!err && item->count && th_pages_next(&inode->file->pages, item->from, &first))
-		err = th_extent_guard_txn(flush->txn, inode->id, first, item->to);
+		err = th_extent_guard_txn(flush->txn, inode->id, item->clear_from, item->clear_to, TH_LOCK_WAIT);
+	if (!err && item->count)
+		err = flush_guard_pages(flush, item);
 	return err;
 }
 

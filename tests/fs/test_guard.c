@@ -252,6 +252,18 @@ struct changer {
 	int r;
 };
 
+/* Blocks 4 to 7. */
+static int read_middle(void)
+{
+	struct th_file_data data;
+	int r = th_file_read(file, READ_BYTES, READ_BYTES, &data);
+
+	if (r == 0 && (data.size != READ_BYTES || memcmp(data.data, content + READ_BYTES, READ_BYTES) != 0))
+		r = -EIO;
+	th_file_data_release(&data);
+	return r;
+}
+
 static void *changer_run(void *arg)
 {
 	struct changer *changer = arg;
@@ -339,6 +351,37 @@ START_TEST(who_changes_a_part_waits_alone)
 }
 END_TEST
 
+/* Of what is read some is in memory. */
+START_TEST(others_go_on_beside_a_mixed_read)
+{
+	struct changer reader;
+
+	write_content(5 * TH_BLOCK_SIZE, TH_BLOCK_SIZE, 4);
+	changer_stop(&reader, read_middle);
+	use(file, FILE_BYTES);
+	write_content(0, TH_BLOCK_SIZE, 5);
+	gate_set(false);
+	changer_end(&reader);
+	compare(file, FILE_BYTES);
+}
+END_TEST
+
+/* What is flushed lies on both sides of what is read. */
+START_TEST(a_flush_goes_on)
+{
+	struct changer reader;
+
+	changer_stop(&reader, read_middle);
+	write_content(3 * TH_BLOCK_SIZE, TH_BLOCK_SIZE, 4);
+	write_content(8 * TH_BLOCK_SIZE, 2 * TH_BLOCK_SIZE, 5);
+	write_content(15 * TH_BLOCK_SIZE, TH_BLOCK_SIZE, 6);
+	ck_assert_int_eq(th_fs_sync(fs), 0);
+	gate_set(false);
+	changer_end(&reader);
+	compare(file, FILE_BYTES);
+}
+END_TEST
+
 START_TEST(two_change_one_block)
 {
 	struct changer changer;
@@ -416,6 +459,8 @@ int main(void)
 	tcase_add_test(cases, others_go_on);
 	tcase_add_test(cases, what_is_read_is_kept);
 	tcase_add_loop_test(cases, who_changes_a_part_waits_alone, 0, sizeof(part_changes) / sizeof(part_changes[0]));
+	tcase_add_test(cases, others_go_on_beside_a_mixed_read);
+	tcase_add_test(cases, a_flush_goes_on);
 	tcase_add_test(cases, two_change_one_block);
 	tcase_add_test(cases, what_was_read_has_been_replaced);
 	tcase_add_test(cases, what_was_read_is_gone);
