@@ -18,17 +18,22 @@
 
 /* --- finding --- */
 
+/* Without the directory's lock, since both steps may wait for the disk: flushes, and whoever changes the directory,
+ * would wait along, for as long as others look for something in it one after another.  An inode that is gone when it is
+ * asked for has lost the name in between, and another one may have got it. */
 static int lookup_entry(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
 {
-	struct th_entry entry;
+	struct th_entry entry = { .id = 0 };
+	uint64_t gone;
+	int r;
 
-	pthread_rwlock_rdlock(&dir->lock);
-	int r = th_dir_find(dir, name, &entry);
-
-	/* Under the directory's lock: as long as the name is there, so is the inode. */
-	if (!r)
+	do {
+		gone = entry.id;
+		r = th_dir_find(dir, name, &entry);
+		if (r < 0)
+			return r;
 		r = th_inode_get(dir->fs, dir->snapshot, entry.id, ret);
-	pthread_rwlock_unlock(&dir->lock);
+	} while (r == -ENOENT && entry.id != gone);
 	return r;
 }
 

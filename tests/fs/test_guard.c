@@ -9,6 +9,7 @@
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,25 +91,34 @@ static void gate_await_reader(void)
 
 /* --- the filesystem, with one file that is on disk --- */
 
+static struct th_disk *disk;
 static struct th_fs *fs;
 static struct th_inode *file;
 static struct th_inode *copy; /* empty */
 static uint8_t content[FILE_BYTES];
 
+static void open_fs(void)
+{
+	struct th_fs_options options = { .commit_interval_ms = 3600000 };
+	struct th_disk *lent = th_disk_lend(disk);
+
+	ck_assert_ptr_nonnull(lent);
+	ck_assert_int_eq(th_fs_open(lent, &options, &fs), 0);
+}
+
 static void setup(void)
 {
 	struct th_namei_new what = { .mode = S_IFREG | 0600 };
 	struct th_format_options format = { .label = "guard" };
-	struct th_fs_options options = { .commit_interval_ms = 3600000 };
 	struct th_random rnd = { .state = 1 };
-	struct th_disk *disk = calloc(1, sizeof(*disk));
 
+	disk = calloc(1, sizeof(*disk));
 	gate_closed = gate_waiting = false;
 	ck_assert_ptr_nonnull(disk);
 	ck_assert_int_eq(th_disk_memory_new(IMAGE_BLOCKS, &below), 0);
 	*disk = (struct th_disk){ .ops = &gated_ops, .blocks = IMAGE_BLOCKS, .name = "gated" };
 	ck_assert_int_eq(th_fs_format(disk, &format, 0, 0), 0);
-	ck_assert_int_eq(th_fs_open(disk, &options, &fs), 0);
+	open_fs();
 	ck_assert_int_eq(th_namei_create(fs->root, (struct th_slice){ "file", 4 }, &what, &file), 0);
 	ck_assert_int_eq(th_namei_create(fs->root, (struct th_slice){ "copy", 4 }, &what, &copy), 0);
 	th_random_fill(&rnd, content, sizeof(content));
@@ -122,6 +132,7 @@ static void teardown(void)
 	th_inode_put(file);
 	th_inode_put(copy);
 	ck_assert_int_eq(th_fs_close(fs), 0);
+	th_disk_close(disk);
 }
 
 static void *read_begin(void *arg)
@@ -448,6 +459,60 @@ START_TEST(what_was_read_is_gone)
 }
 END_TEST
 
+/* --- a directory of which only the disk knows what is in it --- */
+
+#define NAMES 3000
+
+static struct th_slice name_of(unsigned i, char *space)
+{
+	return (struct th_slice){ space, sprintf(space, "name%u", i) };
+}
+
+static int look_up(void)
+{
+	struct th_inode *inode = NULL;
+	char space[16];
+	int r = th_namei_lookup(fs->root, name_of(NAMES / 2, space), &inode);
+
+	th_inode_put(inode);
+	return r;
+}
+
+static void fill_directory(void)
+{
+	struct th_namei_new what = { .mode = S_IFREG | 0600 };
+	struct th_inode *inode;
+	char space[16];
+
+	for (unsigned i = 0; i < NAMES; i++) {
+		ck_assert_int_eq(th_namei_create(fs->root, name_of(i, space), &what, &inode), 0);
+		th_inode_put(inode);
+	}
+}
+
+static void forget_all(void)
+{
+	th_inode_put(file);
+	th_inode_put(copy);
+	file = copy = NULL;
+	ck_assert_int_eq(th_fs_close(fs), 0);
+	open_fs();
+}
+
+START_TEST(who_looks_for_a_name_waits_alone)
+{
+	struct changer changer;
+
+	fill_directory();
+	forget_all();
+	changer_stop(&changer, look_up);
+	ck_assert_int_eq(th_attr_set(fs->root, TH_ATTR_MODE, &(struct th_attr){ .mode = 0711 }), 0);
+	ck_assert_int_eq(th_fs_sync(fs), 0);
+	gate_set(false);
+	changer_end(&changer);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guard");
@@ -464,6 +529,7 @@ int main(void)
 	tcase_add_test(cases, two_change_one_block);
 	tcase_add_test(cases, what_was_read_has_been_replaced);
 	tcase_add_test(cases, what_was_read_is_gone);
+	tcase_add_test(cases, who_looks_for_a_name_waits_alone);
 	suite_add_tcase(suite, cases);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
