@@ -10,10 +10,10 @@
 #include <xxhash.h>
 
 #include "journal/thread.h"
+#include "tree/memory.h"
 
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_SLOTS_MIN 64
-#define TH_NODE_OVERHEAD 32 /* of memory, for what malloc keeps beside a node and its page */
 #define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
 #define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
 
@@ -251,8 +251,8 @@ static void shard_remove(struct shard *shard, struct slot *slot)
 
 static uint32_t node_memory(const struct th_node *node)
 {
-	return (uint32_t)(sizeof(*node) + node->prefix_size + sizeof(*node->page) + node->page->size +
-			  TH_NODE_OVERHEAD);
+	return (uint32_t)(th_memory_takes(sizeof(*node) + node->prefix_size) +
+			  th_memory_takes(sizeof(*node->page) + node->page->size));
 }
 
 /* What is retired goes first, the oldest before the others.  Then sweeps of the clock until the shard is within its

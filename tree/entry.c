@@ -2,7 +2,8 @@
 #include "tree/entry.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
+#include "tree/memory.h"
 
 /* A heap entry behind its count.  The entry itself is unaligned bytes. */
 struct th_heap_entry {
@@ -50,7 +51,7 @@ struct th_entry *th_entry_new(unsigned flags, struct th_slice key_head, struct t
 	struct th_heap_entry *heap;
 	uint8_t *bytes;
 
-	heap = malloc(offsetof(struct th_heap_entry, entry) + header + key_size + value.size);
+	heap = th_memory_alloc(offsetof(struct th_heap_entry, entry) + header + key_size + value.size);
 	if (!heap)
 		return NULL;
 	atomic_init(&heap->count, 1);
@@ -79,7 +80,7 @@ void th_entry_unref_heap(const struct th_entry *e)
 	struct th_heap_entry *heap = heap_of(e);
 
 	if (atomic_fetch_sub_explicit(&heap->count, 1, memory_order_acq_rel) == 1)
-		free(heap);
+		th_memory_free(heap);
 }
 
 size_t th_entry_pack(const struct th_entry *e, size_t strip, enum th_entry_role role, void *to)

@@ -2,7 +2,8 @@
 #include "tree/node.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
+#include "tree/memory.h"
 
 #define TH_SLOT_BYTES 6 /* a head and an offset on disk */
 
@@ -10,7 +11,7 @@
 
 struct th_page *th_page_new(const void *bytes, uint32_t size)
 {
-	struct th_page *page = malloc(sizeof(*page) + size);
+	struct th_page *page = th_memory_alloc(sizeof(*page) + size);
 
 	if (!page)
 		return NULL;
@@ -30,7 +31,7 @@ void th_page_unref(struct th_page *page)
 {
 	if (!page || atomic_fetch_sub_explicit(&page->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	free(page);
+	th_memory_free(page);
 }
 
 /* --- slabs --- */
@@ -75,6 +76,19 @@ size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab
 	return cost;
 }
 
+/* A larger table with the same beginning, in its place.  NULL: no memory, and it is as it was. */
+static void *grow_table(void *table, size_t used, size_t size)
+{
+	void *grown = th_memory_alloc(size);
+
+	if (!grown)
+		return NULL;
+	if (used)
+		memcpy(grown, table, used);
+	th_memory_free(table);
+	return grown;
+}
+
 int th_slab_reserve(struct th_node *node, struct th_slab *slab, unsigned count)
 {
 	unsigned capacity = slab->capacity ? slab->capacity : 16;
@@ -86,16 +100,16 @@ int th_slab_reserve(struct th_node *node, struct th_slab *slab, unsigned count)
 	assert(!slab->page); /* N1 */
 	while (capacity < count)
 		capacity *= 2;
-	head = realloc(slab->head, capacity * sizeof(*head));
+	head = grow_table(slab->head, slab->count * sizeof(*head), capacity * sizeof(*head));
 	if (!head)
 		return -ENOMEM;
 	slab->head = head;
-	entry = realloc(slab->entry, capacity * sizeof(*entry));
+	entry = grow_table(slab->entry, slab->count * sizeof(*entry), capacity * sizeof(*entry));
 	if (!entry)
 		return -ENOMEM;
 	slab->entry = entry;
 	if (slab == &node->base && node->kids) {
-		struct th_node **kids = realloc(node->kids, capacity * sizeof(*kids));
+		struct th_node **kids = grow_table(node->kids, slab->count * sizeof(*kids), capacity * sizeof(*kids));
 
 		if (!kids)
 			return -ENOMEM;
@@ -249,15 +263,15 @@ static void slab_release(struct th_slab *slab)
 		return;
 	for (unsigned i = 0; i < slab->count; i++)
 		th_entry_unref(slab->entry[i]);
-	free(slab->head);
-	free(slab->entry);
+	th_memory_free(slab->head);
+	th_memory_free(slab->entry);
 }
 
 /* --- nodes --- */
 
 struct th_node *th_node_new(unsigned level, struct th_slice prefix, uint64_t gen)
 {
-	struct th_node *node = calloc(1, sizeof(*node) + prefix.size);
+	struct th_node *node = th_memory_alloc_zeroed(sizeof(*node) + prefix.size);
 
 	if (!node)
 		return NULL;
@@ -283,12 +297,12 @@ void th_node_unref(struct th_node *node)
 	if (node->kids) {
 		for (unsigned i = 0; i < node->base.count; i++)
 			th_node_unref(node->kids[i]);
-		free(node->kids);
+		th_memory_free(node->kids);
 	}
 	slab_release(&node->base);
 	slab_release(&node->overlay);
 	th_page_unref(node->page);
-	free(node);
+	th_memory_free(node);
 }
 
 /* Gives an interior node its array of kids.  To be called before its base grows. */
@@ -298,7 +312,7 @@ static int node_reserve_kids(struct th_node *node, unsigned count)
 
 	if (r < 0 || node->level == 0 || node->kids)
 		return r;
-	node->kids = calloc(node->base.capacity, sizeof(*node->kids));
+	node->kids = th_memory_alloc_zeroed(node->base.capacity * sizeof(*node->kids));
 	return node->kids ? 0 : -ENOMEM;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes and pointers as they lie on disk: docs/format.md, "Node". */
 #include <errno.h>
-#include <stdlib.h>
 
+#include "tree/memory.h"
 #include "tree/node.h"
 
 #define TH_NODE_MAGIC 0x444e4854u /* "THND" */
@@ -148,7 +148,7 @@ void th_node_settle(struct th_node *node, struct th_page *page)
 	if (node->kids) {
 		for (unsigned i = 0; i < node->base.count; i++)
 			th_node_unref(node->kids[i]);
-		free(node->kids);
+		th_memory_free(node->kids);
 		node->kids = NULL;
 	}
 	for (size_t s = 0; s < 2; s++) {
@@ -156,8 +156,8 @@ void th_node_settle(struct th_node *node, struct th_page *page)
 
 		for (unsigned i = 0; i < slab->count; i++)
 			th_entry_unref(slab->entry[i]);
-		free(slab->head);
-		free(slab->entry);
+		th_memory_free(slab->head);
+		th_memory_free(slab->entry);
 		slab->entry = NULL;
 		slab->capacity = 0;
 		slab_from_page(slab, page, index);
