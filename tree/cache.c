@@ -15,6 +15,7 @@
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_SLOTS_MIN 64
 #define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
+#define TH_CACHE_STEPS 64 /* of the budget, in which a part of it is reserved */
 #define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
 
 /* Somebody to be told of a node. */
@@ -70,7 +71,8 @@ struct shard {
 struct th_cache {
 	struct th_disk *disk;
 	struct th_ahead *ahead;
-	size_t shard_budget;
+	size_t budget;
+	_Atomic size_t reserved; /* of it, in whole steps */
 	_Atomic uint64_t reads;
 	_Atomic unsigned under_way; /* asynchronous loads */
 	pthread_mutex_t idle_lock; /* of what follows */
@@ -124,7 +126,7 @@ int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 		return -ENOMEM;
 	cache->disk = disk;
 	cache->ahead = ahead;
-	cache->shard_budget = budget / TH_CACHE_SHARDS;
+	cache->budget = budget;
 	cache->report = report;
 	cache->arg = arg;
 	pthread_mutex_init(&cache->idle_lock, NULL);
@@ -275,6 +277,11 @@ static void shard_evict(struct shard *shard, size_t budget)
 	}
 }
 
+static size_t shard_budget(const struct th_cache *cache)
+{
+	return (cache->budget - atomic_load_explicit(&cache->reserved, memory_order_relaxed)) / TH_CACHE_SHARDS;
+}
+
 /* Takes over one reference. */
 static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_node *node)
 {
@@ -293,7 +300,7 @@ static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_
 	*shard_find_node(shard, node) = (struct slot){ node->ptr.addr << 1 | (node->level > 0), node };
 	shard->count++;
 	shard->used += node->cached_bytes;
-	shard_evict(shard, cache->shard_budget);
+	shard_evict(shard, shard_budget(cache));
 }
 
 static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *ptr)
@@ -315,6 +322,25 @@ static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *pt
 }
 
 /* --- */
+
+/* In steps, so that it costs nothing as a rule. */
+void th_cache_reserve(struct th_cache *cache, size_t bytes)
+{
+	size_t step = cache->budget / TH_CACHE_STEPS + 1, most = cache->budget - cache->budget / TH_CACHE_LEAST;
+	size_t reserved = (bytes + step - 1) / step * step;
+
+	if (reserved > most)
+		reserved = most;
+	if (atomic_exchange_explicit(&cache->reserved, reserved, memory_order_relaxed) >= reserved)
+		return;
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
+		struct shard *shard = &cache->shard[i];
+
+		pthread_mutex_lock(&shard->lock);
+		shard_evict(shard, shard_budget(cache));
+		pthread_mutex_unlock(&shard->lock);
+	}
+}
 
 void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr)
 {
@@ -712,7 +738,7 @@ void th_cache_retire(struct th_cache *cache, uint64_t addr)
 	slot = shard_find(shard, addr);
 	if (slot->tag && !slot->node->retired)
 		retire(shard, slot->node);
-	while (shard->retired_used > cache->shard_budget / TH_CACHE_RETIRED)
+	while (shard->retired_used > cache->budget / TH_CACHE_SHARDS / TH_CACHE_RETIRED)
 		shard_remove(shard, shard_find_node(shard, shard->retired));
 	pthread_mutex_unlock(&shard->lock);
 }

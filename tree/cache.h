@@ -22,10 +22,14 @@ struct th_cache_stat {
 	size_t used;
 };
 
-/* Nodes are read by way of `ahead`: neighbours are often wanted soon.  report is told of every damaged node. */
+/* budget: bytes of memory, of which others may claim a part (th_cache_reserve).  Nodes are read by way of `ahead`:
+ * neighbours are often wanted soon.  report is told of every damaged node. */
 int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret);
 void th_cache_free(struct th_cache *cache);
+/* So many bytes of the budget are used by what is not in the cache; a part of it, one in TH_CACHE_LEAST, is left. */
+#define TH_CACHE_LEAST 8
+void th_cache_reserve(struct th_cache *cache, size_t bytes);
 
 /* The node is going to be looked for: what that takes is fetched from cold memory meanwhile. */
 void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr);

@@ -197,9 +197,9 @@ static int write_generation(struct commit *c, th_commit_step *step, void *arg, b
 	struct th_store *store = c->store;
 	int r;
 
-	r = th_writer_new(store, c->state.generation, NULL, &c->live);
+	r = th_writer_new(store, &store->live, c->state.generation, NULL, &c->live);
 	if (r == 0)
-		r = th_writer_new(store, c->state.generation, NULL, &c->meta);
+		r = th_writer_new(store, &store->meta, c->state.generation, NULL, &c->meta);
 	if (r < 0)
 		return r;
 	th_chunk_wait_all(store);
@@ -248,8 +248,6 @@ static void committed(struct commit *c)
 	pthread_mutex_unlock(&store->log_lock);
 	th_sync_committed(store, c->state.sequence);
 	atomic_store(&store->deletions_durable, c->deletions);
-	th_writer_settle(c->live, &store->live);
-	th_writer_settle(c->meta, &store->meta);
 	if (c->state.new_root)
 		change_root(&store->live, c->state.new_root);
 	c->state.new_root = NULL;
@@ -272,7 +270,7 @@ static void commit_release(struct commit *c)
 	th_drops_release(&c->epoch.shares);
 	th_drops_release(&c->epoch.strays);
 	th_drops_release(&c->values);
-	atomic_store(&c->store->writing_bytes, 0);
+	th_commit_settled(c->store, atomic_load(&c->store->writing_bytes));
 }
 
 /* What was frozen becomes a generation. */
@@ -480,16 +478,32 @@ void th_committer_stop(struct th_store *store)
 	store->committer_runs = false;
 }
 
+void th_commit_settled(struct th_store *store, size_t bytes)
+{
+	pthread_mutex_lock(&store->committer_lock);
+	atomic_fetch_sub(&store->writing_bytes, bytes);
+	pthread_cond_broadcast(&store->settled);
+	pthread_mutex_unlock(&store->committer_lock);
+	th_store_budget(store);
+}
+
+static bool very_dirty(struct th_store *store)
+{
+	return atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) >= store->dirty_hard;
+}
+
 void th_commit_throttle(struct th_store *store)
 {
-	size_t dirty = atomic_load(&store->dirty_bytes);
-
-	if (dirty < store->dirty_soft)
-		return;
-	if (dirty >= store->dirty_hard) {
-		th_commit(store, NULL, NULL, TH_COMMIT_RELIEVE);
-		return;
+	if (very_dirty(store)) {
+		pthread_mutex_lock(&store->committer_lock);
+		while (very_dirty(store) && atomic_load(&store->writing_bytes) > 0)
+			pthread_cond_wait(&store->settled, &store->committer_lock);
+		pthread_mutex_unlock(&store->committer_lock);
+		if (very_dirty(store))
+			th_commit(store, NULL, NULL, TH_COMMIT_RELIEVE);
 	}
+	if (atomic_load(&store->dirty_bytes) < store->dirty_soft)
+		return;
 	pthread_mutex_lock(&store->committer_lock);
 	store->commit_wanted = true;
 	pthread_cond_signal(&store->committer_wake);

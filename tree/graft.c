@@ -6,7 +6,8 @@
 #include "tree/window.h"
 #include "tree/writer.h"
 
-#define TH_GRAFT_PART 4 /* of the memory that a transaction may take, the fork's dirty nodes have one in so many */
+/* Of what a transaction may take, the fork's dirty nodes have one in so many; the cache lends it. */
+#define TH_GRAFT_PART 4
 
 struct graft {
 	struct th_txn *txn;
@@ -19,6 +20,11 @@ struct graft {
 
 /* --- the fork grows --- */
 
+static size_t dirty_max(const struct graft *g)
+{
+	return g->txn->store->options.txn_bytes / TH_GRAFT_PART;
+}
+
 /* Writes what is dirty.  It does not change any more: whatever is changed next is copied first, and the copied node is
  * dead like one of the old tree. */
 static int write_out(struct graft *g)
@@ -29,14 +35,12 @@ static int write_out(struct graft *g)
 	int r = th_commit_room_now(store, g->fork.dirty_bytes, g->txn->layers.reserve);
 
 	if (r == 0)
-		r = th_writer_new(store, g->fork.gen, &g->taken, &writer);
+		r = th_writer_new(store, &g->fork, g->fork.gen, &g->taken, &writer);
 	if (r < 0)
 		return r;
 	r = th_writer_tree(writer, g->fork.root, &root);
 	if (r == 0)
 		r = th_writer_finish(writer);
-	if (r == 0)
-		th_writer_settle(writer, &g->fork);
 	th_writer_free(writer);
 	g->fork.dirty_bytes = 0;
 	return r;
@@ -56,7 +60,7 @@ static int insert_message(const struct th_entry *message, void *arg)
 		if (r == 0)
 			r = th_tree_relieve(&g->fork, &g->need);
 	}
-	if (r == 0 && g->fork.dirty_bytes > g->txn->store->options.txn_bytes / TH_GRAFT_PART)
+	if (r == 0 && g->fork.dirty_bytes > dirty_max(g))
 		r = write_out(g);
 	return r;
 }
@@ -124,6 +128,7 @@ static int graft(struct th_store *store, void *arg)
 	th_tree_init(&g->fork, store->cache, store->live.gen, store->live.overlay_bytes);
 	g->fork.root = th_node_ref(store->live.root);
 	g->seq = store->seq + 1;
+	th_cache_reserve(store->cache, dirty_max(g)); /* nothing else is dirty, or will be */
 	r = grow(g);
 	if (r == 0)
 		r = th_drops_append(&g->drops, &txn->drops);
@@ -137,6 +142,7 @@ static int graft(struct th_store *store, void *arg)
 		install(g);
 	th_tree_release(&g->fork);
 	th_taken_give(&g->taken, store->space);
+	th_store_budget(store);
 	return r;
 }
 

@@ -88,6 +88,7 @@ int th_merge(struct th_store *store, struct th_batch *batch, uint64_t seq_if_rep
 		th_sync_queue(store, pending);
 	__atomic_store_n(&store->seq, m.seq, __ATOMIC_RELEASE); /* whoever sees it finds the record queued */
 	atomic_store(&store->dirty_bytes, store->live.dirty_bytes);
+	th_store_budget(store);
 	atomic_fetch_add(&store->merges, 1);
 out:
 	pthread_mutex_unlock(&store->merge_lock);

@@ -4,13 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define TH_SPILL_WRITE_BYTES (8u << 20) /* packed and held until they are written */
-
 struct th_spiller {
 	struct th_store *store;
 	struct th_spill *spill;
-	struct th_writer *writer; /* NULL: nothing is being written */
-	size_t writing; /* bytes */
+	struct th_writer *writer; /* NULL: nothing was written yet */
 	struct th_node *node; /* being filled; the index has it already */
 };
 
@@ -58,17 +55,6 @@ int th_spiller_new(struct th_store *store, struct th_spiller **ret)
 	return 0;
 }
 
-/* Waits for what is being written, and lets go of it. */
-static int settle(struct th_spiller *spiller)
-{
-	int r = spiller->writer ? th_writer_finish(spiller->writer) : 0;
-
-	th_writer_free(spiller->writer);
-	spiller->writer = NULL;
-	spiller->writing = 0;
-	return r;
-}
-
 static int write_block(struct th_spiller *spiller)
 {
 	struct th_store *store = spiller->store;
@@ -78,7 +64,7 @@ static int write_block(struct th_spiller *spiller)
 	int r = 0;
 
 	if (!spiller->writer)
-		r = th_writer_new(store, generation, &spill->taken, &spiller->writer);
+		r = th_writer_new(store, NULL, generation, &spill->taken, &spiller->writer);
 	if (r == 0)
 		r = th_writer_node(spiller->writer, spiller->node, ptr);
 	th_node_unref(spiller->node);
@@ -86,8 +72,7 @@ static int write_block(struct th_spiller *spiller)
 	if (r < 0)
 		return r;
 	spill->blocks += ptr->blocks;
-	spiller->writing += ptr->blocks * TH_BLOCK_SIZE;
-	return spiller->writing >= TH_SPILL_WRITE_BYTES ? settle(spiller) : 0;
+	return 0;
 }
 
 static int index_block(struct th_spill *spill, struct th_slice key)
@@ -160,8 +145,8 @@ int th_spiller_finish(struct th_spiller *spiller, struct th_spill **ret)
 {
 	int r = spiller->node ? write_block(spiller) : 0;
 
-	if (r == 0)
-		r = settle(spiller);
+	if (r == 0 && spiller->writer)
+		r = th_writer_finish(spiller->writer);
 	if (r < 0)
 		return r;
 	*ret = spiller->spill;
@@ -173,7 +158,7 @@ void th_spiller_free(struct th_spiller *spiller)
 {
 	if (!spiller)
 		return;
-	settle(spiller); /* a late write must not hit the blocks' next owner */
+	th_writer_free(spiller->writer); /* waits: a late write must not hit the blocks' next owner */
 	th_node_unref(spiller->node);
 	th_spill_free(spiller->spill, spiller->store);
 	free(spiller);

@@ -107,8 +107,8 @@ struct th_store {
 	struct th_epoch epoch;
 	_Atomic size_t dirty_bytes; /* live.dirty_bytes, for whoever has no lock */
 	_Atomic size_t writing_bytes; /* of the commit under way */
-	size_t dirty_soft,
-		dirty_hard; /* dirty bytes that wake the committer; that make a merging thread commit itself */
+	size_t dirty_soft; /* dirty bytes that wake the committer */
+	size_t dirty_hard; /* with those of the commit under way: that make a merging thread wait, or commit itself */
 
 	pthread_mutex_t commit_lock;
 
@@ -143,6 +143,7 @@ struct th_store {
 	bool committer_runs;
 	pthread_mutex_t committer_lock;
 	pthread_cond_t committer_wake;
+	pthread_cond_t settled; /* there is less of writing_bytes */
 	bool committer_stop, commit_wanted;
 
 	_Atomic uint64_t commits, syncs, log_records, log_bytes, merges, spills, grafts, node_writes,
@@ -152,6 +153,9 @@ struct th_store {
 /* Says it once, and makes the store refuse further writes. Returns error. */
 int th_store_fail(struct th_store *store, int error, const char *what);
 void th_store_report(struct th_store *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What is dirty, or is being written, takes memory that the cache has to leave to it.  After each change of these
+ * numbers. */
+void th_store_budget(struct th_store *store);
 /* 0, or why nothing may be written. */
 int th_store_writable(struct th_store *store);
 
@@ -217,8 +221,10 @@ int th_commit_reclaim(struct th_store *store);
 int th_commit_room(struct th_store *store, uint64_t bytes, bool reserve);
 /* The same, at once, for bytes that are written at once: they leave alone what is promised to others. */
 int th_commit_room_now(struct th_store *store, uint64_t bytes, bool reserve);
-/* Wakes the committer if much is dirty, and waits for it if very much is. */
+/* Wakes the committer if much is dirty.  If very much is, waits until enough of it was written, or commits. */
 void th_commit_throttle(struct th_store *store);
+/* So much of what the commit under way writes is on the disk. */
+void th_commit_settled(struct th_store *store, size_t bytes);
 
 /* --- freeing (dead.c): within a commit --- */
 

@@ -95,7 +95,13 @@ struct th_format_options {
 
 struct th_store_options {
 	bool read_only; /* a log that needs replay is replayed in memory only */
-	size_t cache_bytes; /* 0: 256 MiB */
+	/* Memory for nodes, 0: 256 MiB.  It covers those read and those that are dirty, to be written by the next
+	 * commit: the more of them, the fewer of the others are kept.  Not in it, and less than 64 MiB together, are
+	 * records for the log (16 MiB at most), regions read ahead (16 MiB), buffers of transfers (12 MiB), and a part
+	 * of the heap of nodes that is idle (4 MiB, or a thirty-second).  Besides these there are transactions that are
+	 * not merged yet, data of large values on its way to the disk, and values that are held.  The kernel's page
+	 * cache is not used, unless the disk was opened with TH_DISK_BUFFERED. */
+	size_t cache_bytes;
 	size_t txn_bytes; /* of memory for what one transaction has staged: more is spilled; 0: 64 MiB */
 	unsigned commit_interval_ms; /* 0: 5000; commits happen in the background */
 	const char *branch; /* to be the current one from now on; NULL: the one that was */

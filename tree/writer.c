@@ -6,7 +6,7 @@
 #include <xxhash.h>
 
 #define TH_WRITE_BYTES (1u << 20) /* of one transfer */
-#define TH_WRITES_MAX 8 /* under way */
+#define TH_WRITES_MAX 4 /* under way */
 #define TH_SETTLE_BATCH 32 /* nodes settled in one go, with the tree locked */
 
 struct written_node {
@@ -25,12 +25,15 @@ struct transfer {
 
 struct th_writer {
 	struct th_store *store;
+	struct th_tree *tree;
 	uint64_t generation, hint;
 	struct th_taken *taken;
-	struct written_node *node;
+	struct written_node *node; /* in the order of writing */
 	size_t count, capacity;
+	size_t settled; /* of them; whatever is below one of them comes before it */
 	struct transfer transfer[TH_WRITES_MAX];
 	unsigned current; /* being filled */
+	int error; /* of a transfer */
 };
 
 /* --- blocks that are merely taken --- */
@@ -78,27 +81,85 @@ void th_taken_give(struct th_taken *taken, struct th_space *space)
 
 /* --- */
 
-int th_writer_new(struct th_store *store, uint64_t generation, struct th_taken *taken, struct th_writer **ret)
+int th_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
+		  struct th_writer **ret)
 {
 	struct th_writer *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return -ENOMEM;
 	w->store = store;
+	w->tree = tree;
 	w->generation = generation;
 	w->taken = taken;
 	*ret = w;
 	return 0;
 }
 
-static int transfer_wait(struct transfer *t)
+/* --- nodes whose blocks are on the disk --- */
+
+static void settle_batch(struct th_writer *w, struct written_node *batch, size_t count)
+{
+	struct th_page *page[TH_SETTLE_BATCH];
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		page[i] = th_node_page(batch[i].blocks);
+		free(batch[i].blocks);
+		batch[i].blocks = NULL;
+	}
+	pthread_rwlock_wrlock(&w->tree->lock);
+	for (size_t i = 0; i < count; i++) {
+		bytes += batch[i].node->accounted;
+		batch[i].node->gen = 0; /* N1, whichever generation is the tree's */
+		if (!page[i])
+			continue; /* no memory: it stays as it is */
+		th_node_settle(batch[i].node, page[i]);
+		th_cache_insert(w->store->cache, batch[i].node);
+		th_page_unref(page[i]);
+	}
+	pthread_rwlock_unlock(&w->tree->lock);
+	if (w->tree == &w->store->live)
+		th_commit_settled(w->store, bytes);
+}
+
+static void let_go(struct th_writer *w, struct written_node *batch, size_t count)
+{
+	if (w->tree)
+		settle_batch(w, batch, count);
+	for (size_t i = 0; i < count; i++) {
+		th_node_unref(batch[i].node);
+		free(batch[i].blocks);
+	}
+}
+
+/* The next so many nodes are on the disk. */
+static void settle(struct th_writer *w, size_t count)
+{
+	while (count > 0) {
+		size_t n = count < TH_SETTLE_BATCH ? count : TH_SETTLE_BATCH;
+
+		let_go(w, &w->node[w->settled], n);
+		w->settled += n;
+		count -= n;
+	}
+}
+
+/* --- transfers: each is waited for before those that were begun later --- */
+
+/* Behind a transfer that failed nothing settles any more. */
+static int transfer_wait(struct th_writer *w, struct transfer *t)
 {
 	int r = t->busy ? th_future_wait(&t->future) : 0;
 
+	if (r < 0 && w->error == 0)
+		w->error = r;
+	if (t->busy && w->error == 0)
+		settle(w, (size_t)t->count);
 	t->busy = false;
 	t->count = 0;
 	t->bytes = 0;
-	return r;
+	return w->error;
 }
 
 /* Starts the transfer being filled and turns to the next one, waiting for its earlier use. */
@@ -111,7 +172,7 @@ static int transfer_submit(struct th_writer *w)
 		th_disk_save(w->store->disk, t->addr, t->iov, t->count, &t->future);
 		w->current = (w->current + 1) % TH_WRITES_MAX;
 	}
-	return transfer_wait(&w->transfer[w->current]);
+	return transfer_wait(w, &w->transfer[w->current]);
 }
 
 static int transfer_add(struct th_writer *w, uint64_t addr, void *blocks, uint32_t size)
@@ -241,39 +302,9 @@ int th_writer_finish(struct th_writer *writer)
 {
 	int r = transfer_submit(writer);
 
-	for (unsigned i = 0; i < TH_WRITES_MAX; i++) {
-		int one = transfer_wait(&writer->transfer[i]);
-
-		if (r == 0)
-			r = one;
-	}
+	for (unsigned i = 0; i < TH_WRITES_MAX; i++)
+		r = transfer_wait(writer, &writer->transfer[(writer->current + i) % TH_WRITES_MAX]);
 	return r;
-}
-
-void th_writer_settle(struct th_writer *writer, struct th_tree *tree)
-{
-	for (size_t i = 0; i < writer->count;) {
-		struct written_node *batch = &writer->node[i];
-		size_t left = writer->count - i, count = left < TH_SETTLE_BATCH ? left : TH_SETTLE_BATCH;
-		struct th_page *page[TH_SETTLE_BATCH];
-
-		for (size_t j = 0; j < count; j++) {
-			page[j] = th_node_page(batch[j].blocks);
-			free(batch[j].blocks);
-			batch[j].blocks = NULL;
-		}
-		pthread_rwlock_wrlock(&tree->lock);
-		for (size_t j = 0; j < count; j++) {
-			batch[j].node->gen = 0; /* N1, whichever generation is the tree's */
-			if (!page[j])
-				continue; /* no memory: it stays as it is */
-			th_node_settle(batch[j].node, page[j]);
-			th_cache_insert(writer->store->cache, batch[j].node);
-			th_page_unref(page[j]);
-		}
-		pthread_rwlock_unlock(&tree->lock);
-		i += count;
-	}
 }
 
 void th_writer_free(struct th_writer *writer)
@@ -281,7 +312,7 @@ void th_writer_free(struct th_writer *writer)
 	if (!writer)
 		return;
 	th_writer_finish(writer);
-	for (size_t i = 0; i < writer->count; i++) {
+	for (size_t i = writer->settled; i < writer->count; i++) {
 		th_node_unref(writer->node[i].node);
 		free(writer->node[i].blocks);
 	}

@@ -5,6 +5,10 @@
  *
  * A commit's writer notes what it allocates in the commit set.  Other nodes (of a large transaction: spill.c, graft.c)
  * go to blocks that are merely taken, so that a crash leaves nothing of them (S1).
+ *
+ * A node whose blocks are on the disk settles at once: it lets go of what is on the heap and enters the cache, so that
+ * a commit needs little memory besides what it writes.  That is before the superblock names it; but nothing else can be
+ * written to its blocks meanwhile, nor ever if the commit fails.
  */
 #ifndef TH_WRITER_H
 #define TH_WRITER_H
@@ -27,16 +31,16 @@ void th_taken_note(struct th_taken *taken, struct th_space *space);
 /* Nobody wants them any more. */
 void th_taken_give(struct th_taken *taken, struct th_space *space);
 
-/* taken: where blocks are kept instead of being noted in the commit set, or NULL. */
-int th_writer_new(struct th_store *store, uint64_t generation, struct th_taken *taken, struct th_writer **ret);
+/* Nodes of `tree`, which settle; NULL: nobody wants them, once they are on the disk.  taken: where blocks are kept
+ * instead of being noted in the commit set, or NULL. */
+int th_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
+		  struct th_writer **ret);
 /* Writes one node without children in memory. */
 int th_writer_node(struct th_writer *writer, struct th_node *node, struct th_ptr *ret);
 /* Writes what below root has no address yet; *ret is the root's pointer.  The transfers are under way. */
 int th_writer_tree(struct th_writer *writer, struct th_node *root, struct th_ptr *ret);
 /* Waits for all transfers. */
 int th_writer_finish(struct th_writer *writer);
-/* When nothing can fail any more: nodes let go of what is on the heap and enter the cache. */
-void th_writer_settle(struct th_writer *writer, struct th_tree *tree);
 void th_writer_free(struct th_writer *writer);
 
 #endif

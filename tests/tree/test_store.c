@@ -2,8 +2,13 @@
 /* Formatting, opening, closing, and what the door refuses. */
 #include "tests/tree/fixture.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tree/memory.h"
 
 static struct th_disk *memory_disk(uint64_t blocks)
 {
@@ -348,12 +353,121 @@ START_TEST(store_background_commit)
 }
 END_TEST
 
+#define BUDGET ((size_t)16 << 20)
+#define BEYOND ((size_t)12 << 20) /* transactions, nodes that are held, memory that is idle */
+#define BUDGET_TXNS 120
+#define BUDGET_RECORDS 1000 /* in a transaction */
+#define BUDGET_KEYS (1u << 17) /* the store is many times the budget */
+#define BUDGET_READERS 2
+
+struct budget {
+	struct th_fixture fixture;
+	uint64_t seed;
+	_Atomic unsigned threads;
+	_Atomic bool over;
+};
+
+static uint64_t budget_key(struct th_random *rng)
+{
+	return th_random_next(rng) % BUDGET_KEYS * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* What is dirty is in the budget too; whoever reads or writes, the process has no more in memory. */
+static void check_budget(struct th_store *store)
+{
+	struct th_memory_stat memory;
+	struct th_store_info info;
+
+	th_store_info(store, &info);
+	th_memory_stat(&memory);
+	ck_assert_uint_le(info.dirty_bytes, BUDGET / 4 * 3); /* a merge may go beyond the half */
+	if (info.cache_used > BUDGET / 8) /* so much it may keep */
+		ck_assert_uint_le(info.cache_used + info.dirty_bytes, BUDGET + BUDGET / 8);
+	ck_assert_uint_le(memory.used + memory.idle, BUDGET + BEYOND);
+}
+
+static void *budget_reader(void *arg)
+{
+	struct budget *budget = arg;
+	struct th_random rng = { .state = budget->seed + 1 + atomic_fetch_add(&budget->threads, 1) };
+
+	while (!atomic_load(&budget->over)) {
+		uint64_t key = budget_key(&rng);
+		struct th_value value;
+		int r = th_get(th_view_live(budget->fixture.store), (struct th_slice){ &key, sizeof(key) }, &value);
+
+		if (r == -ENOENT)
+			continue;
+		th_ok(r);
+		th_value_release(&value);
+	}
+	return NULL;
+}
+
+static void budget_write(struct budget *budget, struct th_random *rng)
+{
+	uint8_t value[500] = { 0 };
+	struct th_txn *txn;
+
+	th_ok(th_txn_begin(budget->fixture.store, &txn));
+	for (unsigned j = 0; j < BUDGET_RECORDS; j++) {
+		uint64_t key = budget_key(rng);
+
+		th_ok(th_txn_put(txn, (struct th_slice){ &key, sizeof(key) },
+				 (struct th_slice){ value, sizeof(value) }));
+	}
+	th_ok(th_txn_commit(txn));
+}
+
+static void budget_scan(struct budget *budget)
+{
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	uint64_t seen = 0;
+	int r;
+
+	th_ok(th_cursor_open(th_view_live(budget->fixture.store), NULL, &cursor));
+	while ((r = th_cursor_next(cursor, &entry)) == 0)
+		if (seen++ % 1000 == 0)
+			check_budget(budget->fixture.store);
+	ck_assert_int_gt(r, 0);
+	ck_assert_uint_gt(seen, BUDGET_KEYS / 4);
+	th_cursor_close(cursor);
+}
+
+START_TEST(store_budget)
+{
+	struct th_store_options options = { .cache_bytes = BUDGET, .commit_interval_ms = 600000 };
+	struct budget budget = { .seed = th_test_seed("store_budget") };
+	struct th_random rng = { .state = budget.seed };
+	pthread_t reader[BUDGET_READERS];
+	struct th_store_info info;
+
+	th_fixture_init(&budget.fixture, 512, &options);
+	for (unsigned i = 0; i < BUDGET_READERS; i++)
+		ck_assert_int_eq(pthread_create(&reader[i], NULL, budget_reader, &budget), 0);
+	for (unsigned i = 0; i < BUDGET_TXNS; i++) {
+		budget_write(&budget, &rng);
+		check_budget(budget.fixture.store);
+	}
+	atomic_store(&budget.over, true);
+	for (unsigned i = 0; i < BUDGET_READERS; i++)
+		pthread_join(reader[i], NULL);
+	th_store_info(budget.fixture.store, &info);
+	ck_assert_uint_gt(info.commits, 2); /* they came by themselves */
+	budget_scan(&budget);
+	th_ok(th_store_commit(budget.fixture.store));
+	budget_scan(&budget);
+	th_fixture_release(&budget.fixture);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = { store_empty,         store_format_refuses,   store_format_forgets,
-				       store_reopen,        store_open_refuses,     store_open_short_image,
-				       store_read_only,     store_read_only_replay, store_counters,
-				       store_before_commit, store_background_commit };
+	const TTest *const tests[] = { store_empty,         store_format_refuses,    store_format_forgets,
+				       store_reopen,        store_open_refuses,      store_open_short_image,
+				       store_read_only,     store_read_only_replay,  store_counters,
+				       store_before_commit, store_background_commit, store_budget };
 
 	return th_suite_run("store", tests, sizeof(tests) / sizeof(tests[0]));
 }
