@@ -247,8 +247,11 @@ int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, 
 
 	th_gather_init(&ret->gather, inode->fs->store);
 	ret->guard = NULL;
-	if (plan_pages(&plan, false) < blocks)
+	if (plan_pages(&plan, false) < blocks) {
+		th_nowait_begin();
 		err = plan_stored(&plan);
+		th_nowait_end();
+	}
 	if (err)
 		return err;
 	plan_pages(&plan, true);

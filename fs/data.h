@@ -72,7 +72,8 @@ void th_data_modified(struct th_inode *inode);
 
 /* A read into a block-aligned buffer of `blocks` blocks, TH_RUN_MAX at most, in two steps.  The first one, with the
  * lock held for reading, copies what is in memory and notes what is on disk; the second one, without it, reads that. In
- * between the blocks are guarded.  The second step follows if, and only if, the first did not fail. */
+ * between the blocks are guarded.  The second step follows if, and only if, the first did not fail.
+ * -EINPROGRESS: th_nowait_again. */
 struct th_data_reading {
 	struct th_gather gather;
 	struct th_locker *guard; /* NULL: nothing to read, or nothing that could be given up */

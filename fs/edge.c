@@ -103,9 +103,11 @@ int th_edges_look(struct th_edges *edges, struct th_inode *inode, uint64_t from,
 	edges->inode = inode;
 	edge_forget_page(&edges->first);
 	edge_forget_page(&edges->last);
+	th_nowait_begin();
 	err = edge_look(edges, &edges->first, first, from, to);
 	if (!err && last != first)
 		err = edge_look(edges, &edges->last, last, from, to);
+	th_nowait_end();
 	return !err && edges->guard ? -EAGAIN : err;
 }
 
@@ -141,16 +143,16 @@ static int edge_read(const struct th_edges *edges, struct th_edge *edge)
 
 bool th_edges_again(struct th_edges *edges, int *err)
 {
-	bool again = *err == -EAGAIN && edges->guard;
+	bool missing = *err == -EAGAIN && edges->guard;
 
-	if (again) {
+	if (missing) {
 		*err = edge_read(edges, &edges->first);
 		if (!*err)
 			*err = edge_read(edges, &edges->last);
 	}
 	th_locker_free(edges->guard);
 	edges->guard = NULL;
-	return again && !*err;
+	return (missing && !*err) || th_nowait_again(*err);
 }
 
 static void edge_release(struct th_edge *edge)

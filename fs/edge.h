@@ -16,6 +16,8 @@
  *	} while (th_edges_again(&edges, &err));
  *	th_edges_release(&edges);
  *
+ * Nor is it held while nodes of the store are read that say where the block is (th_nowait_begin).
+ *
  * In between anything may happen to the file.  What was read counts if the store still has that very block in that
  * place; else there is another one to read.
  */
@@ -42,7 +44,7 @@ struct th_edges {
 };
 
 /* Before the bytes [from, to), which are some, become others.  inode->lock held for writing, and kept until these have
- * changed.  -EAGAIN: not before th_edges_again. */
+ * changed.  -EAGAIN, -EINPROGRESS: not before th_edges_again. */
 int th_edges_look(struct th_edges *edges, struct th_inode *inode, uint64_t from, uint64_t to);
 /* What stays of the block lies in this page, which is the caller's from now on.  NULL: nothing but zeros. */
 struct th_file_page *th_edges_take(struct th_edges *edges, uint64_t block);

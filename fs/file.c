@@ -42,7 +42,7 @@ static int read_blocks(struct th_inode *inode, uint64_t block, uint64_t blocks, 
 	return err;
 }
 
-int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
+static int file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
 {
 	uint64_t first = off >> TH_BLOCK_SHIFT, blocks;
 	int err;
@@ -69,6 +69,16 @@ int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_fi
 	ret->data = (uint8_t *)ret->buffer + off % TH_BLOCK_SIZE;
 	ret->size = size;
 	return 0;
+}
+
+int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
+{
+	int err;
+
+	do
+		err = file_read(inode, off, size, ret);
+	while (th_nowait_again(err));
+	return err;
 }
 
 void th_file_data_release(struct th_file_data *data)
@@ -227,7 +237,12 @@ static int write_pages(struct th_inode *inode, const void *buf, size_t size, uin
 		if (end > (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT)
 			end = (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT;
 		window.count = th_data_blocks(end) - window.first;
+		/* Later there would be something to undo; but all that the kernel asks for is one window, or hardly
+		 * more. */
+		if (!done)
+			th_nowait_begin();
 		err = window_promise(&window);
+		th_nowait_end();
 		if (!err)
 			err = window_write(&window, (const uint8_t *)buf + done, end - at, at, &done);
 		if (window.credit)

@@ -11,6 +11,7 @@
 
 #include "journal/thread.h"
 #include "tree/memory.h"
+#include "tree/nowait.h"
 
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_SLOTS_MIN 64
@@ -529,6 +530,10 @@ again:
 	*ret = shard_lookup(shard, ptr);
 	if (*ret) {
 		shard->hits++;
+		goto out;
+	}
+	if (th_nowait_note(cache, ptr, fence)) {
+		r = -EINPROGRESS;
 		goto out;
 	}
 	other = find_load(shard, ptr);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tree/nowait.h"
+
 struct th_spiller {
 	struct th_store *store;
 	struct th_spill *spill;
@@ -34,7 +36,11 @@ struct th_slice th_spill_first(const struct th_spill *spill, size_t block)
 
 int th_spill_load(const struct th_spill *spill, struct th_cache *cache, size_t i, struct th_node **ret)
 {
-	return th_cache_load(cache, &spill->block[i].ptr, TH_SLICE_EMPTY, ret);
+	bool nowait = th_nowait_suspend(); /* begun anew, the transaction would spill to other blocks */
+	int r = th_cache_load(cache, &spill->block[i].ptr, TH_SLICE_EMPTY, ret);
+
+	th_nowait_resume(nowait);
+	return r;
 }
 
 /* --- making one --- */

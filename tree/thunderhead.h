@@ -13,6 +13,7 @@
  *   -ENOSPC     no room (what was begun is undone)        -ENOMEM, -EIO as usual
  *   -ETIMEDOUT, -EDEADLK   of range locks only
  *   -EBUSY     what is asked for is in use: said where it may be
+ *   -EINPROGRESS   after th_nowait_begin only
  *
  * Threads: a store, its live view and snapshot views may be used from any number of threads.  A transaction, a cursor
  * and a diff belong to one thread at a time.  Readers never wait for a commit.
@@ -199,6 +200,26 @@ struct th_get;
 int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret);
 struct th_future *th_get_future(struct th_get *get);
 int th_get_finish(struct th_get *get, struct th_value *ret);
+
+/* For who holds a lock of his own that others must not wait for as long as for a disk.  Between _begin and _end, reads
+ * by this thread, from views, by cursors or in transactions, do not wait for a node that is not in memory: they fail
+ * with -EINPROGRESS.  th_nowait_again, when the lock has been let go of, waits for that node and says whether r, what
+ * came of it all, is worth another try; it is an _end, too.  Committing waits as ever, as do values above
+ * TH_INLINE_MAX.
+ *
+ *	do {
+ *		lock;
+ *		th_nowait_begin();
+ *		r = read;
+ *		th_nowait_end();
+ *		if (!r)
+ *			change;
+ *		unlock;
+ *	} while (th_nowait_again(r));
+ */
+void th_nowait_begin(void);
+void th_nowait_end(void);
+bool th_nowait_again(int r);
 
 /* Says that the range (NULL: all) is going to be read: its nodes begin to be brought into memory, but for those beyond
  * the first half a megabyte or so, as a cursor goes on to read ahead by itself.  Waits only for nodes above leaves, and

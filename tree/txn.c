@@ -8,6 +8,7 @@
 #include "tree/chunk.h"
 #include "tree/cursor.h"
 #include "tree/graft.h"
+#include "tree/nowait.h"
 
 int th_txn_begin(struct th_store *store, struct th_txn **ret)
 {
@@ -285,21 +286,32 @@ static int merge(struct th_txn *txn)
 	return r < 0 ? r : th_merge(txn->store, &batch, 0);
 }
 
-int th_txn_commit(struct th_txn *txn)
+static int commit(struct th_txn *txn)
 {
 	struct th_store *store = txn->store;
 	int r;
 
-	if (is_empty(txn)) {
-		txn_free(txn);
-		return 0;
-	}
 	th_commit_throttle(store);
 	r = th_store_writable(store);
 	if (r == 0)
 		r = th_commit_room(store, txn->layers.bytes, txn->layers.reserve);
 	if (r == 0)
 		r = th_layers_spilled(&txn->layers) ? th_graft(txn) : merge(txn);
+	return r;
+}
+
+int th_txn_commit(struct th_txn *txn)
+{
+	bool nowait;
+	int r;
+
+	if (is_empty(txn)) {
+		txn_free(txn);
+		return 0;
+	}
+	nowait = th_nowait_suspend(); /* half of a merge is not undone */
+	r = commit(txn);
+	th_nowait_resume(nowait);
 	if (r < 0)
 		th_txn_rollback(txn);
 	else

@@ -513,6 +513,59 @@ START_TEST(who_looks_for_a_name_waits_alone)
 }
 END_TEST
 
+/* --- a file of which only the disk knows where its blocks are --- */
+
+#define SCATTERED 3000u
+#define FAR ((uint64_t)2 * (SCATTERED - 100) * TH_BLOCK_SIZE)
+
+static int far_read(void)
+{
+	struct th_file_data data;
+	int r = th_file_read(file, FAR, TH_BLOCK_SIZE, &data);
+
+	if (r == 0 && (data.size != TH_BLOCK_SIZE || memcmp(data.data, content, TH_BLOCK_SIZE) != 0))
+		r = -EIO;
+	th_file_data_release(&data);
+	return r;
+}
+
+static int far_write(void)
+{
+	ssize_t done = th_file_write(file, content + 100, 100, FAR + 100, 0);
+
+	return done == 100 ? 0 : -EIO;
+}
+
+static int far_punch(void)
+{
+	return th_file_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FAR + TH_BLOCK_SIZE, 100);
+}
+
+static int (*const far_uses[])(void) = { far_read, far_write, far_punch };
+
+/* No two blocks of it are neighbours. */
+static void scatter(void)
+{
+	for (uint64_t i = 0; i < SCATTERED; i++)
+		ck_assert_int_eq(th_file_write(file, content, TH_BLOCK_SIZE, 2 * i * TH_BLOCK_SIZE, 0), TH_BLOCK_SIZE);
+	ck_assert_int_eq(th_fs_sync(fs), 0);
+	forget_all();
+	ck_assert_int_eq(th_namei_lookup(fs->root, (struct th_slice){ "file", 4 }, &file), 0);
+}
+
+START_TEST(who_looks_for_a_block_waits_alone)
+{
+	struct changer changer;
+
+	scatter();
+	changer_stop(&changer, far_uses[_i]);
+	use(file, (2 * SCATTERED - 1) * TH_BLOCK_SIZE);
+	gate_set(false);
+	changer_end(&changer);
+	ck_assert_int_eq(far_read(), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guard");
@@ -530,6 +583,7 @@ int main(void)
 	tcase_add_test(cases, what_was_read_has_been_replaced);
 	tcase_add_test(cases, what_was_read_is_gone);
 	tcase_add_test(cases, who_looks_for_a_name_waits_alone);
+	tcase_add_loop_test(cases, who_looks_for_a_block_waits_alone, 0, sizeof(far_uses) / sizeof(far_uses[0]));
 	suite_add_tcase(suite, cases);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -316,10 +316,86 @@ START_TEST(async_reads_once)
 }
 END_TEST
 
+static uint64_t node_reads(void)
+{
+	struct th_store_info info;
+
+	th_store_info(fixture.store, &info);
+	return info.node_reads;
+}
+
+/* The first entry from the key on.  1: there is none. */
+static int first_from(struct th_view *view, struct th_slice key)
+{
+	struct th_range range = { .from = key };
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	int r;
+
+	th_ok(th_cursor_open(view, &range, &cursor));
+	r = th_cursor_next(cursor, &entry);
+	if (r == 0)
+		ck_assert(entry.key.size == key.size && memcmp(entry.key.data, key.data, key.size) >= 0);
+	th_cursor_close(cursor);
+	return r;
+}
+
+/* What a read that does not wait misses it does not read; then it is there. */
+static bool read_without_waiting(struct th_view *view, bool point)
+{
+	struct th_value value;
+	uint64_t before;
+	bool missed = false;
+	char space[32];
+	struct th_slice key = make_key(th_random_below(&rng, KEYS), space);
+	const struct th_model_entry *entry = th_model_get(model, key);
+	int r;
+
+	do {
+		before = node_reads();
+		th_nowait_begin();
+		r = point ? th_get(view, key, &value) : first_from(view, key);
+		th_nowait_end();
+		if (r == -EINPROGRESS)
+			ck_assert_uint_eq(node_reads(), before);
+		missed |= r == -EINPROGRESS;
+	} while (th_nowait_again(r));
+	if (!point) {
+		ck_assert_int_ge(r, 0);
+		return missed;
+	}
+	th_expect(r, entry ? 0 : -ENOENT);
+	if (entry)
+		th_value_release(&value);
+	return missed;
+}
+
+START_TEST(async_nowait)
+{
+	unsigned missed = 0;
+	struct th_txn *txn;
+
+	begin(IN_MEMORY, "async_nowait");
+	for (unsigned i = 0; i < 2000; i++)
+		missed += read_without_waiting(th_view_live(fixture.store), i % 2);
+	ck_assert_uint_gt(missed, 100);
+	/* a commit waits */
+	th_nowait_begin();
+	th_ok(th_txn_begin(fixture.store, &txn));
+	for (unsigned i = 0; i < KEYS; i++)
+		put(txn, i, 100);
+	th_ok(th_txn_commit(txn));
+	th_nowait_end();
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
+	ck_assert_str_eq(lines, "");
+	end();
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = { async_reads,    async_continues, async_fails,
-				       async_prefetch, async_cursors,   async_reads_once };
+	const TTest *const tests[] = { async_reads,   async_continues,  async_fails, async_prefetch,
+				       async_cursors, async_reads_once, async_nowait };
 
 	return th_suite_run("async", tests, sizeof(tests) / sizeof(tests[0]));
 }
