@@ -36,7 +36,7 @@
 
 /* Chosen by measurement: docs/performance.md, "Node size and flush policy". */
 #define TH_LEAF_BYTES 20000 /* a leaf above this splits */
-#define TH_FANOUT 12 /* an interior node above this splits */
+#define TH_FANOUT 9 /* an interior node above this splits */
 #define TH_OVERLAY_BYTES 28000 /* an overlay above this, or above TH_OVERLAY_SLOTS, is flushed */
 #define TH_OVERLAY_SLOTS 240
 #define TH_META_OVERLAY_BYTES 2000 /* of the meta tree: its root is written with nearly every commit */
