@@ -6,8 +6,11 @@
 
 #include "flush.h"
 
-/* Pages that may wait in memory before writers help to flush: 64 MiB. */
+/* Pages that may wait in memory before writers help to flush: a quarter of the cache's budget, beside it, but no more
+ * than 64 MiB and no less than 4. */
+#define DIRTY_PART 4
 #define DIRTY_PAGES_MAX 16384
+#define DIRTY_PAGES_MIN 1024
 /* A file without names that holds no more pages than these is left alone: it will probably go before it matters. */
 #define ORPHAN_PAGES_MAX 64
 
@@ -24,12 +27,22 @@ struct dirty {
 	size_t count;
 
 	_Atomic int64_t pages;
+	int64_t pages_max;
 	_Atomic uint64_t hint;
 };
 
 static struct dirty *dirty_of(struct th_fs *fs)
 {
 	return fs->dirty;
+}
+
+static int64_t pages_max(size_t cache_bytes)
+{
+	size_t pages = cache_bytes / DIRTY_PART / TH_BLOCK_SIZE;
+
+	if (pages == 0 || pages > DIRTY_PAGES_MAX) /* 0: the default, which is large enough */
+		return DIRTY_PAGES_MAX;
+	return pages < DIRTY_PAGES_MIN ? DIRTY_PAGES_MIN : (int64_t)pages;
 }
 
 int th_dirty_init(struct th_fs *fs)
@@ -40,6 +53,7 @@ int th_dirty_init(struct th_fs *fs)
 		return -ENOMEM;
 	pthread_mutex_init(&dirty->flush_lock, NULL);
 	pthread_mutex_init(&dirty->lock, NULL);
+	dirty->pages_max = pages_max(fs->options.cache_bytes);
 	fs->dirty = dirty;
 	return 0;
 }
@@ -255,13 +269,13 @@ int th_dirty_relieve(struct th_fs *fs)
 	struct dirty *dirty = dirty_of(fs);
 	int err = 0;
 
-	if (dirty->pages <= DIRTY_PAGES_MAX)
+	if (dirty->pages <= dirty->pages_max)
 		return 0;
 	pthread_mutex_lock(&dirty->flush_lock);
-	if (dirty->pages > DIRTY_PAGES_MAX)
+	if (dirty->pages > dirty->pages_max)
 		err = dirty_flush_all(dirty);
 	pthread_mutex_unlock(&dirty->flush_lock);
-	return dirty->pages > 2 * DIRTY_PAGES_MAX ? err : 0;
+	return dirty->pages > 2 * dirty->pages_max ? err : 0;
 }
 
 bool th_dirty_reclaim(struct th_fs *fs, unsigned nth)

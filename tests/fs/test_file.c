@@ -46,13 +46,14 @@ static bool full; /* the disk is: there may be no room for a new name */
 
 /* --- the filesystem under test --- */
 
+static struct th_fs_options fs_options = { .commit_interval_ms = 200 };
+
 static void fs_open(void)
 {
-	struct th_fs_options options = { .commit_interval_ms = 200 };
 	struct th_disk *disk;
 
 	ck_assert_int_eq(th_disk_open(image, 0, &disk), 0);
-	ck_assert_int_eq(th_fs_open(disk, &options, &fs), 0);
+	ck_assert_int_eq(th_fs_open(disk, &fs_options, &fs), 0);
 }
 
 static void fs_make(void)
@@ -500,6 +501,31 @@ static uint64_t waiting_promises(void)
 	return info.blocks_promised;
 }
 
+/* With a small cache little data waits in memory, whatever the interval of commits. */
+START_TEST(little_waits)
+{
+	static uint8_t data[65536] = { 1 };
+	struct th_fs_options usual = fs_options;
+	uint64_t most = 0;
+
+	fs_options = (struct th_fs_options){ .commit_interval_ms = 600000, .cache_bytes = 16u << 20 };
+	fs_make();
+	for (unsigned i = 0; i < 300; i++) {
+		struct th_inode *inode = file_make(i);
+
+		ck_assert_int_eq(th_file_write(inode, data, sizeof(data), 0, 0), sizeof(data));
+		th_inode_put(inode);
+		if (waiting_promises() > most)
+			most = waiting_promises();
+	}
+	ck_assert_uint_le(most, (4u << 20) / TH_BLOCK_SIZE);
+	ck_assert_uint_gt(most, (2u << 20) / TH_BLOCK_SIZE);
+	fs_check();
+	fs_end();
+	fs_options = usual;
+}
+END_TEST
+
 /* A file that is deleted before its data was flushed costs no block. */
 START_TEST(deleted_before_flush)
 {
@@ -672,6 +698,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_add_test(cases, little_waits);
 	tcase_add_test(cases, deleted_before_flush);
 	tcase_add_test(cases, sparse_ends);
 	tcase_add_test(cases, inline_data_is_punched);
