@@ -147,8 +147,9 @@ static int settle_kid(struct th_tree *tree, struct th_node *node, struct th_fenc
 	return th_kid_fix(tree, node, i, at, kid->level == 0 && is_last(kid, key));
 }
 
-int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
-		  struct th_need *need)
+/* The message's key is needed after the message was taken over: somebody above holds another reference. */
+static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
+		struct th_need *need)
 {
 	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
 	struct th_node *kid = NULL;
@@ -169,10 +170,17 @@ int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences a
 	note_message(node, message);
 	kid_at = th_kid_fences(node, i, at, &lo, &hi);
 	shrinks = !(message->flags & TH_ENTRY_VALUE);
-	th_entry_ref(message); /* its key is needed once more */
-	r = th_flush_sink(tree, kid, kid_at, message, need);
-	if (r == 0)
-		r = settle_kid(tree, node, at, i, key, shrinks);
+	r = sink(tree, kid, kid_at, message, need);
+	return r < 0 ? r : settle_kid(tree, node, at, i, key, shrinks);
+}
+
+int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
+		  struct th_need *need)
+{
+	int r;
+
+	th_entry_ref(message);
+	r = sink(tree, node, at, message, need);
 	th_entry_unref(message);
 	return r;
 }
