@@ -159,6 +159,8 @@ void th_dirty_release(struct th_fs *fs)
 struct dirty_batch {
 	struct th_inode *inodes[TH_FLUSH_INODES_MAX];
 	size_t count, pages;
+	struct th_inode *late[TH_FLUSH_INODES_MAX]; /* not locked */
+	size_t nlate;
 };
 
 /* Not worth writing: it has no name, and will be deleted when its last user goes. */
@@ -188,16 +190,54 @@ static int dirty_flush_each(struct dirty_batch *batch)
 	return err;
 }
 
-static int dirty_batch_flush(struct dirty_batch *batch)
+/* An inode for which the disk must be read leaves the batch: nobody is to wait for that but who waits for the flush. */
+static void dirty_batch_postpone(struct dirty_batch *batch, struct th_inode *inode)
+{
+	size_t i = 0;
+
+	while (batch->inodes[i] != inode)
+		i++;
+	batch->inodes[i] = batch->inodes[--batch->count];
+	batch->late[batch->nlate++] = inode;
+	pthread_rwlock_unlock(&inode->lock);
+}
+
+/* When no other lock is held. */
+static int dirty_flush_late(struct dirty_batch *batch)
 {
 	int err = 0;
 
-	if (batch->pages > TH_FLUSH_PAGES_MAX || th_flush_inodes(batch->inodes, batch->count))
+	for (size_t i = 0; i < batch->nlate; i++) {
+		struct th_inode *inode = batch->late[i];
+		int one = th_flush_lock(inode);
+
+		if (one)
+			th_dirty_add(inode);
+		dirty_done(inode);
+		err = err ? err : one;
+	}
+	batch->nlate = 0;
+	return err;
+}
+
+/* No lock held but those of the batch. */
+static int dirty_batch_flush(struct dirty_batch *batch)
+{
+	struct th_inode *missed;
+	int err, late;
+
+	/* Then it is one inode, and takes several transactions. */
+	if (batch->pages > TH_FLUSH_PAGES_MAX)
+		dirty_batch_postpone(batch, batch->inodes[0]);
+	while ((err = th_flush_inodes(batch->inodes, batch->count, &missed)) == -EINPROGRESS)
+		dirty_batch_postpone(batch, missed);
+	if (err)
 		err = dirty_flush_each(batch);
 	for (size_t i = 0; i < batch->count; i++)
 		dirty_done(batch->inodes[i]);
 	batch->count = batch->pages = 0;
-	return err;
+	late = dirty_flush_late(batch);
+	return err ? err : late;
 }
 
 /* Inodes are locked together only where that cannot wait: the order of locks (L3) is not the list's. */
@@ -216,9 +256,12 @@ static int dirty_batch_add(struct dirty_batch *batch, struct th_inode *inode)
 		return err;
 	}
 	if (batch->count && batch->pages + th_data_pages(inode) > TH_FLUSH_PAGES_MAX) {
-		int earlier = dirty_batch_flush(batch);
+		int earlier;
 
+		pthread_rwlock_unlock(&inode->lock);
+		earlier = dirty_batch_flush(batch);
 		err = err ? err : earlier;
+		pthread_rwlock_wrlock(&inode->lock);
 	}
 	batch->inodes[batch->count++] = inode;
 	batch->pages += th_data_pages(inode);

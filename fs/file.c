@@ -322,8 +322,7 @@ int th_file_flush(struct th_inode *inode)
 	bool removed;
 	int err;
 
-	pthread_rwlock_wrlock(&inode->lock);
-	err = th_flush_inode(inode, TH_FLUSH_ANY);
+	err = th_flush_lock(inode);
 	removed = !err && th_dirty_remove(inode);
 	pthread_rwlock_unlock(&inode->lock);
 	if (removed)

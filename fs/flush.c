@@ -9,6 +9,8 @@
 
 /* Extents cleared in one transaction. */
 #define CLEAR_MAX 4096
+/* Times that a flush lets go of the lock and looks for what it misses; with a small cache that may be gone again. */
+#define LOOKS_MAX 3
 
 /* One inode's part in a flush. */
 struct flush_item {
@@ -28,6 +30,8 @@ struct flush {
 	uint64_t hint;
 	struct flush_item *items;
 	size_t nitems;
+	bool nowait; /* for nodes */
+	size_t at; /* the item whose blocks are being cleared */
 	size_t left; /* pages that have no block yet */
 	size_t used; /* promises used */
 
@@ -104,15 +108,10 @@ static int flush_extent(struct flush *flush, struct flush_item *item, uint64_t b
 	};
 	struct th_file *file = item->inode->file;
 	bool goes_on = block == file->tail_block && extent.run.addr == file->tail_addr;
-	uint64_t id = item->inode->id, end;
-	int err = 0;
+	uint64_t id = item->inode->id;
 
-	if (!th_data_bare(item->inode))
-		err = th_extent_clear(flush->fs, flush->txn, id, block, block + count, count + 1, &end, &item->blocks);
 	file->tail_block = block + count;
 	file->tail_addr = extent.run.addr + count;
-	if (err)
-		return err;
 	return goes_on ? th_extent_put(flush->fs, flush->txn, id, &extent, &item->blocks)
 		       : th_extent_add(flush->txn, id, &extent, &item->blocks);
 }
@@ -188,7 +187,7 @@ static int flush_item_prepare(struct flush_item *item, enum th_flush_mode mode)
 	item->old_blocks = inode->stored_blocks;
 	if (!S_ISREG(inode->attr.mode))
 		return 0;
-	item->inlined = all && mode == TH_FLUSH_ANY && inode->attr.size <= TH_FILE_INLINE_MAX &&
+	item->inlined = all && mode != TH_FLUSH_RUNS && inode->attr.size <= TH_FILE_INLINE_MAX &&
 			!inode->stored_blocks && th_data_pages(inode) == 1;
 	if (item->inlined || !th_data_maybe_inline(inode))
 		return 0;
@@ -349,7 +348,31 @@ static int flush_item_guard(struct flush *flush, const struct flush_item *item)
 	return err;
 }
 
-static int flush_item_stage(struct flush *flush, struct flush_item *item)
+/* Behind the pages that follow one another from that of `block` on. */
+static uint64_t stretch_end(const struct th_pages *pages, uint64_t block, uint64_t to)
+{
+	do
+		block++;
+	while (block < to && th_pages_get(pages, block));
+	return block;
+}
+
+/* Takes away what the pages are going to replace. */
+static int flush_clear_pages(struct flush *flush, struct flush_item *item)
+{
+	const struct th_pages *pages = &item->inode->file->pages;
+	uint64_t block = item->from, end, cleared;
+	int err = 0;
+
+	for (; !err && th_pages_next(pages, block, &block) && block < item->to; block = end) {
+		end = stretch_end(pages, block, item->to);
+		err = th_extent_clear(flush->fs, flush->txn, item->inode->id, block, end, end - block + 1, &cleared,
+				      &item->blocks);
+	}
+	return err;
+}
+
+static int flush_item_clear(struct flush *flush, struct flush_item *item)
 {
 	int err = flush_item_guard(flush, item);
 
@@ -358,24 +381,46 @@ static int flush_item_stage(struct flush *flush, struct flush_item *item)
 				      CLEAR_MAX, &item->clear_from, &item->blocks);
 		item->clearing = item->clear_from < item->clear_to;
 	}
-	if (!err && !item->clearing)
-		err = flush_pages(flush, item);
-	return err ? err : flush_item_store(flush, item);
+	if (!err && !item->clearing && item->count && !th_data_bare(item->inode))
+		err = flush_clear_pages(flush, item);
+	return err;
+}
+
+/* All that reads the store comes first: what is not in memory is missed before anything was allocated. */
+static int flush_clear(struct flush *flush)
+{
+	int err = 0;
+
+	if (flush->nowait)
+		th_nowait_begin();
+	for (flush->at = 0; flush->at < flush->nitems; flush->at++) {
+		err = flush_item_clear(flush, &flush->items[flush->at]);
+		if (err)
+			break;
+	}
+	th_nowait_end();
+	return err;
 }
 
 static int flush_stage(struct flush *flush)
 {
-	int err = 0;
+	int err = flush_clear(flush);
 
-	for (size_t i = 0; i < flush->nitems && !err; i++)
-		err = flush_item_stage(flush, &flush->items[i]);
+	for (size_t i = 0; i < flush->nitems && !err; i++) {
+		struct flush_item *item = &flush->items[i];
+
+		if (!item->clearing)
+			err = flush_pages(flush, item);
+		if (!err)
+			err = flush_item_store(flush, item);
+	}
 	return err ? err : flush_run_write(flush);
 }
 
-/* Flushes the items in one transaction. */
-static int flush_run(struct th_fs *fs, struct flush_item *items, size_t nitems)
+/* Flushes the items in one transaction.  -EINPROGRESS: *missed says for which of them a node is missing. */
+static int flush_run(struct th_fs *fs, struct flush_item *items, size_t nitems, bool nowait, size_t *missed)
 {
-	struct flush flush = { .fs = fs, .items = items, .nitems = nitems };
+	struct flush flush = { .fs = fs, .items = items, .nitems = nitems, .nowait = nowait };
 	struct th_file *alone = nitems == 1 ? items->inode->file : NULL;
 	int err;
 
@@ -397,6 +442,7 @@ static int flush_run(struct th_fs *fs, struct flush_item *items, size_t nitems)
 	}
 	th_txn_rollback(flush.txn);
 	free(flush.buffer);
+	*missed = flush.at;
 	for (size_t i = 0; i < nitems; i++) {
 		if (err)
 			flush_item_undo(&flush, &items[i]);
@@ -431,8 +477,9 @@ static int flush_one(struct th_inode *inode, uint64_t from, uint64_t to, enum th
 {
 	struct flush_item item = { .inode = inode, .from = from, .to = to };
 	int err = flush_item_begin(&item, mode);
+	size_t missed;
 
-	return err ? err : flush_run(inode->fs, &item, 1);
+	return err ? err : flush_run(inode->fs, &item, 1, mode == TH_FLUSH_NOWAIT, &missed);
 }
 
 int th_flush_inode(struct th_inode *inode, enum th_flush_mode mode)
@@ -445,6 +492,60 @@ int th_flush_inode(struct th_inode *inode, enum th_flush_mode mode)
 		inlined = false;
 	}
 	return err;
+}
+
+/* Looks at what the pages from *block on will replace. */
+static int flush_look_from(struct th_inode *inode, uint64_t *block)
+{
+	struct th_extents extents;
+	struct th_extent extent;
+	uint64_t end;
+	int err = 0;
+
+	if (!th_data_pages(inode) || th_data_bare(inode))
+		return 0;
+	for (; th_pages_next(&inode->file->pages, *block, block); *block = end) {
+		end = stretch_end(&inode->file->pages, *block, TH_EXTENT_END);
+		err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, *block, end, &extents);
+		if (err)
+			return err;
+		while (!(err = th_extents_next(&extents, &extent)))
+			;
+		th_extents_close(&extents);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* Brings that into memory, without the lock while the disk is read.  What is wrong with it the flush will find. */
+static void flush_look(struct th_inode *inode)
+{
+	uint64_t block = 0;
+	int err;
+
+	do {
+		pthread_rwlock_rdlock(&inode->lock);
+		th_nowait_begin();
+		err = flush_look_from(inode, &block);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_nowait_again(err));
+}
+
+int th_flush_lock(struct th_inode *inode)
+{
+	for (unsigned looks = 0;; looks++) {
+		int err;
+
+		pthread_rwlock_wrlock(&inode->lock);
+		err = th_flush_inode(inode, looks < LOOKS_MAX ? TH_FLUSH_NOWAIT : TH_FLUSH_ANY);
+		if (err != -EINPROGRESS)
+			return err;
+		pthread_rwlock_unlock(&inode->lock);
+		th_nowait_again(err);
+		flush_look(inode);
+	}
 }
 
 int th_flush_range(struct th_inode *inode, uint64_t from, uint64_t to)
@@ -460,10 +561,10 @@ int th_flush_range(struct th_inode *inode, uint64_t from, uint64_t to)
 	return err;
 }
 
-int th_flush_inodes(struct th_inode *const *inodes, size_t count)
+int th_flush_inodes(struct th_inode *const *inodes, size_t count, struct th_inode **ret_missed)
 {
 	struct flush_item items[TH_FLUSH_INODES_MAX];
-	size_t nitems = 0;
+	size_t nitems = 0, missed;
 	int err = 0;
 
 	for (size_t i = 0; i < count && !err; i++) {
@@ -474,12 +575,16 @@ int th_flush_inodes(struct th_inode *const *inodes, size_t count)
 	}
 	if (err || !nitems)
 		return err;
-	return flush_run(inodes[0]->fs, items, nitems);
+	err = flush_run(inodes[0]->fs, items, nitems, true, &missed);
+	if (err == -EINPROGRESS)
+		*ret_missed = items[missed].inode;
+	return err;
 }
 
 int th_flush_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
 {
 	struct flush_item item = { .inode = inode, .to = TH_EXTENT_END, .clear_from = from, .clear_to = to };
+	size_t missed;
 	int err = 0;
 
 	if (th_data_pages(inode) > TH_FLUSH_PAGES_MAX)
@@ -492,7 +597,7 @@ int th_flush_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
 		item.old_size = inode->stored_size;
 		item.old_blocks = inode->stored_blocks;
 		if (!err)
-			err = flush_run(inode->fs, &item, 1);
+			err = flush_run(inode->fs, &item, 1, false, &missed);
 	} while (!err && item.clearing);
 	return err;
 }

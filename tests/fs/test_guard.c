@@ -515,8 +515,9 @@ END_TEST
 
 /* --- a file of which only the disk knows where its blocks are --- */
 
-#define SCATTERED 3000u
-#define FAR ((uint64_t)2 * (SCATTERED - 100) * TH_BLOCK_SIZE)
+#define SCATTERED 7000u
+#define SCATTERED_BYTES ((uint64_t)2 * SCATTERED * TH_BLOCK_SIZE)
+#define FAR ((uint64_t)SCATTERED * TH_BLOCK_SIZE) /* from both inodes, in the order of keys */
 
 static int far_read(void)
 {
@@ -538,28 +539,72 @@ static int far_write(void)
 
 static int far_punch(void)
 {
-	return th_file_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FAR + TH_BLOCK_SIZE, 100);
+	return th_file_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FAR + 100, 100);
 }
 
 static int (*const far_uses[])(void) = { far_read, far_write, far_punch };
 
-/* No two blocks of it are neighbours. */
+static void write_every_other(uint64_t from)
+{
+	for (uint64_t i = 0; i < SCATTERED; i++) {
+		uint64_t off = (2 * i + from) * TH_BLOCK_SIZE;
+
+		ck_assert_int_eq(th_file_write(file, content, TH_BLOCK_SIZE, off, 0), TH_BLOCK_SIZE);
+	}
+	ck_assert_int_eq(th_fs_sync(fs), 0);
+}
+
+/* A file without holes each block of which is an extent of its own. */
 static void scatter(void)
 {
-	for (uint64_t i = 0; i < SCATTERED; i++)
-		ck_assert_int_eq(th_file_write(file, content, TH_BLOCK_SIZE, 2 * i * TH_BLOCK_SIZE, 0), TH_BLOCK_SIZE);
-	ck_assert_int_eq(th_fs_sync(fs), 0);
+	write_every_other(0);
+	write_every_other(1);
 	forget_all();
 	ck_assert_int_eq(th_namei_lookup(fs->root, (struct th_slice){ "file", 4 }, &file), 0);
+	ck_assert_int_eq(th_namei_lookup(fs->root, (struct th_slice){ "copy", 4 }, &copy), 0);
+}
+
+static uint64_t node_reads(void)
+{
+	struct th_store_info info;
+
+	th_store_info(fs->store, &info);
+	return info.node_reads;
 }
 
 START_TEST(who_looks_for_a_block_waits_alone)
 {
 	struct changer changer;
+	uint64_t nodes;
 
 	scatter();
+	nodes = node_reads();
 	changer_stop(&changer, far_uses[_i]);
-	use(file, (2 * SCATTERED - 1) * TH_BLOCK_SIZE);
+	use(file, SCATTERED_BYTES);
+	gate_set(false);
+	changer_end(&changer);
+	ck_assert_uint_gt(node_reads(), nodes);
+}
+END_TEST
+
+static int sync_all(void)
+{
+	return th_fs_sync(fs);
+}
+
+static int (*const flushes[])(void) = { flush, sync_all };
+
+/* Where there are no holes nobody has to look before the flush. */
+START_TEST(a_flush_that_looks_for_blocks_waits_alone)
+{
+	struct changer changer;
+
+	scatter();
+	ck_assert_int_eq(th_file_write(file, content, TH_BLOCK_SIZE, FAR, 0), TH_BLOCK_SIZE);
+	ck_assert_int_eq(th_file_write(copy, content, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
+	changer_stop(&changer, flushes[_i]);
+	use(file, SCATTERED_BYTES);
+	use(copy, TH_BLOCK_SIZE);
 	gate_set(false);
 	changer_end(&changer);
 	ck_assert_int_eq(far_read(), 0);
@@ -584,6 +629,7 @@ int main(void)
 	tcase_add_test(cases, what_was_read_is_gone);
 	tcase_add_test(cases, who_looks_for_a_name_waits_alone);
 	tcase_add_loop_test(cases, who_looks_for_a_block_waits_alone, 0, sizeof(far_uses) / sizeof(far_uses[0]));
+	tcase_add_loop_test(cases, a_flush_that_looks_for_blocks_waits_alone, 0, 2);
 	suite_add_tcase(suite, cases);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
