@@ -119,8 +119,11 @@ static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr
 	if (!r && (set & TH_ATTR_SIZE))
 		r = set_size(inode, attr->size, edges);
 	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
-	if (!r && set != TH_ATTR_SIZE)
+	if (!r && set != TH_ATTR_SIZE) {
+		th_nowait_begin();
 		r = set_but_size(inode, set, attr);
+		th_nowait_end();
+	}
 	return r;
 }
 

@@ -83,6 +83,16 @@ int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_entr
 	return r;
 }
 
+int th_dir_find_nowait(const struct th_inode *dir, struct th_slice name, struct th_entry *ret)
+{
+	int r;
+
+	th_nowait_begin();
+	r = th_dir_find(dir, name, ret);
+	th_nowait_end();
+	return r;
+}
+
 /* The range of the names that share a hash. */
 static struct th_range twins_range(const struct th_key *key, void *space)
 {

@@ -246,9 +246,13 @@ int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_
 		return r;
 	if (what->target.size > TH_SYMLINK_MAX)
 		return -ENAMETOOLONG;
-	pthread_rwlock_wrlock(&dir->lock);
-	r = create_locked(dir, name, what, ret);
-	pthread_rwlock_unlock(&dir->lock);
+	do {
+		pthread_rwlock_wrlock(&dir->lock);
+		th_nowait_begin();
+		r = create_locked(dir, name, what, ret);
+		th_nowait_end();
+		pthread_rwlock_unlock(&dir->lock);
+	} while (th_nowait_again(r));
 	return r;
 }
 
@@ -273,9 +277,13 @@ int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *wha
 
 	if (r < 0)
 		return r;
-	pthread_rwlock_wrlock(&dir->lock);
-	r = create_unnamed_locked(dir, what, ret);
-	pthread_rwlock_unlock(&dir->lock);
+	do {
+		pthread_rwlock_wrlock(&dir->lock);
+		th_nowait_begin();
+		r = create_unnamed_locked(dir, what, ret);
+		th_nowait_end();
+		pthread_rwlock_unlock(&dir->lock);
+	} while (th_nowait_again(r));
 	return r;
 }
 
@@ -319,11 +327,15 @@ int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice 
 		return -EXDEV;
 	if (th_inode_is_dir(inode))
 		return -EPERM;
-	pthread_rwlock_wrlock(&dir->lock);
-	pthread_rwlock_wrlock(&inode->lock);
-	r = link_locked(inode, dir, name);
-	pthread_rwlock_unlock(&inode->lock);
-	pthread_rwlock_unlock(&dir->lock);
+	do {
+		pthread_rwlock_wrlock(&dir->lock);
+		pthread_rwlock_wrlock(&inode->lock);
+		th_nowait_begin();
+		r = link_locked(inode, dir, name);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+		pthread_rwlock_unlock(&dir->lock);
+	} while (th_nowait_again(r));
 	return r;
 }
 
@@ -352,31 +364,50 @@ static int remove_locked(struct th_inode *dir, struct th_slice name, struct th_i
 	return th_update_end(&update, r);
 }
 
-static int remove_name(struct th_inode *dir, struct th_slice name, bool directory)
+static int remove_found(struct th_inode *dir, struct th_slice name, struct th_inode *inode)
+{
+	int r;
+
+	pthread_rwlock_wrlock(&inode->lock);
+	th_nowait_begin();
+	r = remove_locked(dir, name, inode);
+	th_nowait_end();
+	pthread_rwlock_unlock(&inode->lock);
+	return r;
+}
+
+static int try_remove(struct th_inode *dir, struct th_slice name, bool directory)
 {
 	struct th_inode *inode = NULL;
 	struct th_entry entry;
-	int r = check_dir(dir);
+	int r;
 
-	if (r < 0)
-		return r;
 	pthread_rwlock_wrlock(&dir->lock);
 	r = check_old_name(dir, name);
 	if (!r)
-		r = th_dir_find(dir, name, &entry);
+		r = th_dir_find_nowait(dir, name, &entry);
 	if (!r && directory != (entry.type == DT_DIR))
 		r = directory ? -ENOTDIR : -EISDIR;
 	if (!r)
 		r = th_inode_get(dir->fs, NULL, entry.id, &inode);
 	if (!r && th_inode_is_dir(inode) != directory)
 		r = -EUCLEAN;
-	if (!r) {
-		pthread_rwlock_wrlock(&inode->lock);
-		r = remove_locked(dir, name, inode);
-		pthread_rwlock_unlock(&inode->lock);
-	}
+	if (!r)
+		r = remove_found(dir, name, inode);
 	pthread_rwlock_unlock(&dir->lock);
 	th_inode_put(inode);
+	return r;
+}
+
+static int remove_name(struct th_inode *dir, struct th_slice name, bool directory)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	do
+		r = try_remove(dir, name, directory);
+	while (th_nowait_again(r));
 	return r;
 }
 

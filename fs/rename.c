@@ -283,7 +283,7 @@ static int do_move(struct move *move)
 
 static int find_side(struct side *side)
 {
-	int r = th_dir_find(side->dir, side->name, &side->entry);
+	int r = th_dir_find_nowait(side->dir, side->name, &side->entry);
 
 	return r < 0 ? r : th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
 }
@@ -324,7 +324,9 @@ static int move_locked(struct move *move)
 	if (r < 0)
 		return r;
 	lock_inodes(move);
+	th_nowait_begin();
 	r = do_move(move);
+	th_nowait_end();
 	unlock_inodes(move);
 	return r;
 }
@@ -385,13 +387,16 @@ int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_i
 
 	if (r < 0)
 		return r;
-	if (!move.across)
-		r = try_move(&move);
-	if (move.across || r == NEEDS_RENAME_LOCK) {
-		pthread_mutex_lock(&fs->rename_lock);
-		move.held = true;
-		r = try_move(&move);
-		pthread_mutex_unlock(&fs->rename_lock);
-	}
+	do {
+		move.held = false;
+		if (!move.across)
+			r = try_move(&move);
+		if (move.across || r == NEEDS_RENAME_LOCK) {
+			pthread_mutex_lock(&fs->rename_lock);
+			move.held = true;
+			r = try_move(&move);
+			pthread_mutex_unlock(&fs->rename_lock);
+		}
+	} while (th_nowait_again(r));
 	return r;
 }

@@ -96,10 +96,14 @@ int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
 
 	if (r < 0)
 		return r;
-	r = lock_and_look(inode);
-	if (!r)
-		r = find(inode, name, ret);
-	pthread_rwlock_unlock(&inode->lock);
+	do {
+		th_nowait_begin();
+		r = lock_and_look(inode);
+		if (!r)
+			r = find(inode, name, ret);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_nowait_again(r));
 	return r;
 }
 
@@ -201,13 +205,17 @@ int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value
 		r = check_acl(inode, name, value);
 	if (r < 0)
 		return r;
-	pthread_rwlock_wrlock(&inode->lock);
-	r = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
-	if (!r && !strcmp(name, TH_ACL_ACCESS))
-		r = change_access(inode, value, flags);
-	else if (!r)
-		r = change(inode, name, &value, inode->attr.mode);
-	pthread_rwlock_unlock(&inode->lock);
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		th_nowait_begin();
+		r = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
+		if (!r && !strcmp(name, TH_ACL_ACCESS))
+			r = change_access(inode, value, flags);
+		else if (!r)
+			r = change(inode, name, &value, inode->attr.mode);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_nowait_again(r));
 	return r;
 }
 
@@ -217,11 +225,15 @@ int th_xattr_remove(struct th_inode *inode, const char *name)
 
 	if (r < 0)
 		return r;
-	pthread_rwlock_wrlock(&inode->lock);
-	r = check_flags(inode, name, XATTR_REPLACE);
-	if (!r)
-		r = change(inode, name, NULL, inode->attr.mode);
-	pthread_rwlock_unlock(&inode->lock);
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		th_nowait_begin();
+		r = check_flags(inode, name, XATTR_REPLACE);
+		if (!r)
+			r = change(inode, name, NULL, inode->attr.mode);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_nowait_again(r));
 	/* A file without a list is as good as one whose list is taken away. */
 	return r == -ENODATA && th_acl_is_name(name) ? 0 : r;
 }
@@ -249,7 +261,7 @@ static int list_add(char **list, size_t *size, size_t *room, struct th_slice nam
 	return 0;
 }
 
-int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
+static int try_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
 {
 	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
@@ -262,8 +274,7 @@ int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *r
 
 	*ret = NULL;
 	*ret_size = 0;
-	if (th_inode_is_snapdir(inode))
-		return 0;
+	th_nowait_begin();
 	r = lock_and_look(inode);
 	bool some = !r && inode->xattr_state == TH_XATTR_SOME;
 
@@ -279,6 +290,7 @@ int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *r
 		}
 		th_cursor_close(cursor);
 	}
+	th_nowait_end();
 	pthread_rwlock_unlock(&inode->lock);
 	if (r < 0) {
 		free(*ret);
@@ -286,4 +298,18 @@ int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *r
 		return r;
 	}
 	return 0;
+}
+
+int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
+{
+	int r;
+
+	*ret = NULL;
+	*ret_size = 0;
+	if (th_inode_is_snapdir(inode))
+		return 0;
+	do
+		r = try_list(inode, privileged, ret, ret_size);
+	while (th_nowait_again(r));
+	return r;
 }

@@ -461,7 +461,7 @@ END_TEST
 
 /* --- a directory of which only the disk knows what is in it --- */
 
-#define NAMES 3000
+#define NAMES 12000
 
 static struct th_slice name_of(unsigned i, char *space)
 {
@@ -477,6 +477,32 @@ static int look_up(void)
 	th_inode_put(inode);
 	return r;
 }
+
+static int create(void)
+{
+	struct th_namei_new what = { .mode = S_IFREG | 0600 };
+	struct th_inode *inode = NULL;
+	int r = th_namei_create(fs->root, (struct th_slice){ "new", 3 }, &what, &inode);
+
+	th_inode_put(inode);
+	return r;
+}
+
+static int unlink_name(void)
+{
+	char space[16];
+
+	return th_namei_unlink(fs->root, name_of(NAMES / 2, space));
+}
+
+static int rename_name(void)
+{
+	char space[16];
+
+	return th_namei_rename(fs->root, name_of(NAMES / 2, space), fs->root, (struct th_slice){ "new", 3 }, 0);
+}
+
+static int (*const name_uses[])(void) = { look_up, create, unlink_name, rename_name };
 
 static void fill_directory(void)
 {
@@ -499,13 +525,13 @@ static void forget_all(void)
 	open_fs();
 }
 
-START_TEST(who_looks_for_a_name_waits_alone)
+START_TEST(who_uses_a_name_waits_alone)
 {
 	struct changer changer;
 
 	fill_directory();
 	forget_all();
-	changer_stop(&changer, look_up);
+	changer_stop(&changer, name_uses[_i]);
 	ck_assert_int_eq(th_attr_set(fs->root, TH_ATTR_MODE, &(struct th_attr){ .mode = 0711 }), 0);
 	ck_assert_int_eq(th_fs_sync(fs), 0);
 	gate_set(false);
@@ -618,6 +644,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(cases, 0);
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_test(cases, others_go_on);
 	tcase_add_test(cases, what_is_read_is_kept);
@@ -627,7 +654,7 @@ int main(void)
 	tcase_add_test(cases, two_change_one_block);
 	tcase_add_test(cases, what_was_read_has_been_replaced);
 	tcase_add_test(cases, what_was_read_is_gone);
-	tcase_add_test(cases, who_looks_for_a_name_waits_alone);
+	tcase_add_loop_test(cases, who_uses_a_name_waits_alone, 0, sizeof(name_uses) / sizeof(name_uses[0]));
 	tcase_add_loop_test(cases, who_looks_for_a_block_waits_alone, 0, sizeof(far_uses) / sizeof(far_uses[0]));
 	tcase_add_loop_test(cases, a_flush_that_looks_for_blocks_waits_alone, 0, 2);
 	suite_add_tcase(suite, cases);
