@@ -13,6 +13,7 @@
 #include "fs/xattr.h"
 #include "scene.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define ENTRIES_MAX 16
 #define NONE UINT32_MAX
@@ -413,11 +414,5 @@ int main(void)
 	tcase_add_test(inodes, a_small_default_list);
 	tcase_add_test(inodes, a_damaged_list_is_an_error);
 	suite_add_tcase(suite, inodes);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

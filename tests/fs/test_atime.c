@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 
 #include "scene.h"
+#include "tests/support/suite.h"
 
 #define DAY (24 * 60 * 60)
 
@@ -125,11 +126,5 @@ int main(void)
 	tcase_add_test(tcase, snapshots_stay_as_they_are);
 	tcase_add_test(tcase, a_touch_is_stored);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "fs/xattr.h"
 #include "scene.h"
+#include "tests/support/suite.h"
 
 static struct th_scene scene;
 static struct th_inode *inode;
@@ -234,11 +235,5 @@ int main(void)
 	tcase_add_test(tcase, extended_attributes_come_and_go);
 	tcase_add_test(tcase, extended_attributes_may_be_large);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

@@ -17,6 +17,7 @@
 #include "fs/namei.h"
 #include "journal/disk.h"
 #include "tests/fs/scene.h"
+#include "tests/support/suite.h"
 
 static struct th_scene scene;
 
@@ -199,8 +200,6 @@ int main(void)
 {
 	Suite *suite = suite_create("branch");
 	TCase *tcase = tcase_create("branch");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -210,9 +209,5 @@ int main(void)
 	tcase_add_test(tcase, rollback_keeps);
 	tcase_add_test(tcase, diff_across);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

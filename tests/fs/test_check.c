@@ -12,6 +12,7 @@
 #include "fs/file.h"
 #include "fs/namei.h"
 #include "journal/disk.h"
+#include "tests/support/suite.h"
 
 static struct th_fs *fs;
 static struct th_disk *image; /* the filesystem's */
@@ -286,8 +287,6 @@ int main(void)
 {
 	Suite *suite = suite_create("check");
 	TCase *tc = tcase_create("check");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, open_fs, close_fs);
 	tcase_set_timeout(tc, 300);
@@ -308,8 +307,5 @@ int main(void)
 	tcase_add_test(tc, data_of_a_file);
 	tcase_add_test(tc, data_of_a_snapshot);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return th_suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #include "fs/namei.h"
 #include "journal/disk.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define OWNER 1000
 #define STRANGER 1001
@@ -374,8 +375,6 @@ int main(void)
 {
 	Suite *suite = suite_create("control");
 	TCase *tc = tcase_create("control");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, open_all, close_all);
 	tcase_set_timeout(tc, 300);
@@ -389,8 +388,5 @@ int main(void)
 	tcase_add_test(tc, ill_formed);
 	tcase_add_test(tc, random_bytes);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return th_suite_run(suite);
 }

@@ -19,6 +19,7 @@
 #include "journal/disk.h"
 #include "picture.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 static struct th_fs *fs;
 
@@ -610,11 +611,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return th_suite_run(suite());
 }

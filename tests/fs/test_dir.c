@@ -10,6 +10,7 @@
 
 #include "scene.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 static struct th_scene scene;
 
@@ -157,11 +158,5 @@ int main(void)
 	tcase_add_test(tcase, too_many_twins_are_refused);
 	tcase_add_loop_test(tcase, walks_see_what_stays_exactly_once, 0, 2);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

@@ -11,6 +11,7 @@
 #include "fs/extent.h"
 #include "journal/disk.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define FILE_BLOCKS 1500
 #define FILE_ID 77
@@ -249,8 +250,6 @@ int main(void)
 {
 	Suite *suite = suite_create("extent");
 	TCase *cases = tcase_create("cases");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(cases, decode_refuses);
 	tcase_add_test(cases, decode_inline);
@@ -258,9 +257,5 @@ int main(void)
 	tcase_add_test(cases, replace_random);
 	tcase_set_timeout(cases, 300);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return th_suite_run(suite);
 }

@@ -18,6 +18,7 @@
 #include "fs/namei.h"
 #include "journal/disk.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define IMAGE_BYTES (96u << 20)
 #define ROOM (3u << 20) /* left on a disk that is to be almost full: less than the random test wants */
@@ -695,8 +696,6 @@ int main(void)
 {
 	Suite *suite = suite_create("file");
 	TCase *cases = tcase_create("cases"), *model = tcase_create("model");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(cases, little_waits);
 	tcase_add_test(cases, deleted_before_flush);
@@ -711,9 +710,5 @@ int main(void)
 	tcase_set_timeout(model, 600);
 	suite_add_tcase(suite, cases);
 	suite_add_tcase(suite, model);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return th_suite_run(suite);
 }

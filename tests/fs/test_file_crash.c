@@ -16,6 +16,7 @@
 #include "fs/namei.h"
 #include "journal/disk.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define IMAGE_BLOCKS ((48u << 20) >> TH_BLOCK_SHIFT)
 #define FILES 60
@@ -192,16 +193,10 @@ int main(void)
 {
 	Suite *suite = suite_create("file_crash");
 	TCase *cases = tcase_create("crash");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(cases, crash_random);
 	tcase_add_test(cases, fail_random);
 	tcase_set_timeout(cases, 600);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return th_suite_run(suite);
 }

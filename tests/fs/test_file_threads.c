@@ -15,6 +15,7 @@
 #include "fs/namei.h"
 #include "journal/disk.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define WRITERS 3
 #define FILE_MAX (256u << 10)
@@ -213,15 +214,9 @@ int main(void)
 {
 	Suite *suite = suite_create("file_threads");
 	TCase *cases = tcase_create("threads");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(cases, threads_random);
 	tcase_set_timeout(cases, 600);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return th_suite_run(suite);
 }

@@ -19,6 +19,7 @@
 #include "fs/namei.h"
 #include "journal/disk.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define IMAGE_BLOCKS (64u << 8)
 #define FILE_BYTES (16u * TH_BLOCK_SIZE)
@@ -641,8 +642,6 @@ int main(void)
 {
 	Suite *suite = suite_create("guard");
 	TCase *cases = tcase_create("guard");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(cases, 0);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -658,9 +657,5 @@ int main(void)
 	tcase_add_loop_test(cases, who_looks_for_a_block_waits_alone, 0, sizeof(far_uses) / sizeof(far_uses[0]));
 	tcase_add_loop_test(cases, a_flush_that_looks_for_blocks_waits_alone, 0, 2);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return th_suite_run(suite);
 }

@@ -10,6 +10,7 @@
 
 #include "fs/attr.h"
 #include "scene.h"
+#include "tests/support/suite.h"
 
 static struct th_scene scene;
 
@@ -359,11 +360,5 @@ int main(void)
 	tcase_add_test(tcase, flags_forbid);
 	tcase_add_test(tcase, views_are_read_only_or_lower);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

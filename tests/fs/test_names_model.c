@@ -16,6 +16,7 @@
 #include "fs/snapdir.h"
 #include "scene.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define NODES 64 /* inodes alive at one time, the root first */
 #define LETTERS 10 /* names in a directory */
@@ -378,11 +379,5 @@ int main(void)
 	tcase_set_timeout(tcase, 0);
 	tcase_add_loop_test(tcase, names_at_random, 0, 2);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "fs/namei.h"
 #include "fs/xattr.h"
 #include "scene.h"
+#include "tests/support/suite.h"
 
 static struct th_scene scene;
 
@@ -245,11 +246,5 @@ int main(void)
 	tcase_add_test(tcase, a_file_made_without_a_name_goes_as_it_came);
 	tcase_add_test(tcase, or_gets_one);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

@@ -5,6 +5,7 @@
 
 #include "fs/pages.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 #define BLOCKS 400
 
@@ -95,16 +96,10 @@ int main(void)
 {
 	Suite *suite = suite_create("pages");
 	TCase *cases = tcase_create("cases");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(cases, pages_ends);
 	tcase_add_test(cases, pages_random);
 	tcase_set_timeout(cases, 120);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return th_suite_run(suite);
 }

@@ -12,6 +12,7 @@
 #include "fs/namei.h"
 #include "fs/xattr.h"
 #include "scene.h"
+#include "tests/support/suite.h"
 
 static struct th_scene scene;
 
@@ -274,11 +275,5 @@ int main(void)
 	tcase_add_test(tcase, a_deleted_snapshot_is_readable_by_who_is_in_it);
 	tcase_add_test(tcase, listing_tells_what_can_be_found);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/fuse_turns.h"
+#include "tests/support/suite.h"
 
 #define THREADS 4
 #define ROUNDS 200
@@ -104,15 +105,9 @@ int main(void)
 {
 	Suite *suite = suite_create("turns");
 	TCase *tcase = tcase_create("turns");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, as_many_as_are_open);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return th_suite_run(suite);
 }

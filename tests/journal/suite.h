@@ -10,6 +10,7 @@
 
 #include "journal/disk.h"
 #include "tests/support/random.h"
+#include "tests/support/suite.h"
 
 /* Like ck_assert, which tells Check's log of every time it is passed: too slow for loops, and not for threads. */
 #define th_check(condition)                                                                                            \
@@ -24,18 +25,6 @@
 		if (th_ok_error_)                                                                                      \
 			ck_abort_msg("%s: %s", #expression, strerror(abs(th_ok_error_)));                              \
 	} while (0)
-
-/* Runs the suite, one process a test where Check can; for main to return. */
-static inline int th_suite_run(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
 
 /* An aligned block, all bytes alike. */
 static inline char *th_test_block(int byte)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -132,16 +133,11 @@ int main(void)
 {
 	Suite *suite = suite_create("record");
 	TCase *tc = tcase_create("record");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tc, every_byte_returns, TH_RECORD_BYTES, TH_RECORD_PRINT + 1);
 	tcase_add_test(tc, forms);
 	tcase_add_loop_test(tc, malformed_text, 0, sizeof(malformed) / sizeof(malformed[0]));
 	tcase_add_loop_test(tc, reading_dumps, 0, sizeof(dumps) / sizeof(dumps[0]));
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return th_suite_run(suite);
 }

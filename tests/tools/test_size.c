@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "size.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -65,14 +66,9 @@ int main(void)
 {
 	Suite *suite = suite_create("size");
 	TCase *tc = tcase_create("size");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tc, parse, 0, sizeof(cases) / sizeof(cases[0]));
 	tcase_add_test(tc, format);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return th_suite_run(suite);
 }

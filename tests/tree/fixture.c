@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/tree/fixture.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +12,9 @@ void th_expect_at(int result, int expected, const char *call, const char *file, 
 			     result < 0 ? strerror(-result) : "-", expected, expected < 0 ? strerror(-expected) : "-");
 }
 
-int th_suite_run(const char *name, const TTest *const *tests, size_t count)
+int th_tests_run(const char *name, const TTest *const *tests, size_t count)
 {
 	Suite *suite = suite_create(name);
-	SRunner *runner;
-	int failed;
 
 	for (size_t i = 0; i < count; i++) {
 		TCase *tcase = tcase_create(tests[i]->name);
@@ -24,11 +23,7 @@ int th_suite_run(const char *name, const TTest *const *tests, size_t count)
 		tcase_add_test(tcase, tests[i]);
 		suite_add_tcase(suite, tcase);
 	}
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }
 
 /* --- the fixture --- */

@@ -33,7 +33,7 @@ struct th_fixture {
 void th_expect_at(int result, int expected, const char *call, const char *file, int line);
 
 /* Runs tests, each as a case of its own name (CK_RUN_CASE picks one).  For main to return. */
-int th_suite_run(const char *name, const TTest *const *tests, size_t count);
+int th_tests_run(const char *name, const TTest *const *tests, size_t count);
 
 /* Formats a new disk of that many MiB and opens the store.  options may be NULL. */
 void th_fixture_init(struct th_fixture *fixture, unsigned mib, const struct th_store_options *options);

@@ -131,5 +131,5 @@ int main(void)
 	const TTest *const tests[] = { ahead_serves_a_neighbourhood, ahead_leaves_jumps_alone,
 				       ahead_sees_what_was_written, ahead_ends };
 
-	return th_suite_run("ahead", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("ahead", tests, sizeof(tests) / sizeof(tests[0]));
 }

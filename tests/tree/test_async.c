@@ -397,5 +397,5 @@ int main(void)
 	const TTest *const tests[] = { async_reads,   async_continues,  async_fails, async_prefetch,
 				       async_cursors, async_reads_once, async_nowait };
 
-	return th_suite_run("async", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("async", tests, sizeof(tests) / sizeof(tests[0]));
 }

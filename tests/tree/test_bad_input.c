@@ -606,5 +606,5 @@ int main(void)
 				       bad_prefixes, bad_snapshots,  bad_holds, bad_reclaim, bad_branches,
 				       bad_links,    bad_references, bad_diffs, bad_chunks };
 
-	return th_suite_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
 }

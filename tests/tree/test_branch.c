@@ -922,5 +922,5 @@ int main(void)
 				       branch_given_up_in_view,
 				       branch_given_up_damaged };
 
-	return th_suite_run("branch", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("branch", tests, sizeof(tests) / sizeof(tests[0]));
 }

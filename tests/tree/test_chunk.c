@@ -728,5 +728,5 @@ int main(void)
 				       chunk_reuse_replayed, chunk_full_of_snapshots, chunk_full_of_keys,
 				       chunk_random,         chunk_random_crash };
 
-	return th_suite_run("chunk", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("chunk", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -724,5 +724,5 @@ int main(void)
 		crash_spilled,    crash_spilled_errors, crash_spilled_tears, crash_spilled_flips
 	};
 
-	return th_suite_run("crash", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("crash", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -517,5 +517,5 @@ int main(void)
 {
 	const TTest *const tests[] = { crowd_rounds };
 
-	return th_suite_run("crowd", tests, 1);
+	return th_tests_run("crowd", tests, 1);
 }

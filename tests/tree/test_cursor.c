@@ -329,5 +329,5 @@ int main(void)
 	const TTest *const tests[] = { cursor_stands_between, cursor_bounds,        cursor_prefix,
 				       cursor_walks,          cursor_among_writers, cursor_held_view };
 
-	return th_suite_run("cursor", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("cursor", tests, sizeof(tests) / sizeof(tests[0]));
 }

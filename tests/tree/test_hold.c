@@ -448,5 +448,5 @@ int main(void)
 				       hold_many,  hold_keeps_branch, hold_and_rollback, hold_race,
 				       hold_broken };
 
-	return th_suite_run("hold", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("hold", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -339,5 +339,5 @@ int main(void)
 	const TTest *const tests[] = { lock_conflicts, lock_all_keys, lock_times_out, lock_of_transactions,
 				       lock_ring,      lock_upgrade,  lock_turns,     lock_crew };
 
-	return th_suite_run("lock", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("lock", tests, sizeof(tests) / sizeof(tests[0]));
 }

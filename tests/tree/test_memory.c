@@ -263,5 +263,5 @@ int main(void)
 #endif
 	};
 
-	return th_suite_run("memory", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("memory", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -789,5 +789,5 @@ int main(void)
 {
 	const TTest *const tests[] = { model_quiet, model_crash };
 
-	return th_suite_run("model", tests, 2);
+	return th_tests_run("model", tests, 2);
 }

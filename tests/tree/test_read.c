@@ -60,5 +60,5 @@ int main(void)
 {
 	const TTest *const tests[] = { read_doubts_damage_once };
 
-	return th_suite_run("read", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("read", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -296,5 +296,5 @@ int main(void)
 {
 	const TTest *const tests[] = { reference_random, reference_long_keys };
 
-	return th_suite_run("reference", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("reference", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Savepoints: what is undone, and what is not.  Random ones are in test_model.c. */
+#include "tests/support/suite.h"
 #include "tests/tree/extents.h"
 
 #include <stdio.h>
@@ -198,8 +199,6 @@ int main(void)
 {
 	Suite *suite = suite_create("savepoint");
 	const TTest *const tests[] = { savepoint_nested, savepoint_release, savepoint_limits, savepoint_chunks };
-	SRunner *runner;
-	int failed;
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		TCase *tcase = tcase_create(tests[i]->name);
@@ -208,9 +207,5 @@ int main(void)
 		tcase_add_loop_test(tcase, tests[i], 0, 2);
 		suite_add_tcase(suite, tcase);
 	}
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return th_suite_run(suite);
 }

@@ -589,5 +589,5 @@ int main(void)
 {
 	const TTest *const tests[] = { serial_judge, serial_judge_glances, serial_unlocked, serial_locked };
 
-	return th_suite_run("serial", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("serial", tests, sizeof(tests) / sizeof(tests[0]));
 }

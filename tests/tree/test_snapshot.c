@@ -439,5 +439,5 @@ int main(void)
 				       snapshot_diff_cost,
 				       snapshot_thousand };
 
-	return th_suite_run("snapshot", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("snapshot", tests, sizeof(tests) / sizeof(tests[0]));
 }

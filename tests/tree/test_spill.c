@@ -312,5 +312,5 @@ int main(void)
 {
 	const TTest *const tests[] = { spill_commit, spill_space, spill_durable, spill_no_space, spill_disk_errors };
 
-	return th_suite_run("spill", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("spill", tests, sizeof(tests) / sizeof(tests[0]));
 }

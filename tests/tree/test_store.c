@@ -469,5 +469,5 @@ int main(void)
 				       store_read_only,     store_read_only_replay,  store_counters,
 				       store_before_commit, store_background_commit, store_budget };
 
-	return th_suite_run("store", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("store", tests, sizeof(tests) / sizeof(tests[0]));
 }

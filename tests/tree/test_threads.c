@@ -365,5 +365,5 @@ int main(void)
 {
 	const TTest *const tests[] = { threads_crew, threads_crew_spilled, threads_sync };
 
-	return th_suite_run("threads", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("threads", tests, sizeof(tests) / sizeof(tests[0]));
 }

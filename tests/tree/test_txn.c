@@ -389,5 +389,5 @@ int main(void)
 	const TTest *const tests[] = { txn_isolation, txn_side_by_side, txn_refs, txn_delete_range,      txn_limits,
 				       txn_loans,     txn_large_values, txn_huge, txn_cursor_over_writes };
 
-	return th_suite_run("txn", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("txn", tests, sizeof(tests) / sizeof(tests[0]));
 }

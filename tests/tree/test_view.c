@@ -598,5 +598,5 @@ int main(void)
 	const TTest *const tests[] = { view_reads,    view_nested, view_diffs,  view_writes,
 				       view_open_end, view_locks,  view_limits, view_refusals };
 
-	return th_suite_run("view", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("view", tests, sizeof(tests) / sizeof(tests[0]));
 }

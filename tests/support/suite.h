@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How test programs end. */
+#ifndef TH_TEST_SUPPORT_SUITE_H
+#define TH_TEST_SUPPORT_SUITE_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Runs the suite, one process a test where Check can; for main to return. */
+static inline int th_suite_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
