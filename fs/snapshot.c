@@ -137,6 +137,24 @@ static uint64_t number_new(struct th_fs *fs)
 	return number;
 }
 
+static void entrance_link(struct th_fs *fs, struct th_fs_snapshot *snapshot)
+{
+	snapshot->next = fs->snapshots;
+	fs->snapshots = snapshot;
+}
+
+/* The same entrance, if there is one, with one more reference. */
+static struct th_fs_snapshot *entrance_share(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)
+{
+	struct th_fs_snapshot *snapshot = entrance_find(fs, snapshot_id, root);
+
+	if (snapshot)
+		snapshot->refs++;
+	return snapshot;
+}
+
+/* --- without the lock: everybody needs it, and opening a view may read its root --- */
+
 static int entrance_new(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_fs_snapshot **ret)
 {
 	struct th_fs_snapshot *snapshot = calloc(1, sizeof(*snapshot));
@@ -152,36 +170,57 @@ static int entrance_new(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, s
 	snapshot->id = snapshot_id;
 	snapshot->root = root;
 	snapshot->refs = 1;
-	snapshot->next = fs->snapshots;
-	fs->snapshots = snapshot;
 	*ret = snapshot;
 	return 0;
 }
 
+static void entrance_free(struct th_fs_snapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	th_view_close(snapshot->view);
+	free(snapshot);
+}
+
 int th_fs_snapshot_enter(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_fs_snapshot **ret)
 {
-	int r = 0;
+	struct th_fs_snapshot *mine;
+	struct th_snapshot snapshot;
+	int r;
 
 	pthread_mutex_lock(&fs->snapshot_lock);
-	*ret = entrance_find(fs, snapshot_id, root);
-	if (*ret) {
-		(*ret)->refs++;
-	} else {
-		r = entrance_new(fs, snapshot_id, root, ret);
-		if (!r)
-			(*ret)->number = number_new(fs);
+	*ret = entrance_share(fs, snapshot_id, root);
+	pthread_mutex_unlock(&fs->snapshot_lock);
+	if (*ret)
+		return 0;
+	r = entrance_new(fs, snapshot_id, root, &mine);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&fs->snapshot_lock);
+	*ret = entrance_share(fs, snapshot_id, root);
+	if (!*ret) {
+		mine->number = number_new(fs);
+		entrance_link(fs, mine);
+		/* Whoever deleted it meanwhile has not found the entrance (mark_deleted). */
+		mine->deleted = th_snapshot_find_id(fs->store, snapshot_id, &snapshot) == -ENOENT;
+		*ret = mine;
+		mine = NULL;
 	}
 	pthread_mutex_unlock(&fs->snapshot_lock);
-	return r;
+	entrance_free(mine);
+	return 0;
 }
 
 int th_fs_snapshot_base(struct th_fs *fs, uint64_t snapshot_id)
 {
-	pthread_mutex_lock(&fs->snapshot_lock);
 	int r = entrance_new(fs, snapshot_id, TH_ROOT_ID, &fs->base);
 
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&fs->snapshot_lock);
+	entrance_link(fs, fs->base);
 	pthread_mutex_unlock(&fs->snapshot_lock);
-	return r;
+	return 0;
 }
 
 struct th_fs_snapshot *th_fs_snapshot_ref(struct th_fs *fs, struct th_fs_snapshot *snapshot)
@@ -205,10 +244,8 @@ void th_fs_snapshot_leave(struct th_fs *fs, struct th_fs_snapshot *snapshot)
 		*at = snapshot->next;
 	}
 	pthread_mutex_unlock(&fs->snapshot_lock);
-	if (last) {
-		th_view_close(snapshot->view);
-		free(snapshot);
-	}
+	if (last)
+		entrance_free(snapshot);
 }
 
 uint64_t th_fs_snapshot_lingering(struct th_fs *fs, uint64_t number)

@@ -638,6 +638,64 @@ START_TEST(a_flush_that_looks_for_blocks_waits_alone)
 }
 END_TEST
 
+/* --- snapshots, of which everybody in one of them needs the list --- */
+
+#define SNAPSHOTS 8
+
+static struct th_snapshot snapshots[SNAPSHOTS];
+
+/* One after another; the first of which the root is not in memory stops at the gate. */
+static int enter(void)
+{
+	struct th_fs_snapshot *snapshot;
+	int r = 0;
+
+	for (unsigned i = 1; i < SNAPSHOTS && !r; i++) {
+		r = th_fs_snapshot_enter(fs, snapshots[i].id, TH_ROOT_ID, &snapshot);
+		if (!r)
+			th_fs_snapshot_leave(fs, snapshot);
+	}
+	return r;
+}
+
+static void take_snapshots(void)
+{
+	char name[16];
+
+	fill_directory();
+	for (unsigned i = 0; i < SNAPSHOTS; i++) {
+		sprintf(name, "snapshot%u", i);
+		ck_assert_int_eq(th_fs_snapshot_create(fs, name, &snapshots[i]), 0);
+		for (uint64_t block = 0; block < 512; block++) /* between their roots */
+			ck_assert_int_eq(th_file_write(file, content, TH_BLOCK_SIZE, block * TH_BLOCK_SIZE, 0),
+					 TH_BLOCK_SIZE);
+	}
+}
+
+START_TEST(who_enters_a_snapshot_waits_alone)
+{
+	struct th_fs_snapshot *other, *again;
+	struct th_inode *root;
+	struct changer changer;
+
+	take_snapshots();
+	forget_all();
+	ck_assert_int_eq(th_fs_snapshot_enter(fs, snapshots[0].id, TH_ROOT_ID, &other), 0);
+	ck_assert_int_eq(th_inode_get(fs, other, TH_ROOT_ID, &root), 0);
+	th_inode_put(root);
+	changer_stop(&changer, enter);
+	ck_assert_int_eq(th_fs_snapshot_enter(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
+	ck_assert_ptr_eq(again, other);
+	ck_assert_int_eq(th_inode_get(fs, other, TH_ROOT_ID, &root), 0);
+	ck_assert_int_eq(th_fs_snapshot_enter(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
+	th_inode_put(root);
+	gate_set(false);
+	changer_end(&changer);
+	for (int i = 0; i < 3; i++)
+		th_fs_snapshot_leave(fs, other);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guard");
@@ -656,6 +714,7 @@ int main(void)
 	tcase_add_loop_test(cases, who_uses_a_name_waits_alone, 0, sizeof(name_uses) / sizeof(name_uses[0]));
 	tcase_add_loop_test(cases, who_looks_for_a_block_waits_alone, 0, sizeof(far_uses) / sizeof(far_uses[0]));
 	tcase_add_loop_test(cases, a_flush_that_looks_for_blocks_waits_alone, 0, 2);
+	tcase_add_test(cases, who_enters_a_snapshot_waits_alone);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);
 }
