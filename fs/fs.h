@@ -16,6 +16,9 @@
  *       wait for somebody who calls, before_commit, which takes inode locks.  Transactions are begun, and committed,
  *       with inode locks held, so these must never wait for a before_commit.
  *
+ *   L6  No lock of this list is held while the disk is read for what others do not need: th_nowait_begin, edge.h,
+ *       th_extent_guard.  docs/architecture.md has the exceptions.
+ *
  * A change is staged in a transaction from copies of the attributes; memory takes them over (th_inode_publish) only
  * when the transaction has been committed.  So a failure leaves memory and store as they were.
  */
