@@ -10,7 +10,7 @@
 
 static _Thread_local struct {
 	bool on;
-	bool patient; /* the next time it will wait: then damage is found and told as ever */
+	bool patient; /* all of this attempt waits: then damage is found and told as ever */
 	unsigned attempts;
 	struct th_cache *cache;
 	struct th_ptr ptr;
@@ -20,7 +20,6 @@ static _Thread_local struct {
 void th_nowait_begin(void)
 {
 	nowait.on = !nowait.patient;
-	nowait.patient = false;
 }
 
 void th_nowait_end(void)
@@ -69,6 +68,7 @@ bool th_nowait_again(int r)
 	nowait.on = false;
 	if (r != -EINPROGRESS) {
 		nowait.attempts = 0;
+		nowait.patient = false;
 		return false;
 	}
 	nowait.patient = !load_noted() || ++nowait.attempts >= ATTEMPTS_MAX;

@@ -354,7 +354,8 @@ START_TEST(names_at_random)
 	struct th_random random = { th_test_seed("names_model") };
 	unsigned rounds = th_test_rounds(12);
 
-	th_scene_open(&scene, &(struct th_fs_options){ .name_hash = _i ? poor_hash : NULL });
+	th_scene_open(&scene,
+		      &(struct th_fs_options){ .cache_bytes = _i ? 64 << 10 : 0, .name_hash = _i ? poor_hash : NULL });
 	memset(nodes, 0, sizeof(nodes));
 	node_new(true);
 	nodes[0].id = TH_ROOT_ID;
