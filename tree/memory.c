@@ -362,19 +362,12 @@ static void small_free(struct slab *slab, void *memory)
 
 /* --- */
 
-#ifdef __SANITIZE_ADDRESS__ /* sees what is done to memory that was freed if it is malloc's */
-
-void *th_memory_alloc(size_t size)
-{
-	return malloc(size);
-}
-
-void th_memory_free(void *memory)
-{
-	free(memory);
-}
-
+/* AddressSanitizer sees what is done to memory that was freed if it is malloc's. */
+#ifdef __SANITIZE_ADDRESS__
+#define TH_MEMORY_IS_MALLOC true
 #else
+#define TH_MEMORY_IS_MALLOC false
+#endif
 
 /* Pieces begin at different places within their first units, so that their beginnings do not meet in the processor's
  * cache. */
@@ -388,6 +381,8 @@ void *th_memory_alloc(size_t size)
 	unsigned units = (unsigned)((size + TH_UNIT - 1) / TH_UNIT);
 	uint8_t *memory;
 
+	if (TH_MEMORY_IS_MALLOC)
+		return malloc(size);
 	if (size <= TH_SMALL_MAX)
 		return small_alloc(size);
 	if (size > TH_MEMORY_MAX)
@@ -398,13 +393,11 @@ void *th_memory_alloc(size_t size)
 	return memory ? memory + colour(memory, units * TH_UNIT - size) : NULL;
 }
 
-void th_memory_free(void *memory)
+static void heap_free(void *memory)
 {
 	struct region *region = region_of(memory);
 	unsigned i = unit_of(memory);
 
-	if (!memory)
-		return;
 	if (region->tag[i] < TH_SLAB_UNITS) {
 		small_free((struct slab *)((uint8_t *)region + (size_t)(i - region->tag[i]) * TH_UNIT), memory);
 		return;
@@ -414,7 +407,13 @@ void th_memory_free(void *memory)
 	pthread_mutex_unlock(&heap.lock);
 }
 
-#endif
+void th_memory_free(void *memory)
+{
+	if (TH_MEMORY_IS_MALLOC)
+		free(memory);
+	else if (memory)
+		heap_free(memory);
+}
 
 void *th_memory_alloc_zeroed(size_t size)
 {
