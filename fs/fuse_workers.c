@@ -156,7 +156,7 @@ static void bind_to(struct follower *follower, int core)
 static void look(struct follower *follower, uint32_t client)
 {
 	struct workers *workers = follower->workers;
-	int core = client ? th_place_core_of(&follower->client, (pid_t)client) : -1;
+	int core = th_place_core_of(&follower->client, (pid_t)client);
 	uint64_t last;
 
 	if (core < 0 || core >= CPU_SETSIZE)
@@ -173,7 +173,8 @@ static void follow(struct follower *follower, uint32_t client)
 	struct workers *workers = follower->workers;
 	int core;
 
-	if (follower->requests++ % LOOK_EVERY == 0)
+	/* Of those that say who asks.  Not every so many of all: a release says nothing, and may always be the one. */
+	if (client && follower->requests++ % LOOK_EVERY == 0)
 		look(follower, client);
 	core = atomic_load(&workers->place);
 	if (core == SPREAD)
