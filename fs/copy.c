@@ -32,17 +32,19 @@ static int copy_window(struct copy *copy, uint64_t size)
 {
 	struct th_file_data data;
 	ssize_t written;
+	bool ends;
 	int err = th_file_read(copy->src, copy->src_off + copy->done, size, &data);
 
 	if (err)
 		return err;
+	ends = data.size < size; /* the source has become shorter */
 	written = data.size ? th_file_write(copy->dst, data.data, data.size, copy->dst_off + copy->done, 0) : 0;
 	th_file_data_release(&data);
 	if (written < 0)
 		return written;
 	copy->done += written;
-	if (data.size < size)
-		copy->len = copy->done; /* the source has become shorter */
+	if (ends)
+		copy->len = copy->done;
 	return 0;
 }
 

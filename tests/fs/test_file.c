@@ -626,6 +626,13 @@ START_TEST(copy_shares)
 	th_store_info(fs->store, &info);
 	ck_assert_uint_eq(info.shared_blocks, th_data_blocks(size));
 	ck_assert_int_eq(th_file_copy_range(src, 0, src, 100, 200, &done), -EINVAL);
+	/* What begins inside a block is copied in parts, all of it if the offsets allow, and where nothing can be
+	 * shared. */
+	ck_assert_int_eq(th_file_copy_range(src, 100, dst, 2 * size / TH_BLOCK_SIZE * TH_BLOCK_SIZE + 100, size, &done),
+			 0);
+	ck_assert_uint_eq(done, size - 100);
+	ck_assert_int_eq(th_file_copy_range(src, 0, dst, 1, size, &done), 0);
+	ck_assert_uint_eq(done, size);
 	free(data);
 	th_inode_put(src);
 	th_inode_put(dst);
