@@ -13,7 +13,7 @@ mnt=$work/mnt
 th mkfs --size 32M "$image" && mount_image "$image" "$mnt"
 tap "mkfs and mount"
 mkdir -p "$mnt/docs/deep" && printf 'one\n' >"$mnt/docs/a" && printf 'two\n' >"$mnt/docs/b c" &&
-	printf 'three\n' >"$mnt/docs/deep/d" && head -c 100000 /dev/urandom >"$mnt/big"
+	printf 'three\n' >"$mnt/docs/deep/d" && head -c 100000 /dev/urandom | tr X Y >"$mnt/big"
 tap "files"
 th snapshot create "$mnt" before
 tap "snapshot create"
