@@ -105,7 +105,7 @@ START_TEST(spill_commit)
 	struct th_view *from, *to;
 	struct th_fixture fixture;
 
-	th_fixture_init(&fixture, 96, &tiny);
+	th_fixture_init(&fixture, 256, &tiny);
 	for (int round = 0; round < 4; round++) {
 		uint64_t grafts = info_of(fixture.store).grafts;
 		struct th_txn *txn;
