@@ -165,24 +165,24 @@ static int answer_list(struct th_control *control, const void *request, void *an
 	return 0;
 }
 
-static int answer_hold(struct th_control *control, const void *request, void *answer)
+static int answer_tag(struct th_control *control, const struct th_control_hold *wanted,
+		      int (*act)(struct th_fs *fs, const char *name, const char *tag))
 {
-	const struct th_control_hold *wanted = request;
-
-	(void)answer;
 	if (!name_is_sound(&wanted->snapshot) || !name_is_sound(&wanted->tag))
 		return -EINVAL;
-	return th_fs_snapshot_hold(control->fs, wanted->snapshot.text, wanted->tag.text);
+	return act(control->fs, wanted->snapshot.text, wanted->tag.text);
+}
+
+static int answer_hold(struct th_control *control, const void *request, void *answer)
+{
+	(void)answer;
+	return answer_tag(control, request, th_fs_snapshot_hold);
 }
 
 static int answer_release(struct th_control *control, const void *request, void *answer)
 {
-	const struct th_control_hold *wanted = request;
-
 	(void)answer;
-	if (!name_is_sound(&wanted->snapshot) || !name_is_sound(&wanted->tag))
-		return -EINVAL;
-	return th_fs_snapshot_release(control->fs, wanted->snapshot.text, wanted->tag.text);
+	return answer_tag(control, request, th_fs_snapshot_release);
 }
 
 static struct th_control_held pack_hold(const struct th_hold *hold)

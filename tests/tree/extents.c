@@ -106,3 +106,25 @@ void th_extents_verify(struct th_store *store, const struct th_model *model)
 		if (has_runs(entry->key))
 			th_extents_read(store, entry->value);
 }
+
+void th_extents_commit(struct th_fixture *fixture)
+{
+	th_ok(th_store_commit(fixture->store));
+	th_verify_check(fixture->store, &th_extents_check);
+}
+
+void th_extents_drop(struct th_fixture *fixture, const char *key)
+{
+	struct th_extents file;
+	struct th_value value;
+	struct th_txn *txn;
+
+	th_ok(th_get(th_view_live(fixture->store), th_slice_of(key), &value));
+	th_extents_unpack((struct th_slice){ value.data, value.size }, &file);
+	th_value_release(&value);
+	th_ok(th_txn_begin(fixture->store, &txn));
+	for (unsigned i = 0; i < file.count; i++)
+		th_ok(th_chunk_drop(txn, &file.extents[i].run));
+	th_ok(th_txn_delete(txn, th_slice_of(key)));
+	th_ok(th_txn_commit(txn));
+}

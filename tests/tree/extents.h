@@ -43,4 +43,9 @@ extern const struct th_check_options th_extents_check;
 /* Reads the data of every such key of the model. */
 void th_extents_verify(struct th_store *store, const struct th_model *model);
 
+/* Commits, and checks all of the store. */
+void th_extents_commit(struct th_fixture *fixture);
+/* One transaction that deletes the key and gives up its runs. */
+void th_extents_drop(struct th_fixture *fixture, const char *key);
+
 #endif

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tree/store.h"
+
 void th_expect_at(int result, int expected, const char *call, const char *file, int line)
 {
 	if (result != expected)
@@ -259,4 +261,14 @@ void th_value_make(void *to, size_t size, struct th_slice key, uint64_t stamp)
 	struct th_random random = { .state = th_model_hash_entry(stamp, key, (struct th_slice){ 0 }, 0) };
 
 	th_random_fill(&random, to, size);
+}
+
+uint64_t th_fixture_used(struct th_fixture *fixture)
+{
+	struct th_store_info info;
+
+	th_ok(th_commit_reclaim(fixture->store));
+	th_ok(th_store_commit(fixture->store));
+	th_store_info(fixture->store, &info);
+	return info.blocks - info.blocks_free - info.blocks_waiting - fixture->store->super.space_log.pages;
 }

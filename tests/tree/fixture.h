@@ -49,6 +49,9 @@ void th_fixture_release(struct th_fixture *fixture);
 void th_fixture_put(struct th_fixture *fixture, const char *key, const char *value);
 void th_fixture_delete(struct th_fixture *fixture, const char *key);
 
+/* Blocks in use when all that was deleted is reclaimed, but for the space log's. */
+uint64_t th_fixture_used(struct th_fixture *fixture);
+
 /* --- what must hold --- */
 
 /* A scan of the range (NULL: all) in both directions gives what the model has. */
