@@ -195,6 +195,20 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
 
 /* --- changing --- */
 
+/* A page that cannot be read, which the disk has told of, costs what it names, and not the list. */
+static bool unreadable(int error)
+{
+	return error == -EIO || error == -EBADMSG || error == -EUCLEAN;
+}
+
+/* Goes on in the newest page, or, where it cannot be read, behind it. */
+static int go_on(struct th_blocklist_writer *writer, enum th_blocklist_kind kind)
+{
+	int error = th_blocklist_writer_reopen(writer, kind);
+
+	return unreadable(error) ? 0 : error;
+}
+
 int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
 			const struct th_blockrun *runs, size_t nruns, struct th_blocklist_write *behind)
 {
@@ -207,7 +221,7 @@ int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct 
 	if (error)
 		return error;
 	writer.behind = behind;
-	error = th_blocklist_writer_reopen(&writer, TH_BLOCKLIST_RUNS);
+	error = go_on(&writer, TH_BLOCKLIST_RUNS);
 	writer.expect = th_blocklist_writer_pages(&writer, nruns);
 	for (size_t i = 0; i < nruns && !error; i++)
 		error = th_blocklist_writer_run(&writer, &runs[i]);
@@ -216,29 +230,6 @@ int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct 
 	if (!error && writer.replaced)
 		th_space_note_free(space, TH_SPACE_COMMIT, writer.replaced, 1);
 	th_blocklist_writer_release(&writer);
-	return error;
-}
-
-/* A member of one page is not worth a page that names it: its runs are copied. */
-static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
-		      const struct th_blocklist *member)
-{
-	struct th_blockrun runs[TH_BLOCKLIST_PAGE_RUNS];
-	struct walk walk = { .disk = disk };
-	struct th_blocklist_page *page;
-	unsigned count;
-	int error;
-
-	error = walk_read(&walk, member, &page);
-	if (error)
-		return error;
-	count = th_blocklist_page_count(page);
-	for (unsigned i = 0; i < count; i++)
-		runs[i] = th_blocklist_page_run(page, i);
-	free(page);
-	error = th_blocklist_append(list, disk, space, runs, count, NULL);
-	if (!error)
-		th_space_note_free(space, TH_SPACE_COMMIT, member->head, 1);
 	return error;
 }
 
@@ -251,7 +242,7 @@ static int join_member(struct th_blocklist *list, struct th_disk *disk, struct t
 	error = th_blocklist_writer_init(&writer, disk, space, list);
 	if (error)
 		return error;
-	error = th_blocklist_writer_reopen(&writer, TH_BLOCKLIST_MEMBERS);
+	error = go_on(&writer, TH_BLOCKLIST_MEMBERS);
 	if (!error)
 		error = th_blocklist_writer_member(&writer, member);
 	if (!error)
@@ -259,6 +250,31 @@ static int join_member(struct th_blocklist *list, struct th_disk *disk, struct t
 	if (!error && writer.replaced)
 		th_space_note_free(space, TH_SPACE_COMMIT, writer.replaced, 1);
 	th_blocklist_writer_release(&writer);
+	return error;
+}
+
+/* A member of one page is not worth a page that names it: its runs are copied, if they can be read. */
+static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
+		      const struct th_blocklist *member)
+{
+	struct th_blockrun runs[TH_BLOCKLIST_PAGE_RUNS];
+	struct walk walk = { .disk = disk };
+	struct th_blocklist_page *page;
+	unsigned count;
+	int error;
+
+	error = walk_read(&walk, member, &page);
+	if (unreadable(error))
+		return join_member(list, disk, space, member);
+	if (error)
+		return error;
+	count = th_blocklist_page_count(page);
+	for (unsigned i = 0; i < count; i++)
+		runs[i] = th_blocklist_page_run(page, i);
+	free(page);
+	error = th_blocklist_append(list, disk, space, runs, count, NULL);
+	if (!error)
+		th_space_note_free(space, TH_SPACE_COMMIT, member->head, 1);
 	return error;
 }
 
@@ -291,6 +307,7 @@ struct piece {
 
 struct filter {
 	struct walk walk; /* what was not looked at yet; only lists, the newest on top */
+	size_t unreadable; /* at the bottom of it: lists whose newest page cannot be read */
 	struct piece *pieces; /* the newest first */
 	size_t count, room;
 	struct th_blockrun *off; /* split off: nobody is told before all else has succeeded */
@@ -371,6 +388,22 @@ static int filter_runs(struct filter *filter, const struct th_blocklist_page *pa
 	return error;
 }
 
+/* It stays where it does not keep anybody from what can be read. */
+static int filter_set_aside(struct filter *filter, const struct th_blocklist *list)
+{
+	const struct walk_item item = { .list = *list };
+	int error = walk_push(&filter->walk, &item);
+	struct walk_item *at;
+
+	if (error)
+		return error;
+	at = &filter->walk.items[filter->unreadable];
+	memmove(at + 1, at, (filter->walk.count - 1 - filter->unreadable) * sizeof(*at));
+	*at = item;
+	filter->unreadable++;
+	return 0;
+}
+
 /* Looks at a list's newest page, and leaves what is before it for later. */
 static int filter_list(struct filter *filter, const struct th_blocklist *list, size_t *budget)
 {
@@ -382,6 +415,8 @@ static int filter_list(struct filter *filter, const struct th_blocklist *list, s
 	if (list->max_birth <= filter->than)
 		return filter_keep(filter, &(struct piece){ .list = *list });
 	error = walk_read(&filter->walk, list, &page);
+	if (unreadable(error))
+		return filter_set_aside(filter, list);
 	if (error)
 		return error;
 	prev = th_blocklist_page_prev(page);
@@ -422,7 +457,7 @@ static int filter_join(struct filter *filter, struct th_blocklist_writer *writer
 		       struct th_blocklist *ret)
 {
 	struct th_blocklist list;
-	int error = th_blocklist_writer_reopen(writer, TH_BLOCKLIST_MEMBERS);
+	int error = go_on(writer, TH_BLOCKLIST_MEMBERS);
 
 	if (!error)
 		error = filter_gather(filter, stays, &list);
@@ -456,19 +491,21 @@ int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct 
 			size_t *budget, int (*each)(const struct th_blockrun *run, void *arg), void *arg)
 {
 	struct filter filter = { .walk = { .disk = disk }, .than = than };
+	bool changes;
 	int error;
 
 	if (list->max_birth <= than || *budget == 0)
 		return 0;
 	error = walk_push_list(&filter.walk, list);
-	while (!error && filter.walk.count && *budget > 0) {
+	while (!error && filter.walk.count > filter.unreadable && *budget > 0) {
 		struct walk_item item = filter.walk.items[--filter.walk.count];
 
 		error = filter_list(&filter, &item.list, budget);
 	}
-	if (!error)
+	changes = filter.noff || filter.walk.count != filter.unreadable || !filter.unreadable;
+	if (!error && changes)
 		error = filter_finish(&filter, space, list);
-	if (!error)
+	if (!error && changes)
 		page_set_free(&filter.old, space);
 	for (size_t i = 0; i < filter.noff && !error; i++)
 		error = each(&filter.off[i], arg);

@@ -51,7 +51,10 @@ struct th_blocklist_write {
 };
 
 /* Appends runs.  Pages are written before it returns, but not flushed; with `behind`, the newest of them may be under
- * way yet, and until th_blocklist_wait the list must not be read or changed. */
+ * way yet, and until th_blocklist_wait the list must not be read or changed.
+ *
+ * Neither this, nor joining, nor filtering fails because of a page that cannot be read, which the disk tells of: it
+ * stays in the list, and with it what it names and what is before it. */
 int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
 			const struct th_blockrun *runs, size_t nruns, struct th_blocklist_write *behind);
 int th_blocklist_wait(struct th_blocklist_write *behind);
@@ -66,8 +69,9 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
 /* Splits off every run with birth > than (0: all that were born, so that it empties the list): calls each() for it and
  * keeps the rest in the list (rewritten where it changed; members whose max_birth is not greater are kept as they are,
  * unread).  About *budget entries are looked at, which are taken off it; where it ends before the list does, max_birth
- * is still > than, and the next call goes on. each() comes last, and its answer, if it is not 0, is returned; before,
- * an error leaves the list as it was.  -EBADMSG and -EUCLEAN for a damaged page. */
+ * is still > than, and the next call goes on.  So it is, too, with some of *budget left, where there is a page that
+ * cannot be read.  each() comes last, and its answer, if it is not 0, is returned; before, an error leaves the list as
+ * it was. */
 int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct th_space *space, uint64_t than,
 			size_t *budget, int (*each)(const struct th_blockrun *run, void *arg), void *arg);
 

@@ -91,7 +91,8 @@ int th_blocklist_writer_init(struct th_blocklist_writer *writer, struct th_disk 
 			     const struct th_blocklist *list);
 /* Also after a failed init. */
 void th_blocklist_writer_release(struct th_blocklist_writer *writer);
-/* Goes on in a copy of the newest page, if that is of this kind and has room: writer->replaced is its address. */
+/* Goes on in a copy of the newest page, if that is of this kind and has room: writer->replaced is its address.  If it
+ * cannot be read the writer is as it was, and begins a page of its own. */
 int th_blocklist_writer_reopen(struct th_blocklist_writer *writer, enum th_blocklist_kind kind);
 /* Pages that so many more runs take up, the open one included. */
 uint64_t th_blocklist_writer_pages(const struct th_blocklist_writer *writer, uint64_t runs);

@@ -52,8 +52,10 @@ int th_blocklist_writer_reopen(struct th_blocklist_writer *writer, enum th_block
 	if (writer->list.head == 0)
 		return 0;
 	error = th_blocklist_page_read(writer->disk, &writer->list, writer->page);
-	if (error)
+	if (error) {
+		page_start(writer);
 		return error;
+	}
 	if (!page_has_room(writer->page, kind)) {
 		page_start(writer);
 		return 0;

@@ -10,9 +10,13 @@
  * The lists go first, a bounded part of them in each commit; what is left of them is in the head's entry.  Then the
  * walk goes on from commit to commit, in the order of keys.  A node is freed when all below it has been; so the way to
  * where the walk stopped is always whole, and a crash between two commits costs nothing.
+ *
+ * What cannot be read is passed by, and is lost space from then on, which the checker tells of: nobody could ever read
+ * it, and the rest is not to wait for it.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tree/chunk.h"
 #include "tree/store.h"
@@ -49,7 +53,8 @@ static bool hidden(const struct walk *w, struct th_slice key)
 	return false;
 }
 
-/* The runs that a visible large value names, unless it is as old as its place: those are older still. */
+/* The runs that a visible large value names, unless it is as old as its place: those are older still.  If the value
+ * cannot be read, they stay lost. */
 static int free_named_by_large(struct walk *w, struct th_slice key, struct th_slice descriptor,
 			       const struct th_chunk *chunk)
 {
@@ -65,7 +70,7 @@ static int free_named_by_large(struct walk *w, struct th_slice key, struct th_sl
 		return 0;
 	r = th_chunk_value_read(w->store, descriptor, &bytes, &size);
 	if (r < 0)
-		return r;
+		return r == -ENOMEM ? r : 0;
 	value = (struct th_slice){ bytes, size };
 	r = w->store->options.runs(key, value, free_run, w);
 	free(bytes);
@@ -158,12 +163,8 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo
 	if (w->depth == TH_HEIGHT_MAX)
 		return -EUCLEAN;
 	r = th_cache_load(w->store->cache, ptr, lo, &node);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) { /* damaged, and the cache has said so: what is left of it stays lost */
-		w->abandoned->stuck = true;
-		return PAUSED;
-	}
+	if (r < 0) /* else damaged, and the cache has said so: it stays lost, with what is below it */
+		return r == -ENOMEM ? r : DONE;
 	w->path[w->depth++] = node;
 	w->left -= w->left > 0;
 	if (node->level > 0)
@@ -179,46 +180,34 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo
 
 /* --- the lists --- */
 
-struct giving {
-	struct th_store *store;
-	uint64_t than;
-	int failed;
-};
-
 /* It was only needed by snapshots that were deleted; or else the snapshot before has it. */
 static int free_dead(const struct th_blockrun *run, void *arg)
 {
-	struct giving *giving = arg;
+	struct walk *w = arg;
 
-	if (run->birth > giving->than)
-		giving->failed = th_dead_free(giving->store, run);
-	return giving->failed;
+	return run->birth > w->abandoned->than ? th_dead_free(w->store, run) : 0;
 }
 
 /* A younger one is in the tree, or dead. */
 static int free_stray(const struct th_blockrun *run, void *arg)
 {
-	struct giving *giving = arg;
+	struct walk *w = arg;
 
-	if (run->birth <= giving->than)
-		giving->failed = th_dead_free(giving->store, run);
-	return giving->failed;
+	return run->birth <= w->abandoned->than ? th_dead_free(w->store, run) : 0;
 }
 
 /* Takes runs off a list; every run was born. */
 static int take_off(struct walk *w, struct th_blocklist *list, size_t *budget,
 		    int (*each)(const struct th_blockrun *run, void *arg))
 {
-	struct giving giving = { .store = w->store, .than = w->abandoned->than };
-	int r = th_blocklist_filter(list, w->store->disk, w->store->space, 0, budget, each, &giving);
+	int r = th_blocklist_filter(list, w->store->disk, w->store->space, 0, budget, each, w);
 
-	if ((r == -EBADMSG || r == -EUCLEAN) && giving.failed == 0) { /* damaged: the disk has said so */
-		w->abandoned->stuck = true;
-		return PAUSED;
-	}
 	if (r < 0)
 		return r;
-	return list->max_birth > 0 ? PAUSED : DONE;
+	if (list->max_birth > 0 && *budget == 0)
+		return PAUSED;
+	memset(list, 0, sizeof(*list)); /* what cannot be read of it, as the disk has said, stays lost */
+	return DONE;
 }
 
 static int give_lists(struct walk *w, size_t *budget)
@@ -237,7 +226,7 @@ static struct th_abandoned *pick(struct th_store *store)
 
 	pthread_mutex_lock(&store->snapshot_lock);
 	abandoned = store->branches.abandoned;
-	while (abandoned && (abandoned->stuck || abandoned->head->views > 0))
+	while (abandoned && abandoned->head->views > 0)
 		abandoned = abandoned->next;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return abandoned;

@@ -42,7 +42,6 @@ struct th_abandoned {
 	uint64_t id;
 	uint64_t than; /* what was born later is the head's own */
 	struct th_key at; /* all of it below this key is free */
-	bool stuck; /* it is damaged, and cannot be walked any further; not on disk */
 	bool durable; /* it has something to free, and an entry in the meta tree */
 };
 

@@ -112,7 +112,8 @@ static int drop_values(struct walk *w, const struct th_slab *slab)
 
 static int walk_node(struct walk *w, struct th_node *node);
 
-/* A leaf without large values need not be read to be given up. */
+/* A leaf without large values need not be read to be given up.  Of a node that cannot be read, which the cache tells
+ * of, what it has below or names is lost. */
 static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fence)
 {
 	struct th_node *node;
@@ -121,6 +122,8 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fe
 	if (ptr->level == 0 && !ptr->chunks)
 		return report_ptr(w, ptr);
 	r = th_cache_load(w->cache, ptr, fence, &node);
+	if (r == -EIO || r == -EBADMSG || r == -EUCLEAN)
+		return report_ptr(w, ptr);
 	if (r < 0)
 		return r;
 	r = walk_node(w, node);

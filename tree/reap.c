@@ -137,17 +137,9 @@ static int settle_snapshots(struct th_store *store, size_t *budget)
 
 /* --- what is void on dead lists --- */
 
-struct giving {
-	struct th_store *store;
-	int failed;
-};
-
 static int free_void(const struct th_blockrun *run, void *arg)
 {
-	struct giving *giving = arg;
-
-	giving->failed = th_dead_free(giving->store, run);
-	return giving->failed;
+	return th_dead_free(arg, run);
 }
 
 /* It is younger than all that came before: no stray any more. */
@@ -158,17 +150,16 @@ static int forget_stray(const struct th_blockrun *run, void *arg)
 	return 0;
 }
 
-/* Frees what is void on the lists of a stretch between snapshots, younger than generation `than`. */
+/* Frees what is void on the lists of a stretch between snapshots, younger than generation `than`.  What is void beyond
+ * a damaged page stays lost. */
 static int reap_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
 		      size_t *budget)
 {
-	struct giving giving = { .store = store };
-	int r = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_void, &giving);
+	int r = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_void, store);
 
 	if (r == 0)
 		r = th_blocklist_filter(strays, store->disk, store->space, than, budget, forget_stray, NULL);
-	/* A damaged page, which the disk has told of: what is void beyond it stays lost. */
-	return (r == -EBADMSG || r == -EUCLEAN) && giving.failed == 0 ? 0 : r;
+	return r;
 }
 
 static bool has_void(const struct th_blocklist *dead, const struct th_blocklist *strays, uint64_t than)

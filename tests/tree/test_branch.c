@@ -567,58 +567,12 @@ START_TEST(branch_given_up_in_view)
 }
 END_TEST
 
-static void count_line(void *arg, const char *line)
-{
-	(void)line;
-	++*(unsigned *)arg;
-}
-
-/* A list that cannot be read is told of, and what it names stays lost; all else goes on. */
-START_TEST(branch_given_up_damaged)
-{
-	void *block = th_disk_buffer(TH_BLOCK_SIZE);
-	struct th_check_options check = th_extents_check;
-	struct th_store_options quiet = options;
-	struct th_check_result result;
-	struct th_fixture fixture;
-	unsigned lines = 0;
-
-	ck_assert_ptr_nonnull(block);
-	memset(block, 'x', TH_BLOCK_SIZE);
-	quiet.report = count_line;
-	quiet.arg = &lines;
-	th_fixture_init(&fixture, 64, &quiet);
-	put_large(&fixture, '1');
-	snapshot(&fixture, "s");
-	put_large(&fixture, '2');
-	th_ok(th_store_rollback(fixture.store, "s"));
-	ck_assert_uint_gt(fixture.store->branches.abandoned->head->dead.pages, 2);
-	th_ok(th_disk_write(fixture.disk, fixture.store->branches.abandoned->head->dead.head, 1, block));
-	th_expect(th_store_reclaim(fixture.store), 1);
-	ck_assert_uint_eq(lines, 1);
-	th_fixture_put(&fixture, "k", "v");
-	th_fixture_reopen(&fixture); /* tries again, in vain */
-	expect_value(th_view_live(fixture.store), "k", "v");
-	th_fixture_put(&fixture, "k", "w");
-	th_ok(th_store_commit(fixture.store));
-	ck_assert_uint_eq(lines, 2);
-	lines = 0;
-	check.problem = count_line;
-	check.arg = &lines;
-	th_ok(th_store_check(fixture.store, &check, &result));
-	ck_assert_uint_eq(result.problems, 1);
-	th_fixture_release(&fixture);
-	free(block);
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const tests[] = {
-		branch_names,           branch_open,           branch_read_only_replay,        branch_delete,
-		branch_rollback_busy,   branch_rollback_keeps, branch_rollback_with_deletions, branch_mark,
-		branch_diff_cost,       branch_strays,         branch_given_up_in_steps,       branch_given_up_in_view,
-		branch_given_up_damaged
+		branch_names,         branch_open,           branch_read_only_replay,        branch_delete,
+		branch_rollback_busy, branch_rollback_keeps, branch_rollback_with_deletions, branch_mark,
+		branch_diff_cost,     branch_strays,         branch_given_up_in_steps,       branch_given_up_in_view
 	};
 
 	return th_tests_run("branch", tests, sizeof(tests) / sizeof(tests[0]));
