@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "journal/thread.h"
+#include "tree/nowait.h"
 #include "tree/writer.h"
 
 #define TH_WAITING_MAX 4096 /* freed blocks worth a commit of their own */
@@ -286,12 +287,11 @@ static int commit_frozen(struct commit *c, th_commit_step *step, void *arg, unsi
 	return r;
 }
 
-int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
+static int commit_locking(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
 {
 	struct commit c = { .store = store };
 	int r;
 
-	th_thread_waits();
 	pthread_mutex_lock(&store->commit_lock);
 	r = th_store_writable(store);
 	if (r < 0 || (!step && !flags && !worth_committing(store)))
@@ -304,6 +304,17 @@ int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned 
 	r = commit_frozen(&c, step, arg, flags);
 out:
 	pthread_mutex_unlock(&store->commit_lock);
+	return r;
+}
+
+int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
+{
+	bool nowait = th_nowait_suspend(); /* half of a commit is not undone */
+	int r;
+
+	th_thread_waits();
+	r = commit_locking(store, step, arg, flags);
+	th_nowait_resume(nowait);
 	return r;
 }
 
@@ -352,6 +363,7 @@ int th_commit_reclaim(struct th_store *store)
 
 int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg)
 {
+	bool nowait = th_nowait_suspend();
 	int r;
 
 	th_thread_waits();
@@ -364,6 +376,7 @@ int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *sto
 		r = commit_held(store);
 	pthread_mutex_unlock(&store->merge_lock);
 	pthread_mutex_unlock(&store->commit_lock);
+	th_nowait_resume(nowait);
 	return r;
 }
 

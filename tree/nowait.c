@@ -55,6 +55,8 @@ static bool load_noted(void)
 {
 	struct th_node *node, *again;
 
+	if (!nowait.cache) /* -EINPROGRESS is not from here */
+		return false;
 	if (th_cache_load_quietly(nowait.cache, &nowait.ptr, th_key_slice(&nowait.fence), &node) < 0)
 		return false;
 	again = th_cache_get(nowait.cache, &nowait.ptr);
@@ -72,5 +74,6 @@ bool th_nowait_again(int r)
 		return false;
 	}
 	nowait.patient = !load_noted() || ++nowait.attempts >= ATTEMPTS_MAX;
+	nowait.cache = NULL;
 	return true;
 }

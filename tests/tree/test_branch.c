@@ -567,12 +567,41 @@ START_TEST(branch_given_up_in_view)
 }
 END_TEST
 
+/* A commit reads what it has to, whoever makes it: of a head that is given up, and below a range that was deleted. */
+START_TEST(branch_given_up_nowait)
+{
+	struct th_fixture fixture;
+	struct th_txn *txn;
+	uint64_t used;
+
+	th_fixture_init(&fixture, 64, &options);
+	put_many(&fixture, 0, 20000, 'a');
+	snapshot(&fixture, "s");
+	used = th_fixture_used(&fixture);
+	put_large(&fixture, '1');
+	th_fixture_reopen(&fixture);
+	th_ok(th_store_rollback(fixture.store, "s"));
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_ok(th_txn_delete_range(txn, (struct th_range){ th_slice_of("key/002000"), th_slice_of("key/009000") }));
+	th_ok(th_txn_commit(txn));
+	th_nowait_begin();
+	th_ok(th_store_commit(fixture.store));
+	while (th_store_reclaim(fixture.store) == 0)
+		;
+	th_nowait_end();
+	th_extents_commit(&fixture);
+	ck_assert_uint_le(th_fixture_used(&fixture), used + 20);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
-		branch_names,         branch_open,           branch_read_only_replay,        branch_delete,
-		branch_rollback_busy, branch_rollback_keeps, branch_rollback_with_deletions, branch_mark,
-		branch_diff_cost,     branch_strays,         branch_given_up_in_steps,       branch_given_up_in_view
+		branch_names,          branch_open,           branch_read_only_replay,        branch_delete,
+		branch_rollback_busy,  branch_rollback_keeps, branch_rollback_with_deletions, branch_mark,
+		branch_diff_cost,      branch_strays,         branch_given_up_in_steps,       branch_given_up_in_view,
+		branch_given_up_nowait
 	};
 
 	return th_tests_run("branch", tests, sizeof(tests) / sizeof(tests[0]));
