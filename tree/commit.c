@@ -46,7 +46,8 @@ static bool worth_committing(struct th_store *store)
 {
 	struct th_space_stat stat;
 
-	if (__atomic_load_n(&store->seq, __ATOMIC_ACQUIRE) != store->super.sequence)
+	if (__atomic_load_n(&store->seq, __ATOMIC_ACQUIRE) != store->super.sequence ||
+	    atomic_load(&store->dirty_bytes) > 0)
 		return true;
 	th_space_stat(store->space, &stat);
 	return stat.waiting > TH_WAITING_MAX || th_reap_due(store);
@@ -338,6 +339,14 @@ static int commit_one(struct th_store *store)
 	return th_commit(store, NULL, NULL, stat.waiting > 0 ? TH_COMMIT_FORCE : 0);
 }
 
+static bool has_plenty(struct th_store *store)
+{
+	struct th_space_stat stat;
+
+	th_space_stat(store->space, &stat);
+	return stat.free > stat.reserve + stat.promised + TH_RECLAIMED_MAX;
+}
+
 /* The first commit writes what was merged, and frees what that replaces; two more make it free (S3).  While there is
  * more to be given back, each is a first one. */
 static int commit_all(struct th_store *store, int (*commit)(struct th_store *store))
@@ -347,8 +356,7 @@ static int commit_all(struct th_store *store, int (*commit)(struct th_store *sto
 
 	for (bool first = true; r == 0 && left > 0; first = false) {
 		th_space_stat(store->space, &stat);
-		if (!first &&
-		    ((stat.waiting == 0 && left < 3) || stat.free > stat.reserve + stat.promised + TH_RECLAIMED_MAX))
+		if (!first && ((stat.waiting == 0 && left < 3) || has_plenty(store)))
 			break;
 		r = commit(store);
 		left = th_reap_due(store) ? 3 : left - 1;
@@ -356,9 +364,31 @@ static int commit_all(struct th_store *store, int (*commit)(struct th_store *sto
 	return r;
 }
 
+/* What was sent down is written before more is. */
+static int drain(struct th_store *store)
+{
+	uint64_t seq = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
+	struct th_key at = { .size = 0 };
+	int r = 0, drained = atomic_load(&store->drained_seq) == seq;
+
+	while (r == 0 && drained == 0 && !has_plenty(store)) {
+		drained = th_drain(store, &at);
+		if (drained == 1)
+			atomic_store(&store->drained_seq, seq);
+		r = commit_all(store, commit_one);
+	}
+	return r;
+}
+
 int th_commit_reclaim(struct th_store *store)
 {
-	return commit_all(store, commit_one);
+	bool nowait = th_nowait_suspend();
+	int r = commit_all(store, commit_one);
+
+	if (r == 0)
+		r = drain(store);
+	th_nowait_resume(nowait);
+	return r;
 }
 
 int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg)

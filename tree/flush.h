@@ -21,6 +21,12 @@ struct th_fences {
 void th_tree_account(struct th_tree *tree, struct th_node *node);
 void th_tree_unaccount(struct th_tree *tree, struct th_node *node);
 
+/* --- tree.c --- */
+
+int th_root_writable(struct th_tree *tree);
+/* Brings the root, which is writable, back within its limits. */
+int th_root_fix(struct th_tree *tree);
+
 /* --- flush.c --- */
 
 /* Puts a heap message into a node: its overlay, or its records at a leaf.  Takes the reference over. */

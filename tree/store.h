@@ -107,6 +107,7 @@ struct th_store {
 	struct th_epoch epoch;
 	_Atomic size_t dirty_bytes; /* live.dirty_bytes, for whoever has no lock */
 	_Atomic size_t writing_bytes; /* of the commit under way */
+	_Atomic uint64_t drained_seq; /* all messages up to this one were sent down (drain.c) */
 	size_t dirty_soft; /* dirty bytes that wake the committer */
 	size_t dirty_hard; /* with those of the commit under way: that make a merging thread wait, or commit itself */
 
@@ -214,7 +215,8 @@ int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned 
 int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg);
 int th_committer_start(struct th_store *store);
 void th_committer_stop(struct th_store *store);
-/* Commits until nothing is dirty or waiting to be free: for whoever found no room. */
+/* Commits until nothing is dirty or waiting to be free, and large values that were replaced are given up: for whoever
+ * found no room. */
 int th_commit_reclaim(struct th_store *store);
 /* Is there room for so many bytes besides what was merged and is not written yet?  Deleting may go on into the reserve.
  * Commits if that makes room.  -ENOSPC. */
@@ -225,6 +227,10 @@ int th_commit_room_now(struct th_store *store, uint64_t bytes, bool reserve);
 void th_commit_throttle(struct th_store *store);
 /* So much of what the commit under way writes is on the disk. */
 void th_commit_settled(struct th_store *store, size_t bytes);
+
+/* Sends messages down that wait above large values, from the key *at on, until so much is dirty that it should be
+ * written before it goes on from what *at is then.  1: that was the end; -ENOSPC: there is no room to begin with. */
+int th_drain(struct th_store *store, struct th_key *at);
 
 /* --- freeing (dead.c): within a commit --- */
 

@@ -139,7 +139,7 @@ int th_tree_kid_writable(struct th_tree *tree, struct th_node *node, unsigned i,
 	return r;
 }
 
-static int root_writable(struct th_tree *tree)
+int th_root_writable(struct th_tree *tree)
 {
 	struct th_node *copy;
 	int r;
@@ -200,7 +200,7 @@ static int shrink_root(struct th_tree *tree)
 	return 0;
 }
 
-static int fix_root(struct th_tree *tree)
+int th_root_fix(struct th_tree *tree)
 {
 	th_tree_account(tree, tree->root);
 	while (th_node_too_big(tree->root)) {
@@ -227,13 +227,13 @@ static int spread(struct th_tree *tree, struct th_need *need)
 		need->push = r == -EAGAIN;
 	}
 	need->relieve = r == -EAGAIN;
-	return r < 0 ? r : fix_root(tree);
+	return r < 0 ? r : th_root_fix(tree);
 }
 
 int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct th_need *need)
 {
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
-	int r = root_writable(tree);
+	int r = th_root_writable(tree);
 
 	if (r < 0) {
 		th_entry_unref(message);
@@ -256,7 +256,7 @@ int th_tree_relieve(struct th_tree *tree, struct th_need *need)
 {
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
 	struct th_key key = need->key;
-	int r = root_writable(tree);
+	int r = th_root_writable(tree);
 
 	if (r == 0 && tree->root->level > 0)
 		r = th_flush_relieve_path(tree, tree->root, all, need, th_key_slice(&key));

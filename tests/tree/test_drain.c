@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Draining: what is replaced makes room, and nothing changes that can be seen. */
+#include "tests/tree/differences.h"
+#include "tree/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEYS 12000
+
+/* --- a full image --- */
+
+static int put_large(struct th_fixture *fixture, unsigned i, size_t size, uint64_t stamp, struct th_model *model)
+{
+	uint8_t *bytes = malloc(size);
+	struct th_txn *txn;
+	struct th_slice key;
+	char name[32];
+	int r;
+
+	ck_assert_ptr_nonnull(bytes);
+	snprintf(name, sizeof(name), "large %06u", i);
+	key = th_slice_of(name);
+	th_value_make(bytes, size, key, stamp);
+	th_ok(th_txn_begin(fixture->store, &txn));
+	r = th_txn_put(txn, key, (struct th_slice){ bytes, size });
+	if (r)
+		th_txn_rollback(txn);
+	else
+		r = th_txn_commit(txn);
+	if (r == 0)
+		th_model_put(model, key, (struct th_slice){ bytes, size });
+	free(bytes);
+	return r;
+}
+
+static unsigned fill_large(struct th_fixture *fixture, size_t size, struct th_model *model)
+{
+	unsigned count = 0;
+	int r;
+
+	while ((r = put_large(fixture, count, size, 1, model)) == 0)
+		count++;
+	th_expect(r, -ENOSPC);
+	return count;
+}
+
+static void delete_large(struct th_fixture *fixture, unsigned from, unsigned to, struct th_model *model)
+{
+	char name[32];
+
+	for (unsigned i = from; i < to; i++) {
+		snprintf(name, sizeof(name), "large %06u", i);
+		th_fixture_delete(fixture, name);
+		th_model_delete(model, th_slice_of(name));
+	}
+}
+
+/* What is deleted, or replaced by less, makes room, though the messages would not reach the leaves for long. */
+static void replace_on_full(size_t size, unsigned mib)
+{
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture;
+	unsigned count;
+
+	th_fixture_init(&fixture, mib, NULL);
+	count = fill_large(&fixture, size, model);
+	th_fixture_reopen(&fixture); /* nothing is in memory, or writable */
+	delete_large(&fixture, 0, count / 2, model);
+	for (unsigned i = 0; i < count / 4; i++)
+		th_expect(put_large(&fixture, i, size, 2, model), 0);
+	for (unsigned i = count / 2; i < count; i++)
+		th_expect(put_large(&fixture, i, 10, 3, model), 0);
+	for (unsigned i = count / 4; i < count / 2; i++)
+		th_expect(put_large(&fixture, i, size, 4, model), 0);
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
+	th_verify_check(fixture.store, NULL);
+	th_fixture_reopen(&fixture);
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+
+START_TEST(drain_full)
+{
+	replace_on_full(4000, 24);
+	replace_on_full(100 * 1000, 32);
+	replace_on_full(1000 * 1000, 32);
+}
+END_TEST
+
+/* --- at random --- */
+
+static struct th_slice pick_key(struct th_random *random, char *space)
+{
+	return (struct th_slice){ space, (size_t)snprintf(space, 32, "large %06u", th_random_below(random, KEYS)) };
+}
+
+static void random_change(struct th_random *random, struct th_txn *txn, struct th_model *model)
+{
+	unsigned what = th_random_below(random, 100);
+	char space[32], other[32];
+	struct th_slice key = pick_key(random, space), to;
+	uint8_t bytes[4000];
+	size_t size = what < 30 ? sizeof(bytes) : 10 + what;
+
+	if (what < 70) {
+		th_value_make(bytes, size, key, th_random_next(random));
+		th_ok(th_txn_put(txn, key, (struct th_slice){ bytes, size }));
+		th_model_put(model, key, (struct th_slice){ bytes, size });
+	} else if (what < 85) {
+		th_ok(th_txn_delete(txn, key));
+		th_model_delete(model, key);
+	} else if (what < 98) {
+		th_ok(th_txn_ref(txn, key, 1));
+		th_model_ref(model, key, 1);
+	} else {
+		to = (struct th_slice){ other, (size_t)snprintf(other, sizeof(other), "%.*s~", 8 + (int)(what % 2) * 3,
+								space) };
+		if (th_random_below(random, 4) == 0) {
+			th_ok(th_txn_delete_range(txn, (struct th_range){ key, to }));
+			th_model_delete_range(model, (struct th_range){ key, to });
+		}
+	}
+}
+
+static void verify_drained(struct th_fixture *fixture, struct th_model *model, struct th_view **before,
+			   struct th_model **before_model)
+{
+	struct th_view *now;
+
+	th_ok(th_view_freeze(fixture->store, &now));
+	th_verify_scan(now, model, NULL);
+	if (*before) {
+		th_verify_diff(*before, *before_model, now, model, NULL);
+		th_model_unref(*before_model);
+		th_view_close(*before);
+	}
+	*before = now;
+	*before_model = th_model_copy(model);
+	th_ok(th_store_commit(fixture->store));
+	th_verify_check(fixture->store, NULL);
+}
+
+/* Sending messages down changes nothing that can be seen, wherever it begins and ends. */
+START_TEST(drain_random)
+{
+	struct th_random random = { .state = th_test_seed("drain_random") };
+	struct th_model *model = th_model_new(), *before_model = NULL;
+	struct th_view *before = NULL;
+	struct th_fixture fixture;
+	char space[32];
+
+	th_fixture_init(&fixture, 128, NULL);
+	for (unsigned round = 0; round < th_test_rounds(60); round++) {
+		struct th_key at = { .size = 0 };
+		struct th_txn *txn;
+
+		th_ok(th_txn_begin(fixture.store, &txn));
+		for (unsigned i = 0; i < 400; i++)
+			random_change(&random, txn, model);
+		th_ok(th_txn_commit(txn));
+		if (th_random_below(&random, 2))
+			th_ok(th_store_commit(fixture.store));
+		if (!before && th_random_below(&random, 4) == 0)
+			th_fixture_reopen(&fixture);
+		if (th_random_below(&random, 2))
+			th_key_set(&at, pick_key(&random, space));
+		fixture.store->dirty_soft = th_random_between(&random, 100, 2000) << 10;
+		while (th_random_below(&random, 4) && th_drain(fixture.store, &at) == 0)
+			th_ok(th_store_commit(fixture.store));
+		if (round % 8 == 0)
+			verify_drained(&fixture, model, &before, &before_model);
+		if (round % 24 == 0) {
+			th_view_close(before);
+			th_model_unref(before_model);
+			before = NULL;
+		}
+	}
+	if (before) {
+		th_view_close(before);
+		th_model_unref(before_model);
+	}
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = { drain_full, drain_random };
+
+	return th_tests_run("drain", tests, sizeof(tests) / sizeof(tests[0]));
+}
