@@ -274,6 +274,8 @@ static int run(struct th_check *check)
 
 	if (r == 0 && check->options.only_entries)
 		return visit_entries(check);
+	if (check->store->log_lost)
+		th_check_problem(check, "the intent log cannot be replayed; what it has is not checked");
 	if (r == 0)
 		r = check_meta_tree(check);
 	if (r == 0)

@@ -325,35 +325,66 @@ static int begin_life(struct th_store *store)
 	return r < 0 ? r : th_committer_start(store);
 }
 
-int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
+/* The state that the superblock names, without its log. */
+static int open_state(struct th_disk *disk, const struct th_store_options *options, const struct th_super *super,
+		      struct th_store **ret)
 {
 	struct th_store *store;
+	int r = store_new(disk, options, super, &store);
+
+	if (r < 0)
+		return r;
+	r = load_state(store);
+	if (r == 0 && store->options.branch && !th_branches_named(&store->branches, store->options.branch))
+		r = -ENOENT;
+	if (r < 0)
+		store_release(store);
+	else
+		*ret = store;
+	return r;
+}
+
+/* Replaying reads nodes.  Where one is damaged, the last commit can still be looked at: half a log is no state that
+ * ever was. */
+static int replay(const struct th_store_options *options, const struct th_super *super, struct th_store **store)
+{
+	struct th_disk *disk = (*store)->disk;
+	int r = th_sync_replay(*store);
+
+	if (!(*store)->read_only || (r != -EBADMSG && r != -EUCLEAN && r != -EIO))
+		return r;
+	store_release(*store);
+	*store = NULL;
+	r = open_state(disk, options, super, store);
+	if (r < 0)
+		return r;
+	(*store)->log_lost = true;
+	th_store_report(*store, "%s: it is shown as it was at its last commit", disk->name);
+	return 0;
+}
+
+int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
+{
+	struct th_store *store = NULL;
 	struct th_super super;
 	int r;
 
 	disk->report = options && options->report ? options->report : report_to_stderr;
 	disk->report_arg = options ? options->arg : NULL;
 	r = th_super_read(disk, &super);
-	if (r < 0)
-		return r;
-	r = store_new(disk, options, &super, &store);
-	if (r < 0)
-		return r;
-	r = load_state(store);
-	if (r == 0 && store->options.branch && !th_branches_named(&store->branches, store->options.branch))
-		r = -ENOENT;
+	if (r == 0)
+		r = open_state(disk, options, &super, &store);
 	if (r == 0 && !super.clean)
-		r = th_sync_replay(store);
+		r = replay(options, &super, &store);
 	if (r == 0 && !store->read_only)
 		r = begin_life(store);
 	else if (r == 0 && store->options.branch)
 		r = th_branch_switch(store, store->options.branch);
-	if (r < 0) {
+	if (r == 0)
+		*ret = store;
+	else if (store)
 		store_release(store);
-		return r;
-	}
-	*ret = store;
-	return 0;
+	return r;
 }
 
 int th_store_close(struct th_store *store)

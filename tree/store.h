@@ -100,6 +100,7 @@ struct th_store {
 	_Atomic bool lists_due; /* something may be void on a dead list */
 	_Atomic uint64_t deletions, deletions_durable; /* of snapshots, ever; those that a commit holds */
 	bool read_only;
+	bool log_lost; /* it could not be replayed: the state is that of the last commit */
 	_Atomic int failed; /* -errno of what made the store refuse writes */
 
 	pthread_mutex_t merge_lock;

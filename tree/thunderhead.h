@@ -95,7 +95,9 @@ struct th_format_options {
 };
 
 struct th_store_options {
-	bool read_only; /* a log that needs replay is replayed in memory only */
+	/* A log that needs replay is replayed in memory only; if it cannot be, because something is damaged, that is
+	 * reported, and the store is seen as it was at its last commit. */
+	bool read_only;
 	/* Memory for nodes, 0: 256 MiB.  It covers those read and those that are dirty, to be written by the next
 	 * commit: the more of them, the fewer of the others are kept.  Not in it, and less than 64 MiB together, are
 	 * records for the log (16 MiB at most), regions read ahead (16 MiB), buffers of transfers (12 MiB), and a part
@@ -126,7 +128,8 @@ struct th_store_options {
  * disk. */
 int th_store_format(struct th_disk *disk, const struct th_format_options *options);
 /* Opens a store, replaying its log.  The disk becomes the store's on success only.  -ENOENT: there is no such branch;
- * -EMEDIUMTYPE: there is no store on the disk; -EPROTONOSUPPORT: there is one, of a later version. */
+ * -EMEDIUMTYPE: there is no store on the disk; -EPROTONOSUPPORT: there is one, of a later version; -EBADMSG, -EUCLEAN:
+ * something is damaged that is needed to open it, or to replay its log: then it may be opened read-only. */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
 /* Commits, marks the image clean, and frees everything, the disk too.  All views must be closed.  The error is that of
  * the last commit; the store is gone in any case. */
