@@ -148,7 +148,7 @@ fi
 
 # Each is the body of a function that is given what its neighbours made.
 snippets() {
-	printf '#include <errno.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n'
+	printf '#include <errno.h>\n#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n'
 	printf '#include <thunderhead/disk.h>\n#include <thunderhead/thunderhead.h>\n'
 	awk '/^```c$/ { printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int r);\n", ++n;
 			printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int r)\n{\n#line %d \"library.md\"\n", n, NR + 1;
