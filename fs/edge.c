@@ -89,10 +89,12 @@ static int edge_look(struct th_edges *edges, struct th_edge *edge, uint64_t bloc
 	return edge_find(edges, edge, block);
 }
 
-static void edge_forget_page(struct th_edge *edge)
+/* What was found out before the lock was taken anew; but for the block that was read, which may still be the one. */
+static void edge_begin(struct th_edge *edge)
 {
 	th_pages_free(edge->page);
 	edge->page = NULL;
+	edge->missing = false;
 }
 
 int th_edges_look(struct th_edges *edges, struct th_inode *inode, uint64_t from, uint64_t to)
@@ -101,8 +103,8 @@ int th_edges_look(struct th_edges *edges, struct th_inode *inode, uint64_t from,
 	int err;
 
 	edges->inode = inode;
-	edge_forget_page(&edges->first);
-	edge_forget_page(&edges->last);
+	edge_begin(&edges->first);
+	edge_begin(&edges->last);
 	th_nowait_begin();
 	err = edge_look(edges, &edges->first, first, from, to);
 	if (!err && last != first)

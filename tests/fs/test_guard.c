@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
+#include "fs/edge.h"
 #include "fs/file.h"
 #include "fs/namei.h"
 #include "journal/disk.h"
@@ -696,6 +697,39 @@ START_TEST(who_enters_a_snapshot_waits_alone)
 }
 END_TEST
 
+/* One end of a change is to be read when the other lacks a node: then all begins anew, and who has replaced the block
+ * of the first end meanwhile does not bother anybody. */
+START_TEST(an_end_is_forgotten_with_the_other)
+{
+	struct th_edges edges = { .guard = NULL };
+	uint8_t *other = th_disk_buffer(TH_BLOCK_SIZE);
+	const uint64_t to = 5 * TH_BLOCK_SIZE + 100;
+	int err;
+
+	ck_assert_ptr_nonnull(other);
+	memset(other, 1, TH_BLOCK_SIZE);
+	pthread_rwlock_wrlock(&file->lock);
+	ck_assert_int_eq(th_edges_look(&edges, file, 100, to), -EAGAIN);
+	pthread_rwlock_unlock(&file->lock);
+	err = -EINPROGRESS;
+	ck_assert(th_edges_again(&edges, &err));
+	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
+	ck_assert_int_eq(th_fs_sync(fs), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(th_store_commit(fs->store), 0);
+	ck_assert_int_eq(th_disk_write(below, edges.first.addr, 1, other), 0); /* the block's next owner */
+	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
+	pthread_rwlock_wrlock(&file->lock);
+	err = th_edges_look(&edges, file, 100, to);
+	pthread_rwlock_unlock(&file->lock);
+	ck_assert_int_eq(err, -EAGAIN);
+	ck_assert(th_edges_again(&edges, &err));
+	ck_assert_int_eq(err, 0);
+	th_edges_release(&edges);
+	free(other);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guard");
@@ -715,6 +749,7 @@ int main(void)
 	tcase_add_loop_test(cases, who_looks_for_a_block_waits_alone, 0, sizeof(far_uses) / sizeof(far_uses[0]));
 	tcase_add_loop_test(cases, a_flush_that_looks_for_blocks_waits_alone, 0, 2);
 	tcase_add_test(cases, who_enters_a_snapshot_waits_alone);
+	tcase_add_test(cases, an_end_is_forgotten_with_the_other);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);
 }
