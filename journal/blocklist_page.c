@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <xxhash.h>
+
+#include "journal/checksum.h"
 
 void th_blocklist_pack(const struct th_blocklist *list, struct th_blocklist_disk *ret)
 {
@@ -158,7 +159,7 @@ int th_blocklist_page_read(struct th_disk *disk, const struct th_blocklist *list
 	error = th_disk_read(disk, list->head, 1, ret);
 	if (error)
 		return error;
-	checksum = XXH3_64bits(ret, sizeof(*ret));
+	checksum = th_checksum(ret, sizeof(*ret));
 	if (checksum != list->head_checksum) {
 		th_disk_report(disk,
 			       "block list page %" PRIu64 ": checksum %016" PRIx64 " expected, %016" PRIx64 " found",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "journal/blocklist_page.h"
+#include "journal/checksum.h"
 
 static void page_start(struct th_blocklist_writer *writer)
 {
@@ -180,7 +180,7 @@ static int page_seal(struct th_blocklist_writer *writer)
 	writer->page->magic = th_le32(TH_BLOCKLIST_MAGIC);
 	th_blocklist_pack(&writer->list, &writer->page->prev);
 	list.pages++;
-	list.head_checksum = XXH3_64bits(writer->page, sizeof(*writer->page));
+	list.head_checksum = th_checksum(writer->page, sizeof(*writer->page));
 	error = batch_add(writer, list.head);
 	if (error)
 		return error;

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <xxhash.h>
+
+#include "journal/checksum.h"
 
 #define LOG_MAGIC UINT64_C(0x0a474f4c4e554854) /* "THUNLOG\n" */
 #define TRANSFER_MAX (1u << (30 - TH_BLOCK_SHIFT)) /* blocks */
@@ -37,7 +38,7 @@ static uint64_t payload_max(uint64_t blocks)
 
 static uint64_t record_checksum(const char *record, uint64_t blocks)
 {
-	return XXH3_64bits(record + CHECKED_FROM, (blocks << TH_BLOCK_SHIFT) - CHECKED_FROM);
+	return th_checksum(record + CHECKED_FROM, (blocks << TH_BLOCK_SHIFT) - CHECKED_FROM);
 }
 
 /* Where blocks of the ring lie. */

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <xxhash.h>
+
+#include "journal/checksum.h"
 
 #define SUPER_MAGIC UINT64_C(0x0a4452444e554854) /* "THUNDRD\n" */
 
@@ -47,7 +48,7 @@ static_assert(sizeof(struct super_disk) == TH_BLOCK_SIZE, "format.md: superblock
 
 static uint64_t checksum(const struct super_disk *disk)
 {
-	return XXH3_64bits(disk, offsetof(struct super_disk, checksum));
+	return th_checksum(disk, offsetof(struct super_disk, checksum));
 }
 
 static bool all_zero(const uint8_t *bytes, size_t size)

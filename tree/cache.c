@@ -7,8 +7,8 @@
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
+#include "journal/checksum.h"
 #include "journal/thread.h"
 #include "tree/memory.h"
 #include "tree/nowait.h"
@@ -375,7 +375,7 @@ static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int 
 
 static bool is_right(const struct th_ptr *ptr, const void *blocks)
 {
-	return XXH3_64bits(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum;
+	return th_checksum(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum;
 }
 
 /* From what was read ahead, if that is still right. */

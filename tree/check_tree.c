@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
+#include "journal/checksum.h"
 #include "tree/check.h"
 
 /* The range of keys that a node stands for; hi.data NULL: no upper bound. */
@@ -265,7 +265,7 @@ static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr,
 		return -ENOMEM;
 	r = th_disk_read(walk->check->store->disk, ptr->addr, ptr->blocks, blocks);
 	why = r < 0 ? strerror(-r) : "";
-	if (r == 0 && XXH3_64bits(blocks, size) != ptr->checksum) {
+	if (r == 0 && th_checksum(blocks, size) != ptr->checksum) {
 		r = -EBADMSG;
 		why = "wrong checksum";
 	}

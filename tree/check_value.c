@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
+#include "journal/checksum.h"
 #include "tree/check.h"
 #include "tree/meta.h"
 
@@ -100,7 +100,7 @@ static int read_large(struct th_check *check, const struct th_chunk *chunk, void
 		r = th_disk_read(check->store->disk, chunk->run[i].addr, chunk->run[i].blocks, buffer + at);
 		at += (size_t)chunk->run[i].blocks * TH_BLOCK_SIZE;
 	}
-	if (r == 0 && XXH3_64bits(buffer, chunk->size) != chunk->checksum)
+	if (r == 0 && th_checksum(buffer, chunk->size) != chunk->checksum)
 		r = -EBADMSG;
 	if (r < 0)
 		free(buffer);

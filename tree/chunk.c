@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
+#include "journal/checksum.h"
 #include "journal/thread.h"
 #include "tree/txn.h"
 
@@ -16,7 +16,7 @@
 
 uint64_t th_chunk_checksum(const void *block)
 {
-	return XXH3_64bits(block, TH_BLOCK_SIZE);
+	return th_checksum(block, TH_BLOCK_SIZE);
 }
 
 /* --- runs --- */
@@ -225,7 +225,7 @@ int th_chunk_write(struct th_txn *txn, const struct th_run *run, void *buffer, c
 	if (!io)
 		return -ENOMEM;
 	alloc->written = true;
-	alloc->digest = XXH3_64bits(checksums, run->blocks * sizeof(*checksums));
+	alloc->digest = th_checksum(checksums, run->blocks * sizeof(*checksums));
 	io->store = txn->store;
 	io->addr = run->addr;
 	io->blocks = run->blocks;
@@ -407,7 +407,7 @@ int th_chunk_value_read(struct th_store *store, struct th_slice descriptor, void
 		}
 		at += (size_t)run->blocks * TH_BLOCK_SIZE;
 	}
-	if (r == 0 && XXH3_64bits(buffer, chunk.size) != chunk.checksum) {
+	if (r == 0 && th_checksum(buffer, chunk.size) != chunk.checksum) {
 		th_store_report(store, "value at block %" PRIu64 " (%u bytes): wrong checksum", chunk.run[0].addr,
 				chunk.size);
 		r = -EBADMSG;
@@ -451,7 +451,7 @@ static int write_run(struct th_txn *txn, struct th_chunk *chunk, const uint8_t *
 
 int th_chunk_value_write(struct th_txn *txn, struct th_slice value, void *to, size_t *ret_size)
 {
-	struct th_chunk chunk = { .size = (uint32_t)value.size, .checksum = XXH3_64bits(value.data, value.size) };
+	struct th_chunk chunk = { .size = (uint32_t)value.size, .checksum = th_checksum(value.data, value.size) };
 	size_t done = 0;
 
 	while (done < value.size) {

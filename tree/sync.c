@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
+#include "journal/checksum.h"
 #include "journal/thread.h"
 #include "tree/store.h"
 #include "tree/sync_format.h"
@@ -295,7 +295,7 @@ static bool data_is_there(struct th_store *store, const struct th_alloc *alloc)
 	if (buffer && checksums && th_disk_read(store->disk, alloc->run.addr, alloc->run.blocks, buffer) == 0) {
 		for (size_t i = 0; i < blocks; i++)
 			checksums[i] = th_chunk_checksum(buffer + i * TH_BLOCK_SIZE);
-		there = XXH3_64bits(checksums, blocks * sizeof(*checksums)) == alloc->digest;
+		there = th_checksum(checksums, blocks * sizeof(*checksums)) == alloc->digest;
 	}
 	free(buffer);
 	free(checksums);

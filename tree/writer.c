@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <xxhash.h>
+
+#include "journal/checksum.h"
 
 #define TH_WRITE_BYTES (1u << 20) /* of one transfer */
 #define TH_WRITES_MAX 4 /* under way */
@@ -252,7 +253,7 @@ static int write_node(struct th_writer *w, struct th_node *node)
 		.addr = addr,
 		.birth = w->generation,
 		.seq = node->seq,
-		.checksum = XXH3_64bits(written->blocks, size),
+		.checksum = th_checksum(written->blocks, size),
 		.blocks = (uint16_t)blocks,
 		.prefix_size = node->prefix_size,
 		.level = node->level,
