@@ -16,6 +16,7 @@
 #define TH_CACHE_SHARDS 16
 #define TH_CACHE_SLOTS_MIN 64
 #define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
+#define TH_CACHE_LOST 32 /* one byte beside so many is lost between nodes that come and go */
 #define TH_CACHE_STEPS 64 /* of the budget, in which a part of it is reserved */
 #define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
 
@@ -130,6 +131,7 @@ int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 	cache->budget = budget;
 	cache->report = report;
 	cache->arg = arg;
+	th_memory_keep((ptrdiff_t)budget);
 	pthread_mutex_init(&cache->idle_lock, NULL);
 	pthread_cond_init(&cache->idle, NULL);
 	for (size_t i = 0; i < TH_CACHE_SHARDS; i++)
@@ -252,10 +254,13 @@ static void shard_remove(struct shard *shard, struct slot *slot)
 	th_node_unref(node);
 }
 
+/* With what is lost between nodes: room for none. */
 static uint32_t node_memory(const struct th_node *node)
 {
-	return (uint32_t)(th_memory_takes(sizeof(*node) + node->prefix_size) +
-			  th_memory_takes(sizeof(*node->page) + node->page->size));
+	size_t takes = th_memory_takes(sizeof(*node) + node->prefix_size) +
+		       th_memory_takes(sizeof(*node->page) + node->page->size);
+
+	return (uint32_t)(takes + takes / TH_CACHE_LOST);
 }
 
 /* What is retired goes first, the oldest before the others.  Then sweeps of the clock until the shard is within its
@@ -797,5 +802,6 @@ void th_cache_free(struct th_cache *cache)
 		pthread_mutex_destroy(&shard->lock);
 		pthread_cond_destroy(&shard->loaded);
 	}
+	th_memory_keep(-(ptrdiff_t)cache->budget);
 	free(cache);
 }

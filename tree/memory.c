@@ -10,17 +10,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define TH_UNIT 4096u /* a page of the system, as a rule: so that all of what is free can be given back */
+#define TH_UNIT 1024u /* half of one is lost in each large piece, and a region needs 10 bytes for each */
 #define TH_REGION_BYTES (32u << 20)
 #define TH_REGION_UNITS (TH_REGION_BYTES / TH_UNIT)
-#define TH_BINS 64 /* by the number of units; the last has all larger spans */
-#define TH_IDLE_MIN (4u << 20)
-#define TH_IDLE_PART 32 /* of what is used, the part that may be idle: one in so many */
+#define TH_BINS 128 /* by the number of units; the last has all larger spans */
+#define TH_BIN_WORDS (TH_BINS / 64)
+#define TH_IDLE_MIN (4u << 20) /* bytes that may be idle in any case, */
+#define TH_IDLE_PART 16 /* and one byte in so many beside those in use */
+
+static_assert(TH_MEMORY_MAX / TH_UNIT < TH_BINS - 1, "any piece has a bin that has nothing smaller");
 
 #define TH_COLOUR 64u /* a line of the processor's cache */
 #define TH_COLOUR_STEP (5 * TH_COLOUR)
 
-#define TH_SLAB_UNITS 4u
+#define TH_SLAB_UNITS 16u
 #define TH_SMALL_MAX 2048u
 #define TH_SMALL_STEP 16u /* up to TH_SMALL_FINE; then eight steps to the double */
 #define TH_SMALL_FINE 256u
@@ -31,20 +34,26 @@
 /* What each unit is: one of these, or, in a slab, how many of it are before this one. */
 enum { TAG_PIECE = 0x40, TAG_FREE = 0x80 };
 
+/* Where a unit's memory is: with the system; with us; or with us as long as the rest of its page is in use, though its
+ * span was given back. */
+enum { ABSENT, PRESENT, EDGE };
+
 /* Of a span's first unit, size of its last one as well. */
 struct unit {
 	uint16_t size;
-	uint16_t dirty; /* of a free one: so many of its units are in memory */
+	uint16_t idle; /* of a free one: so many of its units are in memory, and may be given back */
 	uint16_t prev, next; /* of a free one: in its bin; 0: none */
 };
 
 struct region {
-	struct region *next;
-	uint64_t bins; /* those that are not empty */
-	uint16_t bin[TH_BINS];
+	struct region *next, *prev;
+	size_t idle; /* units of its free spans that are in memory, and may be given back */
+	bool huge; /* the system may use huge pages for it */
+	uint16_t bin[TH_BINS]; /* its free spans, by size; 0: none */
+	struct region *bin_next[TH_BINS], *bin_prev[TH_BINS]; /* regions that have free spans of that size, too */
 	struct unit unit[TH_REGION_UNITS];
 	uint8_t tag[TH_REGION_UNITS];
-	uint8_t dirty[TH_REGION_UNITS]; /* 1: it was used since it was last given back, and so is in memory */
+	uint8_t state[TH_REGION_UNITS];
 };
 
 /* The unit behind the region's own. */
@@ -52,8 +61,10 @@ struct region {
 
 static struct {
 	pthread_mutex_t lock;
-	struct region *regions; /* in the order in which they are looked through */
-	size_t used, dirty; /* units */
+	struct region *first, *last;
+	uint64_t bins[TH_BIN_WORDS]; /* those that are not empty */
+	struct region *bin[TH_BINS]; /* a region that has such spans */
+	size_t used, idle, kept; /* units */
 } heap = { .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP };
 
 static unsigned bin_of(unsigned size)
@@ -72,20 +83,45 @@ static void set_span(struct region *region, unsigned i, unsigned size, uint8_t t
 	region->tag[i] = region->tag[i + size - 1] = tag;
 }
 
-static void add_free(struct region *region, unsigned i, unsigned size, unsigned dirty)
+static void link_bin(struct region *region, unsigned bin)
+{
+	struct region *next = heap.bin[bin];
+
+	region->bin_prev[bin] = NULL;
+	region->bin_next[bin] = next;
+	if (next)
+		next->bin_prev[bin] = region;
+	heap.bin[bin] = region;
+	heap.bins[bin / 64] |= UINT64_C(1) << bin % 64;
+}
+
+static void unlink_bin(struct region *region, unsigned bin)
+{
+	struct region *next = region->bin_next[bin], *prev = region->bin_prev[bin];
+
+	if (next)
+		next->bin_prev[bin] = prev;
+	*(prev ? &prev->bin_next[bin] : &heap.bin[bin]) = next;
+	if (!heap.bin[bin])
+		heap.bins[bin / 64] &= ~(UINT64_C(1) << bin % 64);
+}
+
+static void add_free(struct region *region, unsigned i, unsigned size, unsigned idle)
 {
 	struct unit *unit = &region->unit[i];
 	unsigned bin = bin_of(size);
 
 	set_span(region, i, size, TAG_FREE);
-	unit->dirty = (uint16_t)dirty;
+	unit->idle = (uint16_t)idle;
 	unit->prev = 0;
 	unit->next = region->bin[bin];
 	if (unit->next)
 		region->unit[unit->next].prev = (uint16_t)i;
+	else
+		link_bin(region, bin);
 	region->bin[bin] = (uint16_t)i;
-	region->bins |= UINT64_C(1) << bin;
-	heap.dirty += dirty;
+	region->idle += idle;
+	heap.idle += idle;
 }
 
 static void remove_free(struct region *region, unsigned i)
@@ -100,8 +136,17 @@ static void remove_free(struct region *region, unsigned i)
 	else
 		region->bin[bin] = unit->next;
 	if (!region->bin[bin])
-		region->bins &= ~(UINT64_C(1) << bin);
-	heap.dirty -= unit->dirty;
+		unlink_bin(region, bin);
+	region->idle -= unit->idle;
+	heap.idle -= unit->idle;
+}
+
+/* Most of a search is waiting for cold memory, and for where that is: huge pages spare the latter.  But one that was
+ * given back in parts would be put together again, with what it lacks. */
+static void set_huge(struct region *region, bool huge)
+{
+	region->huge = huge;
+	madvise(region, TH_REGION_BYTES, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 static struct region *region_new(void)
@@ -109,7 +154,7 @@ static struct region *region_new(void)
 	size_t room = 2 * (size_t)TH_REGION_BYTES;
 	uint8_t *all = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	size_t before;
-	struct region *region, **end = &heap.regions;
+	struct region *region;
 
 	if (all == MAP_FAILED)
 		return NULL;
@@ -118,29 +163,41 @@ static struct region *region_new(void)
 		munmap(all, before);
 	munmap(all + before + TH_REGION_BYTES, TH_REGION_BYTES - before);
 	region = (struct region *)(all + before);
-	madvise(region, TH_REGION_BYTES, MADV_NOHUGEPAGE); /* these would bring back what was given back */
-	while (*end)
-		end = &(*end)->next;
-	*end = region;
+	set_huge(region, heap.first != NULL); /* who needs one region may need little of it */
+	region->prev = heap.last;
+	*(heap.last ? &heap.last->next : &heap.first) = region;
+	heap.last = region;
 	add_free(region, TH_REGION_FIRST, TH_REGION_UNITS - TH_REGION_FIRST, 0);
 	return region;
 }
 
-/* The smallest free span that has so many units; 0: none. */
-static unsigned find_free(const struct region *region, unsigned size)
+/* The smallest free span of all that has so many units: half as much is lost between pieces as if the first regions
+ * were filled first.  Only what is larger than any piece comes from the first one, so that the last ones may be free.
+ */
+static struct region *find_free(unsigned size, unsigned *ret)
 {
-	uint64_t bins = region->bins & UINT64_MAX << size;
+	unsigned word = size / 64, bin;
+	uint64_t bins = heap.bins[word] & UINT64_MAX << size % 64;
+	struct region *region = heap.first;
 
-	return bins ? region->bin[__builtin_ctzll(bins)] : 0;
+	while (!bins && ++word < TH_BIN_WORDS)
+		bins = heap.bins[word];
+	if (!bins)
+		return NULL;
+	bin = 64 * word + (unsigned)__builtin_ctzll(bins);
+	if (bin < TH_BINS - 1)
+		region = heap.bin[bin];
+	while (!region->bin[bin])
+		region = region->next;
+	*ret = region->bin[bin];
+	return region;
 }
 
 static void *span_alloc(unsigned size, uint8_t tag)
 {
-	struct region *region = heap.regions;
-	unsigned i = 0, whole, dirty, taken = 0;
+	unsigned i = 0, whole, idle, taken = 0;
+	struct region *region = find_free(size, &i);
 
-	while (region && (i = find_free(region, size)) == 0)
-		region = region->next;
 	if (!region) {
 		region = region_new();
 		if (!region)
@@ -148,70 +205,115 @@ static void *span_alloc(unsigned size, uint8_t tag)
 		i = TH_REGION_FIRST;
 	}
 	whole = region->unit[i].size;
-	dirty = region->unit[i].dirty;
+	idle = region->unit[i].idle;
 	remove_free(region, i);
 	for (unsigned j = i; j < i + size; j++)
-		taken += region->dirty[j];
-	memset(&region->dirty[i], 1, size);
+		taken += region->state[j] == PRESENT;
+	memset(&region->state[i], PRESENT, size);
 	if (whole > size)
-		add_free(region, i + size, whole - size, dirty - taken);
+		add_free(region, i + size, whole - size, idle - taken);
 	set_span(region, i, size, tag);
 	heap.used += size;
 	return (uint8_t *)region + (size_t)i * TH_UNIT;
 }
 
-/* Gives back what lies in a free span. */
-static void clean(struct region *region, unsigned i)
+/* Units of a page of the system. */
+static unsigned page_units(void)
 {
-	unsigned page = (unsigned)sysconf(_SC_PAGESIZE) / TH_UNIT;
-	unsigned from = page ? (i + page - 1) / page * page : i;
-	unsigned to = page ? (i + region->unit[i].size) / page * page : i + region->unit[i].size;
+	unsigned size = (unsigned)sysconf(_SC_PAGESIZE);
 
-	if (from < to)
-		madvise((uint8_t *)region + (size_t)from * TH_UNIT, (size_t)(to - from) * TH_UNIT, MADV_DONTNEED);
-	memset(&region->dirty[i], 0, region->unit[i].size);
-	heap.dirty -= region->unit[i].dirty;
-	region->unit[i].dirty = 0;
+	return size > TH_UNIT ? size / TH_UNIT : 1;
 }
 
-/* Larger spans first: small ones are soon used again. */
+/* Gives back the pages that lie within a free span. */
+static void clean(struct region *region, unsigned i)
+{
+	unsigned page = page_units(), end = i + region->unit[i].size;
+	unsigned from = (i + page - 1) / page * page, to = end / page * page;
+
+	for (unsigned j = i; j < end; j++)
+		if (j >= from && j < to)
+			region->state[j] = ABSENT;
+		else if (region->state[j] == PRESENT)
+			region->state[j] = EDGE;
+	if (from < to)
+		madvise((uint8_t *)region + (size_t)from * TH_UNIT, (size_t)(to - from) * TH_UNIT, MADV_DONTNEED);
+	region->idle -= region->unit[i].idle;
+	heap.idle -= region->unit[i].idle;
+	region->unit[i].idle = 0;
+}
+
+static void clean_region(struct region *region)
+{
+	if (region->huge)
+		set_huge(region, false);
+	for (unsigned bin = TH_BINS - 1; bin > 0; bin--)
+		for (unsigned i = region->bin[bin]; i; i = region->unit[i].next)
+			if (region->unit[i].idle > 0)
+				clean(region, i);
+	if (region->prev && region->unit[TH_REGION_FIRST].size == TH_REGION_UNITS - TH_REGION_FIRST)
+		set_huge(region, true);
+}
+
+/* From the last region on: it is the first one to be free, and the first ones keep their huge pages. */
 static void clean_down_to(size_t units)
 {
-	for (unsigned bin = TH_BINS - 1; bin > 0; bin--)
-		for (struct region *region = heap.regions; region; region = region->next)
-			for (unsigned i = region->bin[bin]; i && heap.dirty > units; i = region->unit[i].next)
-				if (region->unit[i].dirty > 0)
-					clean(region, i);
+	for (struct region *region = heap.last; region && heap.idle > units; region = region->prev)
+		if (region->idle > 0)
+			clean_region(region);
 }
 
 static size_t idle_max(void)
 {
-	size_t part = heap.used / TH_IDLE_PART;
+	size_t idle = TH_IDLE_MIN / TH_UNIT + heap.used / TH_IDLE_PART;
 
-	return part > TH_IDLE_MIN / TH_UNIT ? part : TH_IDLE_MIN / TH_UNIT;
+	return heap.kept > heap.used + idle ? heap.kept - heap.used : idle;
+}
+
+static void give_back(void)
+{
+	if (heap.idle > idle_max())
+		clean_down_to(idle_max() - TH_IDLE_MIN / TH_UNIT / 2);
+}
+
+/* What was left of a free span's page may go with that of its neighbour.  Returns how many units. */
+static unsigned join_edge(struct region *region, unsigned from, unsigned to)
+{
+	unsigned joined = 0;
+
+	for (unsigned i = from; i < to; i++) {
+		if (region->state[i] != EDGE)
+			continue;
+		region->state[i] = PRESENT;
+		joined++;
+	}
+	return joined;
+}
+
+static unsigned smaller(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
 }
 
 static void span_free(struct region *region, unsigned i)
 {
-	unsigned size = region->unit[i].size, dirty = size, other;
+	unsigned size = region->unit[i].size, idle = size, next = i + size, before, edge = page_units() - 1;
 
 	heap.used -= size;
-	if (is_free(region, i + size)) {
-		other = i + size;
-		size += region->unit[other].size;
-		dirty += region->unit[other].dirty;
-		remove_free(region, other);
+	if (is_free(region, next)) {
+		size += region->unit[next].size;
+		idle += region->unit[next].idle + join_edge(region, next, smaller(next + edge, i + size));
+		remove_free(region, next);
 	}
 	if (is_free(region, i - 1)) {
-		other = i - region->unit[i - 1].size;
-		size += region->unit[other].size;
-		dirty += region->unit[other].dirty;
-		remove_free(region, other);
-		i = other;
+		before = region->unit[i - 1].size;
+		idle += region->unit[i - before].idle + join_edge(region, i - smaller(edge, before), i);
+		size += before;
+		i -= before;
+		remove_free(region, i);
 	}
-	add_free(region, i, size, dirty);
-	if (heap.dirty > idle_max())
-		clean_down_to(idle_max() / 2);
+	add_free(region, i, size, idle);
+	give_back();
 }
 
 /* --- slabs: each class has a lock --- */
@@ -427,9 +529,17 @@ size_t th_memory_takes(size_t size)
 	return size <= TH_SMALL_MAX ? class_bytes(class_of(size)) : (size + TH_UNIT - 1) / TH_UNIT * TH_UNIT;
 }
 
+void th_memory_keep(ptrdiff_t bytes)
+{
+	pthread_mutex_lock(&heap.lock);
+	heap.kept += (size_t)(bytes / (ptrdiff_t)TH_UNIT);
+	give_back();
+	pthread_mutex_unlock(&heap.lock);
+}
+
 void th_memory_stat(struct th_memory_stat *ret)
 {
 	pthread_mutex_lock(&heap.lock);
-	*ret = (struct th_memory_stat){ heap.used * TH_UNIT, heap.dirty * TH_UNIT };
+	*ret = (struct th_memory_stat){ heap.used * TH_UNIT, heap.idle * TH_UNIT };
 	pthread_mutex_unlock(&heap.lock);
 }

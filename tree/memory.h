@@ -6,11 +6,11 @@
  * nodes that a commit settled lie in the committer's, those that were read in their readers', messages in their
  * writers'.  Each keeps what it once needed, so that the process takes their sum, more than twice what the cache may
  * have.  Here all threads, and all stores of the process, have one heap, what was messages becomes pages and the other
- * way round, and what is free for long goes back to the system.
+ * way round, and what is free beyond the caches' budgets goes back to the system.
  *
- *   region   32 MiB of address space, in units of 4 KiB
+ *   region   32 MiB of address space, in units of 1 KiB
  *   span     units in a row: free, or a large piece, or a slab; neighbours that are free are one
- *   slab     4 units of small pieces of one size
+ *   slab     16 units of small pieces of one size
  */
 #ifndef TH_MEMORY_H
 #define TH_MEMORY_H
@@ -28,6 +28,9 @@ void th_memory_free(void *memory);
 
 /* What a piece of that size takes. */
 size_t th_memory_takes(size_t size);
+
+/* Of each store's cache its budget, negative when it is closed: as much memory may be kept though it is free. */
+void th_memory_keep(ptrdiff_t bytes);
 
 struct th_memory_stat {
 	size_t used; /* bytes in pieces and slabs */
