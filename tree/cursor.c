@@ -218,7 +218,7 @@ static bool merge_source(struct merge *m, struct source *s, struct merged *out, 
 			source_cover(m, s, th_entry_value(e));
 		} else {
 			if (counts) {
-				out->refs += th_entry_refs(e);
+				out->refs = th_refs_add(out->refs, th_entry_refs(e));
 				if (!out->value && (e->flags & TH_ENTRY_VALUE))
 					out->value = e;
 			}

@@ -77,6 +77,12 @@ static inline int32_t th_entry_refs(const struct th_entry *e)
 	return (int32_t)th_get_le32(v);
 }
 
+/* Reference counts wrap, whatever was added to them: so it makes no difference in which order that is done. */
+static inline int32_t th_refs_add(int32_t a, int32_t b)
+{
+	return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
 uint64_t th_entry_seq(const struct th_entry *e);
 
 /* A new heap entry, holding one reference.  The key is the two parts joined.  NULL: no memory. */

@@ -72,7 +72,7 @@ static const struct th_entry *compose(const struct th_node *node, const struct t
 			goto fail;
 		return newer;
 	}
-	refs += th_entry_refs(older);
+	refs = th_refs_add(refs, th_entry_refs(older));
 	if (!record)
 		flags |= older->flags & TH_ENTRY_RESET;
 	if (value) {

@@ -142,7 +142,7 @@ static void value_hold(struct th_value *value, const struct th_node *node, const
 
 static void lookup_add(struct th_lookup *lookup, const struct th_node *node, const struct th_entry *e)
 {
-	lookup->refs += th_entry_refs(e);
+	lookup->refs = th_refs_add(lookup->refs, th_entry_refs(e));
 	if (!lookup->entry && (e->flags & TH_ENTRY_VALUE)) {
 		lookup->entry = e;
 		value_hold(&lookup->value, node, e);

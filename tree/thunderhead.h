@@ -278,7 +278,7 @@ int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value);
 int th_txn_delete(struct th_txn *txn, struct th_slice key);
 int th_txn_delete_range(struct th_txn *txn, struct th_range range);
 /* Adds delta to the reference count of `key`.  A put keeps the count of the entry it replaces; a delete drops it.
- * Counts of an absent key are kept, unseen, until it is put. */
+ * Counts of an absent key are kept, unseen, until it is put.  A count wraps beyond 32 bits. */
 int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta);
 /* Reads through the transaction's own writes. */
 int th_txn_get(struct th_txn *txn, struct th_slice key, struct th_value *ret);

@@ -130,6 +130,49 @@ START_TEST(bad_keys)
 }
 END_TEST
 
+static void ref_much(struct th_fixture *fixture)
+{
+	struct th_txn *txn;
+
+	th_ok(th_txn_begin(fixture->store, &txn));
+	for (int i = 0; i < 3; i++)
+		th_ok(th_txn_ref(txn, th_slice_of("k"), INT32_MAX));
+	th_ok(th_txn_commit(txn));
+}
+
+/* Counts that leave their range: in a stage, an overlay and a leaf, and where they are read. */
+START_TEST(bad_counts)
+{
+	struct th_cursor_entry entry;
+	struct th_fixture fixture;
+	struct th_cursor *cursor;
+	struct th_value value;
+
+	th_fixture_init(&fixture, 32, NULL);
+	for (int i = 0; i < 4000; i++) {
+		char key[8];
+
+		snprintf(key, sizeof(key), "k%u", i);
+		th_fixture_put(&fixture, i ? key : "k", "some value that takes a little room in a leaf");
+	}
+	for (int i = 0; i < 4; i++) {
+		ref_much(&fixture);
+		th_ok(th_store_commit(fixture.store));
+	}
+	th_ok(th_get(th_view_live(fixture.store), th_slice_of("k"), &value));
+	ck_assert_int_eq(value.refs, (int32_t)(12u * INT32_MAX));
+	th_value_release(&value);
+	th_ok(th_cursor_open(th_view_live(fixture.store), NULL, &cursor));
+	do
+		th_ok(th_cursor_next(cursor, &entry));
+	while (entry.key.size != 1);
+	ck_assert_int_eq(entry.refs, (int32_t)(12u * INT32_MAX));
+	th_cursor_close(cursor);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 START_TEST(bad_values)
 {
 	uint8_t *bytes = calloc(1, TH_VALUE_MAX + 1);
@@ -602,9 +645,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { bad_format,   bad_read_only,  bad_keys,  bad_values,  bad_ranges,
-				       bad_prefixes, bad_snapshots,  bad_holds, bad_reclaim, bad_branches,
-				       bad_links,    bad_references, bad_diffs, bad_chunks };
+	const TTest *const tests[] = { bad_format,   bad_read_only, bad_keys,       bad_counts, bad_values,
+				       bad_ranges,   bad_prefixes,  bad_snapshots,  bad_holds,  bad_reclaim,
+				       bad_branches, bad_links,     bad_references, bad_diffs,  bad_chunks };
 
 	return th_tests_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
 }
