@@ -131,10 +131,11 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
  * -EMEDIUMTYPE: there is no store on the disk; -EPROTONOSUPPORT: there is one, of a later version; -EBADMSG, -EUCLEAN:
  * something is damaged that is needed to open it, or to replay its log: then it may be opened read-only. */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
-/* Commits, marks the image clean, and frees everything, the disk too.  All views must be closed.  The error is that of
- * the last commit; the store is gone in any case. */
+/* Commits, marks the image clean, and frees everything, the disk too.  All views must be closed, and transactions have
+ * ended.  The error is that of the last commit; the store is gone in any case. */
 int th_store_close(struct th_store *store);
-/* Writes everything merged so far as a new generation. */
+/* Writes everything merged so far as a new generation: it is durable when this returns.  On an error other than that of
+ * before_commit, which is returned when all else was committed, the store refuses further writes. */
 int th_store_commit(struct th_store *store);
 /* Does a part of what is to be done until the space of deleted snapshots, deleted branches and rollbacks is back: for
  * whoever does not want to leave it to the background.  1: nothing is left, but for what open views hold, and the
@@ -146,8 +147,8 @@ int th_store_sync(struct th_store *store);
 
 struct th_store_info {
 	uint8_t uuid[16];
-	const char *label;
-	uint64_t block_size;
+	const char *label; /* the store's */
+	uint64_t block_size; /* bytes */
 	uint64_t blocks, blocks_free, blocks_waiting, blocks_promised, blocks_reserve;
 	uint64_t generation, sequence;
 	uint64_t created_ns, committed_ns;
@@ -175,11 +176,11 @@ void th_store_raise_mark(struct th_store *store, uint64_t mark);
 
 /* The live tree as it is at each moment. */
 struct th_view *th_view_live(struct th_store *store);
-/* The live tree as it is now, held. */
+/* The live tree as it is now, held.  -EBUSY: the store is being rolled back. */
 int th_view_freeze(struct th_store *store, struct th_view **ret);
-/* A snapshot, by id. */
+/* A snapshot, by id.  -ENOENT. */
 int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret);
-/* The head of a branch as it is now, held. */
+/* The head of a branch as it is now, held.  -ENOENT. */
 int th_view_branch(struct th_store *store, const char *name, struct th_view **ret);
 /* What another view has below a prefix, as a store of its own: everything that is done with it has keys that lack the
  * prefix, and knows of no others.  It can be read, compared (th_diff_open), and, where it is a part of the live tree,
@@ -187,10 +188,11 @@ int th_view_branch(struct th_store *store, const char *name, struct th_view **re
  * before it; but see th_store_rollback.  -EINVAL: the prefix is longer than a key may be.  Keys that would be longer
  * than TH_KEY_MAX with it are too long. */
 int th_view_subtree(struct th_view *view, struct th_slice prefix, struct th_view **ret);
-/* Ends a view from one of the functions above (the live one is ignored). */
+/* Ends a view from one of the functions above (the live one and NULL are ignored), when its cursors, diffs and reads
+ * that are under way have ended.  Values that were read from it stay valid. */
 void th_view_close(struct th_view *view);
 
-/* -ENOENT; else the caller releases the value. */
+/* -ENOENT; -EINVAL: the key is too long.  After 0 the caller releases the value. */
 int th_get(struct th_view *view, struct th_slice key, struct th_value *ret);
 void th_value_release(struct th_value *value);
 
@@ -231,7 +233,8 @@ int th_prefetch(struct th_view *view, const struct th_range *range);
 
 /* A cursor stands before the first entry of its range; _next goes forward, _prev backward from where it stands.
  * Both return 0 with an entry, 1 at the end.  The entry's bytes are valid until the cursor's next call.
- * On the live view each leaf's worth of entries is read at one moment; later ones see later writes. */
+ * On the live view each leaf's worth of entries is read at one moment; later ones see later writes.  The range (NULL:
+ * all) is copied; one that ends before it begins has no keys.  -EINVAL: a bound, or the key sought, is too long. */
 struct th_cursor_entry {
 	struct th_slice key, value;
 	int32_t refs;
@@ -253,7 +256,8 @@ struct th_range th_range_prefix(struct th_slice prefix, void *space);
 
 /* A transaction stages its writes privately and merges them into the live tree in one step.  It is the caller's
  * business that transactions that run at the same time do not write the same keys: range locks are one way (the
- * filesystem locks its inodes, and the blocks of files that are read). */
+ * filesystem locks its inodes, and the blocks of files that are read).  -EROFS; -EBUSY: the store is being rolled back.
+ */
 int th_txn_begin(struct th_store *store, struct th_txn **ret);
 /* The same for a subtree of the live tree: it has only the keys of this view, which stays open until it ends.  -EINVAL:
  * the view is not of the live tree. */
@@ -274,18 +278,23 @@ void th_txn_rollback(struct th_txn *txn);
  * delete or that allocate promised blocks may. */
 void th_txn_use_reserve(struct th_txn *txn);
 
+/* Keys and values are copied.  Deleting what is not there is no error.  -EINVAL: the key, a bound or the value is too
+ * long; -ENOSPC: a value above TH_INLINE_MAX, which is written at once, finds no room.  The transaction is as before
+ * then; after -ENOMEM it may have what was asked for, or not. */
 int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value);
 int th_txn_delete(struct th_txn *txn, struct th_slice key);
 int th_txn_delete_range(struct th_txn *txn, struct th_range range);
 /* Adds delta to the reference count of `key`.  A put keeps the count of the entry it replaces; a delete drops it.
  * Counts of an absent key are kept, unseen, until it is put.  A count wraps beyond 32 bits. */
 int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta);
-/* Reads through the transaction's own writes. */
+/* As th_get and th_cursor_open, through the transaction's own writes.  A cursor that is open while more is written sees
+ * that, or what was there before; it is closed before the transaction ends. */
 int th_txn_get(struct th_txn *txn, struct th_slice key, struct th_value *ret);
 int th_txn_cursor(struct th_txn *txn, const struct th_range *range, struct th_cursor **ret);
 
 /* Lends space for a key and a value of at most TH_INLINE_MAX bytes, to be filled in place and then put without a copy.
- * The space is the transaction's until it is put, and goes with it if it never is. */
+ * The space is the transaction's until it is put, and goes with it if it never is.  -EINVAL: a size is too large; or
+ * there is no such loan (any more), which is empty after it was put, whatever came of that. */
 struct th_loan {
 	void *key, *value;
 	void *entry; /* private */
@@ -426,15 +435,17 @@ struct th_snapshot {
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 };
 
-/* Calls before_commit, then commits and keeps what was committed.  -EEXIST, -EINVAL (empty name, '/', "." or ".."),
- * -ENAMETOOLONG. */
+/* Calls before_commit, then commits and keeps what was committed.  ret may be NULL.  -EEXIST, -EINVAL (empty name, '/',
+ * "." or ".."), -ENAMETOOLONG. */
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
 /* When it returns, the snapshot is not found any more and its name is free.  That is durable after the next sync or
  * commit, as a transaction is; a crash before brings the snapshot back, whole.  The space comes back in the background,
  * in bounded parts, a commit each, that survive a crash; a writer is not told -ENOSPC while there is more to come.  For
  * what an open view needs, it begins when that closes.  -EBUSY: a branch begins from it, or it has holds. */
 int th_snapshot_delete(struct th_store *store, const char *name);
+/* Durable when it returns.  -ENOENT; and as th_snapshot_create. */
 int th_snapshot_rename(struct th_store *store, const char *from, const char *to);
+/* -ENOENT. */
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret);
 int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot *ret);
 /* All, oldest first; the caller frees *ret. */
@@ -484,7 +495,9 @@ int th_branch_create(struct th_store *store, const char *name, const char *snaps
  * begins from one of its snapshots, or one of these has holds; -ENOTEMPTY: it has snapshots, which `snapshots` would
  * delete too. */
 int th_branch_delete(struct th_store *store, const char *name, bool snapshots);
+/* Durable when it returns.  -ENOENT; and as th_branch_create. */
 int th_branch_rename(struct th_store *store, const char *from, const char *to);
+/* -ENOENT.  ret may be NULL. */
 int th_branch_find(struct th_store *store, const char *name, struct th_branch *ret);
 /* All, headless ones too, oldest first; the caller frees *ret. */
 int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_count);

@@ -206,6 +206,36 @@ START_TEST(bad_values)
 }
 END_TEST
 
+/* A large value that finds no room leaves the transaction as it was. */
+START_TEST(bad_room)
+{
+	uint8_t *bytes = calloc(1, TH_VALUE_MAX);
+	struct th_fixture fixture;
+	struct th_value value;
+	struct th_txn *txn;
+	char key[8];
+	int r = 0;
+
+	ck_assert_ptr_nonnull(bytes);
+	th_fixture_init(&fixture, 40, NULL);
+	th_ok(th_txn_begin(fixture.store, &txn));
+	for (unsigned i = 0; r == 0; i++) {
+		snprintf(key, sizeof(key), "%u", i);
+		r = th_txn_put(txn, th_slice_of(key), (struct th_slice){ bytes, TH_VALUE_MAX });
+	}
+	th_expect(r, -ENOSPC);
+	th_expect(th_txn_get(txn, th_slice_of(key), &value), -ENOENT);
+	th_ok(th_txn_put(txn, th_slice_of(key), th_slice_of("small")));
+	th_ok(th_txn_commit(txn));
+	th_ok(th_get(th_view_live(fixture.store), th_slice_of("0"), &value));
+	ck_assert_uint_eq(value.size, TH_VALUE_MAX);
+	th_value_release(&value);
+	still_good(&fixture);
+	th_fixture_release(&fixture);
+	free(bytes);
+}
+END_TEST
+
 START_TEST(bad_ranges)
 {
 	const struct th_slice most = key_of_size(TH_KEY_MAX + 1), more = key_of_size(TH_KEY_MAX + 2);
@@ -645,9 +675,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { bad_format,   bad_read_only, bad_keys,       bad_counts, bad_values,
-				       bad_ranges,   bad_prefixes,  bad_snapshots,  bad_holds,  bad_reclaim,
-				       bad_branches, bad_links,     bad_references, bad_diffs,  bad_chunks };
+	const TTest *const tests[] = { bad_format, bad_read_only,  bad_keys,      bad_counts, bad_values,  bad_room,
+				       bad_ranges, bad_prefixes,   bad_snapshots, bad_holds,  bad_reclaim, bad_branches,
+				       bad_links,  bad_references, bad_diffs,     bad_chunks };
 
 	return th_tests_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
 }
