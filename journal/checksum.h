@@ -5,13 +5,19 @@
 
 #include <xxhash.h>
 
-/* By the widest vectors that the processor has: four times as fast as what was compiled for every x86. */
+/* By the widest vectors that the processor has: four times as fast as what was compiled for every x86.  Weak, because
+ * Debian's static library lacks it. */
 #ifdef TH_XXH_DISPATCH
-#include <xxh_x86dispatch.h>
+#pragma weak XXH3_64bits_dispatch
+XXH64_hash_t XXH3_64bits_dispatch(const void *data, size_t size);
 #endif
 
 static inline uint64_t th_checksum(const void *data, size_t size)
 {
+#ifdef TH_XXH_DISPATCH
+	if (XXH3_64bits_dispatch)
+		return XXH3_64bits_dispatch(data, size);
+#endif
 	return XXH3_64bits(data, size);
 }
 
