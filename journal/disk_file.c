@@ -29,9 +29,23 @@ static int lock(int fd, bool read_only)
 	return errno == EWOULDBLOCK ? -EBUSY : -errno;
 }
 
+/* Where standard streams are closed, a program would print onto the disk. */
+static int keep_off_streams(int fd)
+{
+	int higher, error;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	error = errno;
+	close(fd);
+	errno = error;
+	return higher;
+}
+
 static int open_locked_once(const char *path, const struct stat *st, bool read_only)
 {
-	int fd = open(path, open_flags(st, read_only));
+	int fd = keep_off_streams(open(path, open_flags(st, read_only)));
 	int error;
 
 	if (fd < 0)

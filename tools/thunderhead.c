@@ -4,10 +4,12 @@
  * fsck(8) and mkfs(8) look for programs named after the file system).
  */
 #include <ctype.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "error.h"
@@ -87,11 +89,24 @@ static int run_command(int argc, char **argv)
 	return TH_EXIT_USAGE;
 }
 
+/* Whoever started us may have closed standard streams.  An image, or the kernel's end of a mount, must not become one
+ * of them: what is printed would go there.  They are opened the wrong way round, so that using them fails as before. */
+static int fill_streams(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return -1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
 	const char *program = slash ? slash + 1 : argc > 0 ? argv[0] : "thunderhead";
 
+	if (fill_streams())
+		return TH_EXIT_FAILED;
 	if (!strcmp(program, "mkfs.thunderhead"))
 		return th_cmd_mkfs.run(&th_cmd_mkfs, argc, argv);
 	if (!strcmp(program, "mount.thunderhead") || !strcmp(program, "mount.fuse.thunderhead"))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every kind of disk must behave the same. */
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -531,6 +532,23 @@ START_TEST(disk_lock)
 }
 END_TEST
 
+/* Nothing is printed onto a disk, though a stream's place was free when it was opened. */
+START_TEST(disk_is_no_stream)
+{
+	int saved = dup(STDIN_FILENO);
+	struct th_disk *disk;
+	char found[PATH_MAX];
+
+	make_file(TH_BLOCK_SIZE * 8);
+	close(STDIN_FILENO);
+	th_ok(th_disk_open(path, _i ? TH_DISK_THREADS : 0, &disk));
+	ck_assert(!realpath("/proc/self/fd/0", found) || !strstr(found, path));
+	th_disk_close(disk);
+	if (saved >= 0)
+		dup2(saved, STDIN_FILENO);
+}
+END_TEST
+
 START_TEST(disk_read_only)
 {
 	char *block = th_test_block(1);
@@ -649,6 +667,7 @@ int main(void)
 	tcase_set_timeout(files, 60);
 	tcase_add_checked_fixture(files, NULL, remove_file);
 	tcase_add_test(files, disk_lock);
+	tcase_add_loop_test(files, disk_is_no_stream, 0, 2);
 	tcase_add_loop_test(files, disk_read_only, 0, 2);
 	tcase_add_test(files, disk_opens_only_files_and_devices);
 	tcase_add_loop_test(files, disk_shortened_behind_our_back, 0, MEMORY);

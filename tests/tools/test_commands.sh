@@ -97,4 +97,12 @@ tap "mount.thunderhead -o ro"
 tap "read-only is read-only"
 unmount "$mnt" "$image"
 tap "umount again"
+# --- without standard streams ---
+th mkfs --size 16M "$work/bare.img" && mount_image "$work/bare.img" "$work/bare" <&- >&- 2>&-
+tap "mount where all standard streams are closed"
+printf 'kept\n' >"$work/bare/file" && unmount "$work/bare" "$work/bare.img" && mount_image "$work/bare.img" "$work/bare" &&
+	[ "$(cat "$work/bare/file")" = kept ] && unmount "$work/bare" "$work/bare.img"
+tap "what was written is there"
+refused 1 'standard output: it cannot be written' eval 'th snapshot list "$work/bare.img" --json >&-'
+tap "nothing is printed where nobody listens"
 tap_done
