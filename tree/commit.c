@@ -308,13 +308,31 @@ out:
 	return r;
 }
 
+/* Those who merge wait for whoever is between these two, who does not wait for them (th_commit_throttle). */
+static void relief_begin(struct th_store *store)
+{
+	pthread_mutex_lock(&store->committer_lock);
+	store->committing++;
+	pthread_mutex_unlock(&store->committer_lock);
+}
+
+static void relief_end(struct th_store *store)
+{
+	pthread_mutex_lock(&store->committer_lock);
+	store->committing--;
+	pthread_cond_broadcast(&store->settled);
+	pthread_mutex_unlock(&store->committer_lock);
+}
+
 int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
 {
 	bool nowait = th_nowait_suspend(); /* half of a commit is not undone */
 	int r;
 
 	th_thread_waits();
+	relief_begin(store);
 	r = commit_locking(store, step, arg, flags);
+	relief_end(store);
 	th_nowait_resume(nowait);
 	return r;
 }
@@ -452,8 +470,7 @@ int th_store_commit(struct th_store *store)
 
 /* --- in the background --- */
 
-/* Until the interval is over, or somebody asks for a commit.  committer_lock is held. */
-static void wait_for_turn(struct th_store *store)
+static struct timespec turn_end(struct th_store *store)
 {
 	struct timespec until;
 
@@ -464,9 +481,42 @@ static void wait_for_turn(struct th_store *store)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000L;
 	}
+	return until;
+}
+
+static bool is_over(const struct timespec *until)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
+}
+
+/* Until the interval is over, or somebody asks for a commit.  committer_lock is held. */
+static void wait_for_turn(struct th_store *store)
+{
+	struct timespec until = turn_end(store);
+
 	while (!store->committer_stop && !store->commit_wanted &&
 	       pthread_cond_timedwait(&store->committer_wake, &store->committer_lock, &until) == 0)
 		;
+}
+
+/* A commit, and others behind it as long as there is much to write: then none of those who merge has to stop for a
+ * whole one of his own (th_commit_throttle).  What goes before commits has its turn nevertheless. */
+static void commit_in_turn(struct th_store *store, bool buffers)
+{
+	bool before = store->options.before_commit != NULL;
+	struct timespec until = turn_end(store);
+	int r;
+
+	if (before && buffers)
+		store->options.before_commit(store->options.arg);
+	relief_begin(store);
+	do
+		r = th_commit(store, NULL, NULL, 0);
+	while (r == 0 && atomic_load(&store->dirty_bytes) >= store->dirty_soft && !(before && is_over(&until)));
+	relief_end(store);
 }
 
 /* Once it has begun to give space back, it goes on with that. */
@@ -483,10 +533,8 @@ static void *committer(void *arg)
 			break;
 		store->commit_wanted = false;
 		pthread_mutex_unlock(&store->committer_lock);
-		if (more)
-			th_commit(store, NULL, NULL, 0);
-		else if (!atomic_load(&store->failed))
-			commit_with_buffers(store);
+		if (more || !atomic_load(&store->failed))
+			commit_in_turn(store, !more);
 		more = th_reap_due(store);
 		pthread_mutex_lock(&store->committer_lock);
 	}
@@ -539,7 +587,7 @@ void th_commit_throttle(struct th_store *store)
 {
 	if (very_dirty(store)) {
 		pthread_mutex_lock(&store->committer_lock);
-		while (very_dirty(store) && atomic_load(&store->writing_bytes) > 0)
+		while (very_dirty(store) && store->committing > 0)
 			pthread_cond_wait(&store->settled, &store->committer_lock);
 		pthread_mutex_unlock(&store->committer_lock);
 		if (very_dirty(store))

@@ -145,8 +145,9 @@ struct th_store {
 	bool committer_runs;
 	pthread_mutex_t committer_lock;
 	pthread_cond_t committer_wake;
-	pthread_cond_t settled; /* there is less of writing_bytes */
+	pthread_cond_t settled; /* there is less of writing_bytes, or of committing */
 	bool committer_stop, commit_wanted;
+	unsigned committing; /* threads that are in a commit, or about to begin one */
 
 	_Atomic uint64_t commits, syncs, log_records, log_bytes, merges, spills, grafts, node_writes,
 		node_bytes_written;
