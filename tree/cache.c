@@ -17,7 +17,7 @@
 #define TH_CACHE_SLOTS_MIN 64
 #define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
 #define TH_CACHE_LOST 32 /* one byte beside so many is lost between nodes that come and go */
-#define TH_CACHE_STEPS 64 /* of the budget, in which a part of it is reserved */
+#define TH_CACHE_STEPS 256 /* of the budget, in which a part of it is reserved */
 #define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
 
 /* Somebody to be told of a node. */
@@ -87,6 +87,9 @@ struct th_cache {
 	struct shard shard[TH_CACHE_SHARDS];
 };
 
+/* Of all caches of the process: they share one heap. */
+static _Atomic size_t all_budgets, all_used;
+
 static uint64_t hash_addr(uint64_t addr)
 {
 	return addr * UINT64_C(0x9e3779b97f4a7c15);
@@ -129,6 +132,7 @@ int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 	cache->disk = disk;
 	cache->ahead = ahead;
 	cache->budget = budget;
+	atomic_fetch_add(&all_budgets, budget);
 	cache->report = report;
 	cache->arg = arg;
 	th_memory_keep((ptrdiff_t)budget);
@@ -251,6 +255,7 @@ static void shard_remove(struct shard *shard, struct slot *slot)
 		unretire(shard, node);
 	shard->count--;
 	shard->used -= node->cached_bytes;
+	atomic_fetch_sub_explicit(&all_used, node->cached_bytes, memory_order_relaxed);
 	th_node_unref(node);
 }
 
@@ -306,6 +311,7 @@ static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_
 	*shard_find_node(shard, node) = (struct slot){ node->ptr.addr << 1 | (node->level > 0), node };
 	shard->count++;
 	shard->used += node->cached_bytes;
+	atomic_fetch_add_explicit(&all_used, node->cached_bytes, memory_order_relaxed);
 	shard_evict(shard, shard_budget(cache));
 }
 
@@ -346,6 +352,15 @@ void th_cache_reserve(struct th_cache *cache, size_t bytes)
 		shard_evict(shard, shard_budget(cache));
 		pthread_mutex_unlock(&shard->lock);
 	}
+}
+
+size_t th_cache_beside(const struct th_cache *cache)
+{
+	size_t all = th_memory_used(), used = atomic_load_explicit(&all_used, memory_order_relaxed);
+	double part = (double)cache->budget / (double)atomic_load(&all_budgets);
+
+	used -= used / (TH_CACHE_LOST + 1); /* what is lost is not used */
+	return all > used ? (size_t)((double)(all - used) * part) : 0;
 }
 
 void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr)
@@ -803,5 +818,6 @@ void th_cache_free(struct th_cache *cache)
 		pthread_cond_destroy(&shard->loaded);
 	}
 	th_memory_keep(-(ptrdiff_t)cache->budget);
+	atomic_fetch_sub(&all_budgets, cache->budget);
 	free(cache);
 }

@@ -30,6 +30,9 @@ void th_cache_free(struct th_cache *cache);
 /* So many bytes of the budget are used by what is not in the cache; a part of it, one in TH_CACHE_LEAST, is left. */
 #define TH_CACHE_LEAST 8
 void th_cache_reserve(struct th_cache *cache, size_t bytes);
+/* Bytes of the heap (memory.h) that no cache has: nodes that may change, their messages, what is lost between pieces.
+ * Of several caches each has its part, according to its budget. */
+size_t th_cache_beside(const struct th_cache *cache);
 
 /* The node is going to be looked for: what that takes is fetched from cold memory meanwhile. */
 void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr);

@@ -2,7 +2,9 @@
 #include "tree/memory.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -64,7 +66,9 @@ static struct {
 	struct region *first, *last;
 	uint64_t bins[TH_BIN_WORDS]; /* those that are not empty */
 	struct region *bin[TH_BINS]; /* a region that has such spans */
-	size_t used, idle, kept; /* units */
+	_Atomic size_t used; /* units; read without the lock, too */
+	size_t idle, kept; /* units */
+	_Atomic size_t malloced; /* bytes, where it is malloc's after all */
 } heap = { .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP };
 
 static unsigned bin_of(unsigned size)
@@ -471,6 +475,20 @@ static void small_free(struct slab *slab, void *memory)
 #define TH_MEMORY_IS_MALLOC false
 #endif
 
+static void *malloc_counted(size_t size)
+{
+	void *memory = malloc(size);
+
+	atomic_fetch_add(&heap.malloced, malloc_usable_size(memory));
+	return memory;
+}
+
+static void free_counted(void *memory)
+{
+	atomic_fetch_sub(&heap.malloced, malloc_usable_size(memory));
+	free(memory);
+}
+
 /* Pieces begin at different places within their first units, so that their beginnings do not meet in the processor's
  * cache. */
 static size_t colour(const void *memory, size_t spare)
@@ -484,7 +502,7 @@ void *th_memory_alloc(size_t size)
 	uint8_t *memory;
 
 	if (TH_MEMORY_IS_MALLOC)
-		return malloc(size);
+		return malloc_counted(size);
 	if (size <= TH_SMALL_MAX)
 		return small_alloc(size);
 	if (size > TH_MEMORY_MAX)
@@ -512,7 +530,7 @@ static void heap_free(void *memory)
 void th_memory_free(void *memory)
 {
 	if (TH_MEMORY_IS_MALLOC)
-		free(memory);
+		free_counted(memory);
 	else if (memory)
 		heap_free(memory);
 }
@@ -537,9 +555,14 @@ void th_memory_keep(ptrdiff_t bytes)
 	pthread_mutex_unlock(&heap.lock);
 }
 
+size_t th_memory_used(void)
+{
+	return atomic_load(&heap.used) * TH_UNIT + atomic_load(&heap.malloced);
+}
+
 void th_memory_stat(struct th_memory_stat *ret)
 {
 	pthread_mutex_lock(&heap.lock);
-	*ret = (struct th_memory_stat){ heap.used * TH_UNIT, heap.idle * TH_UNIT };
+	*ret = (struct th_memory_stat){ th_memory_used(), heap.idle * TH_UNIT };
 	pthread_mutex_unlock(&heap.lock);
 }

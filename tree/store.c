@@ -56,22 +56,11 @@ int th_store_writable(struct th_store *store)
 	return store->read_only || atomic_load(&store->failed) ? -EROFS : 0;
 }
 
-static size_t dirty_and_writing(struct th_store *store)
-{
-	return atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes);
-}
-
-/* What the cache does not have of nodes that may change, or are being written, is a little more than their bytes on
- * disk (measured): messages one by one, and tables; the rest is in pages of nodes that it still has. */
 void th_store_budget(struct th_store *store)
 {
-	size_t bytes = dirty_and_writing(store), before;
-
-	do { /* the last word must not be that of somebody who was overtaken */
-		before = bytes;
-		th_cache_reserve(store->cache, bytes + bytes / 8);
-		bytes = dirty_and_writing(store);
-	} while (bytes != before);
+	pthread_mutex_lock(&store->budget_lock); /* the last word must not be that of somebody who was overtaken */
+	th_cache_reserve(store->cache, th_cache_beside(store->cache));
+	pthread_mutex_unlock(&store->budget_lock);
 }
 
 /* --- format --- */
@@ -151,6 +140,7 @@ static void init_locks(struct th_store *store)
 	pthread_cond_init(&store->chunk_done, NULL);
 	pthread_mutex_init(&store->snapshot_lock, NULL);
 	pthread_mutex_init(&store->committer_lock, NULL);
+	pthread_mutex_init(&store->budget_lock, NULL);
 	pthread_cond_init(&store->settled, NULL);
 }
 
@@ -202,6 +192,7 @@ static void store_release(struct th_store *store)
 	pthread_cond_destroy(&store->chunk_done);
 	pthread_mutex_destroy(&store->snapshot_lock);
 	pthread_mutex_destroy(&store->committer_lock);
+	pthread_mutex_destroy(&store->budget_lock);
 	pthread_cond_destroy(&store->settled);
 	free(store);
 }

@@ -113,6 +113,7 @@ struct th_store {
 	size_t dirty_hard; /* with those of the commit under way: that make a merging thread wait, or commit itself */
 
 	pthread_mutex_t commit_lock;
+	pthread_mutex_t budget_lock; /* of what the cache leaves to others; a leaf */
 
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_done;
@@ -156,8 +157,8 @@ struct th_store {
 /* Says it once, and makes the store refuse further writes. Returns error. */
 int th_store_fail(struct th_store *store, int error, const char *what);
 void th_store_report(struct th_store *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* What is dirty, or is being written, takes memory that the cache has to leave to it.  After each change of these
- * numbers. */
+/* What is dirty, or is being written, takes memory that the cache has to leave to it.  After each change of how much
+ * that is. */
 void th_store_budget(struct th_store *store);
 /* 0, or why nothing may be written. */
 int th_store_writable(struct th_store *store);
