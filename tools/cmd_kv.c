@@ -282,10 +282,11 @@ static int read_value(void **ret, size_t *ret_size)
 
 	if (!bytes)
 		return -ENOMEM;
+	errno = 0;
 	*ret_size = fread(bytes, 1, room, stdin);
 	if (ferror(stdin)) {
 		free(bytes);
-		return -EIO;
+		return errno ? -errno : -EIO;
 	}
 	*ret = bytes;
 	return 0;
@@ -486,23 +487,31 @@ static int load_batch(struct th_store *store, struct th_dump *dump)
 	return result ? result : end;
 }
 
+/* Something is wrong with the dump, with reading it, or with the store. */
+static int say_of_load(const struct request *request, const struct th_dump *dump, const char *name, int result)
+{
+	if (dump->fault)
+		return th_error_line("%s: line %lu: %s", name, dump->line, dump->fault);
+	if (ferror(dump->stream))
+		return th_error(result, "%s", name);
+	return th_error(result, "%s: at line %lu of %s", request->path, dump->line, name);
+}
+
 static int load(const struct request *request, FILE *stream, const char *name)
 {
 	struct th_image_voice voice = { 0 };
-	struct th_store *store;
+	struct th_store *store = NULL;
 	struct th_dump dump;
-	int result, status = open_write(request, &voice, &store);
+	int result = th_dump_open(&dump, stream), status = TH_EXIT_DONE;
 
-	if (status)
-		return status;
-	result = th_dump_open(&dump, stream);
-	while (!result)
+	if (!result)
+		status = open_write(request, &voice, &store);
+	while (store && !result)
 		result = load_batch(store, &dump);
 	if (result < 0)
-		status = dump.fault ? th_error_line("%s: line %lu: %s", name, dump.line, dump.fault)
-				    : th_error(result, "%s: at line %lu of %s", request->path, dump.line, name);
+		status = say_of_load(request, &dump, name, result);
 	th_dump_release(&dump);
-	return close_store(request, store, status);
+	return store ? close_store(request, store, status) : status;
 }
 
 static int run_load(const struct th_command *command, int argc, char **argv)

@@ -109,6 +109,11 @@ tap "del deletes nothing where one key is not there"
 th kv del "$image" one two && [ "$(th kv range --keys --from a --to z "$image")" = $'empty\nlarge\nthree' ]
 tap "del"
 
+refused 1 "^thunderhead: $work: Is a directory$" th kv load "$image" "$work"
+tap "load from a directory"
+refused 1 '^thunderhead: standard input: Is a directory$' eval 'th kv put "$image" a <"$work"'
+tap "put what cannot be read"
+
 # --- filesystems ---
 files=$work/files.img
 th mkfs --size 16M "$files"
