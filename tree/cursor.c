@@ -14,7 +14,7 @@
 #include "tree/chunk.h"
 #include "tree/window.h"
 
-#define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch: many ask for no more */
+#define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch, at least: many ask for no more */
 #define TH_BATCH_GROWTH 8 /* each next one may hold so many times as many */
 #define TH_BATCH_LAST 4096 /* up to this */
 #define TH_BATCH_ITEMS 128 /* room at first */
@@ -53,6 +53,7 @@ struct th_cursor {
 	uint8_t *arena;
 	size_t arena_size, arena_capacity;
 	size_t limit;
+	size_t read; /* entries, since it was placed: as many may be wanted the next time */
 	void *large; /* value of the entry last returned, where it is off-tree */
 	th_node_visit *visit;
 	void *visit_arg;
@@ -73,6 +74,7 @@ struct source {
 	const struct th_stage *stage; /* a row of blocks rather than one node */
 	size_t block;
 	struct th_slice key; /* of entry i, behind the common prefix */
+	uint64_t head; /* of that: its first bytes, as a number */
 	bool covered; /* a range message is in force, up to cover_end or, if that is NULL, to the end */
 	struct th_slice cover_end;
 };
@@ -93,6 +95,26 @@ static struct th_slice behind(struct th_slice key, size_t n)
 	return (struct th_slice){ (const uint8_t *)key.data + n, key.size - n };
 }
 
+/* Keys with different heads compare as these do, and most have. */
+static uint64_t key_head(struct th_slice key)
+{
+	const uint8_t *bytes = key.data;
+	uint64_t head = 0;
+
+	if (key.size >= sizeof(head)) {
+		memcpy(&head, bytes, sizeof(head));
+		return TH_LE_SWAP(64, __builtin_bswap64(head));
+	}
+	for (size_t i = 0; i < sizeof(head); i++)
+		head = head << 8 | (i < key.size ? bytes[i] : 0);
+	return head;
+}
+
+static bool key_less(const struct source *a, const struct source *b)
+{
+	return a->head != b->head ? a->head < b->head : th_slice_compare(a->key, b->key) < 0;
+}
+
 static void source_load_key(struct merge *m, struct source *s)
 {
 	const struct th_entry *e;
@@ -102,6 +124,7 @@ static void source_load_key(struct merge *m, struct source *s)
 	e = th_slab_entry(s->slab, s->i);
 	s->key = behind((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
 			m->prefix.size - th_node_strip(s->node, e));
+	s->head = key_head(s->key);
 }
 
 static void source_set_end(struct merge *m, struct source *s)
@@ -159,7 +182,7 @@ static void merge_add(struct merge *m, const struct th_node *node, const struct 
 
 static const struct source *lower_source(const struct source *low, const struct source *s)
 {
-	return s->i < s->end && (!low || th_slice_compare(s->key, low->key) < 0) ? s : low;
+	return s->i < s->end && (!low || key_less(s, low)) ? s : low;
 }
 
 /* Finds out anew what is pending, after one of the newer sources moved. */
@@ -202,6 +225,7 @@ static void merge_init(struct merge *m, const struct th_path *path, const struct
 /* What all sources say of one key. */
 struct merged {
 	struct th_slice suffix;
+	uint64_t head; /* of the suffix */
 	const struct th_entry *value;
 	int32_t refs;
 };
@@ -211,7 +235,7 @@ static bool merge_source(struct merge *m, struct source *s, struct merged *out, 
 {
 	bool final = false;
 
-	if (s->i < s->end && th_slice_compare(s->key, out->suffix) == 0) {
+	if (s->i < s->end && s->head == out->head && th_slice_compare(s->key, out->suffix) == 0) {
 		const struct th_entry *e = th_slab_entry(s->slab, s->i);
 
 		if (e->flags & TH_ENTRY_RANGE) {
@@ -237,10 +261,10 @@ static bool merge_record(struct merge *m, struct merged *out)
 	struct source *s = m->records;
 	const struct th_entry *e;
 
-	if (!s || s->i >= s->end || m->covered || (m->pending && th_slice_compare(s->key, m->pending->key) >= 0))
+	if (!s || s->i >= s->end || m->covered || (m->pending && !key_less(s, m->pending)))
 		return false;
 	e = th_slab_entry(s->slab, s->i);
-	*out = (struct merged){ s->key, e->flags & TH_ENTRY_VALUE ? e : NULL, th_entry_refs(e) };
+	*out = (struct merged){ s->key, s->head, e->flags & TH_ENTRY_VALUE ? e : NULL, th_entry_refs(e) };
 	s->i++;
 	source_load_key(m, s);
 	return true;
@@ -257,7 +281,7 @@ static bool merge_next(struct merge *m, struct merged *out)
 	low = m->records ? lower_source(m->pending, m->records) : m->pending;
 	if (!low)
 		return false;
-	*out = (struct merged){ .suffix = low->key };
+	*out = (struct merged){ .suffix = low->key, .head = low->head };
 	for (unsigned i = 0; i < m->sources; i++)
 		if (merge_source(m, &m->source[i], out, counts))
 			counts = false;
@@ -307,8 +331,9 @@ static int batch_add(struct th_cursor *c, const struct merge *m, const struct me
 	if (!bytes)
 		return -ENOMEM;
 	memcpy(bytes, m->prefix.data, m->prefix.size);
-	memcpy(bytes + m->prefix.size, found->suffix.data, found->suffix.size);
-	memcpy(bytes + key_size, value.data, value.size);
+	/* in an entry the value comes behind the key */
+	memcpy(bytes + m->prefix.size, (const uint8_t *)value.data - found->suffix.size,
+	       found->suffix.size + value.size);
 	item->value = item->key + (uint32_t)key_size;
 	item->key_size = (uint16_t)key_size;
 	item->value_size = (uint16_t)value.size;
@@ -713,6 +738,7 @@ int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 		if (r < 0)
 			return r;
 	}
+	c->read++;
 	return emit(c, &c->item[c->at++], ret);
 }
 
@@ -736,7 +762,8 @@ static void stand_at(struct th_cursor *c, const struct th_key *key)
 	c->lo = c->hi = *key;
 	c->hi_open = c->at_open_end = false;
 	c->count = c->at = 0;
-	c->limit = TH_BATCH_FIRST;
+	c->limit = c->read > TH_BATCH_FIRST ? c->read : TH_BATCH_FIRST;
+	c->read = 0;
 	c->leaves = c->window = c->asked = 0;
 }
 

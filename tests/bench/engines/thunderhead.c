@@ -10,6 +10,7 @@
 struct store {
 	struct th_store *store;
 	struct th_txn *txn;
+	struct th_cursor *cursor;
 };
 
 static void check(int r, const char *what)
@@ -86,11 +87,6 @@ static void settle(void *store)
 	thunderhead_commit(store, NULL);
 }
 
-static void nothing(void *store)
-{
-	(void)store;
-}
-
 static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
 {
 	struct store *s = store;
@@ -105,19 +101,30 @@ static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
 	return true;
 }
 
+static void read_begin(void *store)
+{
+	static const struct th_range all = { 0 };
+	struct store *s = store;
+
+	check(th_cursor_open(th_view_live(s->store), &all, &s->cursor), "cursor");
+}
+
+static void read_end(void *store)
+{
+	struct store *s = store;
+
+	th_cursor_close(s->cursor);
+}
+
 static void range(void *store, struct th_slice from, uint64_t limit, engine_see *see, void *arg)
 {
 	struct store *s = store;
-	struct th_range all = { .from = from };
 	struct th_cursor_entry entry;
-	struct th_cursor *cursor;
-	int r = 0;
+	int r = th_cursor_seek(s->cursor, from);
 
-	check(th_cursor_open(th_view_live(s->store), &all, &cursor), "cursor");
-	while (limit-- > 0 && (r = th_cursor_next(cursor, &entry)) == 0)
+	while (r == 0 && limit-- > 0 && (r = th_cursor_next(s->cursor, &entry)) == 0)
 		see(arg, entry.key, entry.value);
-	check(r, "next");
-	th_cursor_close(cursor);
+	check(r, "range");
 }
 
 struct th_get *thunderhead_get_begin(void *store, struct th_slice key)
@@ -185,7 +192,7 @@ uint64_t thunderhead_diff(void *store, const char *from, const char *to, uint64_
 
 #define COMMON                                                                                                         \
 	.close = close_store, .begin = begin, .put = put, .commit = commit, .sync = sync_store, .settle = settle,      \
-	.read_begin = nothing, .read_end = nothing, .get = get, .range = range
+	.read_begin = read_begin, .read_end = read_end, .get = get, .range = range
 
 const struct engine engine_thunderhead = { .name = "thunderhead", .create = create, COMMON };
 const struct engine engine_thunderhead_buffered = { .name = "thunderhead-buffered", .create = create_buffered, COMMON };
