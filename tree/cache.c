@@ -356,7 +356,7 @@ void th_cache_reserve(struct th_cache *cache, size_t bytes)
 
 size_t th_cache_beside(const struct th_cache *cache)
 {
-	size_t all = th_memory_used(), used = atomic_load_explicit(&all_used, memory_order_relaxed);
+	size_t all = th_memory_counts(), used = atomic_load_explicit(&all_used, memory_order_relaxed);
 	double part = (double)cache->budget / (double)atomic_load(&all_budgets);
 
 	used -= used / (TH_CACHE_LOST + 1); /* what is lost is not used */

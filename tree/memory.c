@@ -66,8 +66,7 @@ static struct {
 	struct region *first, *last;
 	uint64_t bins[TH_BIN_WORDS]; /* those that are not empty */
 	struct region *bin[TH_BINS]; /* a region that has such spans */
-	_Atomic size_t used; /* units; read without the lock, too */
-	size_t idle, kept; /* units */
+	_Atomic size_t used, idle, kept; /* units; read without the lock, too */
 	_Atomic size_t malloced; /* bytes, where it is malloc's after all */
 } heap = { .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP };
 
@@ -555,14 +554,22 @@ void th_memory_keep(ptrdiff_t bytes)
 	pthread_mutex_unlock(&heap.lock);
 }
 
-size_t th_memory_used(void)
+static size_t used_bytes(void)
 {
 	return atomic_load(&heap.used) * TH_UNIT + atomic_load(&heap.malloced);
+}
+
+size_t th_memory_counts(void)
+{
+	size_t idle = atomic_load(&heap.idle), all = atomic_load(&heap.used) + idle, kept = atomic_load(&heap.kept);
+	size_t over = all > kept ? all - kept : 0;
+
+	return used_bytes() + (over < idle ? over : idle) * TH_UNIT;
 }
 
 void th_memory_stat(struct th_memory_stat *ret)
 {
 	pthread_mutex_lock(&heap.lock);
-	*ret = (struct th_memory_stat){ th_memory_used(), heap.idle * TH_UNIT };
+	*ret = (struct th_memory_stat){ used_bytes(), heap.idle * TH_UNIT };
 	pthread_mutex_unlock(&heap.lock);
 }

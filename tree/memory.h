@@ -32,8 +32,8 @@ size_t th_memory_takes(size_t size);
 /* Of each store's cache its budget, negative when it is closed: as much memory may be kept though it is free. */
 void th_memory_keep(ptrdiff_t bytes);
 
-/* Bytes in pieces and slabs.  Takes no lock. */
-size_t th_memory_used(void);
+/* Bytes in pieces and slabs, and what is idle beyond what may be kept.  Takes no lock. */
+size_t th_memory_counts(void);
 
 struct th_memory_stat {
 	size_t used; /* bytes in pieces and slabs */
