@@ -89,6 +89,68 @@ START_TEST(drain_full)
 }
 END_TEST
 
+/* Whatever is done on a full image, it goes on: nothing but -ENOSPC is ever said, and with what is deleted its space
+ * comes back. */
+START_TEST(drain_full_random)
+{
+	struct th_random random = { .state = th_test_seed("drain_full_random") };
+	struct th_model *model = th_model_new();
+	unsigned refused = 0, made = 0, gone = 0;
+	struct th_fixture fixture;
+	struct th_txn *txn;
+	char name[32];
+	uint64_t used;
+	int r;
+
+	th_fixture_init(&fixture, 24, NULL);
+	used = th_fixture_used(&fixture);
+	for (unsigned i = 0; i < th_test_rounds(3000); i++) {
+		unsigned what = th_random_below(&random, 1000), key = th_random_below(&random, 400);
+
+		snprintf(name, sizeof(name), "large %06u", key);
+		if (what < 600) {
+			r = put_large(&fixture, key, 10 + th_random_below(&random, what < 500 ? 200000 : 1000), i,
+				      model);
+			refused += r == -ENOSPC;
+			th_true(r == 0 || r == -ENOSPC);
+		} else if (what < 980) {
+			th_ok(th_txn_begin(fixture.store, &txn));
+			th_ok(th_txn_delete(txn, th_slice_of(name)));
+			r = th_txn_commit(txn);
+			th_true(r == 0 || r == -ENOSPC);
+			if (r == 0)
+				th_model_delete(model, th_slice_of(name));
+		} else if (what < 990 && made < gone + 3) {
+			snprintf(name, sizeof(name), "s%u", made);
+			r = th_snapshot_create(fixture.store, name, NULL);
+			th_true(r == 0 || r == -ENOSPC);
+			made += r == 0;
+		} else if (made > gone) {
+			snprintf(name, sizeof(name), "s%u", gone++);
+			th_ok(th_snapshot_delete(fixture.store, name));
+		}
+		if (what % 100 == 0)
+			th_fixture_reopen(&fixture);
+		if (i % 500 == 0) {
+			th_verify_scan(th_view_live(fixture.store), model, NULL);
+			th_ok(th_store_commit(fixture.store));
+			th_verify_check(fixture.store, NULL);
+		}
+	}
+	ck_assert_uint_gt(refused, 100);
+	for (; gone < made; gone++) {
+		snprintf(name, sizeof(name), "s%u", gone);
+		th_ok(th_snapshot_delete(fixture.store, name));
+	}
+	delete_large(&fixture, 0, 400, model);
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
+	ck_assert_uint_lt(th_fixture_used(&fixture), used + 400);
+	th_verify_check(fixture.store, NULL);
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
 /* --- at random --- */
 
 static struct th_slice pick_key(struct th_random *random, char *space)
@@ -188,7 +250,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { drain_full, drain_random };
+	const TTest *const tests[] = { drain_full, drain_full_random, drain_random };
 
 	return th_tests_run("drain", tests, sizeof(tests) / sizeof(tests[0]));
 }
