@@ -78,7 +78,7 @@ enum th_disk_flags {
 
 /* Opens an existing file or block device and takes its lock (flock; exclusive, shared if read-only).  io_uring where
  * the kernel allows it, else a pool of threads.  -EBUSY: another process holds the lock, or the device is in use;
- * -ENOTBLK: neither a file nor a block device.  The disk has threads: who means to fork does so before. */
+ * -EISDIR, -ENOTBLK: neither a file nor a block device.  The disk has threads: who means to fork does so before. */
 int th_disk_open(const char *path, unsigned flags, struct th_disk **ret);
 /* A disk in memory of that many blocks, all zero; blocks never written use no memory. */
 int th_disk_memory_new(uint64_t blocks, struct th_disk **ret);
@@ -88,7 +88,8 @@ struct th_disk *th_disk_lend(struct th_disk *disk);
 /* Ends a disk, releasing its lock.  NULL is fine. */
 void th_disk_close(struct th_disk *disk);
 
-/* Start a transfer; counters are kept here.  The future is initialised by the disk. */
+/* Start a transfer; counters are kept here.  The future is initialised by the disk.  -EINVAL: it lies beyond the disk,
+ * or a buffer is not aligned; -EROFS. */
 void th_disk_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future);
 void th_disk_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt, struct th_future *future);
 void th_disk_flush(struct th_disk *disk, struct th_future *future);
