@@ -19,6 +19,9 @@
 #include "tree/writer.h"
 
 #define TH_WAITING_MAX 4096 /* freed blocks worth a commit of their own */
+#define TH_PACED_PART 4 /* of what may be dirty: the last part, in which merges are slowed down */
+#define TH_PACE_MIN_US 50
+#define TH_PACE_MAX_US 100000
 #define TH_RECLAIMED_MAX 16384 /* free blocks for which nobody is kept waiting any longer */
 
 struct commit {
@@ -275,9 +278,26 @@ static void commit_release(struct commit *c)
 	th_commit_settled(c->store, atomic_load(&c->store->writing_bytes));
 }
 
+static uint64_t monotonic_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Only of a commit that had something to write. */
+static void note_speed(struct th_store *store, size_t bytes, uint64_t took_us)
+{
+	if (bytes >= store->dirty_soft / 2)
+		atomic_store(&store->commit_speed, bytes / (took_us + 1));
+}
+
 /* What was frozen becomes a generation. */
 static int commit_frozen(struct commit *c, th_commit_step *step, void *arg, unsigned flags)
 {
+	size_t bytes = atomic_load(&c->store->writing_bytes);
+	uint64_t began = monotonic_us();
 	int r = write_generation(c, step, arg, (flags & TH_COMMIT_CLEAN) != 0);
 
 	if (r == 0)
@@ -285,6 +305,7 @@ static int commit_frozen(struct commit *c, th_commit_step *step, void *arg, unsi
 	else
 		th_store_fail(c->store, r, "commit");
 	commit_release(c);
+	note_speed(c->store, bytes, monotonic_us() - began);
 	return r;
 }
 
@@ -312,14 +333,14 @@ out:
 static void relief_begin(struct th_store *store)
 {
 	pthread_mutex_lock(&store->committer_lock);
-	store->committing++;
+	atomic_fetch_add(&store->committing, 1);
 	pthread_mutex_unlock(&store->committer_lock);
 }
 
 static void relief_end(struct th_store *store)
 {
 	pthread_mutex_lock(&store->committer_lock);
-	store->committing--;
+	atomic_fetch_sub(&store->committing, 1);
 	pthread_cond_broadcast(&store->settled);
 	pthread_mutex_unlock(&store->committer_lock);
 }
@@ -583,13 +604,44 @@ static bool very_dirty(struct th_store *store)
 	return atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) >= store->dirty_hard;
 }
 
+/* Until enough has settled, or no commit is under way. */
+static void await_room(struct th_store *store)
+{
+	pthread_mutex_lock(&store->committer_lock);
+	if (atomic_load(&store->committing) > 0)
+		th_thread_waits();
+	while (very_dirty(store) && atomic_load(&store->committing) > 0)
+		pthread_cond_wait(&store->settled, &store->committer_lock);
+	pthread_mutex_unlock(&store->committer_lock);
+}
+
+uint64_t th_commit_pace_us(struct th_store *store)
+{
+	size_t fill = atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes);
+	size_t hard = store->dirty_hard, from = hard - hard / TH_PACED_PART, speed = atomic_load(&store->commit_speed);
+	uint64_t us;
+
+	if (fill <= from || fill >= hard || speed == 0)
+		return 0;
+	us = atomic_load(&store->merged_bytes) / speed * (fill - from) / (hard - fill);
+	return us < TH_PACE_MAX_US ? us : TH_PACE_MAX_US;
+}
+
+static void keep_pace(struct th_store *store)
+{
+	uint64_t us = th_commit_pace_us(store);
+
+	if (us < TH_PACE_MIN_US || atomic_load(&store->committing) == 0)
+		return;
+	th_thread_waits();
+	nanosleep(&(struct timespec){ .tv_nsec = (long)us * 1000 }, NULL);
+}
+
 void th_commit_throttle(struct th_store *store)
 {
+	keep_pace(store);
 	if (very_dirty(store)) {
-		pthread_mutex_lock(&store->committer_lock);
-		while (very_dirty(store) && store->committing > 0)
-			pthread_cond_wait(&store->settled, &store->committer_lock);
-		pthread_mutex_unlock(&store->committer_lock);
+		await_room(store);
 		if (very_dirty(store))
 			th_commit(store, NULL, NULL, TH_COMMIT_RELIEVE);
 	}

@@ -56,6 +56,14 @@ int th_merge_blocks(struct th_store *store, const struct th_batch *batch)
 	return r;
 }
 
+static void note_dirty(struct th_store *store)
+{
+	size_t before = atomic_load(&store->dirty_bytes), now = store->live.dirty_bytes;
+
+	atomic_store(&store->merged_bytes, now > before ? now - before : 0);
+	atomic_store(&store->dirty_bytes, now);
+}
+
 int th_merge(struct th_store *store, struct th_batch *batch, uint64_t seq_if_replayed)
 {
 	struct merge_state m = { .store = store };
@@ -87,7 +95,7 @@ int th_merge(struct th_store *store, struct th_batch *batch, uint64_t seq_if_rep
 	if (pending)
 		th_sync_queue(store, pending);
 	__atomic_store_n(&store->seq, m.seq, __ATOMIC_RELEASE); /* whoever sees it finds the record queued */
-	atomic_store(&store->dirty_bytes, store->live.dirty_bytes);
+	note_dirty(store);
 	th_store_budget(store);
 	atomic_fetch_add(&store->merges, 1);
 out:

@@ -112,6 +112,9 @@ struct th_store {
 	size_t dirty_soft; /* dirty bytes that wake the committer */
 	size_t dirty_hard; /* with those of the commit under way: that make a merging thread wait, or commit itself */
 
+	_Atomic size_t merged_bytes; /* by so much the last merge made it more */
+	_Atomic size_t commit_speed; /* bytes that the last commit wrote in a microsecond; 0: not known */
+
 	pthread_mutex_t commit_lock;
 	pthread_mutex_t budget_lock; /* of what the cache leaves to others; a leaf */
 
@@ -148,7 +151,7 @@ struct th_store {
 	pthread_cond_t committer_wake;
 	pthread_cond_t settled; /* there is less of writing_bytes, or of committing */
 	bool committer_stop, commit_wanted;
-	unsigned committing; /* threads that are in a commit, or about to begin one */
+	_Atomic unsigned committing; /* threads that are in a commit, or about to begin one */
 
 	_Atomic uint64_t commits, syncs, log_records, log_bytes, merges, spills, grafts, node_writes,
 		node_bytes_written;
@@ -226,8 +229,12 @@ int th_commit_reclaim(struct th_store *store);
 int th_commit_room(struct th_store *store, uint64_t bytes, bool reserve);
 /* The same, at once, for bytes that are written at once: they leave alone what is promised to others. */
 int th_commit_room_now(struct th_store *store, uint64_t bytes, bool reserve);
-/* Wakes the committer if much is dirty.  If very much is, waits until enough of it was written, or commits. */
+/* Before a merge.  Wakes the committer if much is dirty.  If very much is, waits until enough of it was written, or
+ * commits; if nearly so much is, waits a little. */
 void th_commit_throttle(struct th_store *store);
+/* How long that is, in microseconds: about what it takes to write what the last merge made dirty; less at first, more
+ * and more at the end.  So many merges wait a little, and seldom one for long. */
+uint64_t th_commit_pace_us(struct th_store *store);
 /* So much of what the commit under way writes is on the disk. */
 void th_commit_settled(struct th_store *store, size_t bytes);
 

@@ -494,13 +494,60 @@ START_TEST(store_budgets_share)
 }
 END_TEST
 
+static uint64_t pace_at(struct th_store *store, size_t dirty, size_t merged, size_t speed)
+{
+	atomic_store(&store->dirty_bytes, dirty);
+	atomic_store(&store->merged_bytes, merged);
+	atomic_store(&store->commit_speed, speed);
+	return th_commit_pace_us(store);
+}
+
+/* Merges are slowed down shortly before they have to stop, and according to what they do and the disk can. */
+START_TEST(store_pace)
+{
+	struct th_fixture fixture;
+	struct th_store *store;
+	uint64_t last = 0;
+	size_t hard, paced;
+
+	th_fixture_init(&fixture, 16, NULL);
+	store = fixture.store;
+	hard = store->dirty_hard;
+	paced = hard / 4 * 3;
+	ck_assert_uint_eq(pace_at(store, paced, 100000, 100), 0);
+	ck_assert_uint_eq(pace_at(store, hard, 100000, 100), 0); /* they stop */
+	ck_assert_uint_eq(pace_at(store, hard - 1, 100000, 0), 0); /* nobody knows how long it takes */
+	for (size_t dirty = paced + hard / 64; dirty < hard; dirty += hard / 64) {
+		uint64_t us = pace_at(store, dirty, 100000, 100);
+
+		ck_assert_uint_gt(us, last);
+		ck_assert_uint_ge(pace_at(store, dirty, 200000, 100), us * 2);
+		ck_assert_uint_le(pace_at(store, dirty, 100000, 200), us / 2);
+		last = us;
+	}
+	ck_assert_uint_eq(pace_at(store, (paced + hard) / 2, 100000, 100), 1000);
+	ck_assert_uint_eq(pace_at(store, hard - 1, 100000, 100), 100000);
+	pace_at(store, 0, 0, 0);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = { store_empty,         store_format_refuses,    store_format_forgets,
-				       store_reopen,        store_open_refuses,      store_open_short_image,
-				       store_read_only,     store_read_only_replay,  store_counters,
-				       store_before_commit, store_background_commit, store_budget,
-				       store_budgets_share };
+	const TTest *const tests[] = { store_empty,
+				       store_format_refuses,
+				       store_format_forgets,
+				       store_reopen,
+				       store_open_refuses,
+				       store_open_short_image,
+				       store_read_only,
+				       store_read_only_replay,
+				       store_counters,
+				       store_before_commit,
+				       store_background_commit,
+				       store_budget,
+				       store_budgets_share,
+				       store_pace };
 
 	return th_tests_run("store", tests, sizeof(tests) / sizeof(tests[0]));
 }
