@@ -52,8 +52,9 @@ struct th_cursor {
 	size_t count, capacity, at;
 	uint8_t *arena;
 	size_t arena_size, arena_capacity;
-	size_t limit;
-	size_t read; /* entries, since it was placed: as many may be wanted the next time */
+	size_t limit; /* of the next forward batch, once more were read than expected */
+	size_t read; /* entries, since it was placed */
+	size_t expected; /* so many were read when it was placed before: as many may be wanted this time */
 	void *large; /* value of the entry last returned, where it is off-tree */
 	th_node_visit *visit;
 	void *visit_arg;
@@ -484,6 +485,12 @@ static unsigned ahead_collect(struct th_cursor *c, const struct th_path *path)
 	return w.found;
 }
 
+/* Has the batch what is still expected to be read? */
+static bool ends_here(const struct th_cursor *c)
+{
+	return !c->backward && c->read < c->expected && c->read + c->count >= c->expected;
+}
+
 /* The cursor is in the path's leaf: finds out what lies ahead.  Returns how many leaves are to be read. */
 static unsigned ahead_note(struct th_cursor *c, const struct th_path *path, bool backward)
 {
@@ -494,11 +501,11 @@ static unsigned ahead_note(struct th_cursor *c, const struct th_path *path, bool
 	else if (same)
 		return 0;
 	c->backward = backward;
-	c->leaf = path->lo;
+	th_key_copy(&c->leaf, &path->lo);
 	c->leaves++;
 	if (c->asked > 0)
 		c->asked--;
-	if (c->leaves <= TH_AHEAD_AFTER)
+	if (c->leaves <= TH_AHEAD_AFTER || ends_here(c))
 		return 0;
 	if (c->window == 0)
 		c->window = 2;
@@ -563,14 +570,25 @@ static void end_at(struct th_cursor *c, const struct th_key *key)
 {
 	if (!c->hi_open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(key)) <= 0)
 		return;
-	c->hi = *key;
+	th_key_copy(&c->hi, key);
 	c->hi_open = false;
 }
 
 static void begin_at(struct th_cursor *c, const struct th_key *key)
 {
 	if (th_slice_compare(th_key_slice(&c->lo), th_key_slice(key)) < 0)
-		c->lo = *key;
+		th_key_copy(&c->lo, key);
+}
+
+static size_t next_limit(struct th_cursor *c)
+{
+	size_t limit = c->limit;
+
+	if (c->read + limit < c->expected)
+		return c->expected - c->read;
+	if (c->read >= c->expected && limit < TH_BATCH_LAST)
+		c->limit *= TH_BATCH_GROWTH;
+	return limit;
 }
 
 static int fill_forward(struct th_cursor *c)
@@ -580,7 +598,7 @@ static int fill_forward(struct th_cursor *c)
 	const struct th_window *own;
 	int r;
 
-	c->lo = c->hi;
+	th_key_copy(&c->lo, &c->hi);
 	r = look_through(c, th_key_slice(&c->lo), false, &own);
 	if (r == 0)
 		r = descend(c, th_key_slice(&c->lo), false, &path);
@@ -588,14 +606,12 @@ static int fill_forward(struct th_cursor *c)
 		return r;
 	c->hi_open = path.open;
 	if (!path.open)
-		c->hi = path.hi;
+		th_key_copy(&c->hi, &path.hi);
 	if (!c->range.open)
 		end_at(c, &c->range.to);
 	if (own && !own->open)
 		end_at(c, &own->hi);
-	r = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, c->limit);
-	if (c->limit < TH_BATCH_LAST)
-		c->limit *= TH_BATCH_GROWTH;
+	r = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, next_limit(c));
 	c->at = 0;
 	ahead = ahead_note(c, &path, false);
 	ascend(c, &path);
@@ -618,7 +634,7 @@ static int fill_backward(struct th_cursor *c)
 		r = descend(c, before, true, &path);
 	if (r < 0)
 		return r;
-	c->lo = path.lo;
+	th_key_copy(&c->lo, &path.lo);
 	begin_at(c, &c->range.from);
 	if (own)
 		begin_at(c, &own->lo);
@@ -759,10 +775,12 @@ int th_cursor_prev(struct th_cursor *c, struct th_cursor_entry *ret)
 /* An empty batch at a key. */
 static void stand_at(struct th_cursor *c, const struct th_key *key)
 {
-	c->lo = c->hi = *key;
+	th_key_copy(&c->lo, key);
+	th_key_copy(&c->hi, key);
 	c->hi_open = c->at_open_end = false;
 	c->count = c->at = 0;
-	c->limit = c->read > TH_BATCH_FIRST ? c->read : TH_BATCH_FIRST;
+	c->limit = TH_BATCH_FIRST;
+	c->expected = c->read;
 	c->read = 0;
 	c->leaves = c->window = c->asked = 0;
 }
@@ -797,6 +815,7 @@ void th_cursor_set_range(struct th_cursor *c, struct th_slice from, struct th_sl
 	if (to.data)
 		th_key_set(&c->range.to, to);
 	stand_at(c, &c->range.from);
+	c->expected = 0;
 	c->limit = TH_BATCH_LAST;
 }
 

@@ -153,6 +153,13 @@ static inline void th_key_set(struct th_key *key, struct th_slice s)
 	memcpy(key->data, s.data, s.size);
 }
 
+/* Only what is in use of it: keys are short as a rule. */
+static inline void th_key_copy(struct th_key *key, const struct th_key *from)
+{
+	key->size = from->size;
+	memcpy(key->data, from->data, from->size);
+}
+
 static inline void th_key_join(struct th_key *key, struct th_slice head, struct th_slice tail)
 {
 	key->size = (uint16_t)(head.size + tail.size);

@@ -98,24 +98,26 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 		    struct th_path *path, struct th_need *need)
 {
 	struct th_node *node = th_node_ref(root);
+	const struct th_node *lo = NULL, *hi = NULL; /* whose children lo_i and hi_i begin at the fences */
+	unsigned lo_i = 0, hi_i = 0;
 	int r;
 
 	path->depth = 0;
-	path->lo.size = 0;
-	path->open = true;
 	for (;;) {
 		unsigned i;
 
 		path->node[path->depth++] = node;
 		if (node->level == 0)
-			return 0;
+			break;
 		i = child_for(node, key, before);
 		path->child[path->depth - 1] = i;
-		if (i > 0)
-			th_node_key(node, th_slab_entry(&node->base, i), &path->lo);
+		if (i > 0) {
+			lo = node;
+			lo_i = i;
+		}
 		if (i + 1 < node->base.count) {
-			th_node_key(node, th_slab_entry(&node->base, i + 1), &path->hi);
-			path->open = false;
+			hi = node;
+			hi_i = i + 1;
 		}
 		r = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
 		if (r < 0) {
@@ -123,6 +125,13 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 			return r;
 		}
 	}
+	path->lo.size = 0;
+	if (lo)
+		th_node_key(lo, th_slab_entry(&lo->base, lo_i), &path->lo);
+	path->open = !hi;
+	if (hi)
+		th_node_key(hi, th_slab_entry(&hi->base, hi_i), &path->hi);
+	return 0;
 }
 
 /* --- point lookups --- */

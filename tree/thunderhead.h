@@ -242,7 +242,8 @@ struct th_cursor_entry {
 int th_cursor_open(struct th_view *view, const struct th_range *range, struct th_cursor **ret);
 int th_cursor_next(struct th_cursor *cursor, struct th_cursor_entry *ret);
 int th_cursor_prev(struct th_cursor *cursor, struct th_cursor_entry *ret);
-/* Stands before the first key >= `key` (within the range). */
+/* Stands before the first key >= `key` (within the range).  Of a cursor that stood somewhere before it is expected that
+ * as many entries are read as from there: as many are fetched at once, and nothing is read ahead for others. */
 int th_cursor_seek(struct th_cursor *cursor, struct th_slice key);
 /* Stands behind the last entry of the range. */
 void th_cursor_seek_end(struct th_cursor *cursor);

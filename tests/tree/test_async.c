@@ -5,6 +5,7 @@
  */
 #include "tests/tree/fixture.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -393,10 +394,51 @@ START_TEST(async_nowait)
 }
 END_TEST
 
+/* Nodes read for many short ranges, each with a cursor of its own, or all with one. */
+static uint64_t reads_of_ranges(bool one)
+{
+	struct th_store_info before, after;
+	struct th_cursor *cursor = NULL;
+	struct th_cursor_entry entry;
+	char space[32];
+
+	fixture.options.cache_bytes = 64 << 20;
+	th_fixture_reopen(&fixture);
+	th_store_info(fixture.store, &before);
+	for (unsigned i = 0; i + 600 <= KEYS; i += 600) {
+		if (!cursor)
+			th_ok(th_cursor_open(th_view_live(fixture.store), NULL, &cursor));
+		th_ok(th_cursor_seek(cursor, make_key(i, space)));
+		for (unsigned k = 0; k < 60; k++)
+			th_ok(th_cursor_next(cursor, &entry));
+		ck_assert(th_model_same(entry.key, make_key(i + 89, space)));
+		if (one)
+			continue;
+		th_cursor_close(cursor);
+		cursor = NULL;
+	}
+	th_cursor_close(cursor);
+	th_store_info(fixture.store, &after);
+	return after.node_reads - before.node_reads;
+}
+
+/* A cursor that was sought again expects to be read as far as the last time, and reads ahead no further. */
+START_TEST(async_expected)
+{
+	uint64_t each, one;
+
+	begin(IN_MEMORY, "async_expected");
+	each = reads_of_ranges(false);
+	one = reads_of_ranges(true);
+	ck_assert_msg(one < each - each / 8, "%" PRIu64 " and %" PRIu64 " nodes read", each, one);
+	end();
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = { async_reads,   async_continues,  async_fails, async_prefetch,
-				       async_cursors, async_reads_once, async_nowait };
+	const TTest *const tests[] = { async_reads,    async_continues, async_fails,      async_prefetch,
+				       async_expected, async_cursors,   async_reads_once, async_nowait };
 
 	return th_tests_run("async", tests, sizeof(tests) / sizeof(tests[0]));
 }
