@@ -5,8 +5,6 @@
 
 #include "tree/memory.h"
 
-#define TH_SLOT_BYTES 6 /* a head and an offset on disk */
-
 /* --- pages --- */
 
 struct th_page *th_page_new(const void *bytes, uint32_t size)

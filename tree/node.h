@@ -32,6 +32,7 @@
 
 #define TH_CACHE_LINE 64 /* of the processor */
 #define TH_SLOTS_MAX 256
+#define TH_SLOT_BYTES 6u /* on disk: a head and an offset */
 #define TH_NODE_MAX 65536 /* bytes, stored in whole blocks */
 
 /* Chosen by measurement: docs/performance.md, "Node size and flush policy". */

@@ -87,7 +87,7 @@ static void pack_slab(const struct th_node *node, const struct th_slab *slab, st
 		else
 			p->heap += th_entry_pack(e, strip, TH_ENTRY_RECORD, p->data + p->heap);
 	}
-	p->index += 6u * slab->count;
+	p->index += TH_SLOT_BYTES * slab->count;
 }
 
 int th_node_pack(const struct th_node *node, uint64_t birth, void **ret, uint32_t *ret_size)
@@ -112,7 +112,7 @@ int th_node_pack(const struct th_node *node, uint64_t birth, void **ret, uint32_
 	p.data = th_disk_buffer(size);
 	if (!p.data)
 		return -ENOMEM;
-	p.heap = sizeof(header) + 6u * (node->base.count + node->overlay.count);
+	p.heap = sizeof(header) + TH_SLOT_BYTES * (node->base.count + node->overlay.count);
 	memcpy(p.data, &header, sizeof(header));
 	pack_slab(node, &node->base, &p);
 	pack_slab(node, &node->overlay, &p);
@@ -161,7 +161,7 @@ void th_node_settle(struct th_node *node, struct th_page *page)
 		slab->entry = NULL;
 		slab->capacity = 0;
 		slab_from_page(slab, page, index);
-		index += 6u * slab->count;
+		index += TH_SLOT_BYTES * slab->count;
 	}
 	th_page_unref(node->page);
 	node->page = th_page_ref(page);
@@ -191,6 +191,8 @@ static int check_entry(struct unpacker *u, const struct th_slab *slab, const str
 
 	if (node->page_strip + th_entry_key_size(e) > TH_KEY_MAX + 1)
 		return bad(u, "key too long");
+	if ((e->flags & TH_ENTRY_REFS) && th_entry_refs(e) == 0)
+		return bad(u, "count of nothing");
 	if (slab == &node->overlay)
 		return e->flags & TH_ENTRY_SEQ ? 0 : bad(u, "message without number");
 	if (e->flags & (TH_ENTRY_SEQ | TH_ENTRY_RESET | TH_ENTRY_RANGE))
@@ -211,9 +213,12 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 		const struct th_entry *e = th_slab_entry(slab, i);
 		size_t at = (size_t)((const uint8_t *)e - slab->page);
 		uint32_t head = th_get_le32(slab->head[i]);
+		size_t size = 0;
 		int r;
 
-		if (at < sizeof(struct th_node_disk) || at >= u->used || !th_entry_packed_check(e, u->used - at))
+		if (at >= sizeof(struct th_node_disk) && at < u->used)
+			size = th_entry_packed_check(e, u->used - at);
+		if (!size)
 			return bad(u, "entry out of bounds");
 		r = check_entry(u, slab, e);
 		if (r < 0)
@@ -226,9 +231,9 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 		     th_slice_compare(th_node_suffix(node, th_slab_entry(slab, i - 1)), th_node_suffix(node, e)) >= 0))
 			return bad(u, "keys out of order");
 		before = head;
+		slab->bytes += (uint32_t)size + TH_SLOT_BYTES;
 	}
-	slab->bytes = (uint32_t)th_slab_cost_range(node, slab, 0, count);
-	u->index += 6u * count;
+	u->index += TH_SLOT_BYTES * count;
 	return 0;
 }
 
@@ -244,7 +249,7 @@ static int check_header(struct unpacker *u, const struct th_node_disk *h, const 
 	    ((h->flags & TH_NODE_CHUNKS) != 0) != (ptr->chunks != 0))
 		return bad(u, "not the node its parent names");
 	if (base > TH_SLOTS_MAX || overlay > TH_SLOTS_MAX || u->used > ptr->blocks * TH_BLOCK_SIZE ||
-	    u->used < sizeof(*h) + 6u * (base + overlay))
+	    u->used < sizeof(*h) + TH_SLOT_BYTES * (base + overlay))
 		return bad(u, "sizes contradict one another");
 	if (ptr->level == 0 ? overlay > 0 : base == 0)
 		return bad(u, "slots that its level forbids");
