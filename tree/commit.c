@@ -411,7 +411,7 @@ static int drain(struct th_store *store)
 	int r = 0, drained = atomic_load(&store->drained_seq) == seq;
 
 	while (r == 0 && drained == 0 && !has_plenty(store)) {
-		drained = th_drain(store, &at);
+		drained = th_drain(store, &at, store->dirty_soft);
 		if (drained == 1)
 			atomic_store(&store->drained_seq, seq);
 		r = commit_all(store, commit_one);

@@ -68,16 +68,18 @@ static int has_large(const struct th_node *node, unsigned i, bool *ret)
 	return r;
 }
 
-enum { NOTHING, FOUND, BLOCKED };
+/* Of what waits for a leaf down to some node: nothing; something; or it stays where it is, whatever it is, and so does
+ * what waits further up. */
+enum { NOTHING, FOUND, LEFT };
 
-/* What is said of it at the node, if there is nothing below. */
+/* What waits at the node, where nothing does below. */
 static int look_at(struct drain *d, const struct th_node *node)
 {
 	struct th_fences at = { th_key_slice(d->at), d->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&d->hi) };
 	unsigned from, to;
 
 	if (node->level > 1 && has_range(node, at))
-		return BLOCKED;
+		return LEFT;
 	find_messages(node, at, &from, &to);
 	if (from == to)
 		return NOTHING;
@@ -100,7 +102,7 @@ static int look(struct drain *d, const struct th_node *node, struct th_fences at
 		th_key_set(&d->hi, at.hi);
 	r = has_large(node, i, &large);
 	if (r < 0 || !large)
-		return r;
+		return r < 0 ? r : LEFT;
 	if (node->level == 1) {
 		th_key_set(d->at, at.lo); /* its neighbour may have joined it */
 	} else {
@@ -194,13 +196,13 @@ static int step(struct drain *d)
 
 /* For what a step makes dirty: nodes from the root to a leaf, and what these are split into, or joined with.  Both
  * locks are held, so the root stays. */
-static bool has_room(struct th_store *store)
+static bool has_room(struct th_store *store, size_t dirty_max)
 {
-	return atomic_load(&store->dirty_bytes) < store->dirty_soft &&
+	return atomic_load(&store->dirty_bytes) < dirty_max &&
 	       th_commit_room_now(store, (store->live.root->level + 2u) * TH_NODE_MAX, true) == 0;
 }
 
-int th_drain(struct th_store *store, struct th_key *at)
+int th_drain(struct th_store *store, struct th_key *at, size_t dirty_max)
 {
 	struct th_tree *live = &store->live;
 	struct drain d = { .tree = live, .at = at };
@@ -209,7 +211,7 @@ int th_drain(struct th_store *store, struct th_key *at)
 	th_need_init(&d.need);
 	pthread_mutex_lock(&store->commit_lock); /* it may put another tree in this one's place */
 	pthread_mutex_lock(&store->merge_lock);
-	for (bool first = true; (first || r == 0) && has_room(store); first = false) {
+	for (bool first = true; (first || r == 0) && has_room(store, dirty_max); first = false) {
 		pthread_rwlock_wrlock(&live->lock);
 		r = step(&d);
 		pthread_rwlock_unlock(&live->lock);

@@ -238,9 +238,10 @@ uint64_t th_commit_pace_us(struct th_store *store);
 /* So much of what the commit under way writes is on the disk. */
 void th_commit_settled(struct th_store *store, size_t bytes);
 
-/* Sends messages down that wait above large values, from the key *at on, until so much is dirty that it should be
- * written before it goes on from what *at is then.  1: that was the end; -ENOSPC: there is no room to begin with. */
-int th_drain(struct th_store *store, struct th_key *at);
+/* Sends messages down that wait above large values, from the key *at on, until dirty_max bytes are dirty, or as many as
+ * there is room to write: then it is to go on from what *at is, once these are written.  1: that was the end; -ENOSPC:
+ * it could not begin. */
+int th_drain(struct th_store *store, struct th_key *at, size_t dirty_max);
 
 /* --- freeing (dead.c): within a commit --- */
 

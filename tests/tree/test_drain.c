@@ -153,18 +153,35 @@ END_TEST
 
 /* --- at random --- */
 
-static struct th_slice pick_key(struct th_random *random, char *space)
+static struct th_slice make_key(unsigned number, char *space)
 {
-	return (struct th_slice){ space, (size_t)snprintf(space, 32, "large %06u", th_random_below(random, KEYS)) };
+	return (struct th_slice){ space, (size_t)snprintf(space, 32, "large %06u", number) };
 }
 
+static void put_small(struct th_fixture *fixture, struct th_model *model)
+{
+	static const uint8_t bytes[60];
+	struct th_txn *txn;
+	char space[32];
+
+	th_ok(th_txn_begin(fixture->store, &txn));
+	for (unsigned i = 0; i < KEYS; i++) {
+		struct th_slice key = make_key(i, space);
+
+		th_ok(th_txn_put(txn, key, (struct th_slice){ bytes, sizeof(bytes) }));
+		th_model_put(model, key, (struct th_slice){ bytes, sizeof(bytes) });
+	}
+	th_ok(th_txn_commit(txn));
+}
+
+/* Some leaves come to have large values, others not. */
 static void random_change(struct th_random *random, struct th_txn *txn, struct th_model *model)
 {
-	unsigned what = th_random_below(random, 100);
+	unsigned what = th_random_below(random, 100), number = th_random_below(random, KEYS);
 	char space[32], other[32];
-	struct th_slice key = pick_key(random, space), to;
+	struct th_slice key = make_key(number, space), to;
 	uint8_t bytes[4000];
-	size_t size = what < 30 ? sizeof(bytes) : 10 + what;
+	size_t size = what < 30 && number / 300 % 4 == 0 ? sizeof(bytes) : 10 + what;
 
 	if (what < 70) {
 		th_value_make(bytes, size, key, th_random_next(random));
@@ -214,6 +231,7 @@ START_TEST(drain_random)
 	char space[32];
 
 	th_fixture_init(&fixture, 128, NULL);
+	put_small(&fixture, model);
 	for (unsigned round = 0; round < th_test_rounds(60); round++) {
 		struct th_key at = { .size = 0 };
 		struct th_txn *txn;
@@ -227,9 +245,9 @@ START_TEST(drain_random)
 		if (!before && th_random_below(&random, 4) == 0)
 			th_fixture_reopen(&fixture);
 		if (th_random_below(&random, 2))
-			th_key_set(&at, pick_key(&random, space));
-		fixture.store->dirty_soft = th_random_between(&random, 100, 2000) << 10;
-		while (th_random_below(&random, 4) && th_drain(fixture.store, &at) == 0)
+			th_key_set(&at, make_key(th_random_below(&random, KEYS), space));
+		while (th_random_below(&random, 4) &&
+		       th_drain(fixture.store, &at, th_random_between(&random, 100, 2000) << 10) == 0)
 			th_ok(th_store_commit(fixture.store));
 		if (round % 8 == 0)
 			verify_drained(&fixture, model, &before, &before_model);
