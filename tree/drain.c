@@ -12,7 +12,8 @@
  *      .          .  .  .
  *      leaf       1  2            values that are replaced
  *
- * What cannot be read is passed by.
+ * What cannot be read is passed by.  So is a leaf for which a deleted range waits further up than in the node above it:
+ * that may reach beyond the leaf.
  */
 #include <errno.h>
 

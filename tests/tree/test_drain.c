@@ -196,7 +196,7 @@ static void random_change(struct th_random *random, struct th_txn *txn, struct t
 	} else {
 		to = (struct th_slice){ other, (size_t)snprintf(other, sizeof(other), "%.*s~", 8 + (int)(what % 2) * 3,
 								space) };
-		if (th_random_below(random, 4) == 0) {
+		if (th_random_below(random, 2) == 0) {
 			th_ok(th_txn_delete_range(txn, (struct th_range){ key, to }));
 			th_model_delete_range(model, (struct th_range){ key, to });
 		}
