@@ -12,8 +12,9 @@
  *      .          .  .  .
  *      leaf       1  2            values that are replaced
  *
- * What cannot be read is passed by.  So is a leaf for which a deleted range waits further up than in the node above it:
- * that may reach beyond the leaf.
+ * A range that is deleted goes down by one node in a step, if that has room for it: it may reach beyond the leaf.
+ *
+ * What cannot be read is passed by.
  */
 #include <errno.h>
 
@@ -28,6 +29,7 @@ struct drain {
 	bool open; /* it has no end */
 	/* Messages for it wait in the node of this level; in this one. */
 	unsigned level;
+	bool range; /* one of them, which deletes a range, is to go down first */
 	struct th_node *source;
 	uint64_t seq; /* the newest of those that were sent down */
 };
@@ -41,17 +43,25 @@ static void find_messages(const struct th_node *node, struct th_fences at, unsig
 	*ret_to = at.hi.data ? th_slab_lower(node, &node->overlay, at.hi) : node->overlay.count;
 }
 
-/* Does the overlay delete a range of what is between the fences?  It may reach beyond the leaf, unless the leaf is the
- * node's own child (N3); it is not taken apart for that, and nothing is sent past it. */
-static bool has_range(const struct th_node *node, struct th_fences at)
+/* The slot of a message that deletes a range of what is between the fences; or -1. */
+static int find_range(const struct th_node *node, struct th_fences at)
 {
 	unsigned from, to;
 
 	find_messages(node, at, &from, &to);
+	if (from > 0 && th_slab_entry(&node->overlay, from - 1) == th_overlay_covering(node, at.lo))
+		return (int)from - 1;
 	for (; from < to; from++)
 		if (th_slab_entry(&node->overlay, from)->flags & TH_ENTRY_RANGE)
-			return true;
-	return th_overlay_covering(node, at.lo) != NULL;
+			return (int)from;
+	return -1;
+}
+
+/* For the two pieces that a range may leave in it. */
+static bool has_room_for_range(const struct th_tree *tree, const struct th_node *node)
+{
+	return node->overlay.count + 2 <= TH_OVERLAY_SLOTS &&
+	       node->overlay.bytes + 4 * TH_KEY_MAX <= tree->overlay_bytes;
 }
 
 /* Is a value at or below child i large? */
@@ -73,19 +83,18 @@ static int has_large(const struct th_node *node, unsigned i, bool *ret)
  * what waits further up. */
 enum { NOTHING, FOUND, LEFT };
 
-/* What waits at the node, where nothing does below. */
-static int look_at(struct drain *d, const struct th_node *node)
+/* What waits at the node, where nothing does below.  takes_range: so the node below does, if it is no leaf. */
+static int look_at(struct drain *d, const struct th_node *node, bool takes_range)
 {
 	struct th_fences at = { th_key_slice(d->at), d->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&d->hi) };
 	unsigned from, to;
 
-	if (node->level > 1 && has_range(node, at))
-		return LEFT;
-	find_messages(node, at, &from, &to);
-	if (from == to)
-		return NOTHING;
 	d->level = node->level;
-	return FOUND;
+	d->range = node->level > 1 && find_range(node, at) >= 0;
+	if (d->range)
+		return takes_range ? FOUND : LEFT;
+	find_messages(node, at, &from, &to);
+	return from == to ? NOTHING : FOUND;
 }
 
 /* Looks at the leaf that has the key d->at, or at as much as has no large values. */
@@ -94,7 +103,7 @@ static int look(struct drain *d, const struct th_node *node, struct th_fences at
 	unsigned i = th_node_child(node, th_key_slice(d->at));
 	struct th_node *kid;
 	struct th_key lo, hi;
-	bool large;
+	bool large, takes_range = false;
 	int r;
 
 	at = th_kid_fences(node, i, at, &lo, &hi);
@@ -111,11 +120,12 @@ static int look(struct drain *d, const struct th_node *node, struct th_fences at
 		if (r < 0)
 			return r;
 		r = look(d, kid, at);
+		takes_range = has_room_for_range(d->tree, kid);
 		th_node_unref(kid);
 		if (r != NOTHING)
 			return r;
 	}
-	return look_at(d, node);
+	return look_at(d, node, takes_range);
 }
 
 /* --- sending down --- */
@@ -144,6 +154,21 @@ static int move(struct drain *d, struct th_node *leaf, struct th_fences at)
 	return r;
 }
 
+/* To the node below, as a flush would. */
+static int move_range(struct drain *d, struct th_node *node, struct th_node *kid, struct th_fences kid_at)
+{
+	struct th_fences at = { th_key_slice(d->at), d->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&d->hi) };
+	unsigned i = (unsigned)find_range(node, at);
+	const struct th_entry *message = th_node_entry_heap(node, th_slab_entry(&node->overlay, i));
+	int r = message ? th_flush_accept(d->tree, kid, kid_at, message) : -ENOMEM;
+
+	d->seq = 0;
+	if (r == 0)
+		th_slab_remove(node, &node->overlay, i, i + 1, true);
+	th_tree_account(d->tree, kid);
+	return r;
+}
+
 /* Sends down what was found: the nodes on the way become writable first. */
 static int press(struct drain *d, struct th_node *node, struct th_fences at)
 {
@@ -158,7 +183,10 @@ static int press(struct drain *d, struct th_node *node, struct th_fences at)
 	if (node->level == d->level)
 		d->source = node;
 	kid_at = th_kid_fences(node, i, at, &lo, &hi);
-	r = node->level > 1 ? press(d, kid, kid_at) : move(d, kid, kid_at);
+	if (node->level == d->level && d->range)
+		r = move_range(d, node, kid, kid_at);
+	else
+		r = node->level > 1 ? press(d, kid, kid_at) : move(d, kid, kid_at);
 	if (r < 0)
 		return r;
 	if (d->seq > node->seq)

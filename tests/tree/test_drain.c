@@ -89,6 +89,33 @@ START_TEST(drain_full)
 }
 END_TEST
 
+/* So does what is deleted with a range that lies below one node far from the leaves. */
+START_TEST(drain_full_range)
+{
+	struct th_range range = { th_slice_of("large 000400"), th_slice_of("large 000900") };
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture;
+	struct th_txn *txn;
+	unsigned count;
+
+	th_fixture_init(&fixture, 32, NULL);
+	count = fill_large(&fixture, 4000, model);
+	ck_assert_uint_gt(count, 5000);
+	ck_assert_uint_ge(fixture.store->live.root->level, 2);
+	th_fixture_reopen(&fixture);
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_ok(th_txn_delete_range(txn, range));
+	th_ok(th_txn_commit(txn));
+	th_model_delete_range(model, range);
+	for (unsigned i = 0; i < 400; i++)
+		th_expect(put_large(&fixture, count + i, 4000, 2, model), 0);
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
+	th_verify_check(fixture.store, NULL);
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
 /* Whatever is done on a full image, it goes on: nothing but -ENOSPC is ever said, and with what is deleted its space
  * comes back. */
 START_TEST(drain_full_random)
@@ -194,8 +221,8 @@ static void random_change(struct th_random *random, struct th_txn *txn, struct t
 		th_ok(th_txn_ref(txn, key, 1));
 		th_model_ref(model, key, 1);
 	} else {
-		to = (struct th_slice){ other, (size_t)snprintf(other, sizeof(other), "%.*s~", 8 + (int)(what % 2) * 3,
-								space) };
+		to = (struct th_slice){ other, (size_t)snprintf(other, sizeof(other), "%.*s~",
+								8 + (int)th_random_below(random, 4), space) };
 		if (th_random_below(random, 2) == 0) {
 			th_ok(th_txn_delete_range(txn, (struct th_range){ key, to }));
 			th_model_delete_range(model, (struct th_range){ key, to });
@@ -268,7 +295,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { drain_full, drain_full_random, drain_random };
+	const TTest *const tests[] = { drain_full, drain_full_range, drain_full_random, drain_random };
 
 	return th_tests_run("drain", tests, sizeof(tests) / sizeof(tests[0]));
 }
