@@ -5,17 +5,19 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define REGIONS 64
 #define RECENT 16 /* reads that are remembered */
 #define NEAR_BLOCKS 256u
+#define IDLE_READS 1024 /* a region that was of no use in so many gives its memory back */
 #define NEAR_ENOUGH 2 /* of those remembered: then it is a neighbourhood */
 
 struct region {
 	uint64_t number; /* its first block over TH_AHEAD_BLOCKS, plus 1; 0: none */
-	uint64_t used; /* when, by the count of reads */
+	uint64_t used; /* when, by the count of reads; 0: it has no memory */
 	bool loading;
-	uint8_t *bytes; /* allocated when first needed */
+	uint8_t *bytes; /* allocated when first needed, and kept: else there would be holes in malloc's heap */
 };
 
 struct th_ahead {
@@ -101,9 +103,22 @@ static bool load(struct th_ahead *ahead, uint64_t number)
 	r = th_disk_read(ahead->disk, (number - 1) * TH_AHEAD_BLOCKS, TH_AHEAD_BLOCKS, region->bytes);
 	pthread_mutex_lock(&ahead->lock);
 	region->loading = false;
+	region->used = ahead->reads;
 	if (r < 0)
 		region->number = 0;
 	return r == 0;
+}
+
+static void give_back(struct th_ahead *ahead)
+{
+	for (int i = 0; i < REGIONS; i++) {
+		struct region *region = &ahead->region[i];
+
+		if (region->loading || region->used == 0 || region->used + IDLE_READS > ahead->reads)
+			continue;
+		madvise(region->bytes, TH_AHEAD_BLOCKS * TH_BLOCK_SIZE, MADV_DONTNEED);
+		*region = (struct region){ .bytes = region->bytes };
+	}
 }
 
 /* --- */
@@ -117,7 +132,8 @@ bool th_ahead_read(struct th_ahead *ahead, uint64_t addr, uint32_t blocks, void 
 	if (at + blocks > TH_AHEAD_BLOCKS || number * TH_AHEAD_BLOCKS > ahead->disk->blocks)
 		return false;
 	pthread_mutex_lock(&ahead->lock);
-	ahead->reads++;
+	if (++ahead->reads % (IDLE_READS / 4) == 0)
+		give_back(ahead);
 	region = find(ahead, number);
 	if (!region && in_neighbourhood(ahead, addr) && load(ahead, number))
 		region = find(ahead, number); /* somebody may have forgotten it at once */

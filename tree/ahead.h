@@ -7,6 +7,8 @@
  * reads have fallen into one neighbourhood, the next one there reads the whole region around it, and those that follow
  * find theirs in memory.  Reads that jump about are left alone.
  *
+ * A region that is of no use for long gives its memory back.
+ *
  * Regions are not kept in step with writes.  Whoever reads has the checksum of what he wants: where it does not match,
  * he forgets the region and reads the disk.
  */

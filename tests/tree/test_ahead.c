@@ -106,6 +106,32 @@ START_TEST(ahead_sees_what_was_written)
 }
 END_TEST
 
+static void jump_about(uint64_t times)
+{
+	for (uint64_t i = 0; i < times; i++)
+		ck_assert(!read_block(2000 + i % 100 * 600, 1));
+}
+
+/* What is of no use any more gives its memory back. */
+START_TEST(ahead_forgets_what_is_idle)
+{
+	begin();
+	for (uint64_t i = 0; i < 100; i++)
+		write_block(2000 + i * 600, 1);
+	for (int i = 0; i < 100; i++)
+		read_block(1000, 1);
+	ck_assert(read_block(1001, 1));
+	jump_about(500);
+	ck_assert(read_block(1001, 1));
+	jump_about(2000);
+	ck_assert(!read_block(1001, 1));
+	for (int i = 0; i < 100; i++)
+		read_block(1000, 1);
+	ck_assert(read_block(1001, 1));
+	end();
+}
+END_TEST
+
 /* A region does not go past the end of the disk, nor is one read that lies in two. */
 START_TEST(ahead_ends)
 {
@@ -129,7 +155,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = { ahead_serves_a_neighbourhood, ahead_leaves_jumps_alone,
-				       ahead_sees_what_was_written, ahead_ends };
+				       ahead_sees_what_was_written, ahead_forgets_what_is_idle, ahead_ends };
 
 	return th_tests_run("ahead", tests, sizeof(tests) / sizeof(tests[0]));
 }
