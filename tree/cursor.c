@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "tree/chunk.h"
+#include "tree/merging.h"
 #include "tree/window.h"
 
 #define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch, at least: many ask for no more */
@@ -19,7 +20,6 @@
 #define TH_BATCH_LAST 4096 /* up to this */
 #define TH_BATCH_ITEMS 128 /* room at first */
 #define TH_BATCH_BYTES 16384
-#define TH_SOURCES_MAX (TH_HEIGHT_MAX + 1)
 
 /* Leaves that lie ahead of a cursor are read before it gets there: from the third one on that it comes to, more each
  * time. */
@@ -66,230 +66,6 @@ struct th_cursor {
 	struct ahead_leaf *ahead; /* TH_AHEAD_MAX; NULL: not needed yet */
 };
 
-/* --- sources: the sorted rows of messages and records that are merged, newest first --- */
-
-struct source {
-	const struct th_node *node;
-	const struct th_slab *slab;
-	unsigned i, end;
-	const struct th_stage *stage; /* a row of blocks rather than one node */
-	size_t block;
-	struct th_slice key; /* of entry i, behind the common prefix */
-	uint64_t head; /* of that: its first bytes, as a number */
-	bool covered; /* a range message is in force, up to cover_end or, if that is NULL, to the end */
-	struct th_slice cover_end;
-};
-
-struct merge {
-	struct source source[TH_SOURCES_MAX];
-	unsigned sources;
-	/* Where nothing pending is in the way the leaf's records are taken as they are. */
-	struct source *records; /* the leaf's, the last of the sources; NULL: it has none */
-	const struct source *pending; /* of the others, the one with the lowest key; NULL: all are at their end */
-	bool covered; /* a range message is in force in one of the others */
-	struct th_slice prefix; /* that every key of the leaf's range has */
-	struct th_slice to; /* data NULL: open */
-};
-
-static struct th_slice behind(struct th_slice key, size_t n)
-{
-	return (struct th_slice){ (const uint8_t *)key.data + n, key.size - n };
-}
-
-/* Keys with different heads compare as these do, and most have. */
-static uint64_t key_head(struct th_slice key)
-{
-	const uint8_t *bytes = key.data;
-	uint64_t head = 0;
-
-	if (key.size >= sizeof(head)) {
-		memcpy(&head, bytes, sizeof(head));
-		return TH_LE_SWAP(64, __builtin_bswap64(head));
-	}
-	for (size_t i = 0; i < sizeof(head); i++)
-		head = head << 8 | (i < key.size ? bytes[i] : 0);
-	return head;
-}
-
-static bool key_less(const struct source *a, const struct source *b)
-{
-	return a->head != b->head ? a->head < b->head : th_slice_compare(a->key, b->key) < 0;
-}
-
-static void source_load_key(struct merge *m, struct source *s)
-{
-	const struct th_entry *e;
-
-	if (s->i >= s->end)
-		return;
-	e = th_slab_entry(s->slab, s->i);
-	s->key = behind((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
-			m->prefix.size - th_node_strip(s->node, e));
-	s->head = key_head(s->key);
-}
-
-static void source_set_end(struct merge *m, struct source *s)
-{
-	s->end = m->to.data ? th_slab_lower(s->node, s->slab, m->to) : s->slab->count;
-}
-
-static void source_advance(struct merge *m, struct source *s)
-{
-	s->i++;
-	while (s->stage && s->i >= s->end && s->block + 1 < s->stage->count) {
-		s->node = s->stage->block[++s->block];
-		s->slab = &s->node->overlay;
-		s->i = 0;
-		source_set_end(m, s);
-		if (s->end == 0)
-			break;
-	}
-	source_load_key(m, s);
-}
-
-/* A range message reaching up to `to` comes into force. */
-static void source_cover(struct merge *m, struct source *s, struct th_slice to)
-{
-	s->covered = true;
-	s->cover_end = (struct th_slice){ NULL, 0 };
-	if (th_slice_common(to, m->prefix) == m->prefix.size)
-		s->cover_end = behind(to, m->prefix.size);
-	/* else it ends behind every key with the prefix, since it began before one of them */
-}
-
-static void merge_add(struct merge *m, const struct th_node *node, const struct th_slab *slab,
-		      const struct th_stage *stage, size_t block, struct th_slice from)
-{
-	struct source *s = &m->source[m->sources];
-
-	*s = (struct source){ .node = node, .slab = slab, .stage = stage, .block = block };
-	s->i = th_slab_lower(node, slab, from);
-	source_set_end(m, s);
-	if (s->i > 0) {
-		const struct th_entry *e = th_slab_entry(slab, s->i - 1);
-
-		if ((e->flags & TH_ENTRY_RANGE) && slab == &node->overlay &&
-		    th_slice_compare(th_entry_value(e), from) > 0)
-			source_cover(m, s, th_entry_value(e));
-	}
-	if (s->i >= s->end) {
-		s->i--; /* advance() then looks into the next block, if there is one */
-		source_advance(m, s);
-	}
-	source_load_key(m, s);
-	if (s->i < s->end || s->covered)
-		m->sources++;
-}
-
-static const struct source *lower_source(const struct source *low, const struct source *s)
-{
-	return s->i < s->end && (!low || key_less(s, low)) ? s : low;
-}
-
-/* Finds out anew what is pending, after one of the newer sources moved. */
-static void merge_look_ahead(struct merge *m)
-{
-	m->pending = NULL;
-	m->covered = false;
-	for (unsigned i = 0; i < m->sources; i++) {
-		const struct source *s = &m->source[i];
-
-		if (s == m->records)
-			continue;
-		m->pending = lower_source(m->pending, s);
-		m->covered |= s->covered;
-	}
-}
-
-static void merge_init(struct merge *m, const struct th_path *path, const struct th_stage *stage, struct th_slice from,
-		       struct th_slice to)
-{
-	const struct th_node *leaf = path->node[path->depth - 1];
-	unsigned newer;
-	size_t block;
-
-	m->sources = 0;
-	m->records = NULL;
-	m->prefix = (struct th_slice){ leaf->prefix, leaf->prefix_size };
-	m->to = to;
-	if (stage && th_stage_block(stage, from, &block))
-		merge_add(m, stage->block[block], &stage->block[block]->overlay, stage, block, from);
-	for (unsigned i = 0; i + 1 < path->depth; i++)
-		merge_add(m, path->node[i], &path->node[i]->overlay, NULL, 0, from);
-	newer = m->sources;
-	merge_add(m, leaf, &leaf->base, NULL, 0, from);
-	if (m->sources > newer)
-		m->records = &m->source[newer];
-	merge_look_ahead(m);
-}
-
-/* What all sources say of one key. */
-struct merged {
-	struct th_slice suffix;
-	uint64_t head; /* of the suffix */
-	const struct th_entry *value;
-	int32_t refs;
-};
-
-/* Takes one source's word on the key; true if what is older does not count. */
-static bool merge_source(struct merge *m, struct source *s, struct merged *out, bool counts)
-{
-	bool final = false;
-
-	if (s->i < s->end && s->head == out->head && th_slice_compare(s->key, out->suffix) == 0) {
-		const struct th_entry *e = th_slab_entry(s->slab, s->i);
-
-		if (e->flags & TH_ENTRY_RANGE) {
-			source_cover(m, s, th_entry_value(e));
-		} else {
-			if (counts) {
-				out->refs = th_refs_add(out->refs, th_entry_refs(e));
-				if (!out->value && (e->flags & TH_ENTRY_VALUE))
-					out->value = e;
-			}
-			final = (e->flags & TH_ENTRY_RESET) != 0;
-		}
-		source_advance(m, s);
-	}
-	if (s->covered && s->cover_end.data && th_slice_compare(out->suffix, s->cover_end) >= 0)
-		s->covered = false;
-	return final || s->covered;
-}
-
-/* The leaf's next record, if nothing pending concerns it. */
-static bool merge_record(struct merge *m, struct merged *out)
-{
-	struct source *s = m->records;
-	const struct th_entry *e;
-
-	if (!s || s->i >= s->end || m->covered || (m->pending && !key_less(s, m->pending)))
-		return false;
-	e = th_slab_entry(s->slab, s->i);
-	*out = (struct merged){ s->key, s->head, e->flags & TH_ENTRY_VALUE ? e : NULL, th_entry_refs(e) };
-	s->i++;
-	source_load_key(m, s);
-	return true;
-}
-
-/* The next key, whether or not it exists; false at the end. */
-static bool merge_next(struct merge *m, struct merged *out)
-{
-	const struct source *low;
-	bool counts = true;
-
-	if (merge_record(m, out))
-		return true;
-	low = m->records ? lower_source(m->pending, m->records) : m->pending;
-	if (!low)
-		return false;
-	*out = (struct merged){ .suffix = low->key, .head = low->head };
-	for (unsigned i = 0; i < m->sources; i++)
-		if (merge_source(m, &m->source[i], out, counts))
-			counts = false;
-	merge_look_ahead(m);
-	return true;
-}
-
 /* --- batches --- */
 
 static uint8_t *arena_take(struct th_cursor *c, size_t size, uint32_t *ret_offset)
@@ -311,7 +87,7 @@ static uint8_t *arena_take(struct th_cursor *c, size_t size, uint32_t *ret_offse
 	return c->arena + *ret_offset;
 }
 
-static int batch_add(struct th_cursor *c, const struct merge *m, const struct merged *found)
+static int batch_add(struct th_cursor *c, const struct th_merging *m, const struct th_merged *found)
 {
 	struct th_slice value = th_entry_value(found->value);
 	size_t key_size = m->prefix.size + found->suffix.size;
@@ -349,13 +125,13 @@ static int batch_add(struct th_cursor *c, const struct merge *m, const struct me
 static int batch_merge(struct th_cursor *c, const struct th_path *path, struct th_slice from, struct th_key *to,
 		       bool *open, size_t limit)
 {
-	struct merge m;
-	struct merged found;
+	struct th_merging m;
+	struct th_merged found;
 
 	c->count = 0;
 	c->arena_size = 0;
-	merge_init(&m, path, c->stage, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
-	while (merge_next(&m, &found)) {
+	th_merging_init(&m, path, c->stage, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
+	while (th_merging_next(&m, &found)) {
 		int r;
 
 		if (!found.value)
