@@ -12,8 +12,12 @@
 XXH64_hash_t XXH3_64bits_dispatch(const void *data, size_t size);
 #endif
 
+/* Who makes images to deceive makes the checksums right, too: a build for that (tests/tree/fuzz_image.c) has none. */
 static inline uint64_t th_checksum(const void *data, size_t size)
 {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+	return 0;
+#endif
 #ifdef TH_XXH_DISPATCH
 	if (XXH3_64bits_dispatch)
 		return XXH3_64bits_dispatch(data, size);

@@ -34,7 +34,7 @@ static void source_load_key(struct th_merging *m, struct th_merging_source *s)
 		return;
 	e = th_slab_entry(s->slab, s->i);
 	s->key = behind((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
-			m->prefix.size - th_node_strip(s->node, e));
+			th_node_skip(s->node, e, m->prefix.size));
 	s->head = key_head(s->key);
 }
 

@@ -56,7 +56,7 @@ static enum th_entry_role slab_role(const struct th_node *node, const struct th_
 
 static inline size_t entry_cost(const struct th_node *node, const struct th_entry *e, enum th_entry_role role)
 {
-	return th_entry_packed_size(e, node->prefix_size - th_node_strip(node, e), role) + TH_SLOT_BYTES;
+	return th_entry_packed_size(e, th_node_skip(node, e, node->prefix_size), role) + TH_SLOT_BYTES;
 }
 
 size_t th_slab_cost(const struct th_node *node, const struct th_slab *slab, const struct th_entry *e)

@@ -69,6 +69,8 @@ void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret);
 /* -EUCLEAN if a field is out of its range. */
 int th_ptr_unpack(const struct th_ptr_disk *disk, struct th_ptr *ret);
 
+#define TH_NODE_MAGIC 0x444e4854u /* "THND" */
+
 struct th_node_disk {
 	struct th_le32 magic;
 	uint8_t level, flags;
@@ -148,10 +150,19 @@ static inline size_t th_node_strip(const struct th_node *node, const struct th_e
 	return e->flags & TH_ENTRY_HEAP ? 0 : node->page_strip;
 }
 
+/* How much of an entry's key a prefix is that all keys about it have.  It is never longer than the key, but in an image
+ * that was made to deceive: then it is the key. */
+static inline size_t th_node_skip(const struct th_node *node, const struct th_entry *e, size_t prefix_size)
+{
+	size_t skip = prefix_size - th_node_strip(node, e), n = th_entry_key_size(e);
+
+	return skip < n ? skip : n;
+}
+
 /* What is left of an entry's key behind the node's prefix. */
 static inline struct th_slice th_node_suffix(const struct th_node *node, const struct th_entry *e)
 {
-	size_t skip = node->prefix_size - th_node_strip(node, e);
+	size_t skip = th_node_skip(node, e, node->prefix_size);
 
 	return (struct th_slice){ th_entry_key(e) + skip, th_entry_key_size(e) - skip };
 }

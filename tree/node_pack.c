@@ -5,7 +5,6 @@
 #include "tree/memory.h"
 #include "tree/node.h"
 
-#define TH_NODE_MAGIC 0x444e4854u /* "THND" */
 #define TH_NODE_CHUNKS 1u
 
 void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret)
@@ -76,7 +75,7 @@ static void pack_slab(const struct th_node *node, const struct th_slab *slab, st
 		memcpy(heads, slab->head, 4u * slab->count);
 	for (unsigned i = 0; i < slab->count; i++) {
 		const struct th_entry *e = th_slab_entry(slab, i);
-		size_t strip = node->prefix_size - th_node_strip(node, e);
+		size_t strip = th_node_skip(node, e, node->prefix_size);
 		struct th_le16 offset = th_le16((uint16_t)p->heap);
 
 		memcpy(offsets + 2 * i, &offset, 2);

@@ -7,14 +7,19 @@
  * in it, and how.  Builds as a libFuzzer target with -DTH_FUZZER; otherwise main makes inputs from a seed.
  */
 #include "tests/tree/extents.h"
+#include "tree/node.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define KEYS 1500
+#define INPUT_SECONDS 300 /* it comes to an end */
+#define BLOCKS_IN_USE 600 /* at the start, mostly */
+#define HEADER_BYTES 512 /* where a block has its own header, as a rule: half of the orders are sent there */
 
 static struct th_disk *sound; /* holds snapshots and branches, all kinds of values, and a log to be replayed */
 
@@ -135,17 +140,47 @@ static uint64_t order_addr(const struct th_disk *disk, const uint8_t *order)
 {
 	uint64_t addr = (uint64_t)order[0] << 8 | order[1];
 
-	return addr % (order[2] & 1 ? disk->blocks : 600);
+	return addr % (order[2] & 1 ? disk->blocks : BLOCKS_IN_USE);
+}
+
+/* A node says that its keys lack a longer or shorter prefix than they do, and so do all who point to it. */
+static void change_prefix(struct th_disk *disk, uint64_t addr, uint16_t size, uint8_t *block)
+{
+	struct th_node_disk node;
+	struct th_ptr_disk ptr;
+
+	must(th_disk_read(disk, addr, 1, block));
+	memcpy(&node, block, sizeof(node));
+	if (th_get_le32(node.magic) != TH_NODE_MAGIC)
+		return;
+	node.prefix_size = th_le16(size);
+	memcpy(block, &node, sizeof(node));
+	must(th_disk_write(disk, addr, 1, block));
+	for (uint64_t other = 0; other < BLOCKS_IN_USE; other++) {
+		bool changed = false;
+
+		must(th_disk_read(disk, other, 1, block));
+		for (size_t at = 0; at + sizeof(ptr) <= TH_BLOCK_SIZE; at++) {
+			memcpy(&ptr, block + at, sizeof(ptr));
+			if (th_get_le64(ptr.addr) != addr || th_get_le64(ptr.mirror) || th_get_le16(ptr.reserved))
+				continue;
+			ptr.prefix_size = th_le16(size);
+			memcpy(block + at, &ptr, sizeof(ptr));
+			changed = true;
+		}
+		if (changed)
+			must(th_disk_write(disk, other, 1, block));
+	}
 }
 
 static void damage(struct th_disk *disk, const uint8_t *order, uint8_t *block)
 {
 	uint64_t addr = order_addr(disk, order);
-	size_t at = ((size_t)order[3] << 8 | order[4]) % TH_BLOCK_SIZE;
+	size_t at = ((size_t)order[3] << 8 | order[4]) % (order[2] & 2 ? TH_BLOCK_SIZE : HEADER_BYTES);
 	struct th_random random = { .state = order[6] };
 
 	must(th_disk_read(disk, addr, 1, block));
-	switch (order[5] % 6) {
+	switch (order[5] % 7) {
 	case 0:
 	case 1:
 		block[at] ^= (uint8_t)(1u << order[6] % 8);
@@ -159,6 +194,9 @@ static void damage(struct th_disk *disk, const uint8_t *order, uint8_t *block)
 	case 4:
 		th_random_fill(&random, block + at, TH_BLOCK_SIZE - at);
 		break;
+	case 5:
+		change_prefix(disk, addr, order[6] % 16, block);
+		return;
 	default: /* another block's content: whole in itself, but at the wrong place */
 		must(th_disk_read(disk, (addr + order[6]) % disk->blocks, 1, block));
 	}
@@ -346,6 +384,7 @@ int main(void)
 		size_t count = th_random_percent(&random, 50) ? 1 : th_random_between(&random, 2, 40);
 
 		th_random_fill(&random, orders, 8 * count);
+		alarm(INPUT_SECONDS);
 		LLVMFuzzerTestOneInput(orders, 8 * count);
 	}
 	printf("fuzz_image: %u damaged images\n", rounds);

@@ -358,11 +358,30 @@ START_TEST(damage_replay)
 }
 END_TEST
 
+/* A key that lacks its node's prefix, as it may come to a node of an image that was made to deceive, is not looked for
+ * beyond its end. */
+START_TEST(damage_prefix)
+{
+	struct th_slice prefix = th_slice_of("a long prefix"), key = th_slice_of("b");
+	struct th_node *node = th_node_new(0, prefix, 1);
+	const struct th_entry *e = th_entry_new(TH_ENTRY_VALUE, key, TH_SLICE_EMPTY, key);
+	uint32_t size;
+	void *blocks;
+
+	ck_assert(node && e);
+	th_ok(th_slab_insert(node, &node->base, 0, e));
+	ck_assert_uint_eq(th_node_suffix(node, e).size, 0);
+	th_ok(th_node_pack(node, 1, &blocks, &size));
+	free(blocks);
+	th_node_unref(node);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = { damage_live_list,     damage_joined_list,    damage_given_up_list,
 				       damage_given_up_leaf, damage_given_up_value, damage_deleted_range,
-				       damage_replay };
+				       damage_replay,        damage_prefix };
 
 	return th_tests_run("damage", tests, sizeof(tests) / sizeof(tests[0]));
 }
