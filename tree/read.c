@@ -107,8 +107,10 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 		unsigned i;
 
 		path->node[path->depth++] = node;
+		th_slab_expect(&node->base);
 		if (node->level == 0)
 			break;
+		th_slab_expect(&node->overlay); /* looked through when the path is there */
 		i = child_for(node, key, before);
 		path->child[path->depth - 1] = i;
 		if (i > 0) {
