@@ -380,10 +380,11 @@ int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t 
 
 	while (!err && limit && batch.more && from < to) {
 		unsigned count = limit < CLEAR_BATCH ? limit : CLEAR_BATCH;
+		uint64_t begin = from; /* what they were held for: in an image made to deceive they overlap */
 
-		err = extent_batch_collect(fs, txn, id, from, to, count, &batch);
+		err = extent_batch_collect(fs, txn, id, begin, to, count, &batch);
 		for (unsigned i = 0; i < batch.count && !err; i++) {
-			err = extent_cut(txn, id, &batch.held[i].extent, from, to, blocks);
+			err = extent_cut(txn, id, &batch.held[i].extent, begin, to, blocks);
 			from = batch.held[i].extent.block + batch.held[i].extent.blocks;
 		}
 		extent_batch_release(&batch);
