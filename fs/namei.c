@@ -390,7 +390,8 @@ static int try_remove(struct th_inode *dir, struct th_slice name, bool directory
 		r = directory ? -ENOTDIR : -EISDIR;
 	if (!r)
 		r = th_inode_get(dir->fs, NULL, entry.id, &inode);
-	if (!r && th_inode_is_dir(inode) != directory)
+	/* In itself it can only be in an image that was made to deceive. */
+	if (!r && (th_inode_is_dir(inode) != directory || inode == dir))
 		r = -EUCLEAN;
 	if (!r)
 		r = remove_found(dir, name, inode);

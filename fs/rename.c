@@ -285,7 +285,9 @@ static int find_side(struct side *side)
 {
 	int r = th_dir_find_nowait(side->dir, side->name, &side->entry);
 
-	return r < 0 ? r : th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
+	if (!r)
+		r = th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
+	return !r && side->inode == side->dir ? -EUCLEAN : r;
 }
 
 /* The directories are locked. */
