@@ -69,6 +69,8 @@ static int free_named_by_large(struct walk *w, struct th_slice key, struct th_sl
 	if (!own)
 		return 0;
 	r = th_chunk_value_read(w->store, descriptor, &bytes, &size);
+	if (r == -EIO) /* it may pass */
+		r = th_chunk_value_read(w->store, descriptor, &bytes, &size);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	value = (struct th_slice){ bytes, size };
@@ -162,7 +164,7 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo
 		return DONE;
 	if (w->depth == TH_HEIGHT_MAX)
 		return -EUCLEAN;
-	r = th_cache_load(w->store->cache, ptr, lo, &node);
+	r = th_cache_load_or_lose(w->store->cache, ptr, lo, &node);
 	if (r < 0) /* else damaged, and the cache has said so: it stays lost, with what is below it */
 		return r == -ENOMEM ? r : DONE;
 	w->path[w->depth++] = node;

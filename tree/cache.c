@@ -728,6 +728,13 @@ int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_sl
 	return cache_load(cache, ptr, fence, false, ret);
 }
 
+int th_cache_load_or_lose(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+{
+	int r = cache_load(cache, ptr, fence, false, ret);
+
+	return r == -EIO ? cache_load(cache, ptr, fence, false, ret) : r;
+}
+
 int th_cache_load_quietly(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
 {
 	return cache_load(cache, ptr, fence, true, ret);

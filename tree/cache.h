@@ -44,6 +44,9 @@ int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_sl
  * and finds out. */
 int th_cache_load_quietly(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
 			  struct th_node **ret);
+/* For who gives up what cannot be read: what the disk failed to read is tried once more, as such an error may pass. */
+int th_cache_load_or_lose(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
+			  struct th_node **ret);
 /* Told of a node that was asked for, with a reference to it, or of an error.  Runs on the thread that completes the
  * transfer, or at once on the caller's, and must not block. */
 typedef void th_cache_loaded(void *arg, int result, struct th_node *node);

@@ -121,7 +121,7 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fe
 
 	if (ptr->level == 0 && !ptr->chunks)
 		return report_ptr(w, ptr);
-	r = th_cache_load(w->cache, ptr, fence, &node);
+	r = th_cache_load_or_lose(w->cache, ptr, fence, &node);
 	if (r == -EIO || r == -EBADMSG || r == -EUCLEAN)
 		return report_ptr(w, ptr);
 	if (r < 0)
