@@ -201,11 +201,21 @@ static bool unreadable(int error)
 	return error == -EIO || error == -EBADMSG || error == -EUCLEAN;
 }
 
+/* It is not given up for an error of the disk that passes. */
+static int walk_read_twice(struct walk *walk, const struct th_blocklist *list, struct th_blocklist_page **ret)
+{
+	int error = walk_read(walk, list, ret);
+
+	return error == -EIO ? walk_read(walk, list, ret) : error;
+}
+
 /* Goes on in the newest page, or, where it cannot be read, behind it. */
 static int go_on(struct th_blocklist_writer *writer, enum th_blocklist_kind kind)
 {
 	int error = th_blocklist_writer_reopen(writer, kind);
 
+	if (error == -EIO)
+		error = th_blocklist_writer_reopen(writer, kind);
 	return unreadable(error) ? 0 : error;
 }
 
@@ -263,7 +273,7 @@ static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th
 	unsigned count;
 	int error;
 
-	error = walk_read(&walk, member, &page);
+	error = walk_read_twice(&walk, member, &page);
 	if (unreadable(error))
 		return join_member(list, disk, space, member);
 	if (error)
@@ -414,7 +424,7 @@ static int filter_list(struct filter *filter, const struct th_blocklist *list, s
 
 	if (list->max_birth <= filter->than)
 		return filter_keep(filter, &(struct piece){ .list = *list });
-	error = walk_read(&filter->walk, list, &page);
+	error = walk_read_twice(&filter->walk, list, &page);
 	if (unreadable(error))
 		return filter_set_aside(filter, list);
 	if (error)

@@ -157,8 +157,6 @@ int th_blocklist_page_read(struct th_disk *disk, const struct th_blocklist *list
 		return -EUCLEAN;
 	}
 	error = th_disk_read(disk, list->head, 1, ret);
-	if (error == -EIO) /* a page that cannot be read is given up: not for an error that passes */
-		error = th_disk_read(disk, list->head, 1, ret);
 	if (error)
 		return error;
 	checksum = th_checksum(ret, sizeof(*ret));
