@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "acl.h"
+#include "fs/acl.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "atime.h"
+#include "fs/atime.h"
 
 #include <linux/fs.h>
 

@@ -6,7 +6,7 @@
 #ifndef TH_ATIME_H
 #define TH_ATIME_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 /* Somebody has read the inode's data, entries or target.  Takes the lock. */
 void th_atime_touch(struct th_inode *inode);

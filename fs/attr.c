@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "attr.h"
+#include "fs/attr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acl.h"
-#include "edge.h"
-#include "file.h"
-#include "update.h"
-#include "xattr.h"
+#include "fs/acl.h"
+#include "fs/edge.h"
+#include "fs/file.h"
+#include "fs/update.h"
+#include "fs/xattr.h"
 
 static int check_writable(const struct th_inode *inode)
 {

@@ -8,7 +8,7 @@
 #ifndef TH_ATTR_H
 #define TH_ATTR_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 enum th_attr_set {
 	TH_ATTR_MODE = 1 << 0,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "branch.h"
+#include "fs/branch.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "key.h"
+#include "fs/key.h"
 
 int th_fs_view_next_id(struct th_view *view, uint64_t *ret)
 {

@@ -8,7 +8,7 @@
 #ifndef TH_FS_BRANCH_H
 #define TH_FS_BRANCH_H
 
-#include "fs.h"
+#include "fs/fs.h"
 
 /* A tree's own next id.  -ENOENT: it has no such number, and *ret is 0; -EUCLEAN: it cannot be one. */
 int th_fs_view_next_id(struct th_view *view, uint64_t *ret);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "change.h"
+#include "fs/change.h"
 
 #include <errno.h>
 #include <stdlib.h>

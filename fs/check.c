@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "check.h"
+#include "fs/check.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acl.h"
-#include "branch.h"
-#include "check_data.h"
-#include "dir.h"
-#include "extent.h"
-#include "inode.h"
+#include "fs/acl.h"
+#include "fs/branch.h"
+#include "fs/check_data.h"
+#include "fs/dir.h"
+#include "fs/extent.h"
+#include "fs/inode.h"
 
 struct check {
 	struct th_fs *fs;

@@ -14,7 +14,7 @@
 #ifndef TH_FS_CHECK_H
 #define TH_FS_CHECK_H
 
-#include "fs.h"
+#include "fs/fs.h"
 
 struct th_fs_check_options {
 	bool only_names; /* what the store checks by itself, and data, was looked at already: of another branch */

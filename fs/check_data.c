@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading all file data: of the live tree, of the other branches and of every snapshot, each block once. */
-#include "check_data.h"
+#include "fs/check_data.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "extent.h"
+#include "fs/extent.h"
 #include "journal/disk.h"
 
 struct data_check {

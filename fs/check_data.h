@@ -3,7 +3,7 @@
 #ifndef TH_FS_CHECK_DATA_H
 #define TH_FS_CHECK_DATA_H
 
-#include "check.h"
+#include "fs/check.h"
 
 /* Reads the data of every file in the live tree, the other branches and every snapshot, each block once, and compares
  * it with its checksums.  0 when it was carried through; *ret_problems counts what was wrong. */

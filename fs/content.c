@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "content.h"
+#include "fs/content.h"
 
 #include <errno.h>
 #include <stdlib.h>

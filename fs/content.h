@@ -12,8 +12,8 @@
 
 #include <stdbool.h>
 
-#include "change.h"
-#include "extent.h"
+#include "fs/change.h"
+#include "fs/extent.h"
 
 #define TH_CONTENT_RANGES_MAX 65536
 #define TH_CONTENT_VALUE_MAX (sizeof(struct th_extent_disk) + 4096)

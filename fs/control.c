@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control.h"
+#include "fs/control.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "branch.h"
-#include "session.h"
+#include "fs/branch.h"
+#include "fs/session.h"
 
 struct th_control {
 	struct th_fs *fs;

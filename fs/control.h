@@ -20,7 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/types.h>
 
-#include "fs.h"
+#include "fs/fs.h"
 
 #define TH_CONTROL_TYPE 0xd4
 #define TH_CONTROL_VERSION 1u

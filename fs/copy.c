@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attr.h"
-#include "data.h"
-#include "dirty.h"
-#include "flush.h"
+#include "fs/attr.h"
+#include "fs/data.h"
+#include "fs/dirty.h"
+#include "fs/flush.h"
 
 /* Bytes copied by one call, so that the locks are not held for ever; and without sharing. */
 #define COPY_MAX (UINT64_C(1) << 30)

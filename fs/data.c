@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "data.h"
+#include "fs/data.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dirty.h"
+#include "fs/dirty.h"
 
 int th_data_init(struct th_inode *inode)
 {

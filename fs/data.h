@@ -18,10 +18,10 @@
 #ifndef TH_DATA_H
 #define TH_DATA_H
 
-#include "extent.h"
-#include "file.h"
-#include "gather.h"
-#include "pages.h"
+#include "fs/extent.h"
+#include "fs/file.h"
+#include "fs/gather.h"
+#include "fs/pages.h"
 
 struct th_file {
 	struct th_pages pages;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "diff.h"
+#include "fs/diff.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "content.h"
-#include "file.h"
-#include "names.h"
-#include "paths.h"
+#include "fs/content.h"
+#include "fs/file.h"
+#include "fs/names.h"
+#include "fs/paths.h"
 
 /* One of the two views, and the inode under way as it has it. */
 struct side {

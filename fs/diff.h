@@ -12,8 +12,8 @@
 #ifndef TH_FS_DIFF_H
 #define TH_FS_DIFF_H
 
-#include "change.h"
-#include "fs.h"
+#include "fs/change.h"
+#include "fs/fs.h"
 
 struct th_fs_diff;
 

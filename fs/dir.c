@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dir.h"
+#include "fs/dir.h"
 
 #include <dirent.h>
 #include <errno.h>

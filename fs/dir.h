@@ -6,7 +6,7 @@
 #ifndef TH_DIR_H
 #define TH_DIR_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 struct th_entry {
 	uint64_t id;

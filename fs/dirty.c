@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dirty.h"
+#include "fs/dirty.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "flush.h"
+#include "fs/flush.h"
 
 /* Pages that may wait in memory before writers help to flush: a quarter of the cache's budget, beside it, but no more
  * than 64 MiB and no less than 4. */

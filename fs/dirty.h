@@ -8,7 +8,7 @@
 #ifndef TH_DIRTY_H
 #define TH_DIRTY_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 /* fs->dirty comes and goes. */
 int th_dirty_init(struct th_fs *fs);

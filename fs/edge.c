@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "edge.h"
+#include "fs/edge.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data.h"
+#include "fs/data.h"
 
 /* --- looking; the inode's lock is held --- */
 

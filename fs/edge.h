@@ -24,8 +24,8 @@
 #ifndef TH_EDGE_H
 #define TH_EDGE_H
 
-#include "inode.h"
-#include "pages.h"
+#include "fs/inode.h"
+#include "fs/pages.h"
 
 struct th_edge {
 	struct th_file_page *page; /* what the block holds; NULL: a page of the file, or zeros */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "explain.h"
+#include "fs/explain.h"
 
 #include <errno.h>
 #include <mntent.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "extent.h"
+#include "fs/extent.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -19,9 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fs.h"
+#include "fs/fs.h"
+#include "fs/key.h"
 #include "journal/disk.h"
-#include "key.h"
 
 struct th_extent {
 	uint64_t block; /* where it begins in the file */

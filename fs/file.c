@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "file.h"
+#include "fs/file.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "attr.h"
-#include "data.h"
-#include "dirty.h"
-#include "edge.h"
-#include "flush.h"
+#include "fs/attr.h"
+#include "fs/data.h"
+#include "fs/dirty.h"
+#include "fs/edge.h"
+#include "fs/flush.h"
 
 /* Extents dropped in one transaction when a file is deleted. */
 #define DROP_MAX 1000

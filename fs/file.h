@@ -11,7 +11,7 @@
 
 #include <sys/types.h>
 
-#include "inode.h"
+#include "fs/inode.h"
 
 struct th_edges;
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "flush.h"
+#include "fs/flush.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dirty.h"
+#include "fs/dirty.h"
 
 /* Extents cleared in one transaction. */
 #define CLEAR_MAX 4096

@@ -9,7 +9,7 @@
 #ifndef TH_FLUSH_H
 #define TH_FLUSH_H
 
-#include "data.h"
+#include "fs/data.h"
 
 /* Pages in one transaction. */
 #define TH_FLUSH_PAGES_MAX 2048

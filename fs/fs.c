@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs.h"
+#include "fs/fs.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "branch.h"
-#include "dirty.h"
-#include "extent.h"
-#include "file.h"
-#include "inode.h"
+#include "fs/branch.h"
+#include "fs/dirty.h"
+#include "fs/extent.h"
+#include "fs/file.h"
+#include "fs/inode.h"
+#include "fs/namei.h"
+#include "fs/orphan.h"
 #include "journal/disk.h"
-#include "namei.h"
-#include "orphan.h"
 
 #define ID_BATCH 1024
 

@@ -31,7 +31,7 @@
 #include <stdint.h>
 #include <sys/statvfs.h>
 
-#include "format.h"
+#include "fs/format.h"
 #include "tree/thunderhead.h"
 
 struct th_disk;

@@ -6,12 +6,12 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "acl.h"
-#include "attr.h"
-#include "fuse_raw.h"
-#include "fuse_session.h"
-#include "snapdir.h"
-#include "xattr.h"
+#include "fs/acl.h"
+#include "fs/attr.h"
+#include "fs/fuse_raw.h"
+#include "fs/fuse_session.h"
+#include "fs/snapdir.h"
+#include "fs/xattr.h"
 
 static void reply_attr(fuse_req_t req, struct th_inode *inode)
 {

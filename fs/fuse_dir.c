@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "atime.h"
-#include "dir.h"
-#include "fuse_session.h"
-#include "namei.h"
-#include "snapdir.h"
+#include "fs/atime.h"
+#include "fs/dir.h"
+#include "fs/fuse_session.h"
+#include "fs/namei.h"
+#include "fs/snapdir.h"
 
 /* A reply being filled. */
 struct listing {

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "atime.h"
-#include "attr.h"
-#include "file.h"
-#include "fuse_raw.h"
-#include "fuse_session.h"
+#include "fs/atime.h"
+#include "fs/attr.h"
+#include "fs/file.h"
+#include "fs/fuse_raw.h"
+#include "fs/fuse_session.h"
 
 /* Before data changes: clears set-id bits, and makes the kernel ask for the mode again.  Here a handler may tell the
  * kernel to forget something, since it is only attributes of an inode that is in use. */

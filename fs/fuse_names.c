@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "atime.h"
-#include "fuse_raw.h"
-#include "fuse_session.h"
-#include "namei.h"
-#include "snapdir.h"
+#include "fs/atime.h"
+#include "fs/fuse_raw.h"
+#include "fs/fuse_session.h"
+#include "fs/namei.h"
+#include "fs/snapdir.h"
 
 static struct th_slice name_slice(const char *name)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "fuse_session.h"
-#include "fuse_workers.h"
+#include "fs/fuse_session.h"
+#include "fs/fuse_workers.h"
 
 /* A snapshot's name is no longer what it was, or (number) a deleted snapshot has lost one of its users, or
  * (written.req) data was written past the kernel's cache. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuse_place.h"
+#include "fs/fuse_place.h"
 
 #include <fcntl.h>
 #include <sched.h>

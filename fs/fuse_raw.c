@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuse_raw.h"
+#include "fs/fuse_raw.h"
 
 #include <assert.h>
 #include <linux/fuse.h>

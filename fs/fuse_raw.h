@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <sys/uio.h>
 
-#include "fuse_session.h"
+#include "fs/fuse_session.h"
 
 /* This thread answers the request in these bytes, which may be changed for libfuse, until the next call.  NULL: none.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuse_session.h"
+#include "fs/fuse_session.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "snapdir.h"
+#include "fs/snapdir.h"
 
 #define READ_AHEAD_BYTES (2u << 20)
 

@@ -11,8 +11,8 @@
 
 #include <fuse_lowlevel.h>
 
-#include "control.h"
-#include "inode.h"
+#include "fs/control.h"
+#include "fs/inode.h"
 
 /* Nobody but us changes anything, so what the kernel was told stays true until it asks for a change itself. */
 #define TH_FUSE_VALID_SECONDS 86400.0

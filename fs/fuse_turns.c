@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuse_turns.h"
+#include "fs/fuse_turns.h"
 
 void th_turns_init(struct th_turns *turns)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuse_workers.h"
+#include "fs/fuse_workers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fuse_place.h"
-#include "fuse_raw.h"
-#include "fuse_turns.h"
+#include "fs/fuse_place.h"
+#include "fs/fuse_raw.h"
+#include "fs/fuse_turns.h"
 #include "journal/thread.h"
 
 #define FOLLOWERS_MAX 16

@@ -24,7 +24,7 @@
 #ifndef TH_FUSE_WORKERS_H
 #define TH_FUSE_WORKERS_H
 
-#include "fuse_session.h"
+#include "fs/fuse_session.h"
 
 /* Answers requests until the session is over: unmounted, or ended by a signal to this thread.  0, or -errno if it could
  * not begin. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gather.h"
+#include "fs/gather.h"
 
 #include <errno.h>
 #include <stdlib.h>

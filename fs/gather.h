@@ -9,7 +9,7 @@
 #ifndef TH_GATHER_H
 #define TH_GATHER_H
 
-#include "extent.h"
+#include "fs/extent.h"
 
 struct th_gather {
 	struct th_store *store;

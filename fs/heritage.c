@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "heritage.h"
+#include "fs/heritage.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "acl.h"
-#include "xattr.h"
+#include "fs/acl.h"
+#include "fs/xattr.h"
 
 static int init_access(struct th_heritage *heritage)
 {

@@ -6,7 +6,7 @@
 #ifndef TH_HERITAGE_H
 #define TH_HERITAGE_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 struct th_heritage {
 	uint32_t mode; /* the new inode's */

@@ -6,11 +6,11 @@
 #include <linux/falloc.h>
 #include <string.h>
 
-#include "attr.h"
-#include "data.h"
-#include "dirty.h"
-#include "edge.h"
-#include "flush.h"
+#include "fs/attr.h"
+#include "fs/data.h"
+#include "fs/dirty.h"
+#include "fs/edge.h"
+#include "fs/flush.h"
 
 /* Blocks set aside in one transaction. */
 #define ALLOCATE_MAX 4096

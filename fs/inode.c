@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "inode.h"
+#include "fs/inode.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "dirty.h"
-#include "file.h"
-#include "orphan.h"
-#include "snapdir.h"
+#include "fs/dirty.h"
+#include "fs/file.h"
+#include "fs/orphan.h"
+#include "fs/snapdir.h"
 
 struct th_inode_table {
 	struct th_inode **buckets;

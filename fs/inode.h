@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "fs.h"
-#include "key.h"
+#include "fs/fs.h"
+#include "fs/key.h"
 
 struct th_file;
 

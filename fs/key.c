@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "key.h"
+#include "fs/key.h"
 
 #include <errno.h>
 #include <string.h>

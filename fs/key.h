@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "format.h"
+#include "fs/format.h"
 #include "tree/thunderhead.h"
 
 #define TH_FS_KEY_MAX (8 + 1 + 8 + TH_NAME_MAX)

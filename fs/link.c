@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "link.h"
+#include "fs/link.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "namei.h"
-#include "orphan.h"
+#include "fs/namei.h"
+#include "fs/orphan.h"
 
 void th_link_parent(struct th_update *update, struct th_inode *dir, int entries, int subdirs)
 {

@@ -7,7 +7,7 @@
 #ifndef TH_LINK_H
 #define TH_LINK_H
 
-#include "update.h"
+#include "fs/update.h"
 
 /* The directory has so many more entries and subdirectories; its times are touched. */
 void th_link_parent(struct th_update *update, struct th_inode *dir, int entries, int subdirs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mount.h"
+#include "fs/mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +14,12 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "explain.h"
-#include "fuse_session.h"
-#include "fuse_workers.h"
+#include "fs/explain.h"
+#include "fs/fuse_session.h"
+#include "fs/fuse_workers.h"
+#include "fs/mount_options.h"
+#include "fs/remount.h"
 #include "journal/disk.h"
-#include "mount_options.h"
-#include "remount.h"
 
 /* --- saying what goes on --- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mount_options.h"
+#include "fs/mount_options.h"
 
 #include <errno.h>
 #include <limits.h>

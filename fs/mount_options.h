@@ -3,8 +3,8 @@
 #ifndef TH_MOUNT_OPTIONS_H
 #define TH_MOUNT_OPTIONS_H
 
-#include "fs.h"
-#include "mount.h"
+#include "fs/fs.h"
+#include "fs/mount.h"
 
 struct th_mount_parsed {
 	struct th_fs_options fs; /* its strings point into text */

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "namei.h"
+#include "fs/namei.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <linux/fs.h>
 #include <string.h>
 
-#include "attr.h"
-#include "dir.h"
-#include "dirty.h"
-#include "flush.h"
-#include "heritage.h"
-#include "link.h"
-#include "orphan.h"
-#include "snapdir.h"
-#include "update.h"
+#include "fs/attr.h"
+#include "fs/dir.h"
+#include "fs/dirty.h"
+#include "fs/flush.h"
+#include "fs/heritage.h"
+#include "fs/link.h"
+#include "fs/orphan.h"
+#include "fs/snapdir.h"
+#include "fs/update.h"
 
 /* --- finding --- */
 

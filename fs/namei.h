@@ -9,7 +9,7 @@
 #ifndef TH_NAMEI_H
 #define TH_NAMEI_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 /* The inode a name refers to; the caller puts it.  Finds .snapshots, and what is in it, too; not "." and "..".
  * -ENOENT, -ENAMETOOLONG. */

@@ -5,7 +5,7 @@
 #ifndef TH_NAMES_H
 #define TH_NAMES_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 struct th_name {
 	uint64_t parent; /* 0: the root itself */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "orphan.h"
+#include "fs/orphan.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "dirty.h"
-#include "file.h"
+#include "fs/dirty.h"
+#include "fs/file.h"
 
 int th_orphan_add(struct th_txn *txn, const struct th_inode *inode)
 {

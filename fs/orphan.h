@@ -6,7 +6,7 @@
 #ifndef TH_ORPHAN_H
 #define TH_ORPHAN_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 /* Stages the note. */
 int th_orphan_add(struct th_txn *txn, const struct th_inode *inode);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "paths.h"
+#include "fs/paths.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "inode.h"
-#include "key.h"
+#include "fs/inode.h"
+#include "fs/key.h"
 
 #define CACHE_SLOTS 4096
 #define DEPTH_MAX 65536 /* a longer way up is a circle */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "remount.h"
+#include "fs/remount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "explain.h"
+#include "fs/explain.h"
 
 /* Of options that contradict each other the last one counts. */
 static unsigned long flags_of(char *options)

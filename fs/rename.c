@@ -4,12 +4,12 @@
 #include <linux/fs.h>
 #include <stdio.h>
 
-#include "dir.h"
-#include "file.h"
-#include "link.h"
-#include "namei.h"
-#include "snapdir.h"
-#include "update.h"
+#include "fs/dir.h"
+#include "fs/file.h"
+#include "fs/link.h"
+#include "fs/namei.h"
+#include "fs/snapdir.h"
+#include "fs/update.h"
 
 /* One side of a move: a name, and what it refers to. */
 struct side {

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "data.h"
+#include "fs/data.h"
 
 /* A walk over stretches of data in block order: the smaller of the next page and the next run. */
 struct seek {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "session.h"
+#include "fs/session.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "control.h"
+#include "fs/control.h"
 
 #define CHANGES_AT_A_TIME 1024 /* looked at in one read, so that a worker of the daemon is not kept for long */
 

@@ -6,7 +6,7 @@
 #ifndef TH_SESSION_H
 #define TH_SESSION_H
 
-#include "diff.h"
+#include "fs/diff.h"
 
 struct th_sessions;
 

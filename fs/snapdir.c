@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "snapdir.h"
+#include "fs/snapdir.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -6,8 +6,8 @@
 #ifndef TH_SNAPDIR_H
 #define TH_SNAPDIR_H
 
-#include "dir.h"
-#include "inode.h"
+#include "fs/dir.h"
+#include "fs/inode.h"
 
 /* Does this name, in this directory, mean the virtual directory? */
 bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name);

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "file.h"
-#include "fs.h"
-#include "inode.h"
+#include "fs/file.h"
+#include "fs/fs.h"
+#include "fs/inode.h"
 
 static uint64_t now_ns(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "update.h"
+#include "fs/update.h"
 
 #include <errno.h>
 #include <stdlib.h>

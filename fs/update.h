@@ -8,7 +8,7 @@
 #ifndef TH_UPDATE_H
 #define TH_UPDATE_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 #define TH_UPDATE_INODES 5 /* two directories, what is moved, what it replaces, and a whiteout in its place */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "xattr.h"
+#include "fs/xattr.h"
 
 #include <errno.h>
 #include <linux/fs.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#include "acl.h"
-#include "update.h"
+#include "fs/acl.h"
+#include "fs/update.h"
 
 static const char *const namespaces[] = { "user.", "trusted.", "security." };
 

@@ -6,7 +6,7 @@
 #ifndef TH_XATTR_H
 #define TH_XATTR_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 #define TH_XATTR_SIZE_MAX 65536
 

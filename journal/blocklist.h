@@ -12,8 +12,8 @@
 #ifndef TH_BLOCKLIST_H
 #define TH_BLOCKLIST_H
 
-#include "disk.h"
-#include "format.h"
+#include "journal/disk.h"
+#include "journal/format.h"
 
 struct th_space;
 

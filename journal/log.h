@@ -17,8 +17,8 @@
 
 #include <stdbool.h>
 
-#include "disk.h"
-#include "format.h"
+#include "journal/disk.h"
+#include "journal/format.h"
 
 struct th_log;
 

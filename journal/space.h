@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "blocklist.h"
+#include "journal/blocklist.h"
 
 struct th_space;
 

@@ -11,8 +11,8 @@
 
 #include <stdbool.h>
 
-#include "blocklist.h"
-#include "log.h"
+#include "journal/blocklist.h"
+#include "journal/log.h"
 
 #define TH_SUPER_SLOTS 8
 #define TH_SUPER_ROOT_SIZE 64 /* room for one packed root pointer of a tree; its format is the tree's */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "change_print.h"
+#include "tools/change_print.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <sys/stat.h>
 
-#include "name.h"
+#include "tools/name.h"
 
 /* The inode as it is; as it was, if it is gone. */
 static const struct th_fs_change_side *present_side(const struct th_fs_change *change)

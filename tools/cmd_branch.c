@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
-#include "error.h"
 #include "fs/branch.h"
-#include "holds.h"
-#include "moment.h"
-#include "name.h"
-#include "target.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/holds.h"
+#include "tools/moment.h"
+#include "tools/name.h"
+#include "tools/target.h"
 
 struct request {
 	struct th_target *target;

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
-#include "error.h"
 #include "fs/check.h"
-#include "image.h"
 #include "journal/disk.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/image.h"
 
 /* As fsck(8) has them. */
 enum fsck_exit {

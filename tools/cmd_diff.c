@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "change_print.h"
-#include "command.h"
-#include "error.h"
 #include "fs/change.h"
-#include "target.h"
+#include "tools/change_print.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/target.h"
 
 enum diff_exit {
 	DIFF_SAME = 0,

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
-#include "error.h"
-#include "moment.h"
-#include "name.h"
-#include "size.h"
-#include "target.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/moment.h"
+#include "tools/name.h"
+#include "tools/size.h"
+#include "tools/target.h"
 
 enum number_kind { BLOCKS, BYTES, COUNT, MOMENT };
 

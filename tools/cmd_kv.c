@@ -14,13 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "error.h"
-#include "image.h"
-#include "make.h"
-#include "name.h"
-#include "record.h"
-#include "size.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/image.h"
+#include "tools/make.h"
+#include "tools/name.h"
+#include "tools/record.h"
+#include "tools/size.h"
 
 /* Records of a load that are merged at once. */
 #define LOAD_BATCH 1000

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <unistd.h>
 
-#include "command.h"
 #include "fs/fs.h"
-#include "make.h"
+#include "tools/command.h"
+#include "tools/make.h"
 
 static int format(struct th_disk *disk, const struct th_format_options *options)
 {

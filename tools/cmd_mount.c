@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
-#include "error.h"
 #include "fs/mount.h"
+#include "tools/command.h"
+#include "tools/error.h"
 
 /* Puts more mount options behind those there are.  *options is malloc's, or NULL. */
 static int add_options(char **options, const char *more)

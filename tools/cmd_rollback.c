@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "command.h"
-#include "error.h"
 #include "fs/branch.h"
-#include "image.h"
-#include "target.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/image.h"
+#include "tools/target.h"
 
 struct rollback {
 	const char *path, *snapshot;

@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "command.h"
-#include "error.h"
-#include "holds.h"
-#include "moment.h"
-#include "name.h"
-#include "target.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/holds.h"
+#include "tools/moment.h"
+#include "tools/name.h"
+#include "tools/target.h"
 
 /* So many snapshots may be made without a name within one second. */
 #define TIME_NAMES 100

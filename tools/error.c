@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "error.h"
+#include "tools/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "command.h"
 #include "fs/explain.h"
+#include "tools/command.h"
 
 static void print_line(const char *line, va_list arguments)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "holds.h"
+#include "tools/holds.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
-#include "error.h"
-#include "moment.h"
-#include "name.h"
+#include "tools/command.h"
+#include "tools/error.h"
+#include "tools/moment.h"
+#include "tools/name.h"
 
 #define TAGS_SAID 3 /* in one line */
 

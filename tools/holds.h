@@ -3,7 +3,7 @@
 #ifndef TH_HOLDS_H
 #define TH_HOLDS_H
 
-#include "target.h"
+#include "tools/target.h"
 
 /* Does the snapshot have that tag? */
 bool th_holds_has(const struct th_control_held *holds, size_t count, const struct th_control_snapshot *snapshot,

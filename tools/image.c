@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "image.h"
+#include "tools/image.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "error.h"
 #include "fs/explain.h"
 #include "fs/extent.h"
 #include "journal/disk.h"
+#include "tools/error.h"
 
 int th_image_error(const char *path, int result)
 {

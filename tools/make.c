@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "make.h"
+#include "tools/make.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "error.h"
-#include "image.h"
 #include "journal/disk.h"
 #include "journal/super.h"
-#include "size.h"
+#include "tools/error.h"
+#include "tools/image.h"
+#include "tools/size.h"
 
 /* What somebody else would have begun with lies within this. */
 #define LOOK_BYTES (1u << 20)

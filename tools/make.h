@@ -7,7 +7,7 @@
 #ifndef TH_MAKE_H
 #define TH_MAKE_H
 
-#include "command.h"
+#include "tools/command.h"
 #include "tree/thunderhead.h"
 
 /* Writes the new content; the disk stays the caller's.  0 or -errno. */

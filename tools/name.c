@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "name.h"
+#include "tools/name.h"
 
 #include <errno.h>
 #include <stdbool.h>

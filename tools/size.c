@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "size.h"
+#include "tools/size.h"
 
 #include <ctype.h>
 #include <errno.h>

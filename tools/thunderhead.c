@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "error.h"
+#include "tools/command.h"
+#include "tools/error.h"
 
 static const struct th_command *const commands[] = {
 	&th_cmd_mkfs, &th_cmd_mount, &th_cmd_snapshot, &th_cmd_branch, &th_cmd_rollback,

@@ -28,8 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engines/engine.h"
-#include "engines/thunderhead.h"
+#include "tests/bench/engines/engine.h"
+#include "tests/bench/engines/thunderhead.h"
 
 #define KEY_BYTES 24
 #define VALUE_BYTES 100

@@ -21,7 +21,7 @@
 #include "fs/fuse_raw.h"
 #include "fs/fuse_session.h"
 #include "fs/fuse_workers.h"
-#include "null_tree.h"
+#include "tests/bench/null_tree.h"
 
 #define READ_MAX (1u << 20)
 #define COPY_MAX ((size_t)1 << 31)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "null_tree.h"
+#include "tests/bench/null_tree.h"
 
 #include <errno.h>
 #include <stdlib.h>

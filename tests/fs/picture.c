@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "picture.h"
+#include "tests/fs/picture.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "scene.h"
+#include "tests/fs/scene.h"
 
 #include <check.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
 #include "fs/attr.h"
 #include "fs/namei.h"
 #include "fs/xattr.h"
-#include "scene.h"
+#include "tests/fs/scene.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 

@@ -5,7 +5,7 @@
 #include <check.h>
 #include <linux/fs.h>
 
-#include "scene.h"
+#include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 
 #define DAY (24 * 60 * 60)

@@ -17,7 +17,7 @@
 #include "fs/namei.h"
 #include "fs/xattr.h"
 #include "journal/disk.h"
-#include "picture.h"
+#include "tests/fs/picture.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scene.h"
+#include "tests/fs/scene.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "fs/attr.h"
-#include "scene.h"
+#include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 
 static struct th_scene scene;

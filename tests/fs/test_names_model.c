@@ -14,7 +14,7 @@
 #include "fs/dir.h"
 #include "fs/namei.h"
 #include "fs/snapdir.h"
-#include "scene.h"
+#include "tests/fs/scene.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 

@@ -11,7 +11,7 @@
 #include "fs/file.h"
 #include "fs/namei.h"
 #include "fs/xattr.h"
-#include "scene.h"
+#include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 
 static struct th_scene scene;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tree.h"
+#include "tests/mount/tree.h"
 
 /* One file as one tree has it: its entries, sorted by (parent, name). */
 struct names {

@@ -19,8 +19,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "tests/mount/tree.h"
 #include "tests/support/random.h"
-#include "tree.h"
 
 #define FILE_BYTES (256u << 10) /* most files stay below this */
 #define PATH_BYTES 1200

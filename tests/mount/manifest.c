@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "tree.h"
+#include "tests/mount/tree.h"
 
 /* One name on one line. */
 static void print_escaped(const char *text)

@@ -3,7 +3,7 @@
  * What a shell cannot ask of a filesystem.  `posix PROBE...`, each in the working directory, which is on the mount; a
  * probe that finds something else than it must says what, and the exit code is 1.  77: cannot be had here.
  */
-#include "posix.h"
+#include "tests/mount/posix.h"
 
 #include <errno.h>
 #include <stdarg.h>

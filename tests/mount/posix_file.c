@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "posix.h"
+#include "tests/mount/posix.h"
 #include "tests/support/random.h"
 
 static int open_new(const char *name)

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "posix.h"
+#include "tests/mount/posix.h"
 
 /* Runs in another process, on a descriptor of its own; 0: it got the lock, else errno. */
 static int elsewhere(const char *name, int (*try)(int fd))

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "posix.h"
+#include "tests/mount/posix.h"
 
 #define LINKS 66000 /* more than ext4 has */
 #define LEVELS 4096

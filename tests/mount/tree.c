@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tree.h"
+#include "tests/mount/tree.h"
 
 #include <dirent.h>
 #include <errno.h>

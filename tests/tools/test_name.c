@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "name.h"
 #include "tests/support/suite.h"
+#include "tools/name.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "record.h"
 #include "tests/support/suite.h"
+#include "tools/record.h"
 
 #include <check.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include <lmdb.h>
 #include <stdlib.h>
 
-#include "engine.h"
+#include "tests/bench/engines/engine.h"
 
 #define MAP_BYTES (UINT64_C(64) << 30)
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "tests/bench/engines/engine.h"
 
 #define SETTLE_MS 50
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine.h"
+#include "tests/bench/engines/engine.h"
 
 #define WAL_PAGES 16384 /* between checkpoints: 64 MiB */
 

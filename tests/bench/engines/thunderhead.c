@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "thunderhead.h"
+#include "tests/bench/engines/thunderhead.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef ENGINE_THUNDERHEAD_H
 #define ENGINE_THUNDERHEAD_H
 
-#include "engine.h"
+#include "tests/bench/engines/engine.h"
 
 /* The second one reads and writes through the page cache, as the other engines do. */
 extern const struct engine engine_thunderhead, engine_thunderhead_buffered;

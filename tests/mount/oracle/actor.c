@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "actor.h"
+#include "tests/mount/oracle/actor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "pick.h"
+#include "tests/mount/oracle/pick.h"
 
 /* --- writing down --- */
 

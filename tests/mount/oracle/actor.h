@@ -18,8 +18,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "tests/mount/oracle/walk.h"
 #include "tests/support/random.h"
-#include "walk.h"
 
 #define ACTOR_FILES 10
 #define ACTOR_MAPPINGS 3

@@ -9,9 +9,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "pick.h"
-#include "watch.h"
+#include "tests/mount/oracle/actor.h"
+#include "tests/mount/oracle/pick.h"
+#include "tests/mount/oracle/watch.h"
 
 static void say_place(struct actor *actor, const struct place *place, int flags)
 {

@@ -9,9 +9,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "pick.h"
-#include "watch.h"
+#include "tests/mount/oracle/actor.h"
+#include "tests/mount/oracle/pick.h"
+#include "tests/mount/oracle/watch.h"
 
 #define PAGE 4096
 

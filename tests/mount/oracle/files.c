@@ -6,9 +6,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "pick.h"
-#include "watch.h"
+#include "tests/mount/oracle/actor.h"
+#include "tests/mount/oracle/pick.h"
+#include "tests/mount/oracle/watch.h"
 
 /* The file takes its place in the table, another leaves it. */
 static void keep(struct actor *actor, int fd, int flags, bool nameless)

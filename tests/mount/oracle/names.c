@@ -11,9 +11,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "pick.h"
-#include "watch.h"
+#include "tests/mount/oracle/actor.h"
+#include "tests/mount/oracle/pick.h"
+#include "tests/mount/oracle/watch.h"
 
 /* What a path leads to. */
 static void say_place(struct actor *actor, const struct place *place)

@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "actor.h"
+#include "tests/mount/oracle/actor.h"
 
 #define CONTEXT 12 /* lines that are shown before a difference */
 #define SILENCE_SECONDS 300 /* after which a side is taken for hung: nothing takes so long, on whatever machine */

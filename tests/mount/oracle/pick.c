@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pick.h"
+#include "tests/mount/oracle/pick.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "actor.h"
+#include "tests/mount/oracle/actor.h"
 
 #define PLACE_BYTES 1600
 

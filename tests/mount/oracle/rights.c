@@ -8,8 +8,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "pick.h"
+#include "tests/mount/oracle/actor.h"
+#include "tests/mount/oracle/pick.h"
 
 static void rights_access(struct actor *actor)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "walk.h"
+#include "tests/mount/oracle/walk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actor.h"
+#include "tests/mount/oracle/actor.h"
 
 #define SNAPSHOT_PLACE "/.snapshots/"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "watch.h"
+#include "tests/mount/oracle/watch.h"
 
 #include <fcntl.h>
 #include <string.h>

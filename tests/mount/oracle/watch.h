@@ -6,7 +6,7 @@
 #ifndef TH_TEST_ORACLE_WATCH_H
 #define TH_TEST_ORACLE_WATCH_H
 
-#include "pick.h"
+#include "tests/mount/oracle/pick.h"
 
 struct watch {
 	int fd;
