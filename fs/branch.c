@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/key.h"
+#include "fs/format/key.h"
 
 int th_fs_view_next_id(struct th_view *view, uint64_t *ret)
 {

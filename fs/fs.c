@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "fs/branch.h"
-#include "fs/dirty.h"
-#include "fs/extent.h"
-#include "fs/file.h"
-#include "fs/inode.h"
-#include "fs/namei.h"
-#include "fs/orphan.h"
-#include "journal/disk.h"
+#include "fs/data/dirty_list.h"
+#include "fs/data/extent.h"
+#include "fs/data/file.h"
+#include "fs/dir/namei.h"
+#include "fs/dir/orphan.h"
+#include "fs/inode/inode.h"
+#include "journal/disk/disk.h"
 
 #define ID_BATCH 1024
 

@@ -22,8 +22,8 @@
  * A change is staged in a transaction from copies of the attributes; memory takes them over (th_inode_publish) only
  * when the transaction has been committed.  So a failure leaves memory and store as they were.
  */
-#ifndef TH_FS_H
-#define TH_FS_H
+#ifndef TH_FS_FS_H
+#define TH_FS_FS_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,7 +31,7 @@
 #include <stdint.h>
 #include <sys/statvfs.h>
 
-#include "fs/format.h"
+#include "fs/format/format.h"
 #include "tree/thunderhead.h"
 
 struct th_disk;

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "fs/file.h"
+#include "fs/data/file.h"
 #include "fs/fs.h"
-#include "fs/inode.h"
+#include "fs/inode/inode.h"
 
 static uint64_t now_ns(void)
 {

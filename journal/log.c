@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "journal/checksum.h"
+#include "journal/base/checksum.h"
 
 #define LOG_MAGIC UINT64_C(0x0a474f4c4e554854) /* "THUNLOG\n" */
 #define TRANSFER_MAX (1u << (30 - TH_BLOCK_SHIFT)) /* blocks */

@@ -12,13 +12,13 @@
  *
  * One thread at a time may append; the caller (tree/sync.c) sees to it.
  */
-#ifndef TH_LOG_H
-#define TH_LOG_H
+#ifndef TH_JOURNAL_LOG_H
+#define TH_JOURNAL_LOG_H
 
 #include <stdbool.h>
 
-#include "journal/disk.h"
-#include "journal/format.h"
+#include "journal/base/format.h"
+#include "journal/disk/disk.h"
 
 struct th_log;
 

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "journal/checksum.h"
+#include "journal/base/checksum.h"
 
 #define SUPER_MAGIC UINT64_C(0x0a4452444e554854) /* "THUNDRD\n" */
 

@@ -6,13 +6,13 @@
  * right is the state of the store.  A slot is one block and carries its own XXH3; a torn one is simply not the
  * newest valid one.
  */
-#ifndef TH_SUPER_H
-#define TH_SUPER_H
+#ifndef TH_JOURNAL_SUPER_H
+#define TH_JOURNAL_SUPER_H
 
 #include <stdbool.h>
 
-#include "journal/blocklist.h"
 #include "journal/log.h"
+#include "journal/space/blocklist.h"
 
 #define TH_SUPER_SLOTS 8
 #define TH_SUPER_ROOT_SIZE 64 /* room for one packed root pointer of a tree; its format is the tree's */

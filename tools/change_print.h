@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A change of a file, as a line of text or as JSON. */
-#ifndef TH_CHANGE_PRINT_H
-#define TH_CHANGE_PRINT_H
+#ifndef TH_TOOLS_CHANGE_PRINT_H
+#define TH_TOOLS_CHANGE_PRINT_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "fs/change.h"
+#include "fs/format/change_record.h"
 
 struct th_change_style {
 	bool json;

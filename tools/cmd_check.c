@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/check.h"
-#include "journal/disk.h"
+#include "fs/check/check.h"
+#include "journal/disk/disk.h"
 #include "tools/command.h"
 #include "tools/error.h"
 #include "tools/image.h"

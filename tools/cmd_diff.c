@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/change.h"
+#include "fs/format/change_record.h"
 #include "tools/change_print.h"
 #include "tools/command.h"
 #include "tools/error.h"

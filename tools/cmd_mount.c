@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/mount.h"
+#include "fs/fuse/mount.h"
 #include "tools/command.h"
 #include "tools/error.h"
 

@@ -3,8 +3,8 @@
  * The commands of the tool.  Each lives in a file of its own, parses its own arguments and answers with an exit code;
  * thunderhead.c only picks the one that was asked for.
  */
-#ifndef TH_COMMAND_H
-#define TH_COMMAND_H
+#ifndef TH_TOOLS_COMMAND_H
+#define TH_TOOLS_COMMAND_H
 
 #include <stddef.h>
 

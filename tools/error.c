@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "fs/explain.h"
+#include "fs/format/error_text.h"
 #include "tools/command.h"
 
 static void print_line(const char *line, va_list arguments)

@@ -2,8 +2,8 @@
 /*
  * What the tool says when something cannot be done: one line, `thunderhead: what: why`.
  */
-#ifndef TH_ERROR_H
-#define TH_ERROR_H
+#ifndef TH_TOOLS_ERROR_H
+#define TH_TOOLS_ERROR_H
 
 /* Says `thunderhead: what: why`, as fs/explain.h has it; err is an errno, either sign.  Answers TH_EXIT_FAILED, so that
  * a command can return it. */

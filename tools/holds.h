@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Holds on snapshots, for the commands that put and list them, or find that something is held. */
-#ifndef TH_HOLDS_H
-#define TH_HOLDS_H
+#ifndef TH_TOOLS_HOLDS_H
+#define TH_TOOLS_HOLDS_H
 
 #include "tools/target.h"
 

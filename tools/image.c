@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/explain.h"
-#include "fs/extent.h"
-#include "journal/disk.h"
+#include "fs/data/extent.h"
+#include "fs/format/error_text.h"
+#include "journal/disk/disk.h"
 #include "tools/error.h"
 
 int th_image_error(const char *path, int result)

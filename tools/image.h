@@ -2,8 +2,8 @@
 /*
  * Images that are not mounted: opening them, and saying well why one cannot be opened.
  */
-#ifndef TH_IMAGE_H
-#define TH_IMAGE_H
+#ifndef TH_TOOLS_IMAGE_H
+#define TH_TOOLS_IMAGE_H
 
 #include "fs/fs.h"
 

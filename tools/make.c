@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "journal/disk.h"
+#include "journal/disk/disk.h"
 #include "journal/super.h"
 #include "tools/error.h"
 #include "tools/image.h"

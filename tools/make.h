@@ -4,8 +4,8 @@
  *
  * What may be dear to somebody is not overwritten, and a file that was created or grown for nothing is undone.
  */
-#ifndef TH_MAKE_H
-#define TH_MAKE_H
+#ifndef TH_TOOLS_MAKE_H
+#define TH_TOOLS_MAKE_H
 
 #include "tools/command.h"
 #include "tree/thunderhead.h"

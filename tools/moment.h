@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Moments (nanoseconds since the epoch) as people read them. */
-#ifndef TH_MOMENT_H
-#define TH_MOMENT_H
+#ifndef TH_TOOLS_MOMENT_H
+#define TH_TOOLS_MOMENT_H
 
 #include <stdint.h>
 

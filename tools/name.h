@@ -2,8 +2,8 @@
 /*
  * Names of files as they are printed.  A name is any bytes but zero; a terminal, a line and a JSON string are not.
  */
-#ifndef TH_PRINT_NAME_H
-#define TH_PRINT_NAME_H
+#ifndef TH_TOOLS_NAME_H
+#define TH_TOOLS_NAME_H
 
 #include <json-c/json.h>
 #include <stdio.h>

@@ -16,8 +16,8 @@
  * In the format `bytevalue` a byte is two hexadecimal digits; in `print` it is itself if it is printable ASCII, a
  * backslash is two, and any other byte a backslash and two digits.
  */
-#ifndef TH_RECORD_H
-#define TH_RECORD_H
+#ifndef TH_TOOLS_RECORD_H
+#define TH_TOOLS_RECORD_H
 
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
 /*
  * Sizes as people write them: 512M, 10G, 1048576; units are powers of 1024.
  */
-#ifndef TH_SIZE_H
-#define TH_SIZE_H
+#ifndef TH_TOOLS_SIZE_H
+#define TH_TOOLS_SIZE_H
 
 #include <stddef.h>
 #include <stdint.h>

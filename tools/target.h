@@ -4,12 +4,12 @@
  *
  * Both answer the requests of fs/control.h: the mounted one by ioctl, the other one in this process.
  */
-#ifndef TH_TARGET_H
-#define TH_TARGET_H
+#ifndef TH_TOOLS_TARGET_H
+#define TH_TOOLS_TARGET_H
 
 #include <stdbool.h>
 
-#include "fs/control.h"
+#include "fs/control/control.h"
 
 struct th_target;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, closing, formatting; what a store says of itself. */
 #include "tree/store.h"
-#include "tree/chunk.h"
+#include "tree/io/chunk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,8 +12,8 @@
 #include <time.h>
 #include <xxhash.h>
 
-#include "tree/chunk.h"
-#include "tree/meta.h"
+#include "tree/catalogue/meta.h"
+#include "tree/io/chunk.h"
 
 #define TH_LOG_BLOCKS_MIN 256u /* 1 MiB */
 #define TH_LOG_BLOCKS_MAX 16384u /* 64 MiB */

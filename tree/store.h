@@ -10,21 +10,21 @@
  *   sync_lock, log_lock
  *   chunk_lock, snapshot_lock, locks: leaves, held briefly
  */
-#ifndef TH_STORE_H
-#define TH_STORE_H
+#ifndef TH_TREE_STORE_H
+#define TH_TREE_STORE_H
 
 #include <pthread.h>
 
 #include "journal/log.h"
-#include "journal/space.h"
+#include "journal/space/space.h"
 #include "journal/super.h"
-#include "tree/ahead.h"
-#include "tree/branches.h"
-#include "tree/catalogue.h"
-#include "tree/hold.h"
-#include "tree/lock.h"
-#include "tree/stage.h"
-#include "tree/tree.h"
+#include "tree/btree/tree.h"
+#include "tree/catalogue/branch_table.h"
+#include "tree/catalogue/snapshot_table.h"
+#include "tree/layers/memtable.h"
+#include "tree/node/readahead.h"
+#include "tree/snapshot/hold.h"
+#include "tree/txn/range_lock.h"
 
 #define TH_CACHE_DEFAULT (256u << 20)
 #define TH_COMMIT_INTERVAL_DEFAULT_MS 5000

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "journal/disk.h"
+#include "journal/disk/disk.h"
 #include "tree/thunderhead.h"
 
 #define TH_ROUNDS 9

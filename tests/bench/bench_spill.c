@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "journal/disk.h"
+#include "journal/disk/disk.h"
 #include "tree/thunderhead.h"
 
 #define TH_KEY_BYTES 24

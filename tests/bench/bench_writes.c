@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "journal/disk.h"
+#include "journal/disk/disk.h"
 #include "tree/thunderhead.h"
 
 #define TH_KEY_BYTES 24

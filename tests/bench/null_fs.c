@@ -18,9 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/fuse_raw.h"
-#include "fs/fuse_session.h"
-#include "fs/fuse_workers.h"
+#include "fs/fuse/request.h"
+#include "fs/fuse/session.h"
+#include "fs/fuse/workers.h"
 #include "tests/bench/null_tree.h"
 
 #define READ_MAX (1u << 20)

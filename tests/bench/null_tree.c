@@ -7,7 +7,7 @@
 #include <time.h>
 #include <xxhash.h>
 
-#include "fs/fuse_session.h"
+#include "fs/fuse/session.h"
 
 void *null_alloc(size_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the null filesystem keeps: names and attributes, in memory.  The caller locks it. */
-#ifndef NULL_TREE_H
-#define NULL_TREE_H
+#ifndef TH_TESTS_BENCH_NULL_TREE_H
+#define TH_TESTS_BENCH_NULL_TREE_H
 
 #include <stddef.h>
 #include <stdint.h>

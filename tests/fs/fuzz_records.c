@@ -16,13 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/check.h"
-#include "fs/diff.h"
-#include "fs/dir.h"
-#include "fs/file.h"
-#include "fs/namei.h"
-#include "fs/xattr.h"
-#include "journal/disk.h"
+#include "fs/attr/xattr.h"
+#include "fs/check/check.h"
+#include "fs/data/file.h"
+#include "fs/diff/diff.h"
+#include "fs/dir/dir.h"
+#include "fs/dir/namei.h"
+#include "journal/disk/disk.h"
 #include "tests/support/random.h"
 
 #define INPUT_SECONDS 300

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "fs/dir.h"
-#include "fs/file.h"
-#include "fs/xattr.h"
+#include "fs/attr/xattr.h"
+#include "fs/data/file.h"
+#include "fs/dir/dir.h"
 
 struct walk {
 	struct th_fs *fs;

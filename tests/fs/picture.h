@@ -3,10 +3,10 @@
  * A picture of a filesystem as one snapshot has it: every name, found by walking down from the root, and what a user
  * can see of its inode.  For comparing with what the diff says, which finds names the other way round.
  */
-#ifndef TH_TEST_PICTURE_H
-#define TH_TEST_PICTURE_H
+#ifndef TH_TESTS_FS_PICTURE_H
+#define TH_TESTS_FS_PICTURE_H
 
-#include "fs/inode.h"
+#include "fs/inode/inode.h"
 
 struct th_picture_name {
 	char *path;

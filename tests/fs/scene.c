@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/file.h"
-#include "fs/namei.h"
-#include "journal/disk.h"
+#include "fs/data/file.h"
+#include "fs/dir/namei.h"
+#include "journal/disk/disk.h"
 
 #define IMAGE_BYTES (256u << 20)
 

@@ -4,11 +4,11 @@
  * things by path ("/a/b", from the root).  What a helper cannot do that it must fails the test; what a test may expect
  * to fail answers 0 or -errno.
  */
-#ifndef TH_TEST_SCENE_H
-#define TH_TEST_SCENE_H
+#ifndef TH_TESTS_FS_SCENE_H
+#define TH_TESTS_FS_SCENE_H
 
 #include "fs/fs.h"
-#include "fs/inode.h"
+#include "fs/inode/inode.h"
 
 struct th_scene {
 	struct th_fs *fs;

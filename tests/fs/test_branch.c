@@ -10,12 +10,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "fs/check.h"
-#include "fs/diff.h"
-#include "fs/extent.h"
-#include "fs/file.h"
-#include "fs/namei.h"
-#include "journal/disk.h"
+#include "fs/check/check.h"
+#include "fs/data/extent.h"
+#include "fs/data/file.h"
+#include "fs/diff/diff.h"
+#include "fs/dir/namei.h"
+#include "journal/disk/disk.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "journal/log.h"
-#include "journal/space.h"
+#include "journal/space/space.h"
 #include "tests/support/random.h"
 
 #define FILE_BLOCKS 65536u

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the test programs of this folder share. */
-#ifndef TH_TEST_SUITE_H
-#define TH_TEST_SUITE_H
+#ifndef TH_TESTS_JOURNAL_SUITE_H
+#define TH_TESTS_JOURNAL_SUITE_H
 
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal/disk.h"
+#include "journal/disk/disk.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 

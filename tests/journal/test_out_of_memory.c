@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "journal/log.h"
-#include "journal/space.h"
+#include "journal/space/space.h"
 #include "journal/super.h"
 #include "tests/journal/suite.h"
 

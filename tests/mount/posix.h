@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The probes of posix.c, and what they share. */
-#ifndef TH_TEST_POSIX_H
-#define TH_TEST_POSIX_H
+#ifndef TH_TESTS_MOUNT_POSIX_H
+#define TH_TESTS_MOUNT_POSIX_H
 
 struct posix_probe {
 	const char *name; /* NULL: end of a list */

@@ -3,8 +3,8 @@
  * A directory tree as a program sees it, read name by name into memory, for tests to print and compare.  It goes
  * through the system's calls only and knows nothing of the filesystem below.
  */
-#ifndef TH_TEST_TREE_H
-#define TH_TEST_TREE_H
+#ifndef TH_TESTS_MOUNT_TREE_H
+#define TH_TESTS_MOUNT_TREE_H
 
 #include <stddef.h>
 #include <stdint.h>

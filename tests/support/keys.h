@@ -4,8 +4,8 @@
  * that a prefix-compressing tree may get wrong: empty, short, of the greatest length, with long common prefixes, in
  * sequence, random, full of 0x00 and 0xff.
  */
-#ifndef TH_TEST_KEYS_H
-#define TH_TEST_KEYS_H
+#ifndef TH_TESTS_SUPPORT_KEYS_H
+#define TH_TESTS_SUPPORT_KEYS_H
 
 #include "tests/support/random.h"
 #include "tree/thunderhead.h"

@@ -5,8 +5,8 @@
  * Entries are never modified and are shared between copies, so that a copy of a model (a snapshot, the state before a
  * transaction) costs one array of pointers.  A model belongs to one thread.
  */
-#ifndef TH_TEST_MODEL_H
-#define TH_TEST_MODEL_H
+#ifndef TH_TESTS_SUPPORT_MODEL_H
+#define TH_TESTS_SUPPORT_MODEL_H
 
 #include "tree/thunderhead.h"
 

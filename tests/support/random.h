@@ -5,8 +5,8 @@
  *   TH_TEST_SEED=N    use this seed (else a fresh one each run)
  *   TH_TEST_ROUNDS=N  how long a random test goes on (else its own default)
  */
-#ifndef TH_TEST_RANDOM_H
-#define TH_TEST_RANDOM_H
+#ifndef TH_TESTS_SUPPORT_RANDOM_H
+#define TH_TESTS_SUPPORT_RANDOM_H
 
 #include <stdbool.h>
 #include <stddef.h>

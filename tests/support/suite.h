@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How test programs end. */
-#ifndef TH_TEST_SUPPORT_SUITE_H
-#define TH_TEST_SUPPORT_SUITE_H
+#ifndef TH_TESTS_SUPPORT_SUITE_H
+#define TH_TESTS_SUPPORT_SUITE_H
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Diffs of views against the differences of models. */
-#ifndef TH_TEST_DIFFERENCES_H
-#define TH_TEST_DIFFERENCES_H
+#ifndef TH_TESTS_TREE_DIFFERENCES_H
+#define TH_TESTS_TREE_DIFFERENCES_H
 
 #include "tests/support/keys.h"
 #include "tests/tree/fixture.h"

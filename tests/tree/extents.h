@@ -4,8 +4,8 @@
  * proves that no block was given to somebody else too early; and the checker, told about the runs, proves that none was
  * given back too late.
  */
-#ifndef TH_TEST_EXTENTS_H
-#define TH_TEST_EXTENTS_H
+#ifndef TH_TESTS_TREE_EXTENTS_H
+#define TH_TESTS_TREE_EXTENTS_H
 
 #include "tests/tree/fixture.h"
 

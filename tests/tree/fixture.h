@@ -3,14 +3,14 @@
  * A store for a test: on a fault disk over memory that outlives the store, so that it can be closed and opened again,
  * or be opened as a crash would have left it.  Functions fail the running test by themselves.
  */
-#ifndef TH_TEST_FIXTURE_H
-#define TH_TEST_FIXTURE_H
+#ifndef TH_TESTS_TREE_FIXTURE_H
+#define TH_TESTS_TREE_FIXTURE_H
 
 #include <check.h>
 #include <errno.h>
 #include <string.h>
 
-#include "journal/disk.h"
+#include "journal/disk/disk.h"
 #include "tests/support/model.h"
 #include "tests/support/random.h"
 #include "tree/thunderhead.h"

@@ -12,8 +12,8 @@
  * There is a serial order if and only if there is no ring among these.  Then the transactions are played in it, and
  * each must read what it did read: so a mistake in the making of the order would be seen, too.
  */
-#ifndef TH_TEST_HISTORY_H
-#define TH_TEST_HISTORY_H
+#ifndef TH_TESTS_TREE_HISTORY_H
+#define TH_TESTS_TREE_HISTORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tree/memory.h"
+#include "tree/node/node_heap.h"
 #include "tree/store.h"
 
 static struct th_disk *memory_disk(uint64_t blocks)

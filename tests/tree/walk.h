@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random walks with a cursor, checked step by step against the model. */
-#ifndef TH_TEST_WALK_H
-#define TH_TEST_WALK_H
+#ifndef TH_TESTS_TREE_WALK_H
+#define TH_TESTS_TREE_WALK_H
 
 #include "tests/support/keys.h"
 #include "tests/tree/fixture.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A world: all that a store holds at one moment, its branches and its snapshots, as models. */
-#ifndef TH_TEST_WORLD_H
-#define TH_TEST_WORLD_H
+#ifndef TH_TESTS_TREE_WORLD_H
+#define TH_TESTS_TREE_WORLD_H
 
 #include "tests/tree/fixture.h"
 

@@ -5,8 +5,8 @@
  * Functions either do what they are to do or end the program through engine_fail: a benchmark that goes on after an
  * error measures nothing.
  */
-#ifndef ENGINE_H
-#define ENGINE_H
+#ifndef TH_TESTS_BENCH_ENGINES_ENGINE_H
+#define TH_TESTS_BENCH_ENGINES_ENGINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal/disk.h"
+#include "journal/disk/disk.h"
 
 struct store {
 	struct th_store *store;

@@ -10,8 +10,8 @@
  * What an operation chooses comes from the seed and its number only, never from what was found: the actors stay in step
  * whatever happens, and any stretch of operations can be played by itself on the tree that it began with.
  */
-#ifndef TH_TEST_ORACLE_ACTOR_H
-#define TH_TEST_ORACLE_ACTOR_H
+#ifndef TH_TESTS_MOUNT_ORACLE_ACTOR_H
+#define TH_TESTS_MOUNT_ORACLE_ACTOR_H
 
 #include <fcntl.h>
 #include <stdbool.h>

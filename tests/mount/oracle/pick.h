@@ -2,8 +2,8 @@
 /*
  * What an operation is done with.  There are few names, so that operations meet; what is picked is said.
  */
-#ifndef TH_TEST_ORACLE_PICK_H
-#define TH_TEST_ORACLE_PICK_H
+#ifndef TH_TESTS_MOUNT_ORACLE_PICK_H
+#define TH_TESTS_MOUNT_ORACLE_PICK_H
 
 #include <sys/types.h>
 #include <time.h>

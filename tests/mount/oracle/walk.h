@@ -3,8 +3,8 @@
  * A look at the whole tree, written down name by name.  The side that has snapshots takes one at that moment, which
  * must be the tree as it was just read, and be it still when some more have been taken and much has been changed.
  */
-#ifndef TH_TEST_ORACLE_WALK_H
-#define TH_TEST_ORACLE_WALK_H
+#ifndef TH_TESTS_MOUNT_ORACLE_WALK_H
+#define TH_TESTS_MOUNT_ORACLE_WALK_H
 
 #include "tests/mount/tree.h"
 

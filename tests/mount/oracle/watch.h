@@ -3,8 +3,8 @@
  * A file is looked at before an operation and after it: what became of it is said, and whether its times moved.  Times
  * of the present cannot be compared, but what moves them can.
  */
-#ifndef TH_TEST_ORACLE_WATCH_H
-#define TH_TEST_ORACLE_WATCH_H
+#ifndef TH_TESTS_MOUNT_ORACLE_WATCH_H
+#define TH_TESTS_MOUNT_ORACLE_WATCH_H
 
 #include "tests/mount/oracle/pick.h"
 

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/attr/attr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr/xattr.h"
+#include "fs/data/file.h"
+#include "fs/data/partial_block.h"
+#include "fs/format/acl.h"
+#include "fs/inode/update.h"
+
+static int check_writable(const struct th_inode *inode)
+{
+	if (inode->snapshot || th_inode_is_snapdir(inode))
+		return -EROFS;
+	return th_fs_writable(inode->fs);
+}
+
+/* An append-only file may be touched, but nothing else about it may be set. */
+static int check_flags(const struct th_inode *inode, unsigned set)
+{
+	const unsigned harmless = TH_ATTR_ATIME_NOW | TH_ATTR_MTIME_NOW | TH_ATTR_CTIME;
+
+	if (inode->attr.flags & FS_IMMUTABLE_FL)
+		return -EPERM;
+	if ((inode->attr.flags & FS_APPEND_FL) && (set & ~harmless))
+		return -EPERM;
+	return 0;
+}
+
+static void set_times(struct th_attr *to, unsigned set, const struct th_attr *from, struct th_time now)
+{
+	if (set & TH_ATTR_ATIME_NOW)
+		to->atime = now;
+	else if (set & TH_ATTR_ATIME)
+		to->atime = from->atime;
+	if (set & TH_ATTR_MTIME_NOW)
+		to->mtime = now;
+	else if (set & TH_ATTR_MTIME)
+		to->mtime = from->mtime;
+	to->ctime = set & TH_ATTR_CTIME ? from->ctime : now;
+}
+
+static void set_owner_and_mode(struct th_attr *to, unsigned set, const struct th_attr *from)
+{
+	if (set & TH_ATTR_UID)
+		to->uid = from->uid;
+	if (set & TH_ATTR_GID)
+		to->gid = from->gid;
+	if (set & TH_ATTR_MODE)
+		to->mode = (to->mode & S_IFMT) | (from->mode & 07777);
+	else if (set & (TH_ATTR_UID | TH_ATTR_GID | TH_ATTR_KILL))
+		th_attr_kill_privileges(to, set & TH_ATTR_OUTSIDER);
+}
+
+static int set_size(struct th_inode *inode, uint64_t size, struct th_edges *edges)
+{
+	if (S_ISDIR(inode->attr.mode))
+		return -EISDIR;
+	if (!S_ISREG(inode->attr.mode))
+		return -EINVAL;
+	return th_file_truncate(inode, size, edges);
+}
+
+static void set_in_memory(struct th_inode *inode, unsigned set, const struct th_attr *attr)
+{
+	set_owner_and_mode(&inode->attr, set, attr);
+	set_times(&inode->attr, set, attr, th_time_now());
+	th_inode_mark_dirty(inode);
+}
+
+/* The inode's access control list follows the mode, in one transaction with it. */
+static int set_with_acl(struct th_inode *inode, unsigned set, const struct th_attr *from, void *acl, size_t size)
+{
+	struct th_update update;
+	int r = th_update_begin(&update, inode->fs);
+
+	if (r < 0)
+		return r;
+	struct th_attr *attr = th_update_attr(&update, inode);
+
+	set_owner_and_mode(attr, set, from);
+	set_times(attr, set, from, update.now);
+	th_acl_from_mode(acl, size, attr->mode);
+	r = th_xattr_stage(update.txn, inode, TH_ACL_ACCESS, &(struct th_slice){ acl, size });
+	return th_update_end(&update, r);
+}
+
+static int set_but_size(struct th_inode *inode, unsigned set, const struct th_attr *attr)
+{
+	struct th_value value;
+	int r = set & TH_ATTR_MODE ? th_xattr_find(inode, TH_ACL_ACCESS, &value) : -ENODATA;
+
+	if (r == -ENODATA) {
+		set_in_memory(inode, set, attr);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	void *acl = malloc(value.size);
+
+	if (acl)
+		r = set_with_acl(inode, set, attr, memcpy(acl, value.data, value.size), value.size);
+	else
+		r = -ENOMEM;
+	free(acl);
+	th_value_release(&value);
+	return r;
+}
+
+static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr *attr, struct th_edges *edges)
+{
+	int r = check_flags(inode, set);
+
+	if (!r && (set & TH_ATTR_SIZE))
+		r = set_size(inode, attr->size, edges);
+	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
+	if (!r && set != TH_ATTR_SIZE) {
+		th_nowait_begin();
+		r = set_but_size(inode, set, attr);
+		th_nowait_end();
+	}
+	return r;
+}
+
+int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr)
+{
+	struct th_edges edges = { .guard = NULL };
+	int r = check_writable(inode);
+
+	if (r < 0)
+		return r;
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		r = set_locked(inode, set, attr, &edges);
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_edges_again(&edges, &r));
+	th_edges_release(&edges);
+	return r;
+}
+
+bool th_attr_kill(struct th_inode *inode, bool outsider)
+{
+	bool killed;
+
+	if (check_writable(inode) < 0)
+		return false;
+	pthread_rwlock_rdlock(&inode->lock);
+	killed = inode->attr.mode & (S_ISUID | S_ISGID);
+	pthread_rwlock_unlock(&inode->lock);
+	if (!killed)
+		return false;
+	pthread_rwlock_wrlock(&inode->lock);
+	killed = !check_flags(inode, TH_ATTR_MODE) && th_attr_kill_privileges(&inode->attr, outsider);
+	if (killed)
+		th_inode_mark_dirty(inode);
+	pthread_rwlock_unlock(&inode->lock);
+	return killed;
+}
+
+#define FLAGS_GUARDED (FS_IMMUTABLE_FL | FS_APPEND_FL)
+/* Kept for their tools; every file is already kept as these ask. */
+#define FLAGS_ADVISORY (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_DIRSYNC_FL)
+
+/* As on ext4: what the flags ask for means the contents of the directory, too.  The guards are for itself. */
+uint32_t th_attr_inherit_flags(uint32_t dir_flags, uint32_t mode)
+{
+	uint32_t mask = FS_NODUMP_FL | FS_NOATIME_FL;
+
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		mask |= FS_SYNC_FL;
+	if (S_ISDIR(mode))
+		mask |= FS_DIRSYNC_FL;
+	return dir_flags & mask;
+}
+
+int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
+{
+	int r = check_writable(inode);
+
+	if (r < 0)
+		return r;
+	if (flags & ~(uint32_t)(FLAGS_GUARDED | FLAGS_ADVISORY))
+		return -EOPNOTSUPP;
+	pthread_rwlock_wrlock(&inode->lock);
+	if (!privileged && ((flags ^ inode->attr.flags) & FLAGS_GUARDED)) {
+		r = -EPERM;
+	} else {
+		inode->attr.flags = flags;
+		inode->attr.ctime = th_time_now();
+		th_inode_mark_dirty(inode);
+	}
+	pthread_rwlock_unlock(&inode->lock);
+	return r;
+}
+
+/* A descriptor may be older than the flag, or have lost its O_APPEND since. */
+int th_attr_check_data(const struct th_inode *inode, uint64_t off)
+{
+	if (inode->attr.flags & FS_IMMUTABLE_FL)
+		return -EPERM;
+	return (inode->attr.flags & FS_APPEND_FL) && off < inode->attr.size ? -EPERM : 0;
+}
+
+int th_attr_check_open(struct th_inode *inode, int open_flags)
+{
+	bool writes = (open_flags & O_ACCMODE) != O_RDONLY || (open_flags & O_TRUNC);
+	int r = 0;
+
+	if (!writes)
+		return 0;
+	r = check_writable(inode);
+	if (r < 0)
+		return r;
+	pthread_rwlock_rdlock(&inode->lock);
+	if (inode->attr.flags & FS_IMMUTABLE_FL)
+		r = -EPERM;
+	else if ((inode->attr.flags & FS_APPEND_FL) && (!(open_flags & O_APPEND) || (open_flags & O_TRUNC)))
+		r = -EPERM;
+	pthread_rwlock_unlock(&inode->lock);
+	return r;
+}

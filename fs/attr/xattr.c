@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/attr/xattr.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "fs/format/acl.h"
+#include "fs/inode/update.h"
+
+static const char *const namespaces[] = { "user.", "trusted.", "security." };
+
+static int check_name(const char *name)
+{
+	size_t size = strlen(name);
+
+	if (!size || size > TH_NAME_MAX)
+		return -ERANGE;
+	if (th_acl_is_name(name))
+		return 0;
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
+		if (!strncmp(name, namespaces[i], strlen(namespaces[i])))
+			return name[strlen(namespaces[i])] ? 0 : -EINVAL;
+	}
+	return -EOPNOTSUPP;
+}
+
+static int check_change(const struct th_inode *inode, const char *name)
+{
+	int r = check_name(name);
+
+	if (r < 0)
+		return r;
+	if (inode->snapshot || th_inode_is_snapdir(inode))
+		return -EROFS;
+	return th_fs_writable(inode->fs);
+}
+
+static struct th_key key_of(const struct th_inode *inode, const char *name)
+{
+	return th_key_xattr(inode->id, name, strlen(name));
+}
+
+/* inode->lock held. */
+static int find(const struct th_inode *inode, const char *name, struct th_value *ret)
+{
+	struct th_key key = key_of(inode, name);
+
+	if (inode->xattr_state == TH_XATTR_NONE)
+		return -ENODATA;
+	int r = th_get(th_inode_view(inode), th_key_slice(&key), ret);
+
+	return r == -ENOENT ? -ENODATA : r;
+}
+
+/* Most inodes have no extended attribute, and the kernel asks again and again: one look tells for all names.
+ * inode->lock held for writing. */
+static int look(struct th_inode *inode)
+{
+	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
+	uint8_t space[TH_FS_KEY_MAX];
+	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_cursor_entry at;
+	struct th_cursor *cursor;
+
+	if (inode->xattr_state != TH_XATTR_UNKNOWN)
+		return 0;
+	int r = th_cursor_open(th_inode_view(inode), &range, &cursor);
+
+	if (r < 0)
+		return r;
+	r = th_cursor_next(cursor, &at);
+	th_cursor_close(cursor);
+	if (r < 0)
+		return r;
+	inode->xattr_state = r ? TH_XATTR_NONE : TH_XATTR_SOME;
+	return 0;
+}
+
+/* Takes the lock, in whatever manner it takes to know xattr_state. */
+static int lock_and_look(struct th_inode *inode)
+{
+	pthread_rwlock_rdlock(&inode->lock);
+	if (inode->xattr_state != TH_XATTR_UNKNOWN)
+		return 0;
+	pthread_rwlock_unlock(&inode->lock);
+	pthread_rwlock_wrlock(&inode->lock);
+	return look(inode);
+}
+
+int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
+{
+	int r = th_inode_is_snapdir(inode) ? -ENODATA : check_name(name);
+
+	if (r < 0)
+		return r;
+	do {
+		th_nowait_begin();
+		r = lock_and_look(inode);
+		if (!r)
+			r = find(inode, name, ret);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_nowait_again(r));
+	return r;
+}
+
+int th_xattr_find(struct th_inode *inode, const char *name, struct th_value *ret)
+{
+	int r = look(inode);
+
+	if (!r)
+		r = find(inode, name, ret);
+	if (r < 0 || !th_acl_is_name(name) || th_acl_valid((struct th_slice){ ret->data, ret->size }))
+		return r;
+	th_fs_report(inode->fs, "inode %llu: its %s is not an access control list", (unsigned long long)inode->id,
+		     name);
+	th_value_release(ret);
+	return -EUCLEAN;
+}
+
+/* --- changing --- */
+
+static int check_flags(struct th_inode *inode, const char *name, int flags)
+{
+	struct th_value value;
+
+	if (inode->attr.flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))
+		return -EPERM;
+	if (!(flags & (XATTR_CREATE | XATTR_REPLACE)))
+		return 0;
+	int r = find(inode, name, &value);
+
+	if (!r)
+		th_value_release(&value);
+	if (r && r != -ENODATA)
+		return r;
+	if (!r && (flags & XATTR_CREATE))
+		return -EEXIST;
+	return r && (flags & XATTR_REPLACE) ? -ENODATA : 0;
+}
+
+int th_xattr_stage(struct th_txn *txn, const struct th_inode *inode, const char *name, const struct th_slice *value)
+{
+	struct th_key key = key_of(inode, name);
+
+	return value ? th_txn_put(txn, th_key_slice(&key), *value) : th_txn_delete(txn, th_key_slice(&key));
+}
+
+/* One key of the inode, its mode and its ctime change together.  value NULL: delete. */
+static int change(struct th_inode *inode, const char *name, const struct th_slice *value, uint32_t mode)
+{
+	struct th_update update;
+	int r = th_update_begin(&update, inode->fs);
+
+	if (r < 0)
+		return r;
+	struct th_attr *attr = th_update_attr(&update, inode);
+
+	attr->mode = mode;
+	attr->ctime = update.now;
+	r = th_update_end(&update, th_xattr_stage(update.txn, inode, name, value));
+	if (!r && value)
+		inode->xattr_state = TH_XATTR_SOME;
+	return r;
+}
+
+/* What an access control list says beyond the mode is kept in an attribute, the rest in the mode. */
+static int change_access(struct th_inode *inode, struct th_slice value, int flags)
+{
+	uint32_t mode = th_acl_to_mode(value, inode->attr.mode);
+
+	if (flags & TH_XATTR_KILL_SGID)
+		mode &= ~(uint32_t)S_ISGID;
+	/* As programs that copy do with every file: it is no more than chmod(2). */
+	if (th_acl_is_minimal(value) && inode->xattr_state == TH_XATTR_NONE) {
+		inode->attr.mode = mode;
+		inode->attr.ctime = th_time_now();
+		th_inode_mark_dirty(inode);
+		return 0;
+	}
+	return change(inode, TH_ACL_ACCESS, th_acl_is_minimal(value) ? NULL : &value, mode);
+}
+
+static int check_acl(const struct th_inode *inode, const char *name, struct th_slice value)
+{
+	if (S_ISLNK(inode->type))
+		return -EOPNOTSUPP;
+	if (!th_acl_valid(value))
+		return -EINVAL;
+	return strcmp(name, TH_ACL_DEFAULT) || th_inode_is_dir(inode) ? 0 : -EACCES;
+}
+
+int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value, int flags)
+{
+	int r = check_change(inode, name);
+
+	if (r < 0)
+		return r;
+	if (value.size > TH_XATTR_SIZE_MAX)
+		return -E2BIG;
+	if (th_acl_is_name(name))
+		r = check_acl(inode, name, value);
+	if (r < 0)
+		return r;
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		th_nowait_begin();
+		r = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
+		if (!r && !strcmp(name, TH_ACL_ACCESS))
+			r = change_access(inode, value, flags);
+		else if (!r)
+			r = change(inode, name, &value, inode->attr.mode);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_nowait_again(r));
+	return r;
+}
+
+int th_xattr_remove(struct th_inode *inode, const char *name)
+{
+	int r = check_change(inode, name);
+
+	if (r < 0)
+		return r;
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		th_nowait_begin();
+		r = check_flags(inode, name, XATTR_REPLACE);
+		if (!r)
+			r = change(inode, name, NULL, inode->attr.mode);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_nowait_again(r));
+	/* A file without a list is as good as one whose list is taken away. */
+	return r == -ENODATA && th_acl_is_name(name) ? 0 : r;
+}
+
+static bool is_trusted(struct th_slice name)
+{
+	static const char prefix[] = "trusted.";
+
+	return name.size >= strlen(prefix) && !memcmp(name.data, prefix, strlen(prefix));
+}
+
+static int list_add(char **list, size_t *size, size_t *room, struct th_slice name)
+{
+	if (*size + name.size + 1 > *room) {
+		char *more = realloc(*list, *room * 2 + name.size + 1);
+
+		if (!more)
+			return -ENOMEM;
+		*list = more;
+		*room = *room * 2 + name.size + 1;
+	}
+	memcpy(*list + *size, name.data, name.size);
+	(*list)[*size + name.size] = 0;
+	*size += name.size + 1;
+	return 0;
+}
+
+static int try_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
+{
+	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
+	uint8_t space[TH_FS_KEY_MAX];
+	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_cursor_entry at;
+	struct th_key_parts parts;
+	struct th_cursor *cursor;
+	size_t room = 0;
+	int r;
+
+	*ret = NULL;
+	*ret_size = 0;
+	th_nowait_begin();
+	r = lock_and_look(inode);
+	bool some = !r && inode->xattr_state == TH_XATTR_SOME;
+
+	if (some)
+		r = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	if (some && !r) {
+		while ((r = th_cursor_next(cursor, &at)) == 0) {
+			r = th_key_parse(at.key, &parts);
+			if (!r && (privileged || !is_trusted(parts.name)))
+				r = list_add(ret, ret_size, &room, parts.name);
+			if (r < 0)
+				break;
+		}
+		th_cursor_close(cursor);
+	}
+	th_nowait_end();
+	pthread_rwlock_unlock(&inode->lock);
+	if (r < 0) {
+		free(*ret);
+		*ret = NULL;
+		return r;
+	}
+	return 0;
+}
+
+int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
+{
+	int r;
+
+	*ret = NULL;
+	*ret_size = 0;
+	if (th_inode_is_snapdir(inode))
+		return 0;
+	do
+		r = try_list(inode, privileged, ret, ret_size);
+	while (th_nowait_again(r));
+	return r;
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/control/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/branch.h"
+#include "fs/diff/diff_session.h"
+
+struct th_control {
+	struct th_fs *fs;
+	uid_t owner;
+	struct th_sessions *sessions;
+};
+
+/* --- names and paths, as they come in --- */
+
+/* A name within its zeros. */
+static bool name_is_sound(const struct th_control_name *name)
+{
+	return !name->text[TH_SNAPSHOT_NAME_MAX];
+}
+
+/* "/a/b" becomes what th_fs_change_below takes; the root, or nothing, becomes NULL. */
+static int take_path(const char *path, size_t size, char **ret)
+{
+	size_t length = strnlen(path, size);
+
+	*ret = NULL;
+	if (length == size || (length && path[0] != '/'))
+		return -EINVAL;
+	while (length && path[length - 1] == '/')
+		length--;
+	if (!length)
+		return 0;
+	*ret = strndup(path, length);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* --- the commands: each gets a request of the right size and version, and room for an answer of that size --- */
+
+static void pack_store_numbers(const struct th_store_info *info, struct th_control_info *answer)
+{
+	answer->block_size = th_le64(info->block_size);
+	answer->blocks = th_le64(info->blocks);
+	answer->blocks_free = th_le64(info->blocks_free);
+	answer->blocks_waiting = th_le64(info->blocks_waiting);
+	answer->blocks_promised = th_le64(info->blocks_promised);
+	answer->blocks_reserve = th_le64(info->blocks_reserve);
+	answer->shared_blocks = th_le64(info->shared_blocks);
+	answer->generation = th_le64(info->generation);
+	answer->sequence = th_le64(info->sequence);
+	answer->created_ns = th_le64(info->created_ns);
+	answer->committed_ns = th_le64(info->committed_ns);
+	answer->snapshots = th_le64(info->snapshots);
+	answer->branches = th_le64(info->branches);
+	answer->height = th_le64(info->height);
+	answer->cache_bytes = th_le64(info->cache_bytes);
+	answer->cache_used = th_le64(info->cache_used);
+	answer->dirty_bytes = th_le64(info->dirty_bytes);
+}
+
+static void pack_store_counters(const struct th_store_info *info, struct th_control_info *answer)
+{
+	answer->node_reads = th_le64(info->node_reads);
+	answer->node_writes = th_le64(info->node_writes);
+	answer->node_cache_hits = th_le64(info->node_cache_hits);
+	answer->node_bytes_written = th_le64(info->node_bytes_written);
+	answer->commits = th_le64(info->commits);
+	answer->syncs = th_le64(info->syncs);
+	answer->log_records = th_le64(info->log_records);
+	answer->log_bytes = th_le64(info->log_bytes);
+	answer->merges = th_le64(info->merges);
+	answer->disk_reads = th_le64(info->disk_reads);
+	answer->disk_bytes_read = th_le64(info->disk_bytes_read);
+	answer->disk_writes = th_le64(info->disk_writes);
+	answer->disk_bytes_written = th_le64(info->disk_bytes_written);
+	answer->disk_flushes = th_le64(info->disk_flushes);
+}
+
+static int answer_info(struct th_control *control, const void *request, void *answer)
+{
+	struct th_control_info *info = answer;
+	struct th_store_info numbers;
+
+	(void)request;
+	th_store_info(control->fs->store, &numbers);
+	info->read_only = control->fs->read_only || numbers.read_only;
+	memcpy(info->uuid, numbers.uuid, sizeof(info->uuid));
+	if (numbers.label)
+		strncpy(info->label, numbers.label, sizeof(info->label) - 1);
+	memcpy(info->branch.text, numbers.branch, strlen(numbers.branch));
+	pack_store_numbers(&numbers, info);
+	pack_store_counters(&numbers, info);
+	return 0;
+}
+
+static struct th_control_snapshot pack_snapshot(const struct th_snapshot *snapshot)
+{
+	struct th_control_snapshot packed = {
+		.version = th_le32(TH_CONTROL_VERSION),
+		.id = th_le64(snapshot->id),
+		.generation = th_le64(snapshot->generation),
+		.created_ns = th_le64(snapshot->created_ns),
+		.branch = th_le64(snapshot->branch),
+		.holds = th_le64(snapshot->holds),
+	};
+
+	memcpy(packed.name.text, snapshot->name, strnlen(snapshot->name, TH_SNAPSHOT_NAME_MAX));
+	return packed;
+}
+
+static int answer_create(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_snapshot *wanted = request;
+	struct th_control_snapshot *created = answer;
+	struct th_snapshot snapshot;
+	int result = name_is_sound(&wanted->name) ? 0 : -EINVAL;
+
+	if (!result)
+		result = th_fs_snapshot_create(control->fs, wanted->name.text, &snapshot);
+	if (!result)
+		*created = pack_snapshot(&snapshot);
+	return result;
+}
+
+static int answer_delete(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_snapshot *wanted = request;
+
+	(void)answer;
+	if (!name_is_sound(&wanted->name))
+		return -EINVAL;
+	return th_fs_snapshot_delete(control->fs, wanted->name.text);
+}
+
+static int answer_rename(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_rename *wanted = request;
+
+	(void)answer;
+	if (!name_is_sound(&wanted->from) || !name_is_sound(&wanted->to))
+		return -EINVAL;
+	return th_fs_snapshot_rename(control->fs, wanted->from.text, wanted->to.text);
+}
+
+static int answer_list(struct th_control *control, const void *request, void *answer)
+{
+	uint64_t after = th_get_le64(((const struct th_control_list *)request)->after);
+	struct th_control_list *list = answer;
+	struct th_snapshot *snapshots;
+	size_t count;
+	uint32_t listed = 0;
+	int result = th_snapshot_list(control->fs->store, &snapshots, &count);
+
+	if (result)
+		return result;
+	for (size_t i = 0; i < count && listed < TH_CONTROL_LIST_MAX; i++) {
+		if (snapshots[i].id > after)
+			list->list[listed++] = pack_snapshot(&snapshots[i]);
+	}
+	list->count = th_le32(listed);
+	free(snapshots);
+	return 0;
+}
+
+static int answer_tag(struct th_control *control, const struct th_control_hold *wanted,
+		      int (*act)(struct th_fs *fs, const char *name, const char *tag))
+{
+	if (!name_is_sound(&wanted->snapshot) || !name_is_sound(&wanted->tag))
+		return -EINVAL;
+	return act(control->fs, wanted->snapshot.text, wanted->tag.text);
+}
+
+static int answer_hold(struct th_control *control, const void *request, void *answer)
+{
+	(void)answer;
+	return answer_tag(control, request, th_fs_snapshot_hold);
+}
+
+static int answer_release(struct th_control *control, const void *request, void *answer)
+{
+	(void)answer;
+	return answer_tag(control, request, th_fs_snapshot_release);
+}
+
+static struct th_control_held pack_hold(const struct th_hold *hold)
+{
+	struct th_control_held packed = {
+		.version = th_le32(TH_CONTROL_VERSION),
+		.id = th_le64(hold->id),
+		.snapshot = th_le64(hold->snapshot),
+		.created_ns = th_le64(hold->created_ns),
+	};
+
+	memcpy(packed.tag.text, hold->tag, strnlen(hold->tag, TH_HOLD_TAG_MAX));
+	return packed;
+}
+
+static int answer_hold_list(struct th_control *control, const void *request, void *answer)
+{
+	uint64_t after = th_get_le64(((const struct th_control_holds *)request)->after);
+	struct th_control_holds *list = answer;
+	struct th_hold *holds;
+	size_t count;
+	uint32_t listed = 0;
+	int result = th_snapshot_holds(control->fs->store, NULL, &holds, &count);
+
+	if (result)
+		return result;
+	for (size_t i = 0; i < count && listed < TH_CONTROL_HOLDS_MAX; i++) {
+		if (holds[i].id > after)
+			list->list[listed++] = pack_hold(&holds[i]);
+	}
+	list->count = th_le32(listed);
+	free(holds);
+	return 0;
+}
+
+static struct th_control_branch pack_branch(const struct th_branch *branch)
+{
+	struct th_control_branch packed = {
+		.version = th_le32(TH_CONTROL_VERSION),
+		.flags = th_le32((branch->current ? TH_CONTROL_BRANCH_CURRENT : 0) |
+				 (branch->headless ? TH_CONTROL_BRANCH_HEADLESS : 0)),
+		.id = th_le64(branch->id),
+		.origin = th_le64(branch->origin),
+		.created_ns = th_le64(branch->created_ns),
+		.snapshots = th_le64(branch->snapshots),
+	};
+
+	memcpy(packed.name.text, branch->name, strnlen(branch->name, TH_BRANCH_NAME_MAX));
+	return packed;
+}
+
+static int answer_branch_create(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_branch *wanted = request;
+	struct th_control_branch *created = answer;
+	struct th_branch branch;
+	int result = -EINVAL;
+
+	if (name_is_sound(&wanted->name) && name_is_sound(&wanted->from))
+		result = th_fs_branch_create(control->fs, wanted->name.text,
+					     wanted->from.text[0] ? wanted->from.text : NULL, &branch);
+	if (!result)
+		*created = pack_branch(&branch);
+	return result;
+}
+
+static int answer_branch_delete(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_branch *wanted = request;
+	uint32_t flags = th_get_le32(wanted->flags);
+
+	(void)answer;
+	if (!name_is_sound(&wanted->name) || flags & ~TH_CONTROL_BRANCH_SNAPSHOTS)
+		return -EINVAL;
+	return th_fs_branch_delete(control->fs, wanted->name.text, flags & TH_CONTROL_BRANCH_SNAPSHOTS);
+}
+
+static int answer_branch_rename(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_rename *wanted = request;
+
+	(void)answer;
+	if (!name_is_sound(&wanted->from) || !name_is_sound(&wanted->to))
+		return -EINVAL;
+	return th_fs_branch_rename(control->fs, wanted->from.text, wanted->to.text);
+}
+
+static int answer_branch_list(struct th_control *control, const void *request, void *answer)
+{
+	uint64_t after = th_get_le64(((const struct th_control_branches *)request)->after);
+	struct th_control_branches *list = answer;
+	struct th_branch *branches;
+	size_t count;
+	uint32_t listed = 0;
+	int result = th_branch_list(control->fs->store, &branches, &count);
+
+	if (result)
+		return result;
+	for (size_t i = 0; i < count && listed < TH_CONTROL_BRANCHES_MAX; i++) {
+		if (branches[i].id > after)
+			list->list[listed++] = pack_branch(&branches[i]);
+	}
+	list->count = th_le32(listed);
+	free(branches);
+	return 0;
+}
+
+static int answer_reclaim(struct th_control *control, const void *request, void *answer)
+{
+	int result = th_fs_writable(control->fs);
+
+	(void)request;
+	if (!result)
+		result = th_store_reclaim(control->fs->store);
+	if (result < 0)
+		return result;
+	((struct th_control_reclaim *)answer)->done = th_le32((uint32_t)result);
+	return 0;
+}
+
+static int answer_diff_begin(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_diff_begin *wanted = request;
+	struct th_control_diff_begin *begun = answer;
+	uint32_t flags = th_get_le32(wanted->flags);
+	const char *to = wanted->to.text[0] ? wanted->to.text : NULL;
+	struct th_fs_diff *diff = NULL;
+	char *path = NULL;
+	uint64_t id;
+	int result = -EINVAL;
+
+	if (name_is_sound(&wanted->from) && name_is_sound(&wanted->to) && !(flags & ~TH_CONTROL_DIFF_RANGES))
+		result = take_path(wanted->path, sizeof(wanted->path), &path);
+	if (!result)
+		result = th_fs_diff_open(control->fs, wanted->from.text, to, flags & TH_CONTROL_DIFF_RANGES, &diff);
+	if (!result)
+		result = th_session_begin(control->sessions, diff, path, &id);
+	if (!result) {
+		begun->session = th_le64(id);
+		return 0;
+	}
+	th_fs_diff_close(diff);
+	free(path);
+	return result;
+}
+
+static int answer_diff_next(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_diff_next *wanted = request;
+	struct th_control_diff_next *next = answer;
+	struct th_session_piece piece;
+	int result = th_session_read(control->sessions, th_get_le64(wanted->session), next->stream,
+				     sizeof(next->stream), &piece);
+
+	if (result)
+		return result;
+	next->bytes = th_le32((uint32_t)piece.bytes);
+	next->ended = th_le32(piece.ended);
+	next->nodes_read = th_le64(piece.stats.nodes_read);
+	next->entries_compared = th_le64(piece.stats.entries_compared);
+	return 0;
+}
+
+static int answer_diff_end(struct th_control *control, const void *request, void *answer)
+{
+	(void)answer;
+	return th_session_end(control->sessions, th_get_le64(((const struct th_control_diff_end *)request)->session));
+}
+
+static const struct command {
+	unsigned cmd;
+	bool everybody; /* else only the owner and root */
+	int (*answer)(struct th_control *control, const void *request, void *answer);
+} commands[] = {
+	{ TH_CONTROL_INFO, true, answer_info },
+	{ TH_CONTROL_SNAPSHOT_CREATE, false, answer_create },
+	{ TH_CONTROL_SNAPSHOT_DELETE, false, answer_delete },
+	{ TH_CONTROL_SNAPSHOT_RENAME, false, answer_rename },
+	{ TH_CONTROL_SNAPSHOT_LIST, true, answer_list },
+	{ TH_CONTROL_DIFF_BEGIN, false, answer_diff_begin },
+	{ TH_CONTROL_DIFF_NEXT, false, answer_diff_next },
+	{ TH_CONTROL_DIFF_END, false, answer_diff_end },
+	{ TH_CONTROL_BRANCH_CREATE, false, answer_branch_create },
+	{ TH_CONTROL_BRANCH_DELETE, false, answer_branch_delete },
+	{ TH_CONTROL_BRANCH_RENAME, false, answer_branch_rename },
+	{ TH_CONTROL_BRANCH_LIST, true, answer_branch_list },
+	{ TH_CONTROL_RECLAIM, false, answer_reclaim },
+	{ TH_CONTROL_SNAPSHOT_HOLD, false, answer_hold },
+	{ TH_CONTROL_SNAPSHOT_RELEASE, false, answer_release },
+	{ TH_CONTROL_HOLD_LIST, true, answer_hold_list },
+};
+
+int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret)
+{
+	struct th_control *control = calloc(1, sizeof(*control));
+	int result;
+
+	if (!control)
+		return -ENOMEM;
+	control->fs = fs;
+	control->owner = owner;
+	result = th_sessions_new(&control->sessions);
+	if (result)
+		free(control);
+	else
+		*ret = control;
+	return result;
+}
+
+void th_control_free(struct th_control *control)
+{
+	if (!control)
+		return;
+	th_sessions_free(control->sessions);
+	free(control);
+}
+
+static const struct command *find_command(unsigned cmd)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (commands[i].cmd == cmd)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+int th_control_ioctl(struct th_control *control, uid_t uid, unsigned cmd, const void *in, size_t in_size, void *out,
+		     size_t out_max, size_t *ret_size)
+{
+	const struct command *command = find_command(cmd);
+	size_t size = _IOC_SIZE(cmd), answer_size = _IOC_DIR(cmd) & _IOC_READ ? size : 0;
+	struct th_le32 version;
+
+	if (!command)
+		return -ENOTTY;
+	if (in_size < size || out_max < answer_size)
+		return -EINVAL;
+	if (!command->everybody && uid != 0 && uid != control->owner)
+		return -EPERM;
+	memcpy(&version, in, sizeof(version));
+	if (th_get_le32(version) != TH_CONTROL_VERSION)
+		return -EPROTO;
+	if (answer_size) {
+		memset(out, 0, answer_size);
+		memcpy(out, &version, sizeof(version));
+	}
+	*ret_size = answer_size;
+	return command->answer(control, in, out);
+}

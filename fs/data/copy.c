@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copying inside one filesystem: whole blocks are shared, only what lies across them is read and written.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr/attr.h"
+#include "fs/data/dirty_list.h"
+#include "fs/data/file_pages.h"
+#include "fs/data/writeback.h"
+
+/* Bytes copied by one call, so that the locks are not held for ever; and without sharing. */
+#define COPY_MAX (UINT64_C(1) << 30)
+#define COPY_BYTES_MAX (UINT64_C(16) << 20)
+/* Of a file whose data still waits in memory, up to so much is copied there, not flushed to be shared. */
+#define COPY_SMALL (UINT64_C(128) << 10)
+#define COPY_WINDOW ((uint64_t)TH_RUN_MAX << TH_BLOCK_SHIFT)
+#define SHARE_EXTENTS 64
+
+struct copy {
+	struct th_inode *src, *dst;
+	uint64_t src_off, dst_off, len;
+	uint64_t done;
+};
+
+/* --- by bytes: the file is read and then written, as a program does it, and neither waits for the other's disk --- */
+
+static int copy_window(struct copy *copy, uint64_t size)
+{
+	struct th_file_data data;
+	ssize_t written;
+	bool ends;
+	int err = th_file_read(copy->src, copy->src_off + copy->done, size, &data);
+
+	if (err)
+		return err;
+	ends = data.size < size; /* the source has become shorter */
+	written = data.size ? th_file_write(copy->dst, data.data, data.size, copy->dst_off + copy->done, 0) : 0;
+	th_file_data_release(&data);
+	if (written < 0)
+		return written;
+	copy->done += written;
+	if (ends)
+		copy->len = copy->done;
+	return 0;
+}
+
+/* Up to `upto` bytes, or the end of what is copied. */
+static int copy_bytes(struct copy *copy, uint64_t upto)
+{
+	int err = 0;
+
+	while (!err && copy->done < upto && copy->done < copy->len) {
+		/* All but the last end with a block, so that none is read to be overwritten by the next. */
+		uint64_t size = COPY_WINDOW - (copy->dst_off + copy->done) % TH_BLOCK_SIZE;
+
+		if (size > upto - copy->done)
+			size = upto - copy->done;
+		err = copy_window(copy, size < copy->len - copy->done ? size : copy->len - copy->done);
+	}
+	return err;
+}
+
+/* --- by sharing --- */
+
+/* Extents of the source, held while the transaction changes. */
+struct share {
+	struct th_extent extents[SHARE_EXTENTS];
+	unsigned count;
+	uint64_t end; /* source blocks before this have been looked at */
+};
+
+static int share_collect(struct copy *copy, uint64_t from, uint64_t to, struct share *ret)
+{
+	struct th_extents extents;
+	struct th_extent extent;
+	int err = th_extents_open(copy->src->fs, th_inode_view(copy->src), copy->src->id, from, to, &extents);
+
+	ret->count = 0;
+	ret->end = to;
+	if (err)
+		return err;
+	while (!(err = th_extents_next(&extents, &extent))) {
+		uint8_t *bytes;
+
+		if (ret->count == SHARE_EXTENTS) {
+			ret->end = extent.block;
+			break;
+		}
+		if (extent.kind != TH_EXTENT_RUN)
+			continue;
+		bytes = malloc(extent.size);
+		err = bytes ? 0 : -ENOMEM;
+		if (err)
+			break;
+		memcpy(bytes, extent.bytes, extent.size);
+		extent.bytes = bytes;
+		ret->extents[ret->count++] = extent;
+	}
+	th_extents_close(&extents);
+	return err < 0 ? err : 0;
+}
+
+static void share_release(struct share *share)
+{
+	for (unsigned i = 0; i < share->count; i++)
+		free((void *)share->extents[i].bytes);
+}
+
+static int share_stage(struct copy *copy, struct th_txn *txn, const struct share *share, uint64_t from, uint64_t to,
+		       int64_t *blocks)
+{
+	uint64_t shift = (copy->dst_off >> TH_BLOCK_SHIFT) - (copy->src_off >> TH_BLOCK_SHIFT), end;
+	uint64_t id = copy->dst->id;
+	int err = th_extent_guard_txn(txn, id, from + shift, to + shift, TH_LOCK_WAIT);
+
+	if (!err)
+		err = th_extent_clear(copy->dst->fs, txn, id, from + shift, to + shift, UINT_MAX, &end, blocks);
+	for (unsigned i = 0; i < share->count && !err; i++) {
+		struct th_extent extent = share->extents[i];
+
+		extent.block += shift;
+		err = th_chunk_share(txn, &share->extents[i].run, &extent.run);
+		if (!err)
+			err = th_extent_add(txn, id, &extent, blocks);
+	}
+	return err;
+}
+
+/* Shares the source blocks [from, to) that were collected, in one transaction with the size that follows. */
+static int share_commit(struct copy *copy, const struct share *share, uint64_t from, uint64_t to, uint64_t size)
+{
+	struct th_inode *dst = copy->dst;
+	uint64_t old_size = dst->stored_size, old_blocks = dst->stored_blocks;
+	struct th_attr attr = dst->attr;
+	struct th_txn *txn;
+	int64_t blocks = 0;
+	int err = th_txn_begin(dst->fs->store, &txn);
+
+	if (err)
+		return err;
+	err = share_stage(copy, txn, share, from, to, &blocks);
+	if (size > attr.size)
+		attr.size = size;
+	if (size > dst->stored_size)
+		dst->stored_size = size;
+	dst->stored_blocks += blocks;
+	if (!err)
+		err = th_inode_store(txn, dst, &attr);
+	if (!err) {
+		err = th_txn_commit(txn);
+		txn = NULL;
+	}
+	th_txn_rollback(txn);
+	if (err) {
+		dst->stored_size = old_size;
+		dst->stored_blocks = old_blocks;
+		return err;
+	}
+	th_inode_publish(dst, &attr);
+	th_data_count_blocks(dst);
+	if (th_flush_needed(dst))
+		th_inode_mark_dirty(dst);
+	return 0;
+}
+
+/* Shares from where the copy stands, a block's beginning, up to `upto` bytes: another one, or the end of both files. */
+static int copy_share(struct copy *copy, uint64_t upto)
+{
+	uint64_t to = th_data_blocks(copy->src_off + upto), from = (copy->src_off + copy->done) >> TH_BLOCK_SHIFT;
+	uint64_t first = (copy->dst_off + copy->done) >> TH_BLOCK_SHIFT;
+	struct share share;
+	int err = 0;
+
+	if (th_data_maybe_inline(copy->dst))
+		err = th_flush_inode(copy->dst, TH_FLUSH_RUNS);
+	if (!err)
+		th_data_discard(copy->dst, first, first + (to - from));
+	while (!err && from < to) {
+		uint64_t done;
+
+		err = share_collect(copy, from, to, &share);
+		done = (share.end << TH_BLOCK_SHIFT) - copy->src_off;
+		if (done > upto)
+			done = upto;
+		if (!err)
+			err = share_commit(copy, &share, from, share.end, copy->dst_off + done);
+		share_release(&share);
+		if (!err) {
+			copy->done = done;
+			from = share.end;
+		}
+	}
+	return err;
+}
+
+/* --- the whole --- */
+
+static bool copy_pages_wait(const struct copy *copy)
+{
+	uint64_t block, to = th_data_blocks(copy->src_off + copy->len);
+
+	return th_data_pages(copy->src) &&
+	       th_pages_next(&copy->src->file->pages, copy->src_off >> TH_BLOCK_SHIFT, &block) && block < to;
+}
+
+/* Up to where whole blocks reach that may be shared; not beyond what is whole for the destination as well. */
+static uint64_t copy_shareable(const struct copy *copy)
+{
+	uint64_t end = copy->src_off + copy->len;
+
+	if (end == copy->src->attr.size && copy->dst_off + copy->len >= copy->dst->attr.size)
+		return copy->len;
+	return copy->len - (end % TH_BLOCK_SIZE < copy->len ? end % TH_BLOCK_SIZE : copy->len);
+}
+
+/* With both locks; looks anew each time they were let go of. */
+static int copy_check(struct copy *copy)
+{
+	uint64_t size = copy->src->attr.size;
+	int err;
+
+	if (copy->dst->snapshot)
+		return -EROFS;
+	if (copy->dst_off > INT64_MAX || copy->len > INT64_MAX - copy->dst_off)
+		return -EFBIG;
+	err = th_attr_check_data(copy->dst, copy->dst_off);
+	if (err)
+		return err;
+	if (copy->src_off >= size)
+		copy->len = 0;
+	else if (copy->len > size - copy->src_off)
+		copy->len = size - copy->src_off;
+	if (copy->src == copy->dst && copy->src_off < copy->dst_off + copy->len &&
+	    copy->dst_off < copy->src_off + copy->len)
+		return -EINVAL;
+	if (copy->len > COPY_MAX)
+		copy->len = COPY_MAX;
+	return 0;
+}
+
+/* What waits of the source is flushed so that it can be shared, unless it is little. */
+static int copy_settle(struct copy *copy, bool *ret_stored)
+{
+	int err = 0;
+
+	*ret_stored = false;
+	if (copy_pages_wait(copy)) {
+		if (copy->len <= COPY_SMALL)
+			return 0;
+		err = th_flush_inode(copy->src, TH_FLUSH_ANY);
+	}
+	*ret_stored = !err && !th_data_maybe_inline(copy->src);
+	return err;
+}
+
+static int copy_share_locked(struct copy *copy)
+{
+	uint64_t from = copy->done, upto;
+	bool stored;
+	int err = copy_check(copy);
+
+	if (err || from >= copy->len || (copy->src_off + from) % TH_BLOCK_SIZE)
+		return err;
+	upto = copy_shareable(copy);
+	if (from >= upto)
+		return 0;
+	err = copy_settle(copy, &stored);
+	if (!err && stored)
+		err = copy_share(copy, upto);
+	if (copy->done > from)
+		th_data_modified(copy->dst);
+	return err;
+}
+
+/* An inode of a snapshot never changes, and needs no lock beside its copy's. */
+static void copy_lock(const struct copy *copy)
+{
+	bool both = copy->src != copy->dst && !copy->src->snapshot;
+
+	if (both && copy->src->id < copy->dst->id)
+		pthread_rwlock_wrlock(&copy->src->lock);
+	pthread_rwlock_wrlock(&copy->dst->lock);
+	if (both && copy->src->id > copy->dst->id)
+		pthread_rwlock_wrlock(&copy->src->lock);
+}
+
+static void copy_unlock(const struct copy *copy)
+{
+	if (copy->src != copy->dst && !copy->src->snapshot)
+		pthread_rwlock_unlock(&copy->src->lock);
+	pthread_rwlock_unlock(&copy->dst->lock);
+}
+
+static int with_locks(struct copy *copy, int (*step)(struct copy *copy))
+{
+	int err;
+
+	copy_lock(copy);
+	err = step(copy);
+	copy_unlock(copy);
+	return err;
+}
+
+static int copy_run(struct copy *copy)
+{
+	int err = with_locks(copy, copy_check);
+
+	if (!err && !((copy->src_off ^ copy->dst_off) % TH_BLOCK_SIZE)) {
+		err = copy_bytes(copy, -copy->src_off % TH_BLOCK_SIZE);
+		if (!err)
+			err = with_locks(copy, copy_share_locked);
+	}
+	if (!err)
+		err = copy_bytes(copy, copy->done + COPY_BYTES_MAX);
+	return copy->done ? 0 : err;
+}
+
+int th_file_copy_range(struct th_inode *src, uint64_t src_off, struct th_inode *dst, uint64_t dst_off, uint64_t len,
+		       uint64_t *ret_copied)
+{
+	struct copy copy;
+	unsigned tries = 0;
+	int err;
+
+	do {
+		copy = (struct copy){ src, dst, src_off, dst_off, len, 0 };
+		err = copy_run(&copy);
+	} while (err == -ENOSPC && th_dirty_reclaim(dst->fs, tries++));
+	*ret_copied = copy.done;
+	if (!err)
+		err = th_dirty_relieve(dst->fs);
+	return err;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changing what a file covers: truncating, punching holes, setting blocks aside.
+ */
+#include <errno.h>
+#include <linux/falloc.h>
+#include <string.h>
+
+#include "fs/attr/attr.h"
+#include "fs/data/dirty_list.h"
+#include "fs/data/file_pages.h"
+#include "fs/data/partial_block.h"
+#include "fs/data/writeback.h"
+
+/* Blocks set aside in one transaction. */
+#define ALLOCATE_MAX 4096
+
+/* Zeros a part of one block, where it has anything else. */
+static int hole_part(struct th_inode *inode, uint64_t block, unsigned from, unsigned to, struct th_edges *edges)
+{
+	struct th_file_page *page, *edge;
+	int err = th_data_init(inode);
+
+	if (err)
+		return err;
+	page = th_pages_get(&inode->file->pages, block);
+	edge = page ? NULL : th_edges_take(edges, block);
+	if (edge)
+		err = th_data_add(inode, block, edge, edge->fresh, false);
+	if (err) {
+		th_pages_free(edge);
+		return err;
+	}
+	page = page ? page : edge;
+	if (page)
+		memset(page->data + from, 0, to - from);
+	return 0;
+}
+
+/* Makes these blocks a hole, and stores the inode with it. */
+static int hole_blocks(struct th_inode *inode, uint64_t from, uint64_t to)
+{
+	uint64_t old_blocks = inode->stored_blocks;
+	int err = 0;
+
+	th_data_discard(inode, from, to);
+	if (from < to && !th_data_bare(inode))
+		err = th_flush_cleared(inode, from, to);
+	if (inode->stored_blocks < old_blocks)
+		atomic_fetch_add(&inode->fs->given_up, old_blocks - inode->stored_blocks);
+	th_data_count_blocks(inode);
+	return err;
+}
+
+static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to, struct th_edges *edges)
+{
+	uint64_t first = from >> TH_BLOCK_SHIFT, last;
+	unsigned begin = from % TH_BLOCK_SIZE, end;
+	int err = th_edges_look(edges, inode, from, to);
+
+	if (err)
+		return err;
+	/* Behind the end of the file there is nothing to keep (F1). */
+	if (to >= inode->attr.size)
+		to = th_data_blocks(to) << TH_BLOCK_SHIFT;
+	last = to >> TH_BLOCK_SHIFT;
+	end = to % TH_BLOCK_SIZE;
+	if (first == last)
+		return hole_part(inode, first, begin, end, edges);
+	if (begin)
+		err = hole_part(inode, first++, begin, TH_BLOCK_SIZE, edges);
+	if (!err && end)
+		err = hole_part(inode, last, 0, end, edges);
+	return err ? err : hole_blocks(inode, first, last);
+}
+
+static int file_shrink(struct th_inode *inode, uint64_t size, struct th_edges *edges)
+{
+	uint64_t first = th_data_blocks(size), old_size = inode->attr.size;
+	unsigned end = size % TH_BLOCK_SIZE;
+	int err = end ? th_edges_look(edges, inode, size, first << TH_BLOCK_SHIFT) : 0;
+
+	if (!err && end)
+		err = hole_part(inode, first - 1, end, TH_BLOCK_SIZE, edges);
+	if (err)
+		return err;
+	inode->attr.size = size;
+	/* Inline data that is cut short is rewritten with the next flush, and blocks have nothing to give up. */
+	if (!inode->stored_blocks && size) {
+		th_data_discard(inode, first, TH_EXTENT_END);
+		th_data_count_blocks(inode);
+		return 0;
+	}
+	err = hole_blocks(inode, first, TH_EXTENT_END);
+	/* The size must not be stored while there is data behind it. */
+	if (err)
+		inode->attr.size = old_size;
+	return err;
+}
+
+int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_edges *edges)
+{
+	if (inode->snapshot)
+		return -EROFS;
+	if (size > INT64_MAX)
+		return -EFBIG;
+	th_data_modified(inode);
+	if (size < inode->attr.size)
+		return file_shrink(inode, size, edges);
+	inode->attr.size = size;
+	return 0;
+}
+
+/* --- setting blocks aside --- */
+
+/* The first hole at or after *from; *ret_end is its end.  1: there is none before `to`. */
+static int allocate_find(struct th_inode *inode, uint64_t *from, uint64_t to, uint64_t *ret_end)
+{
+	struct th_extents extents;
+	struct th_extent extent;
+	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, *from, to, &extents);
+
+	if (err)
+		return err;
+	*ret_end = to;
+	while (!(err = th_extents_next(&extents, &extent))) {
+		if (extent.block > *from) {
+			*ret_end = extent.block;
+			break;
+		}
+		*from = extent.block + extent.blocks;
+	}
+	th_extents_close(&extents);
+	if (err < 0)
+		return err;
+	return *from >= to;
+}
+
+/* Fills [from, to), a hole, in a transaction. */
+static int allocate_fill(struct th_inode *inode, struct th_txn *txn, uint64_t from, uint64_t to, int64_t *blocks)
+{
+	uint64_t hint = th_dirty_hint(inode->fs);
+	int err = 0;
+
+	while (!err && from < to) {
+		struct th_extent extent = { .block = from, .kind = TH_EXTENT_UNWRITTEN };
+		uint32_t want = to - from < TH_RUN_MAX ? to - from : TH_RUN_MAX;
+
+		err = th_chunk_alloc(txn, want, false, &hint, &extent.run);
+		extent.blocks = extent.run.blocks;
+		if (!err)
+			err = th_extent_add(txn, inode->id, &extent, blocks);
+		from += extent.blocks;
+	}
+	return err;
+}
+
+static int allocate_step(struct th_inode *inode, uint64_t from, uint64_t to)
+{
+	uint64_t old_blocks = inode->stored_blocks;
+	int64_t blocks = 0;
+	struct th_txn *txn;
+	int err = th_txn_begin(inode->fs->store, &txn);
+
+	if (err)
+		return err;
+	err = allocate_fill(inode, txn, from, to, &blocks);
+	inode->stored_blocks += blocks;
+	if (!err)
+		err = th_inode_store(txn, inode, &inode->attr);
+	if (!err) {
+		err = th_txn_commit(txn);
+		txn = NULL;
+	}
+	th_txn_rollback(txn);
+	if (err)
+		inode->stored_blocks = old_blocks;
+	return err;
+}
+
+/* So that what cannot succeed does not fill the disk first. */
+static int allocate_room(struct th_inode *inode, uint64_t blocks)
+{
+	struct th_store_info info;
+
+	if (blocks <= ALLOCATE_MAX)
+		return 0;
+	th_store_info(inode->fs->store, &info);
+	return blocks > info.blocks_free + inode->stored_blocks ? -ENOSPC : 0;
+}
+
+static int file_allocate(struct th_inode *inode, uint64_t from, uint64_t to)
+{
+	uint64_t end;
+	int err = allocate_room(inode, to - from);
+
+	if (!err)
+		err = th_flush_inode(inode, TH_FLUSH_RUNS);
+	while (!err && from < to) {
+		err = allocate_find(inode, &from, to, &end);
+		if (err)
+			break;
+		if (end > from + ALLOCATE_MAX)
+			end = from + ALLOCATE_MAX;
+		err = allocate_step(inode, from, end);
+		from = end;
+	}
+	th_data_count_blocks(inode);
+	return err < 0 ? err : 0;
+}
+
+static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint64_t len, struct th_edges *edges)
+{
+	const int changes = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	uint64_t end = off + len;
+	int err;
+
+	if (inode->snapshot)
+		return -EROFS;
+	err = th_attr_check_data(inode, mode & changes ? 0 : inode->attr.size);
+	if (err)
+		return err;
+	th_data_modified(inode);
+	if (mode & changes)
+		err = hole_bytes(inode, off, end, edges);
+	if (!err && !(mode & FALLOC_FL_PUNCH_HOLE))
+		err = file_allocate(inode, off >> TH_BLOCK_SHIFT, th_data_blocks(end));
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->attr.size)
+		inode->attr.size = end;
+	return err;
+}
+
+int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t len)
+{
+	struct th_edges edges = { .guard = NULL };
+	unsigned tries = 0;
+	int err;
+
+	switch (mode) {
+	case 0:
+	case FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (!len)
+		return -EINVAL;
+	if (off > INT64_MAX || len > INT64_MAX - off)
+		return -EFBIG;
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		err = fallocate_locked(inode, mode, off, len, &edges);
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_edges_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	th_edges_release(&edges);
+	return err;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/data/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr/attr.h"
+#include "fs/data/dirty_list.h"
+#include "fs/data/file_pages.h"
+#include "fs/data/partial_block.h"
+#include "fs/data/writeback.h"
+
+/* Extents dropped in one transaction when a file is deleted. */
+#define DROP_MAX 1000
+/* Blocks looked at together by a write. */
+#define WINDOW_MAX (TH_RUN_MAX + 1)
+/* A writer that goes on from where it was is flushed each time it has written this much. */
+#define STREAM_BYTES ((uint64_t)TH_RUN_MAX << TH_BLOCK_SHIFT)
+#define SIZE_MAX_BYTES ((uint64_t)INT64_MAX)
+
+/* --- reading --- */
+
+/* As many blocks as can be gathered before anything is read; with the lock, which it lets go of. */
+static int read_window(struct th_inode *inode, uint64_t block, uint64_t blocks, void *buffer)
+{
+	struct th_data_reading reading;
+	int err = th_data_read_begin(inode, block, blocks < TH_RUN_MAX ? blocks : TH_RUN_MAX, buffer, &reading);
+
+	pthread_rwlock_unlock(&inode->lock);
+	return err ? err : th_data_read_end(&reading);
+}
+
+static int read_blocks(struct th_inode *inode, uint64_t block, uint64_t blocks, uint8_t *buffer)
+{
+	int err = read_window(inode, block, blocks, buffer);
+
+	for (uint64_t done = TH_RUN_MAX; !err && done < blocks; done += TH_RUN_MAX) {
+		pthread_rwlock_rdlock(&inode->lock);
+		err = read_window(inode, block + done, blocks - done, buffer + (done << TH_BLOCK_SHIFT));
+	}
+	return err;
+}
+
+static int file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
+{
+	uint64_t first = off >> TH_BLOCK_SHIFT, blocks;
+	int err;
+
+	*ret = (struct th_file_data){ .size = 0 };
+	pthread_rwlock_rdlock(&inode->lock);
+	if (off >= inode->attr.size || !size) {
+		pthread_rwlock_unlock(&inode->lock);
+		return 0;
+	}
+	if (size > inode->attr.size - off)
+		size = inode->attr.size - off;
+	blocks = th_data_blocks(off + size) - first;
+	ret->buffer = th_disk_buffer(blocks << TH_BLOCK_SHIFT);
+	if (!ret->buffer) {
+		pthread_rwlock_unlock(&inode->lock);
+		return -ENOMEM;
+	}
+	err = read_blocks(inode, first, blocks, ret->buffer);
+	if (err) {
+		th_file_data_release(ret);
+		return err;
+	}
+	ret->data = (uint8_t *)ret->buffer + off % TH_BLOCK_SIZE;
+	ret->size = size;
+	return 0;
+}
+
+int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
+{
+	int err;
+
+	do
+		err = file_read(inode, off, size, ret);
+	while (th_nowait_again(err));
+	return err;
+}
+
+void th_file_data_release(struct th_file_data *data)
+{
+	free(data->buffer);
+	*data = (struct th_file_data){ .size = 0 };
+}
+
+/* --- writing --- */
+
+/* The blocks that a part of a write touches. */
+struct window {
+	struct th_inode *inode;
+	struct th_edges *edges;
+	uint64_t first;
+	unsigned count;
+	unsigned credit; /* blocks promised for pages still to be added */
+	uint64_t stored[(WINDOW_MAX + 63) / 64]; /* bits: the block has a stored run */
+};
+
+static void window_mark(struct window *window, uint64_t from, uint64_t to)
+{
+	for (uint64_t i = from - window->first; i < to - window->first; i++)
+		window->stored[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* A file without holes, and without blocks set aside behind its end, needs no look. */
+static bool window_look_dense(struct window *window)
+{
+	uint64_t blocks = th_data_blocks(window->inode->stored_size), end = window->first + window->count;
+
+	if (window->inode->stored_blocks != blocks)
+		return false;
+	if (window->first < blocks)
+		window_mark(window, window->first, end < blocks ? end : blocks);
+	return true;
+}
+
+/* Which blocks have a place in the store already: pages over them do not make the file larger. */
+static int window_look(struct window *window)
+{
+	struct th_inode *inode = window->inode;
+	struct th_extents extents;
+	struct th_extent extent;
+	int err;
+
+	memset(window->stored, 0, sizeof(window->stored));
+	if (!inode->stored_blocks || window_look_dense(window))
+		return 0;
+	err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, window->first, window->first + window->count,
+			      &extents);
+	if (err)
+		return err;
+	while (!(err = th_extents_next(&extents, &extent)))
+		window_mark(window, extent.block, extent.block + extent.blocks);
+	th_extents_close(&extents);
+	return err < 0 ? err : 0;
+}
+
+/* Sets blocks aside for the pages to come; where there is too little space, for the first of them. */
+static int window_promise(struct window *window)
+{
+	struct th_store *store = window->inode->fs->store;
+	unsigned missing = 0;
+
+	for (unsigned i = 0; i < window->count; i++)
+		missing += !th_pages_get(&window->inode->file->pages, window->first + i);
+	window->credit = missing;
+	if (!missing)
+		return 0;
+	if (!th_chunk_promise(store, missing))
+		return window_look(window);
+	window->credit = 0;
+	while (window->credit < missing && !th_chunk_promise(store, 1))
+		window->credit++;
+	return window_look(window);
+}
+
+/* What a block will hold beside the bytes [from, to), which will be overwritten. */
+static struct th_file_page *window_new_page(struct window *window, uint64_t block, unsigned from, unsigned to)
+{
+	struct th_file_page *page = th_edges_take(window->edges, block);
+
+	if (page)
+		return page;
+	page = th_pages_alloc();
+	if (!page)
+		return NULL;
+	memset(page->data, 0, from);
+	memset(page->data + to, 0, TH_BLOCK_SIZE - to);
+	return page;
+}
+
+/* The page of a block of which the bytes [from, to) will be overwritten. */
+static int window_page(struct window *window, uint64_t block, unsigned from, unsigned to, struct th_file_page **ret)
+{
+	struct th_inode *inode = window->inode;
+	uint64_t i = block - window->first;
+	struct th_file_page *page = th_pages_get(&inode->file->pages, block);
+	int err;
+
+	*ret = page;
+	if (page)
+		return 0;
+	if (!window->credit)
+		return -ENOSPC;
+	page = window_new_page(window, block, from, to);
+	if (!page)
+		return -ENOMEM;
+	err = th_data_add(inode, block, page, !(window->stored[i / 64] >> i % 64 & 1), true);
+	if (err) {
+		th_pages_free(page);
+		return err;
+	}
+	window->credit--;
+	*ret = page;
+	return 0;
+}
+
+/* Writes what lies in the window; *done grows by the bytes written. */
+static int window_write(struct window *window, const uint8_t *buf, size_t size, uint64_t off, size_t *done)
+{
+	size_t at = 0;
+	int err = 0;
+
+	while (at < size) {
+		unsigned from = (off + at) % TH_BLOCK_SIZE;
+		size_t room = TH_BLOCK_SIZE - from;
+		size_t bytes = size - at < room ? size - at : room;
+		struct th_file_page *page;
+
+		err = window_page(window, (off + at) >> TH_BLOCK_SHIFT, from, from + bytes, &page);
+		if (err)
+			break;
+		memcpy(page->data + from, buf + at, bytes);
+		at += bytes;
+		if (off + at > window->inode->attr.size)
+			window->inode->attr.size = off + at;
+	}
+	*done += at;
+	return err;
+}
+
+/* Writes what there is room for; an error only if that is nothing. */
+static int write_pages(struct th_inode *inode, const void *buf, size_t size, uint64_t off, struct th_edges *edges,
+		       size_t *ret_done)
+{
+	struct window window = { .inode = inode, .edges = edges };
+	size_t done = 0;
+	int err = th_data_init(inode);
+
+	while (!err && done < size) {
+		uint64_t at = off + done, end = off + size;
+
+		window.first = at >> TH_BLOCK_SHIFT;
+		if (end > (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT)
+			end = (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT;
+		window.count = th_data_blocks(end) - window.first;
+		/* Later there would be something to undo; but all that the kernel asks for is one window, or hardly
+		 * more. */
+		if (!done)
+			th_nowait_begin();
+		err = window_promise(&window);
+		th_nowait_end();
+		if (!err)
+			err = window_write(&window, (const uint8_t *)buf + done, end - at, at, &done);
+		if (window.credit)
+			th_chunk_unpromise(inode->fs->store, window.credit);
+	}
+	*ret_done = done;
+	if (!done)
+		return err;
+	th_data_count_blocks(inode);
+	th_data_modified(inode);
+	return 0;
+}
+
+/* Somebody who writes one block after another will not come back: what is behind him is flushed, in large runs. */
+static void write_stream(struct th_inode *inode, uint64_t off, size_t size)
+{
+	struct th_file *file = inode->file;
+	uint64_t to;
+
+	if (off != file->stream_to)
+		file->stream_from = off;
+	file->stream_to = off + size;
+	if (file->stream_to - file->stream_from < STREAM_BYTES)
+		return;
+	to = file->stream_to >> TH_BLOCK_SHIFT;
+	/* An error will come again, to whoever waits for the flush. */
+	if (!th_flush_range(inode, th_data_blocks(file->stream_from), to))
+		file->stream_from = to << TH_BLOCK_SHIFT;
+}
+
+static int file_write_locked(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags,
+			     struct th_edges *edges, size_t *ret_done)
+{
+	int err;
+
+	if (inode->snapshot || inode->deleted)
+		return inode->deleted ? -ENOENT : -EROFS;
+	if (flags & TH_FILE_WRITE_APPEND)
+		off = inode->attr.size;
+	if (off >= SIZE_MAX_BYTES)
+		return -EFBIG;
+	if (size > SIZE_MAX_BYTES - off)
+		size = SIZE_MAX_BYTES - off;
+	err = th_attr_check_data(inode, off);
+	if (!err && size)
+		err = th_edges_look(edges, inode, off, off + size);
+	if (!err)
+		err = write_pages(inode, buf, size, off, edges, ret_done);
+	if (!err && *ret_done)
+		write_stream(inode, off, *ret_done);
+	return err;
+}
+
+ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags)
+{
+	struct th_edges edges = { .guard = NULL };
+	unsigned tries = 0;
+	size_t done = 0;
+	int err, relieved;
+
+	do {
+		pthread_rwlock_wrlock(&inode->lock);
+		err = file_write_locked(inode, buf, size, off, flags, &edges, &done);
+		pthread_rwlock_unlock(&inode->lock);
+	} while (th_edges_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	th_edges_release(&edges);
+	relieved = th_dirty_relieve(inode->fs);
+	if (!err && done)
+		err = relieved;
+	return err ? err : (ssize_t)done;
+}
+
+/* --- flushing --- */
+
+int th_file_flush(struct th_inode *inode)
+{
+	bool removed;
+	int err;
+
+	err = th_flush_lock(inode);
+	removed = !err && th_dirty_remove(inode);
+	pthread_rwlock_unlock(&inode->lock);
+	if (removed)
+		th_inode_put(inode);
+	return err;
+}
+
+int th_file_sync(struct th_inode *inode, bool datasync)
+{
+	int err = th_file_flush(inode);
+
+	(void)datasync;
+	return err ? err : th_store_sync(inode->fs->store);
+}
+
+/* --- the end of a file --- */
+
+int th_file_drop(struct th_txn *txn, struct th_inode *inode)
+{
+	uint64_t end;
+	int64_t blocks = 0;
+	int err;
+
+	th_data_discard(inode, 0, TH_EXTENT_END);
+	if (S_ISREG(inode->attr.mode) && th_data_bare(inode))
+		return 0;
+	err = th_extent_clear(inode->fs, txn, inode->id, 0, TH_EXTENT_END, DROP_MAX, &end, &blocks);
+	if (err)
+		return err;
+	return end < TH_EXTENT_END;
+}
+
+void th_file_release(struct th_inode *inode)
+{
+	th_data_discard(inode, 0, TH_EXTENT_END);
+	free(inode->file);
+	inode->file = NULL;
+}

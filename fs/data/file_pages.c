@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/data/file_pages.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/data/dirty_list.h"
+
+int th_data_init(struct th_inode *inode)
+{
+	if (!inode->file)
+		inode->file = calloc(1, sizeof(*inode->file));
+	return inode->file ? 0 : -ENOMEM;
+}
+
+static void data_copy_inline(const struct th_extent *extent, void *to)
+{
+	if (extent->kind == TH_EXTENT_INLINE)
+		memcpy(to, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE);
+}
+
+int th_data_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool promised)
+{
+	struct th_file *file = inode->file;
+	int err = th_pages_add(&file->pages, block, page);
+
+	if (err)
+		return err;
+	page->fresh = fresh;
+	file->fresh += fresh;
+	file->promised += promised || !th_chunk_promise(inode->fs->store, 1);
+	th_dirty_charge(inode->fs, 1);
+	return 0;
+}
+
+/* The data of an inline extent at block 0, if that is what the store has. */
+static int data_read_inline(struct th_inode *inode, struct th_file_page *page)
+{
+	struct th_extents extents;
+	struct th_extent extent;
+	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, 0, 1, &extents);
+
+	if (err)
+		return err;
+	err = th_extents_next(&extents, &extent);
+	if (!err && extent.kind != TH_EXTENT_INLINE)
+		err = 1;
+	if (!err) {
+		memset(page->data, 0, TH_BLOCK_SIZE);
+		data_copy_inline(&extent, page->data);
+	}
+	th_extents_close(&extents);
+	return err;
+}
+
+int th_data_uninline(struct th_inode *inode, bool *ret)
+{
+	struct th_file_page *page;
+	int err = th_data_init(inode);
+
+	if (err)
+		return err;
+	*ret = th_pages_get(&inode->file->pages, 0);
+	if (*ret)
+		return 0;
+	page = th_pages_alloc();
+	if (!page)
+		return -ENOMEM;
+	err = data_read_inline(inode, page);
+	if (!err)
+		err = th_data_add(inode, 0, page, true, false);
+	*ret = !err;
+	if (err)
+		th_pages_free(page);
+	return err < 0 ? err : 0;
+}
+
+/* Gives back the promises of pages that are gone. */
+static void data_unpromise(struct th_inode *inode)
+{
+	struct th_file *file = inode->file;
+
+	while (file->promised > file->pages.count) {
+		uint64_t excess = file->promised - file->pages.count;
+		uint32_t step = excess < UINT32_MAX ? excess : UINT32_MAX;
+
+		th_chunk_unpromise(inode->fs->store, step);
+		file->promised -= step;
+	}
+}
+
+void th_data_discard(struct th_inode *inode, uint64_t from, uint64_t to)
+{
+	struct th_file_page *page;
+	uint64_t block;
+
+	if (!inode->file)
+		return;
+	while (from < to && (page = th_pages_next(&inode->file->pages, from, &block)) && block < to) {
+		inode->file->fresh -= page->fresh;
+		th_pages_free(th_pages_take(&inode->file->pages, block));
+		th_dirty_charge(inode->fs, -1);
+		from = block + 1;
+	}
+	data_unpromise(inode);
+}
+
+void th_data_count_blocks(struct th_inode *inode)
+{
+	inode->attr.blocks = inode->stored_blocks + (inode->file ? inode->file->fresh : 0);
+}
+
+void th_data_modified(struct th_inode *inode)
+{
+	inode->attr.mtime = inode->attr.ctime = th_time_now();
+	th_inode_mark_dirty(inode);
+}
+
+/* Zeros from *filled on up to a block. */
+static void data_fill(uint8_t *buffer, uint64_t first, uint64_t *filled, uint64_t to)
+{
+	if (to > *filled)
+		memset(buffer + ((*filled - first) << TH_BLOCK_SHIFT), 0, (to - *filled) << TH_BLOCK_SHIFT);
+	*filled = to;
+}
+
+/* A read whose parts are being gathered. */
+struct data_plan {
+	struct th_inode *inode;
+	uint64_t block, end;
+	uint8_t *buffer;
+	struct th_gather *gather;
+	uint64_t from, to; /* the disk is read for nothing outside of these */
+};
+
+static uint8_t *plan_place(const struct data_plan *plan, uint64_t block)
+{
+	return plan->buffer + ((block - plan->block) << TH_BLOCK_SHIFT);
+}
+
+/* The next page of the file, or `end` if there is none before it. */
+static uint64_t data_next_page(const struct th_inode *inode, uint64_t block, uint64_t end)
+{
+	uint64_t at;
+
+	return th_data_pages(inode) && th_pages_next(&inode->file->pages, block, &at) && at < end ? at : end;
+}
+
+/* Notes what the disk has of a run, but where a page lies over it. */
+static int plan_run(struct data_plan *plan, const struct th_extent *extent)
+{
+	uint64_t end = extent->block + extent->blocks, at = extent->block;
+	int err = 0;
+
+	while (!err && at < end) {
+		uint64_t page = data_next_page(plan->inode, at, end);
+		struct th_extent part = *extent;
+
+		if (page > at) {
+			th_extent_clip(&part, at, page);
+			err = th_gather_add(plan->gather, &part, plan_place(plan, at));
+			plan->from = at < plan->from ? at : plan->from;
+			plan->to = page;
+		}
+		at = page + 1;
+	}
+	if (err == -E2BIG) {
+		th_fs_report(plan->inode->fs, "inode %" PRIu64 ": extents overlap", plan->inode->id);
+		err = -EUCLEAN;
+	}
+	return err;
+}
+
+/* Notes what the disk has of the blocks, and copies or clears the rest. */
+static int plan_stored(struct data_plan *plan)
+{
+	struct th_inode *inode = plan->inode;
+	uint64_t filled = plan->block;
+	struct th_extents extents;
+	struct th_extent extent;
+	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, plan->block, plan->end, &extents);
+
+	if (err)
+		return err;
+	while (!(err = th_extents_next(&extents, &extent))) {
+		data_fill(plan->buffer, plan->block, &filled, extent.block);
+		if (extent.kind == TH_EXTENT_RUN) {
+			err = plan_run(plan, &extent);
+			filled += extent.blocks;
+		} else {
+			data_fill(plan->buffer, plan->block, &filled, extent.block + extent.blocks);
+			data_copy_inline(&extent, plan_place(plan, extent.block));
+		}
+		if (err)
+			break;
+	}
+	th_extents_close(&extents);
+	if (err < 0)
+		return err;
+	data_fill(plan->buffer, plan->block, &filled, plan->end);
+	return 0;
+}
+
+/* Pages lie over what is stored. */
+static uint32_t plan_pages(const struct data_plan *plan, bool copy)
+{
+	uint64_t block = plan->block;
+	uint32_t count = 0;
+
+	for (; (block = data_next_page(plan->inode, block, plan->end)) < plan->end; block++, count++) {
+		if (copy)
+			memcpy(plan_place(plan, block), th_pages_get(&plan->inode->file->pages, block)->data,
+			       TH_BLOCK_SIZE);
+	}
+	return count;
+}
+
+/* What a snapshot has is given up by nobody while that is looked at. */
+static int plan_guard(const struct data_plan *plan, struct th_data_reading *reading)
+{
+	int err;
+
+	if (!reading->gather.nparts || plan->inode->snapshot)
+		return 0;
+	err = th_locker_new(plan->inode->fs->store, &reading->guard);
+	if (!err)
+		err = th_extent_guard(reading->guard, plan->inode->id, plan->from, plan->to);
+	if (err)
+		th_locker_free(reading->guard);
+	return err;
+}
+
+int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
+		       struct th_data_reading *ret)
+{
+	struct data_plan plan = {
+		.inode = inode,
+		.block = block,
+		.end = block + blocks,
+		.buffer = buffer,
+		.gather = &ret->gather,
+		.from = block + blocks,
+	};
+	int err = 0;
+
+	th_gather_init(&ret->gather, inode->fs->store);
+	ret->guard = NULL;
+	if (plan_pages(&plan, false) < blocks) {
+		th_nowait_begin();
+		err = plan_stored(&plan);
+		th_nowait_end();
+	}
+	if (err)
+		return err;
+	plan_pages(&plan, true);
+	return plan_guard(&plan, ret);
+}
+
+int th_data_read_end(struct th_data_reading *reading)
+{
+	int err = th_gather_read(&reading->gather);
+
+	th_locker_free(reading->guard);
+	return err;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/data/read_batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "journal/disk/disk.h"
+
+static int part_compare(const void *a, const void *b)
+{
+	const struct th_gather_part *left = a, *right = b;
+
+	return left->addr < right->addr ? -1 : left->addr > right->addr;
+}
+
+/* How many of the parts lie one behind another on disk, and how many blocks these are. */
+static unsigned parts_adjacent(const struct th_gather_part *parts, unsigned nparts, uint32_t *ret_blocks)
+{
+	unsigned count = 1;
+
+	*ret_blocks = parts->blocks;
+	while (count < nparts && parts->addr + *ret_blocks == parts[count].addr)
+		*ret_blocks += parts[count++].blocks;
+	return count;
+}
+
+/* Reads adjacent parts by one transfer, and hands them round. */
+static int parts_read(const struct th_gather *gather, const struct th_gather_part *parts, unsigned nparts,
+		      uint32_t blocks)
+{
+	uint64_t checksums[TH_RUN_MAX];
+	uint8_t *buffer = th_disk_buffer((size_t)blocks << TH_BLOCK_SHIFT);
+	uint32_t at = 0;
+	int err;
+
+	if (!buffer)
+		return -ENOMEM;
+	for (unsigned i = 0; i < nparts; at += parts[i++].blocks)
+		memcpy(&checksums[at], &gather->checksums[parts[i].first], parts[i].blocks * sizeof(checksums[0]));
+	err = th_chunk_read(gather->store, parts->addr, blocks, checksums, buffer);
+	at = 0;
+	for (unsigned i = 0; i < nparts && !err; at += parts[i++].blocks)
+		memcpy(parts[i].to, buffer + ((size_t)at << TH_BLOCK_SHIFT), (size_t)parts[i].blocks << TH_BLOCK_SHIFT);
+	free(buffer);
+	return err;
+}
+
+int th_gather_read(struct th_gather *gather)
+{
+	uint32_t blocks;
+	int err = 0;
+
+	if (gather->nparts > 1)
+		qsort(gather->parts, gather->nparts, sizeof(gather->parts[0]), part_compare);
+	for (unsigned i = 0, count; i < gather->nparts && !err; i += count) {
+		const struct th_gather_part *part = &gather->parts[i];
+
+		count = parts_adjacent(part, gather->nparts - i, &blocks);
+		if (count == 1)
+			err = th_chunk_read(gather->store, part->addr, blocks, &gather->checksums[part->first],
+					    part->to);
+		else
+			err = parts_read(gather, part, count, blocks);
+	}
+	gather->nparts = gather->nblocks = 0;
+	return err;
+}
+
+int th_gather_add(struct th_gather *gather, const struct th_extent *extent, void *to)
+{
+	if (gather->nblocks + extent->blocks > TH_RUN_MAX)
+		return -E2BIG;
+	gather->parts[gather->nparts++] = (struct th_gather_part){
+		.addr = extent->run.addr,
+		.blocks = extent->blocks,
+		.first = gather->nblocks,
+		.to = to,
+	};
+	th_extent_checksums(extent, 0, extent->blocks, &gather->checksums[gather->nblocks]);
+	gather->nblocks += extent->blocks;
+	return 0;
+}

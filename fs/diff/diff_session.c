@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/diff/diff_session.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "fs/control/control.h"
+
+#define CHANGES_AT_A_TIME 1024 /* looked at in one read, so that a worker of the daemon is not kept for long */
+
+struct session {
+	uint64_t id; /* 0: free */
+	bool busy; /* somebody uses it without the lock */
+	time_t deadline; /* CLOCK_MONOTONIC */
+	struct th_fs_diff *diff;
+	char *path;
+	bool ended;
+	/* The change being sent. */
+	uint8_t *record;
+	size_t record_size, record_at;
+};
+
+struct th_sessions {
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a deadline, or stop */
+	pthread_t watcher;
+	bool watched, stop;
+	struct session list[TH_CONTROL_SESSIONS];
+};
+
+int th_sessions_new(struct th_sessions **ret)
+{
+	struct th_sessions *sessions = calloc(1, sizeof(*sessions));
+	pthread_condattr_t clock;
+
+	if (!sessions)
+		return -ENOMEM;
+	pthread_mutex_init(&sessions->lock, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&sessions->changed, &clock);
+	pthread_condattr_destroy(&clock);
+	*ret = sessions;
+	return 0;
+}
+
+static time_t now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* Ends what a session, taken off the list, holds. */
+static void session_release(struct session *session)
+{
+	th_fs_diff_close(session->diff);
+	free(session->path);
+	free(session->record);
+}
+
+/* Takes a session off the list.  The lock is held. */
+static struct session take_off(struct session *session)
+{
+	struct session taken = *session;
+
+	memset(session, 0, sizeof(*session));
+	return taken;
+}
+
+void th_sessions_free(struct th_sessions *sessions)
+{
+	if (!sessions)
+		return;
+	pthread_mutex_lock(&sessions->lock);
+	sessions->stop = true;
+	pthread_cond_broadcast(&sessions->changed);
+	pthread_mutex_unlock(&sessions->lock);
+	if (sessions->watched)
+		pthread_join(sessions->watcher, NULL);
+	for (size_t i = 0; i < TH_CONTROL_SESSIONS; i++) {
+		if (sessions->list[i].id)
+			session_release(&sessions->list[i]);
+	}
+	pthread_cond_destroy(&sessions->changed);
+	pthread_mutex_destroy(&sessions->lock);
+	free(sessions);
+}
+
+/* The session whose time is up first, if any.  The lock is held. */
+static struct session *first_due(struct th_sessions *sessions)
+{
+	struct session *first = NULL;
+
+	for (size_t i = 0; i < TH_CONTROL_SESSIONS; i++) {
+		struct session *session = &sessions->list[i];
+
+		if (session->id && !session->busy && (!first || session->deadline < first->deadline))
+			first = session;
+	}
+	return first;
+}
+
+static void *watch(void *arg)
+{
+	struct th_sessions *sessions = arg;
+
+	pthread_mutex_lock(&sessions->lock);
+	while (!sessions->stop) {
+		struct session *due = first_due(sessions);
+
+		if (!due) {
+			pthread_cond_wait(&sessions->changed, &sessions->lock);
+		} else if (due->deadline > now_seconds()) {
+			struct timespec until = { .tv_sec = due->deadline };
+
+			pthread_cond_timedwait(&sessions->changed, &sessions->lock, &until);
+		} else {
+			struct session taken = take_off(due);
+
+			pthread_mutex_unlock(&sessions->lock);
+			session_release(&taken);
+			pthread_mutex_lock(&sessions->lock);
+		}
+	}
+	pthread_mutex_unlock(&sessions->lock);
+	return NULL;
+}
+
+/* The lock is held. */
+static int ensure_watcher(struct th_sessions *sessions)
+{
+	if (!sessions->watched) {
+		int error = pthread_create(&sessions->watcher, NULL, watch, sessions);
+
+		if (error)
+			return -error;
+		sessions->watched = true;
+	}
+	return 0;
+}
+
+/* The lock is held. */
+static struct session *find(struct th_sessions *sessions, uint64_t id)
+{
+	for (size_t i = 0; i < TH_CONTROL_SESSIONS; i++) {
+		if (sessions->list[i].id == id)
+			return &sessions->list[i];
+	}
+	return NULL;
+}
+
+int th_session_begin(struct th_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id)
+{
+	struct session *session;
+	uint64_t id = 0;
+	int result;
+
+	while (!id) {
+		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+			return -EIO;
+	}
+	pthread_mutex_lock(&sessions->lock);
+	session = find(sessions, 0);
+	result = session ? ensure_watcher(sessions) : -EMFILE;
+	if (!result) {
+		*session = (struct session){ .id = id, .diff = diff, .path = path };
+		session->deadline = now_seconds() + TH_CONTROL_IDLE_SECONDS;
+		pthread_cond_broadcast(&sessions->changed);
+		*ret_id = id;
+	}
+	pthread_mutex_unlock(&sessions->lock);
+	return result;
+}
+
+/* Puts the next change that touches the path into session->record.  1: that was all; -EAGAIN: none within reach. */
+static int next_record(struct session *session)
+{
+	for (unsigned i = 0; i < CHANGES_AT_A_TIME; i++) {
+		struct th_fs_change change;
+		int result = th_fs_diff_next(session->diff, &change);
+
+		if (result)
+			return result;
+		if (!session->path || th_fs_change_below(&change, session->path)) {
+			session->record_at = 0;
+			session->record_size = th_fs_change_packed_size(&change);
+			session->record = malloc(session->record_size);
+			if (session->record)
+				th_fs_change_pack(&change, session->record);
+			else
+				result = -ENOMEM;
+			th_fs_change_release(&change);
+			return result;
+		}
+		th_fs_change_release(&change);
+	}
+	return -EAGAIN;
+}
+
+/* Copies what fits of the record. */
+static size_t copy_record(struct session *session, uint8_t *buffer, size_t size)
+{
+	size_t rest = session->record_size - session->record_at;
+
+	if (size > rest)
+		size = rest;
+	memcpy(buffer, session->record + session->record_at, size);
+	session->record_at += size;
+	if (session->record_at == session->record_size) {
+		free(session->record);
+		session->record = NULL;
+	}
+	return size;
+}
+
+static int fill(struct session *session, uint8_t *buffer, size_t size, struct th_session_piece *ret)
+{
+	int result = 0;
+
+	ret->bytes = 0;
+	while (ret->bytes < size && !result) {
+		if (!session->record && !session->ended)
+			result = next_record(session);
+		if (result == 1) {
+			session->ended = true;
+			result = 0;
+		}
+		if (!session->record)
+			break;
+		ret->bytes += copy_record(session, buffer + ret->bytes, size - ret->bytes);
+	}
+	ret->ended = session->ended && !session->record;
+	th_fs_diff_stats(session->diff, &ret->stats);
+	return result == -EAGAIN ? 0 : result;
+}
+
+/* Makes the session the caller's alone. */
+static int claim(struct th_sessions *sessions, uint64_t id, struct session **ret)
+{
+	struct session *session;
+	int result = 0;
+
+	pthread_mutex_lock(&sessions->lock);
+	session = id ? find(sessions, id) : NULL;
+	if (!session)
+		result = -ESTALE;
+	else if (session->busy)
+		result = -EBUSY;
+	else
+		session->busy = true;
+	*ret = session;
+	pthread_mutex_unlock(&sessions->lock);
+	return result;
+}
+
+int th_session_read(struct th_sessions *sessions, uint64_t id, void *buffer, size_t size, struct th_session_piece *ret)
+{
+	struct session *session, dead = { 0 };
+	int result = claim(sessions, id, &session);
+
+	if (result)
+		return result;
+	result = fill(session, buffer, size, ret);
+	pthread_mutex_lock(&sessions->lock);
+	if (result) {
+		dead = take_off(session);
+	} else {
+		session->busy = false;
+		session->deadline = now_seconds() + TH_CONTROL_IDLE_SECONDS;
+		pthread_cond_broadcast(&sessions->changed);
+	}
+	pthread_mutex_unlock(&sessions->lock);
+	session_release(&dead);
+	return result;
+}
+
+int th_session_end(struct th_sessions *sessions, uint64_t id)
+{
+	struct session *session, dead;
+	int result = claim(sessions, id, &session);
+
+	if (result)
+		return result;
+	pthread_mutex_lock(&sessions->lock);
+	dead = take_off(session);
+	pthread_mutex_unlock(&sessions->lock);
+	session_release(&dead);
+	return 0;
+}

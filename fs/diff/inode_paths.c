@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/diff/inode_paths.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/format/key.h"
+#include "fs/inode/inode.h"
+
+#define CACHE_SLOTS 4096
+#define DEPTH_MAX 65536 /* a longer way up is a circle */
+
+struct step {
+	uint64_t id;
+	char *name;
+};
+
+struct th_paths {
+	struct th_view *view;
+	uint64_t root;
+	/* A directory's slot is its id modulo the number of slots; whoever comes later takes it. */
+	struct {
+		uint64_t id;
+		char *path; /* NULL: not below the root */
+	} cache[CACHE_SLOTS];
+	struct step *steps; /* the walk under way, lowest first */
+	size_t nsteps, room;
+};
+
+int th_paths_new(struct th_view *view, uint64_t root, struct th_paths **ret)
+{
+	struct th_paths *paths = calloc(1, sizeof(*paths));
+
+	if (!paths)
+		return -ENOMEM;
+	paths->view = view;
+	paths->root = root;
+	*ret = paths;
+	return 0;
+}
+
+static void forget_steps(struct th_paths *paths)
+{
+	while (paths->nsteps)
+		free(paths->steps[--paths->nsteps].name);
+}
+
+void th_paths_free(struct th_paths *paths)
+{
+	if (!paths)
+		return;
+	forget_steps(paths);
+	free(paths->steps);
+	for (size_t i = 0; i < CACHE_SLOTS; i++)
+		free(paths->cache[i].path);
+	free(paths);
+}
+
+static int push_step(struct th_paths *paths, uint64_t id, const char *name, size_t size)
+{
+	struct step *steps = paths->steps;
+
+	if (paths->nsteps == DEPTH_MAX)
+		return -EUCLEAN;
+	if (paths->nsteps == paths->room) {
+		size_t room = paths->room ? 2 * paths->room : 64;
+
+		steps = realloc(steps, room * sizeof(*steps));
+		if (!steps)
+			return -ENOMEM;
+		paths->steps = steps;
+		paths->room = room;
+	}
+	steps[paths->nsteps].id = id;
+	steps[paths->nsteps].name = strndup(name, size);
+	return steps[paths->nsteps].name ? (paths->nsteps++, 0) : -ENOMEM;
+}
+
+/* One step up: notes the directory's name and finds its parent, 0 for the root of the filesystem. */
+static int step_up(struct th_paths *paths, uint64_t id, uint64_t *ret_parent)
+{
+	struct th_key key = th_key_inode(id);
+	struct th_value value;
+	struct th_attr attr;
+	int result = th_get(paths->view, th_key_slice(&key), &value);
+
+	if (result)
+		return result == -ENOENT ? -EUCLEAN : result;
+	result = th_inode_decode(value.data, value.size, value.refs, &attr);
+	if (!result && (!S_ISDIR(attr.mode) || (!attr.parent && id != TH_ROOT_ID)))
+		result = -EUCLEAN;
+	if (!result)
+		result = push_step(paths, id, attr.name, attr.name_size);
+	if (!result)
+		*ret_parent = attr.parent;
+	th_value_release(&value);
+	return result;
+}
+
+/* Keeps a copy of a directory's path (NULL: not below the root), unless it is overlong. */
+static int remember(struct th_paths *paths, uint64_t id, const char *path)
+{
+	size_t slot = id % CACHE_SLOTS;
+	char *copy = NULL;
+
+	if (path && strlen(path) >= PATH_MAX)
+		return 0;
+	if (path) {
+		copy = strdup(path);
+		if (!copy)
+			return -ENOMEM;
+	}
+	free(paths->cache[slot].path);
+	paths->cache[slot].id = id;
+	paths->cache[slot].path = copy;
+	return 0;
+}
+
+/* Goes down again what was walked up, adding a name at each step. */
+static int walk_down(struct th_paths *paths, FILE *path_stream, char *const *path, bool inside)
+{
+	int result = 0;
+
+	while (paths->nsteps && !result) {
+		struct step *step = &paths->steps[--paths->nsteps];
+
+		if (inside && (fprintf(path_stream, "/%s", step->name) < 0 || fflush(path_stream)))
+			result = -ENOMEM;
+		else
+			result = remember(paths, step->id, inside ? *path : NULL);
+		free(step->name);
+	}
+	return result;
+}
+
+/* Walks up from a directory to the root, or to one whose path is remembered. *ret_base: the path there, or NULL where
+ * the root is not on the way. */
+static int walk_up(struct th_paths *paths, uint64_t id, const char **ret_base)
+{
+	int result = 0;
+
+	while (!result) {
+		size_t slot = id % CACHE_SLOTS;
+
+		if (id == paths->root || !id) {
+			*ret_base = id ? "" : NULL;
+			return 0;
+		}
+		if (paths->cache[slot].id == id) {
+			*ret_base = paths->cache[slot].path;
+			return 0;
+		}
+		result = step_up(paths, id, &id);
+	}
+	return result;
+}
+
+int th_paths_join(struct th_paths *paths, uint64_t directory, const char *name, char **ret)
+{
+	const char *base = NULL;
+	char *path = NULL;
+	size_t size;
+	FILE *stream;
+	int result = walk_up(paths, directory, &base);
+
+	if (result) {
+		forget_steps(paths);
+		return result;
+	}
+	stream = open_memstream(&path, &size);
+	if (!stream) {
+		forget_steps(paths);
+		return -ENOMEM;
+	}
+	if (fputs(base ? base : "", stream) < 0 || fflush(stream))
+		result = -ENOMEM;
+	if (!result)
+		result = walk_down(paths, stream, &path, base);
+	if (!result && fprintf(stream, "/%s", name) < 0)
+		result = -ENOMEM;
+	if (fclose(stream) && !result)
+		result = -ENOMEM;
+	forget_steps(paths);
+	if (!result && base)
+		*ret = path;
+	else
+		free(path);
+	return result ? result : !base;
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/dir/namei.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+
+#include "fs/attr/attr.h"
+#include "fs/data/dirty_list.h"
+#include "fs/data/writeback.h"
+#include "fs/dir/acl_inherit.h"
+#include "fs/dir/dir.h"
+#include "fs/dir/link.h"
+#include "fs/dir/orphan.h"
+#include "fs/dir/snapdir.h"
+#include "fs/inode/update.h"
+
+/* --- finding --- */
+
+/* Without the directory's lock, since both steps may wait for the disk: flushes, and whoever changes the directory,
+ * would wait along, for as long as others look for something in it one after another.  An inode that is gone when it is
+ * asked for has lost the name in between, and another one may have got it. */
+static int lookup_entry(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
+{
+	struct th_entry entry = { .id = 0 };
+	uint64_t gone;
+	int r;
+
+	do {
+		gone = entry.id;
+		r = th_dir_find(dir, name, &entry);
+		if (r < 0)
+			return r;
+		r = th_inode_get(dir->fs, dir->snapshot, entry.id, ret);
+	} while (r == -ENOENT && entry.id != gone);
+	return r;
+}
+
+int th_namei_lookup(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
+{
+	if (name.size > TH_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!th_inode_is_dir(dir))
+		return -ENOTDIR;
+	if (th_inode_is_snapdir(dir))
+		return th_snapdir_lookup(dir, name, ret);
+	if (th_snapdir_is_name(dir, name))
+		return th_inode_get_snapdir(dir->fs, dir->id, ret);
+	return lookup_entry(dir, name, ret);
+}
+
+int th_namei_parent(struct th_inode *dir, struct th_inode **ret)
+{
+	struct th_fs *fs = dir->fs;
+
+	if (th_inode_is_snapdir(dir))
+		return th_inode_get(fs, NULL, dir->id, ret);
+	if (dir->snapshot && dir->snapshot->number && dir->id == dir->snapshot->root)
+		return th_inode_get_snapdir(fs, dir->id, ret);
+	pthread_rwlock_rdlock(&dir->lock);
+	uint64_t parent = dir == fs->root ? dir->id : dir->attr.parent;
+
+	pthread_rwlock_unlock(&dir->lock);
+	return parent ? th_inode_get(fs, dir->snapshot, parent, ret) : -ENOENT;
+}
+
+int th_path_lookup(struct th_fs *fs, struct th_fs_snapshot *snapshot, const char *path, struct th_inode **ret)
+{
+	struct th_inode *inode, *next;
+	int r = th_inode_get(fs, snapshot, TH_ROOT_ID, &inode);
+
+	for (path += strspn(path, "/"); !r && *path; path += strspn(path, "/")) {
+		struct th_slice name = { path, strcspn(path, "/") };
+
+		path += name.size;
+		if (name.size == 1 && path[-1] == '.')
+			continue;
+		r = th_dir_check_name(name);
+		if (!r)
+			r = th_inode_is_dir(inode) ? lookup_entry(inode, name, &next) : -ENOTDIR;
+		th_inode_put(inode);
+		inode = r ? NULL : next;
+	}
+	if (!r)
+		*ret = inode;
+	return r;
+}
+
+/* --- what every change asks first --- */
+
+/* May names of this directory change? */
+static int check_dir(const struct th_inode *dir)
+{
+	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->read_only)
+		return -EROFS;
+	return th_inode_is_dir(dir) ? 0 : -ENOTDIR;
+}
+
+/* May this name be made?  dir->lock held. */
+static int check_new_name(const struct th_inode *dir, struct th_slice name)
+{
+	if (!dir->attr.nlink)
+		return -ENOENT;
+	if (th_snapdir_is_name(dir, name))
+		return -EEXIST;
+	if (dir->attr.flags & FS_IMMUTABLE_FL)
+		return -EPERM;
+	return th_dir_check_name(name);
+}
+
+/* May this name be taken away?  dir->lock held. */
+static int check_old_name(const struct th_inode *dir, struct th_slice name)
+{
+	if (th_snapdir_is_name(dir, name))
+		return -EPERM;
+	if (dir->attr.flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))
+		return -EPERM;
+	return th_dir_check_name(name);
+}
+
+/* May the inode lose, or get, a name?  inode->lock held. */
+static int check_inode(const struct th_inode *inode)
+{
+	return inode->attr.flags & (FS_IMMUTABLE_FL | FS_APPEND_FL) ? -EPERM : 0;
+}
+
+static uint8_t mode_type(uint32_t mode)
+{
+	return (uint8_t)IFTODT(mode);
+}
+
+/* --- making --- */
+
+static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+			       uint32_t mode)
+{
+	struct th_time now = th_time_now();
+	struct th_attr attr = {
+		.mode = mode,
+		.uid = what->uid,
+		.gid = what->gid,
+		.flags = th_attr_inherit_flags(dir->attr.flags, mode),
+		.nlink = S_ISDIR(mode) ? 2 : name.size > 0,
+		.size = what->target.size,
+		.rdev = what->rdev,
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+		.btime = now,
+		.parent = name.size ? dir->id : 0,
+		.name = name.data,
+		.name_size = (uint16_t)name.size,
+	};
+
+	if (dir->attr.mode & S_ISGID) {
+		attr.gid = dir->attr.gid;
+		if (S_ISDIR(attr.mode))
+			attr.mode |= S_ISGID;
+	}
+	return attr;
+}
+
+/* Stages the new inode itself. */
+static int stage_inode(struct th_update *update, struct th_inode *inode, const struct th_namei_new *what)
+{
+	struct th_key key = th_key_inode(inode->id);
+	int r = S_ISLNK(what->mode) ? th_symlink_store(update->txn, inode, what->target) : 0;
+
+	if (!r)
+		r = th_txn_ref(update->txn, th_key_slice(&key), 1);
+	if (!r)
+		th_update_attr(update, inode);
+	return r;
+}
+
+static int stage_name(struct th_update *update, struct th_inode *dir, struct th_inode *inode,
+		      const struct th_namei_new *what)
+{
+	const struct th_attr *attr = &inode->attr;
+	struct th_slice name = { attr->name, attr->name_size };
+	int r = th_dir_add(update->txn, dir, name, inode->id, mode_type(attr->mode));
+
+	if (!r)
+		r = stage_inode(update, inode, what);
+	if (!r)
+		th_link_parent(update, dir, 1, S_ISDIR(attr->mode) ? 1 : 0);
+	return r;
+}
+
+/* What has no name is an orphan from the beginning. */
+static int stage_unnamed(struct th_update *update, struct th_inode *inode)
+{
+	th_update_attr(update, inode);
+	return th_orphan_add(update->txn, inode);
+}
+
+/* name.size 0: it gets none. */
+static int create_with(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+		       const struct th_heritage *heritage, struct th_inode **ret)
+{
+	struct th_attr attr = new_attr(dir, name, what, heritage->mode);
+	struct th_update update;
+	struct th_inode *inode;
+	int r = th_inode_new(dir->fs, &attr, &inode);
+
+	if (r < 0)
+		return r;
+	r = th_update_begin(&update, dir->fs);
+	if (!r) {
+		r = th_heritage_stage(heritage, update.txn, inode);
+		if (!r)
+			r = name.size ? stage_name(&update, dir, inode, what) : stage_unnamed(&update, inode);
+		r = th_update_end(&update, r);
+	}
+	if (r < 0) {
+		inode->deleted = true;
+		th_inode_put(inode);
+		return r;
+	}
+	inode->linkable = !name.size;
+	*ret = inode;
+	return 0;
+}
+
+static int create_locked(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+			 struct th_inode **ret)
+{
+	struct th_heritage heritage;
+	int r = check_new_name(dir, name);
+
+	if (!r)
+		r = th_heritage_init(&heritage, dir, what->mode, what->umask);
+	if (r < 0)
+		return r;
+	r = create_with(dir, name, what, &heritage, ret);
+	th_heritage_release(&heritage);
+	return r;
+}
+
+int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what, struct th_inode **ret)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	if (what->target.size > TH_SYMLINK_MAX)
+		return -ENAMETOOLONG;
+	do {
+		pthread_rwlock_wrlock(&dir->lock);
+		th_nowait_begin();
+		r = create_locked(dir, name, what, ret);
+		th_nowait_end();
+		pthread_rwlock_unlock(&dir->lock);
+	} while (th_nowait_again(r));
+	return r;
+}
+
+static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
+{
+	struct th_heritage heritage;
+	/* No name is missing in a directory that was removed, so it is not -ENOENT either. */
+	int r = dir->attr.flags & FS_IMMUTABLE_FL || !dir->attr.nlink ? -EPERM : 0;
+
+	if (!r)
+		r = th_heritage_init(&heritage, dir, what->mode, what->umask);
+	if (r < 0)
+		return r;
+	r = create_with(dir, (struct th_slice){ "", 0 }, what, &heritage, ret);
+	th_heritage_release(&heritage);
+	return r;
+}
+
+int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	do {
+		pthread_rwlock_wrlock(&dir->lock);
+		th_nowait_begin();
+		r = create_unnamed_locked(dir, what, ret);
+		th_nowait_end();
+		pthread_rwlock_unlock(&dir->lock);
+	} while (th_nowait_again(r));
+	return r;
+}
+
+static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
+{
+	struct th_update update;
+	int r = check_new_name(dir, name);
+
+	if (!r)
+		r = check_inode(inode);
+	if (r < 0)
+		return r;
+	if (!inode->attr.nlink && !inode->linkable)
+		return -ENOENT;
+	if (inode->attr.nlink >= TH_LINK_MAX)
+		return -EMLINK;
+	r = th_update_begin(&update, dir->fs);
+	if (r < 0)
+		return r;
+	r = th_dir_add(update.txn, dir, name, inode->id, mode_type(inode->attr.mode));
+	if (!r)
+		r = th_link_add(&update, inode, dir->id, name);
+	if (!r)
+		th_link_parent(&update, dir, 1, 0);
+	r = th_update_end(&update, r);
+	if (!r)
+		inode->linkable = false;
+	/* Flushes have passed it by as long as it had no name. */
+	if (!r && th_flush_needed(inode))
+		th_dirty_add(inode);
+	return r;
+}
+
+int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	if (inode->snapshot || th_inode_is_snapdir(inode))
+		return -EXDEV;
+	if (th_inode_is_dir(inode))
+		return -EPERM;
+	do {
+		pthread_rwlock_wrlock(&dir->lock);
+		pthread_rwlock_wrlock(&inode->lock);
+		th_nowait_begin();
+		r = link_locked(inode, dir, name);
+		th_nowait_end();
+		pthread_rwlock_unlock(&inode->lock);
+		pthread_rwlock_unlock(&dir->lock);
+	} while (th_nowait_again(r));
+	return r;
+}
+
+/* --- taking away --- */
+
+/* dir->lock and inode->lock held. */
+static int remove_locked(struct th_inode *dir, struct th_slice name, struct th_inode *inode)
+{
+	struct th_update update;
+	bool is_dir = th_inode_is_dir(inode);
+	int r = check_inode(inode);
+
+	if (!r && is_dir) {
+		r = th_dir_is_empty(inode);
+		r = r < 0 ? r : r ? 0 : -ENOTEMPTY;
+	}
+	if (!r)
+		r = th_update_begin(&update, dir->fs);
+	if (r < 0)
+		return r;
+	r = th_dir_remove(update.txn, dir, name);
+	if (!r)
+		r = th_link_remove(&update, inode, dir->id, name);
+	if (!r)
+		th_link_parent(&update, dir, -1, is_dir ? -1 : 0);
+	return th_update_end(&update, r);
+}
+
+static int remove_found(struct th_inode *dir, struct th_slice name, struct th_inode *inode)
+{
+	int r;
+
+	pthread_rwlock_wrlock(&inode->lock);
+	th_nowait_begin();
+	r = remove_locked(dir, name, inode);
+	th_nowait_end();
+	pthread_rwlock_unlock(&inode->lock);
+	return r;
+}
+
+static int try_remove(struct th_inode *dir, struct th_slice name, bool directory)
+{
+	struct th_inode *inode = NULL;
+	struct th_entry entry;
+	int r;
+
+	pthread_rwlock_wrlock(&dir->lock);
+	r = check_old_name(dir, name);
+	if (!r)
+		r = th_dir_find_nowait(dir, name, &entry);
+	if (!r && directory != (entry.type == DT_DIR))
+		r = directory ? -ENOTDIR : -EISDIR;
+	if (!r)
+		r = th_inode_get(dir->fs, NULL, entry.id, &inode);
+	/* In itself it can only be in an image that was made to deceive. */
+	if (!r && (th_inode_is_dir(inode) != directory || inode == dir))
+		r = -EUCLEAN;
+	if (!r)
+		r = remove_found(dir, name, inode);
+	pthread_rwlock_unlock(&dir->lock);
+	th_inode_put(inode);
+	return r;
+}
+
+static int remove_name(struct th_inode *dir, struct th_slice name, bool directory)
+{
+	int r = check_dir(dir);
+
+	if (r < 0)
+		return r;
+	do
+		r = try_remove(dir, name, directory);
+	while (th_nowait_again(r));
+	return r;
+}
+
+int th_namei_unlink(struct th_inode *dir, struct th_slice name)
+{
+	return remove_name(dir, name, false);
+}
+
+int th_namei_rmdir(struct th_inode *dir, struct th_slice name)
+{
+	return remove_name(dir, name, true);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/dir/orphan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/data/dirty_list.h"
+#include "fs/data/file.h"
+
+int th_orphan_add(struct th_txn *txn, const struct th_inode *inode)
+{
+	struct th_key key = th_key_orphan(inode->id);
+
+	return th_txn_put(txn, th_key_slice(&key), (struct th_slice){ "", 0 });
+}
+
+int th_orphan_remove(struct th_txn *txn, const struct th_inode *inode)
+{
+	struct th_key key = th_key_orphan(inode->id);
+
+	return th_txn_delete(txn, th_key_slice(&key));
+}
+
+static int delete_xattrs(struct th_txn *txn, const struct th_inode *inode)
+{
+	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
+	uint8_t space[TH_FS_KEY_MAX];
+
+	if (inode->xattr_state == TH_XATTR_NONE)
+		return 0;
+	return th_txn_delete_range(txn, th_range_prefix(th_key_slice(&prefix), space));
+}
+
+static int delete_target(struct th_txn *txn, const struct th_inode *inode)
+{
+	struct th_key key = th_key_extent(inode->id, 0);
+
+	return S_ISLNK(inode->attr.mode) ? th_txn_delete(txn, th_key_slice(&key)) : 0;
+}
+
+/* Stages one step: 1 if there are more to come. */
+static int delete_step(struct th_txn *txn, struct th_inode *inode)
+{
+	struct th_key key = th_key_inode(inode->id);
+	int r = S_ISREG(inode->attr.mode) ? th_file_drop(txn, inode) : delete_target(txn, inode);
+
+	if (r)
+		return r;
+	r = delete_xattrs(txn, inode);
+	if (!r)
+		r = th_txn_delete(txn, th_key_slice(&key));
+	if (!r)
+		r = th_orphan_remove(txn, inode);
+	return r;
+}
+
+static int delete_all(struct th_inode *inode)
+{
+	int more = 1;
+
+	while (more == 1) {
+		struct th_txn *txn;
+		int r = th_txn_begin(inode->fs->store, &txn);
+
+		if (r < 0)
+			return r;
+		more = delete_step(txn, inode);
+		if (more < 0) {
+			th_txn_rollback(txn);
+			return more;
+		}
+		r = th_txn_commit(txn);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+bool th_orphan_delete(struct th_inode *inode)
+{
+	pthread_rwlock_wrlock(&inode->lock);
+	int r = delete_all(inode);
+
+	atomic_fetch_add(&inode->fs->given_up, inode->stored_blocks);
+	bool was_dirty = th_dirty_remove(inode);
+
+	inode->deleted = true;
+	pthread_rwlock_unlock(&inode->lock);
+	if (r < 0)
+		th_fs_report(inode->fs, "inode %llu: cannot be deleted: %s; the next mount will try again",
+			     (unsigned long long)inode->id, strerror(-r));
+	return was_dirty;
+}
+
+/* --- at mount --- */
+
+static int forget_note(struct th_fs *fs, uint64_t id)
+{
+	struct th_key key = th_key_orphan(id);
+	struct th_txn *txn;
+	int r = th_txn_begin(fs->store, &txn);
+
+	if (r < 0)
+		return r;
+	r = th_txn_delete(txn, th_key_slice(&key));
+	if (r < 0) {
+		th_txn_rollback(txn);
+		return r;
+	}
+	return th_txn_commit(txn);
+}
+
+static int recover_one(struct th_fs *fs, uint64_t id)
+{
+	struct th_inode *inode;
+	int r = th_inode_get(fs, NULL, id, &inode);
+
+	if (r == -ENOENT)
+		return forget_note(fs, id);
+	if (r < 0)
+		return r;
+	bool unnamed = id != TH_ROOT_ID && !inode->attr.parent;
+
+	if (unnamed) {
+		inode->attr.nlink = 0; /* a directory's count does not show it */
+	} else {
+		th_fs_report(fs, "inode %llu: noted as an orphan, but it has a name; kept", (unsigned long long)id);
+		r = forget_note(fs, id);
+	}
+	th_inode_put(inode);
+	return r;
+}
+
+/* The first orphan's id after `after`; 1 if there is none. */
+static int next_orphan(struct th_fs *fs, uint64_t after, uint64_t *ret)
+{
+	struct th_key prefix = th_key_kind(0, TH_KEY_ORPHAN);
+	struct th_key from = th_key_orphan(after + 1);
+	uint8_t space[TH_FS_KEY_MAX];
+	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_cursor_entry at;
+	struct th_key_parts parts;
+	struct th_cursor *cursor;
+
+	range.from = th_key_slice(&from);
+	int r = th_cursor_open(fs->live, &range, &cursor);
+
+	if (r < 0)
+		return r;
+	r = th_cursor_next(cursor, &at);
+	if (!r)
+		r = th_key_parse(at.key, &parts);
+	if (!r)
+		*ret = parts.number;
+	th_cursor_close(cursor);
+	return r;
+}
+
+int th_orphan_recover(struct th_fs *fs)
+{
+	uint64_t id = 0;
+	int r;
+
+	while ((r = next_orphan(fs, id, &id)) == 0) {
+		r = recover_one(fs, id);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdio.h>
+
+#include "fs/data/file.h"
+#include "fs/dir/dir.h"
+#include "fs/dir/link.h"
+#include "fs/dir/namei.h"
+#include "fs/dir/snapdir.h"
+#include "fs/inode/update.h"
+
+/* One side of a move: a name, and what it refers to. */
+struct side {
+	struct th_inode *dir;
+	struct th_slice name;
+	struct th_entry entry;
+	struct th_inode *inode; /* NULL: nothing has that name */
+};
+
+struct move {
+	struct side from, to;
+	struct th_inode *whiteout; /* what takes the old name; NULL: nothing does */
+	unsigned flags;
+	bool across; /* between two directories */
+	bool held; /* L1 is */
+};
+
+/* --- who is above whom; L1 held, so that nothing moves --- */
+
+#define DEPTH_MAX (1u << 24) /* a damaged image may have a ring of parents */
+
+/* 1 if `id` is the directory or above it. */
+static int is_above(struct th_inode *dir, uint64_t id)
+{
+	struct th_inode *at = th_inode_ref(dir);
+	unsigned depth = 0;
+	int r = 0;
+
+	while (at->id != id && at->id != TH_ROOT_ID) {
+		struct th_inode *parent;
+
+		if (++depth > DEPTH_MAX) {
+			r = -ELOOP;
+			break;
+		}
+
+		/* A directory that was removed has no parent: nothing is above it. */
+		r = at->parent ? th_inode_get(dir->fs, NULL, at->parent, &parent) : 1;
+		if (r)
+			break;
+		th_inode_put(at);
+		at = parent;
+	}
+	if (r >= 0)
+		r = at->id == id;
+	th_inode_put(at);
+	return r;
+}
+
+/* Locks the two directories in the order of L2. */
+static int lock_dirs(struct move *move)
+{
+	struct th_inode *first = move->from.dir, *second = move->to.dir;
+
+	if (move->across) {
+		int r = is_above(first, second->id);
+
+		if (r < 0)
+			return r;
+		bool swap = r;
+
+		if (!swap) {
+			r = is_above(second, first->id);
+			if (r < 0)
+				return r;
+			swap = !r && second->id < first->id;
+		}
+		if (swap) {
+			first = move->to.dir;
+			second = move->from.dir;
+		}
+	}
+	pthread_rwlock_wrlock(&first->lock);
+	if (second != first)
+		pthread_rwlock_wrlock(&second->lock);
+	return 0;
+}
+
+static void unlock_dirs(struct move *move)
+{
+	pthread_rwlock_unlock(&move->from.dir->lock);
+	if (move->across)
+		pthread_rwlock_unlock(&move->to.dir->lock);
+}
+
+/* What is moved and what it meets: directories first, then by id. */
+static void lock_inodes(struct move *move)
+{
+	struct th_inode *first = move->from.inode, *second = move->to.inode;
+
+	if (second &&
+	    (th_inode_is_dir(first) != th_inode_is_dir(second) ? th_inode_is_dir(second) : second->id < first->id)) {
+		first = move->to.inode;
+		second = move->from.inode;
+	}
+	pthread_rwlock_wrlock(&first->lock);
+	if (second)
+		pthread_rwlock_wrlock(&second->lock);
+}
+
+static void unlock_inodes(struct move *move)
+{
+	pthread_rwlock_unlock(&move->from.inode->lock);
+	if (move->to.inode)
+		pthread_rwlock_unlock(&move->to.inode->lock);
+}
+
+/* --- may it be? --- */
+
+static int check_dirs(const struct move *move)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct side *side = i ? &move->to : &move->from;
+		/* Into a directory that only grows a new name may come; what is there must stay. */
+		uint32_t fixed = !i || side->inode ? FS_IMMUTABLE_FL | FS_APPEND_FL : FS_IMMUTABLE_FL;
+
+		if (side->dir->attr.flags & fixed)
+			return -EPERM;
+	}
+	return move->to.dir->attr.nlink ? 0 : -ENOENT;
+}
+
+/* Would the tree become a ring, or what is in the way be a directory that holds what is moved? */
+static int check_rings(const struct move *move)
+{
+	if (move->across && th_inode_is_dir(move->from.inode)) {
+		int r = is_above(move->to.dir, move->from.inode->id);
+
+		if (r)
+			return r < 0 ? r : -EINVAL;
+	}
+	if (move->across && move->to.inode && th_inode_is_dir(move->to.inode)) {
+		int r = is_above(move->from.dir, move->to.inode->id);
+
+		if (r)
+			return r < 0 ? r : move->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	}
+	return 0;
+}
+
+static int check_types(const struct move *move)
+{
+	if (!move->to.inode || (move->flags & RENAME_EXCHANGE))
+		return 0;
+	bool is_dir = th_inode_is_dir(move->from.inode);
+
+	if (is_dir != th_inode_is_dir(move->to.inode))
+		return is_dir ? -ENOTDIR : -EISDIR;
+	return 0;
+}
+
+/* With the inodes locked. */
+static int check_inodes(const struct move *move)
+{
+	const uint32_t fixed = FS_IMMUTABLE_FL | FS_APPEND_FL;
+
+	if (move->from.inode->attr.flags & fixed)
+		return -EPERM;
+	if (!move->to.inode)
+		return 0;
+	if (move->to.inode->attr.flags & fixed)
+		return -EPERM;
+	if ((move->flags & RENAME_EXCHANGE) || !th_inode_is_dir(move->to.inode))
+		return 0;
+	int r = th_dir_is_empty(move->to.inode);
+
+	return r < 0 ? r : r ? 0 : -ENOTEMPTY;
+}
+
+/* --- doing it --- */
+
+static int stage_exchange(struct th_update *update, struct move *move)
+{
+	struct side *from = &move->from, *to = &move->to;
+	int subdirs = (int)th_inode_is_dir(to->inode) - (int)th_inode_is_dir(from->inode);
+	int r = th_dir_replace(update->txn, from->dir, from->name, from->entry, to->entry.id, to->entry.type);
+
+	if (!r)
+		r = th_dir_replace(update->txn, to->dir, to->name, to->entry, from->entry.id, from->entry.type);
+	if (!r)
+		r = th_link_move(update, from->inode, from->dir->id, from->name, to->dir->id, to->name);
+	if (!r)
+		r = th_link_move(update, to->inode, to->dir->id, to->name, from->dir->id, from->name);
+	th_link_parent(update, from->dir, 0, subdirs);
+	th_link_parent(update, to->dir, 0, -subdirs);
+	return r;
+}
+
+/* --- whiteouts: a device of no kind, by which an overlay filesystem knows that a name of a lower layer is gone --- */
+
+static int whiteout_new(struct move *move)
+{
+	const struct side *from = &move->from;
+	struct th_time now = th_time_now();
+	struct th_attr attr = {
+		.mode = S_IFCHR,
+		.uid = from->dir->attr.uid,
+		.gid = from->dir->attr.gid,
+		.nlink = 1,
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+		.btime = now,
+		.parent = from->dir->id,
+		.name = from->name.data,
+		.name_size = (uint16_t)from->name.size,
+	};
+
+	return move->flags & RENAME_WHITEOUT ? th_inode_new(from->dir->fs, &attr, &move->whiteout) : 0;
+}
+
+static int whiteout_stage(struct th_update *update, const struct move *move)
+{
+	const struct side *from = &move->from;
+	struct th_key key = th_key_inode(move->whiteout->id);
+	int r = th_dir_replace(update->txn, from->dir, from->name, from->entry, move->whiteout->id, DT_CHR);
+
+	if (!r)
+		r = th_txn_ref(update->txn, th_key_slice(&key), 1);
+	if (!r)
+		th_update_attr(update, move->whiteout);
+	return r;
+}
+
+/* r: how the move ended. */
+static void whiteout_put(struct move *move, int r)
+{
+	if (r && move->whiteout)
+		move->whiteout->deleted = true;
+	th_inode_put(move->whiteout);
+	move->whiteout = NULL;
+}
+
+static int stage_move(struct th_update *update, struct move *move)
+{
+	struct side *from = &move->from, *to = &move->to;
+	int subdir = th_inode_is_dir(from->inode);
+	int r = move->whiteout ? whiteout_stage(update, move) : th_dir_remove(update->txn, from->dir, from->name);
+
+	if (!r && to->inode) {
+		r = th_dir_replace(update->txn, to->dir, to->name, to->entry, from->entry.id, from->entry.type);
+		if (!r)
+			r = th_link_remove(update, to->inode, to->dir->id, to->name);
+		th_link_parent(update, to->dir, -1, -subdir);
+	} else if (!r) {
+		r = th_dir_add(update->txn, to->dir, to->name, from->entry.id, from->entry.type);
+	}
+	if (!r)
+		r = th_link_move(update, from->inode, from->dir->id, from->name, to->dir->id, to->name);
+	th_link_parent(update, from->dir, move->whiteout ? 0 : -1, -subdir);
+	th_link_parent(update, to->dir, 1, subdir);
+	return r;
+}
+
+static int do_move(struct move *move)
+{
+	struct th_update update;
+	int r = check_inodes(move);
+
+	if (!r)
+		r = whiteout_new(move);
+	if (!r)
+		r = th_update_begin(&update, move->from.dir->fs);
+	if (!r) {
+		r = move->flags & RENAME_EXCHANGE ? stage_exchange(&update, move) : stage_move(&update, move);
+		r = th_update_end(&update, r);
+	}
+	whiteout_put(move, r);
+	return r;
+}
+
+static int find_side(struct side *side)
+{
+	int r = th_dir_find_nowait(side->dir, side->name, &side->entry);
+
+	if (!r)
+		r = th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
+	return !r && side->inode == side->dir ? -EUCLEAN : r;
+}
+
+/* The directories are locked. */
+static int find_sides(struct move *move)
+{
+	int r = find_side(&move->from);
+
+	if (r < 0)
+		return r;
+	r = find_side(&move->to);
+	if (r == -ENOENT && !(move->flags & RENAME_EXCHANGE))
+		r = 0;
+	if (!r && move->to.inode && (move->flags & RENAME_NOREPLACE))
+		r = -EEXIST;
+	return r;
+}
+
+#define NEEDS_RENAME_LOCK 1
+
+/* NEEDS_RENAME_LOCK: it takes L1, which must be taken before everything else. */
+static int move_locked(struct move *move)
+{
+	int r = find_sides(move);
+
+	if (!r)
+		r = check_dirs(move);
+	if (!r && !move->held && move->to.inode && th_inode_is_dir(move->from.inode) && th_inode_is_dir(move->to.inode))
+		r = NEEDS_RENAME_LOCK;
+	if (r)
+		return r;
+	if (move->to.inode == move->from.inode)
+		return 0; /* two names of one inode, or one name: nothing to do */
+	r = check_rings(move);
+	if (!r)
+		r = check_types(move);
+	if (r < 0)
+		return r;
+	lock_inodes(move);
+	th_nowait_begin();
+	r = do_move(move);
+	th_nowait_end();
+	unlock_inodes(move);
+	return r;
+}
+
+static int check_request(const struct move *move)
+{
+	const unsigned known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
+
+	if ((move->flags & ~known) || ((move->flags & RENAME_EXCHANGE) && move->flags != RENAME_EXCHANGE))
+		return -EINVAL;
+	for (int i = 0; i < 2; i++) {
+		const struct side *side = i ? &move->to : &move->from;
+
+		if (side->dir->snapshot || th_inode_is_snapdir(side->dir) || side->dir->fs->read_only)
+			return -EROFS;
+		if (!th_inode_is_dir(side->dir))
+			return -ENOTDIR;
+		if (th_snapdir_is_name(side->dir, side->name))
+			return -EPERM;
+		int r = th_dir_check_name(side->name);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int try_move(struct move *move)
+{
+	int r = lock_dirs(move);
+
+	if (!r) {
+		r = move_locked(move);
+		unlock_dirs(move);
+	}
+	/* Programs replace a file by a new one without fsync, and expect one of the two after a crash.  So what still
+	 * waits of the new one goes to the tree with its name; a failure leaves it waiting, and is told to whoever
+	 * syncs it. */
+	if (!r && move->to.inode && move->to.inode != move->from.inode && !th_inode_is_dir(move->from.inode))
+		th_file_flush(move->from.inode);
+	th_inode_put(move->from.inode);
+	th_inode_put(move->to.inode);
+	move->from.inode = move->to.inode = NULL;
+	return r;
+}
+
+int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_inode *to_dir, struct th_slice to,
+		    unsigned flags)
+{
+	struct move move = {
+		.from = { .dir = from_dir, .name = from },
+		.to = { .dir = to_dir, .name = to },
+		.flags = flags,
+		.across = from_dir != to_dir,
+	};
+	struct th_fs *fs = from_dir->fs;
+	int r = check_request(&move);
+
+	if (r < 0)
+		return r;
+	do {
+		move.held = false;
+		if (!move.across)
+			r = try_move(&move);
+		if (move.across || r == NEEDS_RENAME_LOCK) {
+			pthread_mutex_lock(&fs->rename_lock);
+			move.held = true;
+			r = try_move(&move);
+			pthread_mutex_unlock(&fs->rename_lock);
+		}
+	} while (th_nowait_again(r));
+	return r;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/dir/snapdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name)
+{
+	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->options.snapdir == TH_SNAPDIR_DISABLED)
+		return false;
+	return name.size == sizeof(TH_SNAPDIR_NAME) - 1 && !memcmp(name.data, TH_SNAPDIR_NAME, name.size);
+}
+
+bool th_snapdir_is_listed(const struct th_inode *dir)
+{
+	enum th_snapdir_mode mode = dir->fs->options.snapdir;
+
+	if (dir->snapshot || th_inode_is_snapdir(dir))
+		return false;
+	return mode == TH_SNAPDIR_VISIBLE || (mode == TH_SNAPDIR_ROOT && dir == dir->fs->root);
+}
+
+/* --- attributes --- */
+
+int th_snapdir_load(struct th_inode *snapdir)
+{
+	struct th_time now = th_time_now();
+
+	snapdir->attr = (struct th_attr){
+		.mode = S_IFDIR | 0755,
+		.nlink = 2,
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+		.btime = now,
+		.parent = snapdir->id,
+	};
+	snapdir->type = S_IFDIR;
+	return 0;
+}
+
+static struct th_time time_of(uint64_t ns)
+{
+	return (struct th_time){ (int64_t)(ns / 1000000000), (uint32_t)(ns % 1000000000) };
+}
+
+/* Snapshots are the business of whoever owns the filesystem's root. */
+int th_snapdir_refresh(struct th_inode *snapdir)
+{
+	struct th_inode *root = snapdir->fs->root;
+	uint64_t changed_ns = atomic_load(&snapdir->fs->snapshots_changed_ns);
+	struct th_snapshot *list;
+	size_t count;
+	int r = th_snapshot_list(snapdir->fs->store, &list, &count);
+
+	if (r < 0)
+		return r;
+	pthread_rwlock_rdlock(&root->lock);
+	struct th_attr attr = root->attr;
+
+	pthread_rwlock_unlock(&root->lock);
+	pthread_rwlock_wrlock(&snapdir->lock);
+	snapdir->attr.uid = attr.uid;
+	snapdir->attr.gid = attr.gid;
+	snapdir->attr.nlink = 2 + (uint32_t)count;
+	snapdir->attr.size = count;
+	if (count && list[count - 1].created_ns > changed_ns)
+		changed_ns = list[count - 1].created_ns;
+	snapdir->attr.mtime = changed_ns ? time_of(changed_ns) : attr.btime;
+	snapdir->attr.ctime = snapdir->attr.mtime;
+	snapdir->attr.atime = snapdir->attr.mtime;
+	pthread_rwlock_unlock(&snapdir->lock);
+	free(list);
+	return 0;
+}
+
+/* --- finding --- */
+
+/* A directory that a snapshot has only because it was still in use does not count. */
+static bool has_name(const struct th_attr *attr, uint64_t id)
+{
+	return S_ISDIR(attr->mode) && (attr->parent || id == TH_ROOT_ID);
+}
+
+static int enter(struct th_inode *snapdir, uint64_t snapshot_id, struct th_inode **ret)
+{
+	struct th_fs *fs = snapdir->fs;
+	struct th_fs_snapshot *snapshot;
+	int r = th_fs_snapshot_enter(fs, snapshot_id, snapdir->id, &snapshot);
+
+	if (r < 0)
+		return r;
+	r = th_inode_get(fs, snapshot, snapdir->id, ret);
+	if (!r && !has_name(&(*ret)->attr, (*ret)->id)) {
+		th_inode_put(*ret);
+		r = -ENOENT;
+	}
+	th_fs_snapshot_leave(fs, snapshot); /* the inode holds its own */
+	return r;
+}
+
+/* Names come with a length, the store's are strings. */
+static int name_string(struct th_slice name, char *string)
+{
+	if (name.size > TH_SNAPSHOT_NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(string, name.data, name.size);
+	string[name.size] = 0;
+	return strlen(string) == name.size ? 0 : -EINVAL;
+}
+
+int th_snapdir_lookup(struct th_inode *snapdir, struct th_slice name, struct th_inode **ret)
+{
+	char string[TH_SNAPSHOT_NAME_MAX + 1];
+	struct th_snapshot snapshot;
+	int r = name_string(name, string);
+
+	if (!r)
+		r = th_snapshot_find(snapdir->fs->store, string, &snapshot);
+	return r < 0 ? r : enter(snapdir, snapshot.id, ret);
+}
+
+/* 1 if the snapshot has the directory. */
+static int is_in(struct th_inode *snapdir, uint64_t snapshot_id)
+{
+	struct th_key key = th_key_inode(snapdir->id);
+	struct th_value value;
+	struct th_attr attr;
+	struct th_view *view;
+
+	if (snapdir->id == TH_ROOT_ID)
+		return 1;
+	int r = th_view_snapshot(snapdir->fs->store, snapshot_id, &view);
+
+	if (r < 0)
+		return r;
+	r = th_get(view, th_key_slice(&key), &value);
+	if (!r) {
+		r = th_inode_decode(value.data, value.size, value.refs, &attr);
+		if (!r)
+			r = has_name(&attr, snapdir->id);
+		th_value_release(&value);
+	}
+	th_view_close(view);
+	return r == -ENOENT ? 0 : r;
+}
+
+int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each, void *arg)
+{
+	struct th_snapshot *list;
+	size_t count;
+	int r = th_snapshot_list(snapdir->fs->store, &list, &count);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count && !r; i++) {
+		struct th_entry entry = { list[i].id << TH_ID_BITS | snapdir->id, DT_DIR, 0 };
+		uint64_t next = list[i].id << 8;
+
+		if (next <= cookie)
+			continue;
+		int in = is_in(snapdir, list[i].id);
+
+		/* One that goes away meanwhile, or cannot be read, is no reason to hide the others. */
+		if (in > 0)
+			r = each(arg, (struct th_slice){ list[i].name, strlen(list[i].name) }, &entry, next);
+	}
+	free(list);
+	return r;
+}
+
+/* --- changing --- */
+
+int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_inode **ret)
+{
+	char string[TH_SNAPSHOT_NAME_MAX + 1];
+	struct th_snapshot snapshot;
+	int r = name_string(name, string);
+
+	if (!r)
+		r = th_fs_snapshot_create(snapdir->fs, string, &snapshot);
+	return r < 0 ? r : enter(snapdir, snapshot.id, ret);
+}
+
+/* Is there an entry of that name?  Leaves it as a string. */
+static int check_shown(struct th_inode *snapdir, struct th_slice name, char *string)
+{
+	struct th_inode *shown;
+	int r = th_snapdir_lookup(snapdir, name, &shown);
+
+	if (r < 0)
+		return r;
+	th_inode_put(shown);
+	return name_string(name, string);
+}
+
+int th_snapdir_rmdir(struct th_inode *snapdir, struct th_slice name)
+{
+	char string[TH_SNAPSHOT_NAME_MAX + 1];
+	int r = check_shown(snapdir, name, string);
+
+	return r < 0 ? r : th_fs_snapshot_delete_in(snapdir->fs, string, snapdir->id);
+}
+
+int th_snapdir_rename(struct th_inode *snapdir, struct th_slice from, struct th_slice to, unsigned flags)
+{
+	char from_string[TH_SNAPSHOT_NAME_MAX + 1], to_string[TH_SNAPSHOT_NAME_MAX + 1];
+	int r = flags & ~(unsigned)RENAME_NOREPLACE ? -EINVAL : check_shown(snapdir, from, from_string);
+
+	if (!r)
+		r = name_string(to, to_string);
+	if (!r && !strcmp(from_string, to_string))
+		return flags & RENAME_NOREPLACE ? -EEXIST : 0;
+	return r < 0 ? r : th_fs_snapshot_rename_in(snapdir->fs, from_string, to_string, snapdir->id);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/format/error_text.h"
+
+#include <errno.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+const char *th_explain(int err)
+{
+	switch (abs(err)) {
+	case EMEDIUMTYPE:
+		return "not a Thunderhead image";
+	case EUCLEAN:
+		return "the image is damaged: a structure in it is broken";
+	case EBADMSG:
+		return "the image is damaged: a checksum in it is wrong";
+	case ENODATA:
+		return "holds keys and values, and no filesystem";
+	case EPROTONOSUPPORT:
+		return "made by a newer version, with features that this one does not know";
+	default:
+		return strerror(abs(err));
+	}
+}
+
+/* The process that holds a lock of the file, by /proc/locks; 0 if that cannot be told. */
+static long lock_holder(const char *path)
+{
+	struct stat status;
+	unsigned major_number, minor_number;
+	unsigned long long inode;
+	char line[256];
+	long pid, holder = 0;
+	FILE *locks;
+
+	if (stat(path, &status))
+		return 0;
+	locks = fopen("/proc/locks", "re");
+	while (locks && !holder && fgets(line, sizeof(line), locks)) {
+		if (sscanf(line, "%*s FLOCK %*s %*s %ld %x:%x:%llu", &pid, &major_number, &minor_number, &inode) == 4 &&
+		    inode == status.st_ino && makedev(major_number, minor_number) == status.st_dev)
+			holder = pid;
+	}
+	if (locks)
+		fclose(locks);
+	return holder;
+}
+
+/* Where the image is mounted; the caller frees it. */
+static char *mount_place(const char *path)
+{
+	char *real = realpath(path, NULL), *place = NULL;
+	struct mntent *entry;
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+
+	while (real && mounts && !place && (entry = getmntent(mounts))) {
+		if (!strcmp(entry->mnt_fsname, real) && strstr(entry->mnt_type, "thunderhead"))
+			place = strdup(entry->mnt_dir);
+	}
+	if (mounts)
+		endmntent(mounts);
+	free(real);
+	return place;
+}
+
+const char *th_explain_image(const char *path, int err, char *text)
+{
+	char *place = NULL;
+	long holder = 0;
+
+	if (abs(err) != EBUSY && abs(err) != EWOULDBLOCK) {
+		snprintf(text, TH_EXPLAIN_MAX, "%s", th_explain(err));
+		return text;
+	}
+	place = mount_place(path);
+	if (!place)
+		holder = lock_holder(path);
+	if (place)
+		snprintf(text, TH_EXPLAIN_MAX, "is in use: it is mounted on %s", place);
+	else if (holder > 0)
+		snprintf(text, TH_EXPLAIN_MAX, "is in use by process %ld", holder);
+	else
+		snprintf(text, TH_EXPLAIN_MAX, "is in use by another process");
+	free(place);
+	return text;
+}

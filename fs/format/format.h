@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How files and directories lie in the store: keys and values (docs/format.md, "Filesystem").
+ *
+ *   key                     value
+ *   id INODE                struct th_inode_disk, then the name; its reference count is the link count
+ *   id XATTR name           the attribute's bytes
+ *   id LINK parent-id name  empty: one more name of this inode, beside the one in its inode value
+ *   id EXTENT offset        struct th_extent_disk: file data from that block on
+ *   id ENTRY hash name      struct th_dirent_disk: a name in this directory; a reference to the target's inode key
+ *   0  NEXT_ID              le64: ids from here on were never used
+ *   0  ORPHAN id            empty: has no name, but was in use when it lost it; cleaned up at mount
+ *
+ * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them; kinds are one byte.  One inode's
+ * keys lie together; a directory is one key range; a rename moves one key whatever hangs below it.
+ *
+ * A directory's names are sorted by a 55-bit hash of the name first.  The readdir cookie is (hash << 8 | twin), where
+ * twin tells names with the same hash apart: positions are unique, stay what they are while other names come and go,
+ * and need no state.
+ */
+#ifndef TH_FS_FORMAT_FORMAT_H
+#define TH_FS_FORMAT_FORMAT_H
+
+#include "journal/base/format.h"
+
+#define TH_ROOT_ID 1u
+#define TH_ID_BITS 40 /* an inode number is (snapshot id << 40 | id); snapshot id 0 is the live tree */
+#define TH_ID_MAX ((UINT64_C(1) << TH_ID_BITS) - 1)
+#define TH_SNAPDIR_SNAPSHOT 0xffffffu /* "snapshot id" of a directory's virtual .snapshots */
+#define TH_NAME_MAX 255
+#define TH_NAME_HASH_BITS 55
+#define TH_NAME_TWINS 256 /* names of one directory that may share a hash */
+#define TH_SYMLINK_MAX 4095
+#define TH_LINK_MAX 1000000
+#define TH_FILE_INLINE_MAX 1024 /* file data up to this size stays in the tree */
+
+enum th_key_kind {
+	TH_KEY_INODE = 1,
+	TH_KEY_XATTR = 2,
+	TH_KEY_LINK = 3,
+	TH_KEY_EXTENT = 4,
+	TH_KEY_ENTRY = 5,
+	TH_KEY_NEXT_ID = 16,
+	TH_KEY_ORPHAN = 17,
+};
+
+struct th_time_disk {
+	struct th_le64 seconds; /* two's complement */
+	struct th_le32 nanoseconds;
+};
+
+struct th_inode_disk {
+	struct th_le32 mode; /* type and permissions, as st_mode */
+	struct th_le32 uid, gid;
+	struct th_le32 flags; /* FS_*_FL that chattr may set */
+	struct th_le64 size; /* bytes; of a directory: number of entries */
+	struct th_le64 blocks; /* 4 KiB blocks that its extents hold (inline data: 0) */
+	struct th_le64 rdev;
+	struct th_le32 subdirs; /* of a directory: its link count is 2 + subdirs */
+	struct th_le32 generation;
+	struct th_time_disk atime, mtime, ctime, btime;
+	struct th_le64 parent; /* directory of the name that follows; 0 if there is none (root, unlinked) */
+	/* name: 0 to 255 bytes, the rest of the value.  A symlink's target is its inline extent. */
+};
+static_assert(sizeof(struct th_inode_disk) == 104, "format.md: inode");
+
+struct th_dirent_disk {
+	struct th_le64 target; /* inode id */
+	uint8_t type; /* DT_* */
+	uint8_t twin; /* differs among the names of this directory that share a hash */
+};
+static_assert(sizeof(struct th_dirent_disk) == 10, "format.md: directory entry");
+
+enum th_extent_kind {
+	/* Bytes follow; only at offset 0, and then it is the file's only extent; symlink targets too. */
+	TH_EXTENT_INLINE = 1,
+	TH_EXTENT_RUN = 2, /* blocks, with one XXH3 each following */
+	TH_EXTENT_UNWRITTEN = 3, /* blocks allocated by fallocate, reading as zeros; no checksums */
+};
+
+/* Key offset and lengths count 4 KiB blocks. */
+struct th_extent_disk {
+	uint8_t kind;
+	uint8_t compression; /* 0: none; others are refused until they are defined */
+	struct th_le16 blocks; /* 1 to TH_RUN_MAX; 0 for inline */
+	struct th_le32 reserved;
+	struct th_le64 addr;
+	struct th_le64 birth;
+	/* inline: the bytes; run: blocks x le64 checksum */
+};
+static_assert(sizeof(struct th_extent_disk) == 24, "format.md: extent");
+
+#endif

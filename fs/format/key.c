@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/format/key.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void put_byte(struct th_key *key, uint8_t byte)
+{
+	key->bytes[key->size++] = byte;
+}
+
+static void put_number(struct th_key *key, uint64_t number)
+{
+	for (int shift = 56; shift >= 0; shift -= 8)
+		put_byte(key, (uint8_t)(number >> shift));
+}
+
+static void put_name(struct th_key *key, const void *name, size_t size)
+{
+	if (size)
+		memcpy(key->bytes + key->size, name, size);
+	key->size += (uint16_t)size;
+}
+
+struct th_key th_key_kind(uint64_t id, enum th_key_kind kind)
+{
+	struct th_key key;
+
+	key.size = 0;
+	put_number(&key, id);
+	put_byte(&key, (uint8_t)kind);
+	return key;
+}
+
+struct th_key th_key_inode(uint64_t id)
+{
+	return th_key_kind(id, TH_KEY_INODE);
+}
+
+struct th_key th_key_xattr(uint64_t id, const void *name, size_t size)
+{
+	struct th_key key = th_key_kind(id, TH_KEY_XATTR);
+
+	put_name(&key, name, size);
+	return key;
+}
+
+struct th_key th_key_link(uint64_t id, uint64_t parent, const void *name, size_t size)
+{
+	struct th_key key = th_key_kind(id, TH_KEY_LINK);
+
+	put_number(&key, parent);
+	put_name(&key, name, size);
+	return key;
+}
+
+struct th_key th_key_extent(uint64_t id, uint64_t block)
+{
+	struct th_key key = th_key_kind(id, TH_KEY_EXTENT);
+
+	put_number(&key, block);
+	return key;
+}
+
+struct th_key th_key_entry(uint64_t directory, uint64_t hash, const void *name, size_t size)
+{
+	struct th_key key = th_key_kind(directory, TH_KEY_ENTRY);
+
+	put_number(&key, hash);
+	put_name(&key, name, size);
+	return key;
+}
+
+struct th_key th_key_next_id(void)
+{
+	return th_key_kind(0, TH_KEY_NEXT_ID);
+}
+
+struct th_key th_key_orphan(uint64_t id)
+{
+	struct th_key key = th_key_kind(0, TH_KEY_ORPHAN);
+
+	put_number(&key, id);
+	return key;
+}
+
+static uint64_t get_number(const uint8_t *bytes)
+{
+	uint64_t number = 0;
+
+	for (int i = 0; i < 8; i++)
+		number = number << 8 | bytes[i];
+	return number;
+}
+
+/* What stands behind the id and the kind: has the key a number, and what may its name measure? */
+struct key_shape {
+	bool number;
+	uint16_t name_min, name_max;
+};
+
+static const struct key_shape shapes[] = {
+	[TH_KEY_INODE] = { false, 0, 0 },          [TH_KEY_XATTR] = { false, 1, TH_NAME_MAX },
+	[TH_KEY_LINK] = { true, 1, TH_NAME_MAX },  [TH_KEY_EXTENT] = { true, 0, 0 },
+	[TH_KEY_ENTRY] = { true, 1, TH_NAME_MAX }, [TH_KEY_NEXT_ID] = { false, 0, 0 },
+	[TH_KEY_ORPHAN] = { true, 0, 0 },
+};
+
+int th_key_parse(struct th_slice key, struct th_key_parts *ret)
+{
+	const uint8_t *bytes = key.data;
+	size_t head = 9;
+
+	if (key.size < head)
+		return -EUCLEAN;
+	*ret = (struct th_key_parts){ .id = get_number(bytes), .kind = bytes[8] };
+	if (!ret->kind || ret->kind >= sizeof(shapes) / sizeof(shapes[0]))
+		return -EUCLEAN;
+	const struct key_shape *shape = &shapes[ret->kind];
+	bool global = ret->kind == TH_KEY_NEXT_ID || ret->kind == TH_KEY_ORPHAN;
+
+	/* Kinds that are not defined have an empty shape; INODE, the first kind, is the one that equals it. */
+	if ((ret->kind > TH_KEY_ENTRY && !global) || global != (ret->id == 0))
+		return -EUCLEAN;
+	if (shape->number) {
+		if (key.size < head + 8)
+			return -EUCLEAN;
+		ret->number = get_number(bytes + head);
+		head += 8;
+	}
+	ret->name = (struct th_slice){ bytes + head, key.size - head };
+	if (ret->name.size < shape->name_min || ret->name.size > shape->name_max)
+		return -EUCLEAN;
+	return 0;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr/atime.h"
+#include "fs/dir/dir.h"
+#include "fs/dir/namei.h"
+#include "fs/dir/snapdir.h"
+#include "fs/fuse/session.h"
+
+/* A reply being filled. */
+struct listing {
+	fuse_req_t req;
+	struct th_inode *dir;
+	bool plus; /* with attributes: counts each inode it names */
+	char *buf;
+	size_t room, size;
+	uint64_t *counted; /* nodeids of these inodes */
+	size_t ncounted;
+};
+
+/* What one name takes in a listing with attributes, at least. */
+#define PLUS_ENTRY_MIN 128
+
+#define LISTING_FULL 1
+
+/* Opening a directory means nothing here, and the kernel stops asking.  It keeps listings either way, until the
+ * directory changes by its doing, or its mtime is another: which for a virtual one it asks for when that is opened
+ * after th_fuse_snapdirs_changed. */
+void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	if (!th_fuse_of(req)->opens_directories) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
+	fuse_reply_open(req, fi);
+}
+
+/* Adds a name without attributes; in a listing with attributes an inode number of 0 says that there are none. */
+static int add_plain(struct listing *listing, const char *name, uint64_t ino, uint8_t type, uint64_t next)
+{
+	struct fuse_entry_param entry = { .attr = { .st_ino = ino, .st_mode = DTTOIF(type) } };
+	char *at = listing->buf + listing->size;
+	size_t room = listing->room - listing->size;
+	size_t size = listing->plus ? fuse_add_direntry_plus(listing->req, at, room, name, &entry, (off_t)next)
+				    : fuse_add_direntry(listing->req, at, room, name, &entry.attr, (off_t)next);
+
+	if (size > room)
+		return LISTING_FULL;
+	listing->size += size;
+	return 0;
+}
+
+static int add_inode(struct listing *listing, const char *name, struct th_inode *inode, uint64_t next)
+{
+	struct fuse_entry_param entry;
+	size_t room = listing->room - listing->size;
+
+	th_fuse_entry(inode, &entry);
+	size_t size =
+		fuse_add_direntry_plus(listing->req, listing->buf + listing->size, room, name, &entry, (off_t)next);
+	if (size > room) {
+		th_inode_forget(inode, 1);
+		return LISTING_FULL;
+	}
+	listing->size += size;
+	listing->counted[listing->ncounted++] = entry.ino;
+	return 0;
+}
+
+/* The reply did not arrive. */
+static void uncount(struct listing *listing)
+{
+	for (size_t i = 0; i < listing->ncounted; i++) {
+		struct th_inode *inode = th_inode_find(listing->dir->fs, listing->counted[i]);
+
+		if (inode) {
+			th_inode_forget(inode, 1);
+			th_inode_put(inode);
+		}
+	}
+}
+
+static int add_entry(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+{
+	struct listing *listing = arg;
+	struct th_inode *dir = listing->dir, *inode;
+	char string[TH_NAME_MAX + 1];
+
+	memcpy(string, name.data, name.size);
+	string[name.size] = 0;
+	if (th_snapdir_is_name(dir, name))
+		return 0; /* hidden behind the virtual one */
+	if (th_inode_is_snapdir(dir))
+		return add_plain(listing, string, entry->id, entry->type, next);
+	if (!listing->plus) {
+		uint64_t high = dir->snapshot ? dir->snapshot->id : 0;
+
+		return add_plain(listing, string, high << TH_ID_BITS | entry->id, entry->type, next);
+	}
+	int r = th_inode_get(dir->fs, dir->snapshot, entry->id, &inode);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0) /* a damaged inode must not hide the names beside it */
+		return add_plain(listing, string, entry->id, entry->type, next);
+	r = add_inode(listing, string, inode, next);
+	th_inode_put(inode);
+	return r;
+}
+
+static uint64_t parent_ino(struct th_inode *dir)
+{
+	struct th_inode *parent;
+
+	if (th_namei_parent(dir, &parent) < 0)
+		return th_inode_ino(dir);
+	uint64_t ino = th_inode_ino(parent);
+
+	th_inode_put(parent);
+	return ino;
+}
+
+/* ".", ".." and perhaps .snapshots. */
+static int add_first(struct listing *listing, uint64_t cookie)
+{
+	struct th_inode *dir = listing->dir;
+	int r = 0;
+
+	if (cookie < TH_DIR_COOKIE_DOT)
+		r = add_plain(listing, ".", th_inode_ino(dir), DT_DIR, TH_DIR_COOKIE_DOT);
+	if (!r && cookie < TH_DIR_COOKIE_DOTDOT)
+		r = add_plain(listing, "..", parent_ino(dir), DT_DIR, TH_DIR_COOKIE_DOTDOT);
+	if (!r && cookie < TH_DIR_COOKIE_SNAPDIR && th_snapdir_is_listed(dir))
+		r = add_plain(listing, TH_SNAPDIR_NAME, (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id, DT_DIR,
+			      TH_DIR_COOKIE_SNAPDIR);
+	return r;
+}
+
+static int fill(struct listing *listing, uint64_t cookie)
+{
+	int r = add_first(listing, cookie);
+
+	if (!r)
+		r = th_inode_is_snapdir(listing->dir) ? th_snapdir_walk(listing->dir, cookie, add_entry, listing)
+						      : th_dir_walk(listing->dir, cookie, add_entry, listing);
+	/* What went wrong behind the first names is told when they have been taken. */
+	return r < 0 && !listing->size ? r : 0;
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+{
+	struct th_inode *dir = th_fuse_inode(req, ino);
+	struct listing listing = { .req = req, .dir = dir, .plus = plus, .room = size };
+	int r;
+
+	if (!dir)
+		return;
+	if (th_inode_is_snapdir(dir))
+		th_fuse_snapdir_told(th_fuse_of(req), dir);
+	listing.buf = malloc(size);
+	listing.counted = malloc((size / PLUS_ENTRY_MIN + 1) * sizeof(*listing.counted));
+	if (!listing.buf || !listing.counted)
+		r = -ENOMEM;
+	else if (!th_inode_is_dir(dir))
+		r = -ENOTDIR;
+	else
+		r = fill(&listing, (uint64_t)off);
+	if (r >= 0)
+		th_atime_touch(dir);
+	if (r < 0)
+		th_fuse_error(req, r);
+	else if (fuse_reply_buf(req, listing.buf, listing.size) < 0)
+		uncount(&listing);
+	free(listing.buf);
+	free(listing.counted);
+	th_inode_put(dir);
+}
+
+void th_fuse_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, false);
+}
+
+void th_fuse_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, true);
+}

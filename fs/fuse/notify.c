@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/fuse/session.h"
+#include "fs/fuse/workers.h"
+
+/* A snapshot's name is no longer what it was, or (number) a deleted snapshot has lost one of its users, or
+ * (written.req) data was written past the kernel's cache. */
+struct notice {
+	struct notice *next;
+	struct {
+		fuse_req_t req;
+		int channel;
+		fuse_ino_t ino;
+		off_t off;
+		size_t size;
+	} written;
+	uint64_t number; /* of the entrance; 0: the name */
+	uint64_t except; /* directory in whose .snapshots the kernel knows already */
+	char name[];
+};
+
+/* Virtual directories of which the kernel remembers something.  One more, and all of it is taken back. */
+#define SNAPDIRS_MAX 256
+
+#define LINGER_SECONDS 2
+
+struct th_fuse_notifier {
+	struct th_fuse *fuse;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	struct notice *first, **last; /* lock */
+	bool stop; /* lock */
+	struct timespec ask_at; /* the thread's: when the kernel is asked for deleted snapshots again; 0: not set */
+
+	pthread_mutex_t snapdirs_lock;
+	fuse_ino_t snapdirs[SNAPDIRS_MAX]; /* snapdirs_lock */
+	size_t nsnapdirs; /* snapdirs_lock */
+};
+
+/* The kernel lets go of the name in every .snapshots it has looked into, and of all that hangs below it and is not in
+ * use. */
+static void send_name(struct th_fuse *fuse, const struct notice *notice)
+{
+	struct th_inode **snapdirs;
+	size_t count;
+
+	if (th_inode_collect(fuse->fs, TH_SNAPDIR_SNAPSHOT, &snapdirs, &count) < 0)
+		th_fs_report(fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", notice->name);
+	for (size_t i = 0; i < count; i++) {
+		if (snapdirs[i]->id != notice->except)
+			fuse_lowlevel_notify_inval_entry(fuse->session, th_inode_nodeid(snapdirs[i]), notice->name,
+							 strlen(notice->name));
+		th_inode_put(snapdirs[i]);
+	}
+	free(snapdirs);
+}
+
+/* The kernel lets go of an inode of a snapshot under its primary name. */
+static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
+{
+	const struct th_attr *attr = &inode->attr; /* of a snapshot: never changes */
+	char name[TH_NAME_MAX + 1]; /* libfuse sends the NUL behind a name, too */
+
+	if (!attr->parent || attr->name_size > TH_NAME_MAX)
+		return;
+	memcpy(name, attr->name, attr->name_size);
+	name[attr->name_size] = 0;
+	fuse_lowlevel_notify_inval_entry(fuse->session, inode->number << TH_ID_BITS | attr->parent, name,
+					 attr->name_size);
+}
+
+/* What was in use when its snapshot was deleted stays cached with all that is above it, and so the snapshot stays, and
+ * keeps its space.  Now that a user has gone the kernel is asked again. */
+static void send_entrance(struct th_fuse *fuse, uint64_t number)
+{
+	struct th_inode **inodes;
+	size_t count;
+
+	th_inode_collect(fuse->fs, number, &inodes, &count); /* what is left out waits for the next user to go */
+	for (size_t i = 0; i < count; i++) {
+		if (inodes[i]->loaded > 0 && inodes[i]->id != inodes[i]->snapshot->root)
+			send_inode(fuse, inodes[i]);
+		th_inode_put(inodes[i]);
+	}
+	free(inodes);
+}
+
+/* What the kernel has read of these bytes meanwhile may be from before. */
+static void send_written(struct th_fuse *fuse, const struct notice *notice)
+{
+	fuse_lowlevel_notify_inval_inode(fuse->session, notice->written.ino, notice->written.off,
+					 (off_t)notice->written.size);
+	th_fuse_set_channel(notice->written.channel);
+	fuse_reply_write(notice->written.req, notice->written.size);
+	th_fuse_set_channel(0);
+}
+
+static void send_notice(struct th_fuse *fuse, const struct notice *notice)
+{
+	if (notice->written.req)
+		send_written(fuse, notice);
+	else if (notice->number)
+		send_entrance(fuse, notice->number);
+	else
+		send_name(fuse, notice);
+}
+
+/* Nobody says when a directory is closed, or left. */
+static void send_lingering(struct th_fuse *fuse)
+{
+	uint64_t number = 0;
+
+	while ((number = th_fs_snapshot_lingering(fuse->fs, number)))
+		send_entrance(fuse, number);
+}
+
+/* With the lock held, which is let go of meanwhile.  As long as somebody uses a deleted snapshot the kernel is asked
+ * again and again. */
+static void wait_for_notice(struct th_fuse_notifier *notifier)
+{
+	if (!th_fs_snapshot_lingering(notifier->fuse->fs, 0)) {
+		pthread_cond_wait(&notifier->cond, &notifier->lock);
+		notifier->ask_at.tv_sec = 0;
+		return;
+	}
+	if (!notifier->ask_at.tv_sec) {
+		clock_gettime(CLOCK_REALTIME, &notifier->ask_at);
+		notifier->ask_at.tv_sec += LINGER_SECONDS;
+	}
+	if (pthread_cond_timedwait(&notifier->cond, &notifier->lock, &notifier->ask_at) != ETIMEDOUT)
+		return;
+	notifier->ask_at.tv_sec = 0;
+	pthread_mutex_unlock(&notifier->lock);
+	send_lingering(notifier->fuse);
+	pthread_mutex_lock(&notifier->lock);
+}
+
+static void *notifier_run(void *arg)
+{
+	struct th_fuse_notifier *notifier = arg;
+
+	pthread_mutex_lock(&notifier->lock);
+	while (!notifier->stop) {
+		struct notice *notice = notifier->first;
+
+		if (!notice) {
+			wait_for_notice(notifier);
+			continue;
+		}
+		notifier->first = notice->next;
+		if (!notifier->first)
+			notifier->last = &notifier->first;
+		pthread_mutex_unlock(&notifier->lock);
+		send_notice(notifier->fuse, notice);
+		free(notice);
+		pthread_mutex_lock(&notifier->lock);
+	}
+	pthread_mutex_unlock(&notifier->lock);
+	return NULL;
+}
+
+static void enqueue(struct th_fuse_notifier *notifier, struct notice *notice)
+{
+	pthread_mutex_lock(&notifier->lock);
+	*notifier->last = notice;
+	notifier->last = &notice->next;
+	pthread_cond_signal(&notifier->cond);
+	pthread_mutex_unlock(&notifier->lock);
+}
+
+static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name, uint64_t number, uint64_t except)
+{
+	size_t size = strlen(name) + 1;
+	struct notice *notice = calloc(1, sizeof(*notice) + size);
+
+	if (!notice) {
+		th_fs_report(notifier->fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", name);
+		return;
+	}
+	notice->number = number;
+	notice->except = except;
+	memcpy(notice->name, name, size);
+	enqueue(notifier, notice);
+}
+
+/* --- virtual directories --- */
+
+/* Attributes and listing.  Here the kernel waits for no handler: it locks pages of the listing, and these only while it
+ * copies. */
+static void snapdirs_take_back(struct th_fuse_notifier *notifier)
+{
+	for (size_t i = 0; i < notifier->nsnapdirs; i++)
+		fuse_lowlevel_notify_inval_inode(notifier->fuse->session, notifier->snapdirs[i], 0, 0);
+	notifier->nsnapdirs = 0;
+}
+
+/* An answer that is on its way when this is taken back, the kernel knows to be too old. */
+void th_fuse_snapdir_told(struct th_fuse *fuse, const struct th_inode *snapdir)
+{
+	struct th_fuse_notifier *notifier = fuse->notifier;
+	fuse_ino_t ino = th_inode_nodeid(snapdir);
+	size_t i = 0;
+
+	pthread_mutex_lock(&notifier->snapdirs_lock);
+	while (i < notifier->nsnapdirs && notifier->snapdirs[i] != ino)
+		i++;
+	if (i == SNAPDIRS_MAX)
+		snapdirs_take_back(notifier);
+	if (i >= notifier->nsnapdirs)
+		notifier->snapdirs[notifier->nsnapdirs++] = ino;
+	pthread_mutex_unlock(&notifier->snapdirs_lock);
+}
+
+void th_fuse_snapdirs_changed(struct th_fuse *fuse)
+{
+	pthread_mutex_lock(&fuse->notifier->snapdirs_lock);
+	snapdirs_take_back(fuse->notifier);
+	pthread_mutex_unlock(&fuse->notifier->snapdirs_lock);
+}
+
+/* --- what others say --- */
+
+static void snapshot_changed(void *arg, const char *name, uint64_t except)
+{
+	struct th_fuse_notifier *notifier = arg;
+
+	th_fuse_snapdirs_changed(notifier->fuse);
+	if (name)
+		enqueue_snapshot(notifier, name, 0, except);
+}
+
+void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode)
+{
+	fuse_lowlevel_notify_inval_inode(fuse->session, th_inode_nodeid(inode), -1, 0);
+}
+
+void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode)
+{
+	if (inode->snapshot && inode->snapshot->number && inode->snapshot->deleted)
+		enqueue_snapshot(fuse->notifier, "", inode->snapshot->number, 0);
+}
+
+void th_fuse_reply_written(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size)
+{
+	struct notice *notice = calloc(1, sizeof(*notice));
+
+	if (!notice) {
+		th_fs_report(th_fuse_of(req)->fs, "no memory to tell the kernel that cached data has changed");
+		fuse_reply_write(req, size);
+		return;
+	}
+	notice->written.req = req;
+	notice->written.channel = th_fuse_channel();
+	notice->written.ino = ino;
+	notice->written.off = off;
+	notice->written.size = size;
+	enqueue(th_fuse_of(req)->notifier, notice);
+}
+
+int th_fuse_notifier_start(struct th_fuse *fuse)
+{
+	struct th_fuse_notifier *notifier = calloc(1, sizeof(*notifier));
+
+	if (!notifier)
+		return -ENOMEM;
+	notifier->fuse = fuse;
+	notifier->last = &notifier->first;
+	pthread_mutex_init(&notifier->lock, NULL);
+	pthread_mutex_init(&notifier->snapdirs_lock, NULL);
+	pthread_cond_init(&notifier->cond, NULL);
+	int r = -pthread_create(&notifier->thread, NULL, notifier_run, notifier);
+
+	if (r < 0) {
+		free(notifier);
+		return r;
+	}
+	fuse->notifier = notifier;
+	fuse->fs->snapshot_changed_arg = notifier;
+	fuse->fs->snapshot_changed = snapshot_changed;
+	return 0;
+}
+
+/* No handler runs any more. */
+void th_fuse_notifier_stop(struct th_fuse *fuse)
+{
+	struct th_fuse_notifier *notifier = fuse->notifier;
+
+	if (!notifier)
+		return;
+	fuse->fs->snapshot_changed = NULL;
+	pthread_mutex_lock(&notifier->lock);
+	notifier->stop = true;
+	pthread_cond_signal(&notifier->cond);
+	pthread_mutex_unlock(&notifier->lock);
+	pthread_join(notifier->thread, NULL);
+	for (struct notice *notice = notifier->first, *next; notice; notice = next) {
+		next = notice->next;
+		if (notice->written.req)
+			fuse_reply_none(notice->written.req);
+		free(notice);
+	}
+	pthread_mutex_destroy(&notifier->lock);
+	pthread_mutex_destroy(&notifier->snapdirs_lock);
+	pthread_cond_destroy(&notifier->cond);
+	free(notifier);
+	fuse->notifier = NULL;
+}

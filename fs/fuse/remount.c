@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/remount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "fs/format/error_text.h"
+
+/* Of options that contradict each other the last one counts. */
+static unsigned long flags_of(char *options)
+{
+	static const struct {
+		const char *name;
+		unsigned long set, clear;
+	} known[] = {
+		{ "ro", MS_RDONLY, 0 },
+		{ "rw", 0, MS_RDONLY },
+		{ "nosuid", MS_NOSUID, 0 },
+		{ "suid", 0, MS_NOSUID },
+		{ "nodev", MS_NODEV, 0 },
+		{ "dev", 0, MS_NODEV },
+		{ "noexec", MS_NOEXEC, 0 },
+		{ "exec", 0, MS_NOEXEC },
+		{ "sync", MS_SYNCHRONOUS, 0 },
+		{ "async", 0, MS_SYNCHRONOUS },
+		{ "dirsync", MS_DIRSYNC, 0 },
+		{ "noatime", MS_NOATIME, MS_RELATIME | MS_STRICTATIME },
+		{ "relatime", MS_RELATIME, MS_NOATIME | MS_STRICTATIME },
+		{ "strictatime", MS_STRICTATIME, MS_NOATIME | MS_RELATIME },
+		{ "nodiratime", MS_NODIRATIME, 0 },
+		{ "diratime", 0, MS_NODIRATIME },
+	};
+	unsigned long flags = 0;
+	char *save, *option;
+
+	for (option = strtok_r(options, ",", &save); option; option = strtok_r(NULL, ",", &save)) {
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			if (!strcmp(option, known[i].name))
+				flags = (flags & ~known[i].clear) | known[i].set;
+		}
+	}
+	return flags;
+}
+
+/* A daemon that may not write shares its image with others that only read. */
+static bool is_fixed(const char *image)
+{
+	int fd = open(image, O_RDONLY | O_CLOEXEC);
+	bool shared = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return shared;
+}
+
+int th_remount(const char *image, const char *directory, const char *options, const char *place)
+{
+	char *copy = strdup(options);
+	int r = copy ? 0 : -ENOMEM;
+
+	if (!r) {
+		unsigned long flags = flags_of(copy);
+
+		if (!(flags & MS_RDONLY) && is_fixed(image))
+			r = -EROFS;
+		else if (mount(NULL, directory, NULL, MS_REMOUNT | flags, NULL) < 0)
+			r = -errno;
+	}
+	if (r == -EROFS)
+		fprintf(stderr, "thunderhead: cannot remount %s: it was mounted read-only; unmount it first\n", place);
+	else if (r == -EINVAL)
+		fprintf(stderr, "thunderhead: cannot remount %s: nothing is mounted there\n", place);
+	else if (r < 0)
+		fprintf(stderr, "thunderhead: cannot remount %s: %s\n", place, th_explain(r));
+	free(copy);
+	return r;
+}

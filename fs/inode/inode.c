@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/inode/inode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/data/dirty_list.h"
+#include "fs/data/file.h"
+#include "fs/dir/orphan.h"
+#include "fs/dir/snapdir.h"
+
+struct th_inode_table {
+	struct th_inode **buckets;
+	size_t nbuckets; /* a power of two */
+	size_t count;
+};
+
+#define FIRST_BUCKETS 1024
+
+/* --- the table; all static functions here with fs->table_lock held --- */
+
+int th_inode_table_new(struct th_inode_table **ret)
+{
+	struct th_inode_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	table->nbuckets = FIRST_BUCKETS;
+	table->buckets = calloc(table->nbuckets, sizeof(*table->buckets));
+	if (!table->buckets) {
+		free(table);
+		return -ENOMEM;
+	}
+	*ret = table;
+	return 0;
+}
+
+static struct th_inode **table_bucket(const struct th_inode_table *table, uint64_t number, uint64_t id)
+{
+	uint64_t hash = (number << TH_ID_BITS ^ id) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &table->buckets[(hash >> 32) & (table->nbuckets - 1)];
+}
+
+static struct th_inode *table_find(const struct th_inode_table *table, uint64_t number, uint64_t id)
+{
+	struct th_inode *inode = *table_bucket(table, number, id);
+
+	while (inode && (inode->id != id || inode->number != number))
+		inode = inode->hash_next;
+	return inode;
+}
+
+static void table_link(struct th_inode_table *table, struct th_inode *inode)
+{
+	struct th_inode **bucket = table_bucket(table, inode->number, inode->id);
+
+	inode->hash_next = *bucket;
+	*bucket = inode;
+}
+
+/* A table that cannot grow is merely slower. */
+static void table_grow(struct th_inode_table *table)
+{
+	struct th_inode **old = table->buckets;
+	size_t nold = table->nbuckets;
+	struct th_inode **buckets = calloc(nold * 2, sizeof(*buckets));
+
+	if (!buckets)
+		return;
+	table->buckets = buckets;
+	table->nbuckets = nold * 2;
+	for (size_t i = 0; i < nold; i++) {
+		for (struct th_inode *inode = old[i], *next; inode; inode = next) {
+			next = inode->hash_next;
+			table_link(table, inode);
+		}
+	}
+	free(old);
+}
+
+static void table_add(struct th_inode_table *table, struct th_inode *inode)
+{
+	if (table->count >= table->nbuckets)
+		table_grow(table);
+	table_link(table, inode);
+	table->count++;
+}
+
+static void table_remove(struct th_inode_table *table, struct th_inode *inode)
+{
+	struct th_inode **at = table_bucket(table, inode->number, inode->id);
+
+	while (*at != inode)
+		at = &(*at)->hash_next;
+	*at = inode->hash_next;
+	table->count--;
+}
+
+/* --- life --- */
+
+static struct th_inode *inode_alloc(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t number, uint64_t id)
+{
+	struct th_inode *inode = calloc(1, sizeof(*inode));
+
+	if (!inode)
+		return NULL;
+	inode->fs = fs;
+	inode->id = id;
+	inode->number = number;
+	inode->snapshot = snapshot ? th_fs_snapshot_ref(fs, snapshot) : NULL;
+	inode->refs = 1;
+	pthread_rwlock_init(&inode->lock, NULL);
+	return inode;
+}
+
+static void inode_free(struct th_inode *inode)
+{
+	if (inode->file)
+		th_file_release(inode);
+	if (inode->snapshot)
+		th_fs_snapshot_leave(inode->fs, inode->snapshot);
+	pthread_rwlock_destroy(&inode->lock);
+	free((char *)inode->attr.name);
+	free(inode);
+}
+
+void th_inode_table_free(struct th_fs *fs)
+{
+	struct th_inode_table *table = fs->table;
+
+	if (!table)
+		return;
+	for (size_t i = 0; i < table->nbuckets; i++) {
+		for (struct th_inode *inode = table->buckets[i], *next; inode; inode = next) {
+			next = inode->hash_next;
+			inode_free(inode);
+		}
+	}
+	free(table->buckets);
+	free(table);
+	fs->table = NULL;
+}
+
+/* Copies the attributes with a name of its own. */
+static int attr_set(struct th_inode *inode, const struct th_attr *attr)
+{
+	char *name = NULL;
+
+	if (attr->name_size) {
+		name = malloc(attr->name_size);
+		if (!name)
+			return -ENOMEM;
+		memcpy(name, attr->name, attr->name_size);
+	}
+	inode->attr = *attr;
+	inode->attr.name = name;
+	inode->type = attr->mode & S_IFMT;
+	inode->parent = attr->parent;
+	inode->stored_size = attr->size;
+	inode->stored_blocks = attr->blocks;
+	return 0;
+}
+
+static int inode_load(struct th_inode *inode)
+{
+	struct th_key key = th_key_inode(inode->id);
+	struct th_value value;
+	struct th_attr attr;
+	int r = th_get(th_inode_view(inode), th_key_slice(&key), &value);
+
+	if (r < 0)
+		return r;
+	r = th_inode_decode(value.data, value.size, value.refs, &attr);
+	if (r < 0)
+		th_fs_report(inode->fs, "inode %llu: not a valid inode (%u bytes)", (unsigned long long)inode->id,
+			     value.size);
+	else
+		r = attr_set(inode, &attr);
+	th_value_release(&value);
+	return r;
+}
+
+/* Waits for whoever loads it. */
+static int inode_wait(struct th_inode *inode)
+{
+	if (!inode->loaded) {
+		pthread_rwlock_rdlock(&inode->lock);
+		pthread_rwlock_unlock(&inode->lock);
+	}
+	return inode->loaded < 0 ? inode->loaded : 0;
+}
+
+static int inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t number, uint64_t id,
+		     struct th_inode **ret)
+{
+	bool load = false;
+	int r;
+
+	pthread_mutex_lock(&fs->table_lock);
+	struct th_inode *inode = table_find(fs->table, number, id);
+
+	if (inode) {
+		inode->refs++;
+	} else {
+		inode = inode_alloc(fs, snapshot, number, id);
+		if (inode) {
+			/* Nobody else knows it yet: this neither fails nor waits, and so is no breach of L4. */
+			pthread_rwlock_trywrlock(&inode->lock);
+			table_add(fs->table, inode);
+			load = true;
+		}
+	}
+	pthread_mutex_unlock(&fs->table_lock);
+	if (!inode)
+		return -ENOMEM;
+	if (load) {
+		r = number == TH_SNAPDIR_SNAPSHOT ? th_snapdir_load(inode) : inode_load(inode);
+		inode->loaded = r < 0 ? r : 1;
+		pthread_rwlock_unlock(&inode->lock);
+	} else {
+		r = inode_wait(inode);
+	}
+	if (r < 0) {
+		th_inode_put(inode);
+		return r;
+	}
+	*ret = inode;
+	return 0;
+}
+
+int th_inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t id, struct th_inode **ret)
+{
+	return inode_get(fs, snapshot, snapshot ? snapshot->number : 0, id, ret);
+}
+
+int th_inode_get_snapdir(struct th_fs *fs, uint64_t id, struct th_inode **ret)
+{
+	return inode_get(fs, NULL, TH_SNAPDIR_SNAPSHOT, id, ret);
+}
+
+struct th_inode *th_inode_find(struct th_fs *fs, uint64_t nodeid)
+{
+	struct th_inode *inode;
+
+	pthread_mutex_lock(&fs->table_lock);
+	if (nodeid == TH_ROOT_ID)
+		inode = fs->root;
+	else
+		inode = table_find(fs->table, nodeid >> TH_ID_BITS, nodeid & TH_ID_MAX);
+	if (inode)
+		inode->refs++;
+	pthread_mutex_unlock(&fs->table_lock);
+	if (inode && inode_wait(inode) < 0) {
+		th_inode_put(inode);
+		return NULL;
+	}
+	return inode;
+}
+
+uint64_t th_inode_nodeid(const struct th_inode *inode)
+{
+	return inode == inode->fs->root ? TH_ROOT_ID : inode->number << TH_ID_BITS | inode->id;
+}
+
+struct th_inode *th_inode_ref(struct th_inode *inode)
+{
+	pthread_mutex_lock(&inode->fs->table_lock);
+	inode->refs++;
+	pthread_mutex_unlock(&inode->fs->table_lock);
+	return inode;
+}
+
+/* Has it lost its last name, so that its last reference takes it along? */
+static bool inode_doomed(const struct th_inode *inode)
+{
+	return inode->loaded > 0 && !inode->deleted && !inode->attr.nlink && !inode->snapshot &&
+	       !th_inode_is_snapdir(inode) && !inode->fs->read_only;
+}
+
+static void put_refs(struct th_inode *inode, uint32_t n)
+{
+	struct th_fs *fs = inode->fs;
+
+	pthread_mutex_lock(&fs->table_lock);
+	if (inode->refs == n + inode->on_dirty_list && inode_doomed(inode)) {
+		/* Nobody can find it any more, so it stays ours while its keys go; what is dirty need not be written.
+		 */
+		pthread_mutex_unlock(&fs->table_lock);
+		if (th_orphan_delete(inode))
+			n++;
+		pthread_mutex_lock(&fs->table_lock);
+	}
+	inode->refs -= n;
+	bool last = !inode->refs;
+
+	if (last)
+		table_remove(fs->table, inode);
+	pthread_mutex_unlock(&fs->table_lock);
+	if (last)
+		inode_free(inode);
+}
+
+void th_inode_put(struct th_inode *inode)
+{
+	if (inode)
+		put_refs(inode, 1);
+}
+
+void th_inode_lookup(struct th_inode *inode)
+{
+	pthread_mutex_lock(&inode->fs->table_lock);
+	if (!inode->nlookup++)
+		inode->refs++;
+	pthread_mutex_unlock(&inode->fs->table_lock);
+}
+
+void th_inode_forget(struct th_inode *inode, uint64_t n)
+{
+	pthread_mutex_lock(&inode->fs->table_lock);
+	bool had = inode->nlookup;
+
+	inode->nlookup -= n < inode->nlookup ? n : inode->nlookup;
+	bool none = had && !inode->nlookup;
+
+	pthread_mutex_unlock(&inode->fs->table_lock);
+	if (none)
+		th_inode_put(inode);
+}
+
+int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode **ret)
+{
+	uint64_t id;
+	int r = th_fs_new_id(fs, &id);
+
+	if (r < 0)
+		return r;
+	struct th_inode *inode = inode_alloc(fs, NULL, 0, id);
+
+	if (!inode)
+		return -ENOMEM;
+	r = attr_set(inode, attr);
+	if (r < 0) {
+		inode_free(inode);
+		return r;
+	}
+	inode->loaded = 1;
+	inode->xattr_state = TH_XATTR_NONE;
+	pthread_mutex_lock(&fs->table_lock);
+	table_add(fs->table, inode);
+	pthread_mutex_unlock(&fs->table_lock);
+	*ret = inode;
+	return 0;
+}
+
+static bool has_number(const struct th_inode *inode, uint64_t number)
+{
+	return inode->number == number;
+}
+
+static bool is_doomed(const struct th_inode *inode, uint64_t number)
+{
+	(void)number;
+	return inode_doomed(inode);
+}
+
+/* The inodes of the table that `wanted` says, each with a reference. */
+static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode, uint64_t number), uint64_t number,
+		   struct th_inode ***ret, size_t *ret_count)
+{
+	struct th_inode **list = NULL;
+	size_t count = 0, room = 0;
+	int r = 0;
+
+	pthread_mutex_lock(&fs->table_lock);
+	for (size_t i = 0; i < fs->table->nbuckets && !r; i++) {
+		for (struct th_inode *inode = fs->table->buckets[i]; inode; inode = inode->hash_next) {
+			if (!wanted(inode, number))
+				continue;
+			if (count == room) {
+				struct th_inode **more = realloc(list, (room = room * 2 + 16) * sizeof(*list));
+
+				if (!more) {
+					r = -ENOMEM;
+					break;
+				}
+				list = more;
+			}
+			inode->refs++;
+			list[count++] = inode;
+		}
+	}
+	pthread_mutex_unlock(&fs->table_lock);
+	*ret = list;
+	*ret_count = count;
+	return r;
+}
+
+int th_inode_collect(struct th_fs *fs, uint64_t number, struct th_inode ***ret, size_t *ret_count)
+{
+	return collect(fs, has_number, number, ret, ret_count);
+}
+
+void th_inode_delete_unnamed(struct th_fs *fs)
+{
+	struct th_inode **list;
+	size_t count;
+
+	collect(fs, is_doomed, 0, &list, &count); /* what is left out is left to the next mount */
+	for (size_t i = 0; i < count; i++) {
+		bool was_dirty = th_orphan_delete(list[i]);
+
+		put_refs(list[i], was_dirty ? 2 : 1);
+	}
+	free(list);
+}
+
+/* --- attributes --- */
+
+struct th_time th_time_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (struct th_time){ now.tv_sec, (uint32_t)now.tv_nsec };
+}
+
+static struct th_time_disk time_encode(struct th_time time)
+{
+	return (struct th_time_disk){ th_le64((uint64_t)time.seconds), th_le32(time.nanoseconds) };
+}
+
+static struct th_time time_decode(struct th_time_disk time)
+{
+	return (struct th_time){ (int64_t)th_get_le64(time.seconds), th_get_le32(time.nanoseconds) };
+}
+
+size_t th_inode_encode(const struct th_attr *attr, void *value)
+{
+	struct th_inode_disk disk = {
+		.mode = th_le32(attr->mode),
+		.uid = th_le32(attr->uid),
+		.gid = th_le32(attr->gid),
+		.flags = th_le32(attr->flags),
+		.size = th_le64(attr->size),
+		.blocks = th_le64(attr->blocks),
+		.rdev = th_le64(attr->rdev),
+		.subdirs = th_le32(S_ISDIR(attr->mode) && attr->nlink > 2 ? attr->nlink - 2 : 0),
+		.generation = th_le32(attr->generation),
+		.atime = time_encode(attr->atime),
+		.mtime = time_encode(attr->mtime),
+		.ctime = time_encode(attr->ctime),
+		.btime = time_encode(attr->btime),
+		.parent = th_le64(attr->parent),
+	};
+
+	memcpy(value, &disk, sizeof(disk));
+	if (attr->name_size)
+		memcpy((char *)value + sizeof(disk), attr->name, attr->name_size);
+	return sizeof(disk) + attr->name_size;
+}
+
+static bool mode_valid(uint32_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFDIR:
+	case S_IFLNK:
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return !(mode & ~(uint32_t)(S_IFMT | 07777));
+	default:
+		return false;
+	}
+}
+
+static bool time_valid(struct th_time time)
+{
+	return time.nanoseconds < 1000000000;
+}
+
+static bool attr_valid(const struct th_attr *attr)
+{
+	return mode_valid(attr->mode) && time_valid(attr->atime) && time_valid(attr->mtime) &&
+	       time_valid(attr->ctime) && time_valid(attr->btime) && attr->size <= INT64_MAX &&
+	       attr->parent <= TH_ID_MAX && attr->nlink <= INT32_MAX;
+}
+
+/* A directory has one name and links from its subdirectories; without a name it is a root, or on its way out. */
+static uint32_t nlink_decode(const struct th_inode_disk *disk, int32_t refs)
+{
+	if (refs < 0)
+		return UINT32_MAX;
+	if (!S_ISDIR(th_get_le32(disk->mode)))
+		return (uint32_t)refs;
+	return 2 + th_get_le32(disk->subdirs);
+}
+
+int th_inode_decode(const void *value, size_t size, int32_t refs, struct th_attr *ret)
+{
+	struct th_inode_disk disk;
+
+	if (size < sizeof(disk) || size > TH_INODE_VALUE_MAX)
+		return -EUCLEAN;
+	memcpy(&disk, value, sizeof(disk));
+	*ret = (struct th_attr){
+		.mode = th_get_le32(disk.mode),
+		.uid = th_get_le32(disk.uid),
+		.gid = th_get_le32(disk.gid),
+		.flags = th_get_le32(disk.flags),
+		.generation = th_get_le32(disk.generation),
+		.nlink = nlink_decode(&disk, refs),
+		.size = th_get_le64(disk.size),
+		.blocks = th_get_le64(disk.blocks),
+		.rdev = th_get_le64(disk.rdev),
+		.atime = time_decode(disk.atime),
+		.mtime = time_decode(disk.mtime),
+		.ctime = time_decode(disk.ctime),
+		.btime = time_decode(disk.btime),
+		.parent = th_get_le64(disk.parent),
+		.name = (const char *)value + sizeof(disk),
+		.name_size = (uint16_t)(size - sizeof(disk)),
+	};
+	return attr_valid(ret) ? 0 : -EUCLEAN;
+}
+
+int th_inode_store(struct th_txn *txn, const struct th_inode *inode, const struct th_attr *attr)
+{
+	struct th_key key = th_key_inode(inode->id);
+	uint8_t value[TH_INODE_VALUE_MAX];
+	struct th_attr stored = *attr;
+
+	if (S_ISREG(attr->mode)) {
+		stored.size = inode->stored_size;
+		stored.blocks = inode->stored_blocks;
+	}
+	size_t size = th_inode_encode(&stored, value);
+
+	return th_txn_put(txn, th_key_slice(&key), (struct th_slice){ value, size });
+}
+
+void th_inode_publish(struct th_inode *inode, const struct th_attr *attr)
+{
+	if (attr->name != inode->attr.name)
+		free((char *)inode->attr.name);
+	if (attr != &inode->attr)
+		inode->attr = *attr;
+	inode->parent = attr->parent;
+	inode->attr_dirty = false;
+}
+
+void th_inode_mark_dirty(struct th_inode *inode)
+{
+	inode->attr_dirty = true;
+	th_dirty_add(inode);
+}
+
+bool th_attr_kill_privileges(struct th_attr *attr, bool outsider)
+{
+	uint32_t mode = attr->mode;
+
+	if (S_ISDIR(mode))
+		return false;
+	attr->mode &= ~(uint32_t)S_ISUID;
+	if ((mode & S_IXGRP) || outsider) /* without execution the bit means something else */
+		attr->mode &= ~(uint32_t)S_ISGID;
+	return attr->mode != mode;
+}
+
+static struct timespec time_spec(struct th_time time)
+{
+	return (struct timespec){ .tv_sec = time.seconds, .tv_nsec = time.nanoseconds };
+}
+
+/* In units of 512 bytes.  Data kept inline occupies no block of its own, but a file without blocks is taken for a hole
+ * by programs that copy. */
+static uint64_t stat_blocks(const struct th_attr *attr)
+{
+	if (S_ISREG(attr->mode) && !attr->blocks && attr->size && attr->size <= TH_FILE_INLINE_MAX)
+		return (attr->size + 511) / 512;
+	return attr->blocks * 8;
+}
+
+uint64_t th_inode_ino(const struct th_inode *inode)
+{
+	uint64_t high = inode->snapshot ? inode->snapshot->id : inode->number;
+
+	return high << TH_ID_BITS | inode->id;
+}
+
+void th_inode_stat(const struct th_inode *inode, struct stat *ret)
+{
+	const struct th_attr *attr = &inode->attr;
+
+	*ret = (struct stat){
+		.st_ino = th_inode_ino(inode),
+		.st_mode = attr->mode,
+		.st_nlink = attr->nlink,
+		.st_uid = attr->uid,
+		.st_gid = attr->gid,
+		.st_rdev = attr->rdev,
+		.st_size = (off_t)attr->size,
+		.st_blksize = 4096,
+		.st_blocks = (blkcnt_t)stat_blocks(attr),
+		.st_atim = time_spec(attr->atime),
+		.st_mtim = time_spec(attr->mtime),
+		.st_ctim = time_spec(attr->ctime),
+	};
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/base/thread.h"
+
+#include <signal.h>
+
+int th_thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(ret, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -error;
+}
+
+static _Thread_local struct {
+	void (*give)(void *arg);
+	void *arg;
+} on_wait;
+
+void th_thread_on_wait(void (*give)(void *arg), void *arg)
+{
+	on_wait.give = give;
+	on_wait.arg = arg;
+}
+
+void th_thread_waits(void)
+{
+	if (on_wait.give)
+		on_wait.give(on_wait.arg);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part that all kinds of disk have in common: checks, counters, transfers that are waited for. */
+#include "journal/disk/disk.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "journal/base/thread.h"
+#include "journal/disk/transfer.h"
+
+static void refuse(struct th_future *future, int error)
+{
+	th_future_init(future, NULL, NULL);
+	th_future_complete(future, error);
+}
+
+static bool aligned(const void *buf)
+{
+	return ((uintptr_t)buf & (TH_BLOCK_SIZE - 1)) == 0;
+}
+
+static bool inside(const struct th_disk *disk, uint64_t addr, uint64_t blocks)
+{
+	return blocks > 0 && blocks <= disk->blocks && addr <= disk->blocks - blocks;
+}
+
+/* Blocks in the buffers, or 0 if one of them is not fit for a transfer. */
+static uint64_t iov_blocks(const struct iovec *iov, int iovcnt)
+{
+	uint64_t blocks = 0;
+
+	if (iovcnt < 1 || iovcnt > TH_DISK_IOV_MAX)
+		return 0;
+	for (int i = 0; i < iovcnt; i++) {
+		if (iov[i].iov_len == 0 || iov[i].iov_len % TH_BLOCK_SIZE || !aligned(iov[i].iov_base))
+			return 0;
+		blocks += iov[i].iov_len >> TH_BLOCK_SHIFT;
+	}
+	return blocks;
+}
+
+/* Checks and counts a transfer.  0, or -EINVAL. */
+static int admit_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, const void *buf)
+{
+	if (!inside(disk, addr, blocks) || !aligned(buf))
+		return -EINVAL;
+	__atomic_fetch_add(&disk->reads, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&disk->bytes_read, (uint64_t)blocks << TH_BLOCK_SHIFT, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int admit_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt)
+{
+	uint64_t blocks = iov_blocks(iov, iovcnt);
+
+	if (!inside(disk, addr, blocks))
+		return -EINVAL;
+	__atomic_fetch_add(&disk->writes, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&disk->bytes_written, blocks << TH_BLOCK_SHIFT, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static void admit_flush(struct th_disk *disk)
+{
+	__atomic_fetch_add(&disk->flushes, 1, __ATOMIC_RELAXED);
+}
+
+void th_disk_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
+{
+	int error = admit_get(disk, addr, blocks, buf);
+
+	if (error)
+		refuse(future, error);
+	else
+		disk->ops->get(disk, addr, blocks, buf, future);
+}
+
+void th_disk_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt, struct th_future *future)
+{
+	int error = admit_save(disk, addr, iov, iovcnt);
+
+	if (error)
+		refuse(future, error);
+	else
+		disk->ops->save(disk, addr, iov, iovcnt, future);
+}
+
+void th_disk_flush(struct th_disk *disk, struct th_future *future)
+{
+	admit_flush(disk);
+	disk->ops->flush(disk, future);
+}
+
+void th_disk_reap(struct th_disk *disk, struct th_future *future)
+{
+	if (future)
+		th_thread_waits();
+	if (disk->ops->reap)
+		disk->ops->reap(disk, future);
+	else if (future)
+		th_future_await(future); /* not driven: that may be what led here */
+}
+
+void th_disk_watch(struct th_disk *disk, bool on)
+{
+	if (disk->ops->watch)
+		disk->ops->watch(disk, on);
+}
+
+int th_disk_read(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf)
+{
+	struct th_future future;
+	int error;
+
+	error = admit_get(disk, addr, blocks, buf);
+	if (error)
+		return error;
+	if (disk->ops->now) {
+		struct th_transfer transfer = th_transfer_get(addr, blocks, buf);
+
+		th_thread_waits();
+		return disk->ops->now(disk, &transfer);
+	}
+	disk->ops->get(disk, addr, blocks, buf, &future);
+	return th_future_wait(&future);
+}
+
+int th_disk_write(struct th_disk *disk, uint64_t addr, uint32_t blocks, const void *buf)
+{
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = (size_t)blocks << TH_BLOCK_SHIFT };
+	struct th_future future;
+	int error;
+
+	error = admit_save(disk, addr, &iov, 1);
+	if (error)
+		return error;
+	if (disk->ops->now) {
+		struct th_transfer transfer = th_transfer_save(addr, &iov, 1);
+
+		th_thread_waits();
+		return disk->ops->now(disk, &transfer);
+	}
+	disk->ops->save(disk, addr, &iov, 1, &future);
+	return th_future_wait(&future);
+}
+
+int th_disk_sync(struct th_disk *disk)
+{
+	struct th_future future;
+
+	admit_flush(disk);
+	if (disk->ops->now) {
+		struct th_transfer transfer = th_transfer_flush();
+
+		th_thread_waits();
+		return disk->ops->now(disk, &transfer);
+	}
+	disk->ops->flush(disk, &future);
+	return th_future_wait(&future);
+}
+
+void th_disk_close(struct th_disk *disk)
+{
+	if (disk)
+		disk->ops->close(disk);
+}
+
+void th_disk_report(struct th_disk *disk, const char *format, ...)
+{
+	char what[256], line[512];
+	va_list args;
+
+	if (!disk->report)
+		return;
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	snprintf(line, sizeof(line), "%s: %s", disk->name, what);
+	disk->report(disk->report_arg, line);
+}
+
+void *th_disk_buffer(size_t size)
+{
+	if (size > SIZE_MAX - TH_BLOCK_SIZE)
+		return NULL;
+	size = (size + TH_BLOCK_SIZE - 1) & ~(size_t)(TH_BLOCK_SIZE - 1);
+	return aligned_alloc(TH_BLOCK_SIZE, size ? size : TH_BLOCK_SIZE);
+}

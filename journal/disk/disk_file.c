@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/disk/disk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* O_EXCL asks the kernel whether a block device is mounted or otherwise in use; for files it means nothing. */
+static int open_flags(const struct stat *st, bool read_only)
+{
+	int flags = O_CLOEXEC | O_NOCTTY;
+
+	if (read_only)
+		return flags | O_RDONLY;
+	return flags | O_RDWR | (S_ISBLK(st->st_mode) ? O_EXCL : 0);
+}
+
+static int lock(int fd, bool read_only)
+{
+	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+/* Where standard streams are closed, a program would print onto the disk. */
+static int keep_off_streams(int fd)
+{
+	int higher, error;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	error = errno;
+	close(fd);
+	errno = error;
+	return higher;
+}
+
+static int open_locked_once(const char *path, const struct stat *st, bool read_only)
+{
+	int fd = keep_off_streams(open(path, open_flags(st, read_only)));
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = lock(fd, read_only);
+	if (error)
+		close(fd);
+	return error ? error : fd;
+}
+
+/* A process that was killed a moment ago may hold the file until the kernel is done with its transfers. */
+#define BUSY_TRIES 25
+#define BUSY_PAUSE_NS 10000000
+
+static int open_locked(const char *path, bool read_only)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -ENOTBLK;
+	fd = open_locked_once(path, &st, read_only);
+	for (int i = 0; fd == -EBUSY && i < BUSY_TRIES; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_NS }, NULL);
+		fd = open_locked_once(path, &st, read_only);
+	}
+	return fd;
+}
+
+static int size_blocks(int fd, uint64_t *ret)
+{
+	struct stat st;
+	uint64_t bytes;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	bytes = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) < 0)
+		return -errno;
+	*ret = bytes >> TH_BLOCK_SHIFT;
+	return 0;
+}
+
+/* Some filesystems refuse O_DIRECT when asked for it, others at the first transfer.  Then the page cache is used. */
+static void try_direct(int fd, uint64_t blocks)
+{
+	int flags = fcntl(fd, F_GETFL);
+	void *probe;
+
+	if (flags < 0 || blocks == 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
+		return;
+	probe = th_disk_buffer(TH_BLOCK_SIZE);
+	if (!probe || pread(fd, probe, TH_BLOCK_SIZE, 0) != (ssize_t)TH_BLOCK_SIZE)
+		fcntl(fd, F_SETFL, flags);
+	free(probe);
+}
+
+int th_disk_file_open(struct th_disk_file *file, const char *path, unsigned flags)
+{
+	bool read_only = flags & TH_DISK_READ_ONLY;
+	int fd, error;
+
+	fd = open_locked(path, read_only);
+	if (fd < 0)
+		return fd;
+	error = size_blocks(fd, &file->disk.blocks);
+	if (error)
+		goto out;
+	file->path = strdup(path);
+	if (!file->path) {
+		error = -ENOMEM;
+		goto out;
+	}
+	if (!(flags & TH_DISK_BUFFERED))
+		try_direct(fd, file->disk.blocks);
+	file->disk.name = file->path;
+	file->fd = fd;
+	file->read_only = read_only;
+out:
+	if (error)
+		close(fd);
+	return error;
+}
+
+/* Unlocked by hand: the kernel may have a reference to the open file yet, from a transfer that is over. */
+void th_disk_file_release(struct th_disk_file *file)
+{
+	flock(file->fd, LOCK_UN);
+	close(file->fd);
+	free(file->path);
+}
+
+int th_disk_open(const char *path, unsigned flags, struct th_disk **ret)
+{
+	struct th_disk_file file = { .fd = -1 };
+	int error;
+
+	error = th_disk_file_open(&file, path, flags);
+	if (error)
+		return error;
+	error = flags & TH_DISK_THREADS ? -ENOSYS : th_disk_uring_new(&file, ret);
+	if (error == -ENOSYS)
+		error = th_disk_threads_new(&file, ret);
+	if (error)
+		th_disk_file_release(&file);
+	return error;
+}
+
+/* One system call for one buffer, from byte `done` of it on. */
+static ssize_t run_part(const struct th_disk_file *file, const struct th_transfer *transfer, const struct iovec *part,
+			size_t done, off_t offset)
+{
+	char *buf = (char *)part->iov_base + done;
+	size_t size = part->iov_len - done;
+
+	if (transfer->kind == TH_TRANSFER_GET)
+		return pread(file->fd, buf, size, offset);
+	return pwrite(file->fd, buf, size, offset);
+}
+
+/* The slow way, for what is left of a transfer that stopped short. */
+static int run_rest(const struct th_disk_file *file, const struct th_transfer *transfer, size_t done)
+{
+	int iovcnt;
+	const struct iovec *iov = th_transfer_iov(transfer, &iovcnt);
+	off_t offset = (off_t)(transfer->addr << TH_BLOCK_SHIFT);
+
+	for (int i = 0; i < iovcnt; i++) {
+		size_t in_part = done < iov[i].iov_len ? done : iov[i].iov_len;
+
+		done -= in_part;
+		while (in_part < iov[i].iov_len) {
+			ssize_t n = run_part(file, transfer, &iov[i], in_part, offset + (off_t)in_part);
+
+			if (n < 0 && (errno == EINTR || errno == EAGAIN))
+				continue;
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+			in_part += (size_t)n;
+		}
+		offset += (off_t)iov[i].iov_len;
+	}
+	return 0;
+}
+
+static int run_flush(const struct th_disk_file *file)
+{
+	return fdatasync(file->fd) < 0 ? -errno : 0;
+}
+
+int th_disk_file_run(const struct th_disk_file *file, const struct th_transfer *transfer, size_t done)
+{
+	off_t offset = (off_t)(transfer->addr << TH_BLOCK_SHIFT);
+	const struct iovec *iov;
+	int iovcnt;
+	ssize_t n;
+
+	if (transfer->kind == TH_TRANSFER_FLUSH)
+		return run_flush(file);
+	if (done)
+		return run_rest(file, transfer, done);
+	iov = th_transfer_iov(transfer, &iovcnt);
+	if (transfer->kind == TH_TRANSFER_GET)
+		n = preadv(file->fd, iov, iovcnt, offset);
+	else
+		n = pwritev(file->fd, iov, iovcnt, offset);
+	if (n < 0 && errno != EINTR && errno != EAGAIN)
+		return -errno;
+	return run_rest(file, transfer, n > 0 ? (size_t)n : 0);
+}
+
+int th_disk_file_now(struct th_disk *disk, const struct th_transfer *transfer)
+{
+	const struct th_disk_file *file = (const struct th_disk_file *)disk;
+
+	if (transfer->kind == TH_TRANSFER_SAVE && file->read_only)
+		return -EROFS;
+	return th_disk_file_run(file, transfer, 0);
+}

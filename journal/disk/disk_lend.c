@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "journal/disk/disk.h"
+
+struct lent_disk {
+	struct th_disk disk;
+	struct th_disk *below;
+};
+
+static void lent_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
+{
+	th_disk_get(((struct lent_disk *)disk)->below, addr, blocks, buf, future);
+}
+
+static void lent_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt,
+		      struct th_future *future)
+{
+	th_disk_save(((struct lent_disk *)disk)->below, addr, iov, iovcnt, future);
+}
+
+static void lent_flush(struct th_disk *disk, struct th_future *future)
+{
+	th_disk_flush(((struct lent_disk *)disk)->below, future);
+}
+
+static void lent_reap(struct th_disk *disk, struct th_future *future)
+{
+	th_disk_reap(((struct lent_disk *)disk)->below, future);
+}
+
+static void lent_watch(struct th_disk *disk, bool on)
+{
+	th_disk_watch(((struct lent_disk *)disk)->below, on);
+}
+
+static void lent_close(struct th_disk *disk)
+{
+	free(disk);
+}
+
+static const struct th_disk_ops lent_ops = {
+	.get = lent_get,
+	.save = lent_save,
+	.flush = lent_flush,
+	.reap = lent_reap,
+	.watch = lent_watch,
+	.close = lent_close,
+};
+
+struct th_disk *th_disk_lend(struct th_disk *disk)
+{
+	struct lent_disk *lent = calloc(1, sizeof(*lent));
+
+	if (!lent)
+		return NULL;
+	lent->below = disk;
+	lent->disk.ops = &lent_ops;
+	lent->disk.blocks = disk->blocks;
+	lent->disk.name = disk->name;
+	return &lent->disk;
+}

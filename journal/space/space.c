@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "journal/space/space_state.h"
+
+#define RESERVE_MIN 256 /* blocks, if that is not too large a part of the disk */
+#define RESERVE_MAX (1u << (30 - TH_BLOCK_SHIFT))
+
+static uint64_t reserve_for(uint64_t blocks)
+{
+	uint64_t reserve = blocks / 32;
+
+	if (reserve > RESERVE_MAX)
+		reserve = RESERVE_MAX;
+	if (reserve < RESERVE_MIN)
+		reserve = RESERVE_MIN;
+	return reserve < blocks / 8 ? reserve : blocks / 8;
+}
+
+int th_space_new(uint64_t blocks, struct th_space **ret)
+{
+	struct th_space *space = calloc(1, sizeof(*space));
+	int error;
+
+	if (!space)
+		return -ENOMEM;
+	error = th_space_map_init(&space->in_use, blocks);
+	if (!error)
+		error = th_space_map_init(&space->logged, blocks);
+	if (error) {
+		th_space_map_release(&space->in_use);
+		free(space);
+		return error;
+	}
+	pthread_mutex_init(&space->lock, NULL);
+	space->reserve = reserve_for(blocks);
+	*ret = space;
+	return 0;
+}
+
+void th_space_free(struct th_space *space)
+{
+	if (!space)
+		return;
+	for (int set = 0; set < 2; set++) {
+		th_space_runs_release(&space->sets[set].allocated);
+		th_space_runs_release(&space->sets[set].freed);
+	}
+	th_space_runs_release(&space->freed_now);
+	th_space_runs_release(&space->freed_before);
+	th_space_map_release(&space->in_use);
+	th_space_map_release(&space->logged);
+	free(space->log_pages);
+	pthread_mutex_destroy(&space->lock);
+	free(space);
+}
+
+/* --- runs --- */
+
+bool th_space_run_merge(struct th_space_run *last, uint64_t addr, uint32_t blocks)
+{
+	if (blocks > UINT32_MAX - last->blocks)
+		return false;
+	if (addr + blocks == last->addr)
+		last->addr = addr;
+	else if (last->addr + last->blocks != addr)
+		return false;
+	last->blocks += blocks;
+	return true;
+}
+
+bool th_space_runs_add(struct th_space_runs *runs, uint64_t addr, uint32_t blocks)
+{
+	if (runs->count == 0 || !th_space_run_merge(&runs->runs[runs->count - 1], addr, blocks)) {
+		if (runs->count == runs->room) {
+			size_t room = runs->room ? 2 * runs->room : 64;
+			struct th_space_run *grown = reallocarray(runs->runs, room, sizeof(*grown));
+
+			if (!grown)
+				return false;
+			runs->runs = grown;
+			runs->room = room;
+		}
+		runs->runs[runs->count++] = (struct th_space_run){ .addr = addr, .blocks = blocks };
+	}
+	runs->blocks += blocks;
+	return true;
+}
+
+void th_space_runs_release(struct th_space_runs *runs)
+{
+	free(runs->runs);
+	*runs = (struct th_space_runs){ 0 };
+}
+
+/* --- taking --- */
+
+static uint64_t free_blocks(const struct th_space *space)
+{
+	return space->in_use.blocks - space->in_use.used;
+}
+
+/* What may be taken by this class. */
+static uint64_t available(const struct th_space *space, enum th_space_class class)
+{
+	uint64_t free = free_blocks(space), kept = space->promised + space->reserve;
+
+	if (class == TH_SPACE_META)
+		return free;
+	if (class == TH_SPACE_PROMISED)
+		return space->promised < free ? space->promised : free;
+	return free > kept ? free - kept : 0;
+}
+
+void th_space_reached(struct th_space *space, uint64_t end)
+{
+	if (space->high < end)
+		space->high = end;
+}
+
+/* While a quarter of what was ever used is free, fresh blocks are left alone: an image in a sparse file stays small,
+ * and its file system need not allocate. */
+static uint64_t search_limit(const struct th_space *space)
+{
+	uint64_t used = space->in_use.used;
+
+	if (used < space->high && space->high - used >= space->high / 4)
+		return space->high;
+	return space->in_use.blocks;
+}
+
+/* Runs that begin before `end`.  What was not found is remembered, for all of the map and for the part that is data's:
+ * `end` is one or the other. */
+static bool search(struct th_space *space, uint64_t from, uint64_t end, uint32_t least, uint64_t *ret)
+{
+	uint32_t *longest = &space->in_use.longest[end == space->in_use.blocks];
+	uint64_t limit = search_limit(space);
+
+	if (limit > end)
+		limit = end;
+	if (*longest < least)
+		return false;
+	if (th_space_map_find(&space->in_use, from, limit, least, ret) ||
+	    th_space_map_find(&space->in_use, 0, from < limit ? from : limit, least, ret) ||
+	    th_space_map_find(&space->in_use, limit, end, least, ret))
+		return true;
+	*longest = least - 1;
+	return false;
+}
+
+/* A run right at `from` is worth having even if it is rather short: it goes on where the writer is. */
+static bool search_here(const struct th_space *space, uint64_t from, uint32_t want, uint32_t min, uint64_t *ret)
+{
+	uint32_t least = want / 8 > min ? want / 8 : min;
+	bool used;
+
+	*ret = from;
+	return from < search_limit(space) && th_space_map_run(&space->in_use, from, least, &used) == least && !used;
+}
+
+static int find_run(struct th_space *space, uint64_t from, uint64_t end, uint32_t want, uint32_t min,
+		    uint64_t *ret_addr, uint32_t *ret_blocks)
+{
+	uint32_t least = want;
+	bool found, used;
+
+	if (from >= end)
+		from = 0;
+	found = want <= end - from && search_here(space, from, want, min, ret_addr);
+	while (!found) {
+		found = search(space, from, end, least, ret_addr);
+		if (!found && least == min)
+			return -ENOSPC;
+		least = least / 2 > min ? least / 2 : min;
+	}
+	if (want > end - *ret_addr && min <= end - *ret_addr)
+		want = (uint32_t)(end - *ret_addr);
+	*ret_blocks = (uint32_t)th_space_map_run(&space->in_use, *ret_addr, want, &used);
+	return 0;
+}
+
+/*
+ * Data stays out of the last `reserve` blocks.  So however full and fragmented the rest is, nodes, which need runs,
+ * find them there.  They go there only when there is no run elsewhere; and so does data that was promised room, if
+ * nodes have used up the rest.
+ */
+static int find_run_for(struct th_space *space, enum th_space_class class, uint64_t from, uint32_t want, uint32_t min,
+			uint64_t *ret_addr, uint32_t *ret_blocks)
+{
+	uint64_t blocks = space->in_use.blocks;
+	int error = find_run(space, from, blocks - space->reserve, want, min, ret_addr, ret_blocks);
+
+	if (error == -ENOSPC && class != TH_SPACE_USER)
+		error = find_run(space, from, blocks, want, min, ret_addr, ret_blocks);
+	return error;
+}
+
+static void move_cursor(struct th_space *space, enum th_space_class class, uint64_t *hint, uint64_t addr,
+			uint32_t blocks)
+{
+	uint64_t *cursor = &space->cursors[class == TH_SPACE_META];
+
+	if (!hint || *hint == 0 || *cursor - addr < blocks)
+		*cursor = addr + blocks;
+	if (hint)
+		*hint = addr + blocks;
+}
+
+static int take(struct th_space *space, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *hint,
+		uint64_t *ret_addr, uint32_t *ret_blocks)
+{
+	uint64_t limit = available(space, class);
+	uint64_t from = hint && *hint ? *hint : space->cursors[class == TH_SPACE_META];
+	int error;
+
+	if (limit < min)
+		return -ENOSPC;
+	if (want > limit)
+		want = (uint32_t)limit;
+	error = find_run_for(space, class, from, want, min, ret_addr, ret_blocks);
+	if (!error)
+		error = th_space_map_set(&space->in_use, *ret_addr, *ret_blocks, true);
+	if (error)
+		return error;
+	if (class == TH_SPACE_PROMISED)
+		space->promised -= *ret_blocks;
+	th_space_reached(space, *ret_addr + *ret_blocks);
+	move_cursor(space, class, hint, *ret_addr, *ret_blocks);
+	return 0;
+}
+
+int th_space_take(struct th_space *space, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *hint,
+		  uint64_t *ret_addr, uint32_t *ret_blocks)
+{
+	int error;
+
+	if (min == 0 || want < min)
+		return -EINVAL;
+	pthread_mutex_lock(&space->lock);
+	error = take(space, class, want, min, hint, ret_addr, ret_blocks);
+	pthread_mutex_unlock(&space->lock);
+	return error;
+}
+
+void th_space_give(struct th_space *space, uint64_t addr, uint32_t blocks)
+{
+	pthread_mutex_lock(&space->lock);
+	/* Without memory for a bitmap the blocks stay lost until the next mount; nothing else is wrong then. */
+	if (th_space_map_inside(&space->in_use, addr, blocks))
+		th_space_map_set(&space->in_use, addr, blocks, false);
+	pthread_mutex_unlock(&space->lock);
+}
+
+/* --- noting --- */
+
+void th_space_note_alloc(struct th_space *space, enum th_space_set set, uint64_t addr, uint32_t blocks)
+{
+	pthread_mutex_lock(&space->lock);
+	if (!th_space_runs_add(&space->sets[set].allocated, addr, blocks))
+		space->broken = -ENOMEM;
+	pthread_mutex_unlock(&space->lock);
+}
+
+void th_space_note_free(struct th_space *space, enum th_space_set set, uint64_t addr, uint32_t blocks)
+{
+	pthread_mutex_lock(&space->lock);
+	if (th_space_runs_add(&space->sets[set].freed, addr, blocks))
+		space->waiting += blocks;
+	else
+		space->broken = -ENOMEM;
+	pthread_mutex_unlock(&space->lock);
+}
+
+int th_space_promise(struct th_space *space, uint32_t blocks)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&space->lock);
+	if (available(space, TH_SPACE_USER) < blocks)
+		error = -ENOSPC;
+	else
+		space->promised += blocks;
+	pthread_mutex_unlock(&space->lock);
+	return error;
+}
+
+void th_space_unpromise(struct th_space *space, uint32_t blocks)
+{
+	pthread_mutex_lock(&space->lock);
+	space->promised -= blocks < space->promised ? blocks : space->promised;
+	pthread_mutex_unlock(&space->lock);
+}
+
+int th_space_claim(struct th_space *space, uint64_t addr, uint64_t blocks)
+{
+	int error = -EUCLEAN;
+
+	pthread_mutex_lock(&space->lock);
+	if (th_space_map_inside(&space->in_use, addr, blocks) && th_space_map_all(&space->in_use, addr, blocks, false))
+		error = th_space_map_set(&space->in_use, addr, blocks, true);
+	pthread_mutex_unlock(&space->lock);
+	return error;
+}
+
+bool th_space_in_use(struct th_space *space, uint64_t addr, uint64_t blocks)
+{
+	bool in_use;
+
+	pthread_mutex_lock(&space->lock);
+	in_use = th_space_map_inside(&space->in_use, addr, blocks) &&
+		 th_space_map_all(&space->in_use, addr, blocks, true);
+	pthread_mutex_unlock(&space->lock);
+	return in_use;
+}
+
+void th_space_stat(struct th_space *space, struct th_space_stat *ret)
+{
+	pthread_mutex_lock(&space->lock);
+	ret->blocks = space->in_use.blocks;
+	ret->free = free_blocks(space);
+	ret->waiting = space->waiting;
+	ret->promised = space->promised;
+	ret->reserve = space->reserve;
+	pthread_mutex_unlock(&space->lock);
+}
+
+int th_space_each_used(struct th_space *space, int (*each)(uint64_t addr, uint64_t blocks, void *arg), void *arg)
+{
+	uint64_t addr = 0, blocks = 0;
+	int error = 0;
+
+	while (!error) {
+		bool found;
+
+		pthread_mutex_lock(&space->lock);
+		found = th_space_map_next_used(&space->logged, addr + blocks, &addr, &blocks);
+		pthread_mutex_unlock(&space->lock);
+		if (!found)
+			break;
+		error = each(addr, blocks, arg);
+	}
+	return error;
+}

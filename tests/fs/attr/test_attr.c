@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attributes, and extended ones. */
+#include "fs/attr/attr.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "fs/attr/xattr.h"
+#include "tests/fs/scene.h"
+#include "tests/support/suite.h"
+
+static struct th_scene scene;
+static struct th_inode *inode;
+
+static void setup(void)
+{
+	th_scene_open(&scene, NULL);
+	ck_assert_int_eq(th_scene_make(&scene, "/f", S_IFREG | 0644), 0);
+	inode = th_scene_get(&scene, "/f");
+}
+
+static void teardown(void)
+{
+	th_inode_put(inode);
+	th_scene_close(&scene);
+}
+
+static void reopen(void)
+{
+	th_inode_put(inode);
+	th_scene_reopen(&scene);
+	inode = th_scene_get(&scene, "/f");
+}
+
+START_TEST(what_is_set_stays)
+{
+	struct th_attr attr = {
+		.mode = 04711,
+		.uid = 4000000000,
+		.gid = 7,
+		.atime = { -1, 999999999 },
+		.mtime = { INT64_C(1) << 40, 1 },
+	};
+
+	ck_assert_int_eq(
+		th_attr_set(inode, TH_ATTR_MODE | TH_ATTR_UID | TH_ATTR_GID | TH_ATTR_ATIME | TH_ATTR_MTIME, &attr), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_uint_eq(inode->attr.mode, S_IFREG | 04711);
+		ck_assert_uint_eq(inode->attr.uid, 4000000000);
+		ck_assert_uint_eq(inode->attr.gid, 7);
+		ck_assert_int_eq(inode->attr.atime.seconds, -1);
+		ck_assert_uint_eq(inode->attr.atime.nanoseconds, 999999999);
+		ck_assert_int_eq(inode->attr.mtime.seconds, INT64_C(1) << 40);
+		reopen();
+	}
+}
+END_TEST
+
+START_TEST(a_new_owner_clears_set_id_bits)
+{
+	struct th_attr attr = { .mode = 06755, .uid = 5 };
+
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_MODE, &attr), 0);
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_UID, &attr), 0);
+	ck_assert_uint_eq(inode->attr.mode, S_IFREG | 0755);
+	/* Without execution by the group, set-gid means something else. */
+	attr.mode = 06644;
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_MODE, &attr), 0);
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_UID, &attr), 0);
+	ck_assert_uint_eq(inode->attr.mode, S_IFREG | 02644);
+	struct th_attr dir = th_scene_attr(&scene, "/");
+	struct th_inode *root = th_scene_get(&scene, "/");
+
+	dir.mode |= S_ISGID;
+	ck_assert_int_eq(th_attr_set(root, TH_ATTR_MODE, &dir), 0);
+	ck_assert_int_eq(th_attr_set(root, TH_ATTR_UID, &attr), 0);
+	ck_assert_uint_eq(root->attr.mode, S_IFDIR | 02755);
+	th_inode_put(root);
+}
+END_TEST
+
+/* As chown(2) with neither owner nor group. */
+START_TEST(setting_nothing_is_a_change)
+{
+	struct th_attr attr = { .mtime = { 1, 2 }, .ctime = { 3, 4 } };
+
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_MTIME | TH_ATTR_CTIME, &attr), 0);
+	ck_assert_int_eq(th_attr_set(inode, 0, &attr), 0);
+	ck_assert_int_eq(inode->attr.mtime.seconds, 1);
+	ck_assert_int_gt(inode->attr.ctime.seconds, 3);
+}
+END_TEST
+
+START_TEST(size_belongs_to_files)
+{
+	struct th_attr attr = { .size = 12345 };
+	struct th_inode *root = th_scene_get(&scene, "/");
+
+	ck_assert_int_eq(th_attr_set(root, TH_ATTR_SIZE, &attr), -EISDIR);
+	th_inode_put(root);
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_SIZE, &attr), 0);
+	reopen();
+	ck_assert_uint_eq(inode->attr.size, 12345);
+}
+END_TEST
+
+START_TEST(flags_guard_opening)
+{
+	ck_assert_int_eq(th_attr_set_flags(inode, FS_APPEND_FL, false), -EPERM);
+	ck_assert_int_eq(th_attr_set_flags(inode, FS_APPEND_FL, true), 0);
+	ck_assert_int_eq(th_attr_check_open(inode, O_RDONLY), 0);
+	ck_assert_int_eq(th_attr_check_open(inode, O_WRONLY), -EPERM);
+	ck_assert_int_eq(th_attr_check_open(inode, O_WRONLY | O_APPEND), 0);
+	ck_assert_int_eq(th_attr_check_open(inode, O_WRONLY | O_APPEND | O_TRUNC), -EPERM);
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 }), -EPERM);
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_ATIME_NOW | TH_ATTR_MTIME_NOW, NULL), 0);
+	ck_assert_int_eq(th_attr_set_flags(inode, FS_IMMUTABLE_FL | FS_NODUMP_FL, true), 0);
+	ck_assert_int_eq(th_attr_check_open(inode, O_WRONLY | O_APPEND), -EPERM);
+	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_ATIME_NOW, NULL), -EPERM);
+	reopen();
+	ck_assert_uint_eq(inode->attr.flags, FS_IMMUTABLE_FL | FS_NODUMP_FL);
+}
+END_TEST
+
+static uint32_t flags_of(const char *path)
+{
+	struct th_inode *found = th_scene_get(&scene, path);
+	uint32_t flags = found->attr.flags;
+
+	th_inode_put(found);
+	return flags;
+}
+
+START_TEST(flags_that_are_no_guards_are_inherited)
+{
+	const uint32_t asked = FS_NODUMP_FL | FS_SYNC_FL | FS_DIRSYNC_FL;
+	struct th_inode *root = th_scene_get(&scene, "/");
+
+	ck_assert_int_eq(th_attr_set_flags(root, asked, true), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/file", S_IFREG | 0644), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/dir", S_IFDIR | 0755), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/fifo", S_IFIFO | 0644), 0);
+	ck_assert_int_eq(th_attr_set_flags(root, FS_APPEND_FL, true), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/free", S_IFREG | 0644), 0);
+	th_inode_put(root);
+	reopen();
+	ck_assert_uint_eq(flags_of("/file"), FS_NODUMP_FL | FS_SYNC_FL);
+	ck_assert_uint_eq(flags_of("/dir"), asked);
+	ck_assert_uint_eq(flags_of("/fifo"), FS_NODUMP_FL);
+	ck_assert_uint_eq(flags_of("/free"), 0);
+}
+END_TEST
+
+static void expect_value(const char *name, const void *bytes, size_t size)
+{
+	struct th_value value;
+
+	ck_assert_int_eq(th_xattr_get(inode, name, &value), 0);
+	ck_assert_uint_eq(value.size, size);
+	ck_assert_int_eq(memcmp(value.data, bytes, size), 0);
+	th_value_release(&value);
+}
+
+START_TEST(extended_attributes_come_and_go)
+{
+	struct th_slice one = th_scene_slice("one"), two = th_scene_slice("two");
+	struct th_value value;
+	size_t size;
+	char *list;
+
+	ck_assert_int_eq(th_xattr_get(inode, "user.a", &value), -ENODATA);
+	ck_assert_int_eq(th_xattr_set(inode, "user.a", one, XATTR_REPLACE), -ENODATA);
+	ck_assert_int_eq(th_xattr_set(inode, "user.a", one, XATTR_CREATE), 0);
+	ck_assert_int_eq(th_xattr_set(inode, "user.a", two, XATTR_CREATE), -EEXIST);
+	ck_assert_int_eq(th_xattr_set(inode, "user.a", two, XATTR_REPLACE), 0);
+	ck_assert_int_eq(th_xattr_set(inode, "trusted.b", (struct th_slice){ "", 0 }, 0), 0);
+	ck_assert_int_eq(th_xattr_set(inode, "nobody.c", one, 0), -EOPNOTSUPP);
+	ck_assert_int_eq(th_xattr_set(inode, "user.", one, 0), -EINVAL);
+	reopen();
+	expect_value("user.a", "two", 3);
+	expect_value("trusted.b", "", 0);
+	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), 0);
+	ck_assert_uint_eq(size, 17);
+	ck_assert_mem_eq(list, "trusted.b\0user.a", 17);
+	free(list);
+	ck_assert_int_eq(th_xattr_list(inode, false, &list, &size), 0);
+	ck_assert_uint_eq(size, 7);
+	ck_assert_str_eq(list, "user.a");
+	free(list);
+	ck_assert_int_eq(th_xattr_remove(inode, "user.a"), 0);
+	ck_assert_int_eq(th_xattr_remove(inode, "user.a"), -ENODATA);
+	ck_assert_int_eq(th_xattr_remove(inode, "trusted.b"), 0);
+	reopen();
+	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), 0);
+	ck_assert_uint_eq(size, 0);
+	ck_assert_ptr_null(list);
+}
+END_TEST
+
+START_TEST(extended_attributes_may_be_large)
+{
+	static const size_t sizes[] = { 3071, 3072, 3073, 4096, 65535, 65536 };
+	uint8_t *bytes = malloc(TH_XATTR_SIZE_MAX + 1);
+
+	for (size_t i = 0; i <= TH_XATTR_SIZE_MAX; i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 251);
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		ck_assert_int_eq(th_xattr_set(inode, "user.big", (struct th_slice){ bytes, sizes[i] }, 0), 0);
+		reopen();
+		expect_value("user.big", bytes, sizes[i]);
+	}
+	ck_assert_int_eq(th_xattr_set(inode, "user.big", (struct th_slice){ bytes, TH_XATTR_SIZE_MAX + 1 }, 0), -E2BIG);
+	free(bytes);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("attr");
+	TCase *tcase = tcase_create("attributes");
+
+	tcase_set_timeout(tcase, 0);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, what_is_set_stays);
+	tcase_add_test(tcase, a_new_owner_clears_set_id_bits);
+	tcase_add_test(tcase, setting_nothing_is_a_change);
+	tcase_add_test(tcase, size_belongs_to_files);
+	tcase_add_test(tcase, flags_guard_opening);
+	tcase_add_test(tcase, flags_that_are_no_guards_are_inherited);
+	tcase_add_test(tcase, extended_attributes_come_and_go);
+	tcase_add_test(tcase, extended_attributes_may_be_large);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests to a mounted filesystem: what they answer, and to whom; and that no bytes from outside do harm. */
+#include "fs/control/control.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/dir/namei.h"
+#include "fs/format/change_record.h"
+#include "journal/disk/disk.h"
+#include "tests/support/random.h"
+#include "tests/support/suite.h"
+
+#define OWNER 1000
+#define STRANGER 1001
+
+static struct th_fs *fs;
+static struct th_control *control;
+
+static void open_all(void)
+{
+	struct th_format_options format = { .label = "a label" };
+	struct th_fs_options options = { 0 };
+	struct th_disk *disk;
+
+	ck_assert_int_eq(th_disk_memory_new((64u << 20) / TH_BLOCK_SIZE, &disk), 0);
+	ck_assert_int_eq(th_fs_format(disk, &format, 0, 0), 0);
+	ck_assert_int_eq(th_fs_open(disk, &options, &fs), 0);
+	ck_assert_int_eq(th_control_new(fs, OWNER, &control), 0);
+}
+
+static void close_all(void)
+{
+	th_control_free(control);
+	ck_assert_int_eq(th_fs_close(fs), 0);
+}
+
+/* As the kernel passes a request on. */
+static int ask_as(uid_t uid, unsigned cmd, void *data)
+{
+	struct th_le32 version = th_le32(TH_CONTROL_VERSION);
+	size_t size = _IOC_SIZE(cmd), answered = 0;
+	void *answer = malloc(size);
+	int result;
+
+	memcpy(data, &version, sizeof(version));
+	result = th_control_ioctl(control, uid, cmd, data, size, answer, size, &answered);
+	ck_assert_uint_le(answered, size);
+	if (!result)
+		memcpy(data, answer, answered);
+	free(answer);
+	return result;
+}
+
+static int create(uid_t uid, const char *name)
+{
+	struct th_control_snapshot request = { 0 };
+
+	snprintf(request.name.text, sizeof(request.name.text), "%s", name);
+	return ask_as(uid, TH_CONTROL_SNAPSHOT_CREATE, &request);
+}
+
+static int begin(uid_t uid, const char *from, const char *to, struct th_le64 *ret_session)
+{
+	struct th_control_diff_begin request = { 0 };
+	int result;
+
+	snprintf(request.from.text, sizeof(request.from.text), "%s", from);
+	snprintf(request.to.text, sizeof(request.to.text), "%s", to);
+	result = ask_as(uid, TH_CONTROL_DIFF_BEGIN, &request);
+	*ret_session = request.session;
+	return result;
+}
+
+static int end(struct th_le64 session)
+{
+	struct th_control_diff_end request = { .session = session };
+
+	return ask_as(0, TH_CONTROL_DIFF_END, &request);
+}
+
+static void make_files(unsigned count)
+{
+	struct th_namei_new what = { .mode = S_IFREG | 0644 };
+	struct th_inode *inode;
+	char name[128];
+
+	for (unsigned i = 0; i < count; i++) {
+		int size = snprintf(name, sizeof(name), "a file with quite a long name, number %u", i);
+
+		ck_assert_int_eq(th_namei_create(fs->root, (struct th_slice){ name, (size_t)size }, &what, &inode), 0);
+		th_inode_put(inode);
+	}
+}
+
+static int branch(uid_t uid, const char *name, const char *from)
+{
+	struct th_control_branch request = { 0 };
+
+	snprintf(request.name.text, sizeof(request.name.text), "%s", name);
+	snprintf(request.from.text, sizeof(request.from.text), "%s", from);
+	return ask_as(uid, TH_CONTROL_BRANCH_CREATE, &request);
+}
+
+START_TEST(branches)
+{
+	struct th_control_rename rename = { .from = { "b7" }, .to = { "another" } };
+	struct th_control_branch delete = { .name = { "b8" } };
+	struct th_control_branches list = { 0 };
+	unsigned seen = 0;
+	char name[32];
+
+	ck_assert_int_eq(create(0, "s"), 0);
+	for (unsigned i = 0; i < 2 * TH_CONTROL_BRANCHES_MAX + 1; i++) {
+		snprintf(name, sizeof(name), "b%u", i);
+		ck_assert_int_eq(branch(OWNER, name, "s"), 0);
+	}
+	ck_assert_int_eq(branch(STRANGER, "c", "s"), -EPERM);
+	ck_assert_int_eq(branch(OWNER, "c", "none"), -ENOENT);
+	ck_assert_int_eq(branch(OWNER, "b1", "s"), -EEXIST);
+	ck_assert_int_eq(branch(OWNER, "", ""), -EINVAL);
+	ck_assert_int_eq(branch(OWNER, "a/b", "s"), -EINVAL);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_RENAME, &rename), -EPERM);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_RENAME, &rename), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_RENAME, &rename), -ENOENT);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_DELETE, &delete), -EPERM);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), -ENOENT);
+	delete.flags = th_le32(128);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), -EINVAL);
+	do {
+		ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_LIST, &list), 0);
+		for (unsigned i = 0; i < th_get_le32(list.count); i++) {
+			bool main_branch = !strcmp(list.list[i].name.text, "main");
+
+			list.after = list.list[i].id;
+			ck_assert_uint_eq(th_get_le32(list.list[i].flags) & TH_CONTROL_BRANCH_CURRENT, main_branch);
+			ck_assert_uint_eq(th_get_le64(list.list[i].snapshots), main_branch);
+			seen++;
+		}
+	} while (th_get_le32(list.count));
+	ck_assert_uint_eq(seen, 2 * TH_CONTROL_BRANCHES_MAX + 1);
+}
+END_TEST
+
+START_TEST(information)
+{
+	struct th_control_info info = { 0 };
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_INFO, &info), 0);
+	ck_assert_str_eq(info.label, "a label");
+	ck_assert_uint_eq(th_get_le64(info.blocks), (64u << 20) / TH_BLOCK_SIZE);
+	ck_assert_uint_eq(th_get_le64(info.snapshots), 1);
+	ck_assert_uint_eq(th_get_le64(info.branches), 1);
+	ck_assert_str_eq(info.branch.text, "main");
+	ck_assert_uint_eq(info.read_only, 0);
+}
+END_TEST
+
+START_TEST(snapshots)
+{
+	struct th_control_rename rename = { .from = { "s7" }, .to = { "s99" } };
+	struct th_control_snapshot delete = { .name = { "s8" } };
+	struct th_control_list list = { 0 };
+	unsigned seen = 0;
+	char name[8];
+
+	for (unsigned i = 0; i < 2 * TH_CONTROL_LIST_MAX + 1; i++) {
+		snprintf(name, sizeof(name), "s%u", i + 100);
+		ck_assert_int_eq(create(OWNER, name), 0);
+	}
+	ck_assert_int_eq(create(OWNER, "s100"), -EEXIST);
+	ck_assert_int_eq(create(OWNER, ""), -EINVAL);
+	ck_assert_int_eq(create(OWNER, "s7"), 0);
+	ck_assert_int_eq(create(OWNER, "s8"), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_RENAME, &rename), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_RENAME, &rename), -ENOENT);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), 0);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), -ENOENT);
+	do {
+		ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_LIST, &list), 0);
+		seen += th_get_le32(list.count);
+		if (th_get_le32(list.count)) {
+			list.after = list.list[th_get_le32(list.count) - 1].id;
+			strcpy(name, list.list[th_get_le32(list.count) - 1].name.text);
+		}
+	} while (th_get_le32(list.count));
+	ck_assert_uint_eq(seen, 2 * TH_CONTROL_LIST_MAX + 2);
+	ck_assert_str_eq(name, "s99");
+}
+END_TEST
+
+/* Whoever did not mount it may look, and not more. */
+static int hold_as(uid_t uid, unsigned cmd, const char *snapshot, const char *tag)
+{
+	struct th_control_hold request = { 0 };
+
+	snprintf(request.snapshot.text, sizeof(request.snapshot.text), "%s", snapshot);
+	snprintf(request.tag.text, sizeof(request.tag.text), "%s", tag);
+	return ask_as(uid, cmd, &request);
+}
+
+START_TEST(holds)
+{
+	struct th_control_snapshot delete = { .name = { "s" } };
+	struct th_control_holds list = { 0 };
+	struct th_control_list listed = { 0 };
+	unsigned seen = 0;
+	char tag[32];
+
+	ck_assert_int_eq(create(OWNER, "s"), 0);
+	ck_assert_int_eq(hold_as(STRANGER, TH_CONTROL_SNAPSHOT_HOLD, "s", "t"), -EPERM);
+	ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_HOLD, "none", "t"), -ENOENT);
+	ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_HOLD, "s", ""), -EINVAL);
+	for (unsigned i = 0; i < 2 * TH_CONTROL_HOLDS_MAX + 1; i++) {
+		snprintf(tag, sizeof(tag), "tag %u", i);
+		ck_assert_int_eq(hold_as(i % 2 ? OWNER : 0, TH_CONTROL_SNAPSHOT_HOLD, "s", tag), 0);
+	}
+	ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_HOLD, "s", "tag 7"), -EEXIST);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), -EBUSY);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_LIST, &listed), 0);
+	ck_assert_uint_eq(th_get_le64(listed.list[0].holds), 2 * TH_CONTROL_HOLDS_MAX + 1);
+	do {
+		ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_HOLD_LIST, &list), 0);
+		for (unsigned i = 0; i < th_get_le32(list.count); i++) {
+			list.after = list.list[i].id;
+			snprintf(tag, sizeof(tag), "tag %u", seen++);
+			ck_assert_str_eq(list.list[i].tag.text, tag);
+			ck_assert_uint_eq(th_get_le64(list.list[i].snapshot), th_get_le64(listed.list[0].id));
+			ck_assert_uint_gt(th_get_le64(list.list[i].created_ns), 0);
+			ck_assert_int_eq(hold_as(STRANGER, TH_CONTROL_SNAPSHOT_RELEASE, "s", tag), -EPERM);
+			ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_RELEASE, "s", tag), 0);
+			ck_assert_int_eq(hold_as(OWNER, TH_CONTROL_SNAPSHOT_RELEASE, "s", tag), -ENOENT);
+		}
+	} while (th_get_le32(list.count));
+	ck_assert_uint_eq(seen, 2 * TH_CONTROL_HOLDS_MAX + 1);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_DELETE, &delete), 0);
+}
+END_TEST
+
+START_TEST(strangers)
+{
+	struct th_control_diff_next next = { 0 };
+	struct th_le64 session;
+
+	ck_assert_int_eq(create(STRANGER, "one"), -EPERM);
+	ck_assert_int_eq(create(OWNER, "one"), 0);
+	ck_assert_int_eq(begin(STRANGER, "one", "", &session), -EPERM);
+	ck_assert_int_eq(begin(OWNER, "one", "", &session), 0);
+	next.session = session;
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_DIFF_NEXT, &next), -EPERM);
+	ck_assert_int_eq(end(session), 0);
+}
+END_TEST
+
+START_TEST(a_diff_in_pieces)
+{
+	struct th_control_diff_next next = { 0 };
+	uint8_t *stream = NULL;
+	size_t size = 0, taken, changes = 0;
+	struct th_fs_change change;
+	struct th_le64 session;
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	make_files(500);
+	ck_assert_int_eq(begin(0, "one", "", &session), 0);
+	while (!th_get_le32(next.ended)) {
+		next.session = session;
+		ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_NEXT, &next), 0);
+		stream = realloc(stream, size + sizeof(next.stream));
+		memcpy(stream + size, next.stream, th_get_le32(next.bytes));
+		size += th_get_le32(next.bytes);
+	}
+	for (size_t at = 0; at < size; at += taken, changes++) {
+		ck_assert_int_eq(th_fs_change_unpack(stream + at, size - at, &change, &taken), 0);
+		th_fs_change_release(&change);
+	}
+	ck_assert_uint_eq(changes, 501); /* the root too */
+	ck_assert_uint_gt(size, sizeof(next.stream));
+	free(stream);
+	ck_assert_int_eq(end(session), 0);
+	ck_assert_int_eq(end(session), -ESTALE);
+	next.session = session;
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_NEXT, &next), -ESTALE);
+}
+END_TEST
+
+START_TEST(so_many_diffs)
+{
+	struct th_le64 sessions[TH_CONTROL_SESSIONS], more;
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	ck_assert_int_eq(begin(0, "none", "", &more), -ENOENT);
+	ck_assert_int_eq(begin(0, "one", "none", &more), -ENOENT);
+	for (unsigned i = 0; i < TH_CONTROL_SESSIONS; i++)
+		ck_assert_int_eq(begin(0, "one", "", &sessions[i]), 0);
+	ck_assert_int_eq(begin(0, "one", "", &more), -EMFILE);
+	ck_assert_int_eq(end(sessions[3]), 0);
+	ck_assert_int_eq(begin(0, "one", "", &more), 0);
+	/* What is left is ended with the filesystem. */
+}
+END_TEST
+
+START_TEST(ill_formed)
+{
+	struct th_control_diff_begin request = { .version = th_le32(TH_CONTROL_VERSION), .from = { "one" } };
+	struct th_control_snapshot name = { .version = th_le32(TH_CONTROL_VERSION) };
+	struct th_control_hold hold = { .snapshot = { "one" } };
+	uint8_t answer[16384];
+	size_t size;
+
+	ck_assert_int_eq(create(0, "one"), 0);
+	ck_assert_int_eq(th_control_ioctl(control, 0, _IO(TH_CONTROL_TYPE, 99), NULL, 0, NULL, 0, &size), -ENOTTY);
+	ck_assert_int_eq(
+		th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, 100, answer, sizeof(answer), &size),
+		-EINVAL);
+	ck_assert_int_eq(
+		th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer, 100, &size),
+		-EINVAL);
+	request.version = th_le32(TH_CONTROL_VERSION + 1);
+	ck_assert_int_eq(th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer,
+					  sizeof(answer), &size),
+			 -EPROTO);
+	memset(name.name.text, 'x', sizeof(name.name.text));
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_CREATE, &name), -EINVAL);
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_DELETE, &name), -EINVAL);
+	memset(hold.tag.text, 'x', sizeof(hold.tag.text));
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_HOLD, &hold), -EINVAL);
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_SNAPSHOT_RELEASE, &hold), -EINVAL);
+	memset(request.path, '/', sizeof(request.path));
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_BEGIN, &request), -EINVAL);
+	strcpy(request.path, "no slash");
+	ck_assert_int_eq(ask_as(0, TH_CONTROL_DIFF_BEGIN, &request), -EINVAL);
+}
+END_TEST
+
+START_TEST(random_bytes)
+{
+	static const unsigned cmds[] = { TH_CONTROL_INFO,
+					 TH_CONTROL_SNAPSHOT_CREATE,
+					 TH_CONTROL_SNAPSHOT_DELETE,
+					 TH_CONTROL_SNAPSHOT_RENAME,
+					 TH_CONTROL_SNAPSHOT_LIST,
+					 TH_CONTROL_DIFF_BEGIN,
+					 TH_CONTROL_DIFF_NEXT,
+					 TH_CONTROL_DIFF_END,
+					 TH_CONTROL_BRANCH_CREATE,
+					 TH_CONTROL_BRANCH_DELETE,
+					 TH_CONTROL_BRANCH_RENAME,
+					 TH_CONTROL_BRANCH_LIST,
+					 TH_CONTROL_SNAPSHOT_HOLD,
+					 TH_CONTROL_SNAPSHOT_RELEASE,
+					 TH_CONTROL_HOLD_LIST,
+					 TH_CONTROL_RECLAIM };
+	struct th_random random = { th_test_seed("test_control") };
+	unsigned rounds = th_test_rounds(500);
+	uint8_t *data = malloc(16384);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		th_random_fill(&random, data, 16384);
+		for (unsigned n = th_random_below(&random, 40); n; n--) /* names and paths end somewhere, most often */
+			data[th_random_below(&random, 400)] = 0;
+		ask_as(0, cmds[th_random_below(&random, sizeof(cmds) / sizeof(cmds[0]))], data);
+	}
+	free(data);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("control");
+	TCase *tc = tcase_create("control");
+
+	tcase_add_checked_fixture(tc, open_all, close_all);
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, branches);
+	tcase_add_test(tc, information);
+	tcase_add_test(tc, snapshots);
+	tcase_add_test(tc, holds);
+	tcase_add_test(tc, strangers);
+	tcase_add_test(tc, a_diff_in_pieces);
+	tcase_add_test(tc, so_many_diffs);
+	tcase_add_test(tc, ill_formed);
+	tcase_add_test(tc, random_bytes);
+	suite_add_tcase(suite, tc);
+	return th_suite_run(suite);
+}

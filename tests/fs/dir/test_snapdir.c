@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/dir/snapdir.h"
+
+#include <check.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr/attr.h"
+#include "fs/attr/xattr.h"
+#include "fs/data/file.h"
+#include "fs/dir/namei.h"
+#include "tests/fs/scene.h"
+#include "tests/support/suite.h"
+
+static struct th_scene scene;
+
+static void setup(void)
+{
+	th_scene_open(&scene, NULL);
+	ck_assert_int_eq(th_scene_make(&scene, "/d", S_IFDIR | 0750), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/d/f", S_IFREG | 0644), 0);
+	th_scene_write(&scene, "/d/f", "old");
+}
+
+static void teardown(void)
+{
+	th_scene_close(&scene);
+}
+
+static int snap(const char *path)
+{
+	struct th_slice name;
+	struct th_inode *snapdir = th_scene_parent(&scene, path, &name), *inode;
+	int r = th_snapdir_mkdir(snapdir, name, &inode);
+
+	if (!r)
+		th_inode_put(inode);
+	th_inode_put(snapdir);
+	return r;
+}
+
+static int unsnap(const char *path)
+{
+	struct th_slice name;
+	struct th_inode *snapdir = th_scene_parent(&scene, path, &name);
+	int r = th_snapdir_rmdir(snapdir, name);
+
+	th_inode_put(snapdir);
+	return r;
+}
+
+static int rename_snap(const char *directory, const char *from, const char *to, unsigned flags)
+{
+	struct th_inode *snapdir = th_scene_get(&scene, directory);
+	int r = th_snapdir_rename(snapdir, th_scene_slice(from), th_scene_slice(to), flags);
+
+	th_inode_put(snapdir);
+	return r;
+}
+
+static int look(const char *path)
+{
+	struct th_inode *inode;
+	int r = th_scene_find(&scene, path, &inode);
+
+	if (!r)
+		th_inode_put(inode);
+	return r;
+}
+
+START_TEST(a_snapshot_keeps_what_was)
+{
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	ck_assert_int_eq(snap("/.snapshots/one"), -EEXIST);
+	th_scene_write(&scene, "/d/f", "new");
+	ck_assert_int_eq(th_scene_rename(&scene, "/d", "/e", 0), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/e/g", S_IFREG | 0644), 0);
+	th_scene_expect(&scene, "/.snapshots/one/d/f", "old");
+	/* Wherever the directory is now, its .snapshots shows what it was. */
+	th_scene_expect(&scene, "/e/.snapshots/one/f", "old");
+	th_scene_expect(&scene, "/e/f", "new");
+	ck_assert_int_eq(look("/e/.snapshots/one/g"), -ENOENT);
+	ck_assert_int_eq(look("/.snapshots/one/e"), -ENOENT);
+	ck_assert_int_eq(look("/.snapshots/one/.snapshots"), -ENOENT);
+	ck_assert_int_eq(look("/.snapshots/two"), -ENOENT);
+	th_scene_reopen(&scene);
+	th_scene_expect(&scene, "/e/.snapshots/one/f", "old");
+}
+END_TEST
+
+START_TEST(a_directory_is_in_the_snapshots_that_have_it)
+{
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/late", S_IFDIR | 0755), 0);
+	ck_assert_int_eq(snap("/.snapshots/two"), 0);
+	ck_assert_int_eq(look("/late/.snapshots"), 0);
+	ck_assert_int_eq(look("/late/.snapshots/one"), -ENOENT);
+	ck_assert_int_eq(look("/late/.snapshots/two"), 0);
+	ck_assert_int_eq(unsnap("/late/.snapshots/one"), -ENOENT);
+	ck_assert_int_eq(unsnap("/late/.snapshots/two"), 0);
+	ck_assert_int_eq(look("/.snapshots/two"), -ENOENT);
+	/* One that was already removed, but still in use, when the snapshot was taken is not in it. */
+	struct th_inode *dir = th_scene_get(&scene, "/late");
+
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/late"), 0);
+	ck_assert_int_eq(snap("/.snapshots/three"), 0);
+	struct th_inode *snapdir, *inode;
+
+	ck_assert_int_eq(th_inode_get_snapdir(scene.fs, dir->id, &snapdir), 0);
+	ck_assert_int_eq(th_snapdir_lookup(snapdir, th_scene_slice("three"), &inode), -ENOENT);
+	th_inode_put(snapdir);
+	th_inode_put(dir);
+}
+END_TEST
+
+START_TEST(numbers_differ_from_the_live_ones)
+{
+	struct stat live, old, virtual, up;
+
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	struct th_inode *dir = th_scene_get(&scene, "/d"), *entered = th_scene_get(&scene, "/d/.snapshots/one");
+	struct th_inode *snapdir = th_scene_get(&scene, "/d/.snapshots"), *parent;
+	struct th_inode *other = th_scene_get(&scene, "/.snapshots/one/d");
+
+	th_inode_stat(dir, &live);
+	th_inode_stat(entered, &old);
+	th_inode_stat(snapdir, &virtual);
+	ck_assert_uint_eq(old.st_ino & TH_ID_MAX, live.st_ino);
+	ck_assert_uint_ne(old.st_ino, live.st_ino);
+	ck_assert_uint_eq(virtual.st_ino >> TH_ID_BITS, TH_SNAPDIR_SNAPSHOT);
+	/* By two ways to one directory: one number for users, two for the kernel. */
+	th_inode_stat(other, &up);
+	ck_assert_uint_eq(up.st_ino, old.st_ino);
+	ck_assert_uint_ne(th_inode_nodeid(other), th_inode_nodeid(entered));
+	ck_assert_int_eq(th_namei_parent(entered, &parent), 0);
+	ck_assert_ptr_eq(parent, snapdir);
+	th_inode_put(parent);
+	ck_assert_int_eq(th_namei_parent(snapdir, &parent), 0);
+	ck_assert_ptr_eq(parent, dir);
+	th_inode_put(parent);
+	ck_assert_int_eq(th_namei_parent(other, &parent), 0);
+	ck_assert_uint_eq(parent->id, TH_ROOT_ID);
+	th_inode_put(parent);
+	th_inode_put(other);
+	th_inode_put(snapdir);
+	th_inode_put(entered);
+	th_inode_put(dir);
+}
+END_TEST
+
+START_TEST(nothing_inside_changes)
+{
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	struct th_inode *file = th_scene_get(&scene, "/.snapshots/one/d/f");
+
+	ck_assert_int_eq(th_scene_make(&scene, "/.snapshots/one/x", S_IFREG | 0644), -EROFS);
+	ck_assert_int_eq(th_scene_make(&scene, "/.snapshots/x", S_IFREG | 0644), -EROFS);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/.snapshots/one/d/f"), -EROFS);
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/.snapshots/one/d"), -EROFS);
+	ck_assert_int_eq(th_scene_rename(&scene, "/.snapshots/one/d", "/x", 0), -EROFS);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d", "/.snapshots/one/x", 0), -EROFS);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d", "/.snapshots/x", 0), -EROFS);
+	ck_assert_int_eq(th_scene_link(&scene, "/.snapshots/one/d/f", "/x"), -EXDEV);
+	ck_assert_int_eq(th_scene_link(&scene, "/d/f", "/.snapshots/one/x"), -EROFS);
+	ck_assert_int_eq(th_attr_set(file, TH_ATTR_MODE, &(struct th_attr){ .mode = 0 }), -EROFS);
+	ck_assert_int_eq(th_xattr_set(file, "user.a", th_scene_slice("1"), 0), -EROFS);
+	ck_assert_int_eq(th_attr_check_open(file, 2), -EROFS);
+	th_inode_put(file);
+	th_scene_expect(&scene, "/.snapshots/one/d/f", "old");
+}
+END_TEST
+
+START_TEST(the_virtual_name_is_not_the_users)
+{
+	ck_assert_int_eq(th_scene_make(&scene, "/d/.snapshots", S_IFREG | 0644), -EEXIST);
+	ck_assert_int_eq(th_scene_make(&scene, "/d/.snapshots", S_IFDIR | 0755), -EEXIST);
+	ck_assert_int_eq(th_scene_link(&scene, "/d/f", "/.snapshots"), -EEXIST);
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d/.snapshots"), -EPERM);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/d/.snapshots"), -EPERM);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/.snapshots", "/x", 0), -EPERM);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/f", "/.snapshots", 0), -EPERM);
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d"), -ENOTEMPTY);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/d/f"), 0);
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d"), 0);
+	/* Where it is disabled it is a name like any other. */
+	scene.options.snapdir = TH_SNAPDIR_DISABLED;
+	th_scene_reopen(&scene);
+	ck_assert_int_eq(look("/.snapshots"), -ENOENT);
+	ck_assert_int_eq(th_scene_make(&scene, "/.snapshots", S_IFREG | 0644), 0);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/.snapshots"), 0);
+}
+END_TEST
+
+START_TEST(renaming_keeps_the_content)
+{
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	ck_assert_int_eq(snap("/.snapshots/two"), 0);
+	ck_assert_int_eq(rename_snap("/d/.snapshots", "one", "uno", 0), 0);
+	ck_assert_int_eq(rename_snap("/d/.snapshots", "one", "x", 0), -ENOENT);
+	ck_assert_int_eq(rename_snap("/d/.snapshots", "uno", "two", 0), -EEXIST);
+	ck_assert_int_eq(rename_snap("/d/.snapshots", "uno", "two", RENAME_EXCHANGE), -EINVAL);
+	ck_assert_int_eq(look("/.snapshots/one"), -ENOENT);
+	th_scene_expect(&scene, "/.snapshots/uno/d/f", "old");
+}
+END_TEST
+
+START_TEST(a_deleted_snapshot_is_readable_by_who_is_in_it)
+{
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	struct th_inode *file = th_scene_get(&scene, "/.snapshots/one/d/f");
+	struct th_file_data data;
+
+	ck_assert_int_eq(th_scene_unlink(&scene, "/d/f"), 0);
+	ck_assert_int_eq(unsnap("/.snapshots/one"), 0);
+	ck_assert_int_eq(th_store_commit(scene.fs->store), 0);
+	ck_assert_int_eq(th_file_read(file, 0, 10, &data), 0);
+	ck_assert_mem_eq(data.data, "old", 3);
+	th_file_data_release(&data);
+	th_inode_put(file);
+	ck_assert_int_eq(look("/.snapshots/one"), -ENOENT);
+}
+END_TEST
+
+struct listed {
+	char names[8][TH_NAME_MAX + 1];
+	unsigned count;
+};
+
+static int list_one(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+{
+	struct listed *listed = arg;
+
+	(void)entry;
+	(void)next;
+	memcpy(listed->names[listed->count], name.data, name.size);
+	listed->names[listed->count++][name.size] = 0;
+	return 0;
+}
+
+START_TEST(listing_tells_what_can_be_found)
+{
+	struct listed listed = { 0 };
+
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	ck_assert_int_eq(th_scene_make(&scene, "/late", S_IFDIR | 0755), 0);
+	ck_assert_int_eq(snap("/.snapshots/two"), 0);
+	ck_assert_int_eq(snap("/.snapshots/three"), 0);
+	struct th_inode *snapdir = th_scene_get(&scene, "/late/.snapshots");
+
+	ck_assert_int_eq(th_snapdir_walk(snapdir, 0, list_one, &listed), 0);
+	ck_assert_uint_eq(listed.count, 2);
+	ck_assert_str_eq(listed.names[0], "two");
+	ck_assert_str_eq(listed.names[1], "three");
+	ck_assert_int_eq(th_snapdir_refresh(snapdir), 0);
+	ck_assert_uint_eq(snapdir->attr.nlink, 5);
+	th_inode_put(snapdir);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("snapdir");
+	TCase *tcase = tcase_create("snapshots");
+
+	tcase_set_timeout(tcase, 0);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_snapshot_keeps_what_was);
+	tcase_add_test(tcase, a_directory_is_in_the_snapshots_that_have_it);
+	tcase_add_test(tcase, numbers_differ_from_the_live_ones);
+	tcase_add_test(tcase, nothing_inside_changes);
+	tcase_add_test(tcase, the_virtual_name_is_not_the_users);
+	tcase_add_test(tcase, renaming_keeps_the_content);
+	tcase_add_test(tcase, a_deleted_snapshot_is_readable_by_who_is_in_it);
+	tcase_add_test(tcase, listing_tells_what_can_be_found);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}

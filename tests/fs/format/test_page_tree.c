@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The radix tree of waiting pages against a plain list of block numbers. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "fs/format/page_tree.h"
+#include "tests/support/random.h"
+#include "tests/support/suite.h"
+
+#define BLOCKS 400
+
+static uint64_t pick_block(struct th_random *random)
+{
+	unsigned shift = th_random_below(random, 52);
+	uint64_t block = th_random_next(random) & ((UINT64_C(1) << shift) - 1);
+
+	return th_random_percent(random, 50) ? block & 255 : block;
+}
+
+/* The list's first block at or after `from`. */
+static const uint64_t *list_next(const uint64_t *list, size_t count, uint64_t from)
+{
+	const uint64_t *next = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		if (list[i] >= from && (!next || list[i] < *next))
+			next = &list[i];
+	return next;
+}
+
+static void compare(const struct th_pages *pages, const uint64_t *list, size_t count, uint64_t from)
+{
+	const uint64_t *expected = list_next(list, count, from);
+	struct th_file_page *page;
+	uint64_t block;
+
+	ck_assert_uint_eq(pages->count, count);
+	page = th_pages_next(pages, from, &block);
+	ck_assert_int_eq(!page, !expected);
+	if (page) {
+		ck_assert_uint_eq(block, *expected);
+		ck_assert_ptr_eq(page, th_pages_get(pages, block));
+	}
+}
+
+START_TEST(pages_random)
+{
+	struct th_random random = { th_test_seed("pages") };
+	struct th_pages pages = { .count = 0 };
+	uint64_t list[BLOCKS];
+	size_t count = 0;
+
+	for (unsigned round = 0; round < th_test_rounds(20000); round++) {
+		uint64_t block = pick_block(&random);
+
+		if (count < BLOCKS && !th_pages_get(&pages, block)) {
+			ck_assert_int_eq(th_pages_add(&pages, block, th_pages_alloc()), 0);
+			list[count++] = block;
+		} else if (count) {
+			size_t i = th_random_below(&random, count);
+
+			th_pages_free(th_pages_take(&pages, list[i]));
+			ck_assert_ptr_null(th_pages_get(&pages, list[i]));
+			list[i] = list[--count];
+		}
+		compare(&pages, list, count, pick_block(&random));
+		if (th_random_percent(&random, 1))
+			while (count)
+				th_pages_free(th_pages_take(&pages, list[--count]));
+	}
+	while (count)
+		th_pages_free(th_pages_take(&pages, list[--count]));
+	ck_assert_ptr_null(pages.root);
+	ck_assert_uint_eq(pages.height, 0);
+}
+END_TEST
+
+START_TEST(pages_ends)
+{
+	struct th_pages pages = { .count = 0 };
+	uint64_t block;
+
+	ck_assert_ptr_null(th_pages_take(&pages, 0));
+	ck_assert_int_eq(th_pages_add(&pages, UINT64_MAX, th_pages_alloc()), 0);
+	ck_assert_int_eq(th_pages_add(&pages, 0, th_pages_alloc()), 0);
+	ck_assert_ptr_nonnull(th_pages_next(&pages, 1, &block));
+	ck_assert_uint_eq(block, UINT64_MAX);
+	th_pages_free(th_pages_take(&pages, UINT64_MAX));
+	ck_assert_ptr_null(th_pages_next(&pages, 1, &block));
+	th_pages_free(th_pages_take(&pages, 0));
+	ck_assert_ptr_null(pages.root);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("pages");
+	TCase *cases = tcase_create("cases");
+
+	tcase_add_test(cases, pages_ends);
+	tcase_add_test(cases, pages_random);
+	tcase_set_timeout(cases, 120);
+	suite_add_tcase(suite, cases);
+	return th_suite_run(suite);
+}

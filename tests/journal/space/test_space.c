@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The space against one byte a block, through commits, loads and crashes. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "journal/space/blocklist_page.h"
+#include "journal/space/space.h"
+#include "tests/journal/space/new_space.h"
+#include "tests/journal/suite.h"
+
+#define FIXED TH_TEST_FIXED
+
+enum block { FREE, FIXED_AREA, TAKEN, ALLOCATED, WAITING, LOG_PAGE };
+
+/* What one commit left on disk. */
+struct state {
+	struct th_blocklist log;
+	uint64_t number;
+	uint8_t *used; /* allocated, the log's pages included */
+	uint8_t *pages; /* the log's pages */
+	uint8_t *freed; /* freed by this commit */
+};
+
+struct world {
+	uint64_t blocks;
+	struct th_random random;
+	struct th_disk *disk;
+	struct th_space *space;
+	uint8_t *now; /* enum block */
+	uint64_t *freed_in; /* of a waiting block: number of the commit that frees it */
+	uint64_t number; /* of the commit that the live set will be part of */
+	uint64_t promised, reserve;
+	unsigned holds;
+	struct state states[3]; /* newest durable, the one before it, and the one being written */
+};
+
+/* --- small things --- */
+
+static void state_init(struct state *state, uint64_t blocks)
+{
+	state->used = calloc(blocks, 1);
+	state->pages = calloc(blocks, 1);
+	state->freed = calloc(blocks, 1);
+}
+
+static void state_release(struct state *state)
+{
+	free(state->used);
+	free(state->pages);
+	free(state->freed);
+}
+
+static void world_init(struct world *world, uint64_t blocks, uint64_t seed)
+{
+	struct th_space_stat stat;
+
+	*world = (struct world){ .blocks = blocks, .random = { seed }, .number = 1 };
+	th_ok(th_disk_memory_new(blocks, &world->disk));
+	world->space = th_test_space(blocks);
+	world->now = calloc(blocks, 1);
+	world->freed_in = calloc(blocks, sizeof(*world->freed_in));
+	memset(world->now, FIXED_AREA, FIXED);
+	memset(world->now + blocks - FIXED, FIXED_AREA, FIXED);
+	for (int i = 0; i < 3; i++)
+		state_init(&world->states[i], blocks);
+	th_space_stat(world->space, &stat);
+	world->reserve = stat.reserve;
+}
+
+static void world_release(struct world *world)
+{
+	for (int i = 0; i < 3; i++)
+		state_release(&world->states[i]);
+	free(world->now);
+	free(world->freed_in);
+	th_space_free(world->space);
+	th_disk_close(world->disk);
+}
+
+static uint64_t count(const struct world *world, enum block what)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = 0; i < world->blocks; i++)
+		n += world->now[i] == what;
+	return n;
+}
+
+static void check_stat(const struct world *world)
+{
+	struct th_space_stat stat;
+
+	th_space_stat(world->space, &stat);
+	th_check(stat.blocks == world->blocks);
+	th_check(stat.free == count(world, FREE));
+	th_check(stat.waiting == count(world, WAITING));
+	th_check(stat.promised == world->promised);
+	th_check(stat.reserve == world->reserve);
+}
+
+/* --- taking --- */
+
+/* Data stays out of the last blocks, unless its room was promised. */
+static bool run_exists(const struct world *world, enum th_space_class class, uint32_t blocks)
+{
+	uint64_t run = 0, end = world->blocks - (class == TH_SPACE_USER ? world->reserve : 0);
+
+	for (uint64_t i = 0; i < world->blocks && i - run < end; i++) {
+		run = world->now[i] == FREE ? run + 1 : 0;
+		if (run >= blocks)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t may_take(const struct world *world, enum th_space_class class)
+{
+	uint64_t free = count(world, FREE), kept = world->promised + world->reserve;
+
+	if (class == TH_SPACE_META)
+		return free;
+	if (class == TH_SPACE_PROMISED)
+		return world->promised < free ? world->promised : free;
+	return free > kept ? free - kept : 0;
+}
+
+/* S3: neither of the two newest durable commits may need it. */
+static void check_reusable(const struct world *world, uint64_t addr, uint32_t blocks)
+{
+	for (uint32_t i = 0; i < blocks; i++) {
+		th_check(world->now[addr + i] == FREE);
+		th_check(!world->states[0].used[addr + i] && !world->states[1].used[addr + i]);
+	}
+}
+
+static uint32_t take(struct world *world, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *ret_addr)
+{
+	uint64_t hint = th_random_below(&world->random, (uint32_t)world->blocks + 10);
+	uint64_t allowed = may_take(world, class);
+	uint32_t got;
+	int error = th_space_take(world->space, class, want, min, th_random_percent(&world->random, 50) ? &hint : NULL,
+				  ret_addr, &got);
+
+	th_check(error == 0 || error == -ENOSPC);
+	th_check((error == 0) == (allowed >= min && run_exists(world, class, min)));
+	if (error)
+		return 0;
+	th_check(got >= min && got <= want && got <= allowed && *ret_addr + got <= world->blocks);
+	check_reusable(world, *ret_addr, got);
+	memset(world->now + *ret_addr, TAKEN, got);
+	if (class == TH_SPACE_PROMISED)
+		world->promised -= got;
+	return got;
+}
+
+/* A run of blocks in some state, or nothing. */
+static uint32_t pick(struct world *world, enum block what, uint64_t *ret_addr)
+{
+	uint64_t addr = th_random_below(&world->random, (uint32_t)world->blocks);
+	uint32_t most = 1 + th_random_below(&world->random, 60), blocks = 0;
+
+	for (unsigned i = 0; i < 5000 && world->now[addr] != what; i++)
+		addr = (addr + 1) % world->blocks;
+	while (blocks < most && addr + blocks < world->blocks && world->now[addr + blocks] == what)
+		blocks++;
+	*ret_addr = addr;
+	return blocks;
+}
+
+static void note_alloc(struct world *world, enum th_space_set set, uint64_t addr, uint32_t blocks)
+{
+	th_space_note_alloc(world->space, set, addr, blocks);
+	memset(world->now + addr, ALLOCATED, blocks);
+}
+
+static void note_free(struct world *world, enum th_space_set set, uint64_t addr, uint32_t blocks, uint64_t number)
+{
+	th_space_note_free(world->space, set, addr, blocks);
+	memset(world->now + addr, WAITING, blocks);
+	for (uint32_t i = 0; i < blocks; i++)
+		world->freed_in[addr + i] = number;
+}
+
+static void promise(struct world *world)
+{
+	uint32_t blocks = th_random_below(&world->random, 200);
+	bool may = may_take(world, TH_SPACE_USER) >= blocks;
+	int error;
+
+	if (th_random_percent(&world->random, 30)) {
+		blocks = blocks < world->promised ? blocks : (uint32_t)world->promised;
+		th_space_unpromise(world->space, blocks);
+		world->promised -= blocks;
+		return;
+	}
+	error = th_space_promise(world->space, blocks);
+	th_check(error == (may ? 0 : -ENOSPC));
+	if (!error)
+		world->promised += blocks;
+}
+
+static void live_step(struct world *world)
+{
+	unsigned what = th_random_below(&world->random, 100);
+	uint32_t min = 1 + th_random_below(&world->random, 1u << th_random_below(&world->random, 6)), blocks;
+	uint64_t addr;
+
+	if (what < 45) {
+		blocks = take(world, (enum th_space_class)th_random_below(&world->random, 3),
+			      min + th_random_below(&world->random, 256), min, &addr);
+		if (blocks && th_random_percent(&world->random, 90))
+			note_alloc(world, TH_SPACE_LIVE, addr, blocks);
+	} else if (what < 80) {
+		blocks = pick(world, ALLOCATED, &addr);
+		if (blocks)
+			note_free(world, TH_SPACE_LIVE, addr, blocks, world->number);
+	} else if (what < 90) {
+		blocks = pick(world, TAKEN, &addr);
+		if (blocks) {
+			th_space_give(world->space, addr, blocks);
+			memset(world->now + addr, FREE, blocks);
+		}
+	} else {
+		promise(world);
+	}
+}
+
+/* --- committing --- */
+
+static int mark(uint64_t addr, uint64_t blocks, void *arg)
+{
+	memset((uint8_t *)arg + addr, 1, blocks);
+	return 0;
+}
+
+static int mark_page(uint64_t addr, void *arg)
+{
+	uint8_t *pages = arg;
+
+	th_check(!pages[addr]);
+	pages[addr] = 1;
+	return 0;
+}
+
+static void read_pages(struct world *world, const struct th_blocklist *log, uint8_t *pages)
+{
+	memset(pages, 0, world->blocks);
+	th_ok(th_blocklist_each(log, world->disk, NULL, mark_page, pages));
+}
+
+/* What is logged, and what would be loaded, is what the model says. */
+static void check_logged(struct world *world, const struct state *state)
+{
+	uint8_t *used = calloc(world->blocks, 1);
+	struct th_space *loaded = th_test_space(world->blocks);
+	struct th_space_stat stat;
+	uint64_t n = 0, waiting = 0;
+
+	th_ok(th_space_each_used(world->space, mark, used));
+	th_check(memcmp(used, state->used, world->blocks) == 0);
+	th_ok(th_space_load(loaded, world->disk, &state->log));
+	memset(used, 0, world->blocks);
+	th_ok(th_space_each_used(loaded, mark, used));
+	th_check(memcmp(used, state->used, world->blocks) == 0);
+	for (uint64_t i = 0; i < world->blocks; i++) {
+		n += used[i];
+		waiting += state->freed[i];
+		th_check(!used[i] || th_space_in_use(loaded, i, 1));
+	}
+	th_space_stat(loaded, &stat);
+	th_check(stat.waiting == waiting);
+	th_check(stat.free == world->blocks - 2 * FIXED - n - waiting);
+	th_space_free(loaded);
+	free(used);
+}
+
+/* The pages of the log changed: some are new, some were replaced. */
+static void take_over_pages(struct world *world, struct state *next, const struct state *last)
+{
+	read_pages(world, &next->log, next->pages);
+	for (uint64_t i = 0; i < world->blocks; i++) {
+		if (next->pages[i] && !last->pages[i]) {
+			th_check(world->now[i] == FREE && !world->states[0].used[i] && !world->states[1].used[i]);
+			world->now[i] = LOG_PAGE;
+		}
+		if (last->pages[i] && !next->pages[i]) {
+			world->now[i] = WAITING;
+			world->freed_in[i] = next->number;
+		}
+		next->used[i] |= next->pages[i];
+	}
+	for (uint64_t i = 0; i < world->blocks; i++)
+		next->freed[i] = world->now[i] == WAITING && world->freed_in[i] == next->number;
+}
+
+static void commit_step(struct world *world, struct state *next)
+{
+	uint64_t addr;
+	uint32_t blocks;
+
+	if (th_random_percent(&world->random, 50)) {
+		blocks = take(world, TH_SPACE_META, 16, 1, &addr);
+		if (blocks) {
+			note_alloc(world, TH_SPACE_COMMIT, addr, blocks);
+			memset(next->used + addr, 1, blocks);
+		}
+		return;
+	}
+	blocks = pick(world, ALLOCATED, &addr);
+	for (uint32_t i = 0; i < blocks; i++) {
+		if (next->used[addr + i]) {
+			note_free(world, TH_SPACE_COMMIT, addr + i, 1, next->number);
+			next->used[addr + i] = 0;
+		}
+	}
+}
+
+static void release_waiting(struct world *world, uint64_t number)
+{
+	for (uint64_t i = 0; i < world->blocks; i++) {
+		if (world->now[i] == WAITING && world->freed_in[i] < number)
+			world->now[i] = FREE;
+	}
+}
+
+static void committed(struct world *world)
+{
+	struct state spare = world->states[1];
+
+	th_space_committed(world->space);
+	world->states[1] = world->states[0];
+	world->states[0] = world->states[2];
+	world->states[2] = spare;
+	if (world->holds == 0)
+		release_waiting(world, world->states[0].number);
+}
+
+static void hold(struct world *world)
+{
+	if (world->holds && th_random_percent(&world->random, 60)) {
+		th_space_unhold(world->space);
+		world->holds--;
+	} else if (th_random_percent(&world->random, 10)) {
+		th_space_hold(world->space);
+		world->holds++;
+	}
+}
+
+/* False if there was no room for the log's pages. */
+static bool commit(struct world *world)
+{
+	struct state *next = &world->states[2];
+	int error;
+
+	next->log = world->states[0].log;
+	next->number = world->number++;
+	th_space_freeze(world->space);
+	for (uint64_t i = 0; i < world->blocks; i++)
+		next->used[i] = world->now[i] == ALLOCATED;
+	for (unsigned i = 0; i < 3; i++) {
+		live_step(world);
+		commit_step(world, next);
+	}
+	error = th_space_commit(world->space, world->disk, &next->log);
+	th_check(error == 0 || (error == -ENOSPC && count(world, FREE) < 64));
+	if (error)
+		return false;
+	take_over_pages(world, next, &world->states[0]);
+	/* Nothing to write leaves the log as it was: loaded, it has the same blocks waiting. */
+	if (memcmp(&next->log, &world->states[0].log, sizeof(next->log)) == 0)
+		memcpy(next->freed, world->states[0].freed, world->blocks);
+	if (th_random_percent(&world->random, 20))
+		check_logged(world, next);
+	return true;
+}
+
+/* The machine stops.  What is durable is loaded; the model forgets the rest. */
+static void crash(struct world *world)
+{
+	const struct state *last = &world->states[0];
+
+	th_space_free(world->space);
+	world->space = th_test_space(world->blocks);
+	th_ok(th_space_load(world->space, world->disk, &last->log));
+	for (uint64_t i = 0; i < world->blocks; i++) {
+		if (world->now[i] == FIXED_AREA)
+			continue;
+		world->now[i] = last->pages[i] ? LOG_PAGE : last->used[i] ? ALLOCATED : FREE;
+		if (last->freed[i]) {
+			th_check(!last->used[i]);
+			world->now[i] = WAITING;
+			world->freed_in[i] = last->number;
+		}
+	}
+	world->promised = 0;
+	world->holds = 0;
+	world->number = last->number + 1;
+	check_stat(world);
+}
+
+/* Runs that a replayed intent log names. */
+static void replay(struct world *world)
+{
+	uint64_t addr;
+	uint32_t blocks = pick(world, FREE, &addr);
+
+	if (blocks == 0)
+		return;
+	th_ok(th_space_claim(world->space, addr, blocks));
+	th_check(th_space_claim(world->space, addr, blocks) == -EUCLEAN);
+	note_alloc(world, TH_SPACE_LIVE, addr, blocks);
+}
+
+START_TEST(space_random)
+{
+	static const uint64_t sizes[] = { 600, 5000, 3 * 32768 + 777 };
+	struct world world;
+
+	world_init(&world, sizes[_i], th_test_seed("space_random"));
+	for (unsigned round = 0; round < th_test_rounds(_i == 2 ? 60 : 250); round++) {
+		unsigned steps = th_random_below(&world.random, 40);
+		bool done;
+
+		for (unsigned i = 0; i < steps; i++)
+			live_step(&world);
+		done = commit(&world);
+		if (done && th_random_percent(&world.random, 90))
+			committed(&world);
+		else {
+			crash(&world);
+			replay(&world);
+		}
+		hold(&world);
+		check_stat(&world);
+	}
+	world_release(&world);
+}
+END_TEST
+
+/* --- one thing at a time --- */
+
+START_TEST(space_reserve)
+{
+	static const uint64_t sizes[][2] = {
+		{ 4096, 256 }, /* 16 MiB */
+		{ 1000, 125 },
+		{ 65536, 2048 },
+		{ UINT64_C(1) << 28, 262144 },
+	};
+	struct th_space_stat stat;
+	struct th_space *space;
+
+	for (size_t i = 0; i < 4; i++) {
+		th_ok(th_space_new(sizes[i][0], &space));
+		th_space_stat(space, &stat);
+		ck_assert_uint_eq(stat.reserve, sizes[i][1]);
+		th_space_free(space);
+	}
+	ck_assert_int_eq(th_space_new(0, &space), -EINVAL);
+	th_space_free(NULL);
+}
+END_TEST
+
+/* One writer's runs follow one another, though others take elsewhere in between. */
+START_TEST(space_hint)
+{
+	uint64_t hint = 50000, elsewhere, addr, next = 50000;
+	struct th_space *space = th_test_space(100000);
+	uint32_t blocks;
+
+	th_ok(th_space_take(space, TH_SPACE_USER, 90000, 90000, NULL, &addr, &blocks));
+	th_space_give(space, addr, blocks);
+	for (int i = 0; i < 100; i++) {
+		th_ok(th_space_take(space, TH_SPACE_USER, 16, 16, &hint, &addr, &blocks));
+		th_check(blocks == 16 && addr == next);
+		next = addr + 16;
+		th_check(hint == next);
+		elsewhere = 0;
+		th_ok(th_space_take(space, TH_SPACE_USER, 16, 1, &elsewhere, &addr, &blocks));
+		th_check(elsewhere == addr + blocks);
+	}
+	ck_assert_int_eq(th_space_take(space, TH_SPACE_USER, 0, 0, NULL, &addr, &blocks), -EINVAL);
+	ck_assert_int_eq(th_space_take(space, TH_SPACE_USER, 3, 4, NULL, &addr, &blocks), -EINVAL);
+	th_space_free(space);
+}
+END_TEST
+
+/* What was used once is used again before fresh blocks are, while there is plenty of it. */
+START_TEST(space_reuses)
+{
+	struct th_space *space = th_test_space(1 << 20);
+	uint64_t addr, highest = 0;
+	uint32_t blocks;
+
+	for (int i = 0; i < 20000; i++) {
+		th_ok(th_space_take(space, TH_SPACE_META, 16, 1, NULL, &addr, &blocks));
+		if (highest < addr + blocks)
+			highest = addr + blocks;
+		th_space_give(space, addr, blocks);
+	}
+	ck_assert_uint_le(highest, 200);
+	th_space_free(space);
+}
+END_TEST
+
+START_TEST(space_claims)
+{
+	struct th_space *space = th_test_space(1000);
+
+	ck_assert_int_eq(th_space_claim(space, 0, 1), -EUCLEAN);
+	ck_assert_int_eq(th_space_claim(space, 7, 2), -EUCLEAN);
+	ck_assert_int_eq(th_space_claim(space, 999, 2), -EUCLEAN);
+	ck_assert_int_eq(th_space_claim(space, 1000, 1), -EUCLEAN);
+	ck_assert_int_eq(th_space_claim(space, UINT64_MAX, 2), -EUCLEAN);
+	ck_assert_int_eq(th_space_claim(space, 2, UINT64_MAX), -EUCLEAN);
+	ck_assert_int_eq(th_space_claim(space, 100, 0), -EUCLEAN);
+	ck_assert(!th_space_in_use(space, 8, 1));
+	ck_assert(!th_space_in_use(space, 7, 2));
+	ck_assert(!th_space_in_use(space, 1000, 1));
+	ck_assert(!th_space_in_use(space, 0, 0));
+	ck_assert(!th_space_in_use(space, UINT64_MAX, UINT64_MAX));
+	ck_assert(th_space_in_use(space, 0, 8));
+	th_ok(th_space_claim(space, 8, 5));
+	ck_assert(th_space_in_use(space, 7, 6));
+	th_space_free(space);
+}
+END_TEST
+
+/* --- many threads --- */
+
+#define TAKERS 4
+
+struct shared {
+	struct th_space *space;
+	_Atomic uint8_t *owned;
+	unsigned rounds;
+	_Atomic bool stop;
+	_Atomic unsigned running;
+};
+
+struct taker {
+	struct shared *shared;
+	struct th_random random;
+	pthread_t thread;
+	uint64_t addrs[64];
+	uint32_t blocks[64];
+};
+
+static void own(struct shared *shared, uint64_t addr, uint32_t blocks, uint8_t from, uint8_t to)
+{
+	for (uint32_t i = 0; i < blocks; i++)
+		th_check(atomic_exchange(&shared->owned[addr + i], to) == from);
+}
+
+static void taker_step(struct taker *taker)
+{
+	struct shared *shared = taker->shared;
+	unsigned i = th_random_below(&taker->random, 64);
+
+	if (taker->blocks[i]) {
+		own(shared, taker->addrs[i], taker->blocks[i], 1, 0);
+		th_space_note_free(shared->space, TH_SPACE_LIVE, taker->addrs[i], taker->blocks[i]);
+		taker->blocks[i] = 0;
+		return;
+	}
+	if (th_space_take(shared->space, TH_SPACE_USER, 1 + th_random_below(&taker->random, 16), 1, NULL,
+			  &taker->addrs[i], &taker->blocks[i])) {
+		taker->blocks[i] = 0;
+		return;
+	}
+	own(shared, taker->addrs[i], taker->blocks[i], 0, 1);
+	if (th_random_percent(&taker->random, 10)) {
+		own(shared, taker->addrs[i], taker->blocks[i], 1, 0);
+		th_space_give(shared->space, taker->addrs[i], taker->blocks[i]);
+		taker->blocks[i] = 0;
+		return;
+	}
+	th_space_note_alloc(shared->space, TH_SPACE_LIVE, taker->addrs[i], taker->blocks[i]);
+}
+
+static void *taker_run(void *arg)
+{
+	struct taker *taker = arg;
+
+	for (unsigned i = 0; i < taker->shared->rounds; i++)
+		taker_step(taker);
+	taker->shared->running--;
+	return NULL;
+}
+
+START_TEST(space_threads)
+{
+	struct shared shared = { .space = th_test_space(20000), .rounds = th_test_rounds(20000), .running = TAKERS };
+	struct taker takers[TAKERS] = { 0 };
+	uint8_t *used = calloc(20000, 1), *pages = calloc(20000, 1);
+	uint64_t seed = th_test_seed("space_threads");
+	struct th_blocklist log = { 0 };
+	struct th_disk *disk;
+
+	th_ok(th_disk_memory_new(20000, &disk));
+	shared.owned = calloc(20000, sizeof(*shared.owned));
+	for (unsigned i = 0; i < TAKERS; i++) {
+		takers[i].shared = &shared;
+		takers[i].random.state = seed + i;
+		th_ok(pthread_create(&takers[i].thread, NULL, taker_run, &takers[i]));
+	}
+	for (bool last = false; !last;) {
+		last = shared.running == 0;
+		th_space_freeze(shared.space);
+		th_ok(th_space_commit(shared.space, disk, &log));
+		th_space_committed(shared.space);
+	}
+	for (unsigned i = 0; i < TAKERS; i++)
+		pthread_join(takers[i].thread, NULL);
+	th_ok(th_space_each_used(shared.space, mark, used));
+	th_ok(th_blocklist_each(&log, disk, NULL, mark_page, pages));
+	for (unsigned i = 0; i < 20000; i++)
+		th_check(used[i] == (shared.owned[i] | pages[i]));
+	free(used);
+	free(pages);
+	free((void *)shared.owned);
+	th_space_free(shared.space);
+	th_disk_close(disk);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("space");
+	TCase *tcase = tcase_create("space");
+
+	tcase_set_timeout(tcase, 300);
+	tcase_add_loop_test(tcase, space_random, 0, 3);
+	tcase_add_test(tcase, space_reserve);
+	tcase_add_test(tcase, space_hint);
+	tcase_add_test(tcase, space_reuses);
+	tcase_add_test(tcase, space_claims);
+	tcase_add_test(tcase, space_threads);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}

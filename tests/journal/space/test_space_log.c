@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The space's log: how it grows, what it refuses to write, and what it makes of logs that are wrong. */
+#include "journal/space/blocklist_page.h"
+#include "tests/journal/space/new_space.h"
+
+static int mark(uint64_t addr, uint64_t blocks, void *arg)
+{
+	memset((uint8_t *)arg + addr, 1, blocks);
+	return 0;
+}
+
+static void commit_empty(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
+{
+	th_space_freeze(space);
+	th_ok(th_space_commit(space, disk, log));
+	th_space_committed(space);
+}
+
+/* However long the store lives, the log stays in proportion to what it says. */
+START_TEST(space_condenses)
+{
+	struct th_random random = { th_test_seed("space_condenses") };
+	struct th_space *space = th_test_space(65536);
+	struct th_blocklist log = { 0 };
+	uint64_t held[3000] = { 0 }, most = 0;
+	struct th_disk *disk;
+	uint32_t blocks;
+
+	th_ok(th_disk_memory_new(65536, &disk));
+	for (unsigned round = 0; round < 1500; round++) {
+		for (unsigned i = 0; i < 100; i++) {
+			uint64_t *slot = &held[th_random_below(&random, 3000)];
+
+			if (*slot)
+				th_space_note_free(space, TH_SPACE_LIVE, *slot, 1);
+			th_ok(th_space_take(space, TH_SPACE_USER, 1, 1, NULL, slot, &blocks));
+			th_space_note_alloc(space, TH_SPACE_LIVE, *slot, 1);
+		}
+		th_space_freeze(space);
+		th_ok(th_space_commit(space, disk, &log));
+		th_space_committed(space);
+		if (most < log.pages)
+			most = log.pages;
+	}
+	ck_assert_uint_le(most, 64 + 3 + 25); /* 3000 runs are 18 pages */
+	ck_assert_uint_ge(most, 60);
+	th_space_free(space);
+	th_disk_close(disk);
+}
+END_TEST
+
+/* What a commit without changes makes free is free in its log, too, however full the log's newest page is. */
+START_TEST(space_empty_commits)
+{
+	struct th_space *space = th_test_space(4000), *loaded;
+	struct th_blocklist log = { 0 };
+	struct th_disk *disk;
+
+	th_ok(th_disk_memory_new(4000, &disk));
+	for (unsigned i = 0; i < 400; i++) {
+		uint64_t addr;
+		uint32_t blocks;
+
+		th_ok(th_space_take(space, TH_SPACE_META, 1, 1, NULL, &addr, &blocks));
+		th_space_note_alloc(space, TH_SPACE_LIVE, addr, 1);
+		commit_empty(space, disk, &log);
+		th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
+		commit_empty(space, disk, &log);
+		commit_empty(space, disk, &log);
+		loaded = th_test_space(4000);
+		th_ok(th_space_load(loaded, disk, &log));
+		th_check(!th_space_in_use(space, addr, 1));
+		th_check(!th_space_in_use(loaded, addr, 1));
+		th_space_free(loaded);
+	}
+	th_space_free(space);
+	th_disk_close(disk);
+}
+END_TEST
+
+static struct th_disk *fresh_disk(void)
+{
+	struct th_disk *disk;
+
+	th_ok(th_disk_memory_new(5000, &disk));
+	return disk;
+}
+
+/* A commit whose changes contradict what is on disk is refused, and the last one stands. */
+START_TEST(space_commit_refuses_contradictions)
+{
+	static const struct {
+		bool alloc;
+		uint64_t addr;
+		uint32_t blocks;
+	} wrong[] = {
+		{ true, 100, 1 }, /* allocated already */
+		{ true, 99, 2 },          { false, 200, 1 }, /* not allocated */
+		{ false, 109, 2 },        { true, 4999, 2 }, /* beyond the end */
+		{ false, UINT64_MAX, 2 },
+	};
+	struct th_space *space = th_test_space(5000);
+	struct th_disk *disk = fresh_disk();
+	struct th_blocklist log = { 0 }, before;
+	uint8_t used[5000] = { 0 }, used_after[5000] = { 0 };
+
+	th_ok(th_space_claim(space, 100, 10));
+	th_space_note_alloc(space, TH_SPACE_LIVE, 100, 10);
+	th_space_freeze(space);
+	th_ok(th_space_commit(space, disk, &log));
+	th_space_committed(space);
+	before = log;
+	th_ok(th_space_each_used(space, mark, used));
+	th_ok(th_space_claim(space, 300, 10));
+	th_space_note_alloc(space, TH_SPACE_LIVE, 300, 10);
+	th_space_note_free(space, TH_SPACE_LIVE, 102, 2);
+	if (wrong[_i].alloc)
+		th_space_note_alloc(space, TH_SPACE_LIVE, wrong[_i].addr, wrong[_i].blocks);
+	else
+		th_space_note_free(space, TH_SPACE_LIVE, wrong[_i].addr, wrong[_i].blocks);
+	th_space_freeze(space);
+	ck_assert_int_eq(th_space_commit(space, disk, &log), -EUCLEAN);
+	ck_assert_mem_eq(&log, &before, sizeof(log));
+	th_ok(th_space_each_used(space, mark, used_after));
+	ck_assert_mem_eq(used, used_after, sizeof(used));
+	th_space_free(space);
+	th_disk_close(disk);
+}
+END_TEST
+
+/* Whatever transfer fails, the last log can be loaded and is what is said to be logged. */
+START_TEST(space_failing_disk)
+{
+	struct th_random random = { th_test_seed("space_failing_disk") };
+	unsigned failures = 0;
+	bool done = false;
+
+	for (uint64_t nth = 0; !done; nth++) {
+		struct th_space *space = th_test_space(5000), *loaded = th_test_space(5000);
+		uint8_t used[5000] = { 0 }, loaded_used[5000] = { 0 };
+		struct th_blocklist log = { 0 };
+		struct th_disk *disk;
+		int error = 0;
+
+		th_ok(th_disk_fault_new(fresh_disk(), &disk));
+		th_disk_fault_arm(disk, _i ? TH_FAULT_TEAR : TH_FAULT_ERROR, nth);
+		for (unsigned round = 0; round < 5 && !error; round++) {
+			for (unsigned i = 0; i < 300; i++) {
+				uint64_t hint = th_random_below(&random, 5000), addr;
+				uint32_t blocks;
+
+				th_ok(th_space_take(space, TH_SPACE_META, 1, 1, &hint, &addr, &blocks));
+				th_space_note_alloc(space, TH_SPACE_LIVE, addr, 1);
+				if (i % 3 == 0)
+					th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
+			}
+			th_space_freeze(space);
+			error = th_space_commit(space, disk, &log);
+			if (!error)
+				th_space_committed(space);
+		}
+		th_check(error == 0 || error == -EIO);
+		done = error == 0;
+		failures += !done;
+		th_disk_fault_arm(disk, TH_FAULT_NONE, 0);
+		th_ok(th_space_load(loaded, disk, &log));
+		th_ok(th_space_each_used(space, mark, used));
+		th_ok(th_space_each_used(loaded, mark, loaded_used));
+		th_check(memcmp(used, loaded_used, sizeof(used)) == 0);
+		th_space_free(space);
+		th_space_free(loaded);
+		th_disk_close(disk);
+	}
+	ck_assert_uint_gt(failures, 4);
+}
+END_TEST
+
+/* --- hostile logs --- */
+
+static int load_runs(struct th_disk *disk, const struct th_blockrun *runs, size_t nruns)
+{
+	struct th_blocklist_supply supply = { .addr = 20, .blocks = 10 };
+	struct th_blocklist_writer writer;
+	struct th_blocklist list = { 0 };
+	struct th_space *space = th_test_space(4000);
+	int error;
+
+	th_ok(th_blocklist_writer_init(&writer, disk, NULL, &list));
+	writer.more = &supply;
+	writer.nmore = 1;
+	for (size_t i = 0; i < nruns; i++)
+		th_ok(th_blocklist_writer_run(&writer, &runs[i]));
+	th_ok(th_blocklist_writer_finish(&writer, &list));
+	th_blocklist_writer_release(&writer);
+	error = th_space_load(space, disk, &list);
+	th_space_free(space);
+	return error;
+}
+
+#define ALLOC 1
+#define RELEASE 2
+
+START_TEST(space_broken_logs)
+{
+	static const struct {
+		struct th_blockrun run;
+		int error;
+	} cases[] = {
+		{ { .addr = 100, .blocks = 5, .tag = ALLOC, .birth = 1 }, 0 },
+		{ { .addr = 8, .blocks = 1, .tag = ALLOC, .birth = 1 }, 0 },
+		{ { .addr = 20, .blocks = 1, .tag = RELEASE, .birth = 1 }, -EUCLEAN }, /* the log itself */
+		{ { .addr = 20, .blocks = 1, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* twice */
+		{ { .addr = 100, .blocks = 5, .tag = RELEASE, .birth = 1 }, -EUCLEAN },
+		{ { .addr = 100, .blocks = 5, .tag = 0, .birth = 1 }, -EUCLEAN },
+		{ { .addr = 100, .blocks = 5, .tag = 3, .birth = 1 }, -EUCLEAN },
+		{ { .addr = 0, .blocks = 1, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* a fixed area */
+		{ { .addr = 3990, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN },
+		{ { .addr = 3999, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* outside the map */
+		{ { .addr = 4500, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN },
+		{ { .addr = 100000, .blocks = 10, .tag = ALLOC, .birth = 1 }, -EUCLEAN }, /* outside the disk */
+		{ { .addr = UINT64_MAX, .blocks = UINT32_MAX, .tag = ALLOC, .birth = 1 }, -EUCLEAN },
+	};
+	struct th_disk *disk = fresh_disk();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct th_blockrun runs[] = { { .addr = 20, .blocks = 10, .tag = ALLOC, .birth = 1 }, cases[i].run };
+
+		th_check(load_runs(disk, runs, 2) == cases[i].error);
+		/* Now it does not allocate its own page. */
+		if (cases[i].run.addr != 20)
+			th_check(load_runs(disk, &runs[1], 1) == -EUCLEAN);
+	}
+	th_disk_close(disk);
+}
+END_TEST
+
+START_TEST(space_hostile_logs)
+{
+	struct th_random random = { th_test_seed("space_hostile_logs") };
+	struct th_disk *disk = fresh_disk();
+
+	for (unsigned round = 0; round < th_test_rounds(2000); round++) {
+		struct th_blockrun runs[40] = { { .addr = 20, .blocks = 1, .tag = ALLOC, .birth = 1 } };
+		size_t nruns = 1 + th_random_below(&random, 39);
+		int error;
+
+		for (size_t i = 1; i < nruns; i++)
+			runs[i] = (struct th_blockrun){
+				.addr = th_random_below(&random, th_random_percent(&random, 90) ? 300 : 6000),
+				.blocks = 1 + th_random_below(&random, 10),
+				.tag = 1 + th_random_below(&random, 2),
+				.birth = th_random_below(&random, 4),
+			};
+		error = load_runs(disk, runs, nruns);
+		th_check(error == 0 || error == -EUCLEAN);
+	}
+	th_disk_close(disk);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("space_log");
+	TCase *tcase = tcase_create("space_log");
+
+	tcase_set_timeout(tcase, 300);
+	tcase_add_test(tcase, space_condenses);
+	tcase_add_test(tcase, space_empty_commits);
+	tcase_add_loop_test(tcase, space_commit_refuses_contradictions, 0, 6);
+	tcase_add_loop_test(tcase, space_failing_disk, 0, 2);
+	tcase_add_test(tcase, space_broken_logs);
+	tcase_add_test(tcase, space_hostile_logs);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bitmap against one byte a block. */
+#include "journal/space/space_map.h"
+#include "tests/journal/suite.h"
+
+static struct th_space_map map;
+static uint8_t *model;
+static uint64_t blocks;
+
+static uint64_t model_run(uint64_t addr, uint64_t limit)
+{
+	uint64_t end = addr;
+
+	while (end < blocks && end - addr < limit && model[end] == model[addr])
+		end++;
+	return end - addr;
+}
+
+static bool model_find(uint64_t from, uint64_t to, uint32_t least, uint64_t *ret)
+{
+	for (uint64_t addr = from; addr < to; addr += model_run(addr, blocks)) {
+		if (!model[addr] && model_run(addr, blocks) >= least) {
+			*ret = addr;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void check_find(struct th_random *random)
+{
+	uint64_t from = th_random_below(random, (uint32_t)blocks),
+		 to = from + th_random_below(random, (uint32_t)blocks);
+	uint64_t found = 0, expected = 0;
+	uint32_t least = 1 + th_random_below(random, 1u << th_random_below(random, 17));
+	bool is, should;
+
+	if (th_random_percent(random, 30))
+		from = 0;
+	if (to > blocks)
+		to = blocks;
+	is = th_space_map_find(&map, from, to, least, &found);
+	should = model_find(from, to, least, &expected);
+	th_check(is == should);
+	th_check(!is || found == expected);
+}
+
+static void check_used(struct th_random *random)
+{
+	uint64_t from = th_random_below(random, (uint32_t)blocks), addr, length, at = from;
+	bool found = th_space_map_next_used(&map, from, &addr, &length);
+
+	while (at < blocks && !model[at])
+		at++;
+	th_check(found == (at < blocks));
+	th_check(!found || (addr == at && length == model_run(at, blocks)));
+}
+
+static void check_run(struct th_random *random)
+{
+	uint64_t addr = th_random_below(random, (uint32_t)blocks), limit = 1 + th_random_below(random, 70000);
+	bool used;
+
+	th_check(th_space_map_run(&map, addr, limit, &used) == model_run(addr, limit));
+	th_check(used == model[addr]);
+	if (limit <= blocks - addr) {
+		bool all = model_run(addr, limit) == limit;
+
+		th_check(th_space_map_all(&map, addr, limit, true) == (all && model[addr]));
+		th_check(th_space_map_all(&map, addr, limit, false) == (all && !model[addr]));
+	}
+}
+
+static void change(struct th_random *random)
+{
+	uint64_t addr = th_random_below(random, (uint32_t)blocks);
+	uint64_t length = 1 + th_random_below(random, 1u << th_random_below(random, 17));
+	bool used = th_random_percent(random, 50);
+	uint64_t count = 0;
+
+	if (length > blocks - addr)
+		length = blocks - addr;
+	th_ok(th_space_map_set(&map, addr, length, used));
+	memset(model + addr, used, length);
+	for (uint64_t i = 0; i < blocks; i++)
+		count += model[i];
+	th_check(map.used == count);
+}
+
+START_TEST(map_random)
+{
+	static const uint64_t sizes[] = { 1, 63, 64, 65, 5000, 32768, 32769, 3 * 32768 - 1, 4 * 32768 + 100 };
+	struct th_random random = { th_test_seed("map_random") };
+
+	blocks = sizes[_i];
+	model = calloc(blocks, 1);
+	th_ok(th_space_map_init(&map, blocks));
+	for (unsigned round = 0; round < th_test_rounds(600); round++) {
+		change(&random);
+		for (int i = 0; i < 4; i++) {
+			check_run(&random);
+			check_find(&random);
+			check_used(&random);
+		}
+	}
+	th_space_map_release(&map);
+	free(model);
+}
+END_TEST
+
+START_TEST(map_bounds)
+{
+	ck_assert_int_eq(th_space_map_init(&map, 0), -EINVAL);
+	th_ok(th_space_map_init(&map, 100));
+	ck_assert(th_space_map_inside(&map, 0, 100));
+	ck_assert(th_space_map_inside(&map, 99, 1));
+	ck_assert(!th_space_map_inside(&map, 99, 2));
+	ck_assert(!th_space_map_inside(&map, 100, 1));
+	ck_assert(!th_space_map_inside(&map, 0, 0));
+	ck_assert(!th_space_map_inside(&map, UINT64_MAX, 1));
+	ck_assert(!th_space_map_inside(&map, 1, UINT64_MAX));
+	th_space_map_release(&map);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("space_map");
+	TCase *tcase = tcase_create("space_map");
+
+	tcase_set_timeout(tcase, 300);
+	tcase_add_loop_test(tcase, map_random, 0, 9);
+	tcase_add_test(tcase, map_bounds);
+	suite_add_tcase(suite, tcase);
+	return th_suite_run(suite);
+}

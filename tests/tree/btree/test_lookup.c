@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes that walks ask for: what the tree has left since is no damage, what it still names is. */
+#include <stdlib.h>
+
+#include "tests/tree/fixture.h"
+#include "tree/btree/tree.h"
+#include "tree/node/readahead.h"
+
+#define DISK_BLOCKS 1024u
+
+static unsigned reported;
+
+static void count_reports(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+	reported++;
+}
+
+START_TEST(read_doubts_damage_once)
+{
+	struct th_disk *disk;
+	struct th_ahead *ahead;
+	struct th_cache *cache;
+	struct th_need need = { 0 };
+
+	th_ok(th_disk_memory_new(DISK_BLOCKS, &disk));
+	th_ok(th_ahead_new(disk, &ahead));
+	th_ok(th_cache_new(disk, ahead, 1 << 20, count_reports, NULL, &cache));
+	th_need_init(&need);
+	reported = 0;
+
+	/* Given up and written anew since: the walk begins once more, and nobody is alarmed. */
+	need.ptr = (struct th_ptr){ .addr = 100, .birth = 7, .blocks = 1, .checksum = 1 };
+	th_ok(th_need_load(&need, cache));
+	need.ptr = (struct th_ptr){ .addr = 200, .birth = 7, .blocks = 1, .checksum = 1 };
+	th_ok(th_need_load(&need, cache));
+	ck_assert_uint_eq(reported, 0);
+
+	/* The tree still names it. */
+	th_expect(th_need_load(&need, cache), -EBADMSG);
+	ck_assert_uint_eq(reported, 1);
+
+	/* The same blocks, written by another generation. */
+	need.ptr.birth = 8;
+	th_ok(th_need_load(&need, cache));
+	ck_assert_uint_eq(reported, 1);
+
+	/* What cannot be read is never doubted. */
+	need.ptr = (struct th_ptr){ .addr = DISK_BLOCKS, .birth = 9, .blocks = 1, .checksum = 1 };
+	ck_assert_int_lt(th_need_load(&need, cache), 0);
+	th_need_release(&need);
+	th_cache_free(cache);
+	th_ahead_free(ahead);
+	th_disk_close(disk);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = { read_doubts_damage_once };
+
+	return th_tests_run("read", tests, sizeof(tests) / sizeof(tests[0]));
+}

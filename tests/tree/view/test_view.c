@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Subtree views: each must behave as a store that has the keys below its prefix, and nothing else. */
+#include "tests/tree/differences.h"
+#include "tests/tree/walk.h"
+
+#include "journal/disk/future.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STAGES 4 /* of the history of a random store: each kept as a snapshot */
+#define WRITES 1500 /* in each */
+#define FILL 'p' /* what th_keys_pick has long runs of */
+
+/* Prefixes under which th_keys_pick has many keys, one, or none. */
+static struct th_slice pick_prefix(struct th_random *random, uint8_t *space)
+{
+	static const char *const prefixes[] = { "",     "s",      "home/",    "home/user1/", "home/user2/dir3/file-",
+						"a",    "b\x01",  "\xfe",     "\xff",        "\xff\xff\xff\xff\xff",
+						"none", "pppppp", "home/user" };
+	static const uint16_t runs[] = { 60, 500, TH_KEY_MAX - 8, TH_KEY_MAX };
+	uint32_t at = th_random_below(random, 20);
+	struct th_slice prefix;
+
+	if (at < sizeof(prefixes) / sizeof(prefixes[0])) {
+		prefix = th_slice_of(prefixes[at]);
+		memcpy(space, prefix.data, prefix.size);
+	} else if (at < 17) {
+		prefix.size = runs[at - 13];
+		memset(space, FILL, prefix.size);
+	} else if (at < 19) {
+		memcpy(space, "s\0\0", 4);
+		prefix.size = th_random_between(random, 2, 4);
+	} else {
+		memset(space, 0xff, TH_KEY_MAX);
+		prefix.size = TH_KEY_MAX;
+	}
+	return (struct th_slice){ space, prefix.size };
+}
+
+static bool begins_with(struct th_slice key, struct th_slice prefix)
+{
+	return key.size >= prefix.size && memcmp(key.data, prefix.data, prefix.size) == 0;
+}
+
+static struct th_slice behind(struct th_slice key, size_t size)
+{
+	return (struct th_slice){ (const uint8_t *)key.data + size, key.size - size };
+}
+
+static struct th_slice join(struct th_slice head, struct th_slice tail, uint8_t *space)
+{
+	memcpy(space, head.data, head.size);
+	memcpy(space + head.size, tail.data, tail.size);
+	return (struct th_slice){ space, head.size + tail.size };
+}
+
+static struct th_slice copy(struct th_slice key, uint8_t *space)
+{
+	return join(key, (struct th_slice){ "", 0 }, space);
+}
+
+/* What the model has below the prefix. */
+static struct th_model *model_below(const struct th_model *model, struct th_slice prefix)
+{
+	struct th_model *below = th_model_new();
+
+	for (size_t i = 0; i < model->count; i++) {
+		const struct th_model_entry *entry = model->entries[i];
+
+		if (!begins_with(entry->key, prefix))
+			continue;
+		if (entry->present)
+			th_model_put(below, behind(entry->key, prefix.size), entry->value);
+		if (entry->refs)
+			th_model_ref(below, behind(entry->key, prefix.size), entry->refs);
+	}
+	return below;
+}
+
+/* --- a store with a history --- */
+
+struct past {
+	struct th_fixture fixture;
+	struct th_random random;
+	struct th_keys keys;
+	struct th_model *live;
+	struct th_view *views[STAGES];
+	struct th_model *models[STAGES];
+	uint64_t stamp;
+};
+
+static void write_some(struct past *past, unsigned count)
+{
+	uint8_t space[TH_KEY_MAX], value[64];
+	struct th_txn *txn;
+
+	th_ok(th_txn_begin(past->fixture.store, &txn));
+	for (unsigned i = 0; i < count; i++) {
+		struct th_slice key = th_keys_pick(&past->keys, &past->random, space);
+		uint32_t what = th_random_below(&past->random, 100);
+
+		if (what < 70) {
+			th_value_make(value, sizeof(value), key, past->stamp++);
+			th_ok(th_txn_put(txn, key, (struct th_slice){ value, sizeof(value) }));
+			th_model_put(past->live, key, (struct th_slice){ value, sizeof(value) });
+		} else if (what < 90) {
+			th_ok(th_txn_delete(txn, key));
+			th_model_delete(past->live, key);
+		} else {
+			th_ok(th_txn_ref(txn, key, 1));
+			th_model_ref(past->live, key, 1);
+		}
+	}
+	th_ok(th_txn_commit(txn));
+}
+
+static struct past *past_new(uint64_t seed)
+{
+	struct th_store_options options = { .cache_bytes = 256 << 10, .commit_interval_ms = 3600 * 1000 };
+	struct past *past = calloc(1, sizeof(*past));
+
+	ck_assert_ptr_nonnull(past);
+	past->random.state = seed;
+	past->keys = (struct th_keys){ .salt = past->random.state, .range = 2000 };
+	past->live = th_model_new();
+	th_fixture_init(&past->fixture, 64, &options);
+	for (unsigned i = 0; i < STAGES; i++) {
+		char stage[16];
+		struct th_snapshot snapshot;
+
+		write_some(past, i == 1 ? 20 : WRITES);
+		snprintf(stage, sizeof(stage), "stage-%u", i);
+		th_ok(th_snapshot_create(past->fixture.store, stage, &snapshot));
+		if (i % 2)
+			th_ok(th_view_freeze(past->fixture.store, &past->views[i]));
+		else
+			th_ok(th_view_snapshot(past->fixture.store, snapshot.id, &past->views[i]));
+		past->models[i] = th_model_copy(past->live);
+	}
+	write_some(past, WRITES / 2);
+	return past;
+}
+
+static void past_free(struct past *past)
+{
+	for (unsigned i = 0; i < STAGES; i++) {
+		th_view_close(past->views[i]);
+		th_model_unref(past->models[i]);
+	}
+	th_model_unref(past->live);
+	th_verify_check(past->fixture.store, NULL);
+	th_fixture_release(&past->fixture);
+	free(past);
+}
+
+/* --- reading --- */
+
+static void verify_get_async(struct th_view *view, const struct th_model *model, struct th_slice key)
+{
+	const struct th_model_entry *expected = th_model_get(model, key);
+	struct th_value value;
+	struct th_get *get;
+
+	th_ok(th_get_async(view, key, &get));
+	th_expect(th_get_finish(get, &value), expected ? 0 : -ENOENT);
+	if (!expected)
+		return;
+	th_true(th_model_same(expected->value, (struct th_slice){ value.data, value.size }));
+	th_true(expected->refs == value.refs);
+	th_value_release(&value);
+}
+
+/* A key as it may be asked of a view with such a prefix: often one that is there. */
+static struct th_slice pick_below(struct past *past, const struct th_model *below, size_t prefix_size, uint8_t *space)
+{
+	struct th_keys keys = past->keys;
+
+	keys.taken = (uint32_t)prefix_size;
+	if (below->count && th_random_percent(&past->random, 70))
+		return below->entries[th_random_below(&past->random, (uint32_t)below->count)]->key;
+	return th_keys_pick(&keys, &past->random, space);
+}
+
+/* To and fro in all of the view or in a range of it. */
+static void walk_view(struct past *past, struct th_view *view, const struct th_model *below, size_t prefix_size)
+{
+	bool bounded = th_random_percent(&past->random, 50);
+	struct th_keys keys = past->keys;
+	uint8_t space[2 * TH_KEY_MAX];
+	struct th_range range;
+	struct th_cursor *cursor;
+
+	keys.taken = (uint32_t)prefix_size;
+	range = th_range_pick(&keys, &past->random, below, space);
+	th_ok(th_prefetch(view, &range));
+	th_ok(th_cursor_open(view, bounded ? &range : NULL, &cursor));
+	th_verify_walk(cursor, below, bounded ? &range : NULL, &keys, &past->random, 200);
+	th_cursor_close(cursor);
+}
+
+static void verify_view(struct past *past, struct th_view *view, const struct th_model *below, size_t prefix_size)
+{
+	uint8_t space[TH_KEY_MAX];
+
+	th_verify_scan(view, below, NULL);
+	for (int i = 0; i < 20; i++) {
+		th_verify_get(view, below, pick_below(past, below, prefix_size, space));
+		verify_get_async(view, below, pick_below(past, below, prefix_size, space));
+	}
+	walk_view(past, view, below, prefix_size);
+}
+
+START_TEST(view_reads)
+{
+	struct past *past = past_new(th_test_seed("view_reads"));
+	unsigned rounds = th_test_rounds(60);
+	uint8_t space[TH_KEY_MAX];
+
+	while (rounds--) {
+		uint32_t at = th_random_below(&past->random, STAGES + 1);
+		struct th_view *above = at < STAGES ? past->views[at] : th_view_live(past->fixture.store), *view;
+		struct th_slice prefix = pick_prefix(&past->random, space);
+		struct th_model *below = model_below(at < STAGES ? past->models[at] : past->live, prefix);
+
+		th_ok(th_view_subtree(above, prefix, &view));
+		verify_view(past, view, below, prefix.size);
+		th_view_close(view);
+		th_model_unref(below);
+	}
+	past_free(past);
+}
+END_TEST
+
+/* A subtree of a subtree is one; each holds what is above it. */
+static void nested(uint64_t seed)
+{
+	struct past *past = past_new(seed);
+	struct th_slice prefix = th_slice_of("home/user1/dir3/");
+	struct th_model *below = model_below(past->models[0], prefix);
+	struct th_view *home, *user, *dir;
+
+	th_ok(th_view_subtree(past->views[0], th_slice_of("home/"), &home));
+	th_ok(th_view_subtree(home, th_slice_of("user1/"), &user));
+	th_view_close(home);
+	th_ok(th_view_subtree(user, th_slice_of("dir3/"), &dir));
+	th_view_close(user);
+	th_ok(th_snapshot_delete(past->fixture.store, "stage-0"));
+	th_view_close(past->views[0]);
+	past->views[0] = NULL;
+	write_some(past, WRITES);
+	th_ok(th_store_commit(past->fixture.store));
+	verify_view(past, dir, below, prefix.size);
+	th_view_close(dir);
+	th_model_unref(below);
+	past_free(past);
+}
+
+START_TEST(view_nested)
+{
+	nested(th_test_seed("view_nested"));
+	nested(1338491208); /* once left a node with too many messages to be written (flush_kid) */
+}
+END_TEST
+
+static void verify_diffs(struct past *past, struct th_slice prefix, unsigned a, unsigned b)
+{
+	struct th_model *from_model = model_below(past->models[a], prefix);
+	struct th_model *to_model = model_below(past->models[b], prefix);
+	struct th_keys keys = past->keys;
+	uint8_t space[2 * TH_KEY_MAX];
+	struct th_view *from, *to;
+	struct th_range range;
+
+	keys.taken = (uint32_t)prefix.size;
+	range = th_range_pick(&keys, &past->random, from_model, space);
+	th_ok(th_view_subtree(past->views[a], prefix, &from));
+	th_ok(th_view_subtree(past->views[b], prefix, &to));
+	th_verify_diff(from, from_model, to, to_model, NULL);
+	th_verify_diff(from, from_model, to, to_model, &range);
+	th_verify_diff_walk(from, from_model, to, to_model, NULL, &keys, &past->random, 300);
+	th_verify_diff_walk(from, from_model, to, to_model, &range, &keys, &past->random, 100);
+	th_view_close(from);
+	th_view_close(to);
+	th_model_unref(from_model);
+	th_model_unref(to_model);
+}
+
+/* Of stages that are far from one another, near, and the same, and of such as are written meanwhile. */
+START_TEST(view_diffs)
+{
+	struct past *past = past_new(th_test_seed("view_diffs"));
+	unsigned rounds = th_test_rounds(80);
+	uint8_t space[TH_KEY_MAX];
+
+	while (rounds--) {
+		verify_diffs(past, pick_prefix(&past->random, space), th_random_below(&past->random, STAGES),
+			     th_random_below(&past->random, STAGES));
+		if (rounds == 40)
+			th_ok(th_store_commit(past->fixture.store));
+	}
+	past_free(past);
+}
+END_TEST
+
+/* --- writing --- */
+
+struct writer {
+	struct past *past;
+	struct th_slice prefix;
+	struct th_txn *txn;
+	struct th_model *below; /* as the transaction sees it */
+	uint8_t whole[TH_KEY_MAX];
+};
+
+static void writer_put(struct writer *writer, struct th_slice key)
+{
+	struct th_slice whole = join(writer->prefix, key, writer->whole), value;
+	uint8_t bytes[2 * TH_INLINE_MAX];
+	struct th_loan loan;
+
+	value = (struct th_slice){ bytes, th_random_percent(&writer->past->random, 5) ? sizeof(bytes) : 40 };
+	th_value_make(bytes, value.size, key, writer->past->stamp++);
+	if (value.size > TH_INLINE_MAX || th_random_percent(&writer->past->random, 50)) {
+		th_ok(th_txn_put(writer->txn, key, value));
+	} else {
+		th_ok(th_txn_alloc(writer->txn, key.size, value.size, &loan));
+		memcpy(loan.key, key.data, key.size);
+		memcpy(loan.value, value.data, value.size);
+		th_ok(th_txn_put_loan(writer->txn, &loan));
+	}
+	th_model_put(writer->past->live, whole, value);
+	th_model_put(writer->below, key, value);
+}
+
+/* The range of about five keys, or to the end of the subtree. */
+static void writer_delete_range(struct writer *writer, struct th_slice key)
+{
+	struct th_range range = { .from = key }, whole;
+	uint8_t below_end[TH_KEY_MAX], end[TH_KEY_MAX];
+	size_t first, last;
+
+	th_model_bounds(writer->below, &range, &first, &last);
+	if (last - first > 5 && th_random_percent(&writer->past->random, 80))
+		range.to = copy(writer->below->entries[first + 5]->key, below_end);
+	whole = th_range_prefix(writer->prefix, end);
+	whole.from = join(writer->prefix, key, writer->whole);
+	if (range.to.data)
+		whole.to = join(writer->prefix, range.to, end);
+	th_ok(th_txn_delete_range(writer->txn, range));
+	th_model_delete_range(writer->past->live, whole);
+	th_model_delete_range(writer->below, range);
+}
+
+static void writer_step(struct writer *writer)
+{
+	struct th_random *random = &writer->past->random;
+	uint8_t space[TH_KEY_MAX], own[TH_KEY_MAX];
+	struct th_slice key = copy(pick_below(writer->past, writer->below, writer->prefix.size, space), own);
+	uint32_t what = th_random_below(random, 100);
+
+	if (what < 60) {
+		writer_put(writer, key);
+	} else if (what < 75) {
+		th_ok(th_txn_delete(writer->txn, key));
+		th_model_delete(writer->past->live, join(writer->prefix, key, writer->whole));
+		th_model_delete(writer->below, key);
+	} else if (what < 80) {
+		writer_delete_range(writer, key);
+	} else if (what < 90) {
+		th_ok(th_txn_ref(writer->txn, key, 2));
+		th_model_ref(writer->past->live, join(writer->prefix, key, writer->whole), 2);
+		th_model_ref(writer->below, key, 2);
+	} else {
+		th_verify_txn_get(writer->txn, writer->below, key);
+	}
+}
+
+START_TEST(view_writes)
+{
+	struct past *past = past_new(th_test_seed("view_writes"));
+	unsigned rounds = th_test_rounds(60);
+	uint8_t space[TH_KEY_MAX];
+
+	while (rounds--) {
+		struct writer writer = { .past = past, .prefix = pick_prefix(&past->random, space) };
+		struct th_cursor *cursor;
+		struct th_view *view;
+
+		th_ok(th_view_subtree(th_view_live(past->fixture.store), writer.prefix, &view));
+		writer.below = model_below(past->live, writer.prefix);
+		th_ok(th_txn_begin_in(view, &writer.txn));
+		for (uint32_t i = th_random_below(&past->random, 200); i; i--)
+			writer_step(&writer);
+		th_ok(th_txn_cursor(writer.txn, NULL, &cursor));
+		th_verify_cursor(cursor, writer.below, NULL);
+		th_cursor_close(cursor);
+		th_ok(th_txn_commit(writer.txn));
+		th_verify_scan(view, writer.below, NULL);
+		th_verify_scan(th_view_live(past->fixture.store), past->live, NULL);
+		th_view_close(view);
+		th_model_unref(writer.below);
+	}
+	past_free(past);
+}
+END_TEST
+
+/* The end of the last subtree of all has no key: it is the end of the tree, in the log and on disk too. */
+START_TEST(view_open_end)
+{
+	static const char *const keys[] = { "a", "\xfe\xff", "\xff", "\xff\xff", "\xff\xff\xff" };
+	struct th_range from = { .from = th_slice_of("\xff") };
+	struct th_fixture fixture, crashed;
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	struct th_disk *image;
+	struct th_view *view;
+	struct th_txn *txn;
+	uint8_t last[TH_KEY_MAX];
+
+	th_fixture_init(&fixture, 16, NULL);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		th_fixture_put(&fixture, keys[i], "value");
+	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("\xff"), &view));
+	th_ok(th_txn_begin_in(view, &txn));
+	memset(last, 0xff, sizeof(last));
+	th_ok(th_txn_put(txn, (struct th_slice){ last, sizeof(last) - 1 }, th_slice_of("last")));
+	th_ok(th_txn_delete_range(txn, from));
+	th_ok(th_txn_commit(txn));
+	th_ok(th_store_sync(fixture.store));
+	th_ok(th_disk_fault_crash_image(fixture.disk, th_disk_fault_events(fixture.disk), 1, &image));
+	th_view_close(view);
+	th_fixture_adopt(&crashed, image, NULL);
+	th_fixture_open(&crashed);
+	th_ok(th_store_commit(crashed.store));
+	th_verify_check(crashed.store, NULL);
+	th_ok(th_cursor_open(th_view_live(crashed.store), NULL, &cursor));
+	for (size_t i = 0; i < 3; i++) {
+		th_ok(th_cursor_next(cursor, &entry));
+		th_true(th_model_same(entry.key, th_slice_of(keys[i])));
+	}
+	th_expect(th_cursor_next(cursor, &entry), 1);
+	th_cursor_close(cursor);
+	th_fixture_release(&crashed);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* --- locks --- */
+
+static int try_lock(struct th_locker *locker, const char *from, const char *to)
+{
+	struct th_range range = { .from = th_slice_of(from) };
+
+	if (to)
+		range.to = th_slice_of(to);
+	return th_locker_lock(locker, &range, TH_LOCK_EXCLUSIVE, TH_LOCK_TRY);
+}
+
+START_TEST(view_locks)
+{
+	struct th_locker *locker, *below, *other;
+	struct th_fixture fixture;
+	struct th_view *a, *b;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 16, NULL);
+	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("a/"), &a));
+	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("b/"), &b));
+	th_ok(th_locker_new(fixture.store, &locker));
+	th_ok(th_locker_new_in(a, &below));
+	th_ok(th_locker_new_in(b, &other));
+	th_ok(try_lock(below, "k", "l"));
+	th_ok(try_lock(other, "k", "l"));
+	th_expect(try_lock(locker, "a/kk", "a/kl"), -EBUSY);
+	th_expect(try_lock(locker, "b/kk", "b/kl"), -EBUSY);
+	th_ok(try_lock(locker, "a/l", "b/k"));
+	th_expect(try_lock(below, "x", NULL), -EBUSY);
+	th_locker_unlock(locker);
+	th_ok(try_lock(below, "x", NULL)); /* to the end of a/, not further */
+	th_ok(try_lock(locker, "a0", "b/k"));
+	th_locker_unlock(below);
+	th_locker_unlock(locker);
+	th_ok(th_txn_begin_in(a, &txn));
+	th_ok(th_txn_lock(txn, NULL, TH_LOCK_EXCLUSIVE, TH_LOCK_TRY)); /* all of a/ */
+	th_expect(try_lock(locker, "a/", "a/\x01"), -EBUSY);
+	th_ok(try_lock(locker, "", "a/"));
+	th_ok(try_lock(locker, "a0", "b/"));
+	th_txn_rollback(txn);
+	th_locker_free(locker);
+	th_locker_free(below);
+	th_locker_free(other);
+	th_view_close(a);
+	th_view_close(b);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* --- what is refused --- */
+
+/* With a prefix of all bytes but four, a key has four at most. */
+START_TEST(view_limits)
+{
+	static uint8_t bytes[TH_KEY_MAX + 2];
+	struct th_slice prefix = { bytes, TH_KEY_MAX - 4 }, longest = { bytes, 4 }, too_long = { bytes, 5 };
+	struct th_slice bound_too_long = { bytes, 6 };
+	struct th_range range = { .from = bound_too_long };
+	struct th_fixture fixture;
+	struct th_locker *locker;
+	struct th_cursor *cursor;
+	struct th_value value;
+	struct th_view *view, *part;
+	struct th_loan loan;
+	struct th_get *get;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 16, NULL);
+	th_expect(th_view_subtree(th_view_live(fixture.store), (struct th_slice){ bytes, TH_KEY_MAX + 1 }, &view),
+		  -EINVAL);
+	th_ok(th_view_subtree(th_view_live(fixture.store), prefix, &view));
+	th_expect(th_view_subtree(view, too_long, &part), -EINVAL);
+	th_ok(th_view_subtree(view, longest, &part));
+	th_expect(th_get(view, too_long, &value), -EINVAL);
+	th_expect(th_get(part, (struct th_slice){ bytes, 1 }, &value), -EINVAL);
+	th_expect(th_get(part, (struct th_slice){ bytes, 0 }, &value), -ENOENT);
+	th_expect(th_get_async(view, too_long, &get), -EINVAL);
+	th_expect(th_cursor_open(view, &range, &cursor), -EINVAL);
+	th_expect(th_prefetch(view, &range), -EINVAL);
+	th_ok(th_locker_new_in(view, &locker));
+	th_expect(th_locker_lock(locker, &range, TH_LOCK_SHARED, TH_LOCK_TRY), -EINVAL);
+	range = (struct th_range){ .to = bound_too_long };
+	th_expect(th_locker_lock(locker, &range, TH_LOCK_SHARED, TH_LOCK_TRY), -EINVAL);
+	th_expect(th_cursor_open(view, &range, &cursor), -EINVAL);
+	th_ok(th_cursor_open(view, NULL, &cursor));
+	th_expect(th_cursor_seek(cursor, bound_too_long), -EINVAL);
+	th_ok(th_cursor_seek(cursor, too_long)); /* the successor of a key */
+	th_cursor_close(cursor);
+	th_ok(th_txn_begin_in(view, &txn));
+	th_expect(th_txn_put(txn, too_long, longest), -EINVAL);
+	th_expect(th_txn_delete(txn, too_long), -EINVAL);
+	th_expect(th_txn_ref(txn, too_long, 1), -EINVAL);
+	th_expect(th_txn_get(txn, too_long, &value), -EINVAL);
+	th_expect(th_txn_alloc(txn, too_long.size, 1, &loan), -EINVAL);
+	th_expect(th_txn_alloc(txn, SIZE_MAX, 1, &loan), -EINVAL);
+	th_expect(th_txn_delete_range(txn, range), -EINVAL);
+	th_expect(th_txn_lock(txn, &range, TH_LOCK_SHARED, TH_LOCK_TRY), -EINVAL);
+	th_ok(th_txn_put(txn, longest, longest));
+	th_ok(th_txn_commit(txn));
+	th_ok(th_get(part, (struct th_slice){ bytes, 0 }, &value));
+	th_value_release(&value);
+	th_locker_free(locker);
+	th_view_close(part);
+	th_view_close(view);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+START_TEST(view_refusals)
+{
+	static const uint8_t longest[TH_KEY_MAX];
+	struct th_view *frozen, *a, *b, *live;
+	struct th_change change;
+	struct th_fixture fixture;
+	struct th_locker *locker;
+	struct th_diff *diff;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 16, NULL);
+	th_fixture_put(&fixture, "a/key", "value");
+	th_ok(th_view_freeze(fixture.store, &frozen));
+	th_ok(th_view_subtree(frozen, th_slice_of("a/"), &a));
+	th_ok(th_view_subtree(frozen, th_slice_of("b/"), &b));
+	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("a/"), &live));
+	th_expect(th_txn_begin_in(a, &txn), -EINVAL);
+	th_expect(th_locker_new_in(a, &locker), -EINVAL);
+	th_expect(th_diff_open(a, b, NULL, &diff), -EINVAL); /* other prefixes */
+	th_expect(th_diff_open(a, frozen, NULL, &diff), -EINVAL);
+	th_expect(th_diff_open(a, live, NULL, &diff), -EINVAL);
+	th_expect(th_diff_open(a, a, &(struct th_range){ .from = { longest, sizeof(longest) } }, &diff), -EINVAL);
+	th_ok(th_diff_open(a, a, NULL, &diff));
+	th_expect(th_diff_seek(diff, (struct th_slice){ longest, sizeof(longest) }), -EINVAL);
+	th_expect(th_diff_next(diff, &change), 1);
+	th_expect(th_diff_prev(diff, &change), 1);
+	th_diff_close(diff);
+	th_view_close(live);
+	th_ok(th_snapshot_create(fixture.store, "s", NULL));
+	th_view_close(frozen);
+	th_view_close(b);
+	th_expect(th_store_rollback(fixture.store, "s"), -EBUSY); /* it is held */
+	th_view_close(a);
+	th_ok(th_store_rollback(fixture.store, "s"));
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = { view_reads,    view_nested, view_diffs,  view_writes,
+				       view_open_end, view_locks,  view_limits, view_refusals };
+
+	return th_tests_run("view", tests, sizeof(tests) / sizeof(tests[0]));
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walking down: children, paths, point lookups. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/btree/tree.h"
+
+void th_need_init(struct th_need *need)
+{
+	need->loads = 0;
+	need->relieve = need->push = false;
+	need->ptr.addr = need->doubted.addr = 0;
+}
+
+/* Whoever needs the node has let go of the tree's lock, and the tree goes on: blocks that it gave up since may have
+ * been written anew.  So damage is one only if the same node is needed once more. */
+int th_need_load(struct th_need *need, struct th_cache *cache)
+{
+	bool again = need->doubted.addr == need->ptr.addr && need->doubted.birth == need->ptr.birth;
+	struct th_slice fence = th_key_slice(&need->fence);
+	unsigned slot = need->loads % TH_NEED_HELD;
+	struct th_node *node;
+	int r = again ? th_cache_load(cache, &need->ptr, fence, &node)
+		      : th_cache_load_quietly(cache, &need->ptr, fence, &node);
+
+	if (!again && (r == -EBADMSG || r == -EUCLEAN)) {
+		need->doubted = need->ptr;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (need->loads >= TH_NEED_HELD)
+		th_node_unref(need->held[slot]);
+	need->held[slot] = node;
+	need->loads++;
+	return 0;
+}
+
+void th_need_release(struct th_need *need)
+{
+	for (unsigned i = 0; i < need->loads && i < TH_NEED_HELD; i++)
+		th_node_unref(need->held[i]);
+	need->loads = 0;
+}
+
+/* A node that was loaded for this walk, though the cache may have let go of it. */
+static struct th_node *find_held(const struct th_need *need)
+{
+	for (unsigned i = 0; i < need->loads && i < TH_NEED_HELD; i++) {
+		struct th_node *node = need->held[i];
+
+		if (node->ptr.addr == need->ptr.addr && node->ptr.birth == need->ptr.birth)
+			return th_node_ref(node);
+	}
+	return NULL;
+}
+
+int th_tree_child(struct th_cache *cache, struct th_node *node, unsigned i, struct th_node **ret, struct th_need *need)
+{
+	int r;
+
+	if (node->kids && node->kids[i]) {
+		*ret = th_node_ref(node->kids[i]);
+		return 0;
+	}
+	r = th_node_child_ptr(node, i, &need->ptr);
+	if (r < 0)
+		return r;
+	*ret = th_cache_get(cache, &need->ptr);
+	if (!*ret)
+		*ret = find_held(need);
+	if (*ret)
+		return 0;
+	th_node_key(node, th_slab_entry(&node->base, i), &need->fence);
+	return -EAGAIN;
+}
+
+/* --- paths --- */
+
+void th_path_release(struct th_path *path)
+{
+	for (unsigned i = 0; i < path->depth; i++)
+		th_node_unref(path->node[i]);
+	path->depth = 0;
+}
+
+static unsigned child_for(const struct th_node *node, struct th_slice key, bool before)
+{
+	unsigned i;
+
+	if (!before)
+		return th_node_child(node, key);
+	i = key.data ? th_slab_lower(node, &node->base, key) : node->base.count;
+	return i > 0 ? i - 1 : 0;
+}
+
+int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slice key, bool before,
+		    struct th_path *path, struct th_need *need)
+{
+	struct th_node *node = th_node_ref(root);
+	const struct th_node *lo = NULL, *hi = NULL; /* whose children lo_i and hi_i begin at the fences */
+	unsigned lo_i = 0, hi_i = 0;
+	int r;
+
+	path->depth = 0;
+	for (;;) {
+		unsigned i;
+
+		path->node[path->depth++] = node;
+		th_slab_expect(&node->base);
+		if (node->level == 0)
+			break;
+		th_slab_expect(&node->overlay); /* looked through when the path is there */
+		i = child_for(node, key, before);
+		path->child[path->depth - 1] = i;
+		if (i > 0) {
+			lo = node;
+			lo_i = i;
+		}
+		if (i + 1 < node->base.count) {
+			hi = node;
+			hi_i = i + 1;
+		}
+		r = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
+		if (r < 0) {
+			th_path_release(path);
+			return r;
+		}
+	}
+	path->lo.size = 0;
+	if (lo)
+		th_node_key(lo, th_slab_entry(&lo->base, lo_i), &path->lo);
+	path->open = !hi;
+	if (hi)
+		th_node_key(hi, th_slab_entry(&hi->base, hi_i), &path->hi);
+	return 0;
+}
+
+/* --- point lookups --- */
+
+/* Keeps the bytes of the entry alive behind the value. */
+static void value_hold(struct th_value *value, const struct th_node *node, const struct th_entry *e)
+{
+	struct th_slice bytes = th_entry_value(e);
+
+	value->data = bytes.data;
+	value->size = (uint32_t)bytes.size;
+	if (e->flags & TH_ENTRY_HEAP)
+		value->owner = (void *)(uintptr_t)th_entry_ref(e);
+	else
+		value->owner = (void *)((uintptr_t)th_page_ref(node->page) | TH_OWNER_PAGE);
+}
+
+static void lookup_add(struct th_lookup *lookup, const struct th_node *node, const struct th_entry *e)
+{
+	lookup->refs = th_refs_add(lookup->refs, th_entry_refs(e));
+	if (!lookup->entry && (e->flags & TH_ENTRY_VALUE)) {
+		lookup->entry = e;
+		value_hold(&lookup->value, node, e);
+	}
+	if (e->flags & TH_ENTRY_RESET)
+		lookup->done = true;
+}
+
+void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct th_slice key)
+{
+	const struct th_slab *slab = node->level > 0 ? &node->overlay : &node->base;
+	const struct th_entry *e;
+	bool exact;
+	unsigned i;
+
+	if (lookup->visit)
+		lookup->visit(lookup->visit_arg, node);
+	if (slab->count > 0) {
+		i = th_slab_find(node, slab, key, &exact);
+		if (exact && !(th_slab_entry(slab, i)->flags & TH_ENTRY_RANGE)) {
+			lookup_add(lookup, node, th_slab_entry(slab, i));
+		} else if (node->ranges && (exact || i > 0)) {
+			e = th_slab_entry(slab, exact ? i : i - 1);
+			if ((e->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(e), key) > 0)
+				lookup->done = true;
+		}
+	}
+	if (node->level == 0)
+		lookup->done = true;
+}
+
+void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struct th_slice key, struct th_step *next)
+{
+	const struct th_node *node = root;
+
+	next->node = NULL;
+	next->ptr.addr = 0;
+	next->error = 0;
+	while (!th_node_settled(node)) {
+		unsigned i;
+
+		th_lookup_node(lookup, node, key);
+		if (lookup->done)
+			return;
+		i = th_node_child(node, key);
+		if (!node->kids || !node->kids[i]) {
+			next->error = th_node_child_ptr(node, i, &next->ptr);
+			th_node_key(node, th_slab_entry(&node->base, i), &next->fence);
+			return;
+		}
+		node = node->kids[i];
+	}
+	next->node = th_node_ref((struct th_node *)(uintptr_t)node);
+}
+
+/* Memory is cold as a rule: what comes next is fetched while what is there is searched. */
+int th_lookup_step(struct th_lookup *lookup, const struct th_node *node, struct th_cache *cache, struct th_slice key,
+		   struct th_step *step, struct th_node **ret)
+{
+	unsigned i = 0;
+	int r = 0;
+
+	*ret = NULL;
+	th_slab_expect(&node->base);
+	if (node->level > 0) {
+		th_slab_expect(&node->overlay);
+		i = th_node_child(node, key);
+		r = th_node_child_ptr(node, i, &step->ptr);
+		if (r == 0)
+			th_cache_expect(cache, &step->ptr);
+	}
+	th_lookup_node(lookup, node, key);
+	if (lookup->done)
+		return 0;
+	if (r < 0) {
+		step->ptr.addr = 0;
+		return r;
+	}
+	*ret = th_cache_get(cache, &step->ptr);
+	if (!*ret)
+		th_node_key(node, th_slab_entry(&node->base, i), &step->fence);
+	return 0;
+}
+
+static int step_load(struct th_step *step, struct th_cache *cache, struct th_node **ret)
+{
+	return th_cache_load_quietly(cache, &step->ptr, th_key_slice(&step->fence), ret);
+}
+
+int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th_slice key, struct th_step *next)
+{
+	struct th_node *node = next->node, *kid;
+	int r = next->error;
+
+	if (r == 0 && !lookup->done && !node)
+		r = step_load(next, cache, &node);
+	while (r == 0 && !lookup->done) {
+		r = th_lookup_step(lookup, node, cache, key, next, &kid);
+		if (r == 0 && !lookup->done && !kid)
+			r = step_load(next, cache, &kid);
+		if (r < 0 || lookup->done)
+			break;
+		th_node_unref(node);
+		node = kid;
+	}
+	th_node_unref(node);
+	return r;
+}
+
+int th_step_failed(struct th_step *step, struct th_cache *cache, int error)
+{
+	struct th_node *node;
+	int r;
+
+	if (!step->ptr.addr || error == -ENOMEM)
+		return error;
+	r = th_cache_load(cache, &step->ptr, th_key_slice(&step->fence), &node);
+	if (r < 0)
+		return r;
+	th_node_unref(node);
+	return -EAGAIN;
+}
+
+void th_lookup_release(struct th_lookup *lookup)
+{
+	th_value_release(&lookup->value);
+	*lookup = (struct th_lookup){ 0 };
+}
+
+void th_value_release(struct th_value *value)
+{
+	uintptr_t owner = (uintptr_t)value->owner;
+
+	if (!owner)
+		return;
+	if ((owner & 3) == TH_OWNER_PAGE)
+		th_page_unref((struct th_page *)(owner & ~(uintptr_t)3));
+	else if ((owner & 3) == TH_OWNER_MEMORY)
+		free((void *)(owner & ~(uintptr_t)3));
+	else
+		th_entry_unref((const struct th_entry *)owner);
+	*value = (struct th_value){ 0 };
+}
+
+int th_tree_get(struct th_tree *tree, struct th_slice key, struct th_value *ret)
+{
+	struct th_lookup lookup = { 0 };
+	struct th_step next;
+	int r;
+
+	do {
+		th_lookup_release(&lookup);
+		pthread_rwlock_rdlock(&tree->lock);
+		th_lookup_begin(&lookup, tree->root, key, &next);
+		pthread_rwlock_unlock(&tree->lock);
+		r = th_lookup_finish(&lookup, tree->cache, key, &next);
+		if (r < 0)
+			r = th_step_failed(&next, tree->cache, r);
+	} while (r == -EAGAIN);
+	if (r == 0 && !lookup.entry)
+		r = -ENOENT;
+	if (r < 0) {
+		th_lookup_release(&lookup);
+		return r;
+	}
+	*ret = lookup.value;
+	ret->refs = lookup.refs;
+	return 0;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/btree/merge_iter.h"
+
+static struct th_slice behind(struct th_slice key, size_t n)
+{
+	return (struct th_slice){ (const uint8_t *)key.data + n, key.size - n };
+}
+
+/* Keys with different heads compare as these do, and most have. */
+static uint64_t key_head(struct th_slice key)
+{
+	const uint8_t *bytes = key.data;
+	uint64_t head = 0;
+
+	if (key.size >= sizeof(head)) {
+		memcpy(&head, bytes, sizeof(head));
+		return TH_LE_SWAP(64, __builtin_bswap64(head));
+	}
+	for (size_t i = 0; i < sizeof(head); i++)
+		head = head << 8 | (i < key.size ? bytes[i] : 0);
+	return head;
+}
+
+static bool key_less(const struct th_merging_source *a, const struct th_merging_source *b)
+{
+	return a->head != b->head ? a->head < b->head : th_slice_compare(a->key, b->key) < 0;
+}
+
+static void source_load_key(struct th_merging *m, struct th_merging_source *s)
+{
+	const struct th_entry *e;
+
+	if (s->i >= s->end)
+		return;
+	e = th_slab_entry(s->slab, s->i);
+	s->key = behind((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
+			th_node_skip(s->node, e, m->prefix.size));
+	s->head = key_head(s->key);
+}
+
+static void source_set_end(struct th_merging *m, struct th_merging_source *s)
+{
+	s->end = m->to.data ? th_slab_lower(s->node, s->slab, m->to) : s->slab->count;
+}
+
+static void source_advance(struct th_merging *m, struct th_merging_source *s)
+{
+	s->i++;
+	while (s->stage && s->i >= s->end && s->block + 1 < s->stage->count) {
+		s->node = s->stage->block[++s->block];
+		s->slab = &s->node->overlay;
+		s->i = 0;
+		source_set_end(m, s);
+		if (s->end == 0)
+			break;
+	}
+	source_load_key(m, s);
+}
+
+/* A range message reaching up to `to` comes into force. */
+static void source_cover(struct th_merging *m, struct th_merging_source *s, struct th_slice to)
+{
+	s->covered = true;
+	s->cover_end = (struct th_slice){ NULL, 0 };
+	if (th_slice_common(to, m->prefix) == m->prefix.size)
+		s->cover_end = behind(to, m->prefix.size);
+	/* else it ends behind every key with the prefix, since it began before one of them */
+}
+
+static void merge_add(struct th_merging *m, const struct th_node *node, const struct th_slab *slab,
+		      const struct th_stage *stage, size_t block, struct th_slice from)
+{
+	struct th_merging_source *s = &m->source[m->sources];
+
+	*s = (struct th_merging_source){ .node = node, .slab = slab, .stage = stage, .block = block };
+	s->i = th_slab_lower(node, slab, from);
+	source_set_end(m, s);
+	if (s->i > 0) {
+		const struct th_entry *e = th_slab_entry(slab, s->i - 1);
+
+		if ((e->flags & TH_ENTRY_RANGE) && slab == &node->overlay &&
+		    th_slice_compare(th_entry_value(e), from) > 0)
+			source_cover(m, s, th_entry_value(e));
+	}
+	if (s->i >= s->end) {
+		s->i--; /* advance() then looks into the next block, if there is one */
+		source_advance(m, s);
+	}
+	source_load_key(m, s);
+	if (s->i < s->end || s->covered)
+		m->sources++;
+}
+
+static const struct th_merging_source *lower_source(const struct th_merging_source *low,
+						    const struct th_merging_source *s)
+{
+	return s->i < s->end && (!low || key_less(s, low)) ? s : low;
+}
+
+/* Finds out anew what is pending, after one of the newer sources moved. */
+static void merge_look_ahead(struct th_merging *m)
+{
+	m->pending = NULL;
+	m->covered = false;
+	for (unsigned i = 0; i < m->sources; i++) {
+		const struct th_merging_source *s = &m->source[i];
+
+		if (s == m->records)
+			continue;
+		m->pending = lower_source(m->pending, s);
+		m->covered |= s->covered;
+	}
+}
+
+void th_merging_init(struct th_merging *m, const struct th_path *path, const struct th_stage *stage,
+		     struct th_slice from, struct th_slice to)
+{
+	const struct th_node *leaf = path->node[path->depth - 1];
+	unsigned newer;
+	size_t block;
+
+	m->sources = 0;
+	m->records = NULL;
+	m->prefix = (struct th_slice){ leaf->prefix, leaf->prefix_size };
+	m->to = to;
+	if (stage && th_stage_block(stage, from, &block))
+		merge_add(m, stage->block[block], &stage->block[block]->overlay, stage, block, from);
+	for (unsigned i = 0; i + 1 < path->depth; i++)
+		merge_add(m, path->node[i], &path->node[i]->overlay, NULL, 0, from);
+	newer = m->sources;
+	merge_add(m, leaf, &leaf->base, NULL, 0, from);
+	if (m->sources > newer)
+		m->records = &m->source[newer];
+	merge_look_ahead(m);
+}
+
+/* Takes one source's word on the key; true if what is older does not count. */
+static bool merge_source(struct th_merging *m, struct th_merging_source *s, struct th_merged *out, bool counts)
+{
+	bool final = false;
+
+	if (s->i < s->end && s->head == out->head && th_slice_compare(s->key, out->suffix) == 0) {
+		const struct th_entry *e = th_slab_entry(s->slab, s->i);
+
+		if (e->flags & TH_ENTRY_RANGE) {
+			source_cover(m, s, th_entry_value(e));
+		} else {
+			if (counts) {
+				out->refs = th_refs_add(out->refs, th_entry_refs(e));
+				if (!out->value && (e->flags & TH_ENTRY_VALUE))
+					out->value = e;
+			}
+			final = (e->flags & TH_ENTRY_RESET) != 0;
+		}
+		source_advance(m, s);
+	}
+	if (s->covered && s->cover_end.data && th_slice_compare(out->suffix, s->cover_end) >= 0)
+		s->covered = false;
+	return final || s->covered;
+}
+
+/* The leaf's next record, if nothing pending concerns it. */
+static bool merge_record(struct th_merging *m, struct th_merged *out)
+{
+	struct th_merging_source *s = m->records;
+	const struct th_entry *e;
+
+	if (!s || s->i >= s->end || m->covered || (m->pending && !key_less(s, m->pending)))
+		return false;
+	e = th_slab_entry(s->slab, s->i);
+	*out = (struct th_merged){ s->key, s->head, e->flags & TH_ENTRY_VALUE ? e : NULL, th_entry_refs(e) };
+	s->i++;
+	source_load_key(m, s);
+	return true;
+}
+
+bool th_merging_next(struct th_merging *m, struct th_merged *out)
+{
+	const struct th_merging_source *low;
+	bool counts = true;
+
+	if (merge_record(m, out))
+		return true;
+	low = m->records ? lower_source(m->pending, m->records) : m->pending;
+	if (!low)
+		return false;
+	*out = (struct th_merged){ .suffix = low->key, .head = low->head };
+	for (unsigned i = 0; i < m->sources; i++)
+		if (merge_source(m, &m->source[i], out, counts))
+			counts = false;
+	merge_look_ahead(m);
+	return true;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The share table: how many references beyond the first there are to blocks that were shared inside one tree.
+ *
+ * It holds disjoint runs, and only blocks that are shared now; so a store without reflinks never looks.  A reference is
+ * taken off where otherwise the blocks would be freed, be that when the live tree gives them up or when the last
+ * snapshot that needs them goes; so each reference counts with its own birth (as ZFS's block reference table has it).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/catalogue/meta.h"
+#include "tree/catalogue/meta_format.h"
+#include "tree/view/cursor.h"
+
+struct share {
+	uint64_t addr;
+	uint32_t blocks, count;
+};
+
+static int put_share(struct th_store *store, const struct share *share)
+{
+	struct th_meta_key key = th_meta_key(TH_META_SHARE, share->addr);
+	struct th_share_disk value = { th_le32(share->blocks), th_le32(share->count) };
+
+	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
+			   share->count ? (struct th_slice){ &value, sizeof(value) } : (struct th_slice){ NULL, 0 });
+}
+
+static int unpack_share(const struct th_cursor_entry *entry, struct share *ret)
+{
+	struct th_share_disk disk;
+
+	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size != sizeof(disk))
+		return -EUCLEAN;
+	memcpy(&disk, entry->value.data, sizeof(disk));
+	*ret = (struct share){ th_meta_number(entry->key.data), th_get_le32(disk.blocks), th_get_le32(disk.count) };
+	return ret->blocks && ret->count ? 0 : -EUCLEAN;
+}
+
+static int open_shares(struct th_view *view, struct th_store *store, struct th_cursor **ret)
+{
+	static const struct th_meta_key from = { .kind = TH_META_SHARE }, to = { .kind = TH_META_SHARE + 1 };
+	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };
+
+	*view = (struct th_view){ .store = store, .tree = &store->meta };
+	return th_cursor_open(view, &range, ret);
+}
+
+int th_share_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t blocks, uint32_t count, void *arg),
+		  void *arg)
+{
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	struct th_view view;
+	struct share share;
+	int r = open_shares(&view, store, &cursor);
+
+	if (r < 0)
+		return r;
+	while ((r = th_cursor_next(cursor, &entry)) == 0) {
+		r = unpack_share(&entry, &share);
+		if (r == 0)
+			r = each(share.addr, share.blocks, share.count, arg);
+		if (r != 0)
+			break;
+	}
+	th_cursor_close(cursor);
+	return r == 1 ? 0 : r;
+}
+
+static int count_share(uint64_t addr, uint32_t blocks, uint32_t count, void *arg)
+{
+	(void)addr;
+	(void)count;
+	*(uint64_t *)arg += blocks;
+	return 0;
+}
+
+int th_share_load(struct th_store *store)
+{
+	uint64_t blocks = 0;
+	int r = th_share_each(store, count_share, &blocks);
+
+	atomic_store(&store->shared_blocks, blocks);
+	return r;
+}
+
+/* The shared runs that overlap [addr, addr + blocks), in order. */
+static int collect(struct th_store *store, uint64_t addr, uint32_t blocks, struct share **ret, size_t *ret_count)
+{
+	struct th_meta_key key = th_meta_key(TH_META_SHARE, addr);
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	struct th_view view;
+	struct share share, *list = NULL, *grown;
+	size_t count = 0;
+	int r = open_shares(&view, store, &cursor);
+
+	if (r < 0)
+		return r;
+	r = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
+	if (r == 0)
+		r = th_cursor_prev(cursor, &entry);
+	if (r == 1) /* nothing before: begin with the first */
+		r = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
+	else if (r == 0) /* the one before may reach into the run */
+		r = th_cursor_seek(cursor, (struct th_slice){ entry.key.data, entry.key.size });
+	while (r == 0 && (r = th_cursor_next(cursor, &entry)) == 0) {
+		r = unpack_share(&entry, &share);
+		if (r < 0 || share.addr >= addr + blocks)
+			break;
+		if (share.addr + share.blocks <= addr)
+			continue;
+		grown = realloc(list, (count + 1) * sizeof(*list));
+		if (!grown) {
+			r = -ENOMEM;
+			break;
+		}
+		list = grown;
+		list[count++] = share;
+	}
+	th_cursor_close(cursor);
+	*ret = list;
+	*ret_count = count;
+	return r < 0 ? r : 0;
+}
+
+/* Blocks that no shared run covers. */
+static int change_gap(struct th_store *store, uint64_t from, uint64_t to, int delta,
+		      int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
+{
+	struct share share = { from, (uint32_t)(to - from), 1 };
+
+	if (from >= to)
+		return 0;
+	if (delta < 0)
+		return free_part(store, from, (uint32_t)(to - from));
+	store->shared_blocks += share.blocks;
+	return put_share(store, &share);
+}
+
+/*
+ * Changes the part of one shared run that lies in [from, to); what sticks out on either side keeps its count:
+ *
+ *      |--left--|--part--|--right--|
+ */
+static int change_run(struct th_store *store, const struct share *old, uint64_t from, uint64_t to, int delta)
+{
+	uint64_t end = old->addr + old->blocks, part_from = old->addr > from ? old->addr : from;
+	uint64_t part_to = end < to ? end : to;
+	struct share left = { old->addr, (uint32_t)(part_from - old->addr), old->count };
+	struct share part = { part_from, (uint32_t)(part_to - part_from), old->count + (uint32_t)delta };
+	struct share right = { part_to, (uint32_t)(end - part_to), old->count };
+	int r = 0;
+
+	if (part.count == 0)
+		store->shared_blocks -= part.blocks;
+	if (left.blocks)
+		r = put_share(store, &left);
+	if (r == 0)
+		r = put_share(store, &part); /* count 0 deletes it */
+	if (r == 0 && right.blocks)
+		r = put_share(store, &right);
+	return r;
+}
+
+static int change(struct th_store *store, uint64_t addr, uint32_t blocks, int delta,
+		  int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
+{
+	uint64_t at = addr, end = addr + blocks;
+	struct share *shares = NULL;
+	size_t count = 0;
+	int r = collect(store, addr, blocks, &shares, &count);
+
+	for (size_t i = 0; i < count && r == 0; i++) {
+		uint64_t share_end = shares[i].addr + shares[i].blocks;
+
+		r = change_gap(store, at, shares[i].addr, delta, free_part);
+		if (r == 0)
+			r = change_run(store, &shares[i], addr, end, delta);
+		at = share_end < end ? share_end : end;
+	}
+	if (r == 0)
+		r = change_gap(store, at, end, delta, free_part);
+	free(shares);
+	return r;
+}
+
+int th_share_add(struct th_store *store, uint64_t addr, uint32_t blocks)
+{
+	return change(store, addr, blocks, 1, NULL);
+}
+
+int th_share_drop(struct th_store *store, uint64_t addr, uint32_t blocks,
+		  int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
+{
+	if (store->shared_blocks == 0)
+		return free_part(store, addr, blocks);
+	return change(store, addr, blocks, -1, free_part);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/catalogue/branch_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree/catalogue/meta.h"
+#include "tree/catalogue/meta_format.h"
+
+/* --- on disk --- */
+
+static int put(struct th_store *store, enum th_meta_kind kind, uint64_t number, const void *value, size_t size)
+{
+	struct th_meta_key key = th_meta_key(kind, number);
+
+	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) }, (struct th_slice){ value, size });
+}
+
+int th_branch_put(struct th_store *store, const struct th_branch_record *record)
+{
+	uint8_t value[sizeof(struct th_branch_disk) + TH_BRANCH_NAME_MAX];
+	size_t name_size = strlen(record->name);
+	struct th_branch_disk disk = {
+		.origin = th_le64(record->origin),
+		.created_ns = th_le64(record->created_ns),
+		.headless = record->headless,
+	};
+
+	if (record->head) {
+		disk.sequence = th_le64(record->head->sequence);
+		th_ptr_pack(&record->head->root, &disk.root);
+		th_blocklist_pack(&record->head->dead, &disk.dead);
+		th_blocklist_pack(&record->head->strays, &disk.strays);
+	}
+	memcpy(value, &disk, sizeof(disk));
+	memcpy(value + sizeof(disk), record->name, name_size);
+	return put(store, TH_META_BRANCH, record->id, value, sizeof(disk) + name_size);
+}
+
+int th_branch_drop(struct th_store *store, const struct th_branch_record *record)
+{
+	return put(store, TH_META_BRANCH, record->id, NULL, 0);
+}
+
+int th_abandoned_put(struct th_store *store, const struct th_abandoned *abandoned)
+{
+	uint8_t value[sizeof(struct th_abandoned_disk) + sizeof(abandoned->at.data)];
+	struct th_abandoned_disk disk = { .than = th_le64(abandoned->than) };
+	struct th_slice at = th_key_slice(&abandoned->at);
+
+	if (!abandoned->durable)
+		return 0;
+	th_ptr_pack(&abandoned->head->root, &disk.root);
+	th_blocklist_pack(&abandoned->head->dead, &disk.dead);
+	th_blocklist_pack(&abandoned->head->strays, &disk.strays);
+	memcpy(value, &disk, sizeof(disk));
+	memcpy(value + sizeof(disk), at.data, at.size);
+	return put(store, TH_META_ABANDONED, abandoned->id, value, sizeof(disk) + at.size);
+}
+
+int th_abandoned_drop(struct th_store *store, const struct th_abandoned *abandoned)
+{
+	return abandoned->durable ? put(store, TH_META_ABANDONED, abandoned->id, NULL, 0) : 0;
+}
+
+static bool all_zero(const void *bytes, size_t size)
+{
+	const uint8_t *b = bytes;
+
+	return b[0] == 0 && memcmp(b, b + 1, size - 1) == 0;
+}
+
+/* The head in the entry; *ret NULL if there is none. */
+static int unpack_head(const struct th_branch_disk *disk, struct th_head **ret)
+{
+	struct th_head *head;
+	int r;
+
+	*ret = NULL;
+	if (all_zero(&disk->root, sizeof(disk->root)))
+		return 0;
+	head = calloc(1, sizeof(*head));
+	if (!head)
+		return -ENOMEM;
+	head->sequence = th_get_le64(disk->sequence);
+	r = th_ptr_unpack(&disk->root, &head->root);
+	if (r == 0)
+		r = th_blocklist_unpack(&disk->dead, &head->dead);
+	if (r == 0)
+		r = th_blocklist_unpack(&disk->strays, &head->strays);
+	if (r < 0)
+		free(head);
+	else
+		*ret = head;
+	return r;
+}
+
+static int unpack_branch(const struct th_cursor_entry *entry, struct th_branch_record *ret)
+{
+	struct th_branch_disk disk;
+	size_t name_size = entry->value.size - sizeof(disk);
+
+	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size < sizeof(disk) || name_size == 0 ||
+	    name_size > TH_BRANCH_NAME_MAX)
+		return -EUCLEAN;
+	memcpy(&disk, entry->value.data, sizeof(disk));
+	ret->id = th_meta_number(entry->key.data);
+	ret->origin = th_get_le64(disk.origin);
+	ret->created_ns = th_get_le64(disk.created_ns);
+	ret->headless = disk.headless;
+	memcpy(ret->name, (const char *)entry->value.data + sizeof(disk), name_size);
+	if (disk.headless > 1 || memchr(ret->name, 0, name_size))
+		return -EUCLEAN;
+	return unpack_head(&disk, &ret->head);
+}
+
+static int load_branch(struct th_store *store, const struct th_cursor_entry *entry)
+{
+	struct th_branch_record *record = calloc(1, sizeof(*record));
+	int r = record ? unpack_branch(entry, record) : -ENOMEM;
+
+	if (r < 0)
+		free(record);
+	else
+		th_branches_add(&store->branches, record);
+	return r;
+}
+
+static int unpack_abandoned(const struct th_cursor_entry *entry, struct th_abandoned *ret)
+{
+	struct th_abandoned_disk disk;
+	size_t at_size = entry->value.size - sizeof(disk);
+	int r;
+
+	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size < sizeof(disk) ||
+	    at_size > sizeof(ret->at.data))
+		return -EUCLEAN;
+	memcpy(&disk, entry->value.data, sizeof(disk));
+	ret->id = th_meta_number(entry->key.data);
+	ret->than = th_get_le64(disk.than);
+	ret->durable = true;
+	th_key_set(&ret->at, (struct th_slice){ (const char *)entry->value.data + sizeof(disk), at_size });
+	ret->head->abandoned = true;
+	r = th_ptr_unpack(&disk.root, &ret->head->root);
+	if (r == 0)
+		r = th_blocklist_unpack(&disk.dead, &ret->head->dead);
+	return r < 0 ? r : th_blocklist_unpack(&disk.strays, &ret->head->strays);
+}
+
+static int load_abandoned(struct th_store *store, const struct th_cursor_entry *entry)
+{
+	struct th_abandoned *abandoned = calloc(1, sizeof(*abandoned));
+	struct th_head *head = calloc(1, sizeof(*head));
+	int r = -ENOMEM;
+
+	if (abandoned && head) {
+		abandoned->head = head;
+		r = unpack_abandoned(entry, abandoned);
+	}
+	if (r < 0) {
+		free(head);
+		free(abandoned);
+		return r;
+	}
+	abandoned->next = store->branches.abandoned;
+	store->branches.abandoned = abandoned;
+	return 0;
+}
+
+int th_branches_load(struct th_store *store)
+{
+	const struct th_branch_record *current;
+	int r = th_meta_each(store, TH_META_BRANCH, load_branch);
+
+	if (r == 0)
+		r = th_meta_each(store, TH_META_ABANDONED, load_abandoned);
+	if (r < 0)
+		return r;
+	current = th_branches_find(&store->branches, store->branch);
+	for (const struct th_branch_record *record = store->branches.list; record; record = record->next)
+		if (!record->head != (record->headless || record == current))
+			return -EUCLEAN;
+	return current && !current->headless ? 0 : -EUCLEAN;
+}
+
+/* --- in memory --- */
+
+void th_head_free(struct th_head *head)
+{
+	if (!head)
+		return;
+	th_node_unref(head->node);
+	free(head);
+}
+
+struct th_branch_record *th_branches_find(const struct th_branches *branches, uint64_t id)
+{
+	struct th_branch_record *record = branches->list;
+
+	while (record && record->id != id)
+		record = record->next;
+	return record;
+}
+
+struct th_branch_record *th_branches_named(const struct th_branches *branches, const char *name)
+{
+	struct th_branch_record *record = branches->list;
+
+	while (record && (record->headless || strcmp(record->name, name) != 0))
+		record = record->next;
+	return record;
+}
+
+struct th_branch_record *th_branches_from(const struct th_branches *branches, uint64_t snapshot)
+{
+	struct th_branch_record *record = branches->list;
+
+	while (record && record->origin != snapshot)
+		record = record->next;
+	return record;
+}
+
+void th_branches_add(struct th_branches *branches, struct th_branch_record *record)
+{
+	struct th_branch_record **at = &branches->list;
+
+	while (*at && (*at)->id < record->id)
+		at = &(*at)->next;
+	record->next = *at;
+	*at = record;
+	branches->named += !record->headless;
+}
+
+void th_branches_remove(struct th_branches *branches, struct th_branch_record *record)
+{
+	struct th_branch_record **at = &branches->list;
+
+	while (*at != record)
+		at = &(*at)->next;
+	*at = record->next;
+	branches->named -= !record->headless;
+	th_head_free(record->head);
+	free(record);
+}
+
+void th_branches_release(struct th_branches *branches)
+{
+	while (branches->list)
+		th_branches_remove(branches, branches->list);
+	while (branches->abandoned) {
+		struct th_abandoned *abandoned = branches->abandoned;
+
+		branches->abandoned = abandoned->next;
+		th_head_free(abandoned->head);
+		free(abandoned);
+	}
+}

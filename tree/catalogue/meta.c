@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/catalogue/meta.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tree/catalogue/meta_format.h"
+
+/* --- what the superblock carries --- */
+
+struct message {
+	struct th_slice key, value;
+	uint32_t size; /* of the whole message */
+};
+
+/* The message at offset `at`; false if there is none that is whole. */
+static bool message_at(const struct th_super *super, uint32_t at, struct message *ret)
+{
+	struct th_carried_disk head;
+	uint32_t room = super->carried_size - at;
+	const uint8_t *bytes = super->carried + at;
+	uint16_t value_size;
+
+	if (room < sizeof(head))
+		return false;
+	memcpy(&head, bytes, sizeof(head));
+	value_size = th_get_le16(head.value_size);
+	if (head.kind > TH_CARRIED_PUT || (head.kind == TH_CARRIED_REMOVE && value_size) ||
+	    room - sizeof(head) < (uint32_t)head.key_size + value_size)
+		return false;
+	ret->size = (uint32_t)sizeof(head) + head.key_size + value_size;
+	ret->key = (struct th_slice){ bytes + sizeof(head), head.key_size };
+	ret->value = TH_SLICE_EMPTY;
+	if (head.kind == TH_CARRIED_PUT)
+		ret->value = (struct th_slice){ bytes + sizeof(head) + head.key_size, value_size };
+	else
+		ret->value.data = NULL;
+	return true;
+}
+
+int th_carried_each(const struct th_super *super, int (*each)(void *arg, struct th_slice key, struct th_slice value),
+		    void *arg)
+{
+	struct message message;
+	int r = 0;
+
+	for (uint32_t at = 0; at < super->carried_size && r == 0; at += message.size) {
+		if (!message_at(super, at, &message))
+			return -EUCLEAN;
+		r = each(arg, message.key, message.value);
+	}
+	return r;
+}
+
+/* The offset of the message for a key, or where the messages end. */
+static uint32_t find(const struct th_super *super, struct th_slice key, struct message *ret)
+{
+	uint32_t at = 0;
+
+	while (at < super->carried_size && message_at(super, at, ret)) {
+		if (th_slice_compare(ret->key, key) == 0)
+			return at;
+		at += ret->size;
+	}
+	return super->carried_size;
+}
+
+bool th_carried_has(const struct th_super *super, struct th_slice key)
+{
+	struct message unused;
+
+	return find(super, key, &unused) < super->carried_size;
+}
+
+static void carried_remove(struct th_super *super, struct th_slice key)
+{
+	struct message message = { .size = 0 };
+	uint32_t at = find(super, key, &message);
+
+	if (at == super->carried_size)
+		return;
+	super->carried_size -= (uint16_t)message.size;
+	memmove(super->carried + at, super->carried + at + message.size, super->carried_size - at);
+}
+
+/* False if there is no room: then nothing is carried for the key. */
+static bool carried_add(struct th_super *super, struct th_slice key, struct th_slice value)
+{
+	struct th_carried_disk head = {
+		.kind = value.data ? TH_CARRIED_PUT : TH_CARRIED_REMOVE,
+		.key_size = (uint8_t)key.size,
+		.value_size = th_le16((uint16_t)value.size),
+	};
+	size_t size = sizeof(head) + key.size + value.size;
+	uint8_t *to;
+
+	carried_remove(super, key);
+	if (key.size > UINT8_MAX || size > sizeof(super->carried) - super->carried_size)
+		return false;
+	to = super->carried + super->carried_size;
+	memcpy(to, &head, sizeof(head));
+	memcpy(to + sizeof(head), key.data, key.size);
+	if (value.size)
+		memcpy(to + sizeof(head) + key.size, value.data, value.size);
+	super->carried_size += (uint16_t)size;
+	return true;
+}
+
+/* --- the tree --- */
+
+static int put(void *arg, struct th_slice key, struct th_slice value)
+{
+	struct th_store *store = arg;
+	struct th_entry *message = value.data ? th_entry_new(TH_ENTRY_VALUE, key, TH_SLICE_EMPTY, value)
+					      : th_entry_new(TH_ENTRY_RESET, key, TH_SLICE_EMPTY, TH_SLICE_EMPTY);
+
+	return message ? th_tree_put(&store->meta, message) : -ENOMEM;
+}
+
+int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice value)
+{
+	int r = put(store, key, value);
+
+	if (r == 0 && !carried_add(&store->super, key, value))
+		store->meta_due = true;
+	return r;
+}
+
+int th_meta_load(struct th_store *store)
+{
+	return th_carried_each(&store->super, put, store);
+}
+
+int th_meta_each(struct th_store *store, uint8_t kind,
+		 int (*each)(struct th_store *store, const struct th_cursor_entry *entry))
+{
+	struct th_meta_key from = { .kind = kind }, to = { .kind = (uint8_t)(kind + 1) };
+	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };
+	struct th_view view = { .store = store, .tree = &store->meta };
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	int r = th_cursor_open(&view, &range, &cursor);
+
+	if (r < 0)
+		return r;
+	while ((r = th_cursor_next(cursor, &entry)) == 0) {
+		r = each(store, &entry);
+		if (r < 0)
+			break;
+	}
+	th_cursor_close(cursor);
+	return r == 1 ? 0 : r;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/catalogue/snapshot_table.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree/catalogue/branch_table.h"
+#include "tree/catalogue/meta.h"
+#include "tree/catalogue/meta_format.h"
+#include "tree/snapshot/hold.h"
+
+/* --- on disk --- */
+
+int th_catalogue_put(struct th_store *store, struct th_snapshot_record *record)
+{
+	struct th_meta_key key = th_meta_key(TH_META_SNAPSHOT, record->info.id);
+	size_t name_size = strlen(record->info.name);
+	uint8_t value[sizeof(struct th_snapshot_disk) + TH_SNAPSHOT_NAME_MAX];
+	struct th_snapshot_disk disk = {
+		.generation = th_le64(record->info.generation),
+		.sequence = th_le64(record->info.sequence),
+		.created_ns = th_le64(record->info.created_ns),
+		.branch = th_le64(record->info.branch),
+		.deleting = record->deleting,
+	};
+
+	record->noted = disk.deleting;
+	th_ptr_pack(&record->root, &disk.root);
+	th_blocklist_pack(&record->dead, &disk.dead);
+	th_blocklist_pack(&record->strays, &disk.strays);
+	memcpy(value, &disk, sizeof(disk));
+	memcpy(value + sizeof(disk), record->info.name, name_size);
+	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
+			   (struct th_slice){ value, sizeof(disk) + name_size });
+}
+
+int th_catalogue_drop(struct th_store *store, const struct th_snapshot_record *record)
+{
+	struct th_meta_key key = th_meta_key(TH_META_SNAPSHOT, record->info.id);
+
+	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) }, (struct th_slice){ NULL, 0 });
+}
+
+static int unpack(const struct th_cursor_entry *entry, struct th_snapshot_record *ret)
+{
+	struct th_snapshot_disk disk;
+	size_t name_size = entry->value.size - sizeof(disk);
+	int r;
+
+	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size < sizeof(disk) ||
+	    name_size > TH_SNAPSHOT_NAME_MAX)
+		return -EUCLEAN;
+	memcpy(&disk, entry->value.data, sizeof(disk));
+	ret->info = (struct th_snapshot){
+		.id = th_meta_number(entry->key.data),
+		.generation = th_get_le64(disk.generation),
+		.sequence = th_get_le64(disk.sequence),
+		.created_ns = th_get_le64(disk.created_ns),
+		.branch = th_get_le64(disk.branch),
+	};
+	memcpy(ret->info.name, (const char *)entry->value.data + sizeof(disk), name_size);
+	ret->deleting = ret->noted = disk.deleting;
+	if (disk.deleting > 1 || memchr(ret->info.name, 0, name_size))
+		return -EUCLEAN;
+	r = th_ptr_unpack(&disk.root, &ret->root);
+	if (r == 0)
+		r = th_blocklist_unpack(&disk.dead, &ret->dead);
+	return r < 0 ? r : th_blocklist_unpack(&disk.strays, &ret->strays);
+}
+
+static int load_record(struct th_store *store, const struct th_cursor_entry *entry)
+{
+	struct th_snapshot_record *record = calloc(1, sizeof(*record));
+	int r = record ? unpack(entry, record) : -ENOMEM;
+
+	if (r == 0 && !th_branches_find(&store->branches, record->info.branch))
+		r = -EUCLEAN;
+	if (r == 0)
+		r = th_catalogue_append(&store->catalogue, record);
+	if (r < 0)
+		free(record);
+	return r;
+}
+
+/* What a branch may free, its origin tells. */
+static int check_origins(const struct th_store *store)
+{
+	for (const struct th_branch_record *branch = store->branches.list; branch; branch = branch->next) {
+		const struct th_snapshot_record *origin = th_catalogue_numbered(&store->catalogue, branch->origin);
+
+		if (branch->origin && (!origin || origin->info.branch == branch->id))
+			return -EUCLEAN;
+	}
+	return 0;
+}
+
+int th_catalogue_load(struct th_store *store)
+{
+	int r = th_meta_each(store, TH_META_SNAPSHOT, load_record);
+
+	return r < 0 ? r : check_origins(store);
+}
+
+/* --- in memory --- */
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct th_snapshot_record *x = a, *y = b;
+
+	return strcmp(x->info.name, y->info.name);
+}
+
+/* On a damaged image two may have the same name: it means the older one. */
+static int add_name(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+{
+	if (!tsearch(record, &catalogue->by_name, compare_names))
+		return -ENOMEM;
+	catalogue->named++;
+	return 0;
+}
+
+static void remove_name(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+{
+	struct th_snapshot_record *const *found = tfind(record, &catalogue->by_name, compare_names);
+
+	if (found && *found == record)
+		tdelete(record, &catalogue->by_name, compare_names);
+	catalogue->named--;
+}
+
+struct th_snapshot_record *th_catalogue_named(const struct th_catalogue *catalogue, const char *name)
+{
+	struct th_snapshot_record wanted, *const *found;
+
+	if (strlen(name) > TH_SNAPSHOT_NAME_MAX)
+		return NULL;
+	strcpy(wanted.info.name, name);
+	found = tfind(&wanted, &catalogue->by_name, compare_names);
+	return found ? *found : NULL;
+}
+
+struct th_snapshot_record *th_catalogue_numbered(const struct th_catalogue *catalogue, uint64_t id)
+{
+	size_t from = 0, to = catalogue->count;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+
+		if (catalogue->record[middle]->info.id == id)
+			return catalogue->record[middle];
+		if (catalogue->record[middle]->info.id < id)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return NULL;
+}
+
+struct th_snapshot_record *th_catalogue_before(const struct th_catalogue *catalogue, size_t at, uint64_t branch)
+{
+	while (at > 0 && catalogue->record[at - 1]->info.branch != branch)
+		at--;
+	return at > 0 ? catalogue->record[at - 1] : NULL;
+}
+
+struct th_snapshot_record *th_catalogue_after(const struct th_catalogue *catalogue, size_t at, uint64_t branch)
+{
+	while (++at < catalogue->count && catalogue->record[at]->info.branch != branch)
+		;
+	return at < catalogue->count ? catalogue->record[at] : NULL;
+}
+
+int th_catalogue_append(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+{
+	if (catalogue->count == catalogue->capacity) {
+		size_t capacity = catalogue->capacity ? 2 * catalogue->capacity : 16;
+		struct th_snapshot_record **more = reallocarray(catalogue->record, capacity, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		catalogue->record = more;
+		catalogue->capacity = capacity;
+	}
+	if (!record->deleting && add_name(catalogue, record) < 0)
+		return -ENOMEM;
+	catalogue->record[catalogue->count++] = record;
+	return 0;
+}
+
+int th_catalogue_rename(struct th_catalogue *catalogue, struct th_snapshot_record *record, const char *name)
+{
+	remove_name(catalogue, record);
+	strcpy(record->info.name, name);
+	return add_name(catalogue, record);
+}
+
+void th_catalogue_unname(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+{
+	remove_name(catalogue, record);
+	record->deleting = true;
+}
+
+void th_catalogue_remove(struct th_catalogue *catalogue, size_t at)
+{
+	if (!catalogue->record[at]->deleting)
+		remove_name(catalogue, catalogue->record[at]);
+	th_holds_release(catalogue->record[at]);
+	free(catalogue->record[at]);
+	catalogue->count--;
+	memmove(&catalogue->record[at], &catalogue->record[at + 1],
+		(catalogue->count - at) * sizeof(*catalogue->record));
+}
+
+void th_catalogue_release(struct th_catalogue *catalogue)
+{
+	while (catalogue->count)
+		th_catalogue_remove(catalogue, catalogue->count - 1);
+	free(catalogue->record);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The structural checker: its course, and the pass over live entries. */
+#include "tree/check/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tree/view/cursor.h"
+
+void th_check_problem(struct th_check *check, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	check->result.problems++;
+	if (!check->options.problem)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	check->options.problem(check->options.arg, line);
+}
+
+bool th_check_inside(const struct th_check *check, uint64_t addr, uint64_t blocks)
+{
+	return addr > 0 && blocks > 0 && addr < check->super.blocks && blocks <= check->super.blocks - addr;
+}
+
+int th_check_grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+	size_t more = *capacity ? 2 * *capacity : 64;
+	void *old, *grown;
+
+	if (count < *capacity)
+		return 0;
+	memcpy(&old, array, sizeof(old));
+	grown = reallocarray(old, more, size);
+	if (!grown)
+		return -ENOMEM;
+	memcpy(array, &grown, sizeof(grown));
+	*capacity = more;
+	return 0;
+}
+
+const char *th_check_key(struct th_slice key, char text[TH_CHECK_KEY_TEXT])
+{
+	const uint8_t *bytes = key.data;
+	size_t n = 0;
+
+	for (size_t i = 0; i < key.size; i++) {
+		if (n + 8 > TH_CHECK_KEY_TEXT) {
+			strcpy(text + n, "...");
+			return text;
+		}
+		if (bytes[i] > ' ' && bytes[i] < 0x7f && bytes[i] != '\\')
+			text[n++] = (char)bytes[i];
+		else
+			n += (size_t)sprintf(text + n, "\\x%02x", bytes[i]);
+	}
+	text[n] = 0;
+	return text;
+}
+
+/* --- trees --- */
+
+static int unpack_root(struct th_check *check, const char *name, const uint8_t *bytes, struct th_ptr *ret)
+{
+	static const uint8_t zeros[TH_SUPER_ROOT_SIZE - sizeof(struct th_ptr_disk)];
+	struct th_ptr_disk disk;
+
+	memcpy(&disk, bytes, sizeof(disk));
+	if (th_ptr_unpack(&disk, ret) == 0 && memcmp(bytes + sizeof(disk), zeros, sizeof(zeros)) == 0)
+		return 0;
+	th_check_problem(check, "superblock of generation %" PRIu64 ": its pointer to the %s is broken",
+			 check->super.generation, name);
+	check->incomplete = true;
+	return 1;
+}
+
+static int check_meta_tree(struct th_check *check)
+{
+	struct th_check_tree tree = {
+		.kind = TH_CHECK_META,
+		.name = "meta tree",
+		.generation = check->super.generation,
+		.sequence = check->super.sequence,
+		.owned = UINT64_MAX,
+		.at = TH_SLICE_EMPTY,
+	};
+	int r = unpack_root(check, tree.name, check->super.meta_root, &tree.root);
+
+	return r == 0 ? th_check_tree(check, &tree) : 0;
+}
+
+static int check_snapshots(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->snapshots_count && r == 0; i++) {
+		const struct th_check_snapshot *snapshot = &check->snapshots[i];
+		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
+		char name[sizeof(snapshot->name) + 40];
+		struct th_check_tree tree = {
+			.kind = TH_CHECK_SNAPSHOT,
+			.name = name,
+			.root = snapshot->root,
+			.generation = snapshot->generation,
+			.sequence = snapshot->sequence,
+			.owned = UINT64_MAX,
+			.at = TH_SLICE_EMPTY,
+		};
+
+		/* it stands for the head that its branch has not */
+		if (branch && branch->headless &&
+		    th_check_newest(check, branch->id, check->snapshots_count) == snapshot)
+			tree.owned = branch->origin_generation;
+		snprintf(name, sizeof(name), "snapshot %" PRIu64 " '%s'", snapshot->id, snapshot->name);
+		r = th_check_tree(check, &tree);
+		check->result.snapshots++;
+	}
+	return r;
+}
+
+/* The head of a branch: that of the one which the store was opened on is what the live view shows. */
+static int check_head(struct th_check *check, const struct th_check_branch *branch)
+{
+	bool live = branch->id == check->store->branch;
+	char name[sizeof(branch->name) + 20];
+	struct th_check_tree tree = {
+		.kind = live ? TH_CHECK_LIVE : TH_CHECK_SNAPSHOT,
+		.name = live ? "live tree" : name,
+		.root = branch->root,
+		.generation = check->super.generation,
+		.sequence = branch->sequence,
+		.owned = branch->origin_generation,
+		.at = TH_SLICE_EMPTY,
+	};
+	int r = 0;
+
+	snprintf(name, sizeof(name), "branch '%s'", branch->name);
+	if (!branch->has_head) {
+		tree.sequence = check->super.sequence;
+		r = unpack_root(check, tree.name, check->super.live_root, &tree.root);
+	}
+	return r == 0 ? th_check_tree(check, &tree) : 0;
+}
+
+static int check_heads(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->branches_count && r == 0; i++) {
+		if (check->branches[i].has_head || check->branches[i].id == check->super.counters[TH_SUPER_BRANCH])
+			r = check_head(check, &check->branches[i]);
+		check->result.branches += !check->branches[i].headless;
+	}
+	return r;
+}
+
+/* What is left of heads that nobody wants. */
+static int check_abandoned(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->abandoned_count && r == 0; i++) {
+		const struct th_check_abandoned *abandoned = &check->abandoned[i];
+		struct th_check_tree tree = {
+			.kind = TH_CHECK_ABANDONED,
+			.name = "abandoned head",
+			.root = abandoned->root,
+			.generation = check->super.generation,
+			.sequence = check->super.sequence,
+			.owned = abandoned->than,
+			.at = th_key_slice(&abandoned->at),
+		};
+
+		r = th_check_tree(check, &tree);
+	}
+	return r;
+}
+
+/* --- live entries --- */
+
+static int visit_entry(struct th_check *check, const struct th_cursor_entry *entry)
+{
+	check->result.entries++;
+	if (check->options.entry && check->options.entry(check->options.arg, th_view_live(check->store), entry) != 0)
+		check->result.problems++;
+	return 0;
+}
+
+static int visit_range(struct th_check *check, const struct th_range *range)
+{
+	struct th_cursor *cursor;
+	char text[TH_CHECK_KEY_TEXT];
+	int r = th_cursor_open(th_view_live(check->store), range, &cursor);
+
+	if (r < 0)
+		return r;
+	for (;;) {
+		struct th_cursor_entry entry = { 0 };
+
+		r = th_cursor_next(cursor, &entry);
+		if (r == 0) {
+			visit_entry(check, &entry);
+		} else if (r < 0 && r != -ENOMEM && entry.key.data) { /* only this entry's value is bad */
+			th_check_problem(check, "value of key %s: %s", th_check_key(entry.key, text), strerror(-r));
+		} else {
+			break;
+		}
+	}
+	th_cursor_close(cursor);
+	if (r < 0 && r != -ENOMEM) {
+		th_check_problem(check, "live tree: entries from key %s on cannot be read: %s",
+				 th_check_key(range->from, text), strerror(-r));
+		r = 0;
+	}
+	return r == 1 ? 0 : r;
+}
+
+int th_check_add_hole(struct th_check *check, struct th_slice from, struct th_slice to)
+{
+	struct th_check_hole *hole;
+	int r = th_check_grow(&check->holes, check->holes_count, &check->holes_capacity, sizeof(*check->holes));
+
+	if (r < 0)
+		return r;
+	hole = &check->holes[check->holes_count++];
+	th_key_set(&hole->from, from);
+	hole->open = !to.data;
+	if (to.data)
+		th_key_set(&hole->to, to);
+	return 0;
+}
+
+static int compare_holes(const void *a, const void *b)
+{
+	const struct th_check_hole *x = a, *y = b;
+
+	return th_slice_compare(th_key_slice(&x->from), th_key_slice(&y->from));
+}
+
+/* Every live entry but those that are known to be unreadable. */
+static int visit_entries(struct th_check *check)
+{
+	struct th_range range = { .from = TH_SLICE_EMPTY };
+	int r = 0;
+
+	if (check->holes_count > 0)
+		qsort(check->holes, check->holes_count, sizeof(*check->holes), compare_holes);
+	for (size_t i = 0; i < check->holes_count && r == 0; i++) {
+		const struct th_check_hole *hole = &check->holes[i];
+
+		range.to = th_key_slice(&hole->from);
+		if (th_slice_compare(range.from, range.to) < 0)
+			r = visit_range(check, &range);
+		if (hole->open)
+			return r;
+		if (th_slice_compare(range.from, th_key_slice(&hole->to)) < 0)
+			range.from = th_key_slice(&hole->to);
+	}
+	range.to = (struct th_slice){ NULL, 0 };
+	return r == 0 ? visit_range(check, &range) : r;
+}
+
+/* --- public --- */
+
+static int run(struct th_check *check)
+{
+	int r = th_super_read(check->store->disk, &check->super);
+
+	if (r == 0 && check->options.only_entries)
+		return visit_entries(check);
+	if (check->store->log_lost)
+		th_check_problem(check, "the intent log cannot be replayed; what it has is not checked");
+	if (r == 0)
+		r = check_meta_tree(check);
+	if (r == 0)
+		r = th_check_carried(check);
+	if (r == 0)
+		r = th_check_catalogue(check);
+	if (r == 0)
+		r = check_snapshots(check);
+	if (r == 0)
+		r = check_heads(check);
+	if (r == 0)
+		r = check_abandoned(check);
+	if (r == 0)
+		r = th_check_space(check);
+	if (r == 0)
+		r = th_check_blocks(check);
+	return r == 0 ? visit_entries(check) : r;
+}
+
+int th_store_check(struct th_store *store, const struct th_check_options *options, struct th_check_result *ret)
+{
+	struct th_check check = { .store = store };
+	int r;
+
+	if (options)
+		check.options = *options;
+	pthread_mutex_lock(&store->commit_lock);
+	r = run(&check);
+	pthread_mutex_unlock(&store->commit_lock);
+	free(check.snapshots);
+	free(check.branches);
+	free(check.holds);
+	free(check.abandoned);
+	free(check.claims.event);
+	free(check.claims.snapshot);
+	free(check.nodes.slot);
+	free(check.values.slot);
+	free(check.holes);
+	if (ret)
+		*ret = check.result;
+	return r;
+}

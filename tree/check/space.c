@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checking space: every block against all who claim it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tree/check/check.h"
+
+/* --- gathering claims --- */
+
+static int add_event(struct th_claims *claims, uint64_t at, int32_t count, enum th_claim claim)
+{
+	int r = th_check_grow(&claims->event, claims->count, &claims->capacity, sizeof(*claims->event));
+
+	if (r == 0)
+		claims->event[claims->count++] = (struct th_claim_event){ at, count, claim };
+	return r;
+}
+
+int th_check_claim(struct th_check *check, enum th_claim claim, uint64_t addr, uint64_t blocks, uint32_t count)
+{
+	int r = add_event(&check->claims, addr, (int32_t)count, claim);
+
+	return r < 0 ? r : add_event(&check->claims, addr + blocks, -(int32_t)count, claim);
+}
+
+static int compare_claim_runs(const void *a, const void *b)
+{
+	const struct th_claim_run *x = a, *y = b;
+
+	return (x->addr > y->addr) - (x->addr < y->addr);
+}
+
+/* Sorts the runs, and joins those that overlap or touch. */
+static void merge_snapshot_runs(struct th_claims *claims)
+{
+	struct th_claim_run *runs = claims->snapshot;
+	size_t n = 0;
+
+	if (claims->snapshot_count == 0)
+		return;
+	qsort(runs, claims->snapshot_count, sizeof(*runs), compare_claim_runs);
+	for (size_t i = 1; i < claims->snapshot_count; i++) {
+		uint64_t end = runs[i].addr + runs[i].blocks;
+
+		if (runs[i].addr > runs[n].addr + runs[n].blocks)
+			runs[++n] = runs[i];
+		else if (end > runs[n].addr + runs[n].blocks)
+			runs[n].blocks = end - runs[n].addr;
+	}
+	claims->snapshot_count = n + 1;
+}
+
+int th_check_claim_snapshot(struct th_check *check, uint64_t addr, uint64_t blocks)
+{
+	struct th_claims *claims = &check->claims;
+	int r = 0;
+
+	if (claims->snapshot_count == claims->snapshot_capacity) {
+		merge_snapshot_runs(claims);
+		if (claims->snapshot_count > claims->snapshot_capacity / 2 || claims->snapshot_capacity == 0)
+			r = th_check_grow(&claims->snapshot, claims->snapshot_capacity, &claims->snapshot_capacity,
+					  sizeof(*claims->snapshot));
+	}
+	if (r == 0)
+		claims->snapshot[claims->snapshot_count++] = (struct th_claim_run){ addr, blocks };
+	return r;
+}
+
+static int claim_fixed(struct th_check *check)
+{
+	const struct th_super *super = &check->super;
+	int r = th_check_claim(check, TH_CLAIM_FIXED, 0, super->log_first + super->log_blocks, 1);
+
+	return r < 0 ? r
+		     : th_check_claim(check, TH_CLAIM_FIXED, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS,
+				      1);
+}
+
+static int claim_nodes(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->nodes.capacity && r == 0; i++) {
+		const struct th_seen *seen = &check->nodes.slot[i];
+
+		if (!seen->addr || !th_check_inside(check, seen->addr, seen->blocks))
+			continue;
+		if (seen->flags & TH_SEEN_META)
+			r = th_check_claim(check, TH_CLAIM_META_NODE, seen->addr, seen->blocks, 1);
+		if (r == 0 && seen->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
+			r = th_check_claim(check,
+					   seen->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
+					   seen->addr, seen->blocks, 1);
+	}
+	return r;
+}
+
+static int claim_snapshot_data(struct th_check *check)
+{
+	struct th_claims *claims = &check->claims;
+	int r = 0;
+
+	merge_snapshot_runs(claims);
+	for (size_t i = 0; i < claims->snapshot_count && r == 0; i++)
+		r = th_check_claim(check, TH_CLAIM_SNAPSHOT_DATA, claims->snapshot[i].addr, claims->snapshot[i].blocks,
+				   1);
+	return r;
+}
+
+/* --- block lists --- */
+
+struct list {
+	struct th_check *check;
+	const char *name;
+	uint64_t newest; /* what is younger in it is to be freed */
+	uint64_t origin; /* of its branch */
+	bool strays;
+	bool abandoned; /* whatever counts in it is to be freed */
+};
+
+static int claim_page(uint64_t addr, void *arg)
+{
+	struct list *list = arg;
+
+	return th_check_claim(list->check, TH_CLAIM_PAGE, addr, 1, 1);
+}
+
+/* What is not younger than the origin is the branches' before; and a younger stray is in the branch, or dead, or to be
+ * freed. */
+static bool counts(const struct list *list, const struct th_blockrun *run)
+{
+	return (run->birth > list->origin) != list->strays;
+}
+
+static enum th_claim dead_claim(const struct list *list, const struct th_blockrun *run)
+{
+	if (run->birth > list->newest || list->abandoned)
+		return run->tag == TH_DEAD_NODE ? TH_CLAIM_VOID_NODE : TH_CLAIM_VOID_DATA;
+	return run->tag == TH_DEAD_NODE ? TH_CLAIM_DEAD_NODE : TH_CLAIM_DEAD_DATA;
+}
+
+static int claim_dead(const struct th_blockrun *run, void *arg)
+{
+	struct list *list = arg;
+	struct th_check *check = list->check;
+
+	if (run->tag > TH_DEAD_NODE || !th_check_inside(check, run->addr, run->blocks)) {
+		th_check_problem(check, "%s: %u blocks from %" PRIu64 " on, of kind %u: not possible", list->name,
+				 run->blocks, run->addr, run->tag);
+		check->incomplete = true;
+		return 0;
+	}
+	if (run->birth > check->super.generation)
+		th_check_problem(check,
+				 "%s: blocks at %" PRIu64 " were born in generation %" PRIu64
+				 ", expected at most %" PRIu64,
+				 list->name, run->addr, run->birth, check->super.generation);
+	return counts(list, run) ? th_check_claim(check, dead_claim(list, run), run->addr, run->blocks, 1) : 0;
+}
+
+static int list_result(struct th_check *check, const char *name, int r)
+{
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	th_check_problem(check, "%s cannot be read: %s", name, r == -EBADMSG ? "wrong checksum" : strerror(-r));
+	check->incomplete = true;
+	return 0;
+}
+
+static int claim_list(struct list *list, const struct th_blocklist *runs, const char *kind, const char *what)
+{
+	char name[TH_BRANCH_NAME_MAX + 80];
+	int r;
+
+	snprintf(name, sizeof(name), "%s of %s", kind, what);
+	list->name = name;
+	r = th_blocklist_each(runs, list->check->store->disk, claim_dead, claim_page, list);
+	return list_result(list->check, name, r);
+}
+
+/* The two lists of one stretch between snapshots. */
+static int claim_lists(struct th_check *check, const struct th_blocklist *dead, const struct th_blocklist *strays,
+		       const char *what, uint64_t newest, uint64_t origin)
+{
+	struct list list = { .check = check, .newest = newest, .origin = origin };
+	int r = claim_list(&list, dead, "dead list", what);
+
+	list.strays = true;
+	return r < 0 ? r : claim_list(&list, strays, "list of strays", what);
+}
+
+/* What died between a snapshot and the next one of its branch is kept for what was born up to the former. */
+static int claim_snapshot_lists(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->snapshots_count && r == 0; i++) {
+		const struct th_check_snapshot *snapshot = &check->snapshots[i];
+		const struct th_check_snapshot *before = th_check_newest(check, snapshot->branch, i);
+		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
+		uint64_t origin = branch ? branch->origin_generation : 0;
+		char what[64];
+
+		snprintf(what, sizeof(what), "snapshot %" PRIu64, snapshot->id);
+		r = claim_lists(check, &snapshot->dead, &snapshot->strays, what, before ? before->generation : origin,
+				origin);
+	}
+	return r;
+}
+
+static int claim_head_lists(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->branches_count && r == 0; i++) {
+		const struct th_check_branch *branch = &check->branches[i];
+		const struct th_check_snapshot *newest = th_check_newest(check, branch->id, check->snapshots_count);
+		uint64_t limit = newest ? newest->generation : branch->origin_generation;
+		char what[TH_BRANCH_NAME_MAX + 20];
+
+		snprintf(what, sizeof(what), "branch '%s'", branch->name);
+		if (branch->has_head)
+			r = claim_lists(check, &branch->dead, &branch->strays, what, limit, branch->origin_generation);
+		else if (branch->id == check->super.counters[TH_SUPER_BRANCH])
+			r = claim_lists(check, &check->super.dead, &check->super.strays, what, limit,
+					branch->origin_generation);
+	}
+	return r;
+}
+
+/* Of what died in an abandoned head, the snapshot before has what is not younger than that; the rest is to be freed,
+ * and so are strays that the walk of its tree will pass by. */
+static int claim_abandoned_lists(struct th_check *check)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < check->abandoned_count && r == 0; i++) {
+		const struct th_check_abandoned *abandoned = &check->abandoned[i];
+		struct list list = { .check = check, .origin = abandoned->than, .abandoned = true };
+		char what[64];
+
+		snprintf(what, sizeof(what), "abandoned head %" PRIu64, abandoned->id);
+		r = claim_list(&list, &abandoned->dead, "dead list", what);
+		list.strays = true;
+		if (r == 0)
+			r = claim_list(&list, &abandoned->strays, "list of strays", what);
+	}
+	return r;
+}
+
+/* --- the space map --- */
+
+static int claim_used(uint64_t addr, uint64_t blocks, void *arg)
+{
+	return th_check_claim(arg, TH_CLAIM_USED, addr, blocks, 1);
+}
+
+/* The map as the disk has it, and the pages of its log. */
+static int claim_map(struct th_check *check)
+{
+	struct list list = { .check = check };
+	struct th_space *space;
+	int r = th_space_new(check->super.blocks, &space);
+
+	if (r < 0)
+		return r;
+	r = th_space_load(space, check->store->disk, &check->super.space_log);
+	check->claims.map_known = r == 0;
+	if (r == 0)
+		r = th_space_each_used(space, claim_used, check);
+	if (r == 0)
+		r = th_blocklist_each(&check->super.space_log, check->store->disk, NULL, claim_page, &list);
+	th_space_free(space);
+	return list_result(check, "space log", r);
+}
+
+int th_check_space(struct th_check *check)
+{
+	int r = claim_fixed(check);
+
+	if (r == 0)
+		r = claim_nodes(check);
+	if (r == 0)
+		r = claim_snapshot_data(check);
+	if (r == 0)
+		r = claim_snapshot_lists(check);
+	if (r == 0)
+		r = claim_head_lists(check);
+	if (r == 0)
+		r = claim_abandoned_lists(check);
+	return r < 0 ? r : claim_map(check);
+}
+
+/* --- the verdict --- */
+
+enum verdict {
+	FINE,
+	CLAIMED_TWICE, /* A2 */
+	FIXED_IN_MAP, /* A1 */
+	NOT_USED,
+	LEAKED,
+	NODE_DEAD_AND_LIVE, /* A3 */
+	NODE_NOT_DEAD,
+	NODE_ONLY_DEAD,
+	DATA_NOT_DEAD, /* A4 */
+	DATA_REFERENCES,
+	SHARE_OF_NOTHING,
+};
+
+/* Blocks that follow one another and have the same claims. */
+struct stretch {
+	enum verdict verdict;
+	uint64_t from, to;
+	int64_t count[TH_CLAIMS];
+};
+
+static bool has_node(const int64_t *n)
+{
+	return n[TH_CLAIM_LIVE_NODE] || n[TH_CLAIM_SNAPSHOT_NODE] || n[TH_CLAIM_DEAD_NODE] || n[TH_CLAIM_VOID_NODE];
+}
+
+static bool has_data(const int64_t *n)
+{
+	return n[TH_CLAIM_LIVE_DATA] || n[TH_CLAIM_SNAPSHOT_DATA] || n[TH_CLAIM_DEAD_DATA] || n[TH_CLAIM_VOID_DATA];
+}
+
+static bool has_two_owners(const int64_t *n)
+{
+	bool node = has_node(n), data = has_data(n);
+	int kinds = (n[TH_CLAIM_FIXED] > 0) + (n[TH_CLAIM_PAGE] > 0) + (n[TH_CLAIM_META_NODE] > 0) + node + data;
+
+	return kinds > 1 || n[TH_CLAIM_FIXED] > 1 || n[TH_CLAIM_PAGE] > 1 || n[TH_CLAIM_META_NODE] > 1 ||
+	       n[TH_CLAIM_LIVE_NODE] + n[TH_CLAIM_SNAPSHOT_NODE] + n[TH_CLAIM_VOID_NODE] > 1 ||
+	       n[TH_CLAIM_DEAD_NODE] + n[TH_CLAIM_VOID_NODE] > 1 || n[TH_CLAIM_SHARE] > 1;
+}
+
+static enum verdict judge_node(const struct th_check *check, const int64_t *n)
+{
+	if (n[TH_CLAIM_LIVE_NODE] && n[TH_CLAIM_DEAD_NODE])
+		return NODE_DEAD_AND_LIVE;
+	if (check->incomplete)
+		return FINE; /* it may have an owner that could not be read */
+	if (n[TH_CLAIM_SNAPSHOT_NODE] && !n[TH_CLAIM_DEAD_NODE])
+		return NODE_NOT_DEAD;
+	if (n[TH_CLAIM_DEAD_NODE] && !n[TH_CLAIM_SNAPSHOT_NODE])
+		return NODE_ONLY_DEAD;
+	return FINE;
+}
+
+static enum verdict judge_data(const struct th_check *check, const int64_t *n)
+{
+	int64_t needed = n[TH_CLAIM_LIVE_DATA] + n[TH_CLAIM_DEAD_DATA], references = needed + n[TH_CLAIM_VOID_DATA];
+	int64_t expected = 1 + n[TH_CLAIM_SHARED];
+
+	if (references > expected)
+		return DATA_REFERENCES;
+	if (needed == 0 && n[TH_CLAIM_SNAPSHOT_DATA] && !check->incomplete)
+		return DATA_NOT_DEAD;
+	if (references == expected || check->incomplete)
+		return FINE;
+	return references == 0 ? DATA_NOT_DEAD : DATA_REFERENCES;
+}
+
+static enum verdict judge(const struct th_check *check, const int64_t *n)
+{
+	bool data = has_data(n), node = has_node(n);
+	bool other = n[TH_CLAIM_PAGE] || n[TH_CLAIM_META_NODE];
+
+	if (has_two_owners(n))
+		return CLAIMED_TWICE;
+	if (n[TH_CLAIM_FIXED])
+		return n[TH_CLAIM_USED] ? FIXED_IN_MAP : FINE;
+	if ((data || node || other) && !n[TH_CLAIM_USED] && check->claims.map_known)
+		return NOT_USED;
+	if (node)
+		return judge_node(check, n);
+	if (data)
+		return judge_data(check, n);
+	if (n[TH_CLAIM_SHARE])
+		return check->incomplete ? FINE : SHARE_OF_NOTHING;
+	return n[TH_CLAIM_USED] && !other ? LEAKED : FINE;
+}
+
+static const char *const claim_names[TH_CLAIMS] = {
+	[TH_CLAIM_USED] = "the space map",
+	[TH_CLAIM_FIXED] = "superblocks or log",
+	[TH_CLAIM_PAGE] = "a list's page",
+	[TH_CLAIM_META_NODE] = "a meta node",
+	[TH_CLAIM_LIVE_NODE] = "a live node",
+	[TH_CLAIM_SNAPSHOT_NODE] = "a snapshot's node",
+	[TH_CLAIM_DEAD_NODE] = "a dead node",
+	[TH_CLAIM_LIVE_DATA] = "live data",
+	[TH_CLAIM_SNAPSHOT_DATA] = "a snapshot's data",
+	[TH_CLAIM_DEAD_DATA] = "dead data",
+	[TH_CLAIM_VOID_NODE] = "a node to be freed",
+	[TH_CLAIM_VOID_DATA] = "data to be freed",
+	[TH_CLAIM_SHARE] = "the share table",
+	[TH_CLAIM_SHARED] = "shares",
+};
+
+/* "2 live data, 1 a dead node" */
+static void print_claims(const int64_t *n, char *to, size_t size)
+{
+	size_t at = 0;
+
+	to[0] = 0;
+	for (unsigned i = TH_CLAIM_FIXED; i < TH_CLAIMS && at < size; i++)
+		if (n[i])
+			at += (size_t)snprintf(to + at, size - at, "%s%s (%" PRId64 ")", at ? ", " : "", claim_names[i],
+					       n[i]);
+}
+
+static void report(struct th_check *check, const struct stretch *s)
+{
+	static const char *const what[] = {
+		[CLAIMED_TWICE] = "expected one owner",
+		[FIXED_IN_MAP] = "the space map gave them out, but they are fixed",
+		[NOT_USED] = "free in the space map, but in use",
+		[LEAKED] = "used in the space map, but nothing refers to them",
+		[NODE_DEAD_AND_LIVE] = "on a dead list, but a head owns them",
+		[NODE_NOT_DEAD] = "no head owns them, but they are on no dead list",
+		[NODE_ONLY_DEAD] = "on a dead list, but in no snapshot",
+		[DATA_NOT_DEAD] = "no head owns them, but they are on no dead list",
+		[DATA_REFERENCES] = "references and the share table contradict one another",
+		[SHARE_OF_NOTHING] = "in the share table, but nothing refers to them",
+	};
+	char claims[256];
+
+	if (s->verdict == FINE || (s->verdict == LEAKED && check->incomplete))
+		return;
+	print_claims(s->count, claims, sizeof(claims));
+	th_check_problem(check, "%" PRIu64 " blocks from %" PRIu64 " on: %s%s%s", s->to - s->from, s->from,
+			 what[s->verdict], claims[0] ? ": " : "", claims);
+}
+
+/* The next stretch is there: joins it to the one before, or reports that. */
+static void pass_stretch(struct th_check *check, struct stretch *before, const struct stretch *now)
+{
+	if (now->verdict == LEAKED && !check->incomplete)
+		check->result.leaked_blocks += now->to - now->from;
+	if (before->verdict == now->verdict && before->to == now->from &&
+	    memcmp(before->count, now->count, sizeof(now->count)) == 0) {
+		before->to = now->to;
+		return;
+	}
+	report(check, before);
+	*before = *now;
+}
+
+static int compare_events(const void *a, const void *b)
+{
+	const struct th_claim_event *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+int th_check_blocks(struct th_check *check)
+{
+	struct th_claims *claims = &check->claims;
+	struct stretch before = { 0 }, now = { 0 };
+	size_t i = 0;
+
+	if (claims->count > 0)
+		qsort(claims->event, claims->count, sizeof(*claims->event), compare_events);
+	while (i < claims->count) {
+		for (now.from = claims->event[i].at; i < claims->count && claims->event[i].at == now.from; i++)
+			now.count[claims->event[i].claim] += claims->event[i].count;
+		now.to = i < claims->count ? claims->event[i].at : now.from;
+		now.verdict = judge(check, now.count);
+		pass_stretch(check, &before, &now);
+	}
+	report(check, &before);
+	return 0;
+}

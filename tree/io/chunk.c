@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/io/chunk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "journal/base/checksum.h"
+#include "journal/base/thread.h"
+#include "tree/txn/txn.h"
+
+#define TH_CHUNK_BYTES_MAX (32u << 20) /* being written at one time; more waits */
+#define TH_CHUNK_BUFFER_BYTES ((size_t)TH_RUN_MAX * TH_BLOCK_SIZE)
+#define TH_CHUNK_BUFFERS_MAX (TH_CHUNK_BYTES_MAX / TH_CHUNK_BUFFER_BYTES)
+
+uint64_t th_chunk_checksum(const void *block)
+{
+	return th_checksum(block, TH_BLOCK_SIZE);
+}
+
+/* --- runs --- */
+
+static struct th_alloc *txn_add_alloc(struct th_txn *txn, const struct th_run *run)
+{
+	if (txn->nallocs == txn->allocs_capacity) {
+		size_t capacity = txn->allocs_capacity ? 2 * txn->allocs_capacity : 4;
+		struct th_alloc *allocs = realloc(txn->allocs, capacity * sizeof(*allocs));
+
+		if (!allocs)
+			return NULL;
+		txn->allocs = allocs;
+		txn->allocs_capacity = capacity;
+	}
+	txn->allocs[txn->nallocs] = (struct th_alloc){ .run = *run };
+	return &txn->allocs[txn->nallocs++];
+}
+
+int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool promised, uint64_t *hint, struct th_run *ret)
+{
+	struct th_store *store = txn->store;
+	enum th_space_class class = promised ? TH_SPACE_PROMISED : TH_SPACE_USER;
+	struct th_run run;
+	int r = th_store_writable(store);
+
+	if (r < 0)
+		return r;
+	if (blocks == 0 || blocks > TH_RUN_MAX)
+		return -EINVAL;
+	r = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
+	if (r == -ENOSPC && th_commit_reclaim(store) == 0)
+		r = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
+	if (r < 0)
+		return r;
+	/* The generation can only grow until the merge, and a birth that is too early merely delays reuse. */
+	run.birth = __atomic_load_n(&store->live.gen, __ATOMIC_RELAXED);
+	if (!txn_add_alloc(txn, &run)) {
+		th_space_give(store->space, run.addr, run.blocks);
+		return -ENOMEM;
+	}
+	txn->layers.reserve |= promised;
+	*ret = run;
+	return 0;
+}
+
+/* Lies between the superblocks and the log at the one end, and the superblocks at the other. */
+static bool valid_run(struct th_store *store, const struct th_run *run)
+{
+	uint64_t from = store->super.log_first + store->super.log_blocks;
+	uint64_t to = store->super.blocks - TH_SUPER_TAIL_BLOCKS;
+
+	return run->blocks > 0 && run->addr >= from && run->addr < to && run->blocks <= to - run->addr;
+}
+
+int th_chunk_drop(struct th_txn *txn, const struct th_run *run)
+{
+	if (!valid_run(txn->store, run))
+		return -EINVAL;
+	txn->layers.reserve = true;
+	return th_drops_add(&txn->drops, run);
+}
+
+int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *ret)
+{
+	int r;
+
+	if (!valid_run(txn->store, run))
+		return -EINVAL;
+	*ret = *run;
+	ret->birth = __atomic_load_n(&txn->store->live.gen, __ATOMIC_RELAXED);
+	r = th_drops_add(&txn->shares, ret);
+	return r;
+}
+
+int th_chunk_promise(struct th_store *store, uint32_t blocks)
+{
+	int r = th_space_promise(store->space, blocks);
+
+	if (r == -ENOSPC && th_commit_reclaim(store) == 0)
+		r = th_space_promise(store->space, blocks);
+	return r;
+}
+
+void th_chunk_unpromise(struct th_store *store, uint32_t blocks)
+{
+	th_space_unpromise(store->space, blocks);
+}
+
+/* --- buffers --- */
+
+/*
+ * A free one begins with this.  They are kept because of what malloc(3) does with aligned memory: it looks for the size
+ * and the alignment together and gives the rest back, so that a piece that was freed does not fit the next request of
+ * its own size, and the heap grows by a piece for nearly each.
+ */
+struct th_chunk_buffer {
+	struct th_chunk_buffer *next;
+};
+
+void *th_chunk_buffer(struct th_store *store, uint32_t blocks)
+{
+	struct th_chunk_buffer *buffer;
+
+	if (blocks <= TH_RUN_MAX / 2)
+		return th_disk_buffer((size_t)blocks * TH_BLOCK_SIZE);
+	pthread_mutex_lock(&store->chunk_lock);
+	buffer = store->chunk_buffers;
+	if (buffer) {
+		store->chunk_buffers = buffer->next;
+		store->chunk_buffers_count--;
+	}
+	pthread_mutex_unlock(&store->chunk_lock);
+	return buffer ? (void *)buffer : th_disk_buffer(TH_CHUNK_BUFFER_BYTES);
+}
+
+/* store->chunk_lock held. */
+static bool keep_buffer(struct th_store *store, void *memory)
+{
+	struct th_chunk_buffer *buffer = memory;
+
+	if (malloc_usable_size(memory) < TH_CHUNK_BUFFER_BYTES || store->chunk_buffers_count == TH_CHUNK_BUFFERS_MAX)
+		return false;
+	buffer->next = store->chunk_buffers;
+	store->chunk_buffers = buffer;
+	store->chunk_buffers_count++;
+	return true;
+}
+
+void th_chunk_buffers_release(struct th_store *store)
+{
+	while (store->chunk_buffers) {
+		struct th_chunk_buffer *buffer = store->chunk_buffers;
+
+		store->chunk_buffers = buffer->next;
+		free(buffer);
+	}
+}
+
+/* --- writing --- */
+
+static void chunk_written(struct th_future *future, void *arg)
+{
+	struct th_chunk_io *io = arg;
+	struct th_store *store = io->store;
+	bool kept;
+
+	if (future->result < 0)
+		th_store_fail(store, future->result, "writing data");
+	pthread_mutex_lock(&store->chunk_lock);
+	if (io->prev)
+		io->prev->next = io->next;
+	else
+		store->chunk_writes = io->next;
+	if (io->next)
+		io->next->prev = io->prev;
+	store->chunk_bytes -= io->iov.iov_len;
+	kept = keep_buffer(store, io->buffer);
+	atomic_fetch_sub(&store->chunk_count, 1);
+	pthread_cond_broadcast(&store->chunk_done);
+	pthread_mutex_unlock(&store->chunk_lock);
+	if (!kept)
+		free(io->buffer);
+	free(io);
+}
+
+/* With chunk_lock: until some write is over. */
+static void wait_chunk(struct th_store *store)
+{
+	th_thread_waits();
+	pthread_cond_wait(&store->chunk_done, &store->chunk_lock);
+}
+
+static void start_write(struct th_store *store, struct th_chunk_io *io)
+{
+	pthread_mutex_lock(&store->chunk_lock);
+	while (store->chunk_bytes > TH_CHUNK_BYTES_MAX)
+		wait_chunk(store);
+	io->next = store->chunk_writes;
+	if (io->next)
+		io->next->prev = io;
+	store->chunk_writes = io;
+	store->chunk_bytes += io->iov.iov_len;
+	atomic_fetch_add(&store->chunk_count, 1);
+	pthread_mutex_unlock(&store->chunk_lock);
+	th_disk_save(store->disk, io->addr, &io->iov, 1, &io->future);
+	th_future_then(&io->future, chunk_written, io);
+}
+
+static struct th_alloc *find_alloc(struct th_txn *txn, const struct th_run *run)
+{
+	for (size_t i = txn->nallocs; i-- > 0;)
+		if (txn->allocs[i].run.addr == run->addr && txn->allocs[i].run.blocks == run->blocks)
+			return &txn->allocs[i];
+	return NULL;
+}
+
+int th_chunk_write(struct th_txn *txn, const struct th_run *run, void *buffer, const uint64_t *checksums)
+{
+	struct th_alloc *alloc = find_alloc(txn, run);
+	struct th_chunk_io *io;
+
+	if (!alloc || alloc->written || (uintptr_t)buffer % TH_BLOCK_SIZE)
+		return -EINVAL;
+	io = calloc(1, sizeof(*io));
+	if (!io)
+		return -ENOMEM;
+	alloc->written = true;
+	alloc->digest = th_checksum(checksums, run->blocks * sizeof(*checksums));
+	io->store = txn->store;
+	io->addr = run->addr;
+	io->blocks = run->blocks;
+	io->buffer = buffer;
+	io->iov = (struct iovec){ buffer, (size_t)run->blocks * TH_BLOCK_SIZE };
+	start_write(txn->store, io);
+	return 0;
+}
+
+void th_chunk_wait_all(struct th_store *store)
+{
+	struct th_chunk_io *io;
+
+	if (atomic_load(&store->chunk_count) == 0)
+		return;
+	pthread_mutex_lock(&store->chunk_lock);
+	for (io = store->chunk_writes; io; io = io->next)
+		io->blocks |= UINT32_C(1) << 31; /* marks what was under way when we came */
+	for (;;) {
+		for (io = store->chunk_writes; io && !(io->blocks >> 31); io = io->next)
+			;
+		if (!io)
+			break;
+		wait_chunk(store);
+	}
+	pthread_mutex_unlock(&store->chunk_lock);
+}
+
+/* --- reading --- */
+
+static bool overlaps(const struct th_chunk_io *io, uint64_t addr, uint32_t blocks)
+{
+	uint32_t n = (uint32_t)(io->iov.iov_len / TH_BLOCK_SIZE);
+
+	return addr < io->addr + n && io->addr < addr + blocks;
+}
+
+static void wait_overlapping(struct th_store *store, uint64_t addr, uint32_t blocks)
+{
+	struct th_chunk_io *io;
+
+	if (atomic_load(&store->chunk_count) == 0)
+		return;
+	pthread_mutex_lock(&store->chunk_lock);
+	for (;;) {
+		for (io = store->chunk_writes; io && !overlaps(io, addr, blocks); io = io->next)
+			;
+		if (!io)
+			break;
+		wait_chunk(store);
+	}
+	pthread_mutex_unlock(&store->chunk_lock);
+}
+
+/* The number of blocks, from the first on, that are what they should be. */
+static uint32_t verified(const void *buffer, uint32_t blocks, const uint64_t *checksums)
+{
+	uint32_t i = 0;
+
+	while (i < blocks && th_chunk_checksum((const char *)buffer + (size_t)i * TH_BLOCK_SIZE) == checksums[i])
+		i++;
+	return i;
+}
+
+/* From what was read ahead, if that is still right. */
+static bool read_ahead(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer)
+{
+	if (!th_ahead_read(store->ahead, addr, blocks, buffer))
+		return false;
+	if (verified(buffer, blocks, checksums) == blocks)
+		return true;
+	th_ahead_forget(store->ahead, addr);
+	return false;
+}
+
+int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer)
+{
+	struct th_run run = { addr, 0, blocks };
+	uint32_t right;
+	int r;
+
+	if (!valid_run(store, &run))
+		return -EUCLEAN;
+	wait_overlapping(store, addr, blocks);
+	if (blocks <= TH_AHEAD_BLOCKS / 2 && read_ahead(store, addr, blocks, checksums, buffer))
+		return 0;
+	r = th_disk_read(store->disk, addr, blocks, buffer);
+	if (r < 0)
+		return r;
+	right = verified(buffer, blocks, checksums);
+	if (right == blocks)
+		return 0;
+	th_store_report(store, "data block %" PRIu64 ": wrong checksum", addr + right);
+	return -EBADMSG;
+}
+
+/* --- large values --- */
+
+int th_chunk_unpack(struct th_slice descriptor, struct th_chunk *ret)
+{
+	struct th_chunk_disk header;
+	uint64_t blocks = 0;
+
+	if (descriptor.size < sizeof(header))
+		return -EUCLEAN;
+	memcpy(&header, descriptor.data, sizeof(header));
+	ret->size = th_get_le32(header.size);
+	ret->checksum = th_get_le64(header.checksum);
+	ret->runs = th_get_le16(header.runs);
+	if (ret->runs == 0 || ret->runs > TH_CHUNK_RUNS_MAX || ret->size > TH_VALUE_MAX ||
+	    th_get_le16(header.reserved) ||
+	    descriptor.size != sizeof(header) + ret->runs * sizeof(struct th_chunk_run_disk))
+		return -EUCLEAN;
+	for (unsigned i = 0; i < ret->runs; i++) {
+		struct th_chunk_run_disk run;
+
+		memcpy(&run, (const char *)descriptor.data + sizeof(header) + i * sizeof(run), sizeof(run));
+		ret->run[i] = (struct th_run){ th_get_le64(run.addr), th_get_le64(run.birth), th_get_le32(run.blocks) };
+		if (ret->run[i].addr == 0 || ret->run[i].blocks == 0 || ret->run[i].blocks > TH_RUN_MAX)
+			return -EUCLEAN;
+		blocks += ret->run[i].blocks;
+	}
+	return blocks == ((uint64_t)ret->size + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE ? 0 : -EUCLEAN;
+}
+
+size_t th_chunk_pack(const struct th_chunk *chunk, void *to)
+{
+	struct th_chunk_disk header = {
+		.size = th_le32(chunk->size),
+		.runs = th_le16((uint16_t)chunk->runs),
+		.checksum = th_le64(chunk->checksum),
+	};
+	uint8_t *out = to;
+
+	memcpy(out, &header, sizeof(header));
+	out += sizeof(header);
+	for (unsigned i = 0; i < chunk->runs; i++) {
+		struct th_chunk_run_disk run = {
+			.addr = th_le64(chunk->run[i].addr),
+			.birth = th_le64(chunk->run[i].birth),
+			.blocks = th_le32(chunk->run[i].blocks),
+		};
+
+		memcpy(out, &run, sizeof(run));
+		out += sizeof(run);
+	}
+	return (size_t)(out - (uint8_t *)to);
+}
+
+int th_chunk_value_drop(struct th_slice descriptor, struct th_drops *drops)
+{
+	struct th_chunk chunk;
+	int r = th_chunk_unpack(descriptor, &chunk);
+
+	for (unsigned i = 0; r == 0 && i < chunk.runs; i++)
+		r = th_drops_add(drops, &chunk.run[i]);
+	return r;
+}
+
+int th_chunk_value_read(struct th_store *store, struct th_slice descriptor, void **ret, uint32_t *ret_size)
+{
+	struct th_chunk chunk;
+	uint8_t *buffer;
+	size_t at = 0;
+	int r = th_chunk_unpack(descriptor, &chunk);
+
+	if (r < 0)
+		return r;
+	buffer = th_disk_buffer(chunk.size);
+	if (!buffer)
+		return -ENOMEM;
+	for (unsigned i = 0; i < chunk.runs && r == 0; i++) {
+		struct th_run *run = &chunk.run[i];
+
+		r = valid_run(store, run) ? 0 : -EUCLEAN;
+		if (r == 0) {
+			wait_overlapping(store, run->addr, run->blocks);
+			r = th_disk_read(store->disk, run->addr, run->blocks, buffer + at);
+		}
+		at += (size_t)run->blocks * TH_BLOCK_SIZE;
+	}
+	if (r == 0 && th_checksum(buffer, chunk.size) != chunk.checksum) {
+		th_store_report(store, "value at block %" PRIu64 " (%u bytes): wrong checksum", chunk.run[0].addr,
+				chunk.size);
+		r = -EBADMSG;
+	}
+	if (r < 0) {
+		free(buffer);
+		return r;
+	}
+	*ret = buffer;
+	*ret_size = chunk.size;
+	return 0;
+}
+
+/* Writes one run of a large value, `left` bytes of which are still to go; adds it to the chunk. */
+static int write_run(struct th_txn *txn, struct th_chunk *chunk, const uint8_t *data, size_t left)
+{
+	size_t blocks = (left + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE, bytes;
+	uint64_t checksums[TH_RUN_MAX];
+	struct th_run *run = &chunk->run[chunk->runs];
+	uint8_t *buffer;
+	int r;
+
+	r = th_chunk_alloc(txn, blocks < TH_RUN_MAX ? (uint32_t)blocks : TH_RUN_MAX, false, &txn->hint, run);
+	if (r < 0)
+		return r;
+	bytes = (size_t)run->blocks * TH_BLOCK_SIZE;
+	buffer = th_disk_buffer(bytes);
+	if (!buffer)
+		return -ENOMEM;
+	memset(buffer + bytes - TH_BLOCK_SIZE, 0, TH_BLOCK_SIZE);
+	memcpy(buffer, data, left < bytes ? left : bytes);
+	for (uint32_t i = 0; i < run->blocks; i++)
+		checksums[i] = th_chunk_checksum(buffer + (size_t)i * TH_BLOCK_SIZE);
+	r = th_chunk_write(txn, run, buffer, checksums);
+	if (r < 0)
+		free(buffer);
+	else
+		chunk->runs++;
+	return r;
+}
+
+int th_chunk_value_write(struct th_txn *txn, struct th_slice value, void *to, size_t *ret_size)
+{
+	struct th_chunk chunk = { .size = (uint32_t)value.size, .checksum = th_checksum(value.data, value.size) };
+	size_t done = 0;
+
+	while (done < value.size) {
+		int r;
+
+		if (chunk.runs == TH_CHUNK_RUNS_MAX)
+			return -ENOSPC; /* free space is in too many pieces */
+		r = write_run(txn, &chunk, (const uint8_t *)value.data + done, value.size - done);
+		if (r < 0)
+			return r;
+		done += (size_t)chunk.run[chunk.runs - 1].blocks * TH_BLOCK_SIZE;
+	}
+	*ret_size = th_chunk_pack(&chunk, to);
+	return 0;
+}

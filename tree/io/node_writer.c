@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/io/node_writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "journal/base/checksum.h"
+
+#define TH_WRITE_BYTES (1u << 20) /* of one transfer */
+#define TH_WRITES_MAX 4 /* under way */
+#define TH_SETTLE_BATCH 32 /* nodes settled in one go, with the tree locked */
+
+struct written_node {
+	struct th_node *node;
+	void *blocks;
+};
+
+struct transfer {
+	struct th_future future;
+	struct iovec iov[TH_DISK_IOV_MAX];
+	int count;
+	size_t bytes;
+	uint64_t addr;
+	bool busy;
+};
+
+struct th_writer {
+	struct th_store *store;
+	struct th_tree *tree;
+	uint64_t generation, hint;
+	struct th_taken *taken;
+	struct written_node *node; /* in the order of writing */
+	size_t count, capacity;
+	size_t settled; /* of them; whatever is below one of them comes before it */
+	struct transfer transfer[TH_WRITES_MAX];
+	unsigned current; /* being filled */
+	int error; /* of a transfer */
+};
+
+/* --- blocks that are merely taken --- */
+
+static int taken_add(struct th_taken *taken, uint64_t addr, uint32_t blocks)
+{
+	struct th_taken_run *last = taken->count > 0 ? &taken->run[taken->count - 1] : NULL, *run;
+
+	if (last && last->addr + last->blocks == addr && last->blocks <= UINT32_MAX - blocks) {
+		last->blocks += blocks;
+		return 0;
+	}
+	if (taken->count == taken->capacity) {
+		size_t capacity = taken->capacity ? 2 * taken->capacity : 16;
+
+		run = realloc(taken->run, capacity * sizeof(*run));
+		if (!run)
+			return -ENOMEM;
+		taken->run = run;
+		taken->capacity = capacity;
+	}
+	taken->run[taken->count++] = (struct th_taken_run){ addr, blocks };
+	return 0;
+}
+
+static void taken_release(struct th_taken *taken)
+{
+	free(taken->run);
+	*taken = (struct th_taken){ 0 };
+}
+
+void th_taken_note(struct th_taken *taken, struct th_space *space)
+{
+	for (size_t i = 0; i < taken->count; i++)
+		th_space_note_alloc(space, TH_SPACE_LIVE, taken->run[i].addr, taken->run[i].blocks);
+	taken_release(taken);
+}
+
+void th_taken_give(struct th_taken *taken, struct th_space *space)
+{
+	for (size_t i = 0; i < taken->count; i++)
+		th_space_give(space, taken->run[i].addr, taken->run[i].blocks);
+	taken_release(taken);
+}
+
+/* --- */
+
+int th_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
+		  struct th_writer **ret)
+{
+	struct th_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->store = store;
+	w->tree = tree;
+	w->generation = generation;
+	w->taken = taken;
+	*ret = w;
+	return 0;
+}
+
+/* --- nodes whose blocks are on the disk --- */
+
+static void settle_batch(struct th_writer *w, struct written_node *batch, size_t count)
+{
+	struct th_page *page[TH_SETTLE_BATCH];
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		page[i] = th_node_page(batch[i].blocks);
+		free(batch[i].blocks);
+		batch[i].blocks = NULL;
+	}
+	pthread_rwlock_wrlock(&w->tree->lock);
+	for (size_t i = 0; i < count; i++) {
+		bytes += batch[i].node->accounted;
+		batch[i].node->gen = 0; /* N1, whichever generation is the tree's */
+		if (!page[i])
+			continue; /* no memory: it stays as it is */
+		th_node_settle(batch[i].node, page[i]);
+		th_cache_insert(w->store->cache, batch[i].node);
+		th_page_unref(page[i]);
+	}
+	pthread_rwlock_unlock(&w->tree->lock);
+	if (w->tree == &w->store->live)
+		th_commit_settled(w->store, bytes);
+}
+
+static void let_go(struct th_writer *w, struct written_node *batch, size_t count)
+{
+	if (w->tree)
+		settle_batch(w, batch, count);
+	for (size_t i = 0; i < count; i++) {
+		th_node_unref(batch[i].node);
+		free(batch[i].blocks);
+	}
+}
+
+/* The next so many nodes are on the disk. */
+static void settle(struct th_writer *w, size_t count)
+{
+	while (count > 0) {
+		size_t n = count < TH_SETTLE_BATCH ? count : TH_SETTLE_BATCH;
+
+		let_go(w, &w->node[w->settled], n);
+		w->settled += n;
+		count -= n;
+	}
+}
+
+/* --- transfers: each is waited for before those that were begun later --- */
+
+/* Behind a transfer that failed nothing settles any more. */
+static int transfer_wait(struct th_writer *w, struct transfer *t)
+{
+	int r = t->busy ? th_future_wait(&t->future) : 0;
+
+	if (r < 0 && w->error == 0)
+		w->error = r;
+	if (t->busy && w->error == 0)
+		settle(w, (size_t)t->count);
+	t->busy = false;
+	t->count = 0;
+	t->bytes = 0;
+	return w->error;
+}
+
+/* Starts the transfer being filled and turns to the next one, waiting for its earlier use. */
+static int transfer_submit(struct th_writer *w)
+{
+	struct transfer *t = &w->transfer[w->current];
+
+	if (t->count > 0) {
+		t->busy = true;
+		th_disk_save(w->store->disk, t->addr, t->iov, t->count, &t->future);
+		w->current = (w->current + 1) % TH_WRITES_MAX;
+	}
+	return transfer_wait(w, &w->transfer[w->current]);
+}
+
+static int transfer_add(struct th_writer *w, uint64_t addr, void *blocks, uint32_t size)
+{
+	struct transfer *t = &w->transfer[w->current];
+	int r;
+
+	if (t->count == TH_DISK_IOV_MAX || t->bytes >= TH_WRITE_BYTES || t->addr + t->bytes / TH_BLOCK_SIZE != addr) {
+		r = transfer_submit(w);
+		if (r < 0)
+			return r;
+		t = &w->transfer[w->current];
+		t->addr = addr;
+	}
+	t->iov[t->count++] = (struct iovec){ blocks, size };
+	t->bytes += size;
+	return 0;
+}
+
+static struct written_node *add_written(struct th_writer *w, struct th_node *node)
+{
+	struct written_node *written;
+
+	if (w->count == w->capacity) {
+		size_t capacity = w->capacity ? 2 * w->capacity : 64;
+
+		written = realloc(w->node, capacity * sizeof(*written));
+		if (!written)
+			return NULL;
+		w->node = written;
+		w->capacity = capacity;
+	}
+	written = &w->node[w->count];
+	*written = (struct written_node){ .node = th_node_ref(node) };
+	w->count++;
+	return written;
+}
+
+/* Room for a node: its blocks are noted, or kept. */
+static int take_blocks(struct th_writer *w, uint32_t blocks, uint64_t *ret)
+{
+	struct th_space *space = w->store->space;
+	uint32_t got;
+	int r = th_space_take(space, TH_SPACE_META, blocks, blocks, &w->hint, ret, &got);
+
+	if (r < 0)
+		return r;
+	if (!w->taken) {
+		th_space_note_alloc(space, TH_SPACE_COMMIT, *ret, got);
+		return 0;
+	}
+	r = taken_add(w->taken, *ret, got);
+	if (r < 0)
+		th_space_give(space, *ret, got);
+	return r;
+}
+
+/* Allocates, packs and queues one node whose children are written. */
+static int write_node(struct th_writer *w, struct th_node *node)
+{
+	struct th_store *store = w->store;
+	struct written_node *written = add_written(w, node);
+	uint32_t size, blocks;
+	uint64_t addr;
+	int r;
+
+	if (!written)
+		return -ENOMEM;
+	r = th_node_pack(node, w->generation, &written->blocks, &size);
+	if (r < 0)
+		return r;
+	blocks = size / TH_BLOCK_SIZE;
+	r = take_blocks(w, blocks, &addr);
+	if (r < 0)
+		return r;
+	node->written = (struct th_ptr){
+		.addr = addr,
+		.birth = w->generation,
+		.seq = node->seq,
+		.checksum = th_checksum(written->blocks, size),
+		.blocks = (uint16_t)blocks,
+		.prefix_size = node->prefix_size,
+		.level = node->level,
+		.chunks = node->chunks,
+	};
+	atomic_fetch_add(&store->node_writes, 1);
+	atomic_fetch_add(&store->node_bytes_written, size);
+	return transfer_add(w, addr, written->blocks, size);
+}
+
+int th_writer_node(struct th_writer *writer, struct th_node *node, struct th_ptr *ret)
+{
+	int r = write_node(writer, node);
+
+	if (r == 0)
+		*ret = node->written;
+	return r;
+}
+
+static bool is_written(const struct th_node *node)
+{
+	return node->ptr.addr || node->written.addr;
+}
+
+static int write_below(struct th_writer *w, struct th_node *node)
+{
+	int r = 0;
+
+	for (unsigned i = 0; node->kids && i < node->base.count && r == 0; i++)
+		if (node->kids[i] && !is_written(node->kids[i]))
+			r = write_below(w, node->kids[i]);
+	return r < 0 ? r : write_node(w, node);
+}
+
+int th_writer_tree(struct th_writer *writer, struct th_node *root, struct th_ptr *ret)
+{
+	int r = is_written(root) ? 0 : write_below(writer, root);
+
+	if (r == 0)
+		r = transfer_submit(writer);
+	if (r == 0)
+		*ret = root->ptr.addr ? root->ptr : root->written;
+	return r;
+}
+
+int th_writer_finish(struct th_writer *writer)
+{
+	int r = transfer_submit(writer);
+
+	for (unsigned i = 0; i < TH_WRITES_MAX; i++)
+		r = transfer_wait(writer, &writer->transfer[(writer->current + i) % TH_WRITES_MAX]);
+	return r;
+}
+
+void th_writer_free(struct th_writer *writer)
+{
+	if (!writer)
+		return;
+	th_writer_finish(writer);
+	for (size_t i = writer->settled; i < writer->count; i++) {
+		th_node_unref(writer->node[i].node);
+		free(writer->node[i].blocks);
+	}
+	free(writer->node);
+	free(writer);
+}

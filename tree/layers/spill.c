@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/layers/spill.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/node/nowait.h"
+
+struct th_spiller {
+	struct th_store *store;
+	struct th_spill *spill;
+	struct th_writer *writer; /* NULL: nothing was written yet */
+	struct th_node *node; /* being filled; the index has it already */
+};
+
+/* --- spills --- */
+
+void th_spill_free(struct th_spill *spill, struct th_store *store)
+{
+	if (!spill)
+		return;
+	for (size_t i = 0; i < spill->count; i++) {
+		th_cache_forget(store->cache, spill->block[i].ptr.addr);
+		free(spill->block[i].key);
+	}
+	free(spill->block);
+	th_taken_give(&spill->taken, store->space);
+	th_drops_release(&spill->drops);
+	free(spill);
+}
+
+struct th_slice th_spill_first(const struct th_spill *spill, size_t block)
+{
+	return (struct th_slice){ spill->block[block].key, spill->block[block].key_size };
+}
+
+int th_spill_load(const struct th_spill *spill, struct th_cache *cache, size_t i, struct th_node **ret)
+{
+	bool nowait = th_nowait_suspend(); /* begun anew, the transaction would spill to other blocks */
+	int r = th_cache_load(cache, &spill->block[i].ptr, TH_SLICE_EMPTY, ret);
+
+	th_nowait_resume(nowait);
+	return r;
+}
+
+/* --- making one --- */
+
+int th_spiller_new(struct th_store *store, struct th_spiller **ret)
+{
+	struct th_spiller *spiller = calloc(1, sizeof(*spiller));
+
+	if (!spiller)
+		return -ENOMEM;
+	spiller->store = store;
+	spiller->spill = calloc(1, sizeof(*spiller->spill));
+	if (!spiller->spill) {
+		free(spiller);
+		return -ENOMEM;
+	}
+	*ret = spiller;
+	return 0;
+}
+
+static int write_block(struct th_spiller *spiller)
+{
+	struct th_store *store = spiller->store;
+	struct th_spill *spill = spiller->spill;
+	struct th_ptr *ptr = &spill->block[spill->count - 1].ptr;
+	uint64_t generation = __atomic_load_n(&store->live.gen, __ATOMIC_RELAXED);
+	int r = 0;
+
+	if (!spiller->writer)
+		r = th_writer_new(store, NULL, generation, &spill->taken, &spiller->writer);
+	if (r == 0)
+		r = th_writer_node(spiller->writer, spiller->node, ptr);
+	th_node_unref(spiller->node);
+	spiller->node = NULL;
+	if (r < 0)
+		return r;
+	spill->blocks += ptr->blocks;
+	return 0;
+}
+
+static int index_block(struct th_spill *spill, struct th_slice key)
+{
+	struct th_spill_block *block;
+
+	if (spill->count == spill->capacity) {
+		size_t capacity = spill->capacity ? 2 * spill->capacity : 16;
+
+		block = realloc(spill->block, capacity * sizeof(*block));
+		if (!block)
+			return -ENOMEM;
+		spill->block = block;
+		spill->capacity = capacity;
+	}
+	block = &spill->block[spill->count];
+	*block = (struct th_spill_block){ .key_size = (uint16_t)key.size, .key = malloc(key.size + 1) };
+	if (!block->key)
+		return -ENOMEM;
+	memcpy(block->key, key.data, key.size);
+	spill->count++;
+	return 0;
+}
+
+/* A node for messages: an interior one, which must have a child; it is never asked for. */
+static int begin_block(struct th_spiller *spiller, struct th_slice key)
+{
+	int r;
+
+	spiller->node = th_node_new(1, TH_SLICE_EMPTY, 0);
+	if (!spiller->node)
+		return -ENOMEM;
+	r = th_node_insert_kid(spiller->node, 0, TH_SLICE_EMPTY, NULL);
+	if (r == 0)
+		r = index_block(spiller->spill, key);
+	if (r < 0) {
+		th_node_unref(spiller->node);
+		spiller->node = NULL;
+	}
+	return r;
+}
+
+static bool has_room(const struct th_node *node, const struct th_entry *message)
+{
+	return node->overlay.count < TH_SLOTS_MAX &&
+	       th_node_packed_size(node) + th_slab_cost(node, &node->overlay, message) <= TH_NODE_MAX;
+}
+
+int th_spiller_add(const struct th_entry *message, void *arg)
+{
+	struct th_spiller *spiller = arg;
+	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
+	struct th_node *node;
+	int r = 0;
+
+	if (spiller->node && !has_room(spiller->node, message))
+		r = write_block(spiller);
+	if (r == 0 && !spiller->node)
+		r = begin_block(spiller, key);
+	if (r < 0)
+		return r;
+	node = spiller->node;
+	r = th_slab_reserve(node, &node->overlay, node->overlay.count + 1u);
+	if (r == 0)
+		th_slab_append(node, &node->overlay, th_entry_ref(message));
+	return r;
+}
+
+int th_spiller_finish(struct th_spiller *spiller, struct th_spill **ret)
+{
+	int r = spiller->node ? write_block(spiller) : 0;
+
+	if (r == 0 && spiller->writer)
+		r = th_writer_finish(spiller->writer);
+	if (r < 0)
+		return r;
+	*ret = spiller->spill;
+	spiller->spill = NULL;
+	return 0;
+}
+
+void th_spiller_free(struct th_spiller *spiller)
+{
+	if (!spiller)
+		return;
+	th_writer_free(spiller->writer); /* waits: a late write must not hit the blocks' next owner */
+	th_node_unref(spiller->node);
+	th_spill_free(spiller->spill, spiller->store);
+	free(spiller);
+}

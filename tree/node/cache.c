@@ -1,0 +1,830 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/node/cache.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "journal/base/checksum.h"
+#include "journal/base/thread.h"
+#include "tree/node/node_heap.h"
+#include "tree/node/nowait.h"
+
+#define TH_CACHE_SHARDS 16
+#define TH_CACHE_SLOTS_MIN 64
+#define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
+#define TH_CACHE_LOST 32 /* one byte beside so many is lost between nodes that come and go */
+#define TH_CACHE_STEPS 256 /* of the budget, in which a part of it is reserved */
+#define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
+
+/* Somebody to be told of a node. */
+struct told {
+	th_cache_loaded *loaded;
+	void *arg;
+	struct told *next;
+};
+
+/* A read under way that others may wait for. */
+struct load {
+	uint64_t addr, birth;
+	int result;
+	bool done;
+	bool async; /* it is part of a struct async_load */
+	bool begun; /* such a one: its future is the disk's by now */
+	unsigned holders; /* who looks at it: whoever reads, and those who wait */
+	struct th_node *node;
+	struct told *told; /* only of an asynchronous one: then they are told by whoever reaps the disk's transfers */
+	struct load *next;
+};
+
+/* One that nobody stands by.  Whoever comes to need it completes it, and others with it, on his own thread
+ * (th_disk_reap): handing it over would take longer than what there is to do.  The last holder frees it. */
+struct async_load {
+	struct load load; /* must be first */
+	struct th_cache *cache;
+	struct th_ptr ptr;
+	struct th_future future;
+	void *blocks;
+	uint8_t prefix[]; /* of the node */
+};
+
+/* A place in a shard's table.  What a sweep of the clock looks at is here: nodes are in cold memory as a rule. */
+struct slot {
+	uint64_t tag; /* the address, and in the lowest bit whether it was asked for since the last sweep; 0: empty */
+	struct th_node *node;
+};
+
+struct shard {
+	pthread_mutex_t lock;
+	pthread_cond_t loaded;
+	struct slot *slot; /* at least half of them empty; what does not find its own place is in one of the next */
+	size_t slots, count;
+	unsigned shift; /* of a hash: what is left is the place */
+	size_t hand; /* of the clock: a slot */
+	struct th_node *retired; /* the oldest; a ring of those that nobody has asked for since they were retired */
+	struct load *loads;
+	size_t used, retired_used; /* bytes; used has them all */
+	uint64_t hits;
+};
+
+struct th_cache {
+	struct th_disk *disk;
+	struct th_ahead *ahead;
+	size_t budget;
+	_Atomic size_t reserved; /* of it, in whole steps */
+	_Atomic uint64_t reads;
+	_Atomic unsigned under_way; /* asynchronous loads */
+	pthread_mutex_t idle_lock; /* of what follows */
+	void *buffer[TH_CACHE_AHEAD]; /* for loads to come: aligned memory, got and freed, would tear holes into the
+					 heap */
+	unsigned buffers;
+	pthread_cond_t idle; /* there are none any more */
+	void (*report)(void *arg, const char *line);
+	void *arg;
+	struct shard shard[TH_CACHE_SHARDS];
+};
+
+/* Of all caches of the process: they share one heap. */
+static _Atomic size_t all_budgets, all_used;
+
+static uint64_t hash_addr(uint64_t addr)
+{
+	return addr * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static struct shard *shard_of(struct th_cache *cache, uint64_t addr)
+{
+	return &cache->shard[hash_addr(addr) >> 60];
+}
+
+/* The shard was chosen by the highest bits. */
+static size_t place_of(unsigned shift, uint64_t addr)
+{
+	return (hash_addr(addr) << 4) >> shift;
+}
+
+static size_t home_of(const struct shard *shard, uint64_t addr)
+{
+	return place_of(shard->shift, addr);
+}
+
+static int shard_init(struct shard *shard)
+{
+	pthread_mutex_init(&shard->lock, NULL);
+	pthread_cond_init(&shard->loaded, NULL);
+	shard->slots = TH_CACHE_SLOTS_MIN;
+	shard->shift = 64 - __builtin_ctz(TH_CACHE_SLOTS_MIN);
+	shard->slot = calloc(shard->slots, sizeof(*shard->slot));
+	return shard->slot ? 0 : -ENOMEM;
+}
+
+int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
+		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret)
+{
+	struct th_cache *cache = calloc(1, sizeof(*cache));
+	int r = 0;
+
+	if (!cache)
+		return -ENOMEM;
+	cache->disk = disk;
+	cache->ahead = ahead;
+	cache->budget = budget;
+	atomic_fetch_add(&all_budgets, budget);
+	cache->report = report;
+	cache->arg = arg;
+	th_memory_keep((ptrdiff_t)budget);
+	pthread_mutex_init(&cache->idle_lock, NULL);
+	pthread_cond_init(&cache->idle, NULL);
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++)
+		if (shard_init(&cache->shard[i]) < 0)
+			r = -ENOMEM;
+	if (r < 0) {
+		th_cache_free(cache);
+		return r;
+	}
+	*ret = cache;
+	return 0;
+}
+
+/* --- a shard's table; its lock is held --- */
+
+static bool has_addr(const struct slot *slot, uint64_t addr)
+{
+	return slot->tag >> 1 == addr;
+}
+
+/* The slot with the address, or else the empty one where it would be. */
+static struct slot *shard_find(struct shard *shard, uint64_t addr)
+{
+	size_t i = home_of(shard, addr);
+
+	while (shard->slot[i].tag && !has_addr(&shard->slot[i], addr))
+		i = (i + 1) & (shard->slots - 1);
+	return &shard->slot[i];
+}
+
+static struct slot *shard_find_node(struct shard *shard, const struct th_node *node)
+{
+	return shard_find(shard, node->ptr.addr);
+}
+
+/* What comes behind an emptied slot moves up, unless it would be before its own place. */
+static void slot_empty(struct shard *shard, struct slot *slot)
+{
+	size_t mask = shard->slots - 1, hole = (size_t)(slot - shard->slot), i = hole;
+
+	for (;;) {
+		i = (i + 1) & mask;
+		if (!shard->slot[i].tag)
+			break;
+		if (((i - home_of(shard, shard->slot[i].tag >> 1)) & mask) < ((i - hole) & mask))
+			continue;
+		shard->slot[hole] = shard->slot[i];
+		hole = i;
+	}
+	shard->slot[hole] = (struct slot){ 0 };
+}
+
+/* Without memory it stays as it is, fuller than it should be. */
+static void shard_grow(struct shard *shard)
+{
+	struct slot *from = shard->slot, *slot = calloc(2 * shard->slots, sizeof(*slot));
+	size_t old = shard->slots;
+
+	if (!slot)
+		return;
+	__atomic_store_n(&shard->slot, slot, __ATOMIC_RELAXED); /* th_cache_expect reads these */
+	__atomic_store_n(&shard->shift, shard->shift - 1, __ATOMIC_RELAXED);
+	shard->slots = 2 * old;
+	shard->hand = 0;
+	for (size_t i = 0; i < old; i++)
+		if (from[i].tag)
+			*shard_find(shard, from[i].tag >> 1) = from[i];
+	free(from);
+}
+
+/* --- retired nodes --- */
+
+/* The ring is known by the oldest: the others follow, one that is added comes last. */
+static void ring_add(struct th_node **ring, struct th_node *node)
+{
+	if (*ring) {
+		node->ring_next = *ring;
+		node->ring_prev = (*ring)->ring_prev;
+		node->ring_prev->ring_next = node;
+		node->ring_next->ring_prev = node;
+	} else {
+		*ring = node->ring_prev = node->ring_next = node;
+	}
+}
+
+static void ring_remove(struct th_node **ring, struct th_node *node)
+{
+	node->ring_prev->ring_next = node->ring_next;
+	node->ring_next->ring_prev = node->ring_prev;
+	if (*ring == node)
+		*ring = node->ring_next == node ? NULL : node->ring_next;
+	node->ring_prev = node->ring_next = NULL;
+}
+
+static void retire(struct shard *shard, struct th_node *node)
+{
+	node->retired = true;
+	ring_add(&shard->retired, node);
+	shard->retired_used += node->cached_bytes;
+}
+
+static void unretire(struct shard *shard, struct th_node *node)
+{
+	ring_remove(&shard->retired, node);
+	shard->retired_used -= node->cached_bytes;
+	node->retired = false;
+}
+
+/* --- putting in, finding, and making room --- */
+
+static void shard_remove(struct shard *shard, struct slot *slot)
+{
+	struct th_node *node = slot->node;
+
+	slot_empty(shard, slot);
+	if (node->retired)
+		unretire(shard, node);
+	shard->count--;
+	shard->used -= node->cached_bytes;
+	atomic_fetch_sub_explicit(&all_used, node->cached_bytes, memory_order_relaxed);
+	th_node_unref(node);
+}
+
+/* With what is lost between nodes: room for none. */
+static uint32_t node_memory(const struct th_node *node)
+{
+	size_t takes = th_memory_takes(sizeof(*node) + node->prefix_size) +
+		       th_memory_takes(sizeof(*node->page) + node->page->size);
+
+	return (uint32_t)(takes + takes / TH_CACHE_LOST);
+}
+
+/* What is retired goes first, the oldest before the others.  Then sweeps of the clock until the shard is within its
+ * budget; nodes used since the last sweep get another round. */
+static void shard_evict(struct shard *shard, size_t budget)
+{
+	size_t steps = 3 * shard->slots;
+
+	while (shard->used > budget && shard->retired)
+		shard_remove(shard, shard_find_node(shard, shard->retired));
+	while (shard->used > budget && steps-- > 0) {
+		struct slot *slot = &shard->slot[shard->hand];
+
+		if (slot->tag && !(slot->tag & 1)) {
+			shard_remove(shard, slot); /* another one may be in its place now */
+			continue;
+		}
+		slot->tag &= ~UINT64_C(1);
+		shard->hand = (shard->hand + 1) & (shard->slots - 1);
+	}
+}
+
+static size_t shard_budget(const struct th_cache *cache)
+{
+	return (cache->budget - atomic_load_explicit(&cache->reserved, memory_order_relaxed)) / TH_CACHE_SHARDS;
+}
+
+/* Takes over one reference. */
+static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_node *node)
+{
+	struct slot *slot = shard_find_node(shard, node);
+
+	if (slot->tag)
+		shard_remove(shard, slot);
+	if (2 * shard->count >= shard->slots)
+		shard_grow(shard);
+	if (shard->count + 1 >= shard->slots) { /* no memory for that: it is not cached */
+		th_node_unref(node);
+		return;
+	}
+	node->cached_bytes = node_memory(node);
+	/* A leaf has to be asked for once more: one that a scan passes by goes before what is in use. */
+	*shard_find_node(shard, node) = (struct slot){ node->ptr.addr << 1 | (node->level > 0), node };
+	shard->count++;
+	shard->used += node->cached_bytes;
+	atomic_fetch_add_explicit(&all_used, node->cached_bytes, memory_order_relaxed);
+	shard_evict(shard, shard_budget(cache));
+}
+
+static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *ptr)
+{
+	struct slot *slot = shard_find(shard, ptr->addr);
+	struct th_node *node = slot->node;
+
+	if (!slot->tag)
+		return NULL;
+	th_node_expect(node);
+	if (node->ptr.birth != ptr->birth || node->ptr.checksum != ptr->checksum) {
+		shard_remove(shard, slot); /* of an earlier life of these blocks */
+		return NULL;
+	}
+	if (node->retired)
+		unretire(shard, node);
+	slot->tag |= 1;
+	return th_node_ref(node);
+}
+
+/* --- */
+
+/* In steps, so that it costs nothing as a rule. */
+void th_cache_reserve(struct th_cache *cache, size_t bytes)
+{
+	size_t step = cache->budget / TH_CACHE_STEPS + 1, most = cache->budget - cache->budget / TH_CACHE_LEAST;
+	size_t reserved = (bytes + step - 1) / step * step;
+
+	if (reserved > most)
+		reserved = most;
+	if (atomic_exchange_explicit(&cache->reserved, reserved, memory_order_relaxed) >= reserved)
+		return;
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
+		struct shard *shard = &cache->shard[i];
+
+		pthread_mutex_lock(&shard->lock);
+		shard_evict(shard, shard_budget(cache));
+		pthread_mutex_unlock(&shard->lock);
+	}
+}
+
+size_t th_cache_beside(const struct th_cache *cache)
+{
+	size_t all = th_memory_counts(), used = atomic_load_explicit(&all_used, memory_order_relaxed);
+	double part = (double)cache->budget / (double)atomic_load(&all_budgets);
+
+	used -= used / (TH_CACHE_LOST + 1); /* what is lost is not used */
+	return all > used ? (size_t)((double)(all - used) * part) : 0;
+}
+
+void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr)
+{
+	const struct shard *shard = &cache->shard[hash_addr(ptr->addr) >> 60];
+	unsigned shift = __atomic_load_n(&shard->shift, __ATOMIC_RELAXED);
+
+	/* Without the lock: a table that grew meanwhile makes this of no use, but nothing is read. */
+	__builtin_prefetch(__atomic_load_n(&shard->slot, __ATOMIC_RELAXED) + place_of(shift, ptr->addr));
+}
+
+struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr)
+{
+	struct shard *shard = shard_of(cache, ptr->addr);
+	struct th_node *node;
+
+	pthread_mutex_lock(&shard->lock);
+	node = shard_lookup(shard, ptr);
+	shard->hits += node != NULL;
+	pthread_mutex_unlock(&shard->lock);
+	return node;
+}
+
+static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int error, const char *why)
+{
+	char line[160];
+
+	snprintf(line, sizeof(line), "%s: node at block %" PRIu64 " (%u blocks, generation %" PRIu64 "): %s",
+		 cache->disk->name, ptr->addr, ptr->blocks, ptr->birth, error == -EIO ? "cannot be read" : why);
+	cache->report(cache->arg, line);
+}
+
+static bool is_right(const struct th_ptr *ptr, const void *blocks)
+{
+	return th_checksum(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum;
+}
+
+/* From what was read ahead, if that is still right. */
+static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
+{
+	if (!th_ahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
+		return false;
+	if (is_right(ptr, blocks))
+		return true;
+	th_ahead_forget(cache->ahead, ptr->addr);
+	return false;
+}
+
+static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
+{
+	int r;
+
+	atomic_fetch_add(&cache->reads, 1);
+	if (read_ahead(cache, ptr, blocks))
+		return 0;
+	r = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
+	return r == 0 && !is_right(ptr, blocks) ? -EBADMSG : r;
+}
+
+static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
+		     struct th_node **ret)
+{
+	alignas(TH_BLOCK_SIZE) uint8_t blocks[TH_NODE_MAX];
+	const char *why = "wrong checksum";
+	int r;
+
+	if (fence.size < ptr->prefix_size)
+		return -EUCLEAN;
+	r = read_blocks(cache, ptr, blocks);
+	if (r == 0)
+		r = th_node_unpack(blocks, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
+	if (r < 0 && r != -ENOMEM && !quiet)
+		report_damage(cache, ptr, r, why);
+	return r;
+}
+
+/* --- loads that several may wait for; the shard is locked --- */
+
+static bool loads(const struct load *load, const struct th_ptr *ptr)
+{
+	return load->addr == ptr->addr && load->birth == ptr->birth;
+}
+
+static struct load *find_load(struct shard *shard, const struct th_ptr *ptr)
+{
+	struct load *load = shard->loads;
+
+	while (load && !loads(load, ptr))
+		load = load->next;
+	return load;
+}
+
+static struct load *find_async_load(struct shard *shard, const struct th_ptr *ptr)
+{
+	struct load *load = shard->loads;
+
+	while (load && !(load->async && loads(load, ptr)))
+		load = load->next;
+	return load;
+}
+
+static void let_go_of_load(struct shard *shard, struct load *load)
+{
+	if (--load->holders > 0)
+		return;
+	if (load->async) {
+		th_node_unref(load->node);
+		free(load);
+	} else {
+		pthread_cond_broadcast(&shard->loaded);
+	}
+}
+
+/* One that somebody stands by is his; the others see what came of it before it goes. */
+static void end_load(struct shard *shard, struct load *load)
+{
+	load->holders--;
+	while (load->holders > 0)
+		pthread_cond_wait(&shard->loaded, &shard->lock);
+	th_node_unref(load->node);
+}
+
+/* Waits for somebody else's read, or completes one that nobody stands by. */
+static int await_load(struct th_cache *cache, struct shard *shard, struct load *load, struct th_node **ret)
+{
+	int r;
+
+	load->holders++;
+	if (!load->done)
+		th_thread_waits();
+	while (load->async && !load->begun)
+		pthread_cond_wait(&shard->loaded, &shard->lock);
+	if (load->async && !load->done) {
+		pthread_mutex_unlock(&shard->lock);
+		th_disk_reap(cache->disk, &((struct async_load *)load)->future);
+		pthread_mutex_lock(&shard->lock);
+	}
+	while (!load->done)
+		pthread_cond_wait(&shard->loaded, &shard->lock);
+	r = load->result;
+	if (r == 0)
+		*ret = th_node_ref(load->node);
+	let_go_of_load(shard, load);
+	return r;
+}
+
+/* The read is over: those who wait go on.  Returns whoever is to be told, without the lock. */
+static struct told *finish_load(struct th_cache *cache, struct shard *shard, struct load *load, int result,
+				struct th_node *node)
+{
+	struct load **at = &shard->loads;
+	struct told *told = load->told;
+
+	while (*at != load)
+		at = &(*at)->next;
+	*at = load->next;
+	load->result = result;
+	load->node = result == 0 ? th_node_ref(node) : NULL;
+	load->done = true;
+	load->told = NULL;
+	if (result == 0)
+		shard_insert(cache, shard, th_node_ref(node));
+	pthread_cond_broadcast(&shard->loaded);
+	return told;
+}
+
+static void tell(struct told *told, int result, struct th_node *node)
+{
+	while (told) {
+		struct told *next = told->next;
+
+		told->loaded(told->arg, result, result == 0 ? th_node_ref(node) : NULL);
+		free(told);
+		told = next;
+	}
+}
+
+static int cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
+		      struct th_node **ret)
+{
+	struct shard *shard = shard_of(cache, ptr->addr);
+	struct load mine = { .addr = ptr->addr, .birth = ptr->birth, .holders = 1 }, *other;
+	int r = 0;
+
+	pthread_mutex_lock(&shard->lock);
+again:
+	*ret = shard_lookup(shard, ptr);
+	if (*ret) {
+		shard->hits++;
+		goto out;
+	}
+	if (th_nowait_note(cache, ptr, fence)) {
+		r = -EINPROGRESS;
+		goto out;
+	}
+	other = find_load(shard, ptr);
+	if (other) {
+		r = await_load(cache, shard, other, ret);
+		if (r < 0 && !quiet)
+			goto again; /* it may not have been said what is wrong */
+		goto out;
+	}
+	mine.next = shard->loads;
+	shard->loads = &mine;
+	pthread_mutex_unlock(&shard->lock);
+	r = read_node(cache, ptr, fence, quiet, ret);
+	pthread_mutex_lock(&shard->lock);
+	finish_load(cache, shard, &mine, r, *ret);
+	end_load(shard, &mine);
+out:
+	pthread_mutex_unlock(&shard->lock);
+	return r;
+}
+
+/* --- loads without waiting --- */
+
+static void *buffer_take(struct th_cache *cache)
+{
+	void *buffer = NULL;
+
+	pthread_mutex_lock(&cache->idle_lock);
+	if (cache->buffers > 0)
+		buffer = cache->buffer[--cache->buffers];
+	pthread_mutex_unlock(&cache->idle_lock);
+	return buffer ? buffer : th_disk_buffer(TH_NODE_MAX);
+}
+
+static void async_over(struct th_cache *cache, void *buffer)
+{
+	pthread_mutex_lock(&cache->idle_lock);
+	if (cache->buffers < TH_CACHE_AHEAD)
+		cache->buffer[cache->buffers++] = buffer;
+	else
+		free(buffer);
+	if (atomic_fetch_sub(&cache->under_way, 1) == 1)
+		pthread_cond_broadcast(&cache->idle);
+	pthread_mutex_unlock(&cache->idle_lock);
+}
+
+static void async_done(struct th_future *future, void *arg)
+{
+	struct async_load *async = arg;
+	struct th_cache *cache = async->cache;
+	struct shard *shard = shard_of(cache, async->ptr.addr);
+	struct th_slice prefix = { async->prefix, async->ptr.prefix_size };
+	struct th_node *node = NULL;
+	struct told *told;
+	const char *why;
+	void *blocks;
+	int r = future->result;
+
+	if (r == 0 && !is_right(&async->ptr, async->blocks))
+		r = -EBADMSG;
+	if (r == 0)
+		r = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
+	pthread_mutex_lock(&shard->lock);
+	blocks = async->blocks;
+	told = finish_load(cache, shard, &async->load, r, node);
+	let_go_of_load(shard, &async->load);
+	pthread_mutex_unlock(&shard->lock);
+	tell(told, r, node);
+	th_node_unref(node);
+	async_over(cache, blocks);
+}
+
+/* Puts a load on the shard's list.  NULL: no memory.  The shard is locked. */
+static struct async_load *async_new(struct th_cache *cache, struct shard *shard, const struct th_ptr *ptr,
+				    struct th_slice fence)
+{
+	struct async_load *async = malloc(sizeof(*async) + ptr->prefix_size);
+
+	if (!async)
+		return NULL;
+	*async = (struct async_load){
+		.load = { ptr->addr, ptr->birth, .async = true, .holders = 1, .next = shard->loads },
+		.cache = cache,
+		.ptr = *ptr,
+		.blocks = buffer_take(cache),
+	};
+	if (!async->blocks) {
+		free(async);
+		return NULL;
+	}
+	memcpy(async->prefix, fence.data, ptr->prefix_size);
+	shard->loads = &async->load;
+	atomic_fetch_add(&cache->under_way, 1);
+	return async;
+}
+
+static void async_start(struct async_load *async)
+{
+	struct th_cache *cache = async->cache;
+	struct shard *shard = shard_of(cache, async->ptr.addr);
+
+	atomic_fetch_add(&cache->reads, 1);
+	th_disk_get(cache->disk, async->ptr.addr, async->ptr.blocks, async->blocks, &async->future);
+	pthread_mutex_lock(&shard->lock);
+	async->load.begun = true;
+	pthread_cond_broadcast(&shard->loaded);
+	pthread_mutex_unlock(&shard->lock);
+	/* Somebody may wait for the disk to bring about what is over now. */
+	if (th_future_then_driven(&async->future, async_done, async))
+		th_disk_reap(cache->disk, NULL);
+}
+
+void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
+			 th_cache_loaded *loaded, void *arg)
+{
+	struct shard *shard = shard_of(cache, ptr->addr);
+	struct async_load *async = NULL;
+	struct th_node *node = NULL;
+	struct told *told = NULL;
+	struct load *load;
+	int r = fence.size < ptr->prefix_size ? -EUCLEAN : 0;
+
+	pthread_mutex_lock(&shard->lock);
+	if (r == 0)
+		node = shard_lookup(shard, ptr);
+	if (node) {
+		shard->hits++;
+	} else if (r == 0) {
+		told = malloc(sizeof(*told));
+		load = told ? find_async_load(shard, ptr) : NULL;
+		if (told && !load) {
+			async = async_new(cache, shard, ptr, fence);
+			load = async ? &async->load : NULL;
+		}
+		if (load) {
+			*told = (struct told){ loaded, arg, load->told };
+			load->told = told;
+		} else {
+			r = -ENOMEM;
+		}
+	}
+	pthread_mutex_unlock(&shard->lock);
+	if (async)
+		async_start(async);
+	if (r < 0)
+		free(told);
+	if (r < 0 || node)
+		loaded(arg, r, node);
+}
+
+void th_cache_prefetch(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence)
+{
+	struct shard *shard = shard_of(cache, ptr->addr);
+	struct async_load *async = NULL;
+
+	if (fence.size < ptr->prefix_size)
+		return;
+	if (atomic_load(&cache->under_way) >= TH_CACHE_AHEAD)
+		th_disk_reap(cache->disk, NULL);
+	if (atomic_load(&cache->under_way) >= TH_CACHE_AHEAD)
+		return;
+	pthread_mutex_lock(&shard->lock);
+	if (!shard_find(shard, ptr->addr)->tag && !find_load(shard, ptr))
+		async = async_new(cache, shard, ptr, fence);
+	pthread_mutex_unlock(&shard->lock);
+	if (async)
+		async_start(async);
+}
+
+int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+{
+	return cache_load(cache, ptr, fence, false, ret);
+}
+
+int th_cache_load_or_lose(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+{
+	int r = cache_load(cache, ptr, fence, false, ret);
+
+	return r == -EIO ? cache_load(cache, ptr, fence, false, ret) : r;
+}
+
+int th_cache_load_quietly(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+{
+	return cache_load(cache, ptr, fence, true, ret);
+}
+
+void th_cache_insert(struct th_cache *cache, struct th_node *node)
+{
+	struct shard *shard = shard_of(cache, node->ptr.addr);
+
+	pthread_mutex_lock(&shard->lock);
+	shard_insert(cache, shard, th_node_ref(node));
+	pthread_mutex_unlock(&shard->lock);
+}
+
+void th_cache_forget(struct th_cache *cache, uint64_t addr)
+{
+	struct shard *shard = shard_of(cache, addr);
+	struct slot *slot;
+
+	pthread_mutex_lock(&shard->lock);
+	slot = shard_find(shard, addr);
+	if (slot->tag)
+		shard_remove(shard, slot);
+	pthread_mutex_unlock(&shard->lock);
+}
+
+void th_cache_retire(struct th_cache *cache, uint64_t addr)
+{
+	struct shard *shard = shard_of(cache, addr);
+	struct slot *slot;
+
+	pthread_mutex_lock(&shard->lock);
+	slot = shard_find(shard, addr);
+	if (slot->tag && !slot->node->retired)
+		retire(shard, slot->node);
+	while (shard->retired_used > cache->budget / TH_CACHE_SHARDS / TH_CACHE_RETIRED)
+		shard_remove(shard, shard_find_node(shard, shard->retired));
+	pthread_mutex_unlock(&shard->lock);
+}
+
+void th_cache_stat(const struct th_cache *cache, struct th_cache_stat *ret)
+{
+	*ret = (struct th_cache_stat){ .reads = atomic_load(&cache->reads) };
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
+		struct shard *shard = (struct shard *)&cache->shard[i];
+
+		pthread_mutex_lock(&shard->lock);
+		ret->hits += shard->hits;
+		ret->used += shard->used;
+		pthread_mutex_unlock(&shard->lock);
+	}
+}
+
+/* Nobody begins any more.  Whoever completes a load may yet be at it. */
+static void await_loads(struct th_cache *cache)
+{
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
+		struct shard *shard = &cache->shard[i];
+		struct th_node *node = NULL;
+
+		pthread_mutex_lock(&shard->lock);
+		while (shard->loads)
+			if (await_load(cache, shard, shard->loads, &node) == 0)
+				th_node_unref(node);
+		pthread_mutex_unlock(&shard->lock);
+	}
+	pthread_mutex_lock(&cache->idle_lock);
+	while (atomic_load(&cache->under_way) > 0)
+		pthread_cond_wait(&cache->idle, &cache->idle_lock);
+	pthread_mutex_unlock(&cache->idle_lock);
+}
+
+void th_cache_free(struct th_cache *cache)
+{
+	if (!cache)
+		return;
+	await_loads(cache);
+	while (cache->buffers > 0)
+		free(cache->buffer[--cache->buffers]);
+	pthread_mutex_destroy(&cache->idle_lock);
+	pthread_cond_destroy(&cache->idle);
+	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {
+		struct shard *shard = &cache->shard[i];
+
+		shard_evict(shard, 0);
+		free(shard->slot);
+		pthread_mutex_destroy(&shard->lock);
+		pthread_cond_destroy(&shard->loaded);
+	}
+	th_memory_keep(-(ptrdiff_t)cache->budget);
+	atomic_fetch_sub(&all_budgets, cache->budget);
+	free(cache);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/node/readahead.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define REGIONS 64
+#define RECENT 16 /* reads that are remembered */
+#define NEAR_BLOCKS 256u
+#define IDLE_READS 1024 /* a region that was of no use in so many gives its memory back */
+#define NEAR_ENOUGH 2 /* of those remembered: then it is a neighbourhood */
+
+struct region {
+	uint64_t number; /* its first block over TH_AHEAD_BLOCKS, plus 1; 0: none */
+	uint64_t used; /* when, by the count of reads; 0: it has no memory */
+	bool loading;
+	uint8_t *bytes; /* allocated when first needed, and kept: else there would be holes in malloc's heap */
+};
+
+struct th_ahead {
+	struct th_disk *disk;
+	pthread_mutex_t lock;
+	uint64_t reads;
+	uint64_t recent[RECENT]; /* addresses, in turn; 0: none, as no data is there */
+	struct region region[REGIONS];
+};
+
+int th_ahead_new(struct th_disk *disk, struct th_ahead **ret)
+{
+	struct th_ahead *ahead = calloc(1, sizeof(*ahead));
+
+	if (!ahead)
+		return -ENOMEM;
+	ahead->disk = disk;
+	pthread_mutex_init(&ahead->lock, NULL);
+	*ret = ahead;
+	return 0;
+}
+
+void th_ahead_free(struct th_ahead *ahead)
+{
+	if (!ahead)
+		return;
+	for (int i = 0; i < REGIONS; i++)
+		free(ahead->region[i].bytes);
+	pthread_mutex_destroy(&ahead->lock);
+	free(ahead);
+}
+
+/* --- with the lock --- */
+
+/* Notes a read, and says whether there have been others near it. */
+static bool in_neighbourhood(struct th_ahead *ahead, uint64_t addr)
+{
+	unsigned near = 0;
+
+	for (int i = 0; i < RECENT; i++) {
+		uint64_t other = ahead->recent[i];
+
+		near += other && (other > addr ? other - addr : addr - other) < NEAR_BLOCKS;
+	}
+	ahead->recent[ahead->reads % RECENT] = addr;
+	return near >= NEAR_ENOUGH;
+}
+
+static struct region *find(struct th_ahead *ahead, uint64_t number)
+{
+	for (int i = 0; i < REGIONS; i++)
+		if (ahead->region[i].number == number)
+			return &ahead->region[i];
+	return NULL;
+}
+
+/* The one that was of no use for longest, with memory; NULL if there is none. */
+static struct region *replace(struct th_ahead *ahead)
+{
+	struct region *oldest = NULL;
+
+	for (int i = 0; i < REGIONS; i++) {
+		struct region *region = &ahead->region[i];
+
+		if (!region->loading && (!oldest || region->used < oldest->used))
+			oldest = region;
+	}
+	if (oldest && !oldest->bytes)
+		oldest->bytes = th_disk_buffer(TH_AHEAD_BLOCKS * TH_BLOCK_SIZE);
+	return oldest && oldest->bytes ? oldest : NULL;
+}
+
+/* Lets go of the lock meanwhile.  False if it cannot be had. */
+static bool load(struct th_ahead *ahead, uint64_t number)
+{
+	struct region *region = replace(ahead);
+	int r;
+
+	if (!region)
+		return false;
+	*region = (struct region){ .number = number, .loading = true, .bytes = region->bytes };
+	pthread_mutex_unlock(&ahead->lock);
+	r = th_disk_read(ahead->disk, (number - 1) * TH_AHEAD_BLOCKS, TH_AHEAD_BLOCKS, region->bytes);
+	pthread_mutex_lock(&ahead->lock);
+	region->loading = false;
+	region->used = ahead->reads;
+	if (r < 0)
+		region->number = 0;
+	return r == 0;
+}
+
+static void give_back(struct th_ahead *ahead)
+{
+	for (int i = 0; i < REGIONS; i++) {
+		struct region *region = &ahead->region[i];
+
+		if (region->loading || region->used == 0 || region->used + IDLE_READS > ahead->reads)
+			continue;
+		madvise(region->bytes, TH_AHEAD_BLOCKS * TH_BLOCK_SIZE, MADV_DONTNEED);
+		*region = (struct region){ .bytes = region->bytes };
+	}
+}
+
+/* --- */
+
+bool th_ahead_read(struct th_ahead *ahead, uint64_t addr, uint32_t blocks, void *buffer)
+{
+	uint64_t number = addr / TH_AHEAD_BLOCKS + 1, at = addr % TH_AHEAD_BLOCKS;
+	struct region *region;
+	bool found;
+
+	if (at + blocks > TH_AHEAD_BLOCKS || number * TH_AHEAD_BLOCKS > ahead->disk->blocks)
+		return false;
+	pthread_mutex_lock(&ahead->lock);
+	if (++ahead->reads % (IDLE_READS / 4) == 0)
+		give_back(ahead);
+	region = find(ahead, number);
+	if (!region && in_neighbourhood(ahead, addr) && load(ahead, number))
+		region = find(ahead, number); /* somebody may have forgotten it at once */
+	found = region && !region->loading;
+	if (found) {
+		memcpy(buffer, region->bytes + at * TH_BLOCK_SIZE, (size_t)blocks * TH_BLOCK_SIZE);
+		region->used = ahead->reads;
+	}
+	pthread_mutex_unlock(&ahead->lock);
+	return found;
+}
+
+void th_ahead_forget(struct th_ahead *ahead, uint64_t addr)
+{
+	struct region *region;
+
+	pthread_mutex_lock(&ahead->lock);
+	region = find(ahead, addr / TH_AHEAD_BLOCKS + 1);
+	if (region && !region->loading)
+		region->number = 0;
+	pthread_mutex_unlock(&ahead->lock);
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/snapshot/hold.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tree/catalogue/meta.h"
+#include "tree/catalogue/meta_format.h"
+#include "tree/store.h"
+
+/* --- in memory --- */
+
+static void add(struct th_snapshot_record *record, struct th_hold_record *hold)
+{
+	hold->next = record->holds;
+	record->holds = hold;
+	record->info.holds++;
+}
+
+/* Where the hold hangs; what is there is NULL if there is none. */
+static struct th_hold_record **find(struct th_snapshot_record *record, const char *tag)
+{
+	struct th_hold_record **at = &record->holds;
+
+	while (*at && strcmp((*at)->tag, tag) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct th_hold_record *take(struct th_snapshot_record *record, struct th_hold_record **at)
+{
+	struct th_hold_record *hold = *at;
+
+	*at = hold->next;
+	record->info.holds--;
+	return hold;
+}
+
+void th_holds_release(struct th_snapshot_record *record)
+{
+	while (record->holds)
+		free(take(record, &record->holds));
+}
+
+/* --- on disk --- */
+
+static int put(struct th_store *store, uint64_t snapshot, const struct th_hold_record *hold)
+{
+	struct th_meta_key key = th_meta_key(TH_META_HOLD, hold->id);
+	struct th_hold_disk disk = { .snapshot = th_le64(snapshot), .created_ns = th_le64(hold->created_ns) };
+	uint8_t value[sizeof(disk) + TH_HOLD_TAG_MAX];
+	size_t tag_size = strlen(hold->tag);
+
+	memcpy(value, &disk, sizeof(disk));
+	memcpy(value + sizeof(disk), hold->tag, tag_size);
+	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
+			   (struct th_slice){ value, sizeof(disk) + tag_size });
+}
+
+static int drop(struct th_store *store, uint64_t id)
+{
+	struct th_meta_key key = th_meta_key(TH_META_HOLD, id);
+
+	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) }, (struct th_slice){ NULL, 0 });
+}
+
+static int unpack(const struct th_cursor_entry *entry, struct th_hold_record *ret, uint64_t *ret_snapshot)
+{
+	struct th_hold_disk disk;
+	size_t tag_size = entry->value.size - sizeof(disk);
+
+	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size <= sizeof(disk) ||
+	    tag_size > TH_HOLD_TAG_MAX)
+		return -EUCLEAN;
+	memcpy(&disk, entry->value.data, sizeof(disk));
+	ret->id = th_meta_number(entry->key.data);
+	ret->created_ns = th_get_le64(disk.created_ns);
+	memcpy(ret->tag, (const char *)entry->value.data + sizeof(disk), tag_size);
+	*ret_snapshot = th_get_le64(disk.snapshot);
+	return memchr(ret->tag, 0, tag_size) ? -EUCLEAN : 0;
+}
+
+/* On a damaged image it may be of no snapshot: it holds nothing then, and the checker tells of it. */
+static int load(struct th_store *store, const struct th_cursor_entry *entry)
+{
+	struct th_hold_record *hold = calloc(1, sizeof(*hold));
+	struct th_snapshot_record *record = NULL;
+	uint64_t snapshot;
+	int r = hold ? unpack(entry, hold, &snapshot) : -ENOMEM;
+
+	if (r == 0)
+		record = th_catalogue_numbered(&store->catalogue, snapshot);
+	if (record)
+		add(record, hold);
+	else
+		free(hold);
+	return r;
+}
+
+int th_holds_load(struct th_store *store)
+{
+	return th_meta_each(store, TH_META_HOLD, load);
+}
+
+/* --- within a commit --- */
+
+struct request {
+	const char *name, *tag;
+	struct th_hold_record *hold; /* to be put; or that was taken off; the caller's */
+	int result; /* of the request; the commit goes on */
+};
+
+static int hold_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct request *request = arg;
+	struct th_hold_record *hold = request->hold;
+	struct th_snapshot_record *record;
+
+	(void)state;
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = th_catalogue_named(&store->catalogue, request->name);
+	if (!record) {
+		request->result = -ENOENT;
+	} else if (*find(record, request->tag)) {
+		request->result = -EEXIST;
+	} else {
+		hold->id = ++store->super.counters[TH_SUPER_HOLD];
+		add(record, hold);
+		request->hold = NULL;
+	}
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return request->result < 0 ? 0 : put(store, record->info.id, hold);
+}
+
+static int release_step(struct th_store *store, struct th_commit_state *state, void *arg)
+{
+	struct request *request = arg;
+	struct th_snapshot_record *record;
+	struct th_hold_record **at = NULL;
+
+	(void)state;
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = th_catalogue_named(&store->catalogue, request->name);
+	if (record)
+		at = find(record, request->tag);
+	if (at && *at)
+		request->hold = take(record, at);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	request->result = request->hold ? 0 : -ENOENT;
+	return request->hold ? drop(store, request->hold->id) : 0;
+}
+
+/* --- public --- */
+
+static int check_tag(const char *tag)
+{
+	if (strlen(tag) > TH_HOLD_TAG_MAX)
+		return -ENAMETOOLONG;
+	return *tag ? 0 : -EINVAL;
+}
+
+/* Has the snapshot that tag?  -ENOENT: there is no such snapshot. */
+static int look(struct th_store *store, const char *name, const char *tag, bool *ret_held)
+{
+	struct th_snapshot_record *record;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = th_catalogue_named(&store->catalogue, name);
+	*ret_held = record && *find(record, tag);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return record ? 0 : -ENOENT;
+}
+
+/* What is left to the caller of the request is freed. */
+static int run(struct th_store *store, th_commit_step *step, struct request *request)
+{
+	int r = th_commit(store, step, request, 0);
+
+	free(request->hold);
+	return r < 0 ? r : request->result;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int th_snapshot_hold(struct th_store *store, const char *name, const char *tag)
+{
+	struct request request = { .name = name, .tag = tag };
+	bool held;
+	int r = check_tag(tag);
+
+	if (r == 0)
+		r = look(store, name, tag, &held);
+	if (r == 0 && held)
+		r = -EEXIST;
+	if (r < 0)
+		return r;
+	request.hold = calloc(1, sizeof(*request.hold));
+	if (!request.hold)
+		return -ENOMEM;
+	request.hold->created_ns = now_ns();
+	strcpy(request.hold->tag, tag);
+	return run(store, hold_step, &request);
+}
+
+int th_snapshot_release(struct th_store *store, const char *name, const char *tag)
+{
+	struct request request = { .name = name, .tag = tag };
+	bool held;
+	int r = check_tag(tag);
+
+	if (r == 0)
+		r = look(store, name, tag, &held);
+	if (r == 0 && !held)
+		r = -ENOENT;
+	return r < 0 ? r : run(store, release_step, &request);
+}
+
+/* --- listing; snapshot_lock is held --- */
+
+static bool listed(const struct th_snapshot_record *record, const char *name)
+{
+	return !record->deleting && (!name || strcmp(record->info.name, name) == 0);
+}
+
+static size_t count_holds(const struct th_catalogue *catalogue, const char *name)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < catalogue->count; i++)
+		if (listed(catalogue->record[i], name))
+			count += catalogue->record[i]->info.holds;
+	return count;
+}
+
+static size_t list_holds(const struct th_catalogue *catalogue, const char *name, struct th_hold *list)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < catalogue->count; i++) {
+		const struct th_snapshot_record *record = catalogue->record[i];
+
+		for (const struct th_hold_record *hold = listed(record, name) ? record->holds : NULL; hold;
+		     hold = hold->next) {
+			list[count] = (struct th_hold){
+				.id = hold->id,
+				.snapshot = record->info.id,
+				.created_ns = hold->created_ns,
+			};
+			strcpy(list[count++].tag, hold->tag);
+		}
+	}
+	return count;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct th_hold *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+int th_snapshot_holds(struct th_store *store, const char *name, struct th_hold **ret, size_t *ret_count)
+{
+	const struct th_catalogue *catalogue = &store->catalogue;
+	int r = -ENOENT;
+
+	*ret_count = 0;
+	pthread_mutex_lock(&store->snapshot_lock);
+	if (!name || th_catalogue_named(catalogue, name)) {
+		*ret = calloc(count_holds(catalogue, name) + 1, sizeof(**ret));
+		r = *ret ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		*ret_count = list_holds(catalogue, name, *ret);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (r == 0)
+		qsort(*ret, *ret_count, sizeof(**ret), compare_ids);
+	return r;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/txn/range_lock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "journal/base/thread.h"
+#include "tree/txn/txn.h"
+#include "tree/view/view.h"
+
+/* One range, held or waited for. */
+struct th_lock {
+	struct th_lock *prev, *next;
+	struct th_locker *owner;
+	enum th_lock_mode mode;
+	bool held;
+	uint64_t asked;
+	struct th_slice from, to; /* to.data NULL: no upper bound */
+	uint8_t bytes[];
+};
+
+struct th_locker {
+	struct th_lock_table *table;
+	const struct th_view *view; /* whose keys it locks */
+	struct th_lock *waiting; /* R2; NULL: it does not wait */
+	pthread_cond_t wake;
+	uint64_t search; /* the last one that came by */
+};
+
+void th_lock_table_init(struct th_lock_table *table)
+{
+	*table = (struct th_lock_table){ 0 };
+	pthread_mutex_init(&table->mutex, NULL);
+}
+
+/* --- the list; the mutex is held, but where the table ends --- */
+
+static void append(struct th_lock_table *table, struct th_lock *lock)
+{
+	lock->asked = ++table->asked;
+	lock->prev = table->last;
+	if (table->last)
+		table->last->next = lock;
+	else
+		table->first = lock;
+	table->last = lock;
+}
+
+static void discard(struct th_lock_table *table, struct th_lock *lock)
+{
+	if (lock->prev)
+		lock->prev->next = lock->next;
+	else
+		table->first = lock->next;
+	if (lock->next)
+		lock->next->prev = lock->prev;
+	else
+		table->last = lock->prev;
+	free(lock);
+}
+
+void th_lock_table_release(struct th_lock_table *table)
+{
+	while (table->first)
+		discard(table, table->first);
+	pthread_mutex_destroy(&table->mutex);
+}
+
+static bool ends_before(const struct th_lock *a, const struct th_lock *b)
+{
+	return a->to.data && th_slice_compare(a->to, b->from) <= 0;
+}
+
+static bool conflict(const struct th_lock *a, const struct th_lock *b)
+{
+	if (a->owner == b->owner || (a->mode == TH_LOCK_SHARED && b->mode == TH_LOCK_SHARED))
+		return false;
+	return !ends_before(a, b) && !ends_before(b, a);
+}
+
+static bool in_the_way(const struct th_lock *other, const struct th_lock *lock)
+{
+	return (other->held || other->asked < lock->asked) && conflict(other, lock);
+}
+
+/* --- rings --- */
+
+/* Does `locker` wait, by way of whomever, for something of `target`'s? */
+static bool search(struct th_lock_table *table, struct th_locker *locker, const struct th_locker *target)
+{
+	if (locker == target)
+		return true;
+	if (!locker->waiting || locker->search == table->search)
+		return false;
+	locker->search = table->search;
+	for (const struct th_lock *other = table->first; other; other = other->next)
+		if (in_the_way(other, locker->waiting) && search(table, other->owner, target))
+			return true;
+	return false;
+}
+
+static bool waits_for(struct th_lock_table *table, struct th_locker *locker, const struct th_locker *target)
+{
+	table->search++;
+	return search(table, locker, target);
+}
+
+/* Would waiting for the lock close a ring of holders? */
+static bool is_deadlock(struct th_lock_table *table, const struct th_lock *lock)
+{
+	for (const struct th_lock *other = table->first; other; other = other->next)
+		if (other->held && in_the_way(other, lock) && waits_for(table, other->owner, lock->owner))
+			return true;
+	return false;
+}
+
+static bool has_to_wait(struct th_lock_table *table, const struct th_lock *lock)
+{
+	for (const struct th_lock *other = table->first; other; other = other->next) {
+		if (!in_the_way(other, lock))
+			continue;
+		if (other->held || !waits_for(table, other->owner, lock->owner))
+			return true;
+	}
+	return false;
+}
+
+/* --- waiting --- */
+
+/* Something was let go of: whoever need not wait any more is served, in the order of asking. */
+static void serve(struct th_lock_table *table)
+{
+	for (struct th_lock *lock = table->first; lock; lock = lock->next) {
+		if (lock->held || has_to_wait(table, lock))
+			continue;
+		lock->held = true;
+		lock->owner->waiting = NULL;
+		pthread_cond_signal(&lock->owner->wake);
+	}
+}
+
+static struct timespec deadline(int timeout_ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	return until;
+}
+
+static int await(struct th_lock_table *table, struct th_lock *lock, int timeout_ms)
+{
+	struct timespec until = deadline(timeout_ms > 0 ? timeout_ms : 0);
+	int r = 0;
+
+	th_thread_waits();
+	while (!lock->held && r == 0)
+		r = timeout_ms < 0 ? pthread_cond_wait(&lock->owner->wake, &table->mutex)
+				   : pthread_cond_timedwait(&lock->owner->wake, &table->mutex, &until);
+	return lock->held ? 0 : -r;
+}
+
+/* Has a lock that is in the list. */
+static int acquire(struct th_lock_table *table, struct th_lock *lock, int timeout_ms)
+{
+	if (!has_to_wait(table, lock)) {
+		lock->held = true;
+		return 0;
+	}
+	if (timeout_ms == TH_LOCK_TRY)
+		return -EBUSY;
+	if (is_deadlock(table, lock))
+		return -EDEADLK;
+	lock->owner->waiting = lock;
+	return await(table, lock, timeout_ms);
+}
+
+/* --- public --- */
+
+static struct th_lock *lock_new(struct th_locker *owner, const struct th_span *span, enum th_lock_mode mode)
+{
+	struct th_slice from = th_key_slice(&span->from), to = th_span_end(span);
+	struct th_lock *lock = calloc(1, sizeof(*lock) + from.size + to.size);
+
+	if (!lock)
+		return NULL;
+	lock->owner = owner;
+	lock->mode = mode;
+	if (from.size)
+		memcpy(lock->bytes, from.data, from.size);
+	if (to.size)
+		memcpy(lock->bytes + from.size, to.data, to.size);
+	lock->from = (struct th_slice){ lock->bytes, from.size };
+	lock->to = (struct th_slice){ to.data ? lock->bytes + from.size : NULL, to.size };
+	return lock;
+}
+
+int th_locker_new_in(struct th_view *view, struct th_locker **ret)
+{
+	struct th_locker *locker;
+	pthread_condattr_t attr;
+
+	if (!th_view_is_live(view))
+		return -EINVAL;
+	locker = calloc(1, sizeof(*locker));
+	if (!locker)
+		return -ENOMEM;
+	locker->table = &view->store->locks;
+	locker->view = view;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&locker->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	*ret = locker;
+	return 0;
+}
+
+int th_locker_new(struct th_store *store, struct th_locker **ret)
+{
+	return th_locker_new_in(&store->live_view, ret);
+}
+
+void th_locker_free(struct th_locker *locker)
+{
+	if (!locker)
+		return;
+	th_locker_unlock(locker);
+	pthread_cond_destroy(&locker->wake);
+	free(locker);
+}
+
+int th_locker_lock(struct th_locker *locker, const struct th_range *range, enum th_lock_mode mode, int timeout_ms)
+{
+	struct th_lock_table *table = locker->table;
+	struct th_lock *lock;
+	struct th_span span;
+	int r = th_view_span(locker->view, range, &span);
+
+	if (r < 0 || th_span_is_empty(&span))
+		return r;
+	lock = lock_new(locker, &span, mode);
+	if (!lock)
+		return -ENOMEM;
+	pthread_mutex_lock(&table->mutex);
+	append(table, lock);
+	r = acquire(table, lock, timeout_ms);
+	if (r < 0) {
+		locker->waiting = NULL;
+		discard(table, lock);
+		serve(table); /* its turn is nobody's any more */
+	}
+	pthread_mutex_unlock(&table->mutex);
+	return r;
+}
+
+void th_locker_unlock(struct th_locker *locker)
+{
+	struct th_lock_table *table = locker->table;
+
+	pthread_mutex_lock(&table->mutex);
+	for (struct th_lock *lock = table->first, *next; lock; lock = next) {
+		next = lock->next;
+		if (lock->owner == locker)
+			discard(table, lock);
+	}
+	serve(table);
+	pthread_mutex_unlock(&table->mutex);
+}
+
+int th_txn_lock(struct th_txn *txn, const struct th_range *range, enum th_lock_mode mode, int timeout_ms)
+{
+	int r = txn->locker ? 0 : th_locker_new_in(txn->view, &txn->locker);
+
+	return r < 0 ? r : th_locker_lock(txn->locker, range, mode, timeout_ms);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Transactions: staging, reading through, merging. */
+#include "tree/txn/txn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/io/chunk.h"
+#include "tree/node/nowait.h"
+#include "tree/txn/bulk_commit.h"
+#include "tree/view/cursor.h"
+
+int th_txn_begin(struct th_store *store, struct th_txn **ret)
+{
+	return th_txn_begin_in(&store->live_view, ret);
+}
+
+int th_txn_begin_in(struct th_view *view, struct th_txn **ret)
+{
+	struct th_store *store = view->store;
+	struct th_txn *txn;
+	int r = th_view_is_live(view) ? th_store_writable(store) : -EINVAL;
+
+	if (r < 0)
+		return r;
+	txn = calloc(1, sizeof(*txn));
+	if (!txn)
+		return -ENOMEM;
+	atomic_fetch_add(&store->txns, 1);
+	txn->store = txn->layers.store = store;
+	txn->view = view;
+	if (atomic_load(&store->rolling_back)) {
+		th_txn_rollback(txn);
+		return -EBUSY;
+	}
+	*ret = txn;
+	return 0;
+}
+
+static void txn_free(struct th_txn *txn)
+{
+	th_locker_free(txn->locker);
+	th_layers_release(&txn->layers);
+	for (size_t i = 0; i < txn->nloans; i++)
+		th_entry_unref(txn->loans[i]);
+	free(txn->loans);
+	free(txn->savepoint);
+	free(txn->allocs);
+	th_drops_release(&txn->drops);
+	th_drops_release(&txn->shares);
+	atomic_fetch_sub(&txn->store->txns, 1);
+	free(txn);
+}
+
+/* Gives back the runs allocated since there were `count`. */
+static void give_back(struct th_txn *txn, size_t count)
+{
+	bool written = false;
+
+	for (size_t i = count; i < txn->nallocs; i++)
+		written |= txn->allocs[i].written;
+	if (written)
+		th_chunk_wait_all(txn->store); /* a late write must not hit the blocks' next owner */
+	for (size_t i = count; i < txn->nallocs; i++)
+		th_space_give(txn->store->space, txn->allocs[i].run.addr, txn->allocs[i].run.blocks);
+	txn->nallocs = count;
+}
+
+void th_txn_rollback(struct th_txn *txn)
+{
+	if (!txn)
+		return;
+	give_back(txn, 0);
+	txn_free(txn);
+}
+
+static int stage(struct th_txn *txn, struct th_entry *message)
+{
+	return message ? th_layers_insert(&txn->layers, message) : -ENOMEM;
+}
+
+/* Puts a value that is kept off-tree. */
+static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice value)
+{
+	uint8_t descriptor[sizeof(struct th_chunk_disk) + TH_CHUNK_RUNS_MAX * sizeof(struct th_chunk_run_disk)];
+	size_t before = txn->nallocs;
+	int r = th_chunk_value_write(txn, value, descriptor, &value.size);
+
+	value.data = descriptor;
+	if (r == 0)
+		r = stage(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, txn->view->prefix, key, value));
+	if (r < 0 && r != -ENOMEM) /* without memory it may be staged nevertheless */
+		give_back(txn, before);
+	return r;
+}
+
+int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value)
+{
+	if (key.size > th_view_key_max(txn->view) || value.size > TH_VALUE_MAX)
+		return -EINVAL;
+	if (value.size > TH_INLINE_MAX)
+		return put_large(txn, key, value);
+	return stage(txn, th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value));
+}
+
+int th_txn_delete(struct th_txn *txn, struct th_slice key)
+{
+	if (key.size > th_view_key_max(txn->view))
+		return -EINVAL;
+	txn->layers.reserve = true;
+	return stage(txn, th_entry_new(TH_ENTRY_RESET, txn->view->prefix, key, TH_SLICE_EMPTY));
+}
+
+int th_txn_delete_range(struct th_txn *txn, struct th_range range)
+{
+	struct th_span span;
+	int r = th_view_span(txn->view, &range, &span);
+
+	if (r < 0 || th_span_is_empty(&span))
+		return r;
+	if (span.open)
+		th_key_set_last(&span.to);
+	txn->layers.reserve = true;
+	return stage(txn, th_range_message(th_key_slice(&span.from), th_key_slice(&span.to), 0));
+}
+
+int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta)
+{
+	struct th_entry *message;
+
+	if (key.size > th_view_key_max(txn->view))
+		return -EINVAL;
+	if (delta == 0)
+		return 0;
+	message = th_entry_new(0, txn->view->prefix, key, TH_SLICE_EMPTY);
+	if (!message)
+		return -ENOMEM;
+	th_entry_set_refs(message, delta);
+	return stage(txn, message);
+}
+
+static int add_loan(struct th_txn *txn, struct th_entry *entry)
+{
+	if (txn->nloans == txn->loans_capacity) {
+		size_t capacity = txn->loans_capacity ? 2 * txn->loans_capacity : 8;
+		struct th_entry **loans = realloc(txn->loans, capacity * sizeof(struct th_entry *));
+
+		if (!loans)
+			return -ENOMEM;
+		txn->loans = loans;
+		txn->loans_capacity = capacity;
+	}
+	txn->loans[txn->nloans++] = entry;
+	return 0;
+}
+
+int th_txn_alloc(struct th_txn *txn, size_t key_size, size_t value_size, struct th_loan *ret)
+{
+	struct th_slice key = { NULL, key_size }, value = { NULL, value_size };
+	struct th_entry *entry;
+
+	if (key_size > th_view_key_max(txn->view) || value_size > TH_INLINE_MAX)
+		return -EINVAL;
+	entry = th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value);
+	if (!entry || add_loan(txn, entry) < 0) {
+		if (entry)
+			th_entry_unref(entry);
+		return -ENOMEM;
+	}
+	*ret = (struct th_loan){
+		.key = (uint8_t *)(uintptr_t)th_entry_key(entry) + txn->view->prefix.size,
+		.value = (void *)(uintptr_t)th_entry_value(entry).data,
+		.entry = entry,
+	};
+	return 0;
+}
+
+int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan)
+{
+	struct th_entry *entry = loan->entry;
+	size_t i = txn->nloans;
+
+	*loan = (struct th_loan){ 0 };
+	while (i > 0 && txn->loans[i - 1] != entry)
+		i--;
+	if (!entry || i == 0)
+		return -EINVAL;
+	txn->loans[i - 1] = txn->loans[--txn->nloans];
+	return stage(txn, entry);
+}
+
+int th_txn_get(struct th_txn *txn, struct th_slice key, struct th_value *ret)
+{
+	return th_view_get(txn->view, &txn->layers, key, ret);
+}
+
+int th_txn_cursor(struct th_txn *txn, const struct th_range *range, struct th_cursor **ret)
+{
+	return th_cursor_new(txn->view, &txn->layers, range, ret);
+}
+
+void th_txn_use_reserve(struct th_txn *txn)
+{
+	txn->layers.reserve = true;
+}
+
+/* --- savepoints --- */
+
+static void set_floor(struct th_txn *txn)
+{
+	txn->layers.floor = txn->savepoints > 0 ? txn->savepoint[txn->savepoints - 1].layers : 0;
+}
+
+int th_txn_save(struct th_txn *txn, unsigned *ret)
+{
+	if (txn->savepoints == TH_SAVEPOINTS_MAX)
+		return -EOVERFLOW;
+	if (!txn->savepoint)
+		txn->savepoint = calloc(TH_SAVEPOINTS_MAX, sizeof(*txn->savepoint));
+	if (!txn->savepoint)
+		return -ENOMEM;
+	txn->savepoint[txn->savepoints] = (struct th_savepoint){
+		.layers = txn->layers.count,
+		.allocs = txn->nallocs,
+		.drops = txn->drops.count,
+		.shares = txn->shares.count,
+	};
+	*ret = txn->savepoints++;
+	set_floor(txn);
+	return 0;
+}
+
+int th_txn_restore(struct th_txn *txn, unsigned savepoint)
+{
+	const struct th_savepoint *to;
+
+	if (savepoint >= txn->savepoints)
+		return -EINVAL;
+	to = &txn->savepoint[savepoint];
+	th_layers_cut(&txn->layers, to->layers);
+	give_back(txn, to->allocs);
+	txn->drops.count = to->drops;
+	txn->shares.count = to->shares;
+	txn->savepoints = savepoint + 1;
+	set_floor(txn);
+	return 0;
+}
+
+int th_txn_release(struct th_txn *txn, unsigned savepoint)
+{
+	if (savepoint >= txn->savepoints)
+		return -EINVAL;
+	txn->savepoints = savepoint;
+	set_floor(txn);
+	return th_layers_fold(&txn->layers);
+}
+
+/* --- the end --- */
+
+static bool is_empty(const struct th_txn *txn)
+{
+	return txn->layers.count == 0 && txn->nallocs == 0 && txn->drops.count == 0 && txn->shares.count == 0;
+}
+
+/* Merges what is all in memory. */
+static int merge(struct th_txn *txn)
+{
+	static const struct th_stage none;
+	const struct th_stage *stage;
+	struct th_batch batch;
+	int r;
+
+	txn->layers.floor = 0;
+	r = th_layers_fold(&txn->layers);
+	if (r < 0)
+		return r;
+	stage = th_layers_stage(&txn->layers);
+	r = stage ? th_drops_append(&txn->drops, &stage->drops) : 0;
+	batch = (struct th_batch){
+		.stage = stage ? stage : &none,
+		.allocs = txn->allocs,
+		.nallocs = txn->nallocs,
+		.drops = txn->drops,
+		.shares = txn->shares,
+	};
+	return r < 0 ? r : th_merge(txn->store, &batch, 0);
+}
+
+static int commit(struct th_txn *txn)
+{
+	struct th_store *store = txn->store;
+	int r;
+
+	th_commit_throttle(store);
+	r = th_store_writable(store);
+	if (r == 0)
+		r = th_commit_room(store, txn->layers.bytes, txn->layers.reserve);
+	if (r == 0)
+		r = th_layers_spilled(&txn->layers) ? th_graft(txn) : merge(txn);
+	return r;
+}
+
+int th_txn_commit(struct th_txn *txn)
+{
+	bool nowait;
+	int r;
+
+	if (is_empty(txn)) {
+		txn_free(txn);
+		return 0;
+	}
+	nowait = th_nowait_suspend(); /* half of a merge is not undone */
+	r = commit(txn);
+	th_nowait_resume(nowait);
+	if (r < 0)
+		th_txn_rollback(txn);
+	else
+		txn_free(txn);
+	return r;
+}

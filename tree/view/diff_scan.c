@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/view/diff_scan.h"
+
+#include <stdlib.h>
+
+/* A walk over one tree. */
+struct walk {
+	struct th_candidates *to;
+	struct th_cache *cache;
+	struct th_span left; /* to be walked; cut off where the walk stops */
+	bool backward;
+	size_t enough; /* it stops behind the node with which the list has so many */
+	bool stopped;
+	bool missing; /* it stopped before a node that has to be loaded */
+	bool nothing; /* and that was the first that it came to */
+	struct th_need need;
+};
+
+/* --- the list --- */
+
+static int add(struct th_candidates *to, struct th_slice from, struct th_slice end, bool point)
+{
+	struct th_candidate *c = malloc(sizeof(*c) + from.size + end.size);
+
+	if (c && to->count == to->capacity) {
+		size_t capacity = to->capacity ? 2 * to->capacity : 64;
+		struct th_candidate **list = realloc(to->list, capacity * sizeof(struct th_candidate *));
+
+		if (!list) {
+			free(c);
+			return -ENOMEM;
+		}
+		to->list = list;
+		to->capacity = capacity;
+	}
+	if (!c)
+		return -ENOMEM;
+	*c = (struct th_candidate){ .from = { c->bytes, from.size }, .point = point };
+	memcpy(c->bytes, from.data, from.size);
+	if (end.data) {
+		c->to = (struct th_slice){ c->bytes + from.size, end.size };
+		memcpy(c->bytes + from.size, end.data, end.size);
+	}
+	to->list[to->count++] = c;
+	return 0;
+}
+
+/* By where they begin; of those that begin at one key, ranges before points, which they have in them. */
+static int compare(const void *a, const void *b)
+{
+	const struct th_candidate *x = *(struct th_candidate *const *)a, *y = *(struct th_candidate *const *)b;
+	int c = th_slice_compare(x->from, y->from);
+
+	return c ? c : x->point - y->point;
+}
+
+static bool lies_before(struct th_slice key, struct th_slice end)
+{
+	return !end.data || th_slice_compare(key, end) < 0;
+}
+
+/* Cuts a candidate off where the one before it ends (NULL: none does), and where the span does.  False if nothing is
+ * left of it. */
+static bool clip(struct th_candidate *c, const struct th_candidate *before, const struct th_span *span)
+{
+	struct th_slice from = th_key_slice(&span->from), to = th_span_end(span);
+
+	if (before)
+		from = before->point ? before->from : before->to;
+	if (before && !from.data)
+		return false; /* the one before it is open */
+	if (c->point)
+		return th_slice_compare(c->from, from) >= 0 && lies_before(c->from, to) &&
+		       !(before && before->point && th_slice_compare(c->from, from) == 0);
+	if (th_slice_compare(c->from, from) < 0)
+		c->from = from;
+	if (to.data && (!c->to.data || th_slice_compare(c->to, to) > 0))
+		c->to = to;
+	return lies_before(c->from, c->to);
+}
+
+static void tidy(struct th_candidates *candidates, const struct th_span *span)
+{
+	struct th_candidate **list = candidates->list;
+	size_t kept = 0;
+
+	if (candidates->count == 0)
+		return;
+	qsort(list, candidates->count, sizeof(struct th_candidate *), compare);
+	for (size_t i = 0; i < candidates->count; i++) {
+		if (clip(list[i], kept ? list[kept - 1] : NULL, span))
+			list[kept++] = list[i];
+		else
+			free(list[i]);
+	}
+	candidates->count = kept;
+}
+
+void th_candidates_clear(struct th_candidates *candidates)
+{
+	for (size_t i = 0; i < candidates->count; i++)
+		free(candidates->list[i]);
+	candidates->count = 0;
+}
+
+void th_candidates_release(struct th_candidates *candidates)
+{
+	th_candidates_clear(candidates);
+	free(candidates->list);
+}
+
+/* --- the walk --- */
+
+/* News in the overlay.  What lies in a part of the span that the walk leaves for later is left for later, too. */
+static int add_messages(struct walk *w, const struct th_node *node)
+{
+	const struct th_slab *overlay = &node->overlay;
+	struct th_slice from = th_key_slice(&w->left.from), to = th_span_end(&w->left);
+	unsigned i = th_slab_lower(node, overlay, from);
+	unsigned end = to.data ? th_slab_lower(node, overlay, to) : overlay->count;
+	int r = 0;
+
+	if (i > 0 && (th_slab_entry(overlay, i - 1)->flags & TH_ENTRY_RANGE))
+		i--; /* it may reach into the span */
+	for (; i < end && r == 0; i++) {
+		const struct th_entry *e = th_slab_entry(overlay, i);
+		bool range = e->flags & TH_ENTRY_RANGE;
+		struct th_key key;
+
+		if (th_entry_seq(e) <= w->to->since)
+			continue;
+		th_node_key(node, e, &key);
+		r = add(w->to, th_key_slice(&key), range ? th_entry_value(e) : (struct th_slice){ NULL, 0 }, !range);
+	}
+	return r;
+}
+
+static uint64_t child_seq(const struct th_node *node, unsigned i)
+{
+	struct th_ptr ptr;
+
+	if (node->kids && node->kids[i])
+		return node->kids[i]->seq;
+	return th_node_child_ptr(node, i, &ptr) == 0 ? ptr.seq : UINT64_MAX;
+}
+
+/* All of the span up to the child [lo, hi) was walked: the child itself is not in memory. */
+static void stop_before(struct walk *w, struct th_slice lo, struct th_slice hi)
+{
+	struct th_slice from = th_key_slice(&w->left.from);
+
+	w->stopped = w->missing = true;
+	if (w->backward ? hi.data && lies_before(hi, th_span_end(&w->left)) : th_slice_compare(lo, from) > 0) {
+		th_key_set(w->backward ? &w->left.from : &w->left.to, w->backward ? hi : lo);
+		w->left.open &= w->backward;
+	} else {
+		w->nothing = true;
+	}
+}
+
+/* The child was walked, too. */
+static void stop_behind(struct walk *w, struct th_slice lo, struct th_slice hi)
+{
+	w->stopped = true;
+	if (w->backward) {
+		if (th_slice_compare(lo, th_key_slice(&w->left.from)) > 0)
+			th_key_set(&w->left.from, lo);
+	} else if (hi.data && lies_before(hi, th_span_end(&w->left))) {
+		th_key_set(&w->left.to, hi);
+		w->left.open = false;
+	}
+}
+
+static int walk_node(struct walk *w, struct th_node *node, struct th_slice lo, struct th_slice hi);
+
+static int walk_child(struct walk *w, struct th_node *node, unsigned i, struct th_slice node_hi)
+{
+	struct th_key next, key;
+	struct th_slice lo, hi = node_hi;
+	struct th_node *kid;
+	int r;
+
+	if (child_seq(node, i) <= w->to->since)
+		return 0;
+	th_node_key(node, th_slab_entry(&node->base, i), &key);
+	lo = th_key_slice(&key);
+	if (i + 1 < node->base.count) {
+		th_node_key(node, th_slab_entry(&node->base, i + 1), &next);
+		hi = th_key_slice(&next);
+	}
+	if (!lies_before(lo, th_span_end(&w->left)) || !lies_before(th_key_slice(&w->left.from), hi))
+		return 0;
+	r = th_tree_child(w->cache, node, i, &kid, &w->need);
+	if (r == -EAGAIN) {
+		stop_before(w, lo, hi);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	r = walk_node(w, kid, lo, hi);
+	th_node_unref(kid);
+	if (r == 0 && !w->stopped && w->to->count >= w->enough)
+		stop_behind(w, lo, hi);
+	return r;
+}
+
+static int walk_node(struct walk *w, struct th_node *node, struct th_slice lo, struct th_slice hi)
+{
+	unsigned count = node->base.count;
+	int r = 0;
+
+	w->to->visit(w->to->visit_arg, node);
+	if (node->level == 0)
+		return add(w->to, lo, hi, false);
+	for (unsigned n = 0; n < count && r == 0 && !w->stopped; n++)
+		r = walk_child(w, node, w->backward ? count - 1 - n : n, hi);
+	return r == 0 && !w->nothing ? add_messages(w, node) : r;
+}
+
+static int walk_root(struct walk *w, struct th_view *view)
+{
+	struct th_slice none = { NULL, 0 };
+	int r = 0;
+
+	w->stopped = w->missing = w->nothing = false;
+	th_view_lock(view);
+	if (view->root->seq > w->to->since)
+		r = walk_node(w, view->root, TH_SLICE_EMPTY, none);
+	th_view_unlock(view);
+	return r;
+}
+
+/* Adds the candidates of one tree. */
+static int gather(struct th_candidates *to, struct th_view *view, struct th_span *span, bool backward, size_t want)
+{
+	struct walk w = { .to = to, .cache = view->store->cache, .backward = backward, .enough = to->count + want };
+	struct th_span rest = *span;
+	int r;
+
+	th_need_init(&w.need);
+	do {
+		w.left = rest;
+		r = walk_root(&w, view);
+		if (r == 0 && w.missing) {
+			if (!w.nothing)
+				th_span_take_off(&rest, &w.left, backward);
+			r = th_need_load(&w.need, w.cache);
+		}
+	} while (r == 0 && w.missing);
+	th_need_release(&w.need);
+	if (backward) {
+		span->from = w.left.from;
+	} else {
+		span->to = w.left.to;
+		span->open = w.left.open;
+	}
+	return r;
+}
+
+int th_candidates_gather(struct th_candidates *candidates, struct th_span *span, bool backward, size_t want)
+{
+	int r = gather(candidates, candidates->view[0], span, backward, want);
+
+	if (r == 0)
+		r = gather(candidates, candidates->view[1], span, backward, want);
+	if (r < 0)
+		th_candidates_clear(candidates);
+	else
+		tidy(candidates, span);
+	return r;
+}

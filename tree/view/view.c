@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Views and point reads. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tree/io/chunk.h"
+#include "tree/view/view.h"
+
+struct th_view *th_view_live(struct th_store *store)
+{
+	return &store->live_view;
+}
+
+static struct th_view *view_new(struct th_store *store)
+{
+	struct th_view *view = calloc(1, sizeof(*view));
+
+	if (!view)
+		return NULL;
+	view->store = store;
+	atomic_init(&view->refs, 1);
+	return view;
+}
+
+int th_view_freeze(struct th_store *store, struct th_view **ret)
+{
+	struct th_view *view = view_new(store);
+
+	if (!view)
+		return -ENOMEM;
+	view->tree = &store->live;
+	view->branch = store->branch;
+	atomic_fetch_add(&store->frozen, 1);
+	if (atomic_load(&store->rolling_back)) {
+		atomic_fetch_sub(&store->frozen, 1);
+		free(view);
+		return -EBUSY;
+	}
+	pthread_mutex_lock(&store->merge_lock);
+	pthread_rwlock_wrlock(&store->live.lock);
+	view->root = th_tree_freeze(&store->live);
+	view->seq = store->seq;
+	th_space_hold(store->space); /* what later commits free, this view still reads */
+	pthread_rwlock_unlock(&store->live.lock);
+	pthread_mutex_unlock(&store->merge_lock);
+	*ret = view;
+	return 0;
+}
+
+static struct th_snapshot_record *find_record(struct th_store *store, uint64_t id)
+{
+	struct th_snapshot_record *record = th_catalogue_numbered(&store->catalogue, id);
+
+	return record && !record->deleting ? record : NULL;
+}
+
+int th_root_load(struct th_store *store, const struct th_ptr *ptr, struct th_node **ret)
+{
+	if (ptr->addr)
+		return th_cache_load(store->cache, ptr, TH_SLICE_EMPTY, ret);
+	*ret = th_node_new(0, TH_SLICE_EMPTY, 0);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
+{
+	struct th_view *view = view_new(store);
+	struct th_snapshot_record *record;
+	struct th_ptr root;
+	int r;
+
+	if (!view)
+		return -ENOMEM;
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = find_record(store, id);
+	if (record) {
+		record->views++;
+		root = record->root;
+		view->seq = record->info.sequence;
+	}
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (!record) {
+		free(view);
+		return -ENOENT;
+	}
+	view->snapshot = id;
+	r = th_root_load(store, &root, &view->root);
+	if (r < 0) {
+		th_view_close(view);
+		return r;
+	}
+	*ret = view;
+	return 0;
+}
+
+int th_view_branch(struct th_store *store, const char *name, struct th_view **ret)
+{
+	struct th_view *view = view_new(store);
+	struct th_branch_record *record;
+	int r;
+
+	if (!view)
+		return -ENOMEM;
+	pthread_mutex_lock(&store->snapshot_lock);
+	record = th_branches_named(&store->branches, name);
+	if (record && record->head) {
+		view->head = record->head;
+		view->head->views++;
+		view->branch = record->id;
+		view->seq = view->head->sequence;
+	}
+	pthread_mutex_unlock(&store->snapshot_lock);
+	if (!view->head) {
+		free(view);
+		return record ? th_view_freeze(store, ret) : -ENOENT;
+	}
+	if (view->head->node)
+		view->root = th_node_ref(view->head->node);
+	r = view->root ? 0 : th_root_load(store, &view->head->root, &view->root);
+	if (r < 0) {
+		th_view_close(view);
+		return r;
+	}
+	*ret = view;
+	return 0;
+}
+
+int th_view_subtree(struct th_view *view, struct th_slice prefix, struct th_view **ret)
+{
+	struct th_view *whole = th_view_whole(view), *part;
+	size_t above = view->prefix.size;
+	uint8_t *bytes;
+
+	if (prefix.size > th_view_key_max(view))
+		return -EINVAL;
+	part = malloc(sizeof(*part) + above + prefix.size);
+	if (!part)
+		return -ENOMEM;
+	bytes = (uint8_t *)(part + 1);
+	if (above)
+		memcpy(bytes, view->prefix.data, above);
+	if (prefix.size)
+		memcpy(bytes + above, prefix.data, prefix.size);
+	*part = (struct th_view){
+		.store = whole->store,
+		.refs = 1,
+		.whole = whole,
+		.prefix = { bytes, above + prefix.size },
+		.tree = whole->tree,
+		.root = whole->root,
+		.seq = whole->seq,
+		.snapshot = whole->snapshot,
+		.branch = whole->branch,
+	};
+	atomic_fetch_add(&whole->refs, 1);
+	*ret = part;
+	return 0;
+}
+
+/* Ends a view of a whole tree. */
+static void view_end(struct th_view *view)
+{
+	struct th_store *store = view->store;
+	struct th_snapshot_record *record;
+
+	/* A frozen view may hold the last reference to nodes with children: they are only touched under the lock. */
+	if (view->tree)
+		pthread_rwlock_wrlock(&view->tree->lock);
+	th_node_unref(view->root);
+	if (view->tree) {
+		pthread_rwlock_unlock(&view->tree->lock);
+		th_space_unhold(store->space);
+		atomic_fetch_sub(&store->frozen, 1);
+	}
+	if (view->head) {
+		pthread_mutex_lock(&store->snapshot_lock);
+		view->head->views--;
+		pthread_mutex_unlock(&store->snapshot_lock);
+	}
+	if (view->snapshot) {
+		pthread_mutex_lock(&store->snapshot_lock);
+		record = th_catalogue_numbered(&store->catalogue, view->snapshot);
+		record->views--;
+		pthread_mutex_unlock(&store->snapshot_lock);
+	}
+	free(view);
+}
+
+void th_view_close(struct th_view *view)
+{
+	struct th_view *whole;
+
+	if (!view || view == &view->store->live_view || atomic_fetch_sub(&view->refs, 1) > 1)
+		return;
+	whole = view->whole;
+	if (whole) {
+		free(view);
+		th_view_close(whole);
+	} else {
+		view_end(view);
+	}
+}
+
+/* --- keys --- */
+
+int th_view_bound(const struct th_view *view, struct th_slice bound, struct th_key *ret)
+{
+	if (bound.size > th_view_key_max(view) + 1)
+		return -EINVAL;
+	th_key_join(ret, view->prefix, bound);
+	return 0;
+}
+
+int th_view_span(const struct th_view *view, const struct th_range *range, struct th_span *ret)
+{
+	struct th_range all;
+	int r = th_view_bound(view, range ? range->from : TH_SLICE_EMPTY, &ret->from);
+
+	if (r < 0)
+		return r;
+	ret->open = !range || !range->to.data;
+	if (!ret->open)
+		return th_view_bound(view, range->to, &ret->to);
+	all = th_range_prefix(view->prefix, ret->to.data);
+	ret->open = !all.to.data;
+	ret->to.size = (uint16_t)all.to.size;
+	return 0;
+}
+
+/* --- point reads --- */
+
+void th_view_lock(struct th_view *view)
+{
+	if (view->tree)
+		pthread_rwlock_rdlock(&view->tree->lock);
+}
+
+void th_view_unlock(struct th_view *view)
+{
+	if (view->tree)
+		pthread_rwlock_unlock(&view->tree->lock);
+}
+
+/* Turns a large value's descriptor into the value. */
+static int resolve_value(struct th_store *store, struct th_value *value)
+{
+	struct th_value whole = { .refs = value->refs };
+	void *memory;
+	int r = th_chunk_value_read(store, (struct th_slice){ value->data, value->size }, &memory, &whole.size);
+
+	if (r < 0)
+		return r;
+	whole.data = memory;
+	whole.owner = (void *)((uintptr_t)memory | TH_OWNER_MEMORY);
+	th_value_release(value);
+	*value = whole;
+	return 0;
+}
+
+void th_view_begin(struct th_view *view, struct th_slice key, struct th_lookup *lookup, struct th_step *next)
+{
+	th_view_lock(view);
+	th_lookup_begin(lookup, view->root ? view->root : view->tree->root, key, next);
+	th_view_unlock(view);
+}
+
+int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_value *ret)
+{
+	int r;
+
+	if (!lookup->entry) {
+		th_lookup_release(lookup);
+		return -ENOENT;
+	}
+	*ret = lookup->value;
+	ret->refs = lookup->refs;
+	r = lookup->entry->flags & TH_ENTRY_CHUNK ? resolve_value(view->store, ret) : 0;
+	if (r < 0)
+		th_value_release(ret);
+	return r;
+}
+
+/* Looks the key up once; -EAGAIN if the tree has changed too much meanwhile. */
+static int look_up(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_lookup *lookup)
+{
+	struct th_store *store = view->store;
+	uint64_t commits = atomic_load_explicit(&store->commits, memory_order_relaxed);
+	struct th_step next;
+	int r;
+
+	r = layers ? th_layers_lookup(layers, lookup, key) : 0;
+	if (r < 0 || lookup->done)
+		return r;
+	th_view_begin(view, key, lookup, &next);
+	r = th_lookup_finish(lookup, store->cache, key, &next);
+	if (r == 0)
+		return 0;
+	/* Only the live tree gives blocks up while it is read (S3). */
+	if (!view->root && atomic_load(&store->commits) != commits)
+		return -EAGAIN;
+	return th_step_failed(&next, store->cache, r);
+}
+
+int th_view_look_up(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
+{
+	struct th_lookup lookup = { 0 };
+	int r;
+
+	do {
+		th_lookup_release(&lookup);
+		r = look_up(view, layers, key, &lookup);
+	} while (r == -EAGAIN);
+	if (r == 0)
+		return th_view_finish(view, &lookup, ret);
+	th_lookup_release(&lookup);
+	return r;
+}
+
+int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
+{
+	struct th_key space;
+	int r = th_view_key(view, &key, &space);
+
+	return r < 0 ? r : th_view_look_up(view, layers, key, ret);
+}
+
+int th_get(struct th_view *view, struct th_slice key, struct th_value *ret)
+{
+	return th_view_get(view, NULL, key, ret);
+}
+
+struct th_range th_range_prefix(struct th_slice prefix, void *space)
+{
+	struct th_range range = { prefix, { NULL, 0 } };
+	uint8_t *end = space;
+	size_t n = prefix.size;
+
+	if (n)
+		memcpy(end, prefix.data, n);
+	while (n > 0 && end[n - 1] == 0xff)
+		n--;
+	if (n > 0) {
+		end[n - 1]++;
+		range.to = (struct th_slice){ end, n };
+	}
+	return range;
+}
