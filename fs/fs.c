@@ -43,73 +43,73 @@ int th_fs_writable(const struct th_fs *fs)
 static int reserve_ids(struct th_fs *fs)
 {
 	uint64_t upto = fs->reserved_id + ID_BATCH;
-	struct th_key key = th_key_next_id();
+	struct th_fs_key key = th_fs_key_next_id();
 	struct th_le64 value = th_le64(upto);
 	struct th_txn *txn;
 
 	if (upto > TH_ID_MAX)
 		return -ENOSPC;
-	int r = th_txn_begin(fs->store, &txn);
+	int err = th_txn_begin(fs->store, &txn);
 
-	if (r < 0)
-		return r;
-	r = th_txn_put(txn, th_key_slice(&key), (struct th_slice){ &value, sizeof(value) });
-	if (r < 0) {
+	if (err < 0)
+		return err;
+	err = th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ &value, sizeof(value) });
+	if (err < 0) {
 		th_txn_rollback(txn);
-		return r;
+		return err;
 	}
 	th_store_raise_mark(fs->store, upto);
-	r = th_txn_commit(txn);
-	if (r < 0)
-		return r;
+	err = th_txn_commit(txn);
+	if (err < 0)
+		return err;
 	fs->reserved_id = upto;
 	return 0;
 }
 
 int th_fs_new_id(struct th_fs *fs, uint64_t *ret)
 {
-	int r = th_fs_writable(fs);
+	int err = th_fs_writable(fs);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	pthread_mutex_lock(&fs->id_lock);
 	if (fs->next_id == fs->reserved_id)
-		r = reserve_ids(fs);
-	if (!r)
+		err = reserve_ids(fs);
+	if (!err)
 		*ret = fs->next_id++;
 	pthread_mutex_unlock(&fs->id_lock);
-	return r;
+	return err;
 }
 
 /* 1 if the key has a value, 0 if not, or -errno. */
-static int has_key(struct th_view *view, struct th_key key)
+static int has_key(struct th_view *view, struct th_fs_key key)
 {
 	struct th_value value;
-	int r = th_get(view, th_key_slice(&key), &value);
+	int err = th_get(view, th_fs_key_slice(&key), &value);
 
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
 	th_value_release(&value);
 	return 1;
 }
 
 int th_fs_present(struct th_view *view)
 {
-	int r = has_key(view, th_key_next_id());
+	int err = has_key(view, th_fs_key_next_id());
 
-	return r ? r : has_key(view, th_key_inode(TH_ROOT_ID));
+	return err ? err : has_key(view, th_fs_key_inode(TH_ROOT_ID));
 }
 
 static int load_ids(struct th_fs *fs)
 {
-	int r = th_fs_next_id(fs->store, &fs->next_id), present;
+	int err = th_fs_next_id(fs->store, &fs->next_id), present;
 
-	if (r == -ENOENT) {
+	if (err == -ENOENT) {
 		present = th_fs_present(fs->live);
 		return present < 0 ? present : present ? -EUCLEAN : -ENODATA;
 	}
 	fs->reserved_id = fs->next_id;
-	return r;
+	return err;
 }
 
 /* --- mkfs --- */
@@ -125,21 +125,21 @@ static int write_root(struct th_store *store, uint32_t uid, uint32_t gid)
 				.mtime = now,
 				.ctime = now,
 				.btime = now };
-	struct th_key root_key = th_key_inode(TH_ROOT_ID), id_key = th_key_next_id();
+	struct th_fs_key root_key = th_fs_key_inode(TH_ROOT_ID), id_key = th_fs_key_next_id();
 	struct th_le64 next = th_le64(TH_ROOT_ID + 1);
 	uint8_t value[TH_INODE_VALUE_MAX];
 	size_t size = th_inode_encode(&attr, value);
 	struct th_txn *txn;
-	int r = th_txn_begin(store, &txn);
+	int err = th_txn_begin(store, &txn);
 
-	if (r < 0)
-		return r;
-	r = th_txn_put(txn, th_key_slice(&root_key), (struct th_slice){ value, size });
-	if (!r)
-		r = th_txn_put(txn, th_key_slice(&id_key), (struct th_slice){ &next, sizeof(next) });
-	if (r < 0) {
+	if (err < 0)
+		return err;
+	err = th_txn_put(txn, th_fs_key_slice(&root_key), (struct th_slice){ value, size });
+	if (!err)
+		err = th_txn_put(txn, th_fs_key_slice(&id_key), (struct th_slice){ &next, sizeof(next) });
+	if (err < 0) {
 		th_txn_rollback(txn);
-		return r;
+		return err;
 	}
 	return th_txn_commit(txn);
 }
@@ -148,36 +148,36 @@ int th_fs_format(struct th_disk *disk, const struct th_format_options *options, 
 {
 	struct th_store_options store_options = { 0 };
 	struct th_store *store;
-	int r = th_store_format(disk, options);
+	int err = th_store_format(disk, options);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	struct th_disk *lent = th_disk_lend(disk);
 
 	if (!lent)
 		return -ENOMEM;
-	r = th_store_open(lent, &store_options, &store);
-	if (r < 0) {
+	err = th_store_open(lent, &store_options, &store);
+	if (err < 0) {
 		th_disk_close(lent);
-		return r;
+		return err;
 	}
-	r = write_root(store, uid, gid);
+	err = write_root(store, uid, gid);
 	int closed = th_store_close(store);
 
-	return r < 0 ? r : closed;
+	return err < 0 ? err : closed;
 }
 
 /* --- opening and closing --- */
 
-static int before_commit(void *arg)
+static int before_checkpoint(void *arg)
 {
 	struct th_fs *fs = arg;
 
-	pthread_mutex_lock(&fs->commit_lock);
-	int r = fs->closing ? 0 : th_file_flush_all(fs);
+	pthread_mutex_lock(&fs->checkpoint_hook_lock);
+	int err = fs->closing ? 0 : th_file_flush_all(fs);
 
-	pthread_mutex_unlock(&fs->commit_lock);
-	return r;
+	pthread_mutex_unlock(&fs->checkpoint_hook_lock);
+	return err;
 }
 
 static void store_report(void *arg, const char *line)
@@ -200,8 +200,8 @@ static void fs_free(struct th_fs *fs)
 	pthread_mutex_destroy(&fs->rename_lock);
 	pthread_mutex_destroy(&fs->table_lock);
 	pthread_mutex_destroy(&fs->id_lock);
-	pthread_mutex_destroy(&fs->snapshot_lock);
-	pthread_mutex_destroy(&fs->commit_lock);
+	pthread_mutex_destroy(&fs->entrance_lock);
+	pthread_mutex_destroy(&fs->checkpoint_hook_lock);
 	free((char *)fs->options.snapshot);
 	free((char *)fs->options.subdir);
 	free(fs);
@@ -219,19 +219,19 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 	pthread_mutex_init(&fs->rename_lock, NULL);
 	pthread_mutex_init(&fs->table_lock, NULL);
 	pthread_mutex_init(&fs->id_lock, NULL);
-	pthread_mutex_init(&fs->snapshot_lock, NULL);
-	pthread_mutex_init(&fs->commit_lock, NULL);
+	pthread_mutex_init(&fs->entrance_lock, NULL);
+	pthread_mutex_init(&fs->checkpoint_hook_lock, NULL);
 	int copied = copy_string(&fs->options.snapshot);
 	int copied_subdir = copy_string(&fs->options.subdir);
-	int r = copied < 0 ? copied : copied_subdir;
+	int err = copied < 0 ? copied : copied_subdir;
 
-	if (!r)
-		r = th_inode_table_new(&fs->table);
-	if (!r)
-		r = th_dirty_init(fs);
-	if (r < 0) {
+	if (!err)
+		err = th_inode_table_new(&fs->table);
+	if (!err)
+		err = th_dirty_init(fs);
+	if (err < 0) {
 		fs_free(fs);
-		return r;
+		return err;
 	}
 	*ret = fs;
 	return 0;
@@ -242,18 +242,18 @@ static int find_root(struct th_fs *fs)
 {
 	struct th_snapshot snapshot;
 	struct th_inode *root;
-	int r;
+	int err;
 
 	if (fs->options.snapshot) {
-		r = th_snapshot_find(fs->store, fs->options.snapshot, &snapshot);
-		if (!r)
-			r = th_fs_snapshot_base(fs, snapshot.id);
-		if (r < 0)
-			return r;
+		err = th_snapshot_find(fs->store, fs->options.snapshot, &snapshot);
+		if (!err)
+			err = th_fs_snapshot_base(fs, snapshot.id);
+		if (err < 0)
+			return err;
 	}
-	r = th_path_lookup(fs, fs->base, fs->options.subdir ? fs->options.subdir : "", &root);
-	if (r < 0)
-		return r;
+	err = th_path_lookup(fs, fs->base, fs->options.subdir ? fs->options.subdir : "", &root);
+	if (err < 0)
+		return err;
 	if (!th_inode_is_dir(root)) {
 		th_inode_put(root);
 		return -ENOTDIR;
@@ -264,47 +264,47 @@ static int find_root(struct th_fs *fs)
 
 static int fs_start(struct th_fs *fs)
 {
-	int r = load_ids(fs);
+	int err = load_ids(fs);
 
-	if (!r && !fs->read_only)
-		r = th_orphan_recover(fs);
-	if (!r)
-		r = find_root(fs);
-	return r;
+	if (!err && !fs->read_only)
+		err = th_orphan_recover(fs);
+	if (!err)
+		err = find_root(fs);
+	return err;
 }
 
 int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret)
 {
 	struct th_fs *fs;
-	int r = fs_new(options, &fs);
+	int err = fs_new(options, &fs);
 
-	if (r < 0) {
+	if (err < 0) {
 		th_disk_close(disk);
-		return r;
+		return err;
 	}
 	struct th_store_options store_options = {
 		.read_only = fs->read_only,
 		.cache_bytes = options->cache_bytes,
-		.commit_interval_ms = options->commit_interval_ms,
+		.checkpoint_interval_ms = options->checkpoint_interval_ms,
 		.branch = options->branch,
 		.runs = th_extent_runs,
-		.before_commit = before_commit,
+		.before_checkpoint = before_checkpoint,
 		.arg = fs,
 		.report = store_report,
 	};
 
-	r = th_store_open(disk, &store_options, &fs->store);
+	err = th_store_open(disk, &store_options, &fs->store);
 	fs->options.branch = NULL; /* the caller's */
-	if (r < 0) {
+	if (err < 0) {
 		th_disk_close(disk);
 		fs_free(fs);
-		return r;
+		return err;
 	}
 	fs->live = th_view_live(fs->store);
-	r = fs_start(fs);
-	if (r < 0) {
+	err = fs_start(fs);
+	if (err < 0) {
 		th_fs_close(fs);
-		return r;
+		return err;
 	}
 	*ret = fs;
 	return 0;
@@ -312,17 +312,17 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 
 int th_fs_close(struct th_fs *fs)
 {
-	int r = 0;
+	int err = 0;
 
 	if (!fs->read_only) {
 		th_inode_delete_unnamed(fs);
-		r = th_file_flush_all(fs);
+		err = th_file_flush_all(fs);
 	}
 	/* Commits go on in the background until the store is closed, but from here on inodes are none of their
 	 * business. */
-	pthread_mutex_lock(&fs->commit_lock);
+	pthread_mutex_lock(&fs->checkpoint_hook_lock);
 	fs->closing = true;
-	pthread_mutex_unlock(&fs->commit_lock);
+	pthread_mutex_unlock(&fs->checkpoint_hook_lock);
 	/* Inodes hold views, which must be closed before the store. */
 	th_inode_table_free(fs);
 	if (fs->base)
@@ -330,14 +330,14 @@ int th_fs_close(struct th_fs *fs)
 	int closed = th_store_close(fs->store);
 
 	fs_free(fs);
-	return r < 0 ? r : closed;
+	return err < 0 ? err : closed;
 }
 
 int th_fs_sync(struct th_fs *fs)
 {
-	int r = fs->read_only ? 0 : th_file_flush_all(fs);
+	int err = fs->read_only ? 0 : th_file_flush_all(fs);
 
-	return r < 0 || fs->read_only ? r : th_store_sync(fs->store);
+	return err < 0 || fs->read_only ? err : th_store_sync(fs->store);
 }
 
 /* Deleting a file's extents is one message to the tree; what they took is known to be free when that has reached the
@@ -350,7 +350,7 @@ static void settle_given_up(struct th_fs *fs, const struct th_store_info *info)
 	if (atomic_load(&fs->given_up) <= info->blocks / GIVEN_UP_SHARE)
 		return;
 	atomic_store(&fs->given_up, 0);
-	th_store_commit(fs->store); /* what goes wrong with it is reported, and stops all writing */
+	th_store_checkpoint(fs->store); /* what goes wrong with it is reported, and stops all writing */
 }
 
 int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
@@ -361,7 +361,7 @@ int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
 	settle_given_up(fs, &info);
 	th_store_info(fs->store, &info);
 	/* Blocks that wait for a commit count: whoever runs out of the others commits. */
-	uint64_t held = info.blocks_promised + info.blocks_reserve, all = info.blocks_free + info.blocks_waiting;
+	uint64_t held = info.blocks_reserved + info.blocks_emergency, all = info.blocks_free + info.blocks_waiting;
 	uint64_t free = all > held ? all - held : 0;
 
 	*ret = (struct statvfs){

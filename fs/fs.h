@@ -10,11 +10,11 @@
  *       locked together only under L1; then an ancestor goes first, else the smaller id.  So all but the one holder of
  *       L1 go strictly down the tree, and a ring of waiters would need it to wait for something above what it holds.
  *   L3  inode->lock of other inodes, after every directory; two of them in the order of their ids.
- *   L4  leaves, under which no other lock is taken: fs->table_lock (and under it fs->snapshot_lock), the
+ *   L4  leaves, under which no other lock is taken: fs->table_lock (and under it fs->entrance_lock), the
  *       data side's dirty list.  fs->id_lock is a leaf too, but a transaction may be committed under it.
- *   L5  th_store_commit, th_store_sync and th_snapshot_create are called with no lock of this list held: they call, or
- *       wait for somebody who calls, before_commit, which takes inode locks.  Transactions are begun, and committed,
- *       with inode locks held, so these must never wait for a before_commit.
+ *   L5  th_store_checkpoint, th_store_sync and th_snapshot_create are called with no lock of this list held: they call, or
+ *       wait for somebody who calls, before_checkpoint, which takes inode locks.  Transactions are begun, and committed,
+ *       with inode locks held, so these must never wait for a before_checkpoint.
  *
  *   L6  No lock of this list is held while the disk is read for what others do not need: th_nowait_begin, edge.h,
  *       th_extent_guard.  docs/architecture.md has the exceptions.
@@ -62,7 +62,7 @@ struct th_fs_options {
 	const char *snapshot; /* show this snapshot instead of the live tree; NULL: live.  Implies read_only */
 	const char *subdir; /* show this directory (a path from the root) as the root; NULL: the root */
 	size_t cache_bytes; /* as in struct th_store_options */
-	unsigned commit_interval_ms;
+	unsigned checkpoint_interval_ms;
 	void (*report)(void *arg, const char *line); /* trouble, one line; NULL: stderr */
 	void *report_arg;
 	uint64_t (*name_hash)(const void *name, size_t size); /* for tests that need collisions; NULL: XXH3 */
@@ -80,8 +80,8 @@ struct th_fs_snapshot {
 	uint64_t root; /* directory it was entered by */
 	struct th_view *view;
 	_Atomic bool deleted; /* since it was entered: it stays until whoever is in it has left */
-	unsigned refs; /* fs->snapshot_lock */
-	struct th_fs_snapshot *next; /* fs->snapshot_lock */
+	unsigned refs; /* fs->entrance_lock */
+	struct th_fs_snapshot *next; /* fs->entrance_lock */
 };
 
 struct th_fs {
@@ -100,10 +100,11 @@ struct th_fs {
 	pthread_mutex_t id_lock;
 	uint64_t next_id, reserved_id; /* ids below reserved_id are spoken for in the store, on all branches */
 
-	pthread_mutex_t commit_lock; /* held while a commit's before_commit runs; before every lock of the list above */
+	pthread_mutex_t
+		checkpoint_hook_lock; /* held while a commit's before_checkpoint runs; before every lock of the list above */
 	bool closing;
 
-	pthread_mutex_t snapshot_lock;
+	pthread_mutex_t entrance_lock;
 	struct th_fs_snapshot *snapshots;
 	uint64_t next_number;
 

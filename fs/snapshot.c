@@ -26,23 +26,23 @@ static void tell(struct th_fs *fs, const char *name, uint64_t except)
 int th_fs_snapshot_create(struct th_fs *fs, const char *name, struct th_snapshot *ret)
 {
 	struct th_snapshot snapshot;
-	int r = th_fs_writable(fs);
+	int err = th_fs_writable(fs);
 
-	if (!r)
-		r = th_snapshot_create(fs->store, name, ret ? ret : &snapshot);
-	if (!r)
+	if (!err)
+		err = th_snapshot_create(fs->store, name, ret ? ret : &snapshot);
+	if (!err)
 		tell(fs, NULL, 0);
-	return r;
+	return err;
 }
 
 static void mark_deleted(struct th_fs *fs, uint64_t snapshot_id)
 {
-	pthread_mutex_lock(&fs->snapshot_lock);
+	pthread_mutex_lock(&fs->entrance_lock);
 	for (struct th_fs_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
 		if (snapshot->id == snapshot_id)
 			snapshot->deleted = true;
 	}
-	pthread_mutex_unlock(&fs->snapshot_lock);
+	pthread_mutex_unlock(&fs->entrance_lock);
 }
 
 void th_fs_snapshot_gone(struct th_fs *fs, const struct th_snapshot *snapshot)
@@ -54,14 +54,14 @@ void th_fs_snapshot_gone(struct th_fs *fs, const struct th_snapshot *snapshot)
 int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in)
 {
 	struct th_snapshot snapshot;
-	int r = th_fs_writable(fs);
+	int err = th_fs_writable(fs);
 
-	if (!r)
-		r = th_snapshot_find(fs->store, name, &snapshot);
-	if (!r)
-		r = th_snapshot_delete(fs->store, name);
-	if (r < 0)
-		return r;
+	if (!err)
+		err = th_snapshot_find(fs->store, name, &snapshot);
+	if (!err)
+		err = th_snapshot_delete(fs->store, name);
+	if (err < 0)
+		return err;
 	mark_deleted(fs, snapshot.id);
 	tell(fs, name, in);
 	return 0;
@@ -69,15 +69,15 @@ int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in)
 
 int th_fs_snapshot_rename_in(struct th_fs *fs, const char *from, const char *to, uint64_t in)
 {
-	int r = th_fs_writable(fs);
+	int err = th_fs_writable(fs);
 
-	if (!r)
-		r = th_snapshot_rename(fs->store, from, to);
-	if (!r) {
+	if (!err)
+		err = th_snapshot_rename(fs->store, from, to);
+	if (!err) {
 		tell(fs, from, in);
 		tell(fs, to, in);
 	}
-	return r;
+	return err;
 }
 
 int th_fs_snapshot_delete(struct th_fs *fs, const char *name)
@@ -92,19 +92,19 @@ int th_fs_snapshot_rename(struct th_fs *fs, const char *from, const char *to)
 
 int th_fs_snapshot_hold(struct th_fs *fs, const char *name, const char *tag)
 {
-	int r = th_fs_writable(fs);
+	int err = th_fs_writable(fs);
 
-	return r < 0 ? r : th_snapshot_hold(fs->store, name, tag);
+	return err < 0 ? err : th_snapshot_hold(fs->store, name, tag);
 }
 
 int th_fs_snapshot_release(struct th_fs *fs, const char *name, const char *tag)
 {
-	int r = th_fs_writable(fs);
+	int err = th_fs_writable(fs);
 
-	return r < 0 ? r : th_snapshot_release(fs->store, name, tag);
+	return err < 0 ? err : th_snapshot_release(fs->store, name, tag);
 }
 
-/* --- entrances; static functions here with fs->snapshot_lock held --- */
+/* --- entrances; static functions here with fs->entrance_lock held --- */
 
 static struct th_fs_snapshot *entrance_find(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)
 {
@@ -161,11 +161,11 @@ static int entrance_new(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, s
 
 	if (!snapshot)
 		return -ENOMEM;
-	int r = th_view_snapshot(fs->store, snapshot_id, &snapshot->view);
+	int err = th_view_snapshot(fs->store, snapshot_id, &snapshot->view);
 
-	if (r < 0) {
+	if (err < 0) {
 		free(snapshot);
-		return r;
+		return err;
 	}
 	snapshot->id = snapshot_id;
 	snapshot->root = root;
@@ -186,17 +186,17 @@ int th_fs_snapshot_enter(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, 
 {
 	struct th_fs_snapshot *mine;
 	struct th_snapshot snapshot;
-	int r;
+	int err;
 
-	pthread_mutex_lock(&fs->snapshot_lock);
+	pthread_mutex_lock(&fs->entrance_lock);
 	*ret = entrance_share(fs, snapshot_id, root);
-	pthread_mutex_unlock(&fs->snapshot_lock);
+	pthread_mutex_unlock(&fs->entrance_lock);
 	if (*ret)
 		return 0;
-	r = entrance_new(fs, snapshot_id, root, &mine);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&fs->snapshot_lock);
+	err = entrance_new(fs, snapshot_id, root, &mine);
+	if (err < 0)
+		return err;
+	pthread_mutex_lock(&fs->entrance_lock);
 	*ret = entrance_share(fs, snapshot_id, root);
 	if (!*ret) {
 		mine->number = number_new(fs);
@@ -206,34 +206,34 @@ int th_fs_snapshot_enter(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, 
 		*ret = mine;
 		mine = NULL;
 	}
-	pthread_mutex_unlock(&fs->snapshot_lock);
+	pthread_mutex_unlock(&fs->entrance_lock);
 	entrance_free(mine);
 	return 0;
 }
 
 int th_fs_snapshot_base(struct th_fs *fs, uint64_t snapshot_id)
 {
-	int r = entrance_new(fs, snapshot_id, TH_ROOT_ID, &fs->base);
+	int err = entrance_new(fs, snapshot_id, TH_ROOT_ID, &fs->base);
 
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&fs->snapshot_lock);
+	if (err < 0)
+		return err;
+	pthread_mutex_lock(&fs->entrance_lock);
 	entrance_link(fs, fs->base);
-	pthread_mutex_unlock(&fs->snapshot_lock);
+	pthread_mutex_unlock(&fs->entrance_lock);
 	return 0;
 }
 
 struct th_fs_snapshot *th_fs_snapshot_ref(struct th_fs *fs, struct th_fs_snapshot *snapshot)
 {
-	pthread_mutex_lock(&fs->snapshot_lock);
+	pthread_mutex_lock(&fs->entrance_lock);
 	snapshot->refs++;
-	pthread_mutex_unlock(&fs->snapshot_lock);
+	pthread_mutex_unlock(&fs->entrance_lock);
 	return snapshot;
 }
 
 void th_fs_snapshot_leave(struct th_fs *fs, struct th_fs_snapshot *snapshot)
 {
-	pthread_mutex_lock(&fs->snapshot_lock);
+	pthread_mutex_lock(&fs->entrance_lock);
 	bool last = !--snapshot->refs;
 
 	if (last) {
@@ -243,7 +243,7 @@ void th_fs_snapshot_leave(struct th_fs *fs, struct th_fs_snapshot *snapshot)
 			at = &(*at)->next;
 		*at = snapshot->next;
 	}
-	pthread_mutex_unlock(&fs->snapshot_lock);
+	pthread_mutex_unlock(&fs->entrance_lock);
 	if (last)
 		entrance_free(snapshot);
 }
@@ -252,11 +252,11 @@ uint64_t th_fs_snapshot_lingering(struct th_fs *fs, uint64_t number)
 {
 	uint64_t next = 0;
 
-	pthread_mutex_lock(&fs->snapshot_lock);
+	pthread_mutex_lock(&fs->entrance_lock);
 	for (struct th_fs_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
 		if (snapshot->deleted && snapshot->number > number && (!next || snapshot->number < next))
 			next = snapshot->number;
 	}
-	pthread_mutex_unlock(&fs->snapshot_lock);
+	pthread_mutex_unlock(&fs->entrance_lock);
 	return next;
 }

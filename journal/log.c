@@ -63,22 +63,22 @@ static uint64_t ring_behind(const struct ring *ring, uint64_t block, uint64_t bl
 /* One transfer, or two where it goes over the end of the ring. */
 static int ring_transfer(const struct ring *ring, uint64_t block, uint64_t blocks, char *buf, bool save)
 {
-	int error = 0;
+	int err = 0;
 
-	while (blocks && !error) {
+	while (blocks && !err) {
 		uint64_t part = ring->blocks - block < blocks ? ring->blocks - block : blocks;
 
 		if (part > TRANSFER_MAX)
 			part = TRANSFER_MAX;
 		if (save)
-			error = th_disk_write(ring->disk, ring->first + block, (uint32_t)part, buf);
+			err = th_disk_write(ring->disk, ring->first + block, (uint32_t)part, buf);
 		else
-			error = th_disk_read(ring->disk, ring->first + block, (uint32_t)part, buf);
+			err = th_disk_read(ring->disk, ring->first + block, (uint32_t)part, buf);
 		buf += part << TH_BLOCK_SHIFT;
 		block = ring_behind(ring, block, part);
 		blocks -= part;
 	}
-	return error;
+	return err;
 }
 
 /* --- appending --- */
@@ -200,25 +200,25 @@ int th_log_append(struct th_log *log, const struct iovec *parts, int nparts)
 {
 	struct th_log_position at = th_log_head(log);
 	uint64_t size, blocks, checksum;
-	int error;
+	int err;
 
-	error = parts_size(parts, nparts, &size);
-	if (error)
-		return error;
+	err = parts_size(parts, nparts, &size);
+	if (err)
+		return err;
 	if (size > payload_max(log->ring.blocks))
 		return -EFBIG;
 	blocks = record_blocks(size);
 	if (blocks > blocks_left(log))
 		return -ENOSPC;
-	error = need_buffer(log, blocks << TH_BLOCK_SHIFT);
-	if (error)
-		return error;
+	err = need_buffer(log, blocks << TH_BLOCK_SHIFT);
+	if (err)
+		return err;
 	checksum = build_record(log, at, parts, nparts, size, blocks);
-	error = ring_transfer(&log->ring, at.block, blocks, log->buf, true);
-	if (!error)
+	err = ring_transfer(&log->ring, at.block, blocks, log->buf, true);
+	if (!err)
 		move_head(log, blocks, checksum);
 	drop_large_buffer(log);
-	return error;
+	return err;
 }
 
 struct th_log_position th_log_head(const struct th_log *log)
@@ -300,19 +300,19 @@ static int find_in(const struct ring *ring, uint64_t identity, struct th_log_pos
 {
 	const struct record_disk *record;
 	uint64_t blocks, checksum, size;
-	int error;
+	int err;
 
-	error = ring_transfer(ring, at.block, 1, *buf, false);
-	if (error)
-		return error;
+	err = ring_transfer(ring, at.block, 1, *buf, false);
+	if (err)
+		return err;
 	record = (const struct record_disk *)*buf;
 	if (!header_fits(record, identity, at, room))
 		return 0;
 	size = th_get_le64(record->size);
 	blocks = record_blocks(size);
-	error = read_rest(ring, at, blocks, buf);
-	if (error)
-		return error;
+	err = read_rest(ring, at, blocks, buf);
+	if (err)
+		return err;
 	record = (const struct record_disk *)*buf;
 	checksum = record_checksum(*buf, blocks);
 	if (checksum != th_get_le64(record->checksum) ||
@@ -332,7 +332,7 @@ static int find_record(const struct ring *ring, uint64_t identity, struct th_log
 		       struct found *ret)
 {
 	char *buf;
-	int error;
+	int err;
 
 	*ret = (struct found){ 0 };
 	if (room == 0)
@@ -340,9 +340,9 @@ static int find_record(const struct ring *ring, uint64_t identity, struct th_log
 	buf = th_disk_buffer(TH_BLOCK_SIZE);
 	if (!buf)
 		return -ENOMEM;
-	error = find_in(ring, identity, at, room, &buf, ret);
+	err = find_in(ring, identity, at, room, &buf, ret);
 	free(buf);
-	return error;
+	return err;
 }
 
 int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
@@ -352,16 +352,16 @@ int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_
 	struct ring ring = { .disk = disk, .first = first, .blocks = blocks };
 	struct found record = { 0 }, next = { 0 };
 	uint64_t room = blocks;
-	int error, answer = 0;
+	int err, answer = 0;
 
 	if (!ring_fits(&ring, at))
 		return -EUCLEAN;
 	*ret_end = at;
-	error = find_record(&ring, identity, at, room, &record);
-	while (!error && record.buf) {
+	err = find_record(&ring, identity, at, room, &record);
+	while (!err && record.buf) {
 		room -= record_blocks(record.size);
-		error = find_record(&ring, identity, record.behind, room, &next);
-		if (error)
+		err = find_record(&ring, identity, record.behind, room, &next);
+		if (err)
 			break;
 		answer = each(record.buf + sizeof(struct record_disk), (size_t)record.size, !next.buf, arg);
 		if (answer)
@@ -373,7 +373,7 @@ int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_
 	}
 	free(record.buf);
 	free(next.buf);
-	if (!error && answer < 0)
-		error = answer;
-	return error;
+	if (!err && answer < 0)
+		err = answer;
+	return err;
 }

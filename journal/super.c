@@ -22,7 +22,7 @@ struct super_disk {
 	struct th_le64 generation, sequence;
 	struct th_le64 mount_count;
 	struct th_le64 next_snapshot_id;
-	struct th_le64 created_ns, committed_ns;
+	struct th_le64 created_ns, checkpoint_ns;
 	struct th_log_position_disk log_tail;
 	struct th_blocklist_disk space_log, dead, strays;
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
@@ -87,7 +87,7 @@ static void pack(const struct th_super *super, struct super_disk *ret)
 	ret->mount_count = th_le64(super->mount_count);
 	ret->next_snapshot_id = th_le64(super->next_snapshot_id);
 	ret->created_ns = th_le64(super->created_ns);
-	ret->committed_ns = th_le64(super->committed_ns);
+	ret->checkpoint_ns = th_le64(super->checkpoint_ns);
 	ret->log_tail.block = th_le64(super->log_tail.block);
 	ret->log_tail.sequence = th_le64(super->log_tail.sequence);
 	ret->log_tail.checksum = th_le64(super->log_tail.checksum);
@@ -128,7 +128,7 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	super.mount_count = th_get_le64(disk->mount_count);
 	super.next_snapshot_id = th_get_le64(disk->next_snapshot_id);
 	super.created_ns = th_get_le64(disk->created_ns);
-	super.committed_ns = th_get_le64(disk->committed_ns);
+	super.checkpoint_ns = th_get_le64(disk->checkpoint_ns);
 	super.log_tail.block = th_get_le64(disk->log_tail.block);
 	super.log_tail.sequence = th_get_le64(disk->log_tail.sequence);
 	super.log_tail.checksum = th_get_le64(disk->log_tail.checksum);
@@ -157,12 +157,12 @@ static int write_copies(struct th_disk *disk, const struct th_super *super, stru
 	uint64_t slot = super->generation % TH_SUPER_SLOTS;
 	struct iovec iov = { block, sizeof(*block) };
 	struct th_future future;
-	int error, first_error;
+	int err, first_error;
 
 	th_disk_save(disk, slot, &iov, 1, &future);
-	error = th_disk_write(disk, super->blocks - TH_SUPER_TAIL_BLOCKS + slot, 1, block);
+	err = th_disk_write(disk, super->blocks - TH_SUPER_TAIL_BLOCKS + slot, 1, block);
 	first_error = th_future_wait(&future);
-	return first_error ? first_error : error;
+	return first_error ? first_error : err;
 }
 
 int th_super_write(struct th_disk *disk, const struct th_super *super)
@@ -170,7 +170,7 @@ int th_super_write(struct th_disk *disk, const struct th_super *super)
 	uint64_t slot = super->generation % TH_SUPER_SLOTS;
 	struct super_disk *block;
 	struct th_super check;
-	int error;
+	int err;
 
 	if (!plausible(super) || super->blocks > disk->blocks)
 		return -EINVAL;
@@ -178,11 +178,11 @@ int th_super_write(struct th_disk *disk, const struct th_super *super)
 	if (!block)
 		return -ENOMEM;
 	pack(super, block);
-	error = unpack(block, (unsigned)slot, &check) ? -EINVAL : 0;
-	if (!error)
-		error = write_copies(disk, super, block);
+	err = unpack(block, (unsigned)slot, &check) ? -EINVAL : 0;
+	if (!err)
+		err = write_copies(disk, super, block);
 	free(block);
-	return error;
+	return err;
 }
 
 /* --- reading --- */
@@ -200,13 +200,13 @@ struct search {
 static void look_at_slot(struct search *search, unsigned slot)
 {
 	struct th_super super;
-	int error = unpack(&search->ring[slot], slot, &super);
+	int err = unpack(&search->ring[slot], slot, &super);
 
-	if (error != -ENOMSG)
+	if (err != -ENOMSG)
 		search->seen = true;
-	if (error == -EPROTONOSUPPORT)
-		search->unsupported = error;
-	if (error || (search->found && super.generation <= search->newest.generation))
+	if (err == -EPROTONOSUPPORT)
+		search->unsupported = err;
+	if (err || (search->found && super.generation <= search->newest.generation))
 		return;
 	search->newest = super;
 	search->found = true;
@@ -214,13 +214,13 @@ static void look_at_slot(struct search *search, unsigned slot)
 
 static void look_at_ring(struct search *search, uint64_t first)
 {
-	int error;
+	int err;
 
 	if (search->disk->blocks < TH_SUPER_SLOTS || first > search->disk->blocks - TH_SUPER_SLOTS)
 		return;
-	error = th_disk_read(search->disk, first, TH_SUPER_SLOTS, search->ring);
-	if (error) {
-		search->io_error = error;
+	err = th_disk_read(search->disk, first, TH_SUPER_SLOTS, search->ring);
+	if (err) {
+		search->io_error = err;
 		return;
 	}
 	for (unsigned slot = 0; slot < TH_SUPER_SLOTS; slot++)
@@ -247,10 +247,10 @@ static int search_run(struct search *search, struct th_disk *disk)
 int th_super_read(struct th_disk *disk, struct th_super *ret)
 {
 	struct search search;
-	int error = search_run(&search, disk);
+	int err = search_run(&search, disk);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	if (search.unsupported) {
 		th_disk_report(disk, "superblock: version or feature unknown to this program");
 		return search.unsupported;
@@ -281,30 +281,30 @@ bool th_super_present(struct th_disk *disk)
 static int erase_ring(struct th_disk *disk, uint64_t first)
 {
 	void *zeros = th_disk_buffer(TH_SUPER_SLOTS * TH_BLOCK_SIZE);
-	int error;
+	int err;
 
 	if (!zeros)
 		return -ENOMEM;
 	memset(zeros, 0, TH_SUPER_SLOTS * TH_BLOCK_SIZE);
-	error = th_disk_write(disk, first, TH_SUPER_SLOTS, zeros);
+	err = th_disk_write(disk, first, TH_SUPER_SLOTS, zeros);
 	free(zeros);
-	return error;
+	return err;
 }
 
 int th_super_erase(struct th_disk *disk)
 {
 	struct search search;
-	int error = search_run(&search, disk);
+	int err = search_run(&search, disk);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	if (disk->blocks < 2 * TH_SUPER_SLOTS)
 		return -EINVAL;
 	if (search.found && search.newest.blocks < disk->blocks && search.newest.blocks >= 2 * TH_SUPER_SLOTS)
-		error = erase_ring(disk, search.newest.blocks - TH_SUPER_TAIL_BLOCKS);
-	if (!error)
-		error = erase_ring(disk, disk->blocks - TH_SUPER_TAIL_BLOCKS);
-	if (!error)
-		error = erase_ring(disk, 0);
-	return error;
+		err = erase_ring(disk, search.newest.blocks - TH_SUPER_TAIL_BLOCKS);
+	if (!err)
+		err = erase_ring(disk, disk->blocks - TH_SUPER_TAIL_BLOCKS);
+	if (!err)
+		err = erase_ring(disk, 0);
+	return err;
 }

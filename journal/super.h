@@ -30,7 +30,7 @@ struct th_super {
 	uint64_t sequence; /* newest message in it */
 	uint64_t mount_count;
 	uint64_t next_snapshot_id;
-	uint64_t created_ns, committed_ns; /* since the epoch, UTC */
+	uint64_t created_ns, checkpoint_ns; /* since the epoch, UTC */
 	uint8_t clean; /* unmounted in an orderly way: there is no log to replay */
 	struct th_log_position log_tail;
 	struct th_blocklist space_log;

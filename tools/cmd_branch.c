@@ -23,9 +23,9 @@ struct request {
 	char **names;
 };
 
-static bool headless(const struct th_control_branch *branch)
+static bool detached(const struct th_control_branch *branch)
 {
-	return th_get_le32(branch->flags) & TH_CONTROL_BRANCH_HEADLESS;
+	return th_get_le32(branch->flags) & TH_CONTROL_BRANCH_DETACHED;
 }
 
 static bool current(const struct th_control_branch *branch)
@@ -36,7 +36,7 @@ static bool current(const struct th_control_branch *branch)
 static const struct th_control_branch *find_branch(const struct th_control_branch *list, size_t count, const char *name)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (!headless(&list[i]) && !strcmp(list[i].name.text, name))
+		if (!detached(&list[i]) && !strcmp(list[i].name.text, name))
 			return &list[i];
 	}
 	return NULL;
@@ -137,15 +137,15 @@ static int create_branch(struct request *request)
 {
 	struct th_control_branch branch = { 0 };
 	const char *name = request->names[0];
-	int result = th_target_name(name, &branch.name);
+	int err = th_target_name(name, &branch.name);
 
 	if (th_target_sync(request->target))
 		return TH_EXIT_FAILED;
-	if (!result && request->from && th_target_name(request->from, &branch.from))
-		result = -ENOENT;
-	if (!result)
-		result = th_target_ask(request->target, TH_CONTROL_BRANCH_CREATE, &branch);
-	return result ? say(request->target, name, result) : TH_EXIT_DONE;
+	if (!err && request->from && th_target_name(request->from, &branch.from))
+		err = -ENOENT;
+	if (!err)
+		err = th_target_ask(request->target, TH_CONTROL_BRANCH_CREATE, &branch);
+	return err ? say(request->target, name, err) : TH_EXIT_DONE;
 }
 
 static int delete_branches(struct request *request)
@@ -156,12 +156,12 @@ static int delete_branches(struct request *request)
 		struct th_control_branch branch = {
 			.flags = th_le32(request->snapshots ? TH_CONTROL_BRANCH_SNAPSHOTS : 0),
 		};
-		int result = th_target_name(request->names[i], &branch.name);
+		int err = th_target_name(request->names[i], &branch.name);
 
-		if (!result)
-			result = th_target_ask(request->target, TH_CONTROL_BRANCH_DELETE, &branch);
-		if (result)
-			status = say(request->target, request->names[i], result);
+		if (!err)
+			err = th_target_ask(request->target, TH_CONTROL_BRANCH_DELETE, &branch);
+		if (err)
+			status = say(request->target, request->names[i], err);
 	}
 	return status;
 }
@@ -169,13 +169,13 @@ static int delete_branches(struct request *request)
 static int rename_branch(struct request *request)
 {
 	struct th_control_rename rename = { 0 };
-	int result = th_target_name(request->names[0], &rename.from);
+	int err = th_target_name(request->names[0], &rename.from);
 
-	if (!result)
-		result = th_target_name(request->names[1], &rename.to);
-	if (!result)
-		result = th_target_ask(request->target, TH_CONTROL_BRANCH_RENAME, &rename);
-	return result ? say(request->target, request->names[result == -ENOENT ? 0 : 1], result) : TH_EXIT_DONE;
+	if (!err)
+		err = th_target_name(request->names[1], &rename.to);
+	if (!err)
+		err = th_target_ask(request->target, TH_CONTROL_BRANCH_RENAME, &rename);
+	return err ? say(request->target, request->names[err == -ENOENT ? 0 : 1], err) : TH_EXIT_DONE;
 }
 
 /* --- the list --- */
@@ -196,7 +196,7 @@ static void print_table(const struct th_control_branch *list, size_t count, cons
 	for (size_t i = 0; i < count; i++) {
 		const char *origin = snapshot_name(snapshots, nsnapshots, list[i].origin);
 
-		if (headless(&list[i]))
+		if (detached(&list[i]))
 			continue;
 		printf("%c %6llu  %s  ", current(&list[i]) ? '*' : ' ', (unsigned long long)th_get_le64(list[i].id),
 		       th_moment_format(th_get_le64(list[i].created_ns), created));
@@ -213,30 +213,30 @@ static int print_json(const struct th_control_branch *list, size_t count, const 
 		      size_t nsnapshots)
 {
 	struct json_object *array = json_object_new_array();
-	int result = array ? 0 : -ENOMEM;
+	int err = array ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < count && !result; i++) {
+	for (size_t i = 0; i < count && !err; i++) {
 		struct json_object *branch = json_object_new_object();
 		const char *origin = snapshot_name(snapshots, nsnapshots, list[i].origin);
 
 		if (!branch || json_object_array_add(array, branch)) {
 			json_object_put(branch);
-			result = -ENOMEM;
+			err = -ENOMEM;
 			break;
 		}
-		result = th_name_to_json(branch, "name", list[i].name.text);
-		if (!result && *origin)
-			result = th_name_to_json(branch, "from", origin);
+		err = th_name_to_json(branch, "name", list[i].name.text);
+		if (!err && *origin)
+			err = th_name_to_json(branch, "from", origin);
 		json_object_object_add(branch, "id", json_object_new_uint64(th_get_le64(list[i].id)));
 		json_object_object_add(branch, "current", json_object_new_boolean(current(&list[i])));
-		json_object_object_add(branch, "rolled_back", json_object_new_boolean(headless(&list[i])));
+		json_object_object_add(branch, "rolled_back", json_object_new_boolean(detached(&list[i])));
 		json_object_object_add(branch, "snapshots", json_object_new_uint64(th_get_le64(list[i].snapshots)));
 		json_object_object_add(branch, "created_ns", json_object_new_uint64(th_get_le64(list[i].created_ns)));
 	}
-	if (!result)
+	if (!err)
 		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(array);
-	return result;
+	return err;
 }
 
 static int list_branches(struct request *request)
@@ -244,19 +244,19 @@ static int list_branches(struct request *request)
 	struct th_control_snapshot *snapshots = NULL;
 	struct th_control_branch *list;
 	size_t count, nsnapshots;
-	int result = th_target_branches(request->target, &list, &count);
+	int err = th_target_branches(request->target, &list, &count);
 
-	if (!result) {
-		result = th_target_snapshots(request->target, &snapshots, &nsnapshots);
-		if (!result && request->json)
-			result = print_json(list, count, snapshots, nsnapshots);
-		else if (!result)
+	if (!err) {
+		err = th_target_snapshots(request->target, &snapshots, &nsnapshots);
+		if (!err && request->json)
+			err = print_json(list, count, snapshots, nsnapshots);
+		else if (!err)
 			print_table(list, count, snapshots, nsnapshots);
 		free(snapshots);
 		free(list);
 	}
-	return result ? th_error(result, "%s: list of branches", th_target_path(request->target))
-		      : th_command_finish(TH_EXIT_DONE);
+	return err ? th_error(err, "%s: list of branches", th_target_path(request->target))
+		   : th_command_finish(TH_EXIT_DONE);
 }
 
 /* --- which of them --- */
@@ -336,16 +336,16 @@ static int look(const struct verb *verb, const char *path, struct request *reque
 {
 	struct lists lists = { 0 };
 	struct th_target *target;
-	int result, status = TH_EXIT_DONE;
+	int err, status = TH_EXIT_DONE;
 
 	if (th_target_open(path, true, &target))
 		return TH_EXIT_FAILED;
-	result = th_target_branches(target, &lists.branches, &lists.count);
-	if (!result)
-		result = th_target_snapshots(target, &lists.snapshots, &lists.nsnapshots);
-	if (result)
-		status = th_error(result, "%s: list of branches", path);
-	for (int i = 0; i < request->count && !result; i++) {
+	err = th_target_branches(target, &lists.branches, &lists.count);
+	if (!err)
+		err = th_target_snapshots(target, &lists.snapshots, &lists.nsnapshots);
+	if (err)
+		status = th_error(err, "%s: list of branches", path);
+	for (int i = 0; i < request->count && !err; i++) {
 		int wrong = look_at_name(verb, request, &lists, i);
 
 		if (wrong)

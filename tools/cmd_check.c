@@ -54,31 +54,31 @@ static int check_branch(const struct check *check, struct th_image_voice *voice,
 	struct th_fs_check_options how = { .only_names = true, .problem = th_image_report, .arg = voice };
 	struct th_check_result more = { 0 };
 	struct th_fs *fs;
-	int result = th_image_open(voice, true, name, &fs);
+	int err = th_image_open(voice, true, name, &fs);
 
-	if (result)
-		return result;
-	result = th_fs_check(fs, &how, &more);
-	if (result)
-		th_error(result, "%s: branch '%s' could not be checked to the end", check->path, name);
+	if (err)
+		return err;
+	err = th_fs_check(fs, &how, &more);
+	if (err)
+		th_error(err, "%s: branch '%s' could not be checked to the end", check->path, name);
 	else if (more.problems)
 		th_error_line("%s: so on branch '%s'", check->path, name);
 	found->problems += more.problems;
 	found->entries += more.entries;
 	th_fs_close(fs);
-	return result;
+	return err;
 }
 
 static int check_branches(const struct check *check, struct th_image_voice *voice, const struct th_branch *list,
 			  size_t count, struct th_check_result *found)
 {
-	int result = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < count && !result; i++) {
-		if (!list[i].current && !list[i].headless)
-			result = check_branch(check, voice, list[i].name, found);
+	for (size_t i = 0; i < count && !err; i++) {
+		if (!list[i].current && !list[i].detached)
+			err = check_branch(check, voice, list[i].name, found);
 	}
-	return result;
+	return err;
 }
 
 static void say_nothing(void *arg, const char *line)
@@ -125,15 +125,15 @@ static int check_store(const struct check *check)
 	struct th_check_options how = { .read_data = check->read_data, .problem = th_image_report, .arg = &voice };
 	struct th_check_result found = { 0 };
 	struct th_store *store;
-	int result = th_image_open_store(&voice, true, &store);
+	int err = th_image_open_store(&voice, true, &store);
 
-	if (result)
-		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
-	result = th_store_check(store, &how, &found);
-	if (result)
-		th_error(result, "%s: could not be checked to the end", check->path);
+	if (err)
+		return is_damage(err) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
+	err = th_store_check(store, &how, &found);
+	if (err)
+		th_error(err, "%s: could not be checked to the end", check->path);
 	th_store_close(store);
-	return outcome(check, result, &found);
+	return outcome(check, err, &found);
 }
 
 static int check_image(struct check *check)
@@ -144,20 +144,20 @@ static int check_image(struct check *check)
 	struct th_branch *branches = NULL;
 	size_t count = 0;
 	struct th_fs *fs;
-	int result = th_image_open(&voice, true, NULL, &fs);
+	int err = th_image_open(&voice, true, NULL, &fs);
 
-	if (result)
-		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
-	result = th_fs_check(fs, &how, &found);
-	if (result)
-		th_error(result, "%s: could not be checked to the end", check->path);
+	if (err)
+		return is_damage(err) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
+	err = th_fs_check(fs, &how, &found);
+	if (err)
+		th_error(err, "%s: could not be checked to the end", check->path);
 	else
-		result = th_branch_list(fs->store, &branches, &count);
+		err = th_branch_list(fs->store, &branches, &count);
 	th_fs_close(fs);
-	if (!result)
-		result = check_branches(check, &voice, branches, count, &found);
+	if (!err)
+		err = check_branches(check, &voice, branches, count, &found);
 	free(branches);
-	return outcome(check, result, &found);
+	return outcome(check, err, &found);
 }
 
 static int run(const struct th_command *command, int argc, char **argv)

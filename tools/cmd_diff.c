@@ -65,23 +65,23 @@ static int keep_change(struct diff *diff, const struct th_fs_change *change)
 static int take_changes(struct diff *diff)
 {
 	size_t taken = 0, size;
-	int result = 0;
+	int err = 0;
 
-	while (!result) {
+	while (!err) {
 		struct th_fs_change change;
 
-		result = th_fs_change_unpack(diff->bytes + taken, diff->nbytes - taken, &change, &size);
-		if (result)
+		err = th_fs_change_unpack(diff->bytes + taken, diff->nbytes - taken, &change, &size);
+		if (err)
 			break;
 		taken += size;
-		result = keep_change(diff, &change);
-		if (result)
+		err = keep_change(diff, &change);
+		if (err)
 			th_fs_change_release(&change);
 	}
 	diff->nbytes -= taken;
 	if (diff->nbytes)
 		memmove(diff->bytes, diff->bytes + taken, diff->nbytes);
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }
 
 static int take_bytes(struct diff *diff, const uint8_t *bytes, size_t size)
@@ -105,26 +105,26 @@ static int take_bytes(struct diff *diff, const uint8_t *bytes, size_t size)
 static int gather(struct diff *diff, struct th_target *target, struct th_le64 session)
 {
 	struct th_control_diff_next *next = calloc(1, sizeof(*next));
-	int result = next ? 0 : -ENOMEM;
+	int err = next ? 0 : -ENOMEM;
 
-	while (!result) {
+	while (!err) {
 		next->session = session;
-		result = th_target_ask(target, TH_CONTROL_DIFF_NEXT, next);
-		if (!result && th_get_le32(next->bytes) > sizeof(next->stream))
-			result = -EPROTO;
-		if (!result)
-			result = take_bytes(diff, next->stream, th_get_le32(next->bytes));
-		if (!result && th_get_le32(next->ended))
+		err = th_target_ask(target, TH_CONTROL_DIFF_NEXT, next);
+		if (!err && th_get_le32(next->bytes) > sizeof(next->stream))
+			err = -EPROTO;
+		if (!err)
+			err = take_bytes(diff, next->stream, th_get_le32(next->bytes));
+		if (!err && th_get_le32(next->ended))
 			break;
 	}
-	if (!result && diff->nbytes)
-		result = -EPROTO;
-	if (!result) {
+	if (!err && diff->nbytes)
+		err = -EPROTO;
+	if (!err) {
 		diff->nodes_read = th_get_le64(next->nodes_read);
 		diff->entries_compared = th_get_le64(next->entries_compared);
 	}
 	free(next);
-	return result;
+	return err;
 }
 
 /* --- asking --- */
@@ -145,7 +145,7 @@ static bool name_exists(struct th_target *target, const char *name)
 		return found;
 	for (size_t i = 0; i < count && !found; i++)
 		found = !strcmp(branches[i].name.text, name) &&
-			!(th_get_le32(branches[i].flags) & TH_CONTROL_BRANCH_HEADLESS);
+			!(th_get_le32(branches[i].flags) & TH_CONTROL_BRANCH_DETACHED);
 	free(branches);
 	return found;
 }
@@ -170,19 +170,19 @@ static void say(const struct diff *diff, struct th_target *target, int result)
 static int begin(const struct diff *diff, struct th_target *target, struct th_le64 *ret_session)
 {
 	struct th_control_diff_begin request = { 0 };
-	int result = th_target_name(diff->from, &request.from);
+	int err = th_target_name(diff->from, &request.from);
 
-	if (!result && diff->to)
-		result = th_target_name(diff->to, &request.to);
-	if (result)
-		result = -ENOENT; /* nothing has so long a name */
+	if (!err && diff->to)
+		err = th_target_name(diff->to, &request.to);
+	if (err)
+		err = -ENOENT; /* nothing has so long a name */
 	if (diff->path)
 		snprintf(request.path, sizeof(request.path), "%s%s", diff->path[0] == '/' ? "" : "/", diff->path);
 	request.flags = th_le32(diff->style.json ? TH_CONTROL_DIFF_RANGES : 0);
-	if (!result)
-		result = th_target_ask(target, TH_CONTROL_DIFF_BEGIN, &request);
+	if (!err)
+		err = th_target_ask(target, TH_CONTROL_DIFF_BEGIN, &request);
 	*ret_session = request.session;
-	return result;
+	return err;
 }
 
 static int compare_changes(const void *a, const void *b)
@@ -197,33 +197,33 @@ static int compare_changes(const void *a, const void *b)
 static int ask(struct diff *diff, struct th_target *target)
 {
 	struct th_control_diff_end end = { 0 };
-	int result = th_target_sync(target);
+	int err = th_target_sync(target);
 
-	if (result)
-		return result;
-	result = begin(diff, target, &end.session);
-	if (result) {
-		say(diff, target, result);
-		return result;
+	if (err)
+		return err;
+	err = begin(diff, target, &end.session);
+	if (err) {
+		say(diff, target, err);
+		return err;
 	}
-	result = gather(diff, target, end.session);
+	err = gather(diff, target, end.session);
 	th_target_ask(target, TH_CONTROL_DIFF_END, &end); /* after an error it may have ended by itself */
-	if (result)
-		th_error(result, "%s: diff", th_target_path(target));
-	return result;
+	if (err)
+		th_error(err, "%s: diff", th_target_path(target));
+	return err;
 }
 
 static int show(struct diff *diff)
 {
-	int result = 0;
+	int err = 0;
 
 	if (diff->count)
 		qsort(diff->changes, diff->count, sizeof(*diff->changes), compare_changes);
-	for (size_t i = 0; i < diff->count && !result; i++)
-		result = th_change_print(stdout, &diff->changes[i], &diff->style);
-	if (result)
-		th_error(result, "diff");
-	if (th_command_finish(TH_EXIT_DONE) || result)
+	for (size_t i = 0; i < diff->count && !err; i++)
+		err = th_change_print(stdout, &diff->changes[i], &diff->style);
+	if (err)
+		th_error(err, "diff");
+	if (th_command_finish(TH_EXIT_DONE) || err)
 		return DIFF_TROUBLE;
 	if (diff->stats)
 		fprintf(stderr, "%zu changes; %llu nodes read, %llu entries compared\n", diff->count,

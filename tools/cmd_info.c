@@ -24,8 +24,8 @@ static const struct number {
 	{ "size", "size_bytes", BLOCKS, offsetof(struct th_control_info, blocks) },
 	{ "free", "free_bytes", BLOCKS, offsetof(struct th_control_info, blocks_free) },
 	{ "waiting to be free", "waiting_bytes", BLOCKS, offsetof(struct th_control_info, blocks_waiting) },
-	{ "promised", "promised_bytes", BLOCKS, offsetof(struct th_control_info, blocks_promised) },
-	{ "reserve", "reserve_bytes", BLOCKS, offsetof(struct th_control_info, blocks_reserve) },
+	{ "reserved", "reserved_bytes", BLOCKS, offsetof(struct th_control_info, blocks_reserved) },
+	{ "reserve", "reserve_bytes", BLOCKS, offsetof(struct th_control_info, blocks_emergency) },
 	{ "shared by copies", "shared_bytes", BLOCKS, offsetof(struct th_control_info, shared_blocks) },
 	{ "branches", "branches", COUNT, offsetof(struct th_control_info, branches) },
 	{ "snapshots", "snapshots", COUNT, offsetof(struct th_control_info, snapshots) },
@@ -33,7 +33,7 @@ static const struct number {
 	{ "sequence", "sequence", COUNT, offsetof(struct th_control_info, sequence) },
 	{ "height of the tree", "height", COUNT, offsetof(struct th_control_info, height) },
 	{ "created", "created_ns", MOMENT, offsetof(struct th_control_info, created_ns) },
-	{ "last commit", "committed_ns", MOMENT, offsetof(struct th_control_info, committed_ns) },
+	{ "last commit", "checkpoint_ns", MOMENT, offsetof(struct th_control_info, checkpoint_ns) },
 };
 
 /* Those that count since the filesystem was mounted, and mean nothing for an image. */
@@ -46,7 +46,7 @@ static const struct number live_numbers[] = {
 	{ "nodes written", "node_writes", COUNT, offsetof(struct th_control_info, node_writes) },
 	{ "written for nodes", "node_bytes_written", BYTES, offsetof(struct th_control_info, node_bytes_written) },
 	{ "transactions merged", "merges", COUNT, offsetof(struct th_control_info, merges) },
-	{ "commits", "commits", COUNT, offsetof(struct th_control_info, commits) },
+	{ "checkpoints", "checkpoints", COUNT, offsetof(struct th_control_info, checkpoints) },
 	{ "syncs", "syncs", COUNT, offsetof(struct th_control_info, syncs) },
 	{ "log records", "log_records", COUNT, offsetof(struct th_control_info, log_records) },
 	{ "written to the log", "log_bytes", BYTES, offsetof(struct th_control_info, log_bytes) },
@@ -119,14 +119,14 @@ static int print_json(const struct th_control_info *info, bool mounted)
 {
 	struct json_object *object = json_object_new_object();
 	char uuid[40];
-	int result;
+	int err;
 
 	if (!object)
 		return -ENOMEM;
 	format_uuid(info->uuid, uuid);
-	result = th_name_to_json(object, "label", info->label);
-	if (!result)
-		result = th_name_to_json(object, "branch", info->branch.text);
+	err = th_name_to_json(object, "label", info->label);
+	if (!err)
+		err = th_name_to_json(object, "branch", info->branch.text);
 	json_object_object_add(object, "uuid", json_object_new_string(uuid));
 	json_object_object_add(object, "mounted", json_object_new_boolean(mounted));
 	json_object_object_add(object, "read_only", json_object_new_boolean(mounted && info->read_only));
@@ -136,28 +136,28 @@ static int print_json(const struct th_control_info *info, bool mounted)
 		add_numbers(object, live_numbers, COUNT_OF(live_numbers), info);
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);
-	return result;
+	return err;
 }
 
 static int show(const char *path, bool json)
 {
 	struct th_control_info info = { 0 };
 	struct th_target *target;
-	int result;
+	int err;
 
 	if (th_target_open(path, true, &target))
 		return TH_EXIT_FAILED;
-	result = th_target_ask(target, TH_CONTROL_INFO, &info);
+	err = th_target_ask(target, TH_CONTROL_INFO, &info);
 	info.label[sizeof(info.label) - 1] = 0;
 	info.branch.text[TH_BRANCH_NAME_MAX] = 0;
-	if (!result && json)
-		result = print_json(&info, th_target_mounted(target));
-	else if (!result)
+	if (!err && json)
+		err = print_json(&info, th_target_mounted(target));
+	else if (!err)
 		print_text(&info, th_target_mounted(target));
-	if (result)
-		th_error(result, "%s", path);
+	if (err)
+		th_error(err, "%s", path);
 	th_target_close(target);
-	return result ? TH_EXIT_FAILED : th_command_finish(TH_EXIT_DONE);
+	return err ? TH_EXIT_FAILED : th_command_finish(TH_EXIT_DONE);
 }
 
 static int run(const struct th_command *command, int argc, char **argv)

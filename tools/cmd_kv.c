@@ -175,9 +175,9 @@ static int take_request(struct request *request, const struct option *options, i
 
 static int close_store(const struct request *request, struct th_store *store, int status)
 {
-	int result = th_store_close(store);
+	int err = th_store_close(store);
 
-	return result && !status ? th_error(result, "%s", request->path) : status;
+	return err && !status ? th_error(err, "%s", request->path) : status;
 }
 
 /* Opens the image to look at it.  Says what goes wrong; answers an exit code. */
@@ -251,7 +251,7 @@ static int run_get(const struct th_command *command, int argc, char **argv)
 	struct th_store *store;
 	struct th_value value;
 	struct th_slice key;
-	int result, status = take_request(&request, plain_options, 1, 1, argc, argv);
+	int err, status = take_request(&request, plain_options, 1, 1, argc, argv);
 
 	if (status || !request.path)
 		return status;
@@ -260,9 +260,9 @@ static int run_get(const struct th_command *command, int argc, char **argv)
 		status = open_read(&request, &voice, &store);
 	if (status)
 		return status;
-	result = th_get(th_view_live(store), key, &value);
-	if (result) {
-		status = say(&request, key, result);
+	err = th_get(th_view_live(store), key, &value);
+	if (err) {
+		status = say(&request, key, err);
 	} else {
 		fwrite(value.data, 1, value.size, stdout);
 		if (isatty(STDOUT_FILENO))
@@ -297,15 +297,15 @@ static int put_one(const struct request *request, struct th_slice key, struct th
 	struct th_image_voice voice = { 0 };
 	struct th_store *store;
 	struct th_txn *txn;
-	int result, status = open_write(request, &voice, &store);
+	int err, status = open_write(request, &voice, &store);
 
 	if (status)
 		return status;
-	result = th_txn_begin(store, &txn);
-	if (!result)
-		result = end_txn(txn, th_txn_put(txn, key, value));
-	if (result)
-		status = say(request, key, result);
+	err = th_txn_begin(store, &txn);
+	if (!err)
+		err = end_txn(txn, th_txn_put(txn, key, value));
+	if (err)
+		status = say(request, key, err);
 	return close_store(request, store, status);
 }
 
@@ -314,7 +314,7 @@ static int run_put(const struct th_command *command, int argc, char **argv)
 	struct request request = { .command = command };
 	struct th_slice key, value;
 	void *input = NULL;
-	int result, status = take_request(&request, plain_options, 1, 2, argc, argv);
+	int err, status = take_request(&request, plain_options, 1, 2, argc, argv);
 
 	if (status || !request.path)
 		return status;
@@ -322,10 +322,10 @@ static int run_put(const struct th_command *command, int argc, char **argv)
 	if (!status && request.count == 2) {
 		status = take_bytes(&request, request.arguments[1], TH_VALUE_MAX, &value);
 	} else if (!status) {
-		result = read_value(&input, &value.size);
+		err = read_value(&input, &value.size);
 		value.data = input;
-		if (result)
-			status = th_error(result, "standard input");
+		if (err)
+			status = th_error(err, "standard input");
 		else if (value.size > TH_VALUE_MAX)
 			status = th_error_line("standard input: a value has at most %u bytes", TH_VALUE_MAX);
 	}
@@ -364,20 +364,20 @@ static int run_del(const struct th_command *command, int argc, char **argv)
 	struct th_image_voice voice = { 0 };
 	struct th_store *store;
 	struct th_txn *txn;
-	int result = 0, status = take_request(&request, plain_options, 1, INT32_MAX, argc, argv);
+	int err = 0, status = take_request(&request, plain_options, 1, INT32_MAX, argc, argv);
 
 	if (status || !request.path)
 		return status;
 	status = open_write(&request, &voice, &store);
 	if (status)
 		return status;
-	result = th_txn_begin(store, &txn);
-	if (!result) {
-		status = stage_deletes(&request, txn, &result);
-		result = end_txn(txn, status ? -ECANCELED : 0);
+	err = th_txn_begin(store, &txn);
+	if (!err) {
+		status = stage_deletes(&request, txn, &err);
+		err = end_txn(txn, status ? -ECANCELED : 0);
 	}
-	if (result && !status)
-		status = th_error(result, "%s", request.path);
+	if (err && !status)
+		status = th_error(err, "%s", request.path);
 	return close_store(&request, store, status);
 }
 
@@ -386,13 +386,13 @@ static int run_del(const struct th_command *command, int argc, char **argv)
 static int print_range(const struct request *request, struct th_cursor *cursor)
 {
 	struct th_cursor_entry entry;
-	int result = 0;
+	int err = 0;
 
 	if (request->reverse)
 		th_cursor_seek_end(cursor);
 	for (uint64_t n = 0; n < request->limit; n++) {
-		result = request->reverse ? th_cursor_prev(cursor, &entry) : th_cursor_next(cursor, &entry);
-		if (result)
+		err = request->reverse ? th_cursor_prev(cursor, &entry) : th_cursor_next(cursor, &entry);
+		if (err)
 			break;
 		th_record_write(stdout, entry.key, TH_RECORD_PRINT);
 		if (!request->keys_only) {
@@ -401,25 +401,25 @@ static int print_range(const struct request *request, struct th_cursor *cursor)
 		}
 		putchar('\n');
 	}
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }
 
 static int print_dump(const struct request *request, struct th_cursor *cursor)
 {
 	enum th_record_form form = request->print ? TH_RECORD_PRINT : TH_RECORD_BYTES;
 	struct th_cursor_entry entry;
-	int result;
+	int err;
 
 	th_dump_begin(stdout, form);
-	while ((result = th_cursor_next(cursor, &entry)) == 0) {
+	while ((err = th_cursor_next(cursor, &entry)) == 0) {
 		putchar(' ');
 		th_record_write(stdout, entry.key, form);
 		fputs("\n ", stdout);
 		th_record_write(stdout, entry.value, form);
 		putchar('\n');
 	}
-	if (result < 0)
-		return result;
+	if (err < 0)
+		return err;
 	th_dump_end(stdout);
 	return 0;
 }
@@ -430,17 +430,17 @@ static int walk(const struct request *request, int (*print)(const struct request
 	struct th_image_voice voice = { 0 };
 	struct th_cursor *cursor;
 	struct th_store *store;
-	int result, status = open_read(request, &voice, &store);
+	int err, status = open_read(request, &voice, &store);
 
 	if (status)
 		return status;
-	result = th_cursor_open(th_view_live(store), &request->range, &cursor);
-	if (!result) {
-		result = print(request, cursor);
+	err = th_cursor_open(th_view_live(store), &request->range, &cursor);
+	if (!err) {
+		err = print(request, cursor);
 		th_cursor_close(cursor);
 	}
-	if (result)
-		status = th_error(result, "%s", request->path);
+	if (err)
+		status = th_error(err, "%s", request->path);
 	return th_command_finish(close_store(request, store, status));
 }
 
@@ -467,24 +467,24 @@ static int load_batch(struct th_store *store, struct th_dump *dump)
 {
 	struct th_slice key, value;
 	struct th_txn *txn;
-	int end = 0, result = th_txn_begin(store, &txn);
+	int end = 0, err = th_txn_begin(store, &txn);
 
-	if (result)
-		return result;
-	for (int i = 0; i < LOAD_BATCH && !result && !end; i++) {
-		result = th_dump_next(dump, &key, &value);
-		if (result == 1) {
+	if (err)
+		return err;
+	for (int i = 0; i < LOAD_BATCH && !err && !end; i++) {
+		err = th_dump_next(dump, &key, &value);
+		if (err == 1) {
 			end = 1;
-			result = 0;
-		} else if (!result) {
-			result = th_txn_put(txn, key, value);
-			if (result == -EINVAL)
+			err = 0;
+		} else if (!err) {
+			err = th_txn_put(txn, key, value);
+			if (err == -EINVAL)
 				dump->fault = key.size > TH_KEY_MAX ? "a key of more than 1024 bytes"
 								    : "a value of more than 16 MiB";
 		}
 	}
-	result = end_txn(txn, result);
-	return result ? result : end;
+	err = end_txn(txn, err);
+	return err ? err : end;
 }
 
 /* Something is wrong with the dump, with reading it, or with the store. */
@@ -502,14 +502,14 @@ static int load(const struct request *request, FILE *stream, const char *name)
 	struct th_image_voice voice = { 0 };
 	struct th_store *store = NULL;
 	struct th_dump dump;
-	int result = th_dump_open(&dump, stream), status = TH_EXIT_DONE;
+	int err = th_dump_open(&dump, stream), status = TH_EXIT_DONE;
 
-	if (!result)
+	if (!err)
 		status = open_write(request, &voice, &store);
-	while (store && !result)
-		result = load_batch(store, &dump);
-	if (result < 0)
-		status = say_of_load(request, &dump, name, result);
+	while (store && !err)
+		err = load_batch(store, &dump);
+	if (err < 0)
+		status = say_of_load(request, &dump, name, err);
 	th_dump_release(&dump);
 	return store ? close_store(request, store, status) : status;
 }
@@ -542,17 +542,17 @@ static int count_records(struct th_store *store, struct count *ret)
 {
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int result = th_cursor_open(th_view_live(store), NULL, &cursor);
+	int err = th_cursor_open(th_view_live(store), NULL, &cursor);
 
-	if (result)
-		return result;
-	while ((result = th_cursor_next(cursor, &entry)) == 0) {
+	if (err)
+		return err;
+	while ((err = th_cursor_next(cursor, &entry)) == 0) {
 		ret->records++;
 		ret->key_bytes += entry.key.size;
 		ret->value_bytes += entry.value.size;
 	}
 	th_cursor_close(cursor);
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }
 
 static void print_size(const char *title, uint64_t bytes)
@@ -589,7 +589,7 @@ static int run_stat(const struct th_command *command, int argc, char **argv)
 	struct th_store_info info;
 	struct count count = { 0 };
 	struct th_store *store;
-	int result, present, status = take_request(&request, plain_options, 0, 0, argc, argv);
+	int err, present, status = take_request(&request, plain_options, 0, 0, argc, argv);
 
 	if (status || !request.path)
 		return status;
@@ -598,9 +598,9 @@ static int run_stat(const struct th_command *command, int argc, char **argv)
 		return status;
 	th_store_info(store, &info);
 	present = th_fs_present(th_view_live(store));
-	result = present < 0 ? present : count_records(store, &count);
-	if (result)
-		status = th_error(result, "%s", request.path);
+	err = present < 0 ? present : count_records(store, &count);
+	if (err)
+		status = th_error(err, "%s", request.path);
 	else
 		print_stat(&info, &count, present);
 	return th_command_finish(close_store(&request, store, status));

@@ -58,7 +58,7 @@ static int roll_back(const struct rollback *rollback)
 	struct tm utc;
 	char name[64];
 	time_t now = time(NULL);
-	int result, closed, status;
+	int err, closed, status;
 
 	if (!rollback->discard && !keep) {
 		strftime(name, sizeof(name), "before-rollback-%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
@@ -69,12 +69,12 @@ static int roll_back(const struct rollback *rollback)
 		return status;
 	if (th_image_open_store(&voice, false, &store))
 		return TH_EXIT_FAILED;
-	result = th_fs_rollback(store, rollback->snapshot, keep);
+	err = th_fs_rollback(store, rollback->snapshot, keep);
 	closed = th_store_close(store);
-	if (!result)
-		result = closed;
-	if (result)
-		return say(rollback, keep, result);
+	if (!err)
+		err = closed;
+	if (err)
+		return say(rollback, keep, err);
 	if (keep == name)
 		puts(name);
 	return th_command_finish(TH_EXIT_DONE);

@@ -38,16 +38,16 @@ static const struct th_control_branch *branch_of(const struct lists *lists, cons
 
 static bool rolled_back(const struct th_control_branch *branch)
 {
-	return th_get_le32(branch->flags) & TH_CONTROL_BRANCH_HEADLESS;
+	return th_get_le32(branch->flags) & TH_CONTROL_BRANCH_DETACHED;
 }
 
 static int lists_read(struct th_target *target, struct lists *ret)
 {
-	int result = th_target_snapshots(target, &ret->snapshots, &ret->count);
+	int err = th_target_snapshots(target, &ret->snapshots, &ret->count);
 
-	if (!result)
-		result = th_target_holds(target, &ret->holds, &ret->nholds);
-	return result ? result : th_target_branches(target, &ret->branches, &ret->nbranches);
+	if (!err)
+		err = th_target_holds(target, &ret->holds, &ret->nholds);
+	return err ? err : th_target_branches(target, &ret->branches, &ret->nbranches);
 }
 
 static void lists_release(struct lists *lists)
@@ -154,11 +154,11 @@ static int say(struct th_target *target, const char *name, int result)
 
 static int create_one(struct th_target *target, const char *name, struct th_control_snapshot *request)
 {
-	int result;
+	int err;
 
 	memset(request, 0, sizeof(*request));
-	result = th_target_name(name, &request->name);
-	return result ? result : th_target_ask(target, TH_CONTROL_SNAPSHOT_CREATE, request);
+	err = th_target_name(name, &request->name);
+	return err ? err : th_target_ask(target, TH_CONTROL_SNAPSHOT_CREATE, request);
 }
 
 /* Names a snapshot after the present, and tells what it was called. */
@@ -168,15 +168,15 @@ static int create_by_time(struct th_target *target)
 	struct th_control_snapshot request;
 	time_t now = time(NULL);
 	struct tm utc;
-	int result = -EEXIST;
+	int err = -EEXIST;
 
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
-	for (unsigned i = 1; i <= TIME_NAMES && result == -EEXIST; i++) {
+	for (unsigned i = 1; i <= TIME_NAMES && err == -EEXIST; i++) {
 		snprintf(name, sizeof(name), i == 1 ? "%s" : "%s-%u", stamp, i);
-		result = create_one(target, name, &request);
+		err = create_one(target, name, &request);
 	}
-	if (result)
-		return say(target, name, result);
+	if (err)
+		return say(target, name, err);
 	puts(name);
 	return TH_EXIT_DONE;
 }
@@ -191,10 +191,10 @@ static int create(struct th_target *target, int count, char **names)
 	if (!count)
 		return create_by_time(target);
 	for (int i = 0; i < count; i++) {
-		int result = create_one(target, names[i], &request);
+		int err = create_one(target, names[i], &request);
 
-		if (result)
-			status = say(target, names[i], result);
+		if (err)
+			status = say(target, names[i], err);
 	}
 	return status;
 }
@@ -205,12 +205,12 @@ static int delete (struct th_target *target, int count, char **names)
 
 	for (int i = 0; i < count; i++) {
 		struct th_control_snapshot request = { 0 };
-		int result = th_target_name(names[i], &request.name);
+		int err = th_target_name(names[i], &request.name);
 
-		if (!result)
-			result = th_target_ask(target, TH_CONTROL_SNAPSHOT_DELETE, &request);
-		if (result)
-			status = say(target, names[i], result);
+		if (!err)
+			err = th_target_ask(target, TH_CONTROL_SNAPSHOT_DELETE, &request);
+		if (err)
+			status = say(target, names[i], err);
 	}
 	return status;
 }
@@ -219,25 +219,25 @@ static int delete (struct th_target *target, int count, char **names)
 static int reclaim(struct th_target *target)
 {
 	struct th_control_reclaim request = { 0 };
-	int result;
+	int err;
 
 	do
-		result = th_target_ask(target, TH_CONTROL_RECLAIM, &request);
-	while (!result && !th_get_le32(request.done));
-	return result ? th_error(result, "%s: giving space back", th_target_path(target)) : TH_EXIT_DONE;
+		err = th_target_ask(target, TH_CONTROL_RECLAIM, &request);
+	while (!err && !th_get_le32(request.done));
+	return err ? th_error(err, "%s: giving space back", th_target_path(target)) : TH_EXIT_DONE;
 }
 
 static int rename_one(struct th_target *target, int count, char **names)
 {
 	struct th_control_rename request = { 0 };
-	int result = th_target_name(names[0], &request.from);
+	int err = th_target_name(names[0], &request.from);
 
 	(void)count;
-	if (!result)
-		result = th_target_name(names[1], &request.to);
-	if (!result)
-		result = th_target_ask(target, TH_CONTROL_SNAPSHOT_RENAME, &request);
-	return result ? say(target, names[result == -ENOENT ? 0 : 1], result) : TH_EXIT_DONE;
+	if (!err)
+		err = th_target_name(names[1], &request.to);
+	if (!err)
+		err = th_target_ask(target, TH_CONTROL_SNAPSHOT_RENAME, &request);
+	return err ? say(target, names[err == -ENOENT ? 0 : 1], err) : TH_EXIT_DONE;
 }
 
 /* --- holds: the first argument is the tag --- */
@@ -278,14 +278,14 @@ static int ask_hold(struct th_target *target, unsigned cmd, int count, char **ar
 
 	for (int i = 1; i < count; i++) {
 		struct th_control_hold request = { 0 };
-		int result = th_target_name(tag, &request.tag);
+		int err = th_target_name(tag, &request.tag);
 
-		if (!result && th_target_name(arguments[i], &request.snapshot))
-			result = -ENOENT;
-		if (!result)
-			result = th_target_ask(target, cmd, &request);
-		if (result)
-			status = say_of_hold(target, tag, arguments[i], result);
+		if (!err && th_target_name(arguments[i], &request.snapshot))
+			err = -ENOENT;
+		if (!err)
+			err = th_target_ask(target, cmd, &request);
+		if (err)
+			status = say_of_hold(target, tag, arguments[i], err);
 	}
 	return status;
 }
@@ -340,21 +340,21 @@ static void print_table(const struct lists *lists)
 static int print_json(const struct lists *lists)
 {
 	struct json_object *array = json_object_new_array();
-	int result = array ? 0 : -ENOMEM;
+	int err = array ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < lists->count && !result; i++) {
+	for (size_t i = 0; i < lists->count && !err; i++) {
 		const struct th_control_snapshot *from = &lists->snapshots[i];
 		const struct th_control_branch *branch = branch_of(lists, from);
 		struct json_object *snapshot = json_object_new_object();
 
 		if (!snapshot || json_object_array_add(array, snapshot)) {
 			json_object_put(snapshot);
-			result = -ENOMEM;
+			err = -ENOMEM;
 			break;
 		}
-		result = th_name_to_json(snapshot, "name", from->name.text);
-		if (!result && branch) {
-			result = th_name_to_json(snapshot, "branch", branch->name.text);
+		err = th_name_to_json(snapshot, "name", from->name.text);
+		if (!err && branch) {
+			err = th_name_to_json(snapshot, "branch", branch->name.text);
 			json_object_object_add(snapshot, "rolled_back", json_object_new_boolean(rolled_back(branch)));
 		}
 		json_object_object_add(snapshot, "id", json_object_new_uint64(th_get_le64(from->id)));
@@ -362,26 +362,25 @@ static int print_json(const struct lists *lists)
 		json_object_object_add(snapshot, "created_ns", json_object_new_uint64(th_get_le64(from->created_ns)));
 		json_object_object_add(snapshot, "holds", json_object_new_uint64(th_get_le64(from->holds)));
 	}
-	if (!result)
+	if (!err)
 		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(array);
-	return result;
+	return err;
 }
 
 static int list(struct th_target *target, bool json, int count, char **names)
 {
 	struct lists lists = { 0 };
-	int result = lists_read(target, &lists);
+	int err = lists_read(target, &lists);
 
 	(void)count;
 	(void)names;
-	if (!result && json)
-		result = print_json(&lists);
-	else if (!result)
+	if (!err && json)
+		err = print_json(&lists);
+	else if (!err)
 		print_table(&lists);
 	lists_release(&lists);
-	return result ? th_error(result, "%s: list of snapshots", th_target_path(target))
-		      : th_command_finish(TH_EXIT_DONE);
+	return err ? th_error(err, "%s: list of snapshots", th_target_path(target)) : th_command_finish(TH_EXIT_DONE);
 }
 
 /* --- which of them --- */
@@ -465,14 +464,14 @@ static int look(const struct verb *verb, const char *path, int count, char **nam
 {
 	struct lists lists = { 0 };
 	struct th_target *target;
-	int result, status = TH_EXIT_DONE;
+	int err, status = TH_EXIT_DONE;
 
 	if (th_target_open(path, true, &target))
 		return TH_EXIT_FAILED;
-	result = lists_read(target, &lists);
-	if (result)
-		status = th_error(result, "%s: list of snapshots", path);
-	for (int i = 0; i < count && !result; i++) {
+	err = lists_read(target, &lists);
+	if (err)
+		status = th_error(err, "%s: list of snapshots", path);
+	for (int i = 0; i < count && !err; i++) {
 		int wrong = check_name(&lists, names[i], i ? verb->others : verb->first, names[0]);
 
 		if (!wrong && verb->run == delete &&undeletable(&lists, names[i], count, names))

@@ -22,7 +22,7 @@ int th_error(int err, const char *what, ...)
 	va_start(arguments, what);
 	print_line(what, arguments);
 	va_end(arguments);
-	fprintf(stderr, ": %s\n", th_explain(err));
+	fprintf(stderr, ": %s\n", th_error_text(err));
 	funlockfile(stderr);
 	return TH_EXIT_FAILED;
 }

@@ -107,9 +107,9 @@ static void print_table(const struct th_control_held *holds, size_t count, const
 static int add_json(struct json_object *array, const struct th_control_held *holds, size_t count,
 		    const struct th_control_snapshot *snapshot)
 {
-	int result = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < count && !result; i++) {
+	for (size_t i = 0; i < count && !err; i++) {
 		struct json_object *hold;
 
 		if (!is_on(&holds[i], snapshot))
@@ -119,12 +119,12 @@ static int add_json(struct json_object *array, const struct th_control_held *hol
 			json_object_put(hold);
 			return -ENOMEM;
 		}
-		result = th_name_to_json(hold, "snapshot", snapshot->name.text);
-		if (!result)
-			result = th_name_to_json(hold, "tag", holds[i].tag.text);
+		err = th_name_to_json(hold, "snapshot", snapshot->name.text);
+		if (!err)
+			err = th_name_to_json(hold, "tag", holds[i].tag.text);
 		json_object_object_add(hold, "created_ns", json_object_new_uint64(th_get_le64(holds[i].created_ns)));
 	}
-	return result;
+	return err;
 }
 
 /* Is it one of these?  All are, if there are none. */
@@ -141,20 +141,20 @@ static int print(const struct th_control_held *holds, size_t nholds, const struc
 		 size_t nsnapshots, bool json, int count, char **names)
 {
 	struct json_object *array = json ? json_object_new_array() : NULL;
-	int result = json && !array ? -ENOMEM : 0;
+	int err = json && !array ? -ENOMEM : 0;
 
-	for (size_t i = 0; i < nsnapshots && !result; i++) {
+	for (size_t i = 0; i < nsnapshots && !err; i++) {
 		if (!th_get_le64(snapshots[i].holds) || !wanted(&snapshots[i], count, names))
 			continue;
 		if (json)
-			result = add_json(array, holds, nholds, &snapshots[i]);
+			err = add_json(array, holds, nholds, &snapshots[i]);
 		else
 			print_table(holds, nholds, &snapshots[i]);
 	}
-	if (json && !result)
+	if (json && !err)
 		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(array);
-	return result;
+	return err;
 }
 
 /* Says which name is none. */
@@ -179,17 +179,17 @@ int th_holds_list(struct th_target *target, bool json, int count, char **names)
 	struct th_control_snapshot *snapshots = NULL;
 	struct th_control_held *holds = NULL;
 	size_t nsnapshots, nholds;
-	int status = TH_EXIT_FAILED, result = th_target_snapshots(target, &snapshots, &nsnapshots);
+	int status = TH_EXIT_FAILED, err = th_target_snapshots(target, &snapshots, &nsnapshots);
 
-	if (!result)
-		result = th_target_holds(target, &holds, &nholds);
-	if (!result)
+	if (!err)
+		err = th_target_holds(target, &holds, &nholds);
+	if (!err)
 		status = check_names(target, snapshots, nsnapshots, count, names);
-	if (!result && !status)
-		result = print(holds, nholds, snapshots, nsnapshots, json, count, names);
+	if (!err && !status)
+		err = print(holds, nholds, snapshots, nsnapshots, json, count, names);
 	free(holds);
 	free(snapshots);
-	if (result)
-		return th_error(result, "%s: list of holds", th_target_path(target));
+	if (err)
+		return th_error(err, "%s: list of holds", th_target_path(target));
 	return status ? status : th_command_finish(TH_EXIT_DONE);
 }

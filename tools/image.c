@@ -13,7 +13,7 @@ int th_image_error(const char *path, int result)
 {
 	char text[TH_EXPLAIN_MAX];
 
-	th_error_line("%s: %s", path, th_explain_image(path, result, text));
+	th_error_line("%s: %s", path, th_error_text_image(path, result, text));
 	return result;
 }
 
@@ -52,11 +52,11 @@ int th_image_open(struct th_image_voice *voice, bool read_only, const char *bran
 		.report_arg = voice,
 	};
 	struct th_disk *disk;
-	int result = open_disk(voice->path, read_only, &disk);
+	int err = open_disk(voice->path, read_only, &disk);
 
-	if (!result)
-		result = th_fs_open(disk, &options, ret); /* takes the disk, whatever it answers */
-	return result ? say_unopened(voice, result) : 0;
+	if (!err)
+		err = th_fs_open(disk, &options, ret); /* takes the disk, whatever it answers */
+	return err ? say_unopened(voice, err) : 0;
 }
 
 int th_image_open_store(struct th_image_voice *voice, bool read_only, struct th_store **ret)
@@ -68,12 +68,12 @@ int th_image_open_store(struct th_image_voice *voice, bool read_only, struct th_
 		.runs = th_extent_runs, /* where it holds a filesystem; other keys are none of its */
 	};
 	struct th_disk *disk;
-	int result = open_disk(voice->path, read_only, &disk);
+	int err = open_disk(voice->path, read_only, &disk);
 
-	if (!result) {
-		result = th_store_open(disk, &options, ret);
-		if (result)
+	if (!err) {
+		err = th_store_open(disk, &options, ret);
+		if (err)
 			th_disk_close(disk);
 	}
-	return result ? say_unopened(voice, result) : 0;
+	return err ? say_unopened(voice, err) : 0;
 }

@@ -82,12 +82,12 @@ static int holds_something(const struct making *making)
 {
 	unsigned char *bytes = malloc(LOOK_BYTES);
 	ssize_t count = bytes ? pread(making->fd, bytes, LOOK_BYTES, 0) : -1;
-	int result = count < 0 ? -errno : 0;
+	int err = count < 0 ? -errno : 0;
 
 	if (count > 0)
-		result = bytes[0] || memcmp(bytes, bytes + 1, (size_t)count - 1);
+		err = bytes[0] || memcmp(bytes, bytes + 1, (size_t)count - 1);
 	free(bytes);
-	return result;
+	return err;
 }
 
 static bool is_thunderhead(const char *path)
@@ -159,35 +159,35 @@ static int size_file(struct making *making)
 static int prepare(struct making *making)
 {
 	struct stat status;
-	int result;
+	int err;
 
 	if (fstat(making->fd, &status))
 		return th_error(errno, "%s", making->path);
 	if (!S_ISBLK(status.st_mode) && !S_ISREG(status.st_mode))
 		return th_error_line("%s: is neither a file nor a block device", making->path);
 	making->old_size = (uint64_t)status.st_size;
-	result = refuse_used(making, &status);
-	if (!result && !making->force)
-		result = refuse_content(making);
-	if (!result)
-		result = S_ISBLK(status.st_mode) ? size_device(making) : size_file(making);
+	err = refuse_used(making, &status);
+	if (!err && !making->force)
+		err = refuse_content(making);
+	if (!err)
+		err = S_ISBLK(status.st_mode) ? size_device(making) : size_file(making);
 	flock(making->fd, LOCK_UN);
-	return result;
+	return err;
 }
 
 static int format(const struct making *making)
 {
 	struct th_format_options options = { .label = making->label, .force = making->force };
 	struct th_disk *disk;
-	int result = th_disk_open(making->path, 0, &disk);
+	int err = th_disk_open(making->path, 0, &disk);
 
-	if (!result) {
-		result = making->format(disk, &options);
+	if (!err) {
+		err = making->format(disk, &options);
 		th_disk_close(disk);
 	}
-	if (!result)
+	if (!err)
 		return TH_EXIT_DONE;
-	th_image_error(making->path, result);
+	th_image_error(making->path, err);
 	return TH_EXIT_FAILED;
 }
 

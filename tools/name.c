@@ -71,7 +71,7 @@ int th_name_to_json(struct json_object *object, const char *key, const char *nam
 	char *escaped = NULL, *flag = NULL;
 	size_t size;
 	FILE *stream;
-	int result;
+	int err;
 
 	if (is_utf8(name))
 		return add(object, key, json_object_new_string(name));
@@ -79,12 +79,12 @@ int th_name_to_json(struct json_object *object, const char *key, const char *nam
 	if (!stream)
 		return -ENOMEM;
 	th_name_print(stream, name);
-	result = fclose(stream) || asprintf(&flag, "%s_escaped", key) < 0 ? -ENOMEM : 0;
-	if (!result)
-		result = add(object, key, json_object_new_string(escaped));
-	if (!result)
-		result = add(object, flag, json_object_new_boolean(1));
+	err = fclose(stream) || asprintf(&flag, "%s_escaped", key) < 0 ? -ENOMEM : 0;
+	if (!err)
+		err = add(object, key, json_object_new_string(escaped));
+	if (!err)
+		err = add(object, flag, json_object_new_boolean(1));
 	free(flag);
 	free(escaped);
-	return result;
+	return err;
 }

@@ -130,27 +130,27 @@ static int take_header(struct th_dump *dump, const char *line)
 int th_dump_open(struct th_dump *dump, FILE *stream)
 {
 	size_t size;
-	int r;
+	int err;
 
 	*dump = (struct th_dump){ .stream = stream, .form = TH_RECORD_BYTES };
-	r = read_line(dump, &dump->key, &dump->key_room, &size);
-	if (r == 0 && strncmp(dump->key, "VERSION=", 8))
-		r = fault(dump, "not the header of a dump (VERSION=3)");
-	while (r == 0 && strcmp(dump->key, "HEADER=END")) {
-		r = take_header(dump, dump->key);
-		if (r == 0)
-			r = read_line(dump, &dump->key, &dump->key_room, &size);
+	err = read_line(dump, &dump->key, &dump->key_room, &size);
+	if (err == 0 && strncmp(dump->key, "VERSION=", 8))
+		err = fault(dump, "not the header of a dump (VERSION=3)");
+	while (err == 0 && strcmp(dump->key, "HEADER=END")) {
+		err = take_header(dump, dump->key);
+		if (err == 0)
+			err = read_line(dump, &dump->key, &dump->key_room, &size);
 	}
-	return r;
+	return err;
 }
 
 static int read_bytes(struct th_dump *dump, char **line, size_t *room, struct th_slice *ret)
 {
 	size_t size;
-	int r = read_line(dump, line, room, &size);
+	int err = read_line(dump, line, room, &size);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (!strcmp(*line, "DATA=END"))
 		return 1;
 	if (**line != ' ')
@@ -165,19 +165,19 @@ static int read_bytes(struct th_dump *dump, char **line, size_t *room, struct th
 
 int th_dump_next(struct th_dump *dump, struct th_slice *ret_key, struct th_slice *ret_value)
 {
-	int r = read_bytes(dump, &dump->key, &dump->key_room, ret_key);
+	int err = read_bytes(dump, &dump->key, &dump->key_room, ret_key);
 
-	if (r == 1) {
+	if (err == 1) {
 		int more = getc(dump->stream);
 
 		return more == EOF ? ferror(dump->stream) ? -EIO : 1 : (dump->line++, fault(dump, "a second dump"));
 	}
-	if (r == 0) {
-		r = read_bytes(dump, &dump->value, &dump->value_room, ret_value);
-		if (r == 1)
-			r = fault(dump, "a key without a value");
+	if (err == 0) {
+		err = read_bytes(dump, &dump->value, &dump->value_room, ret_value);
+		if (err == 1)
+			err = fault(dump, "a key without a value");
 	}
-	return r;
+	return err;
 }
 
 void th_dump_release(struct th_dump *dump)

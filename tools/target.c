@@ -24,46 +24,46 @@ struct th_target {
 static int open_directory(struct th_target *target)
 {
 	struct th_control_info info;
-	int result = 0;
+	int err = 0;
 
 	target->fd = open(target->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (target->fd < 0)
-		result = -errno;
+		err = -errno;
 	else
-		result = th_target_ask(target, TH_CONTROL_INFO, &info);
-	if (result == -ENOTTY || result == -EINVAL || result == -EOPNOTSUPP)
+		err = th_target_ask(target, TH_CONTROL_INFO, &info);
+	if (err == -ENOTTY || err == -EINVAL || err == -EOPNOTSUPP)
 		th_error_line("%s: not a directory of a mounted Thunderhead", target->path);
-	else if (result == -EPROTO)
+	else if (err == -EPROTO)
 		th_error_line("%s: is mounted by another version of this program", target->path);
-	else if (result)
-		th_error(result, "%s", target->path);
-	return result;
+	else if (err)
+		th_error(err, "%s", target->path);
+	return err;
 }
 
 static int open_image(struct th_target *target, bool read_only)
 {
-	int result;
+	int err;
 
 	target->voice.path = target->path;
-	result = th_image_open(&target->voice, read_only, NULL, &target->fs);
-	if (result)
-		return result;
-	result = th_control_new(target->fs, geteuid(), &target->control);
-	if (result)
-		th_error(result, "%s", target->path);
-	return result;
+	err = th_image_open(&target->voice, read_only, NULL, &target->fs);
+	if (err)
+		return err;
+	err = th_control_new(target->fs, geteuid(), &target->control);
+	if (err)
+		th_error(err, "%s", target->path);
+	return err;
 }
 
 int th_target_open(const char *path, bool read_only, struct th_target **ret)
 {
 	struct th_target *target;
 	struct stat status;
-	int result;
+	int err;
 
 	if (stat(path, &status)) {
-		result = -errno;
-		th_error(result, "%s", path);
-		return result;
+		err = -errno;
+		th_error(err, "%s", path);
+		return err;
 	}
 	target = calloc(1, sizeof(*target));
 	if (!target) {
@@ -72,29 +72,29 @@ int th_target_open(const char *path, bool read_only, struct th_target **ret)
 	}
 	target->path = path;
 	target->fd = -1;
-	result = S_ISDIR(status.st_mode) ? open_directory(target) : open_image(target, read_only);
-	if (result)
+	err = S_ISDIR(status.st_mode) ? open_directory(target) : open_image(target, read_only);
+	if (err)
 		th_target_close(target);
 	else
 		*ret = target;
-	return result;
+	return err;
 }
 
 int th_target_close(struct th_target *target)
 {
-	int result = 0;
+	int err = 0;
 
 	if (!target)
 		return 0;
 	th_control_free(target->control);
 	if (target->fs)
-		result = th_fs_close(target->fs);
-	if (result)
-		th_error(result, "%s", target->path);
+		err = th_fs_close(target->fs);
+	if (err)
+		th_error(err, "%s", target->path);
 	if (target->fd >= 0)
 		close(target->fd);
 	free(target);
-	return result;
+	return err;
 }
 
 const char *th_target_path(const struct th_target *target)
@@ -109,13 +109,13 @@ bool th_target_mounted(const struct th_target *target)
 
 int th_target_sync(struct th_target *target)
 {
-	int result = 0;
+	int err = 0;
 
 	if (target->fd >= 0 && syncfs(target->fd)) {
-		result = -errno;
-		th_error(result, "%s: cannot write back what was changed last", target->path);
+		err = -errno;
+		th_error(err, "%s: cannot write back what was changed last", target->path);
 	}
-	return result;
+	return err;
 }
 
 /* The same as the kernel does: copies in, has it answered, copies out. */
@@ -123,15 +123,15 @@ static int ask_here(struct th_target *target, unsigned cmd, void *data)
 {
 	size_t size = _IOC_SIZE(cmd), answered = 0;
 	void *answer = malloc(size);
-	int result;
+	int err;
 
 	if (!answer)
 		return -ENOMEM;
-	result = th_control_ioctl(target->control, geteuid(), cmd, data, size, answer, size, &answered);
-	if (!result)
+	err = th_control_ioctl(target->control, geteuid(), cmd, data, size, answer, size, &answered);
+	if (!err)
 		memcpy(data, answer, answered);
 	free(answer);
-	return result;
+	return err;
 }
 
 int th_target_ask(struct th_target *target, unsigned cmd, void *data)
@@ -180,21 +180,21 @@ static int ask_list(struct th_target *target, unsigned cmd, size_t item_size, si
 	struct list_head *request = calloc(1, sizeof(*request) + most * item_size);
 	char *list = NULL, *longer;
 	size_t count = 0, more = most;
-	int result = request ? 0 : -ENOMEM;
+	int err = request ? 0 : -ENOMEM;
 
-	while (!result && more == most) {
+	while (!err && more == most) {
 		const struct item_head *last = count ? (void *)(list + (count - 1) * item_size) : NULL;
 
 		request->after = last ? last->id : th_le64(0);
-		result = th_target_ask(target, cmd, request);
-		more = result ? 0 : th_get_le32(request->count);
+		err = th_target_ask(target, cmd, request);
+		more = err ? 0 : th_get_le32(request->count);
 		if (more > most)
-			result = -EPROTO;
-		if (result || !more)
+			err = -EPROTO;
+		if (err || !more)
 			break;
 		longer = realloc(list, (count + more) * item_size);
 		if (!longer) {
-			result = -ENOMEM;
+			err = -ENOMEM;
 			break;
 		}
 		list = longer;
@@ -202,9 +202,9 @@ static int ask_list(struct th_target *target, unsigned cmd, size_t item_size, si
 		count += more;
 	}
 	free(request);
-	if (result) {
+	if (err) {
 		free(list);
-		return result;
+		return err;
 	}
 	*ret = list;
 	*ret_count = count;
@@ -214,10 +214,10 @@ static int ask_list(struct th_target *target, unsigned cmd, size_t item_size, si
 int th_target_snapshots(struct th_target *target, struct th_control_snapshot **ret, size_t *ret_count)
 {
 	void *list;
-	int result = ask_list(target, TH_CONTROL_SNAPSHOT_LIST, sizeof(**ret), TH_CONTROL_LIST_MAX, &list, ret_count);
+	int err = ask_list(target, TH_CONTROL_SNAPSHOT_LIST, sizeof(**ret), TH_CONTROL_LIST_MAX, &list, ret_count);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	*ret = list;
 	for (size_t i = 0; i < *ret_count; i++)
 		(*ret)[i].name.text[TH_SNAPSHOT_NAME_MAX] = 0;
@@ -227,10 +227,10 @@ int th_target_snapshots(struct th_target *target, struct th_control_snapshot **r
 int th_target_holds(struct th_target *target, struct th_control_held **ret, size_t *ret_count)
 {
 	void *list;
-	int result = ask_list(target, TH_CONTROL_HOLD_LIST, sizeof(**ret), TH_CONTROL_HOLDS_MAX, &list, ret_count);
+	int err = ask_list(target, TH_CONTROL_HOLD_LIST, sizeof(**ret), TH_CONTROL_HOLDS_MAX, &list, ret_count);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	*ret = list;
 	for (size_t i = 0; i < *ret_count; i++)
 		(*ret)[i].tag.text[TH_HOLD_TAG_MAX] = 0;
@@ -240,10 +240,10 @@ int th_target_holds(struct th_target *target, struct th_control_held **ret, size
 int th_target_branches(struct th_target *target, struct th_control_branch **ret, size_t *ret_count)
 {
 	void *list;
-	int result = ask_list(target, TH_CONTROL_BRANCH_LIST, sizeof(**ret), TH_CONTROL_BRANCHES_MAX, &list, ret_count);
+	int err = ask_list(target, TH_CONTROL_BRANCH_LIST, sizeof(**ret), TH_CONTROL_BRANCHES_MAX, &list, ret_count);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	*ret = list;
 	for (size_t i = 0; i < *ret_count; i++)
 		(*ret)[i].name.text[TH_BRANCH_NAME_MAX] = 0;

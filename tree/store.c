@@ -123,23 +123,23 @@ static int blank_super(struct th_disk *disk, const struct th_format_options *opt
 static int claim_fixed(struct th_store *store)
 {
 	const struct th_super *super = &store->super;
-	int r = th_space_claim(store->space, 0, super->log_first + super->log_blocks);
+	int err = th_space_claim(store->space, 0, super->log_first + super->log_blocks);
 
-	return r < 0 ? r : th_space_claim(store->space, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS);
+	return err < 0 ? err : th_space_claim(store->space, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS);
 }
 
 static void init_locks(struct th_store *store)
 {
-	th_lock_table_init(&store->locks);
+	th_range_lock_table_init(&store->locks);
 	pthread_mutex_init(&store->merge_lock, NULL);
-	pthread_mutex_init(&store->commit_lock, NULL);
+	pthread_mutex_init(&store->checkpoint_lock, NULL);
 	pthread_mutex_init(&store->sync_lock, NULL);
 	pthread_cond_init(&store->sync_done, NULL);
 	pthread_mutex_init(&store->log_lock, NULL);
 	pthread_mutex_init(&store->chunk_lock, NULL);
 	pthread_cond_init(&store->chunk_done, NULL);
 	pthread_mutex_init(&store->snapshot_lock, NULL);
-	pthread_mutex_init(&store->committer_lock, NULL);
+	pthread_mutex_init(&store->checkpointer_lock, NULL);
 	pthread_mutex_init(&store->budget_lock, NULL);
 	pthread_cond_init(&store->settled, NULL);
 }
@@ -152,8 +152,8 @@ static void set_options(struct th_store *store, const struct th_store_options *o
 		*o = *options;
 	if (!o->cache_bytes)
 		o->cache_bytes = TH_CACHE_DEFAULT;
-	if (!o->commit_interval_ms)
-		o->commit_interval_ms = TH_COMMIT_INTERVAL_DEFAULT_MS;
+	if (!o->checkpoint_interval_ms)
+		o->checkpoint_interval_ms = TH_CHECKPOINT_INTERVAL_DEFAULT_MS;
 	if (!o->txn_bytes)
 		o->txn_bytes = TH_TXN_DEFAULT;
 	if (!o->report)
@@ -169,29 +169,29 @@ static void set_options(struct th_store *store, const struct th_store_options *o
 
 static void store_release(struct th_store *store)
 {
-	th_sync_committed(store, UINT64_MAX);
-	th_catalogue_release(&store->catalogue);
-	th_branches_release(&store->branches);
+	th_log_queue_trim(store, UINT64_MAX);
+	th_snapshot_table_release(&store->catalogue);
+	th_branch_table_release(&store->branches);
 	th_tree_release(&store->live);
 	th_tree_release(&store->meta);
 	th_cache_free(store->cache);
-	th_ahead_free(store->ahead);
+	th_readahead_free(store->ahead);
 	th_drops_release(&store->epoch.drops);
 	th_drops_release(&store->epoch.shares);
 	th_drops_release(&store->epoch.strays);
 	th_log_free(store->log);
 	th_space_free(store->space);
-	th_lock_table_release(&store->locks);
+	th_range_lock_table_release(&store->locks);
 	th_chunk_buffers_release(store);
 	pthread_mutex_destroy(&store->merge_lock);
-	pthread_mutex_destroy(&store->commit_lock);
+	pthread_mutex_destroy(&store->checkpoint_lock);
 	pthread_mutex_destroy(&store->sync_lock);
 	pthread_cond_destroy(&store->sync_done);
 	pthread_mutex_destroy(&store->log_lock);
 	pthread_mutex_destroy(&store->chunk_lock);
 	pthread_cond_destroy(&store->chunk_done);
 	pthread_mutex_destroy(&store->snapshot_lock);
-	pthread_mutex_destroy(&store->committer_lock);
+	pthread_mutex_destroy(&store->checkpointer_lock);
 	pthread_mutex_destroy(&store->budget_lock);
 	pthread_cond_destroy(&store->settled);
 	free(store);
@@ -202,7 +202,7 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 		     struct th_store **ret)
 {
 	struct th_store *store = calloc(1, sizeof(*store));
-	int r;
+	int err;
 
 	if (!store)
 		return -ENOMEM;
@@ -210,110 +210,110 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	store->super = *super;
 	store->seq = store->synced_seq = super->sequence;
 	atomic_store(&store->generation, super->generation);
-	atomic_store(&store->committed_ns, super->committed_ns);
+	atomic_store(&store->checkpoint_ns, super->checkpoint_ns);
 	atomic_store(&store->mark, super->counters[TH_SUPER_MARK]);
 	store->branch = super->counters[TH_SUPER_BRANCH];
 	store->abandoned_nodes = TH_ABANDONED_NODES;
-	store->reap_entries = TH_REAP_ENTRIES;
+	store->reap_entries = TH_RECLAIM_ENTRIES;
 	atomic_store(&store->lists_due, true); /* the first pass tells */
 	store->pending_end = &store->pending;
 	store->live_view = (struct th_view){ .store = store, .tree = &store->live };
 	set_options(store, options);
 	init_locks(store);
-	r = th_ahead_new(disk, &store->ahead);
-	if (r == 0)
-		r = th_cache_new(disk, store->ahead, store->options.cache_bytes, store->options.report,
-				 store->options.arg, &store->cache);
+	err = th_readahead_new(disk, &store->ahead);
+	if (err == 0)
+		err = th_cache_new(disk, store->ahead, store->options.cache_bytes, store->options.report,
+				   store->options.arg, &store->cache);
 	th_tree_init(&store->live, store->cache, super->generation + 1, TH_OVERLAY_BYTES);
 	th_tree_init(&store->meta, store->cache, super->generation + 1, TH_META_OVERLAY_BYTES);
-	if (r == 0)
-		r = th_space_new(super->blocks, &store->space);
-	if (r == 0)
-		r = claim_fixed(store);
-	if (r < 0)
+	if (err == 0)
+		err = th_space_new(super->blocks, &store->space);
+	if (err == 0)
+		err = claim_fixed(store);
+	if (err < 0)
 		goto fail;
 	*ret = store;
 	return 0;
 fail:
 	store_release(store);
-	return r;
+	return err;
 }
 
 int th_store_format(struct th_disk *disk, const struct th_format_options *options)
 {
 	struct th_store *store;
 	struct th_super super;
-	int r = blank_super(disk, options, &super);
+	int err = blank_super(disk, options, &super);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (th_super_present(disk) && !(options && options->force))
 		return -EEXIST;
-	r = th_super_erase(disk);
-	if (r == 0)
-		r = store_new(disk, NULL, &super, &store);
-	if (r < 0)
-		return r;
-	r = th_tree_load(&store->live, &(struct th_ptr){ 0 });
-	if (r == 0)
-		r = th_tree_load(&store->meta, &(struct th_ptr){ 0 });
+	err = th_super_erase(disk);
+	if (err == 0)
+		err = store_new(disk, NULL, &super, &store);
+	if (err < 0)
+		return err;
+	err = th_tree_load(&store->live, &(struct th_ptr){ 0 });
+	if (err == 0)
+		err = th_tree_load(&store->meta, &(struct th_ptr){ 0 });
 	store->meta_due = true;
-	if (r == 0)
-		r = th_commit(store, th_branch_first_step, NULL, TH_COMMIT_FORCE | TH_COMMIT_CLEAN);
+	if (err == 0)
+		err = th_checkpoint(store, th_branch_first_step, NULL, TH_CHECKPOINT_FORCE | TH_CHECKPOINT_CLEAN);
 	store_release(store);
-	return r;
+	return err;
 }
 
 static int load_root(struct th_tree *tree, const uint8_t *bytes)
 {
 	struct th_ptr_disk disk;
 	struct th_ptr ptr;
-	int r;
+	int err;
 
 	memcpy(&disk, bytes, sizeof(disk));
-	r = th_ptr_unpack(&disk, &ptr);
-	return r < 0 ? r : th_tree_load(tree, &ptr);
+	err = th_ptr_unpack(&disk, &ptr);
+	return err < 0 ? err : th_tree_load(tree, &ptr);
 }
 
 static int load_state(struct th_store *store)
 {
-	int r = th_space_load(store->space, store->disk, &store->super.space_log);
+	int err = th_space_load(store->space, store->disk, &store->super.space_log);
 
-	if (r == 0)
-		r = load_root(&store->live, store->super.live_root);
-	if (r == 0)
-		r = load_root(&store->meta, store->super.meta_root);
-	if (r == 0)
-		r = th_meta_load(store);
-	if (r == 0)
-		r = th_branches_load(store);
-	if (r == 0)
-		r = th_catalogue_load(store);
-	if (r == 0)
-		r = th_holds_load(store);
-	if (r == 0)
-		r = th_share_load(store);
-	if (r < 0)
+	if (err == 0)
+		err = load_root(&store->live, store->super.live_root);
+	if (err == 0)
+		err = load_root(&store->meta, store->super.meta_root);
+	if (err == 0)
+		err = th_meta_load(store);
+	if (err == 0)
+		err = th_branch_table_load(store);
+	if (err == 0)
+		err = th_snapshot_table_load(store);
+	if (err == 0)
+		err = th_holds_load(store);
+	if (err == 0)
+		err = th_block_refs_load(store);
+	if (err < 0)
 		th_store_report(store, "%s: generation %" PRIu64 " cannot be loaded: %s", store->disk->name,
-				store->super.generation, strerror(-r));
-	return r;
+				store->super.generation, strerror(-err));
+	return err;
 }
 
 /* A new life of the image: its log begins anew, under an identity of its own. */
 static int begin_life(struct th_store *store)
 {
-	int r;
+	int err;
 
 	store->super.mount_count++;
 	store->log_head = (struct th_log_position){ 0 };
-	r = th_log_new(store->disk, store->super.log_first, store->super.log_blocks, th_log_identity(&store->super),
-		       store->log_head, &store->log);
-	if (r == 0)
-		r = th_commit(store, NULL, NULL, TH_COMMIT_FORCE);
-	if (r == 0 && store->options.branch)
-		r = th_branch_switch(store, store->options.branch);
+	err = th_log_new(store->disk, store->super.log_first, store->super.log_blocks, th_log_identity(&store->super),
+			 store->log_head, &store->log);
+	if (err == 0)
+		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_FORCE);
+	if (err == 0 && store->options.branch)
+		err = th_branch_switch(store, store->options.branch);
 	store->options.branch = NULL; /* the caller's */
-	return r < 0 ? r : th_committer_start(store);
+	return err < 0 ? err : th_checkpointer_start(store);
 }
 
 /* The state that the superblock names, without its log. */
@@ -321,18 +321,18 @@ static int open_state(struct th_disk *disk, const struct th_store_options *optio
 		      struct th_store **ret)
 {
 	struct th_store *store;
-	int r = store_new(disk, options, super, &store);
+	int err = store_new(disk, options, super, &store);
 
-	if (r < 0)
-		return r;
-	r = load_state(store);
-	if (r == 0 && store->options.branch && !th_branches_named(&store->branches, store->options.branch))
-		r = -ENOENT;
-	if (r < 0)
+	if (err < 0)
+		return err;
+	err = load_state(store);
+	if (err == 0 && store->options.branch && !th_branch_table_named(&store->branches, store->options.branch))
+		err = -ENOENT;
+	if (err < 0)
 		store_release(store);
 	else
 		*ret = store;
-	return r;
+	return err;
 }
 
 /* Replaying reads nodes.  Where one is damaged, the last commit can still be looked at: half a log is no state that
@@ -340,15 +340,15 @@ static int open_state(struct th_disk *disk, const struct th_store_options *optio
 static int replay(const struct th_store_options *options, const struct th_super *super, struct th_store **store)
 {
 	struct th_disk *disk = (*store)->disk;
-	int r = th_sync_replay(*store);
+	int err = th_log_replay_store(*store);
 
-	if (!(*store)->read_only || (r != -EBADMSG && r != -EUCLEAN && r != -EIO))
-		return r;
+	if (!(*store)->read_only || (err != -EBADMSG && err != -EUCLEAN && err != -EIO))
+		return err;
 	store_release(*store);
 	*store = NULL;
-	r = open_state(disk, options, super, store);
-	if (r < 0)
-		return r;
+	err = open_state(disk, options, super, store);
+	if (err < 0)
+		return err;
 	(*store)->log_lost = true;
 	th_store_report(*store, "%s: it is shown as it was at its last commit", disk->name);
 	return 0;
@@ -358,42 +358,42 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 {
 	struct th_store *store = NULL;
 	struct th_super super;
-	int r;
+	int err;
 
 	disk->report = options && options->report ? options->report : report_to_stderr;
 	disk->report_arg = options ? options->arg : NULL;
-	r = th_super_read(disk, &super);
-	if (r == 0)
-		r = open_state(disk, options, &super, &store);
-	if (r == 0 && !super.clean)
-		r = replay(options, &super, &store);
-	if (r == 0 && !store->read_only)
-		r = begin_life(store);
-	else if (r == 0 && store->options.branch)
-		r = th_branch_switch(store, store->options.branch);
-	if (r == 0)
+	err = th_super_read(disk, &super);
+	if (err == 0)
+		err = open_state(disk, options, &super, &store);
+	if (err == 0 && !super.clean)
+		err = replay(options, &super, &store);
+	if (err == 0 && !store->read_only)
+		err = begin_life(store);
+	else if (err == 0 && store->options.branch)
+		err = th_branch_switch(store, store->options.branch);
+	if (err == 0)
 		*ret = store;
 	else if (store)
 		store_release(store);
-	return r;
+	return err;
 }
 
 int th_store_close(struct th_store *store)
 {
 	struct th_disk *disk = store->disk;
-	int r = 0;
+	int err = 0;
 
-	th_committer_stop(store);
+	th_checkpointer_stop(store);
 	if (!store->read_only) {
-		if (store->options.before_commit)
-			r = store->options.before_commit(store->options.arg);
-		if (r == 0)
-			r = th_commit(store, NULL, NULL, TH_COMMIT_CLEAN);
+		if (store->options.before_checkpoint)
+			err = store->options.before_checkpoint(store->options.arg);
+		if (err == 0)
+			err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_CLEAN);
 	}
 	th_chunk_wait_all(store);
 	store_release(store);
 	th_disk_close(disk);
-	return r;
+	return err;
 }
 
 uint64_t th_store_mark(struct th_store *store)
@@ -422,12 +422,12 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.blocks = space.blocks,
 		.blocks_free = space.free,
 		.blocks_waiting = space.waiting,
-		.blocks_promised = space.promised,
-		.blocks_reserve = space.reserve,
+		.blocks_reserved = space.reserved,
+		.blocks_emergency = space.emergency,
 		.generation = atomic_load(&store->generation),
 		.sequence = __atomic_load_n(&store->seq, __ATOMIC_RELAXED),
 		.created_ns = store->super.created_ns,
-		.committed_ns = atomic_load(&store->committed_ns),
+		.checkpoint_ns = atomic_load(&store->checkpoint_ns),
 		.shared_blocks = atomic_load(&store->shared_blocks),
 		.cache_bytes = store->options.cache_bytes,
 		.cache_used = cache.used,
@@ -436,13 +436,13 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.node_writes = atomic_load(&store->node_writes),
 		.node_cache_hits = cache.hits,
 		.node_bytes_written = atomic_load(&store->node_bytes_written),
-		.commits = atomic_load(&store->commits),
+		.checkpoints = atomic_load(&store->checkpoints),
 		.syncs = atomic_load(&store->syncs),
 		.log_records = atomic_load(&store->log_records),
 		.log_bytes = atomic_load(&store->log_bytes),
 		.merges = atomic_load(&store->merges),
 		.spills = atomic_load(&store->spills),
-		.grafts = atomic_load(&store->grafts),
+		.bulk_commits = atomic_load(&store->bulk_commits),
 		.disk_reads = __atomic_load_n(&store->disk->reads, __ATOMIC_RELAXED),
 		.disk_bytes_read = __atomic_load_n(&store->disk->bytes_read, __ATOMIC_RELAXED),
 		.disk_writes = __atomic_load_n(&store->disk->writes, __ATOMIC_RELAXED),
@@ -457,6 +457,6 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 	pthread_mutex_lock(&store->snapshot_lock);
 	ret->snapshots = store->catalogue.named;
 	ret->branches = store->branches.named;
-	strcpy(ret->branch, th_branches_find(&store->branches, store->branch)->name);
+	strcpy(ret->branch, th_branch_table_find(&store->branches, store->branch)->name);
 	pthread_mutex_unlock(&store->snapshot_lock);
 }

@@ -4,8 +4,8 @@
  *
  * Locks, taken in this order:
  *
- *   commit_lock     one commit at a time; the meta tree is changed only by its holder
- *   merge_lock      one merge at a time; a freeze excludes merges; a graft holds this and commit_lock for long
+ *   checkpoint_lock     one commit at a time; the meta tree is changed only by its holder
+ *   merge_lock      one merge at a time; a freeze excludes merges; a graft holds this and checkpoint_lock for long
  *   live.lock       see tree.h
  *   sync_lock, log_lock
  *   chunk_lock, snapshot_lock, locks: leaves, held briefly
@@ -27,10 +27,10 @@
 #include "tree/txn/range_lock.h"
 
 #define TH_CACHE_DEFAULT (256u << 20)
-#define TH_COMMIT_INTERVAL_DEFAULT_MS 5000
+#define TH_CHECKPOINT_INTERVAL_DEFAULT_MS 5000
 #define TH_TXN_DEFAULT (64u << 20)
 #define TH_ABANDONED_NODES 4096 /* of a head that is being freed, read in one commit */
-#define TH_REAP_ENTRIES 16384 /* of dead lists, looked at in one commit */
+#define TH_RECLAIM_ENTRIES 16384 /* of dead lists, looked at in one commit */
 
 /* super.counters */
 enum th_super_counter {
@@ -81,22 +81,22 @@ struct th_chunk_io {
 struct th_store {
 	struct th_disk *disk;
 	struct th_store_options options;
-	struct th_super super; /* of the last commit, and being made that of the next; commit_lock */
-	_Atomic uint64_t generation, committed_ns; /* of the last commit, for whoever has no lock */
+	struct th_super super; /* of the last commit, and being made that of the next; checkpoint_lock */
+	_Atomic uint64_t generation, checkpoint_ns; /* of the last commit, for whoever has no lock */
 	struct th_cache *cache;
-	struct th_ahead *ahead;
+	struct th_readahead *ahead;
 	struct th_space *space;
 	struct th_log *log;
 	struct th_tree live, meta;
-	struct th_blocklist_write dead_write; /* of the live dead list; commit_lock */
-	bool meta_due; /* the superblock does not carry all that is new in the meta tree; commit_lock */
+	struct th_blocklist_write dead_write; /* of the live dead list; checkpoint_lock */
+	bool meta_due; /* the superblock does not carry all that is new in the meta tree; checkpoint_lock */
 	struct th_view live_view;
 	uint64_t branch; /* id of the one that `live` is the head of */
 	_Atomic uint64_t mark;
 	_Atomic unsigned txns, frozen; /* open transactions and frozen views of the live tree */
 	_Atomic bool rolling_back; /* there must be no new ones */
 	unsigned abandoned_nodes; /* TH_ABANDONED_NODES, but for tests */
-	size_t reap_entries; /* TH_REAP_ENTRIES, likewise */
+	size_t reap_entries; /* TH_RECLAIM_ENTRIES, likewise */
 	_Atomic bool lists_due; /* something may be void on a dead list */
 	_Atomic uint64_t deletions, deletions_durable; /* of snapshots, ever; those that a commit holds */
 	bool read_only;
@@ -109,13 +109,13 @@ struct th_store {
 	_Atomic size_t dirty_bytes; /* live.dirty_bytes, for whoever has no lock */
 	_Atomic size_t writing_bytes; /* of the commit under way */
 	_Atomic uint64_t drained_seq; /* all messages up to this one were sent down (drain.c) */
-	size_t dirty_soft; /* dirty bytes that wake the committer */
+	size_t dirty_soft; /* dirty bytes that wake the checkpointer */
 	size_t dirty_hard; /* with those of the commit under way: that make a merging thread wait, or commit itself */
 
 	_Atomic size_t merged_bytes; /* by so much the last merge made it more */
-	_Atomic size_t commit_speed; /* bytes that the last commit wrote in a microsecond; 0: not known */
+	_Atomic size_t checkpoint_speed; /* bytes that the last commit wrote in a microsecond; 0: not known */
 
-	pthread_mutex_t commit_lock;
+	pthread_mutex_t checkpoint_lock;
 	pthread_mutex_t budget_lock; /* of what the cache leaves to others; a leaf */
 
 	pthread_mutex_t sync_lock;
@@ -139,21 +139,21 @@ struct th_store {
 	_Atomic unsigned chunk_count;
 
 	pthread_mutex_t snapshot_lock;
-	struct th_catalogue catalogue;
-	struct th_branches branches;
+	struct th_snapshot_table catalogue;
+	struct th_branch_table branches;
 	_Atomic uint64_t shared_blocks;
 
-	struct th_lock_table locks; /* of ranges of keys: its callers' */
+	struct th_range_lock_table locks; /* of ranges of keys: its callers' */
 
-	pthread_t committer;
-	bool committer_runs;
-	pthread_mutex_t committer_lock;
-	pthread_cond_t committer_wake;
+	pthread_t checkpointer;
+	bool checkpointer_runs;
+	pthread_mutex_t checkpointer_lock;
+	pthread_cond_t checkpointer_wake;
 	pthread_cond_t settled; /* there is less of writing_bytes, or of committing */
-	bool committer_stop, commit_wanted;
+	bool checkpointer_stop, checkpoint_wanted;
 	_Atomic unsigned committing; /* threads that are in a commit, or about to begin one */
 
-	_Atomic uint64_t commits, syncs, log_records, log_bytes, merges, spills, grafts, node_writes,
+	_Atomic uint64_t checkpoints, syncs, log_records, log_bytes, merges, spills, bulk_commits, node_writes,
 		node_bytes_written;
 };
 
@@ -170,7 +170,7 @@ int th_store_writable(struct th_store *store);
 
 /* A staged transaction, ready to be merged or logged. */
 struct th_batch {
-	const struct th_stage *stage;
+	const struct th_memtable *stage;
 	const struct th_alloc *allocs;
 	size_t nallocs;
 	struct th_drops drops, shares;
@@ -182,18 +182,18 @@ struct th_alloc {
 	uint64_t digest; /* XXH3 over its blocks' checksums, if written */
 };
 /* Merges a batch, numbering it, and queues its log record.  log: false while replaying. */
-int th_merge(struct th_store *store, struct th_batch *batch, uint64_t seq_if_replayed);
+int th_apply(struct th_store *store, struct th_batch *batch, uint64_t seq_if_replayed);
 /* Hands over what the batch says of blocks to the next commit.  merge_lock is held; after -ENOMEM the store must fail.
  */
-int th_merge_blocks(struct th_store *store, const struct th_batch *batch);
+int th_apply_blocks(struct th_store *store, const struct th_batch *batch);
 
 /* --- the log (sync.c) --- */
 
-int th_sync_replay(struct th_store *store);
+int th_log_replay_store(struct th_store *store);
 /* Forgets pending records up to seq: a commit made them durable. */
-void th_sync_committed(struct th_store *store, uint64_t seq);
+void th_log_queue_trim(struct th_store *store, uint64_t seq);
 struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq);
-void th_sync_queue(struct th_store *store, struct th_pending *pending);
+void th_log_queue_add(struct th_store *store, struct th_pending *pending);
 /* What was logged up to seq is durable. */
 void th_log_done(struct th_store *store, uint64_t seq);
 /* What the records of this life of the store carry. */
@@ -202,46 +202,46 @@ uint64_t th_log_identity(const struct th_super *super);
 /* --- commit (commit.c) --- */
 
 /* The commit under way. */
-struct th_commit_state {
+struct th_checkpoint_state {
 	uint64_t generation, sequence;
 	struct th_ptr live_root; /* a step that changes it sets new_root, too */
 	struct th_node *new_root; /* becomes the live tree's, if nothing fails; NULL: it stays */
 };
 /* What a commit does besides: run after the live tree is written, before the meta tree is. */
-typedef int th_commit_step(struct th_store *store, struct th_commit_state *state, void *arg);
-enum th_commit_flags {
-	TH_COMMIT_CLEAN = 1 << 0, /* the last one: there will be no log to replay */
-	TH_COMMIT_FORCE = 1 << 1, /* even if nothing changed */
-	TH_COMMIT_RELIEVE = 1 << 2, /* only if very much is dirty */
+typedef int th_checkpoint_step(struct th_store *store, struct th_checkpoint_state *state, void *arg);
+enum th_checkpoint_flags {
+	TH_CHECKPOINT_CLEAN = 1 << 0, /* the last one: there will be no log to replay */
+	TH_CHECKPOINT_FORCE = 1 << 1, /* even if nothing changed */
+	TH_CHECKPOINT_RELIEVE = 1 << 2, /* only if very much is dirty */
 };
-/* Writes everything merged so far as a new generation.  Does not call before_commit. */
-int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags);
+/* Writes everything merged so far as a new generation.  Does not call before_checkpoint. */
+int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags);
 /* Has `work` done while nobody else merges or commits and the live tree is settled, that is, all of it is on disk; then
  * commits what it did to the tree, if it returns 0.  Readers go on. */
-int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg);
-int th_committer_start(struct th_store *store);
-void th_committer_stop(struct th_store *store);
+int th_checkpoint_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg);
+int th_checkpointer_start(struct th_store *store);
+void th_checkpointer_stop(struct th_store *store);
 /* Commits until nothing is dirty or waiting to be free, and large values that were replaced are given up: for whoever
  * found no room. */
-int th_commit_reclaim(struct th_store *store);
+int th_checkpoint_reclaim(struct th_store *store);
 /* Is there room for so many bytes besides what was merged and is not written yet?  Deleting may go on into the reserve.
  * Commits if that makes room.  -ENOSPC. */
-int th_commit_room(struct th_store *store, uint64_t bytes, bool reserve);
-/* The same, at once, for bytes that are written at once: they leave alone what is promised to others. */
-int th_commit_room_now(struct th_store *store, uint64_t bytes, bool reserve);
-/* Before a merge.  Wakes the committer if much is dirty.  If very much is, waits until enough of it was written, or
+int th_checkpoint_room(struct th_store *store, uint64_t bytes, bool emergency);
+/* The same, at once, for bytes that are written at once: they leave alone what is reserved to others. */
+int th_checkpoint_room_now(struct th_store *store, uint64_t bytes, bool emergency);
+/* Before a merge.  Wakes the checkpointer if much is dirty.  If very much is, waits until enough of it was written, or
  * commits; if nearly so much is, waits a little. */
-void th_commit_throttle(struct th_store *store);
+void th_checkpoint_throttle(struct th_store *store);
 /* How long that is, in microseconds: about what it takes to write what the last merge made dirty; less at first, more
  * and more at the end.  So many merges wait a little, and seldom one for long. */
-uint64_t th_commit_pace_us(struct th_store *store);
+uint64_t th_checkpoint_pace_us(struct th_store *store);
 /* So much of what the commit under way writes is on the disk. */
-void th_commit_settled(struct th_store *store, size_t bytes);
+void th_checkpoint_settled(struct th_store *store, size_t bytes);
 
 /* Sends messages down that wait above large values, from the key *at on, until dirty_max bytes are dirty, or as many as
  * there is room to write: then it is to go on from what *at is, once these are written.  1: that was the end; -ENOSPC:
  * it could not begin. */
-int th_drain(struct th_store *store, struct th_key *at, size_t dirty_max);
+int th_force_flush(struct th_store *store, struct th_key *at, size_t dirty_max);
 
 /* --- freeing (dead.c): within a commit --- */
 
@@ -254,15 +254,15 @@ int th_dead_free(struct th_store *store, const struct th_blockrun *run);
 /* Tags of runs in dead lists. */
 enum th_dead_tag { TH_DEAD_DATA, TH_DEAD_NODE };
 /* One more reference to blocks (share.c). */
-int th_share_add(struct th_store *store, uint64_t addr, uint32_t blocks);
+int th_block_refs_add(struct th_store *store, uint64_t addr, uint32_t blocks);
 /* Takes one reference off what is shared of the run; calls free_part for what is not. */
-int th_share_drop(struct th_store *store, uint64_t addr, uint32_t blocks,
-		  int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks));
+int th_block_refs_drop(struct th_store *store, uint64_t addr, uint32_t blocks,
+		       int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks));
 /* Counts what is shared, at open. */
-int th_share_load(struct th_store *store);
+int th_block_refs_load(struct th_store *store);
 /* Calls each() for every shared run with the number of references beyond the first. */
-int th_share_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t blocks, uint32_t count, void *arg),
-		  void *arg);
+int th_block_refs_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t blocks, uint32_t count, void *arg),
+		       void *arg);
 
 /* --- snapshots (snapshot.c) --- */
 
@@ -271,13 +271,13 @@ int th_snapshot_check_name(const char *name);
 /* --- giving space back (reap.c) --- */
 
 /* Within a commit: a bounded part of what is to be done. */
-int th_reap_step(struct th_store *store);
+int th_reclaim_step(struct th_store *store);
 /* Within every commit: which snapshots are being deleted; and how many deletions there have been up to now. */
-int th_reap_note(struct th_store *store, uint64_t *ret_deletions);
+int th_reclaim_note(struct th_store *store, uint64_t *ret_deletions);
 /* Is there a deletion that no commit holds? */
-bool th_reap_unnoted(struct th_store *store);
+bool th_reclaim_unnoted(struct th_store *store);
 /* Is there something that a commit would note or give back? */
-bool th_reap_due(struct th_store *store);
+bool th_reclaim_due(struct th_store *store);
 
 /* --- branches (branch.c) --- */
 
@@ -285,12 +285,12 @@ bool th_reap_due(struct th_store *store);
  * origin.  What was born later than the first is nobody else's; what was not born later than the second is not the
  * branch's. */
 void th_branch_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin);
-/* The generation of the branch's origin, 0 if there is none.  snapshot_lock or commit_lock is held. */
+/* The generation of the branch's origin, 0 if there is none.  snapshot_lock or checkpoint_lock is held. */
 uint64_t th_branch_origin(struct th_store *store, const struct th_branch_record *record);
 /* Does a branch begin from the snapshot, other than one that is deleted itself?  snapshot_lock is held. */
 bool th_branch_pins(struct th_store *store, uint64_t snapshot);
 /* Within the first commit of all: the branch that a store begins with. */
-int th_branch_first_step(struct th_store *store, struct th_commit_state *state, void *arg);
+int th_branch_first_step(struct th_store *store, struct th_checkpoint_state *state, void *arg);
 /* Makes another branch the current one; for th_store_open.  -ENOENT. */
 int th_branch_switch(struct th_store *store, const char *name);
 /* The newest message that is in both views and their common past (diff.c). */
@@ -303,9 +303,9 @@ uint64_t th_branch_common(const struct th_view *a, const struct th_view *b);
 int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than);
 /* Within a commit: frees a bounded part of what was abandoned and has no view.  budget: of entries of dead lists, which
  * are taken off it. */
-int th_abandoned_step(struct th_store *store, size_t *budget);
+int th_head_reclaim_step(struct th_store *store, size_t *budget);
 /* Is there such? */
-bool th_abandoned_due(struct th_store *store);
+bool th_head_reclaim_due(struct th_store *store);
 
 /* --- chunks (chunk.c) --- */
 

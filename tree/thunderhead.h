@@ -106,12 +106,12 @@ struct th_store_options {
 	 * cache is not used, unless the disk was opened with TH_DISK_BUFFERED. */
 	size_t cache_bytes;
 	size_t txn_bytes; /* of memory for what one transaction has staged: more is spilled; 0: 64 MiB */
-	unsigned commit_interval_ms; /* 0: 5000; commits happen in the background */
+	unsigned checkpoint_interval_ms; /* 0: 5000; commits happen in the background */
 	const char *branch; /* to be the current one from now on; NULL: the one that was */
-	/* Called without locks by th_store_commit, th_snapshot_create, th_store_close and the background commits,
+	/* Called without locks by th_store_checkpoint, th_snapshot_create, th_store_close and the background commits,
 	 * before they freeze the tree: the place to merge what is buffered elsewhere.  May begin and merge
 	 * transactions, but not commit the store.  A commit that only makes room does not call it. */
-	int (*before_commit)(void *arg);
+	int (*before_checkpoint)(void *arg);
 	void *arg;
 	/* One line, without a newline: trouble found.  NULL: stderr. */
 	void (*report)(void *arg, const char *line);
@@ -135,23 +135,23 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
  * ended.  The error is that of the last commit; the store is gone in any case. */
 int th_store_close(struct th_store *store);
 /* Writes everything merged so far as a new generation: it is durable when this returns.  On an error other than that of
- * before_commit, which is returned when all else was committed, the store refuses further writes. */
-int th_store_commit(struct th_store *store);
+ * before_checkpoint, which is returned when all else was committed, the store refuses further writes. */
+int th_store_checkpoint(struct th_store *store);
 /* Does a part of what is to be done until the space of deleted snapshots, deleted branches and rollbacks is back: for
  * whoever does not want to leave it to the background.  1: nothing is left, but for what open views hold, and the
  * deletions are durable. */
 int th_store_reclaim(struct th_store *store);
 /* Makes everything merged so far durable, by the intent log where it fits, else by a commit (as after a deletion of a
- * snapshot).  Many waiters share one flush.  Does not call before_commit. */
+ * snapshot).  Many waiters share one flush.  Does not call before_checkpoint. */
 int th_store_sync(struct th_store *store);
 
 struct th_store_info {
 	uint8_t uuid[16];
 	const char *label; /* the store's */
 	uint64_t block_size; /* bytes */
-	uint64_t blocks, blocks_free, blocks_waiting, blocks_promised, blocks_reserve;
+	uint64_t blocks, blocks_free, blocks_waiting, blocks_reserved, blocks_emergency;
 	uint64_t generation, sequence;
-	uint64_t created_ns, committed_ns;
+	uint64_t created_ns, checkpoint_ns;
 	uint64_t snapshots, branches;
 	char branch[TH_BRANCH_NAME_MAX + 1]; /* the current one */
 	uint64_t shared_blocks; /* counted in the share table */
@@ -159,8 +159,8 @@ struct th_store_info {
 	size_t cache_bytes, cache_used, dirty_bytes;
 	/* since the store was opened */
 	uint64_t node_reads, node_writes, node_cache_hits, node_bytes_written;
-	uint64_t commits, syncs, log_records, log_bytes, merges;
-	uint64_t spills, grafts; /* stages of large transactions written out; such transactions committed */
+	uint64_t checkpoints, syncs, log_records, log_bytes, merges;
+	uint64_t spills, bulk_commits; /* stages of large transactions written out; such transactions committed */
 	uint64_t disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
 	bool read_only; /* opened so, or after a failed commit */
 };
@@ -276,8 +276,8 @@ int th_txn_commit(struct th_txn *txn);
 void th_txn_rollback(struct th_txn *txn);
 
 /* The transaction writes what was admitted before (delayed attributes, say): it may use the reserve, as those that
- * delete or that allocate promised blocks may. */
-void th_txn_use_reserve(struct th_txn *txn);
+ * delete or that allocate reserved blocks may. */
+void th_txn_use_emergency(struct th_txn *txn);
 
 /* Keys and values are copied.  Deleting what is not there is no error.  -EINVAL: the key, a bound or the value is too
  * long; -ENOSPC: a value above TH_INLINE_MAX, which is written at once, finds no room.  The transaction is as before
@@ -397,9 +397,9 @@ struct th_run {
 	uint32_t blocks;
 };
 
-/* Allocates at least one and at most `blocks` (1 to TH_RUN_MAX, else -EINVAL) blocks.  promised: they were set aside by
- * th_chunk_promise.  *hint keeps one writer's runs together; start with 0. */
-int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool promised, uint64_t *hint, struct th_run *ret);
+/* Allocates at least one and at most `blocks` (1 to TH_RUN_MAX, else -EINVAL) blocks.  reserved: they were set aside by
+ * th_chunk_reserve.  *hint keeps one writer's runs together; start with 0. */
+int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t *hint, struct th_run *ret);
 /* Below, a run that cannot be one is -EINVAL, or, where it is read from, -EUCLEAN: it must have come from a value. */
 
 /* Drops the reference: at merge the blocks are freed, or go on a dead list if a snapshot needs them, or are counted
@@ -409,8 +409,8 @@ int th_chunk_drop(struct th_txn *txn, const struct th_run *run);
 int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *ret);
 
 /* Sets blocks aside for data that will be allocated later; -ENOSPC. */
-int th_chunk_promise(struct th_store *store, uint32_t blocks);
-void th_chunk_unpromise(struct th_store *store, uint32_t blocks);
+int th_chunk_reserve(struct th_store *store, uint32_t blocks);
+void th_chunk_unreserve(struct th_store *store, uint32_t blocks);
 
 /* Aligned memory for th_chunk_write, of that many blocks or more: of what was written lately, if it can be.  Who does
  * not pass it on frees it with free().  NULL: no memory. */
@@ -436,7 +436,7 @@ struct th_snapshot {
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 };
 
-/* Calls before_commit, then commits and keeps what was committed.  ret may be NULL.  -EEXIST, -EINVAL (empty name, '/',
+/* Calls before_checkpoint, then commits and keeps what was committed.  ret may be NULL.  -EEXIST, -EINVAL (empty name, '/',
  * "." or ".."), -ENAMETOOLONG. */
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
 /* When it returns, the snapshot is not found any more and its name is free.  That is durable after the next sync or
@@ -464,7 +464,7 @@ struct th_hold {
 	char tag[TH_HOLD_TAG_MAX + 1];
 };
 
-/* Both are durable when they return, like th_snapshot_create, and write a commit; they do not call before_commit.
+/* Both are durable when they return, like th_snapshot_create, and write a commit; they do not call before_checkpoint.
  * -ENOENT: no such snapshot, or (to release) tag; -EEXIST: the tag is there already; -EINVAL: it is empty;
  * -ENAMETOOLONG. */
 int th_snapshot_hold(struct th_store *store, const char *name, const char *tag);
@@ -486,7 +486,7 @@ struct th_branch {
 	uint64_t snapshots;
 	bool current;
 	/* It has snapshots only, of a state that was rolled back; the name is that of the branch which had it then. */
-	bool headless;
+	bool detached;
 	char name[TH_BRANCH_NAME_MAX + 1];
 };
 
@@ -500,12 +500,12 @@ int th_branch_delete(struct th_store *store, const char *name, bool snapshots);
 int th_branch_rename(struct th_store *store, const char *from, const char *to);
 /* -ENOENT.  ret may be NULL. */
 int th_branch_find(struct th_store *store, const char *name, struct th_branch *ret);
-/* All, headless ones too, oldest first; the caller frees *ret. */
+/* All, detached ones too, oldest first; the caller frees *ret. */
 int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_count);
 
 /* The live tree becomes what the snapshot is, which may be one of another branch; what was written since is gone, and
- * its space comes back as a deleted snapshot's.  Snapshots are kept: newer ones of the branch go on as a headless
- * branch that begins from this one. Does not call before_commit.  -EBUSY: a transaction or a view from th_view_freeze
+ * its space comes back as a deleted snapshot's.  Snapshots are kept: newer ones of the branch go on as a detached
+ * branch that begins from this one. Does not call before_checkpoint.  -EBUSY: a transaction or a view from th_view_freeze
  * is open. */
 int th_store_rollback(struct th_store *store, const char *snapshot);
 

@@ -331,7 +331,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i <= 2 && r == 0; i++)
 		r = create_file(argv[i]);
 	if (r == 0)
-		r = session(argv + 1, true, write_records, th_store_commit);
+		r = session(argv + 1, true, write_records, th_store_checkpoint);
 	if (r == 0)
 		r = session(argv + 1, false, read_records, check);
 	if (r < 0)

@@ -57,7 +57,7 @@ static void set_owner_and_mode(struct th_attr *to, unsigned set, const struct th
 		th_attr_kill_privileges(to, set & TH_ATTR_OUTSIDER);
 }
 
-static int set_size(struct th_inode *inode, uint64_t size, struct th_edges *edges)
+static int set_size(struct th_inode *inode, uint64_t size, struct th_partial_blocks *edges)
 {
 	if (S_ISDIR(inode->attr.mode))
 		return -EISDIR;
@@ -77,70 +77,70 @@ static void set_in_memory(struct th_inode *inode, unsigned set, const struct th_
 static int set_with_acl(struct th_inode *inode, unsigned set, const struct th_attr *from, void *acl, size_t size)
 {
 	struct th_update update;
-	int r = th_update_begin(&update, inode->fs);
+	int err = th_update_begin(&update, inode->fs);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	struct th_attr *attr = th_update_attr(&update, inode);
 
 	set_owner_and_mode(attr, set, from);
 	set_times(attr, set, from, update.now);
 	th_acl_from_mode(acl, size, attr->mode);
-	r = th_xattr_stage(update.txn, inode, TH_ACL_ACCESS, &(struct th_slice){ acl, size });
-	return th_update_end(&update, r);
+	err = th_xattr_stage(update.txn, inode, TH_ACL_ACCESS, &(struct th_slice){ acl, size });
+	return th_update_end(&update, err);
 }
 
 static int set_but_size(struct th_inode *inode, unsigned set, const struct th_attr *attr)
 {
 	struct th_value value;
-	int r = set & TH_ATTR_MODE ? th_xattr_find(inode, TH_ACL_ACCESS, &value) : -ENODATA;
+	int err = set & TH_ATTR_MODE ? th_xattr_find(inode, TH_ACL_ACCESS, &value) : -ENODATA;
 
-	if (r == -ENODATA) {
+	if (err == -ENODATA) {
 		set_in_memory(inode, set, attr);
 		return 0;
 	}
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	void *acl = malloc(value.size);
 
 	if (acl)
-		r = set_with_acl(inode, set, attr, memcpy(acl, value.data, value.size), value.size);
+		err = set_with_acl(inode, set, attr, memcpy(acl, value.data, value.size), value.size);
 	else
-		r = -ENOMEM;
+		err = -ENOMEM;
 	free(acl);
 	th_value_release(&value);
-	return r;
+	return err;
 }
 
-static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr *attr, struct th_edges *edges)
+static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr *attr, struct th_partial_blocks *edges)
 {
-	int r = check_flags(inode, set);
+	int err = check_flags(inode, set);
 
-	if (!r && (set & TH_ATTR_SIZE))
-		r = set_size(inode, attr->size, edges);
+	if (!err && (set & TH_ATTR_SIZE))
+		err = set_size(inode, attr->size, edges);
 	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
-	if (!r && set != TH_ATTR_SIZE) {
+	if (!err && set != TH_ATTR_SIZE) {
 		th_nowait_begin();
-		r = set_but_size(inode, set, attr);
+		err = set_but_size(inode, set, attr);
 		th_nowait_end();
 	}
-	return r;
+	return err;
 }
 
 int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr)
 {
-	struct th_edges edges = { .guard = NULL };
-	int r = check_writable(inode);
+	struct th_partial_blocks edges = { .guard = NULL };
+	int err = check_writable(inode);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
-		r = set_locked(inode, set, attr, &edges);
+		err = set_locked(inode, set, attr, &edges);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_edges_again(&edges, &r));
-	th_edges_release(&edges);
-	return r;
+	} while (th_partial_blocks_again(&edges, &err));
+	th_partial_blocks_release(&edges);
+	return err;
 }
 
 bool th_attr_kill(struct th_inode *inode, bool outsider)
@@ -180,22 +180,22 @@ uint32_t th_attr_inherit_flags(uint32_t dir_flags, uint32_t mode)
 
 int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 {
-	int r = check_writable(inode);
+	int err = check_writable(inode);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (flags & ~(uint32_t)(FLAGS_GUARDED | FLAGS_ADVISORY))
 		return -EOPNOTSUPP;
 	pthread_rwlock_wrlock(&inode->lock);
 	if (!privileged && ((flags ^ inode->attr.flags) & FLAGS_GUARDED)) {
-		r = -EPERM;
+		err = -EPERM;
 	} else {
 		inode->attr.flags = flags;
 		inode->attr.ctime = th_time_now();
 		th_inode_mark_dirty(inode);
 	}
 	pthread_rwlock_unlock(&inode->lock);
-	return r;
+	return err;
 }
 
 /* A descriptor may be older than the flag, or have lost its O_APPEND since. */
@@ -209,18 +209,18 @@ int th_attr_check_data(const struct th_inode *inode, uint64_t off)
 int th_attr_check_open(struct th_inode *inode, int open_flags)
 {
 	bool writes = (open_flags & O_ACCMODE) != O_RDONLY || (open_flags & O_TRUNC);
-	int r = 0;
+	int err = 0;
 
 	if (!writes)
 		return 0;
-	r = check_writable(inode);
-	if (r < 0)
-		return r;
+	err = check_writable(inode);
+	if (err < 0)
+		return err;
 	pthread_rwlock_rdlock(&inode->lock);
 	if (inode->attr.flags & FS_IMMUTABLE_FL)
-		r = -EPERM;
+		err = -EPERM;
 	else if ((inode->attr.flags & FS_APPEND_FL) && (!(open_flags & O_APPEND) || (open_flags & O_TRUNC)))
-		r = -EPERM;
+		err = -EPERM;
 	pthread_rwlock_unlock(&inode->lock);
-	return r;
+	return err;
 }

@@ -29,53 +29,53 @@ static int check_name(const char *name)
 
 static int check_change(const struct th_inode *inode, const char *name)
 {
-	int r = check_name(name);
+	int err = check_name(name);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (inode->snapshot || th_inode_is_snapdir(inode))
 		return -EROFS;
 	return th_fs_writable(inode->fs);
 }
 
-static struct th_key key_of(const struct th_inode *inode, const char *name)
+static struct th_fs_key key_of(const struct th_inode *inode, const char *name)
 {
-	return th_key_xattr(inode->id, name, strlen(name));
+	return th_fs_key_xattr(inode->id, name, strlen(name));
 }
 
 /* inode->lock held. */
 static int find(const struct th_inode *inode, const char *name, struct th_value *ret)
 {
-	struct th_key key = key_of(inode, name);
+	struct th_fs_key key = key_of(inode, name);
 
 	if (inode->xattr_state == TH_XATTR_NONE)
 		return -ENODATA;
-	int r = th_get(th_inode_view(inode), th_key_slice(&key), ret);
+	int err = th_get(th_inode_view(inode), th_fs_key_slice(&key), ret);
 
-	return r == -ENOENT ? -ENODATA : r;
+	return err == -ENOENT ? -ENODATA : err;
 }
 
 /* Most inodes have no extended attribute, and the kernel asks again and again: one look tells for all names.
  * inode->lock held for writing. */
 static int look(struct th_inode *inode)
 {
-	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
+	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
 
 	if (inode->xattr_state != TH_XATTR_UNKNOWN)
 		return 0;
-	int r = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	int err = th_cursor_open(th_inode_view(inode), &range, &cursor);
 
-	if (r < 0)
-		return r;
-	r = th_cursor_next(cursor, &at);
+	if (err < 0)
+		return err;
+	err = th_cursor_next(cursor, &at);
 	th_cursor_close(cursor);
-	if (r < 0)
-		return r;
-	inode->xattr_state = r ? TH_XATTR_NONE : TH_XATTR_SOME;
+	if (err < 0)
+		return err;
+	inode->xattr_state = err ? TH_XATTR_NONE : TH_XATTR_SOME;
 	return 0;
 }
 
@@ -92,29 +92,29 @@ static int lock_and_look(struct th_inode *inode)
 
 int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
 {
-	int r = th_inode_is_snapdir(inode) ? -ENODATA : check_name(name);
+	int err = th_inode_is_snapdir(inode) ? -ENODATA : check_name(name);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	do {
 		th_nowait_begin();
-		r = lock_and_look(inode);
-		if (!r)
-			r = find(inode, name, ret);
+		err = lock_and_look(inode);
+		if (!err)
+			err = find(inode, name, ret);
 		th_nowait_end();
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_nowait_again(r));
-	return r;
+	} while (th_nowait_again(err));
+	return err;
 }
 
 int th_xattr_find(struct th_inode *inode, const char *name, struct th_value *ret)
 {
-	int r = look(inode);
+	int err = look(inode);
 
-	if (!r)
-		r = find(inode, name, ret);
-	if (r < 0 || !th_acl_is_name(name) || th_acl_valid((struct th_slice){ ret->data, ret->size }))
-		return r;
+	if (!err)
+		err = find(inode, name, ret);
+	if (err < 0 || !th_acl_is_name(name) || th_acl_valid((struct th_slice){ ret->data, ret->size }))
+		return err;
 	th_fs_report(inode->fs, "inode %llu: its %s is not an access control list", (unsigned long long)inode->id,
 		     name);
 	th_value_release(ret);
@@ -131,40 +131,40 @@ static int check_flags(struct th_inode *inode, const char *name, int flags)
 		return -EPERM;
 	if (!(flags & (XATTR_CREATE | XATTR_REPLACE)))
 		return 0;
-	int r = find(inode, name, &value);
+	int err = find(inode, name, &value);
 
-	if (!r)
+	if (!err)
 		th_value_release(&value);
-	if (r && r != -ENODATA)
-		return r;
-	if (!r && (flags & XATTR_CREATE))
+	if (err && err != -ENODATA)
+		return err;
+	if (!err && (flags & XATTR_CREATE))
 		return -EEXIST;
-	return r && (flags & XATTR_REPLACE) ? -ENODATA : 0;
+	return err && (flags & XATTR_REPLACE) ? -ENODATA : 0;
 }
 
 int th_xattr_stage(struct th_txn *txn, const struct th_inode *inode, const char *name, const struct th_slice *value)
 {
-	struct th_key key = key_of(inode, name);
+	struct th_fs_key key = key_of(inode, name);
 
-	return value ? th_txn_put(txn, th_key_slice(&key), *value) : th_txn_delete(txn, th_key_slice(&key));
+	return value ? th_txn_put(txn, th_fs_key_slice(&key), *value) : th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
 /* One key of the inode, its mode and its ctime change together.  value NULL: delete. */
 static int change(struct th_inode *inode, const char *name, const struct th_slice *value, uint32_t mode)
 {
 	struct th_update update;
-	int r = th_update_begin(&update, inode->fs);
+	int err = th_update_begin(&update, inode->fs);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	struct th_attr *attr = th_update_attr(&update, inode);
 
 	attr->mode = mode;
 	attr->ctime = update.now;
-	r = th_update_end(&update, th_xattr_stage(update.txn, inode, name, value));
-	if (!r && value)
+	err = th_update_end(&update, th_xattr_stage(update.txn, inode, name, value));
+	if (!err && value)
 		inode->xattr_state = TH_XATTR_SOME;
-	return r;
+	return err;
 }
 
 /* What an access control list says beyond the mode is kept in an attribute, the rest in the mode. */
@@ -195,47 +195,47 @@ static int check_acl(const struct th_inode *inode, const char *name, struct th_s
 
 int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value, int flags)
 {
-	int r = check_change(inode, name);
+	int err = check_change(inode, name);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (value.size > TH_XATTR_SIZE_MAX)
 		return -E2BIG;
 	if (th_acl_is_name(name))
-		r = check_acl(inode, name, value);
-	if (r < 0)
-		return r;
+		err = check_acl(inode, name, value);
+	if (err < 0)
+		return err;
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
 		th_nowait_begin();
-		r = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
-		if (!r && !strcmp(name, TH_ACL_ACCESS))
-			r = change_access(inode, value, flags);
-		else if (!r)
-			r = change(inode, name, &value, inode->attr.mode);
+		err = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
+		if (!err && !strcmp(name, TH_ACL_ACCESS))
+			err = change_access(inode, value, flags);
+		else if (!err)
+			err = change(inode, name, &value, inode->attr.mode);
 		th_nowait_end();
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_nowait_again(r));
-	return r;
+	} while (th_nowait_again(err));
+	return err;
 }
 
 int th_xattr_remove(struct th_inode *inode, const char *name)
 {
-	int r = check_change(inode, name);
+	int err = check_change(inode, name);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
 		th_nowait_begin();
-		r = check_flags(inode, name, XATTR_REPLACE);
-		if (!r)
-			r = change(inode, name, NULL, inode->attr.mode);
+		err = check_flags(inode, name, XATTR_REPLACE);
+		if (!err)
+			err = change(inode, name, NULL, inode->attr.mode);
 		th_nowait_end();
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_nowait_again(r));
+	} while (th_nowait_again(err));
 	/* A file without a list is as good as one whose list is taken away. */
-	return r == -ENODATA && th_acl_is_name(name) ? 0 : r;
+	return err == -ENODATA && th_acl_is_name(name) ? 0 : err;
 }
 
 static bool is_trusted(struct th_slice name)
@@ -263,53 +263,53 @@ static int list_add(char **list, size_t *size, size_t *room, struct th_slice nam
 
 static int try_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
 {
-	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
+	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct th_cursor_entry at;
-	struct th_key_parts parts;
+	struct th_fs_key_parts parts;
 	struct th_cursor *cursor;
 	size_t room = 0;
-	int r;
+	int err;
 
 	*ret = NULL;
 	*ret_size = 0;
 	th_nowait_begin();
-	r = lock_and_look(inode);
-	bool some = !r && inode->xattr_state == TH_XATTR_SOME;
+	err = lock_and_look(inode);
+	bool some = !err && inode->xattr_state == TH_XATTR_SOME;
 
 	if (some)
-		r = th_cursor_open(th_inode_view(inode), &range, &cursor);
-	if (some && !r) {
-		while ((r = th_cursor_next(cursor, &at)) == 0) {
-			r = th_key_parse(at.key, &parts);
-			if (!r && (privileged || !is_trusted(parts.name)))
-				r = list_add(ret, ret_size, &room, parts.name);
-			if (r < 0)
+		err = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	if (some && !err) {
+		while ((err = th_cursor_next(cursor, &at)) == 0) {
+			err = th_fs_key_parse(at.key, &parts);
+			if (!err && (privileged || !is_trusted(parts.name)))
+				err = list_add(ret, ret_size, &room, parts.name);
+			if (err < 0)
 				break;
 		}
 		th_cursor_close(cursor);
 	}
 	th_nowait_end();
 	pthread_rwlock_unlock(&inode->lock);
-	if (r < 0) {
+	if (err < 0) {
 		free(*ret);
 		*ret = NULL;
-		return r;
+		return err;
 	}
 	return 0;
 }
 
 int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
 {
-	int r;
+	int err;
 
 	*ret = NULL;
 	*ret_size = 0;
 	if (th_inode_is_snapdir(inode))
 		return 0;
 	do
-		r = try_list(inode, privileged, ret, ret_size);
-	while (th_nowait_again(r));
-	return r;
+		err = try_list(inode, privileged, ret, ret_size);
+	while (th_nowait_again(err));
+	return err;
 }

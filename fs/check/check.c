@@ -95,7 +95,7 @@ static bool take_parent(struct check *check, uint64_t directory)
 /* Does the directory have this name for the inode under way? */
 static void find_name(struct check *check, uint64_t directory, struct th_slice name)
 {
-	struct th_entry entry;
+	struct th_dirent entry;
 
 	if (!take_parent(check, directory) || th_dir_find(check->parent, name, &entry) || entry.id != check->id)
 		problem(check, "inode %llu: directory %llu has no entry for its name '%.*s'",
@@ -103,11 +103,11 @@ static void find_name(struct check *check, uint64_t directory, struct th_slice n
 			(const char *)name.data);
 }
 
-static bool key_exists(struct check *check, struct th_key key)
+static bool key_exists(struct check *check, struct th_fs_key key)
 {
 	struct th_value value;
 
-	if (th_get(check->view, th_key_slice(&key), &value))
+	if (th_get(check->view, th_fs_key_slice(&key), &value))
 		return false;
 	th_value_release(&value);
 	return true;
@@ -124,7 +124,7 @@ static void check_primary_name(struct check *check, int32_t refs)
 	} else if (refs) {
 		problem(check, "inode %llu: is referred to %d times and knows no name", (unsigned long long)check->id,
 			refs);
-	} else if (!key_exists(check, th_key_orphan(check->id))) {
+	} else if (!key_exists(check, th_fs_key_orphan(check->id))) {
 		problem(check, "inode %llu: has no name and is not on the list of orphans",
 			(unsigned long long)check->id);
 	}
@@ -149,18 +149,18 @@ static void check_inode(struct check *check, const struct th_cursor_entry *entry
 /* Is there an inode of that id and type that knows this name in the directory under way? */
 static bool inode_knows(struct check *check, uint64_t id, uint8_t type, struct th_slice name)
 {
-	struct th_key key = th_key_inode(id);
+	struct th_fs_key key = th_fs_key_inode(id);
 	struct th_value value;
 	struct th_attr attr;
 	bool right_type, primary;
 
-	if (th_get(check->view, th_key_slice(&key), &value))
+	if (th_get(check->view, th_fs_key_slice(&key), &value))
 		return false;
 	right_type = !th_inode_decode(value.data, value.size, value.refs, &attr) && IFTODT(attr.mode) == type;
 	primary = right_type && attr.parent == check->id && attr.name_size == name.size &&
 		  !memcmp(attr.name, name.data, name.size);
 	th_value_release(&value);
-	return right_type && (primary || key_exists(check, th_key_link(id, check->id, name.data, name.size)));
+	return right_type && (primary || key_exists(check, th_fs_key_link(id, check->id, name.data, name.size)));
 }
 
 static void check_entry(struct check *check, struct th_slice name, struct th_slice value)
@@ -187,9 +187,9 @@ static void check_extent(struct check *check, uint64_t block, struct th_slice va
 {
 	struct th_extent extent;
 	const char *why = "overlaps the one before";
-	int result = th_extent_decode(block, value, &extent, &why);
+	int err = th_extent_decode(block, value, &extent, &why);
 
-	if (result || check->extent_end > block) {
+	if (err || check->extent_end > block) {
 		problem(check, "inode %llu, extent at block %llu: %s", (unsigned long long)check->id,
 			(unsigned long long)block, why);
 		return;
@@ -209,35 +209,35 @@ static void check_xattr(struct check *check, struct th_slice name, struct th_sli
 			string);
 }
 
-static void check_key(struct check *check, const struct th_key_parts *parts, const struct th_cursor_entry *entry)
+static void check_key(struct check *check, const struct th_fs_key_parts *parts, const struct th_cursor_entry *entry)
 {
-	if (parts->kind != TH_KEY_INODE && parts->id && !check->exists) {
+	if (parts->kind != TH_FS_KEY_INODE && parts->id && !check->exists) {
 		problem(check, "inode %llu: is not there or broken, but a key of kind %u is there",
 			(unsigned long long)check->id, parts->kind);
 		return;
 	}
-	switch ((enum th_key_kind)parts->kind) {
-	case TH_KEY_INODE:
+	switch ((enum th_fs_key_kind)parts->kind) {
+	case TH_FS_KEY_INODE:
 		check_inode(check, entry);
 		break;
-	case TH_KEY_LINK:
+	case TH_FS_KEY_LINK:
 		check->links++;
 		find_name(check, parts->number, parts->name);
 		break;
-	case TH_KEY_EXTENT:
+	case TH_FS_KEY_EXTENT:
 		check_extent(check, parts->number, entry->value);
 		break;
-	case TH_KEY_ENTRY:
+	case TH_FS_KEY_ENTRY:
 		check_entry(check, parts->name, entry->value);
 		break;
-	case TH_KEY_ORPHAN:
-		if (!key_exists(check, th_key_inode(parts->number)))
+	case TH_FS_KEY_ORPHAN:
+		if (!key_exists(check, th_fs_key_inode(parts->number)))
 			problem(check, "orphan %llu: there is no such inode", (unsigned long long)parts->number);
 		break;
-	case TH_KEY_XATTR:
+	case TH_FS_KEY_XATTR:
 		check_xattr(check, parts->name, entry->value);
 		break;
-	case TH_KEY_NEXT_ID:
+	case TH_FS_KEY_NEXT_ID:
 		break;
 	}
 }
@@ -246,11 +246,11 @@ static void check_key(struct check *check, const struct th_key_parts *parts, con
 static int look_at(void *arg, struct th_view *view, const struct th_cursor_entry *entry)
 {
 	struct check *check = arg;
-	struct th_key_parts parts;
+	struct th_fs_key_parts parts;
 	uint64_t before = check->problems;
 
 	(void)view;
-	if (th_key_parse(entry->key, &parts)) {
+	if (th_fs_key_parse(entry->key, &parts)) {
 		problem(check, "a key of %zu bytes is none of a filesystem", entry->key.size);
 	} else {
 		if (parts.id != check->id)
@@ -280,19 +280,19 @@ int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, str
 		.problem = store_problem,
 	};
 	uint64_t data_problems = 0;
-	int result;
+	int err;
 
 	th_fs_view_next_id(fs->live, &check.next_id); /* of a number that is wrong, the ids in use tell */
-	result = th_store_check(fs->store, &store_options, ret);
+	err = th_store_check(fs->store, &store_options, ret);
 
-	if (!result) {
+	if (!err) {
 		end_inode(&check);
 		ret->problems += check.problems - check.answers;
 	}
 	/* Trees that are damaged cannot be read through; that was told already. */
-	if (!result && options->read_data && !ret->problems)
-		result = th_fs_check_data(fs, options, &data_problems);
+	if (!err && options->read_data && !ret->problems)
+		err = th_fs_check_data(fs, options, &data_problems);
 	ret->problems += data_problems;
 	th_inode_put(check.parent);
-	return result;
+	return err;
 }

@@ -35,18 +35,18 @@ static void check_run(struct data_check *check, const char *where, uint64_t id, 
 {
 	uint64_t checksums[TH_RUN_MAX];
 	char line[512];
-	int result;
+	int err;
 
 	if (mark_seen(check, &extent->run))
 		return;
 	th_extent_checksums(extent, 0, extent->blocks, checksums);
-	result = th_chunk_read(check->fs->store, extent->run.addr, extent->run.blocks, checksums, check->buffer);
-	if (result >= 0)
+	err = th_chunk_read(check->fs->store, extent->run.addr, extent->run.blocks, checksums, check->buffer);
+	if (err >= 0)
 		return;
 	check->problems++;
 	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ", block %" PRIu64 ": its data at block %" PRIu64 " %s",
 		 where, id, extent->block, extent->run.addr,
-		 result == -EBADMSG ? "does not have its checksum" : "cannot be read");
+		 err == -EBADMSG ? "does not have its checksum" : "cannot be read");
 	check->options->problem(check->options->arg, line);
 }
 
@@ -54,24 +54,24 @@ static int check_view(struct data_check *check, struct th_view *view, const char
 {
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int result = th_cursor_open(view, NULL, &cursor);
+	int err = th_cursor_open(view, NULL, &cursor);
 
-	if (result < 0)
-		return result;
-	while (!(result = th_cursor_next(cursor, &entry))) {
-		struct th_key_parts parts;
+	if (err < 0)
+		return err;
+	while (!(err = th_cursor_next(cursor, &entry))) {
+		struct th_fs_key_parts parts;
 		struct th_extent extent;
 		const char *why;
 
 		/* What is malformed was told of by the check of entries. */
-		if (th_key_parse(entry.key, &parts) || parts.kind != TH_KEY_EXTENT ||
+		if (th_fs_key_parse(entry.key, &parts) || parts.kind != TH_FS_KEY_EXTENT ||
 		    th_extent_decode(parts.number, entry.value, &extent, &why))
 			continue;
 		if (extent.kind == TH_EXTENT_RUN)
 			check_run(check, where, parts.id, &extent);
 	}
 	th_cursor_close(cursor);
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }
 
 /* A view as it was opened, with what came of that; closes it. */
@@ -89,16 +89,16 @@ static int check_snapshots(struct data_check *check)
 	struct th_snapshot *list;
 	struct th_view *view = NULL;
 	size_t count;
-	int result = th_snapshot_list(check->fs->store, &list, &count);
+	int err = th_snapshot_list(check->fs->store, &list, &count);
 
-	if (result < 0)
-		return result;
-	for (size_t i = 0; i < count && !result; i++) {
-		result = th_view_snapshot(check->fs->store, list[i].id, &view);
-		result = check_opened(check, result, view, list[i].name);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < count && !err; i++) {
+		err = th_view_snapshot(check->fs->store, list[i].id, &view);
+		err = check_opened(check, err, view, list[i].name);
 	}
 	free(list);
-	return result;
+	return err;
 }
 
 static int check_branches(struct data_check *check)
@@ -106,38 +106,38 @@ static int check_branches(struct data_check *check)
 	struct th_branch *list;
 	struct th_view *view = NULL;
 	size_t count;
-	int result = th_branch_list(check->fs->store, &list, &count);
+	int err = th_branch_list(check->fs->store, &list, &count);
 
-	if (result < 0)
-		return result;
-	for (size_t i = 0; i < count && !result; i++) {
-		if (list[i].headless || list[i].current)
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < count && !err; i++) {
+		if (list[i].detached || list[i].current)
 			continue;
-		result = th_view_branch(check->fs->store, list[i].name, &view);
-		result = check_opened(check, result, view, list[i].name);
+		err = th_view_branch(check->fs->store, list[i].name, &view);
+		err = check_opened(check, err, view, list[i].name);
 	}
 	free(list);
-	return result;
+	return err;
 }
 
 int th_fs_check_data(struct th_fs *fs, const struct th_fs_check_options *options, uint64_t *ret_problems)
 {
 	struct data_check check = { .fs = fs, .options = options };
 	struct th_store_info info;
-	int result = -ENOMEM;
+	int err = -ENOMEM;
 
 	th_store_info(fs->store, &info);
 	check.blocks = info.blocks;
 	check.seen = calloc(1, info.blocks / 8 + 1);
 	check.buffer = th_disk_buffer((size_t)TH_RUN_MAX * TH_BLOCK_SIZE);
 	if (check.seen && check.buffer)
-		result = check_view(&check, fs->live, "live tree");
-	if (!result)
-		result = check_branches(&check);
-	if (!result)
-		result = check_snapshots(&check);
+		err = check_view(&check, fs->live, "live tree");
+	if (!err)
+		err = check_branches(&check);
+	if (!err)
+		err = check_snapshots(&check);
 	free(check.seen);
 	free(check.buffer);
 	*ret_problems = check.problems;
-	return result;
+	return err;
 }

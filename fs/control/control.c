@@ -11,7 +11,7 @@
 struct th_control {
 	struct th_fs *fs;
 	uid_t owner;
-	struct th_sessions *sessions;
+	struct th_diff_sessions *sessions;
 };
 
 /* --- names and paths, as they come in --- */
@@ -46,13 +46,13 @@ static void pack_store_numbers(const struct th_store_info *info, struct th_contr
 	answer->blocks = th_le64(info->blocks);
 	answer->blocks_free = th_le64(info->blocks_free);
 	answer->blocks_waiting = th_le64(info->blocks_waiting);
-	answer->blocks_promised = th_le64(info->blocks_promised);
-	answer->blocks_reserve = th_le64(info->blocks_reserve);
+	answer->blocks_reserved = th_le64(info->blocks_reserved);
+	answer->blocks_emergency = th_le64(info->blocks_emergency);
 	answer->shared_blocks = th_le64(info->shared_blocks);
 	answer->generation = th_le64(info->generation);
 	answer->sequence = th_le64(info->sequence);
 	answer->created_ns = th_le64(info->created_ns);
-	answer->committed_ns = th_le64(info->committed_ns);
+	answer->checkpoint_ns = th_le64(info->checkpoint_ns);
 	answer->snapshots = th_le64(info->snapshots);
 	answer->branches = th_le64(info->branches);
 	answer->height = th_le64(info->height);
@@ -67,7 +67,7 @@ static void pack_store_counters(const struct th_store_info *info, struct th_cont
 	answer->node_writes = th_le64(info->node_writes);
 	answer->node_cache_hits = th_le64(info->node_cache_hits);
 	answer->node_bytes_written = th_le64(info->node_bytes_written);
-	answer->commits = th_le64(info->commits);
+	answer->checkpoints = th_le64(info->checkpoints);
 	answer->syncs = th_le64(info->syncs);
 	answer->log_records = th_le64(info->log_records);
 	answer->log_bytes = th_le64(info->log_bytes);
@@ -116,13 +116,13 @@ static int answer_create(struct th_control *control, const void *request, void *
 	const struct th_control_snapshot *wanted = request;
 	struct th_control_snapshot *created = answer;
 	struct th_snapshot snapshot;
-	int result = name_is_sound(&wanted->name) ? 0 : -EINVAL;
+	int err = name_is_sound(&wanted->name) ? 0 : -EINVAL;
 
-	if (!result)
-		result = th_fs_snapshot_create(control->fs, wanted->name.text, &snapshot);
-	if (!result)
+	if (!err)
+		err = th_fs_snapshot_create(control->fs, wanted->name.text, &snapshot);
+	if (!err)
 		*created = pack_snapshot(&snapshot);
-	return result;
+	return err;
 }
 
 static int answer_delete(struct th_control *control, const void *request, void *answer)
@@ -152,10 +152,10 @@ static int answer_list(struct th_control *control, const void *request, void *an
 	struct th_snapshot *snapshots;
 	size_t count;
 	uint32_t listed = 0;
-	int result = th_snapshot_list(control->fs->store, &snapshots, &count);
+	int err = th_snapshot_list(control->fs->store, &snapshots, &count);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	for (size_t i = 0; i < count && listed < TH_CONTROL_LIST_MAX; i++) {
 		if (snapshots[i].id > after)
 			list->list[listed++] = pack_snapshot(&snapshots[i]);
@@ -205,10 +205,10 @@ static int answer_hold_list(struct th_control *control, const void *request, voi
 	struct th_hold *holds;
 	size_t count;
 	uint32_t listed = 0;
-	int result = th_snapshot_holds(control->fs->store, NULL, &holds, &count);
+	int err = th_snapshot_holds(control->fs->store, NULL, &holds, &count);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	for (size_t i = 0; i < count && listed < TH_CONTROL_HOLDS_MAX; i++) {
 		if (holds[i].id > after)
 			list->list[listed++] = pack_hold(&holds[i]);
@@ -223,7 +223,7 @@ static struct th_control_branch pack_branch(const struct th_branch *branch)
 	struct th_control_branch packed = {
 		.version = th_le32(TH_CONTROL_VERSION),
 		.flags = th_le32((branch->current ? TH_CONTROL_BRANCH_CURRENT : 0) |
-				 (branch->headless ? TH_CONTROL_BRANCH_HEADLESS : 0)),
+				 (branch->detached ? TH_CONTROL_BRANCH_DETACHED : 0)),
 		.id = th_le64(branch->id),
 		.origin = th_le64(branch->origin),
 		.created_ns = th_le64(branch->created_ns),
@@ -239,14 +239,14 @@ static int answer_branch_create(struct th_control *control, const void *request,
 	const struct th_control_branch *wanted = request;
 	struct th_control_branch *created = answer;
 	struct th_branch branch;
-	int result = -EINVAL;
+	int err = -EINVAL;
 
 	if (name_is_sound(&wanted->name) && name_is_sound(&wanted->from))
-		result = th_fs_branch_create(control->fs, wanted->name.text,
-					     wanted->from.text[0] ? wanted->from.text : NULL, &branch);
-	if (!result)
+		err = th_fs_branch_create(control->fs, wanted->name.text,
+					  wanted->from.text[0] ? wanted->from.text : NULL, &branch);
+	if (!err)
 		*created = pack_branch(&branch);
-	return result;
+	return err;
 }
 
 static int answer_branch_delete(struct th_control *control, const void *request, void *answer)
@@ -277,10 +277,10 @@ static int answer_branch_list(struct th_control *control, const void *request, v
 	struct th_branch *branches;
 	size_t count;
 	uint32_t listed = 0;
-	int result = th_branch_list(control->fs->store, &branches, &count);
+	int err = th_branch_list(control->fs->store, &branches, &count);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	for (size_t i = 0; i < count && listed < TH_CONTROL_BRANCHES_MAX; i++) {
 		if (branches[i].id > after)
 			list->list[listed++] = pack_branch(&branches[i]);
@@ -292,14 +292,14 @@ static int answer_branch_list(struct th_control *control, const void *request, v
 
 static int answer_reclaim(struct th_control *control, const void *request, void *answer)
 {
-	int result = th_fs_writable(control->fs);
+	int err = th_fs_writable(control->fs);
 
 	(void)request;
-	if (!result)
-		result = th_store_reclaim(control->fs->store);
-	if (result < 0)
-		return result;
-	((struct th_control_reclaim *)answer)->done = th_le32((uint32_t)result);
+	if (!err)
+		err = th_store_reclaim(control->fs->store);
+	if (err < 0)
+		return err;
+	((struct th_control_reclaim *)answer)->done = th_le32((uint32_t)err);
 	return 0;
 }
 
@@ -312,33 +312,33 @@ static int answer_diff_begin(struct th_control *control, const void *request, vo
 	struct th_fs_diff *diff = NULL;
 	char *path = NULL;
 	uint64_t id;
-	int result = -EINVAL;
+	int err = -EINVAL;
 
 	if (name_is_sound(&wanted->from) && name_is_sound(&wanted->to) && !(flags & ~TH_CONTROL_DIFF_RANGES))
-		result = take_path(wanted->path, sizeof(wanted->path), &path);
-	if (!result)
-		result = th_fs_diff_open(control->fs, wanted->from.text, to, flags & TH_CONTROL_DIFF_RANGES, &diff);
-	if (!result)
-		result = th_session_begin(control->sessions, diff, path, &id);
-	if (!result) {
+		err = take_path(wanted->path, sizeof(wanted->path), &path);
+	if (!err)
+		err = th_fs_diff_open(control->fs, wanted->from.text, to, flags & TH_CONTROL_DIFF_RANGES, &diff);
+	if (!err)
+		err = th_diff_session_begin(control->sessions, diff, path, &id);
+	if (!err) {
 		begun->session = th_le64(id);
 		return 0;
 	}
 	th_fs_diff_close(diff);
 	free(path);
-	return result;
+	return err;
 }
 
 static int answer_diff_next(struct th_control *control, const void *request, void *answer)
 {
 	const struct th_control_diff_next *wanted = request;
 	struct th_control_diff_next *next = answer;
-	struct th_session_piece piece;
-	int result = th_session_read(control->sessions, th_get_le64(wanted->session), next->stream,
-				     sizeof(next->stream), &piece);
+	struct th_diff_session_piece piece;
+	int err = th_diff_session_read(control->sessions, th_get_le64(wanted->session), next->stream,
+				       sizeof(next->stream), &piece);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	next->bytes = th_le32((uint32_t)piece.bytes);
 	next->ended = th_le32(piece.ended);
 	next->nodes_read = th_le64(piece.stats.nodes_read);
@@ -349,7 +349,8 @@ static int answer_diff_next(struct th_control *control, const void *request, voi
 static int answer_diff_end(struct th_control *control, const void *request, void *answer)
 {
 	(void)answer;
-	return th_session_end(control->sessions, th_get_le64(((const struct th_control_diff_end *)request)->session));
+	return th_diff_session_end(control->sessions,
+				   th_get_le64(((const struct th_control_diff_end *)request)->session));
 }
 
 static const struct command {
@@ -378,25 +379,25 @@ static const struct command {
 int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret)
 {
 	struct th_control *control = calloc(1, sizeof(*control));
-	int result;
+	int err;
 
 	if (!control)
 		return -ENOMEM;
 	control->fs = fs;
 	control->owner = owner;
-	result = th_sessions_new(&control->sessions);
-	if (result)
+	err = th_diff_sessions_new(&control->sessions);
+	if (err)
 		free(control);
 	else
 		*ret = control;
-	return result;
+	return err;
 }
 
 void th_control_free(struct th_control *control)
 {
 	if (!control)
 		return;
-	th_sessions_free(control->sessions);
+	th_diff_sessions_free(control->sessions);
 	free(control);
 }
 

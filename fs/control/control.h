@@ -41,11 +41,12 @@ struct th_control_info {
 	uint8_t reserved[3];
 	uint8_t uuid[16];
 	char label[64];
-	struct th_le64 block_size, blocks, blocks_free, blocks_waiting, blocks_promised, blocks_reserve, shared_blocks;
-	struct th_le64 generation, sequence, created_ns, committed_ns, snapshots, height;
+	struct th_le64 block_size, blocks, blocks_free, blocks_waiting, blocks_reserved, blocks_emergency,
+		shared_blocks;
+	struct th_le64 generation, sequence, created_ns, checkpoint_ns, snapshots, height;
 	struct th_le64 cache_bytes, cache_used, dirty_bytes;
 	struct th_le64 node_reads, node_writes, node_cache_hits, node_bytes_written;
-	struct th_le64 commits, syncs, log_records, log_bytes, merges;
+	struct th_le64 checkpoints, syncs, log_records, log_bytes, merges;
 	struct th_le64 disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
 	struct th_le64 branches;
 	struct th_control_name branch; /* the current one */
@@ -94,7 +95,7 @@ struct th_control_holds {
 
 enum th_control_branch_flags {
 	TH_CONTROL_BRANCH_CURRENT = 1 << 0,
-	TH_CONTROL_BRANCH_HEADLESS = 1 << 1, /* the name is one that it had */
+	TH_CONTROL_BRANCH_DETACHED = 1 << 1, /* the name is one that it had */
 	TH_CONTROL_BRANCH_SNAPSHOTS = 1 << 2, /* to delete: its snapshots too */
 };
 

@@ -161,8 +161,8 @@ static int share_commit(struct copy *copy, const struct share *share, uint64_t f
 		return err;
 	}
 	th_inode_publish(dst, &attr);
-	th_data_count_blocks(dst);
-	if (th_flush_needed(dst))
+	th_file_pages_count_blocks(dst);
+	if (th_writeback_needed(dst))
 		th_inode_mark_dirty(dst);
 	return 0;
 }
@@ -170,15 +170,15 @@ static int share_commit(struct copy *copy, const struct share *share, uint64_t f
 /* Shares from where the copy stands, a block's beginning, up to `upto` bytes: another one, or the end of both files. */
 static int copy_share(struct copy *copy, uint64_t upto)
 {
-	uint64_t to = th_data_blocks(copy->src_off + upto), from = (copy->src_off + copy->done) >> TH_BLOCK_SHIFT;
+	uint64_t to = th_file_pages_blocks(copy->src_off + upto), from = (copy->src_off + copy->done) >> TH_BLOCK_SHIFT;
 	uint64_t first = (copy->dst_off + copy->done) >> TH_BLOCK_SHIFT;
 	struct share share;
 	int err = 0;
 
-	if (th_data_maybe_inline(copy->dst))
-		err = th_flush_inode(copy->dst, TH_FLUSH_RUNS);
+	if (th_file_pages_maybe_inline(copy->dst))
+		err = th_writeback_inode(copy->dst, TH_WRITEBACK_RUNS);
 	if (!err)
-		th_data_discard(copy->dst, first, first + (to - from));
+		th_file_pages_discard(copy->dst, first, first + (to - from));
 	while (!err && from < to) {
 		uint64_t done;
 
@@ -201,10 +201,10 @@ static int copy_share(struct copy *copy, uint64_t upto)
 
 static bool copy_pages_wait(const struct copy *copy)
 {
-	uint64_t block, to = th_data_blocks(copy->src_off + copy->len);
+	uint64_t block, to = th_file_pages_blocks(copy->src_off + copy->len);
 
-	return th_data_pages(copy->src) &&
-	       th_pages_next(&copy->src->file->pages, copy->src_off >> TH_BLOCK_SHIFT, &block) && block < to;
+	return th_file_pages_pages(copy->src) &&
+	       th_page_tree_next(&copy->src->file->pages, copy->src_off >> TH_BLOCK_SHIFT, &block) && block < to;
 }
 
 /* Up to where whole blocks reach that may be shared; not beyond what is whole for the destination as well. */
@@ -251,9 +251,9 @@ static int copy_settle(struct copy *copy, bool *ret_stored)
 	if (copy_pages_wait(copy)) {
 		if (copy->len <= COPY_SMALL)
 			return 0;
-		err = th_flush_inode(copy->src, TH_FLUSH_ANY);
+		err = th_writeback_inode(copy->src, TH_WRITEBACK_ANY);
 	}
-	*ret_stored = !err && !th_data_maybe_inline(copy->src);
+	*ret_stored = !err && !th_file_pages_maybe_inline(copy->src);
 	return err;
 }
 
@@ -272,7 +272,7 @@ static int copy_share_locked(struct copy *copy)
 	if (!err && stored)
 		err = copy_share(copy, upto);
 	if (copy->done > from)
-		th_data_modified(copy->dst);
+		th_file_pages_modified(copy->dst);
 	return err;
 }
 

@@ -157,16 +157,16 @@ void th_dirty_release(struct th_fs *fs)
 
 /* Inodes whose locks are held, to be flushed together. */
 struct dirty_batch {
-	struct th_inode *inodes[TH_FLUSH_INODES_MAX];
+	struct th_inode *inodes[TH_WRITEBACK_INODES_MAX];
 	size_t count, pages;
-	struct th_inode *late[TH_FLUSH_INODES_MAX]; /* not locked */
+	struct th_inode *late[TH_WRITEBACK_INODES_MAX]; /* not locked */
 	size_t nlate;
 };
 
 /* Not worth writing: it has no name, and will be deleted when its last user goes. */
 static bool dirty_passing(const struct th_inode *inode)
 {
-	return !inode->attr.nlink && th_data_pages(inode) <= ORPHAN_PAGES_MAX;
+	return !inode->attr.nlink && th_file_pages_pages(inode) <= ORPHAN_PAGES_MAX;
 }
 
 static void dirty_done(struct th_inode *inode)
@@ -181,7 +181,7 @@ static int dirty_flush_each(struct dirty_batch *batch)
 	int err = 0;
 
 	for (size_t i = 0; i < batch->count; i++) {
-		int one = th_flush_inode(batch->inodes[i], TH_FLUSH_ANY);
+		int one = th_writeback_inode(batch->inodes[i], TH_WRITEBACK_ANY);
 
 		if (one)
 			th_dirty_add(batch->inodes[i]);
@@ -209,7 +209,7 @@ static int dirty_flush_late(struct dirty_batch *batch)
 
 	for (size_t i = 0; i < batch->nlate; i++) {
 		struct th_inode *inode = batch->late[i];
-		int one = th_flush_lock(inode);
+		int one = th_writeback_lock(inode);
 
 		if (one)
 			th_dirty_add(inode);
@@ -227,9 +227,9 @@ static int dirty_batch_flush(struct dirty_batch *batch)
 	int err, late;
 
 	/* Then it is one inode, and takes several transactions. */
-	if (batch->pages > TH_FLUSH_PAGES_MAX)
+	if (batch->pages > TH_WRITEBACK_PAGES_MAX)
 		dirty_batch_postpone(batch, batch->inodes[0]);
-	while ((err = th_flush_inodes(batch->inodes, batch->count, &missed)) == -EINPROGRESS)
+	while ((err = th_writeback_inodes(batch->inodes, batch->count, &missed)) == -EINPROGRESS)
 		dirty_batch_postpone(batch, missed);
 	if (err)
 		err = dirty_flush_each(batch);
@@ -255,7 +255,7 @@ static int dirty_batch_add(struct dirty_batch *batch, struct th_inode *inode)
 		dirty_done(inode);
 		return err;
 	}
-	if (batch->count && batch->pages + th_data_pages(inode) > TH_FLUSH_PAGES_MAX) {
+	if (batch->count && batch->pages + th_file_pages_pages(inode) > TH_WRITEBACK_PAGES_MAX) {
 		int earlier;
 
 		pthread_rwlock_unlock(&inode->lock);
@@ -264,7 +264,7 @@ static int dirty_batch_add(struct dirty_batch *batch, struct th_inode *inode)
 		pthread_rwlock_wrlock(&inode->lock);
 	}
 	batch->inodes[batch->count++] = inode;
-	batch->pages += th_data_pages(inode);
+	batch->pages += th_file_pages_pages(inode);
 	return err;
 }
 
@@ -276,7 +276,7 @@ static int dirty_flush_all(struct dirty *dirty)
 
 	for (size_t left = dirty_count(dirty); left && (inode = dirty_take(dirty)); left--) {
 		one = dirty_batch_add(&batch, inode);
-		if (batch.count == TH_FLUSH_INODES_MAX) {
+		if (batch.count == TH_WRITEBACK_INODES_MAX) {
 			int full = dirty_batch_flush(&batch);
 
 			one = one ? one : full;
@@ -325,7 +325,7 @@ bool th_dirty_reclaim(struct th_fs *fs, unsigned nth)
 {
 	struct th_store_info info;
 
-	if (nth >= RECLAIM_COMMITS || th_store_commit(fs->store))
+	if (nth >= RECLAIM_COMMITS || th_store_checkpoint(fs->store))
 		return false;
 	/* The first commit is the one that learns what was freed; without any, more of them are of no use. */
 	th_store_info(fs->store, &info);

@@ -100,17 +100,17 @@ void th_extent_checksums(const struct th_extent *extent, uint32_t nth, uint32_t 
 /* --- walking --- */
 
 struct extent_range {
-	struct th_key from, to;
+	struct th_fs_key from, to;
 	struct th_range range;
 };
 
 /* The keys at which an extent that touches [from, to) can begin (X1). */
 static const struct th_range *extent_range_init(struct extent_range *range, uint64_t id, uint64_t from, uint64_t to)
 {
-	range->from = th_key_extent(id, from < TH_RUN_MAX ? 0 : from - TH_RUN_MAX + 1);
-	range->to = th_key_extent(id, to);
-	range->range.from = th_key_slice(&range->from);
-	range->range.to = th_key_slice(&range->to);
+	range->from = th_fs_key_extent(id, from < TH_RUN_MAX ? 0 : from - TH_RUN_MAX + 1);
+	range->to = th_fs_key_extent(id, to);
+	range->range.from = th_fs_key_slice(&range->from);
+	range->range.to = th_fs_key_slice(&range->to);
 	return &range->range;
 }
 
@@ -118,14 +118,14 @@ static const struct th_range *extent_range_init(struct extent_range *range, uint
  * that key saves a cursor.  txn or view is NULL. */
 static int extents_open(struct th_extents *extents, struct th_view *view, struct th_txn *txn)
 {
-	struct th_key key = th_key_extent(extents->id, extents->from);
+	struct th_fs_key key = th_fs_key_extent(extents->id, extents->from);
 	const struct th_range *keys;
 	struct extent_range range;
 	int err = -ENOENT;
 
 	if (extents->to - extents->from == 1)
-		err = txn ? th_txn_get(txn, th_key_slice(&key), &extents->value)
-			  : th_get(view, th_key_slice(&key), &extents->value);
+		err = txn ? th_txn_get(txn, th_fs_key_slice(&key), &extents->value)
+			  : th_get(view, th_fs_key_slice(&key), &extents->value);
 	extents->single = !err;
 	if (err != -ENOENT)
 		return err;
@@ -162,11 +162,11 @@ static int extents_decode(const struct th_extents *extents, uint64_t block, stru
 static int extents_next_entry(struct th_extents *extents, struct th_extent *ret)
 {
 	struct th_cursor_entry entry;
-	struct th_key_parts parts;
+	struct th_fs_key_parts parts;
 	int err = th_cursor_next(extents->cursor, &entry);
 
 	if (!err)
-		err = th_key_parse(entry.key, &parts);
+		err = th_fs_key_parse(entry.key, &parts);
 	return err ? err : extents_decode(extents, parts.number, entry.value, ret);
 }
 
@@ -184,14 +184,14 @@ static int extents_next_single(struct th_extents *extents, struct th_extent *ret
 static int extents_begin(struct th_extents *extents)
 {
 	struct th_cursor_entry entry;
-	struct th_key key;
+	struct th_fs_key key;
 	int err;
 
 	extents->begun = true;
 	if (!extents->from)
 		return 0;
-	key = th_key_extent(extents->id, extents->from);
-	err = th_cursor_seek(extents->cursor, th_key_slice(&key));
+	key = th_fs_key_extent(extents->id, extents->from);
+	err = th_cursor_seek(extents->cursor, th_fs_key_slice(&key));
 	if (!err)
 		err = th_cursor_prev(extents->cursor, &entry);
 	return err < 0 ? err : 0;
@@ -234,7 +234,7 @@ void th_extents_close(struct th_extents *extents)
 
 static int extent_stage(struct th_txn *txn, uint64_t id, const struct th_extent *extent)
 {
-	struct th_key key = th_key_extent(id, extent->block);
+	struct th_fs_key key = th_fs_key_extent(id, extent->block);
 	struct th_extent_disk disk = { .kind = extent->kind };
 	struct th_loan loan;
 	int err = th_txn_alloc(txn, key.size, sizeof(disk) + extent->size, &loan);
@@ -255,9 +255,9 @@ static int extent_stage(struct th_txn *txn, uint64_t id, const struct th_extent 
 
 static int extent_unstage(struct th_txn *txn, uint64_t id, uint64_t block)
 {
-	struct th_key key = th_key_extent(id, block);
+	struct th_fs_key key = th_fs_key_extent(id, block);
 
-	return th_txn_delete(txn, th_key_slice(&key));
+	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
 /* An extent held over changes to the transaction: bytes are copied only where a part of it stays. */
@@ -320,15 +320,15 @@ static int extent_batch_collect(struct th_fs *fs, struct th_txn *txn, uint64_t i
 
 /* As locks know a file's blocks: each by the key of an extent that would begin there. */
 struct block_keys {
-	struct th_key from, to;
+	struct th_fs_key from, to;
 	struct th_range range;
 };
 
 static const struct th_range *block_range(struct block_keys *keys, uint64_t id, uint64_t from, uint64_t to)
 {
-	keys->from = th_key_extent(id, from);
-	keys->to = th_key_extent(id, to);
-	keys->range = (struct th_range){ th_key_slice(&keys->from), th_key_slice(&keys->to) };
+	keys->from = th_fs_key_extent(id, from);
+	keys->to = th_fs_key_extent(id, to);
+	keys->range = (struct th_range){ th_fs_key_slice(&keys->from), th_fs_key_slice(&keys->to) };
 	return &keys->range;
 }
 
@@ -453,15 +453,15 @@ int th_extent_put(struct th_fs *fs, struct th_txn *txn, uint64_t id, const struc
 int th_extent_runs(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
 		   void *arg)
 {
-	struct th_key_parts parts;
+	struct th_fs_key_parts parts;
 	struct th_extent extent;
 	const char *why;
-	int r = th_key_parse(key, &parts);
+	int err = th_fs_key_parse(key, &parts);
 
-	if (r || parts.kind != TH_KEY_EXTENT)
+	if (err || parts.kind != TH_FS_KEY_EXTENT)
 		return 0; /* what is no key names no runs */
-	r = th_extent_decode(parts.number, value, &extent, &why);
-	if (r || extent.kind == TH_EXTENT_INLINE)
-		return r;
+	err = th_extent_decode(parts.number, value, &extent, &why);
+	if (err || extent.kind == TH_EXTENT_INLINE)
+		return err;
 	return each(&extent.run, arg);
 }

@@ -16,19 +16,20 @@
 #define ALLOCATE_MAX 4096
 
 /* Zeros a part of one block, where it has anything else. */
-static int hole_part(struct th_inode *inode, uint64_t block, unsigned from, unsigned to, struct th_edges *edges)
+static int hole_part(struct th_inode *inode, uint64_t block, unsigned from, unsigned to,
+		     struct th_partial_blocks *edges)
 {
 	struct th_file_page *page, *edge;
-	int err = th_data_init(inode);
+	int err = th_file_pages_init(inode);
 
 	if (err)
 		return err;
-	page = th_pages_get(&inode->file->pages, block);
-	edge = page ? NULL : th_edges_take(edges, block);
+	page = th_page_tree_get(&inode->file->pages, block);
+	edge = page ? NULL : th_partial_blocks_take(edges, block);
 	if (edge)
-		err = th_data_add(inode, block, edge, edge->fresh, false);
+		err = th_file_pages_add(inode, block, edge, edge->fresh, false);
 	if (err) {
-		th_pages_free(edge);
+		th_page_tree_free(edge);
 		return err;
 	}
 	page = page ? page : edge;
@@ -43,26 +44,26 @@ static int hole_blocks(struct th_inode *inode, uint64_t from, uint64_t to)
 	uint64_t old_blocks = inode->stored_blocks;
 	int err = 0;
 
-	th_data_discard(inode, from, to);
-	if (from < to && !th_data_bare(inode))
-		err = th_flush_cleared(inode, from, to);
+	th_file_pages_discard(inode, from, to);
+	if (from < to && !th_file_pages_bare(inode))
+		err = th_writeback_cleared(inode, from, to);
 	if (inode->stored_blocks < old_blocks)
 		atomic_fetch_add(&inode->fs->given_up, old_blocks - inode->stored_blocks);
-	th_data_count_blocks(inode);
+	th_file_pages_count_blocks(inode);
 	return err;
 }
 
-static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to, struct th_edges *edges)
+static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to, struct th_partial_blocks *edges)
 {
 	uint64_t first = from >> TH_BLOCK_SHIFT, last;
 	unsigned begin = from % TH_BLOCK_SIZE, end;
-	int err = th_edges_look(edges, inode, from, to);
+	int err = th_partial_blocks_look(edges, inode, from, to);
 
 	if (err)
 		return err;
 	/* Behind the end of the file there is nothing to keep (F1). */
 	if (to >= inode->attr.size)
-		to = th_data_blocks(to) << TH_BLOCK_SHIFT;
+		to = th_file_pages_blocks(to) << TH_BLOCK_SHIFT;
 	last = to >> TH_BLOCK_SHIFT;
 	end = to % TH_BLOCK_SIZE;
 	if (first == last)
@@ -74,11 +75,11 @@ static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to, struct
 	return err ? err : hole_blocks(inode, first, last);
 }
 
-static int file_shrink(struct th_inode *inode, uint64_t size, struct th_edges *edges)
+static int file_shrink(struct th_inode *inode, uint64_t size, struct th_partial_blocks *edges)
 {
-	uint64_t first = th_data_blocks(size), old_size = inode->attr.size;
+	uint64_t first = th_file_pages_blocks(size), old_size = inode->attr.size;
 	unsigned end = size % TH_BLOCK_SIZE;
-	int err = end ? th_edges_look(edges, inode, size, first << TH_BLOCK_SHIFT) : 0;
+	int err = end ? th_partial_blocks_look(edges, inode, size, first << TH_BLOCK_SHIFT) : 0;
 
 	if (!err && end)
 		err = hole_part(inode, first - 1, end, TH_BLOCK_SIZE, edges);
@@ -87,8 +88,8 @@ static int file_shrink(struct th_inode *inode, uint64_t size, struct th_edges *e
 	inode->attr.size = size;
 	/* Inline data that is cut short is rewritten with the next flush, and blocks have nothing to give up. */
 	if (!inode->stored_blocks && size) {
-		th_data_discard(inode, first, TH_EXTENT_END);
-		th_data_count_blocks(inode);
+		th_file_pages_discard(inode, first, TH_EXTENT_END);
+		th_file_pages_count_blocks(inode);
 		return 0;
 	}
 	err = hole_blocks(inode, first, TH_EXTENT_END);
@@ -98,13 +99,13 @@ static int file_shrink(struct th_inode *inode, uint64_t size, struct th_edges *e
 	return err;
 }
 
-int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_edges *edges)
+int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_partial_blocks *edges)
 {
 	if (inode->snapshot)
 		return -EROFS;
 	if (size > INT64_MAX)
 		return -EFBIG;
-	th_data_modified(inode);
+	th_file_pages_modified(inode);
 	if (size < inode->attr.size)
 		return file_shrink(inode, size, edges);
 	inode->attr.size = size;
@@ -195,7 +196,7 @@ static int file_allocate(struct th_inode *inode, uint64_t from, uint64_t to)
 	int err = allocate_room(inode, to - from);
 
 	if (!err)
-		err = th_flush_inode(inode, TH_FLUSH_RUNS);
+		err = th_writeback_inode(inode, TH_WRITEBACK_RUNS);
 	while (!err && from < to) {
 		err = allocate_find(inode, &from, to, &end);
 		if (err)
@@ -205,11 +206,12 @@ static int file_allocate(struct th_inode *inode, uint64_t from, uint64_t to)
 		err = allocate_step(inode, from, end);
 		from = end;
 	}
-	th_data_count_blocks(inode);
+	th_file_pages_count_blocks(inode);
 	return err < 0 ? err : 0;
 }
 
-static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint64_t len, struct th_edges *edges)
+static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint64_t len,
+			    struct th_partial_blocks *edges)
 {
 	const int changes = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
 	uint64_t end = off + len;
@@ -220,11 +222,11 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 	err = th_attr_check_data(inode, mode & changes ? 0 : inode->attr.size);
 	if (err)
 		return err;
-	th_data_modified(inode);
+	th_file_pages_modified(inode);
 	if (mode & changes)
 		err = hole_bytes(inode, off, end, edges);
 	if (!err && !(mode & FALLOC_FL_PUNCH_HOLE))
-		err = file_allocate(inode, off >> TH_BLOCK_SHIFT, th_data_blocks(end));
+		err = file_allocate(inode, off >> TH_BLOCK_SHIFT, th_file_pages_blocks(end));
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->attr.size)
 		inode->attr.size = end;
 	return err;
@@ -232,7 +234,7 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 
 int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t len)
 {
-	struct th_edges edges = { .guard = NULL };
+	struct th_partial_blocks edges = { .guard = NULL };
 	unsigned tries = 0;
 	int err;
 
@@ -254,7 +256,7 @@ int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t l
 		pthread_rwlock_wrlock(&inode->lock);
 		err = fallocate_locked(inode, mode, off, len, &edges);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_edges_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
-	th_edges_release(&edges);
+	} while (th_partial_blocks_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	th_partial_blocks_release(&edges);
 	return err;
 }

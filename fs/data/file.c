@@ -24,11 +24,11 @@
 /* As many blocks as can be gathered before anything is read; with the lock, which it lets go of. */
 static int read_window(struct th_inode *inode, uint64_t block, uint64_t blocks, void *buffer)
 {
-	struct th_data_reading reading;
-	int err = th_data_read_begin(inode, block, blocks < TH_RUN_MAX ? blocks : TH_RUN_MAX, buffer, &reading);
+	struct th_file_pages_reading reading;
+	int err = th_file_pages_read_begin(inode, block, blocks < TH_RUN_MAX ? blocks : TH_RUN_MAX, buffer, &reading);
 
 	pthread_rwlock_unlock(&inode->lock);
-	return err ? err : th_data_read_end(&reading);
+	return err ? err : th_file_pages_read_end(&reading);
 }
 
 static int read_blocks(struct th_inode *inode, uint64_t block, uint64_t blocks, uint8_t *buffer)
@@ -55,7 +55,7 @@ static int file_read(struct th_inode *inode, uint64_t off, size_t size, struct t
 	}
 	if (size > inode->attr.size - off)
 		size = inode->attr.size - off;
-	blocks = th_data_blocks(off + size) - first;
+	blocks = th_file_pages_blocks(off + size) - first;
 	ret->buffer = th_disk_buffer(blocks << TH_BLOCK_SHIFT);
 	if (!ret->buffer) {
 		pthread_rwlock_unlock(&inode->lock);
@@ -92,10 +92,10 @@ void th_file_data_release(struct th_file_data *data)
 /* The blocks that a part of a write touches. */
 struct window {
 	struct th_inode *inode;
-	struct th_edges *edges;
+	struct th_partial_blocks *edges;
 	uint64_t first;
 	unsigned count;
-	unsigned credit; /* blocks promised for pages still to be added */
+	unsigned credit; /* blocks reserved for pages still to be added */
 	uint64_t stored[(WINDOW_MAX + 63) / 64]; /* bits: the block has a stored run */
 };
 
@@ -108,7 +108,7 @@ static void window_mark(struct window *window, uint64_t from, uint64_t to)
 /* A file without holes, and without blocks set aside behind its end, needs no look. */
 static bool window_look_dense(struct window *window)
 {
-	uint64_t blocks = th_data_blocks(window->inode->stored_size), end = window->first + window->count;
+	uint64_t blocks = th_file_pages_blocks(window->inode->stored_size), end = window->first + window->count;
 
 	if (window->inode->stored_blocks != blocks)
 		return false;
@@ -139,20 +139,20 @@ static int window_look(struct window *window)
 }
 
 /* Sets blocks aside for the pages to come; where there is too little space, for the first of them. */
-static int window_promise(struct window *window)
+static int window_reserve(struct window *window)
 {
 	struct th_store *store = window->inode->fs->store;
 	unsigned missing = 0;
 
 	for (unsigned i = 0; i < window->count; i++)
-		missing += !th_pages_get(&window->inode->file->pages, window->first + i);
+		missing += !th_page_tree_get(&window->inode->file->pages, window->first + i);
 	window->credit = missing;
 	if (!missing)
 		return 0;
-	if (!th_chunk_promise(store, missing))
+	if (!th_chunk_reserve(store, missing))
 		return window_look(window);
 	window->credit = 0;
-	while (window->credit < missing && !th_chunk_promise(store, 1))
+	while (window->credit < missing && !th_chunk_reserve(store, 1))
 		window->credit++;
 	return window_look(window);
 }
@@ -160,11 +160,11 @@ static int window_promise(struct window *window)
 /* What a block will hold beside the bytes [from, to), which will be overwritten. */
 static struct th_file_page *window_new_page(struct window *window, uint64_t block, unsigned from, unsigned to)
 {
-	struct th_file_page *page = th_edges_take(window->edges, block);
+	struct th_file_page *page = th_partial_blocks_take(window->edges, block);
 
 	if (page)
 		return page;
-	page = th_pages_alloc();
+	page = th_page_tree_alloc();
 	if (!page)
 		return NULL;
 	memset(page->data, 0, from);
@@ -177,7 +177,7 @@ static int window_page(struct window *window, uint64_t block, unsigned from, uns
 {
 	struct th_inode *inode = window->inode;
 	uint64_t i = block - window->first;
-	struct th_file_page *page = th_pages_get(&inode->file->pages, block);
+	struct th_file_page *page = th_page_tree_get(&inode->file->pages, block);
 	int err;
 
 	*ret = page;
@@ -188,9 +188,9 @@ static int window_page(struct window *window, uint64_t block, unsigned from, uns
 	page = window_new_page(window, block, from, to);
 	if (!page)
 		return -ENOMEM;
-	err = th_data_add(inode, block, page, !(window->stored[i / 64] >> i % 64 & 1), true);
+	err = th_file_pages_add(inode, block, page, !(window->stored[i / 64] >> i % 64 & 1), true);
 	if (err) {
-		th_pages_free(page);
+		th_page_tree_free(page);
 		return err;
 	}
 	window->credit--;
@@ -223,12 +223,12 @@ static int window_write(struct window *window, const uint8_t *buf, size_t size, 
 }
 
 /* Writes what there is room for; an error only if that is nothing. */
-static int write_pages(struct th_inode *inode, const void *buf, size_t size, uint64_t off, struct th_edges *edges,
-		       size_t *ret_done)
+static int write_pages(struct th_inode *inode, const void *buf, size_t size, uint64_t off,
+		       struct th_partial_blocks *edges, size_t *ret_done)
 {
 	struct window window = { .inode = inode, .edges = edges };
 	size_t done = 0;
-	int err = th_data_init(inode);
+	int err = th_file_pages_init(inode);
 
 	while (!err && done < size) {
 		uint64_t at = off + done, end = off + size;
@@ -236,23 +236,23 @@ static int write_pages(struct th_inode *inode, const void *buf, size_t size, uin
 		window.first = at >> TH_BLOCK_SHIFT;
 		if (end > (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT)
 			end = (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT;
-		window.count = th_data_blocks(end) - window.first;
+		window.count = th_file_pages_blocks(end) - window.first;
 		/* Later there would be something to undo; but all that the kernel asks for is one window, or hardly
 		 * more. */
 		if (!done)
 			th_nowait_begin();
-		err = window_promise(&window);
+		err = window_reserve(&window);
 		th_nowait_end();
 		if (!err)
 			err = window_write(&window, (const uint8_t *)buf + done, end - at, at, &done);
 		if (window.credit)
-			th_chunk_unpromise(inode->fs->store, window.credit);
+			th_chunk_unreserve(inode->fs->store, window.credit);
 	}
 	*ret_done = done;
 	if (!done)
 		return err;
-	th_data_count_blocks(inode);
-	th_data_modified(inode);
+	th_file_pages_count_blocks(inode);
+	th_file_pages_modified(inode);
 	return 0;
 }
 
@@ -269,12 +269,12 @@ static void write_stream(struct th_inode *inode, uint64_t off, size_t size)
 		return;
 	to = file->stream_to >> TH_BLOCK_SHIFT;
 	/* An error will come again, to whoever waits for the flush. */
-	if (!th_flush_range(inode, th_data_blocks(file->stream_from), to))
+	if (!th_writeback_range(inode, th_file_pages_blocks(file->stream_from), to))
 		file->stream_from = to << TH_BLOCK_SHIFT;
 }
 
 static int file_write_locked(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags,
-			     struct th_edges *edges, size_t *ret_done)
+			     struct th_partial_blocks *edges, size_t *ret_done)
 {
 	int err;
 
@@ -288,7 +288,7 @@ static int file_write_locked(struct th_inode *inode, const void *buf, size_t siz
 		size = SIZE_MAX_BYTES - off;
 	err = th_attr_check_data(inode, off);
 	if (!err && size)
-		err = th_edges_look(edges, inode, off, off + size);
+		err = th_partial_blocks_look(edges, inode, off, off + size);
 	if (!err)
 		err = write_pages(inode, buf, size, off, edges, ret_done);
 	if (!err && *ret_done)
@@ -298,7 +298,7 @@ static int file_write_locked(struct th_inode *inode, const void *buf, size_t siz
 
 ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags)
 {
-	struct th_edges edges = { .guard = NULL };
+	struct th_partial_blocks edges = { .guard = NULL };
 	unsigned tries = 0;
 	size_t done = 0;
 	int err, relieved;
@@ -307,8 +307,8 @@ ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint
 		pthread_rwlock_wrlock(&inode->lock);
 		err = file_write_locked(inode, buf, size, off, flags, &edges, &done);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_edges_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
-	th_edges_release(&edges);
+	} while (th_partial_blocks_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	th_partial_blocks_release(&edges);
 	relieved = th_dirty_relieve(inode->fs);
 	if (!err && done)
 		err = relieved;
@@ -322,7 +322,7 @@ int th_file_flush(struct th_inode *inode)
 	bool removed;
 	int err;
 
-	err = th_flush_lock(inode);
+	err = th_writeback_lock(inode);
 	removed = !err && th_dirty_remove(inode);
 	pthread_rwlock_unlock(&inode->lock);
 	if (removed)
@@ -346,8 +346,8 @@ int th_file_drop(struct th_txn *txn, struct th_inode *inode)
 	int64_t blocks = 0;
 	int err;
 
-	th_data_discard(inode, 0, TH_EXTENT_END);
-	if (S_ISREG(inode->attr.mode) && th_data_bare(inode))
+	th_file_pages_discard(inode, 0, TH_EXTENT_END);
+	if (S_ISREG(inode->attr.mode) && th_file_pages_bare(inode))
 		return 0;
 	err = th_extent_clear(inode->fs, txn, inode->id, 0, TH_EXTENT_END, DROP_MAX, &end, &blocks);
 	if (err)
@@ -357,7 +357,7 @@ int th_file_drop(struct th_txn *txn, struct th_inode *inode)
 
 void th_file_release(struct th_inode *inode)
 {
-	th_data_discard(inode, 0, TH_EXTENT_END);
+	th_file_pages_discard(inode, 0, TH_EXTENT_END);
 	free(inode->file);
 	inode->file = NULL;
 }

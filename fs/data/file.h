@@ -13,7 +13,7 @@
 
 #include "fs/inode/inode.h"
 
-struct th_edges;
+struct th_partial_blocks;
 
 /* Data that was read; buffer is freed by th_file_data_release. */
 struct th_file_data {
@@ -33,8 +33,8 @@ enum th_file_write_flags {
 ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags);
 
 /* Locked.  Sets the size, in transactions of its own, with mtime and ctime set to now if the size is given by
- * truncate(2) (always).  -EFBIG; -EAGAIN and -EINPROGRESS as th_edges_look. */
-int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_edges *edges);
+ * truncate(2) (always).  -EFBIG; -EAGAIN and -EINPROGRESS as th_partial_blocks_look. */
+int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_partial_blocks *edges);
 
 /* Locks itself.  mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE; else -EOPNOTSUPP. */
 int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t len);

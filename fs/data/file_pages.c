@@ -8,7 +8,7 @@
 
 #include "fs/data/dirty_list.h"
 
-int th_data_init(struct th_inode *inode)
+int th_file_pages_init(struct th_inode *inode)
 {
 	if (!inode->file)
 		inode->file = calloc(1, sizeof(*inode->file));
@@ -21,16 +21,16 @@ static void data_copy_inline(const struct th_extent *extent, void *to)
 		memcpy(to, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE);
 }
 
-int th_data_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool promised)
+int th_file_pages_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool reserved)
 {
 	struct th_file *file = inode->file;
-	int err = th_pages_add(&file->pages, block, page);
+	int err = th_page_tree_add(&file->pages, block, page);
 
 	if (err)
 		return err;
 	page->fresh = fresh;
 	file->fresh += fresh;
-	file->promised += promised || !th_chunk_promise(inode->fs->store, 1);
+	file->reserved += reserved || !th_chunk_reserve(inode->fs->store, 1);
 	th_dirty_charge(inode->fs, 1);
 	return 0;
 }
@@ -55,64 +55,64 @@ static int data_read_inline(struct th_inode *inode, struct th_file_page *page)
 	return err;
 }
 
-int th_data_uninline(struct th_inode *inode, bool *ret)
+int th_file_pages_uninline(struct th_inode *inode, bool *ret)
 {
 	struct th_file_page *page;
-	int err = th_data_init(inode);
+	int err = th_file_pages_init(inode);
 
 	if (err)
 		return err;
-	*ret = th_pages_get(&inode->file->pages, 0);
+	*ret = th_page_tree_get(&inode->file->pages, 0);
 	if (*ret)
 		return 0;
-	page = th_pages_alloc();
+	page = th_page_tree_alloc();
 	if (!page)
 		return -ENOMEM;
 	err = data_read_inline(inode, page);
 	if (!err)
-		err = th_data_add(inode, 0, page, true, false);
+		err = th_file_pages_add(inode, 0, page, true, false);
 	*ret = !err;
 	if (err)
-		th_pages_free(page);
+		th_page_tree_free(page);
 	return err < 0 ? err : 0;
 }
 
-/* Gives back the promises of pages that are gone. */
-static void data_unpromise(struct th_inode *inode)
+/* Gives back the reservations of pages that are gone. */
+static void data_unreserve(struct th_inode *inode)
 {
 	struct th_file *file = inode->file;
 
-	while (file->promised > file->pages.count) {
-		uint64_t excess = file->promised - file->pages.count;
+	while (file->reserved > file->pages.count) {
+		uint64_t excess = file->reserved - file->pages.count;
 		uint32_t step = excess < UINT32_MAX ? excess : UINT32_MAX;
 
-		th_chunk_unpromise(inode->fs->store, step);
-		file->promised -= step;
+		th_chunk_unreserve(inode->fs->store, step);
+		file->reserved -= step;
 	}
 }
 
-void th_data_discard(struct th_inode *inode, uint64_t from, uint64_t to)
+void th_file_pages_discard(struct th_inode *inode, uint64_t from, uint64_t to)
 {
 	struct th_file_page *page;
 	uint64_t block;
 
 	if (!inode->file)
 		return;
-	while (from < to && (page = th_pages_next(&inode->file->pages, from, &block)) && block < to) {
+	while (from < to && (page = th_page_tree_next(&inode->file->pages, from, &block)) && block < to) {
 		inode->file->fresh -= page->fresh;
-		th_pages_free(th_pages_take(&inode->file->pages, block));
+		th_page_tree_free(th_page_tree_take(&inode->file->pages, block));
 		th_dirty_charge(inode->fs, -1);
 		from = block + 1;
 	}
-	data_unpromise(inode);
+	data_unreserve(inode);
 }
 
-void th_data_count_blocks(struct th_inode *inode)
+void th_file_pages_count_blocks(struct th_inode *inode)
 {
 	inode->attr.blocks = inode->stored_blocks + (inode->file ? inode->file->fresh : 0);
 }
 
-void th_data_modified(struct th_inode *inode)
+void th_file_pages_modified(struct th_inode *inode)
 {
 	inode->attr.mtime = inode->attr.ctime = th_time_now();
 	th_inode_mark_dirty(inode);
@@ -131,7 +131,7 @@ struct data_plan {
 	struct th_inode *inode;
 	uint64_t block, end;
 	uint8_t *buffer;
-	struct th_gather *gather;
+	struct th_read_batch *gather;
 	uint64_t from, to; /* the disk is read for nothing outside of these */
 };
 
@@ -145,7 +145,7 @@ static uint64_t data_next_page(const struct th_inode *inode, uint64_t block, uin
 {
 	uint64_t at;
 
-	return th_data_pages(inode) && th_pages_next(&inode->file->pages, block, &at) && at < end ? at : end;
+	return th_file_pages_pages(inode) && th_page_tree_next(&inode->file->pages, block, &at) && at < end ? at : end;
 }
 
 /* Notes what the disk has of a run, but where a page lies over it. */
@@ -160,7 +160,7 @@ static int plan_run(struct data_plan *plan, const struct th_extent *extent)
 
 		if (page > at) {
 			th_extent_clip(&part, at, page);
-			err = th_gather_add(plan->gather, &part, plan_place(plan, at));
+			err = th_read_batch_add(plan->gather, &part, plan_place(plan, at));
 			plan->from = at < plan->from ? at : plan->from;
 			plan->to = page;
 		}
@@ -211,14 +211,14 @@ static uint32_t plan_pages(const struct data_plan *plan, bool copy)
 
 	for (; (block = data_next_page(plan->inode, block, plan->end)) < plan->end; block++, count++) {
 		if (copy)
-			memcpy(plan_place(plan, block), th_pages_get(&plan->inode->file->pages, block)->data,
+			memcpy(plan_place(plan, block), th_page_tree_get(&plan->inode->file->pages, block)->data,
 			       TH_BLOCK_SIZE);
 	}
 	return count;
 }
 
 /* What a snapshot has is given up by nobody while that is looked at. */
-static int plan_guard(const struct data_plan *plan, struct th_data_reading *reading)
+static int plan_guard(const struct data_plan *plan, struct th_file_pages_reading *reading)
 {
 	int err;
 
@@ -232,8 +232,8 @@ static int plan_guard(const struct data_plan *plan, struct th_data_reading *read
 	return err;
 }
 
-int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
-		       struct th_data_reading *ret)
+int th_file_pages_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
+			     struct th_file_pages_reading *ret)
 {
 	struct data_plan plan = {
 		.inode = inode,
@@ -245,7 +245,7 @@ int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, 
 	};
 	int err = 0;
 
-	th_gather_init(&ret->gather, inode->fs->store);
+	th_read_batch_init(&ret->gather, inode->fs->store);
 	ret->guard = NULL;
 	if (plan_pages(&plan, false) < blocks) {
 		th_nowait_begin();
@@ -258,9 +258,9 @@ int th_data_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, 
 	return plan_guard(&plan, ret);
 }
 
-int th_data_read_end(struct th_data_reading *reading)
+int th_file_pages_read_end(struct th_file_pages_reading *reading)
 {
-	int err = th_gather_read(&reading->gather);
+	int err = th_read_batch_read(&reading->gather);
 
 	th_locker_free(reading->guard);
 	return err;

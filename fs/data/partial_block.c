@@ -18,9 +18,9 @@ static bool edge_stays(const struct th_inode *inode, uint64_t block, uint64_t fr
 }
 
 /* The block as the store has it, with zeros where `size` bytes are not all. */
-static int edge_fill(struct th_edge *edge, const void *data, size_t size, bool fresh)
+static int edge_fill(struct th_partial_block *edge, const void *data, size_t size, bool fresh)
 {
-	edge->page = th_pages_alloc();
+	edge->page = th_page_tree_alloc();
 	if (!edge->page)
 		return -ENOMEM;
 	edge->page->fresh = fresh;
@@ -29,20 +29,20 @@ static int edge_fill(struct th_edge *edge, const void *data, size_t size, bool f
 	return 0;
 }
 
-static int edge_fill_inline(struct th_edge *edge, const struct th_extent *extent)
+static int edge_fill_inline(struct th_partial_block *edge, const struct th_extent *extent)
 {
 	return edge_fill(edge, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE, true);
 }
 
 /* Nobody gives the block up as long as it is guarded. */
-static int edge_guard(struct th_edges *edges, uint64_t block)
+static int edge_guard(struct th_partial_blocks *edges, uint64_t block)
 {
 	int err = edges->guard ? 0 : th_locker_new(edges->inode->fs->store, &edges->guard);
 
 	return err ? err : th_extent_guard(edges->guard, edges->inode->id, block, block + 1);
 }
 
-static int edge_fill_run(struct th_edges *edges, struct th_edge *edge, const struct th_extent *extent)
+static int edge_fill_run(struct th_partial_blocks *edges, struct th_partial_block *edge, const struct th_extent *extent)
 {
 	uint64_t checksum;
 
@@ -59,7 +59,7 @@ static int edge_fill_run(struct th_edges *edges, struct th_edge *edge, const str
 	return edge_guard(edges, extent->block);
 }
 
-static int edge_find(struct th_edges *edges, struct th_edge *edge, uint64_t block)
+static int edge_find(struct th_partial_blocks *edges, struct th_partial_block *edge, uint64_t block)
 {
 	struct th_inode *inode = edges->inode;
 	struct th_extents extents;
@@ -77,27 +77,28 @@ static int edge_find(struct th_edges *edges, struct th_edge *edge, uint64_t bloc
 	return err < 0 ? err : 0;
 }
 
-static int edge_look(struct th_edges *edges, struct th_edge *edge, uint64_t block, uint64_t from, uint64_t to)
+static int edge_look(struct th_partial_blocks *edges, struct th_partial_block *edge, uint64_t block, uint64_t from,
+		     uint64_t to)
 {
 	const struct th_inode *inode = edges->inode;
 
 	edge->block = block;
-	if (th_data_bare(inode) || !edge_stays(inode, block, from, to))
+	if (th_file_pages_bare(inode) || !edge_stays(inode, block, from, to))
 		return 0;
-	if (th_data_pages(inode) && th_pages_get(&inode->file->pages, block))
+	if (th_file_pages_pages(inode) && th_page_tree_get(&inode->file->pages, block))
 		return 0;
 	return edge_find(edges, edge, block);
 }
 
 /* What was found out before the lock was taken anew; but for the block that was read, which may still be the one. */
-static void edge_begin(struct th_edge *edge)
+static void edge_begin(struct th_partial_block *edge)
 {
-	th_pages_free(edge->page);
+	th_page_tree_free(edge->page);
 	edge->page = NULL;
 	edge->missing = false;
 }
 
-int th_edges_look(struct th_edges *edges, struct th_inode *inode, uint64_t from, uint64_t to)
+int th_partial_blocks_look(struct th_partial_blocks *edges, struct th_inode *inode, uint64_t from, uint64_t to)
 {
 	uint64_t first = from >> TH_BLOCK_SHIFT, last = (to - 1) >> TH_BLOCK_SHIFT;
 	int err;
@@ -113,9 +114,9 @@ int th_edges_look(struct th_edges *edges, struct th_inode *inode, uint64_t from,
 	return !err && edges->guard ? -EAGAIN : err;
 }
 
-struct th_file_page *th_edges_take(struct th_edges *edges, uint64_t block)
+struct th_file_page *th_partial_blocks_take(struct th_partial_blocks *edges, uint64_t block)
 {
-	struct th_edge *edge = edges->first.page && edges->first.block == block ? &edges->first : &edges->last;
+	struct th_partial_block *edge = edges->first.page && edges->first.block == block ? &edges->first : &edges->last;
 	struct th_file_page *page = edge->block == block ? edge->page : NULL;
 
 	if (page)
@@ -125,7 +126,7 @@ struct th_file_page *th_edges_take(struct th_edges *edges, uint64_t block)
 
 /* --- reading; no lock is held --- */
 
-static int edge_read(const struct th_edges *edges, struct th_edge *edge)
+static int edge_read(const struct th_partial_blocks *edges, struct th_partial_block *edge)
 {
 	int err;
 
@@ -143,7 +144,7 @@ static int edge_read(const struct th_edges *edges, struct th_edge *edge)
 	return err;
 }
 
-bool th_edges_again(struct th_edges *edges, int *err)
+bool th_partial_blocks_again(struct th_partial_blocks *edges, int *err)
 {
 	bool missing = *err == -EAGAIN && edges->guard;
 
@@ -157,13 +158,13 @@ bool th_edges_again(struct th_edges *edges, int *err)
 	return (missing && !*err) || th_nowait_again(*err);
 }
 
-static void edge_release(struct th_edge *edge)
+static void edge_release(struct th_partial_block *edge)
 {
-	th_pages_free(edge->page);
+	th_page_tree_free(edge->page);
 	free(edge->data);
 }
 
-void th_edges_release(struct th_edges *edges)
+void th_partial_blocks_release(struct th_partial_blocks *edges)
 {
 	th_locker_free(edges->guard);
 	edge_release(&edges->first);

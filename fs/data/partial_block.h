@@ -9,12 +9,12 @@
  *
  *	do {
  *		lock;
- *		err = th_edges_look(&edges, inode, from, to);
+ *		err = th_partial_blocks_look(&edges, inode, from, to);
  *		if (!err)
  *			err = change(..., &edges);
  *		unlock;
- *	} while (th_edges_again(&edges, &err));
- *	th_edges_release(&edges);
+ *	} while (th_partial_blocks_again(&edges, &err));
+ *	th_partial_blocks_release(&edges);
  *
  * Nor is it held while nodes of the store are read that say where the block is (th_nowait_begin).
  *
@@ -27,7 +27,7 @@
 #include "fs/format/page_tree.h"
 #include "fs/inode/inode.h"
 
-struct th_edge {
+struct th_partial_block {
 	struct th_file_page *page; /* what the block holds; NULL: a page of the file, or zeros */
 	uint64_t block;
 	/* The block of the store that was read, or is to be. */
@@ -37,20 +37,20 @@ struct th_edge {
 };
 
 /* All zero to begin with. */
-struct th_edges {
+struct th_partial_blocks {
 	struct th_inode *inode;
 	struct th_locker *guard; /* of what is to be read; NULL: nothing is */
-	struct th_edge first, last;
+	struct th_partial_block first, last;
 };
 
 /* Before the bytes [from, to), which are some, become others.  inode->lock held for writing, and kept until these have
- * changed.  -EAGAIN, -EINPROGRESS: not before th_edges_again. */
-int th_edges_look(struct th_edges *edges, struct th_inode *inode, uint64_t from, uint64_t to);
+ * changed.  -EAGAIN, -EINPROGRESS: not before th_partial_blocks_again. */
+int th_partial_blocks_look(struct th_partial_blocks *edges, struct th_inode *inode, uint64_t from, uint64_t to);
 /* What stays of the block lies in this page, which is the caller's from now on.  NULL: nothing but zeros. */
-struct th_file_page *th_edges_take(struct th_edges *edges, uint64_t block);
+struct th_file_page *th_partial_blocks_take(struct th_partial_blocks *edges, uint64_t block);
 /* No lock held.  True: something was missing and has been read, so it is worth another try.  An error in reading
  * becomes *err. */
-bool th_edges_again(struct th_edges *edges, int *err);
-void th_edges_release(struct th_edges *edges);
+bool th_partial_blocks_again(struct th_partial_blocks *edges, int *err);
+void th_partial_blocks_release(struct th_partial_blocks *edges);
 
 #endif

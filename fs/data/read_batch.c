@@ -9,13 +9,13 @@
 
 static int part_compare(const void *a, const void *b)
 {
-	const struct th_gather_part *left = a, *right = b;
+	const struct th_read_batch_part *left = a, *right = b;
 
 	return left->addr < right->addr ? -1 : left->addr > right->addr;
 }
 
 /* How many of the parts lie one behind another on disk, and how many blocks these are. */
-static unsigned parts_adjacent(const struct th_gather_part *parts, unsigned nparts, uint32_t *ret_blocks)
+static unsigned parts_adjacent(const struct th_read_batch_part *parts, unsigned nparts, uint32_t *ret_blocks)
 {
 	unsigned count = 1;
 
@@ -26,7 +26,7 @@ static unsigned parts_adjacent(const struct th_gather_part *parts, unsigned npar
 }
 
 /* Reads adjacent parts by one transfer, and hands them round. */
-static int parts_read(const struct th_gather *gather, const struct th_gather_part *parts, unsigned nparts,
+static int parts_read(const struct th_read_batch *gather, const struct th_read_batch_part *parts, unsigned nparts,
 		      uint32_t blocks)
 {
 	uint64_t checksums[TH_RUN_MAX];
@@ -46,7 +46,7 @@ static int parts_read(const struct th_gather *gather, const struct th_gather_par
 	return err;
 }
 
-int th_gather_read(struct th_gather *gather)
+int th_read_batch_read(struct th_read_batch *gather)
 {
 	uint32_t blocks;
 	int err = 0;
@@ -54,7 +54,7 @@ int th_gather_read(struct th_gather *gather)
 	if (gather->nparts > 1)
 		qsort(gather->parts, gather->nparts, sizeof(gather->parts[0]), part_compare);
 	for (unsigned i = 0, count; i < gather->nparts && !err; i += count) {
-		const struct th_gather_part *part = &gather->parts[i];
+		const struct th_read_batch_part *part = &gather->parts[i];
 
 		count = parts_adjacent(part, gather->nparts - i, &blocks);
 		if (count == 1)
@@ -67,11 +67,11 @@ int th_gather_read(struct th_gather *gather)
 	return err;
 }
 
-int th_gather_add(struct th_gather *gather, const struct th_extent *extent, void *to)
+int th_read_batch_add(struct th_read_batch *gather, const struct th_extent *extent, void *to)
 {
 	if (gather->nblocks + extent->blocks > TH_RUN_MAX)
 		return -E2BIG;
-	gather->parts[gather->nparts++] = (struct th_gather_part){
+	gather->parts[gather->nparts++] = (struct th_read_batch_part){
 		.addr = extent->run.addr,
 		.blocks = extent->blocks,
 		.first = gather->nblocks,

@@ -11,10 +11,10 @@
 
 #include "fs/data/extent.h"
 
-struct th_gather {
+struct th_read_batch {
 	struct th_store *store;
 	unsigned nparts, nblocks;
-	struct th_gather_part {
+	struct th_read_batch_part {
 		uint64_t addr;
 		uint32_t blocks;
 		uint32_t first; /* in checksums */
@@ -24,15 +24,15 @@ struct th_gather {
 };
 
 /* The rest needs no value. */
-static inline void th_gather_init(struct th_gather *gather, struct th_store *store)
+static inline void th_read_batch_init(struct th_read_batch *gather, struct th_store *store)
 {
 	gather->store = store;
 	gather->nparts = gather->nblocks = 0;
 }
 
 /* Notes that the blocks of a run go to an aligned buffer.  -E2BIG: that would be more than TH_RUN_MAX in all. */
-int th_gather_add(struct th_gather *gather, const struct th_extent *extent, void *to);
+int th_read_batch_add(struct th_read_batch *gather, const struct th_extent *extent, void *to);
 /* Reads what is noted, and verifies it. */
-int th_gather_read(struct th_gather *gather);
+int th_read_batch_read(struct th_read_batch *gather);
 
 #endif

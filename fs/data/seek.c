@@ -43,7 +43,8 @@ static int seek_data(struct seek *seek, uint64_t *block)
 	run = seek->run_from > *block ? seek->run_from : *block;
 	if (seek->run_from == TH_EXTENT_END)
 		run = TH_EXTENT_END;
-	if (th_data_pages(seek->inode) && th_pages_next(&seek->inode->file->pages, *block, &page) && page < run)
+	if (th_file_pages_pages(seek->inode) && th_page_tree_next(&seek->inode->file->pages, *block, &page) &&
+	    page < run)
 		run = page;
 	*block = run;
 	return 0;
@@ -76,7 +77,7 @@ static int seek_locked(struct th_inode *inode, uint64_t off, int whence, uint64_
 	if (err)
 		return err;
 	*ret = block << TH_BLOCK_SHIFT > off ? block << TH_BLOCK_SHIFT : off;
-	if (block >= th_data_blocks(size))
+	if (block >= th_file_pages_blocks(size))
 		*ret = size;
 	return whence == SEEK_DATA && *ret >= size ? -ENXIO : 0;
 }

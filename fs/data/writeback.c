@@ -33,7 +33,7 @@ struct flush {
 	bool nowait; /* for nodes */
 	size_t at; /* the item whose blocks are being cleared */
 	size_t left; /* pages that have no block yet */
-	size_t used; /* promises used */
+	size_t used; /* reservations used */
 
 	struct th_run run; /* being filled */
 	uint32_t filled;
@@ -119,14 +119,14 @@ static int flush_extent(struct flush *flush, struct flush_item *item, uint64_t b
 /* Gives blocks to the pages that follow one another from *block on, as far as the run reaches. */
 static int flush_stretch(struct flush *flush, struct flush_item *item, uint64_t *block)
 {
-	const struct th_pages *pages = &item->inode->file->pages;
+	const struct th_page_tree *pages = &item->inode->file->pages;
 	const struct th_file_page *page;
 	uint64_t first = *block;
 	int err = flush_run_ready(flush);
 
 	if (err)
 		return err;
-	while (flush->filled < flush->run.blocks && *block < item->to && (page = th_pages_get(pages, *block))) {
+	while (flush->filled < flush->run.blocks && *block < item->to && (page = th_page_tree_get(pages, *block))) {
 		flush_fill(flush, page);
 		(*block)++;
 	}
@@ -139,7 +139,7 @@ static int flush_inline(struct flush *flush, struct flush_item *item)
 	struct th_extent extent = {
 		.blocks = 1,
 		.kind = TH_EXTENT_INLINE,
-		.bytes = th_pages_get(&inode->file->pages, 0)->data,
+		.bytes = th_page_tree_get(&inode->file->pages, 0)->data,
 		.size = inode->attr.size,
 	};
 
@@ -153,9 +153,9 @@ static int flush_pages(struct flush *flush, struct flush_item *item)
 
 	if (item->inlined)
 		return flush_inline(flush, item);
-	if (!th_data_pages(item->inode))
+	if (!th_file_pages_pages(item->inode))
 		return 0;
-	while (!err && th_pages_next(&item->inode->file->pages, block, &block) && block < item->to)
+	while (!err && th_page_tree_next(&item->inode->file->pages, block, &block) && block < item->to)
 		err = flush_stretch(flush, item, &block);
 	return err;
 }
@@ -171,14 +171,14 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 static int flush_uninline(struct flush_item *item)
 {
 	bool waits = false;
-	int err = th_data_uninline(item->inode, &waits);
+	int err = th_file_pages_uninline(item->inode, &waits);
 
 	if (waits)
 		item->from = 0;
 	return err;
 }
 
-static int flush_item_prepare(struct flush_item *item, enum th_flush_mode mode)
+static int flush_item_prepare(struct flush_item *item, enum th_writeback_mode mode)
 {
 	struct th_inode *inode = item->inode;
 	bool all = item->from == 0 && item->to == TH_EXTENT_END;
@@ -187,14 +187,14 @@ static int flush_item_prepare(struct flush_item *item, enum th_flush_mode mode)
 	item->old_blocks = inode->stored_blocks;
 	if (!S_ISREG(inode->attr.mode))
 		return 0;
-	item->inlined = all && mode != TH_FLUSH_RUNS && inode->attr.size <= TH_FILE_INLINE_MAX &&
-			!inode->stored_blocks && th_data_pages(inode) == 1;
-	if (item->inlined || !th_data_maybe_inline(inode))
+	item->inlined = all && mode != TH_WRITEBACK_RUNS && inode->attr.size <= TH_FILE_INLINE_MAX &&
+			!inode->stored_blocks && th_file_pages_pages(inode) == 1;
+	if (item->inlined || !th_file_pages_maybe_inline(inode))
 		return 0;
 	/* What is about to be cleared needs no page; one would bring it back. */
 	if (!item->clear_from && item->clear_to)
 		return 0;
-	if (mode == TH_FLUSH_RUNS || inode->attr.size > TH_FILE_INLINE_MAX)
+	if (mode == TH_WRITEBACK_RUNS || inode->attr.size > TH_FILE_INLINE_MAX)
 		return flush_uninline(item);
 	return 0;
 }
@@ -204,11 +204,11 @@ static size_t flush_item_count(const struct flush_item *item)
 	uint64_t block = item->from;
 	size_t count = 0;
 
-	if (item->inlined || !th_data_pages(item->inode))
+	if (item->inlined || !th_file_pages_pages(item->inode))
 		return 0;
 	if (item->from == 0 && item->to == TH_EXTENT_END)
 		return item->inode->file->pages.count;
-	while (th_pages_next(&item->inode->file->pages, block, &block) && block < item->to) {
+	while (th_page_tree_next(&item->inode->file->pages, block, &block) && block < item->to) {
 		count++;
 		block++;
 	}
@@ -220,10 +220,10 @@ static bool flush_item_partial(const struct flush_item *item)
 {
 	uint64_t block;
 
-	if (!th_data_pages(item->inode))
+	if (!th_file_pages_pages(item->inode))
 		return false;
-	th_pages_next(&item->inode->file->pages, 0, &block);
-	return block < item->from || th_pages_next(&item->inode->file->pages, item->to, &block);
+	th_page_tree_next(&item->inode->file->pages, 0, &block);
+	return block < item->from || th_page_tree_next(&item->inode->file->pages, item->to, &block);
 }
 
 static int flush_item_store(struct flush *flush, struct flush_item *item)
@@ -245,28 +245,28 @@ static int flush_item_store(struct flush *flush, struct flush_item *item)
 	return th_inode_store(flush->txn, inode, &inode->attr);
 }
 
-/* After trouble not every page has its promise any more (th_data_add); now it is needed. */
-static int flush_item_promise(struct flush_item *item)
+/* After trouble not every page has its promise any more (th_file_pages_add); now it is needed. */
+static int flush_item_reserve(struct flush_item *item)
 {
 	struct th_file *file = item->inode->file;
 	int err;
 
-	if (!item->count || file->promised >= item->count)
+	if (!item->count || file->reserved >= item->count)
 		return 0;
-	err = th_chunk_promise(item->inode->fs->store, item->count - file->promised);
+	err = th_chunk_reserve(item->inode->fs->store, item->count - file->reserved);
 	if (!err)
-		file->promised = item->count;
+		file->reserved = item->count;
 	return err;
 }
 
-static int flush_item_begin(struct flush_item *item, enum th_flush_mode mode)
+static int flush_item_begin(struct flush_item *item, enum th_writeback_mode mode)
 {
 	int err = flush_item_prepare(item, mode);
 
 	if (err)
 		return err;
 	item->count = flush_item_count(item);
-	return flush_item_promise(item);
+	return flush_item_reserve(item);
 }
 
 /* After the commit: the pages are the store's now. */
@@ -275,25 +275,25 @@ static void flush_item_done(struct flush_item *item)
 	struct th_inode *inode = item->inode;
 
 	if (inode->file && !item->clearing) {
-		inode->file->promised -= item->count;
-		th_data_discard(inode, item->from, item->to);
+		inode->file->reserved -= item->count;
+		th_file_pages_discard(inode, item->from, item->to);
 	}
 	if (S_ISREG(inode->attr.mode))
-		th_data_count_blocks(inode);
+		th_file_pages_count_blocks(inode);
 	th_inode_publish(inode, &inode->attr);
-	if (th_flush_needed(inode))
+	if (th_writeback_needed(inode))
 		th_inode_mark_dirty(inode);
 }
 
-/* After the rollback: the pages wait on, and need their promises again. */
+/* After the rollback: the pages wait on, and need their reservations again. */
 static void flush_item_undo(struct flush *flush, struct flush_item *item)
 {
 	size_t again = min_u64(flush->used, item->count);
 
 	item->inode->stored_size = item->old_size;
 	item->inode->stored_blocks = item->old_blocks;
-	if (again && th_chunk_promise(flush->fs->store, again))
-		item->inode->file->promised -= again;
+	if (again && th_chunk_reserve(flush->fs->store, again))
+		item->inode->file->reserved -= again;
 	flush->used -= again;
 }
 
@@ -304,11 +304,11 @@ static void flush_item_undo(struct flush *flush, struct flush_item *item)
 #define GUARD_RANGES 64
 
 /* Behind the nth page from that of `block` on, or the last one before `to`. */
-static uint64_t pages_end(const struct th_pages *pages, uint64_t block, uint64_t to, size_t n)
+static uint64_t pages_end(const struct th_page_tree *pages, uint64_t block, uint64_t to, size_t n)
 {
 	uint64_t end = block + 1;
 
-	while (--n && th_pages_next(pages, end, &block) && block < to)
+	while (--n && th_page_tree_next(pages, end, &block) && block < to)
 		end = block + 1;
 	return end;
 }
@@ -316,17 +316,17 @@ static uint64_t pages_end(const struct th_pages *pages, uint64_t block, uint64_t
 /* As a rule nobody reads the file just now, and one lock will do. */
 static int flush_guard_pages(struct flush *flush, const struct flush_item *item)
 {
-	const struct th_pages *pages = &item->inode->file->pages;
+	const struct th_page_tree *pages = &item->inode->file->pages;
 	uint64_t id = item->inode->id, block, end;
 	size_t each = item->count / GUARD_RANGES + 1;
 	int err;
 
-	if (!th_pages_next(pages, item->from, &block))
+	if (!th_page_tree_next(pages, item->from, &block))
 		return 0;
 	err = th_extent_guard_txn(flush->txn, id, block, item->to, TH_LOCK_TRY);
 	if (err != -EBUSY)
 		return err;
-	for (err = 0; !err && th_pages_next(pages, block, &block) && block < item->to; block = end) {
+	for (err = 0; !err && th_page_tree_next(pages, block, &block) && block < item->to; block = end) {
 		end = pages_end(pages, block, item->to, each);
 		err = th_extent_guard_txn(flush->txn, id, block, end, TH_LOCK_WAIT);
 	}
@@ -339,7 +339,7 @@ static int flush_item_guard(struct flush *flush, const struct flush_item *item)
 	struct th_inode *inode = item->inode;
 	int err = 0;
 
-	if (th_data_bare(inode))
+	if (th_file_pages_bare(inode))
 		return 0;
 	if (item->clear_from < item->clear_to)
 		err = th_extent_guard_txn(flush->txn, inode->id, item->clear_from, item->clear_to, TH_LOCK_WAIT);
@@ -349,22 +349,22 @@ static int flush_item_guard(struct flush *flush, const struct flush_item *item)
 }
 
 /* Behind the pages that follow one another from that of `block` on. */
-static uint64_t stretch_end(const struct th_pages *pages, uint64_t block, uint64_t to)
+static uint64_t stretch_end(const struct th_page_tree *pages, uint64_t block, uint64_t to)
 {
 	do
 		block++;
-	while (block < to && th_pages_get(pages, block));
+	while (block < to && th_page_tree_get(pages, block));
 	return block;
 }
 
 /* Takes away what the pages are going to replace. */
 static int flush_clear_pages(struct flush *flush, struct flush_item *item)
 {
-	const struct th_pages *pages = &item->inode->file->pages;
+	const struct th_page_tree *pages = &item->inode->file->pages;
 	uint64_t block = item->from, end, cleared;
 	int err = 0;
 
-	for (; !err && th_pages_next(pages, block, &block) && block < item->to; block = end) {
+	for (; !err && th_page_tree_next(pages, block, &block) && block < item->to; block = end) {
 		end = stretch_end(pages, block, item->to);
 		err = th_extent_clear(flush->fs, flush->txn, item->inode->id, block, end, end - block + 1, &cleared,
 				      &item->blocks);
@@ -381,7 +381,7 @@ static int flush_item_clear(struct flush *flush, struct flush_item *item)
 				      CLEAR_MAX, &item->clear_from, &item->blocks);
 		item->clearing = item->clear_from < item->clear_to;
 	}
-	if (!err && !item->clearing && item->count && !th_data_bare(item->inode))
+	if (!err && !item->clearing && item->count && !th_file_pages_bare(item->inode))
 		err = flush_clear_pages(flush, item);
 	return err;
 }
@@ -430,7 +430,7 @@ static int flush_run(struct th_fs *fs, struct flush_item *items, size_t nitems, 
 	err = th_txn_begin(fs->store, &flush.txn);
 	if (!err) {
 		/* The write, or the change of attributes, was answered long ago. */
-		th_txn_use_reserve(flush.txn);
+		th_txn_use_emergency(flush.txn);
 		err = flush_stage(&flush);
 	}
 	if (!err) {
@@ -452,11 +452,11 @@ static int flush_run(struct th_fs *fs, struct flush_item *items, size_t nitems, 
 	return err;
 }
 
-bool th_flush_needed(const struct th_inode *inode)
+bool th_writeback_needed(const struct th_inode *inode)
 {
 	if (inode->deleted || inode->snapshot)
 		return false;
-	return inode->attr_dirty || th_data_pages(inode) ||
+	return inode->attr_dirty || th_file_pages_pages(inode) ||
 	       (S_ISREG(inode->attr.mode) && inode->stored_size != inode->attr.size);
 }
 
@@ -465,29 +465,29 @@ static uint64_t flush_window(const struct th_inode *inode, uint64_t from)
 {
 	uint64_t block = from;
 
-	if (th_data_pages(inode) <= TH_FLUSH_PAGES_MAX)
+	if (th_file_pages_pages(inode) <= TH_WRITEBACK_PAGES_MAX)
 		return TH_EXTENT_END;
-	for (size_t n = 0; n < TH_FLUSH_PAGES_MAX; n++, block++)
-		if (!th_pages_next(&inode->file->pages, block, &block))
+	for (size_t n = 0; n < TH_WRITEBACK_PAGES_MAX; n++, block++)
+		if (!th_page_tree_next(&inode->file->pages, block, &block))
 			return TH_EXTENT_END;
 	return block;
 }
 
-static int flush_one(struct th_inode *inode, uint64_t from, uint64_t to, enum th_flush_mode mode)
+static int flush_one(struct th_inode *inode, uint64_t from, uint64_t to, enum th_writeback_mode mode)
 {
 	struct flush_item item = { .inode = inode, .from = from, .to = to };
 	int err = flush_item_begin(&item, mode);
 	size_t missed;
 
-	return err ? err : flush_run(inode->fs, &item, 1, mode == TH_FLUSH_NOWAIT, &missed);
+	return err ? err : flush_run(inode->fs, &item, 1, mode == TH_WRITEBACK_NOWAIT, &missed);
 }
 
-int th_flush_inode(struct th_inode *inode, enum th_flush_mode mode)
+int th_writeback_inode(struct th_inode *inode, enum th_writeback_mode mode)
 {
-	bool inlined = mode == TH_FLUSH_RUNS && th_data_maybe_inline(inode);
+	bool inlined = mode == TH_WRITEBACK_RUNS && th_file_pages_maybe_inline(inode);
 	int err = 0;
 
-	while (!err && (inlined || th_flush_needed(inode))) {
+	while (!err && (inlined || th_writeback_needed(inode))) {
 		err = flush_one(inode, 0, flush_window(inode, 0), mode);
 		inlined = false;
 	}
@@ -502,9 +502,9 @@ static int flush_look_from(struct th_inode *inode, uint64_t *block)
 	uint64_t end;
 	int err = 0;
 
-	if (!th_data_pages(inode) || th_data_bare(inode))
+	if (!th_file_pages_pages(inode) || th_file_pages_bare(inode))
 		return 0;
-	for (; th_pages_next(&inode->file->pages, *block, block); *block = end) {
+	for (; th_page_tree_next(&inode->file->pages, *block, block); *block = end) {
 		end = stretch_end(&inode->file->pages, *block, TH_EXTENT_END);
 		err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, *block, end, &extents);
 		if (err)
@@ -533,13 +533,13 @@ static void flush_look(struct th_inode *inode)
 	} while (th_nowait_again(err));
 }
 
-int th_flush_lock(struct th_inode *inode)
+int th_writeback_lock(struct th_inode *inode)
 {
 	for (unsigned looks = 0;; looks++) {
 		int err;
 
 		pthread_rwlock_wrlock(&inode->lock);
-		err = th_flush_inode(inode, looks < LOOKS_MAX ? TH_FLUSH_NOWAIT : TH_FLUSH_ANY);
+		err = th_writeback_inode(inode, looks < LOOKS_MAX ? TH_WRITEBACK_NOWAIT : TH_WRITEBACK_ANY);
 		if (err != -EINPROGRESS)
 			return err;
 		pthread_rwlock_unlock(&inode->lock);
@@ -548,30 +548,30 @@ int th_flush_lock(struct th_inode *inode)
 	}
 }
 
-int th_flush_range(struct th_inode *inode, uint64_t from, uint64_t to)
+int th_writeback_range(struct th_inode *inode, uint64_t from, uint64_t to)
 {
 	int err = 0;
 
 	while (!err && from < to) {
 		uint64_t end = min_u64(flush_window(inode, from), to);
 
-		err = flush_one(inode, from, end, TH_FLUSH_ANY);
+		err = flush_one(inode, from, end, TH_WRITEBACK_ANY);
 		from = end;
 	}
 	return err;
 }
 
-int th_flush_inodes(struct th_inode *const *inodes, size_t count, struct th_inode **ret_missed)
+int th_writeback_inodes(struct th_inode *const *inodes, size_t count, struct th_inode **ret_missed)
 {
-	struct flush_item items[TH_FLUSH_INODES_MAX];
+	struct flush_item items[TH_WRITEBACK_INODES_MAX];
 	size_t nitems = 0, missed;
 	int err = 0;
 
 	for (size_t i = 0; i < count && !err; i++) {
-		if (!th_flush_needed(inodes[i]))
+		if (!th_writeback_needed(inodes[i]))
 			continue;
 		items[nitems] = (struct flush_item){ .inode = inodes[i], .to = TH_EXTENT_END };
-		err = flush_item_begin(&items[nitems++], TH_FLUSH_ANY);
+		err = flush_item_begin(&items[nitems++], TH_WRITEBACK_ANY);
 	}
 	if (err || !nitems)
 		return err;
@@ -581,16 +581,16 @@ int th_flush_inodes(struct th_inode *const *inodes, size_t count, struct th_inod
 	return err;
 }
 
-int th_flush_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
+int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
 {
 	struct flush_item item = { .inode = inode, .to = TH_EXTENT_END, .clear_from = from, .clear_to = to };
 	size_t missed;
 	int err = 0;
 
-	if (th_data_pages(inode) > TH_FLUSH_PAGES_MAX)
-		err = th_flush_inode(inode, TH_FLUSH_ANY);
+	if (th_file_pages_pages(inode) > TH_WRITEBACK_PAGES_MAX)
+		err = th_writeback_inode(inode, TH_WRITEBACK_ANY);
 	if (!err)
-		err = flush_item_begin(&item, TH_FLUSH_ANY);
+		err = flush_item_begin(&item, TH_WRITEBACK_ANY);
 	do {
 		item.clearing = false;
 		item.blocks = 0;

@@ -14,7 +14,7 @@
 /* One of the two views, and the inode under way as it has it. */
 struct side {
 	struct th_view *view;
-	struct th_paths *paths;
+	struct th_inode_paths *paths;
 	bool present;
 	struct th_attr attr; /* its name is in `name` */
 	int32_t refs;
@@ -29,11 +29,11 @@ struct th_fs_diff {
 	/* The key that is next, if there is one. */
 	bool ahead;
 	struct th_change change;
-	struct th_key_parts key;
+	struct th_fs_key_parts key;
 	/* The inode under way. */
 	uint64_t id;
 	uint32_t what;
-	struct th_content content;
+	struct th_diff_content content;
 	/* Its changes, handed out one after another. */
 	struct th_fs_change *queue;
 	size_t taken, queued, room;
@@ -45,15 +45,15 @@ struct th_fs_diff {
 static int peek(struct th_fs_diff *diff)
 {
 	while (!diff->ahead) {
-		int result = th_diff_next(diff->keys, &diff->change);
+		int err = th_diff_next(diff->keys, &diff->change);
 
-		if (result)
-			return result;
-		result = th_key_parse(diff->change.key, &diff->key);
-		if (result) {
+		if (err)
+			return err;
+		err = th_fs_key_parse(diff->change.key, &diff->key);
+		if (err) {
 			th_fs_report(diff->fs, "diff: a key of %zu bytes is none of a filesystem",
 				     diff->change.key.size);
-			return result;
+			return err;
 		}
 		diff->ahead = diff->key.id != 0;
 	}
@@ -63,17 +63,17 @@ static int peek(struct th_fs_diff *diff)
 /* Takes over the inode's value; absent, or without a name, it is not there. */
 static int side_decode(struct th_fs_diff *diff, struct side *side, struct th_slice value, int32_t refs)
 {
-	int result;
+	int err;
 
 	side->present = value.data && (refs > 0 || diff->id == TH_ROOT_ID);
 	if (!side->present) {
 		memset(&side->attr, 0, sizeof(side->attr));
 		return 0;
 	}
-	result = th_inode_decode(value.data, value.size, refs, &side->attr);
-	if (result) {
+	err = th_inode_decode(value.data, value.size, refs, &side->attr);
+	if (err) {
 		th_fs_report(diff->fs, "diff: inode %llu: its value is broken", (unsigned long long)diff->id);
-		return result;
+		return err;
 	}
 	side->refs = refs;
 	memcpy(side->name, side->attr.name, side->attr.name_size);
@@ -84,68 +84,68 @@ static int side_decode(struct th_fs_diff *diff, struct side *side, struct th_sli
 
 static int side_read(struct th_fs_diff *diff, struct side *side)
 {
-	struct th_key key = th_key_inode(diff->id);
+	struct th_fs_key key = th_fs_key_inode(diff->id);
 	struct th_value value;
-	int result = th_get(side->view, th_key_slice(&key), &value);
+	int err = th_get(side->view, th_fs_key_slice(&key), &value);
 
-	if (result == -ENOENT)
+	if (err == -ENOENT)
 		return side_decode(diff, side, (struct th_slice){ NULL, 0 }, 0);
-	if (result)
-		return result;
-	result = side_decode(diff, side, (struct th_slice){ value.data, value.size }, value.refs);
+	if (err)
+		return err;
+	err = side_decode(diff, side, (struct th_slice){ value.data, value.size }, value.refs);
 	th_value_release(&value);
-	return result;
+	return err;
 }
 
 /* Begins with the inode of the next key.  If its own value differs, that is the first of its keys. */
 static int begin_inode(struct th_fs_diff *diff)
 {
-	int result;
+	int err;
 
 	diff->id = diff->key.id;
 	diff->what = 0;
-	if (diff->key.kind == TH_KEY_INODE) {
-		result = side_decode(diff, &diff->from, diff->change.from, diff->change.from_refs);
-		if (!result)
-			result = side_decode(diff, &diff->to, diff->change.to, diff->change.to_refs);
+	if (diff->key.kind == TH_FS_KEY_INODE) {
+		err = side_decode(diff, &diff->from, diff->change.from, diff->change.from_refs);
+		if (!err)
+			err = side_decode(diff, &diff->to, diff->change.to, diff->change.to_refs);
 	} else {
-		result = side_read(diff, &diff->from);
-		if (!result)
-			result = side_read(diff, &diff->to);
+		err = side_read(diff, &diff->from);
+		if (!err)
+			err = side_read(diff, &diff->to);
 	}
-	th_content_begin(&diff->content, diff->to.attr.size);
-	return result;
+	th_diff_content_begin(&diff->content, diff->to.attr.size);
+	return err;
 }
 
 static int take_extent(struct th_fs_diff *diff)
 {
 	const char *why;
-	int result;
+	int err;
 
 	if (!diff->from.present || !diff->to.present || !S_ISREG(diff->to.attr.mode))
 		return 0;
-	result = th_content_add(&diff->content, diff->key.number, diff->change.from, diff->change.to, &why);
-	if (result)
+	err = th_diff_content_add(&diff->content, diff->key.number, diff->change.from, diff->change.to, &why);
+	if (err)
 		th_fs_report(diff->fs, "diff: inode %llu, block %llu: %s", (unsigned long long)diff->id,
 			     (unsigned long long)diff->key.number, why);
-	return result;
+	return err;
 }
 
 /* All differing keys of the inode.  Names and directory entries need no look: the inode's own value tells of them. */
 static int take_keys(struct th_fs_diff *diff)
 {
-	int result;
+	int err;
 
-	while (!(result = peek(diff)) && diff->key.id == diff->id) {
-		if (diff->key.kind == TH_KEY_XATTR)
+	while (!(err = peek(diff)) && diff->key.id == diff->id) {
+		if (diff->key.kind == TH_FS_KEY_XATTR)
 			diff->what |= TH_CHANGED_XATTR;
-		else if (diff->key.kind == TH_KEY_EXTENT)
-			result = take_extent(diff);
-		if (result)
-			return result;
+		else if (diff->key.kind == TH_FS_KEY_EXTENT)
+			err = take_extent(diff);
+		if (err)
+			return err;
 		diff->ahead = false;
 	}
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }
 
 static bool time_differs(struct th_time a, struct th_time b)
@@ -165,17 +165,17 @@ static uint32_t compare_attributes(const struct th_attr *a, const struct th_attr
 /* When all keys have been taken: what is different in the inode? */
 static int judge(struct th_fs_diff *diff)
 {
-	int result;
+	int err;
 
 	if (diff->from.present && diff->to.present) {
-		result = th_content_end(&diff->content);
+		err = th_diff_content_end(&diff->content);
 		diff->what |= compare_attributes(&diff->from.attr, &diff->to.attr);
 		diff->what |= diff->content.differs ? TH_CHANGED_CONTENT : 0;
-		return result;
+		return err;
 	}
 	diff->what = 0;
 	if (diff->to.present && diff->ranges && S_ISREG(diff->to.attr.mode))
-		return th_content_read(&diff->content, diff->fs, diff->to.view, diff->id);
+		return th_diff_content_read(&diff->content, diff->fs, diff->to.view, diff->id);
 	return 0;
 }
 
@@ -240,38 +240,38 @@ static int queue_change(struct th_fs_diff *diff, enum th_fs_change_kind kind, ch
 }
 
 /* *ret is NULL if the name is not below the root. */
-static int name_path(struct th_fs_diff *diff, struct side *side, const struct th_name *name, char **ret)
+static int name_path(struct th_fs_diff *diff, struct side *side, const struct th_inode_name *name, char **ret)
 {
-	int result;
+	int err;
 
 	*ret = NULL;
 	if (diff->id == diff->fs->root->id) {
 		*ret = strdup("/");
 		return *ret ? 0 : -ENOMEM;
 	}
-	result = name->parent ? th_paths_join(side->paths, name->parent, name->name, ret) : 1;
-	if (result == -EUCLEAN)
+	err = name->parent ? th_inode_paths_join(side->paths, name->parent, name->name, ret) : 1;
+	if (err == -EUCLEAN)
 		th_fs_report(diff->fs, "diff: inode %llu: the directories above it do not lead to the root",
 			     (unsigned long long)diff->id);
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }
 
 /* A name that both views have: told if the inode differs.  Where a directory above it was moved, it may have come from
  * outside of the root, or left it. */
-static int tell_kept(struct th_fs_diff *diff, const struct th_name *name)
+static int tell_kept(struct th_fs_diff *diff, const struct th_inode_name *name)
 {
 	char *path = NULL, *old_path = NULL;
-	int result;
+	int err;
 
 	if (!diff->what)
 		return 0;
-	result = name_path(diff, &diff->to, name, &path);
-	if (!result)
-		result = name_path(diff, &diff->from, name, &old_path);
-	if (result || (!path && !old_path)) {
+	err = name_path(diff, &diff->to, name, &path);
+	if (!err)
+		err = name_path(diff, &diff->from, name, &old_path);
+	if (err || (!path && !old_path)) {
 		free(path);
 		free(old_path);
-		return result;
+		return err;
 	}
 	if (!path)
 		return queue_change(diff, TH_CHANGE_REMOVED, old_path, NULL);
@@ -298,44 +298,46 @@ static void path_list_release(struct path_list *paths)
 }
 
 static int path_list_add(struct th_fs_diff *diff, struct path_list *paths, struct side *side,
-			 const struct th_name *name)
+			 const struct th_inode_name *name)
 {
 	char *path;
-	int result = name_path(diff, side, name, &path);
+	int err = name_path(diff, side, name, &path);
 
-	if (!result && path)
+	if (!err && path)
 		paths->list[paths->count++] = path;
-	return result;
+	return err;
 }
 
 /* Goes through both sorted lists of names at once. */
-static int sort_out_names(struct th_fs_diff *diff, const struct th_names *from, const struct th_names *to,
+static int sort_out_names(struct th_fs_diff *diff, const struct th_inode_names *from, const struct th_inode_names *to,
 			  struct path_list *ret_gone, struct path_list *ret_come)
 {
 	size_t f = 0, t = 0;
-	int result = 0;
+	int err = 0;
 
-	while (!result && (f < from->count || t < to->count)) {
-		int order = f == from->count ? 1 : t == to->count ? -1 : th_name_compare(&from->list[f], &to->list[t]);
+	while (!err && (f < from->count || t < to->count)) {
+		int order = f == from->count ? 1
+			    : t == to->count ? -1
+					     : th_inode_name_compare(&from->list[f], &to->list[t]);
 
 		if (!order)
-			result = tell_kept(diff, &to->list[t]);
+			err = tell_kept(diff, &to->list[t]);
 		else if (order < 0)
-			result = path_list_add(diff, ret_gone, &diff->from, &from->list[f]);
+			err = path_list_add(diff, ret_gone, &diff->from, &from->list[f]);
 		else
-			result = path_list_add(diff, ret_come, &diff->to, &to->list[t]);
+			err = path_list_add(diff, ret_come, &diff->to, &to->list[t]);
 		f += order <= 0;
 		t += order >= 0;
 	}
-	return result;
+	return err;
 }
 
 /* A name lost and a name won are one name changed; what is left over came or went. */
 static int tell_moved(struct th_fs_diff *diff, struct path_list *gone, struct path_list *come)
 {
-	int result = 0;
+	int err = 0;
 
-	for (size_t i = 0; !result && (i < gone->count || i < come->count); i++) {
+	for (size_t i = 0; !err && (i < gone->count || i < come->count); i++) {
 		char *old_path = i < gone->count ? gone->list[i] : NULL;
 		char *path = i < come->count ? come->list[i] : NULL;
 
@@ -344,43 +346,43 @@ static int tell_moved(struct th_fs_diff *diff, struct path_list *gone, struct pa
 		if (path)
 			come->list[i] = NULL;
 		if (old_path && path)
-			result = queue_change(diff, TH_CHANGE_RENAMED, path, old_path);
+			err = queue_change(diff, TH_CHANGE_RENAMED, path, old_path);
 		else
-			result = queue_change(diff, path ? TH_CHANGE_ADDED : TH_CHANGE_REMOVED, path ? path : old_path,
-					      NULL);
+			err = queue_change(diff, path ? TH_CHANGE_ADDED : TH_CHANGE_REMOVED, path ? path : old_path,
+					   NULL);
 	}
-	return result;
+	return err;
 }
 
-static int read_names(struct th_fs_diff *diff, const struct side *side, struct th_names *ret)
+static int read_names(struct th_fs_diff *diff, const struct side *side, struct th_inode_names *ret)
 {
 	if (!side->present)
 		return 0;
-	return th_names_read(side->view, diff->id, &side->attr, side->refs, ret);
+	return th_inode_names_read(side->view, diff->id, &side->attr, side->refs, ret);
 }
 
 static int tell_names(struct th_fs_diff *diff)
 {
-	struct th_names from = { 0 }, to = { 0 };
+	struct th_inode_names from = { 0 }, to = { 0 };
 	struct path_list gone = { 0 }, come = { 0 };
-	int result = read_names(diff, &diff->from, &from);
+	int err = read_names(diff, &diff->from, &from);
 
-	if (!result)
-		result = read_names(diff, &diff->to, &to);
-	if (!result) {
+	if (!err)
+		err = read_names(diff, &diff->to, &to);
+	if (!err) {
 		gone.list = calloc(from.count + 1, sizeof(*gone.list));
 		come.list = calloc(to.count + 1, sizeof(*come.list));
-		result = gone.list && come.list ? 0 : -ENOMEM;
+		err = gone.list && come.list ? 0 : -ENOMEM;
 	}
-	if (!result)
-		result = sort_out_names(diff, &from, &to, &gone, &come);
-	if (!result)
-		result = tell_moved(diff, &gone, &come);
+	if (!err)
+		err = sort_out_names(diff, &from, &to, &gone, &come);
+	if (!err)
+		err = tell_moved(diff, &gone, &come);
 	path_list_release(&gone);
 	path_list_release(&come);
-	th_names_release(&from);
-	th_names_release(&to);
-	return result;
+	th_inode_names_release(&from);
+	th_inode_names_release(&to);
+	return err;
 }
 
 /* --- the whole --- */
@@ -388,28 +390,28 @@ static int tell_names(struct th_fs_diff *diff)
 /* Queues the changes of the next inode that has a differing key; there may be none.  1: no more inodes. */
 static int next_inode(struct th_fs_diff *diff)
 {
-	int result = peek(diff);
+	int err = peek(diff);
 
-	if (!result)
-		result = begin_inode(diff);
-	if (!result)
-		result = take_keys(diff);
-	if (!result)
-		result = judge(diff);
-	if (!result)
-		result = tell_names(diff);
-	return result;
+	if (!err)
+		err = begin_inode(diff);
+	if (!err)
+		err = take_keys(diff);
+	if (!err)
+		err = judge(diff);
+	if (!err)
+		err = tell_names(diff);
+	return err;
 }
 
 int th_fs_diff_next(struct th_fs_diff *diff, struct th_fs_change *ret)
 {
 	while (diff->taken == diff->queued) {
-		int result;
+		int err;
 
 		diff->taken = diff->queued = 0;
-		result = next_inode(diff);
-		if (result)
-			return result;
+		err = next_inode(diff);
+		if (err)
+			return err;
 	}
 	*ret = diff->queue[diff->taken++];
 	return 0;
@@ -423,45 +425,45 @@ void th_fs_diff_stats(const struct th_fs_diff *diff, struct th_diff_stats *ret)
 static int side_open(struct th_fs *fs, struct side *side, const char *name)
 {
 	struct th_snapshot snapshot;
-	int result = name ? th_snapshot_find(fs->store, name, &snapshot) : -ENOENT;
+	int err = name ? th_snapshot_find(fs->store, name, &snapshot) : -ENOENT;
 
-	if (!result) {
-		result = th_view_snapshot(fs->store, snapshot.id, &side->view);
-	} else if (result == -ENOENT) { /* a branch, which may be the live one */
-		result = th_file_flush_all(fs);
-		if (!result && name)
-			result = th_view_branch(fs->store, name, &side->view);
-		else if (!result)
-			result = th_view_freeze(fs->store, &side->view);
+	if (!err) {
+		err = th_view_snapshot(fs->store, snapshot.id, &side->view);
+	} else if (err == -ENOENT) { /* a branch, which may be the live one */
+		err = th_file_flush_all(fs);
+		if (!err && name)
+			err = th_view_branch(fs->store, name, &side->view);
+		else if (!err)
+			err = th_view_freeze(fs->store, &side->view);
 	}
-	return result ? result : th_paths_new(side->view, fs->root->id, &side->paths);
+	return err ? err : th_inode_paths_new(side->view, fs->root->id, &side->paths);
 }
 
 int th_fs_diff_open(struct th_fs *fs, const char *from, const char *to, bool ranges, struct th_fs_diff **ret)
 {
 	struct th_fs_diff *diff = calloc(1, sizeof(*diff));
-	int result;
+	int err;
 
 	if (!diff)
 		return -ENOMEM;
 	diff->fs = fs;
 	diff->ranges = ranges;
-	th_content_init(&diff->content, ranges);
-	result = side_open(fs, &diff->from, from);
-	if (!result)
-		result = side_open(fs, &diff->to, to);
-	if (!result)
-		result = th_diff_open(diff->from.view, diff->to.view, NULL, &diff->keys);
-	if (result)
+	th_diff_content_init(&diff->content, ranges);
+	err = side_open(fs, &diff->from, from);
+	if (!err)
+		err = side_open(fs, &diff->to, to);
+	if (!err)
+		err = th_diff_open(diff->from.view, diff->to.view, NULL, &diff->keys);
+	if (err)
 		th_fs_diff_close(diff);
 	else
 		*ret = diff;
-	return result;
+	return err;
 }
 
 static void side_close(struct side *side)
 {
-	th_paths_free(side->paths);
+	th_inode_paths_free(side->paths);
 	if (side->view)
 		th_view_close(side->view);
 }
@@ -475,7 +477,7 @@ void th_fs_diff_close(struct th_fs_diff *diff)
 	for (; diff->taken < diff->queued; diff->taken++)
 		th_fs_change_release(&diff->queue[diff->taken]);
 	free(diff->queue);
-	th_content_release(&diff->content);
+	th_diff_content_release(&diff->content);
 	side_close(&diff->from);
 	side_close(&diff->to);
 	free(diff);

@@ -7,7 +7,7 @@
 
 #include "journal/disk/disk.h"
 
-void th_content_init(struct th_content *content, bool want_ranges)
+void th_diff_content_init(struct th_diff_content *content, bool want_ranges)
 {
 	static const uint8_t zeros[TH_BLOCK_SIZE];
 
@@ -16,13 +16,13 @@ void th_content_init(struct th_content *content, bool want_ranges)
 	content->zeros = th_chunk_checksum(zeros);
 }
 
-void th_content_release(struct th_content *content)
+void th_diff_content_release(struct th_diff_content *content)
 {
 	free(content->ranges);
 	content->ranges = NULL;
 }
 
-void th_content_begin(struct th_content *content, uint64_t size)
+void th_diff_content_begin(struct th_diff_content *content, uint64_t size)
 {
 	content->size = size;
 	content->at = 0;
@@ -37,7 +37,7 @@ static uint64_t extent_end(const struct th_extent *extent)
 }
 
 /* Has this side anything but zeros from `at` on, up to *ret_until where that changes at the latest? */
-static bool side_covers(const struct th_content_side *side, uint64_t at, uint64_t *ret_until)
+static bool side_covers(const struct th_diff_content_side *side, uint64_t at, uint64_t *ret_until)
 {
 	bool covers = side->present && extent_end(&side->extent) > at;
 
@@ -51,7 +51,8 @@ static bool side_covers(const struct th_content_side *side, uint64_t at, uint64_
 	return covers && side->extent.kind != TH_EXTENT_UNWRITTEN;
 }
 
-static uint64_t block_checksum(const struct th_content *content, const struct th_content_side *side, uint64_t block)
+static uint64_t block_checksum(const struct th_diff_content *content, const struct th_diff_content_side *side,
+			       uint64_t block)
 {
 	uint64_t until = UINT64_MAX, checksum;
 	uint8_t padded[TH_BLOCK_SIZE];
@@ -67,7 +68,7 @@ static uint64_t block_checksum(const struct th_content *content, const struct th
 	return checksum;
 }
 
-static int add_range(struct th_content *content, uint64_t offset, uint64_t length)
+static int add_range(struct th_diff_content *content, uint64_t offset, uint64_t length)
 {
 	struct th_fs_change_range *ranges = content->ranges, *last = NULL;
 
@@ -91,7 +92,7 @@ static int add_range(struct th_content *content, uint64_t offset, uint64_t lengt
 	return 0;
 }
 
-static int compare_block(struct th_content *content, uint64_t block)
+static int compare_block(struct th_diff_content *content, uint64_t block)
 {
 	uint64_t offset = block << TH_BLOCK_SHIFT, length = TH_BLOCK_SIZE;
 
@@ -106,27 +107,27 @@ static int compare_block(struct th_content *content, uint64_t block)
 }
 
 /* Compares the blocks up to `until`, or to the end of the file. */
-static int compare_until(struct th_content *content, uint64_t until)
+static int compare_until(struct th_diff_content *content, uint64_t until)
 {
 	uint64_t end = (content->size + TH_BLOCK_SIZE - 1) >> TH_BLOCK_SHIFT;
-	int result = 0;
+	int err = 0;
 
 	if (until > end)
 		until = end;
-	while (content->at < until && !result) {
+	while (content->at < until && !err) {
 		uint64_t next = until;
 		bool from = side_covers(&content->from, content->at, &next);
 		bool to = side_covers(&content->to, content->at, &next);
 
-		for (; (from || to) && content->at < next && !result; content->at++)
-			result = compare_block(content, content->at);
+		for (; (from || to) && content->at < next && !err; content->at++)
+			err = compare_block(content, content->at);
 		content->at = next;
 	}
-	return result;
+	return err;
 }
 
 /* The next extent of one side.  What it had before has been compared up to `block` and must not reach further. */
-static int side_take(struct th_content_side *side, uint64_t block, struct th_slice value, const char **ret_why)
+static int side_take(struct th_diff_content_side *side, uint64_t block, struct th_slice value, const char **ret_why)
 {
 	if (!value.data)
 		return 0;
@@ -141,38 +142,38 @@ static int side_take(struct th_content_side *side, uint64_t block, struct th_sli
 	return th_extent_decode(block, (struct th_slice){ side->value, value.size }, &side->extent, ret_why);
 }
 
-int th_content_add(struct th_content *content, uint64_t block, struct th_slice from, struct th_slice to,
-		   const char **ret_why)
+int th_diff_content_add(struct th_diff_content *content, uint64_t block, struct th_slice from, struct th_slice to,
+			const char **ret_why)
 {
-	int result = compare_until(content, block);
+	int err = compare_until(content, block);
 
 	*ret_why = "no memory";
-	if (!result)
-		result = side_take(&content->from, block, from, ret_why);
-	if (!result)
-		result = side_take(&content->to, block, to, ret_why);
-	return result;
+	if (!err)
+		err = side_take(&content->from, block, from, ret_why);
+	if (!err)
+		err = side_take(&content->to, block, to, ret_why);
+	return err;
 }
 
-int th_content_end(struct th_content *content)
+int th_diff_content_end(struct th_diff_content *content)
 {
 	return compare_until(content, UINT64_MAX);
 }
 
-int th_content_read(struct th_content *content, struct th_fs *fs, struct th_view *view, uint64_t id)
+int th_diff_content_read(struct th_diff_content *content, struct th_fs *fs, struct th_view *view, uint64_t id)
 {
 	struct th_extents extents;
-	int result = th_extents_open(fs, view, id, 0, TH_EXTENT_END, &extents);
+	int err = th_extents_open(fs, view, id, 0, TH_EXTENT_END, &extents);
 
-	if (result)
-		return result;
-	while (!(result = th_extents_next(&extents, &content->to.extent))) {
+	if (err)
+		return err;
+	while (!(err = th_extents_next(&extents, &content->to.extent))) {
 		content->to.present = true;
-		result = compare_until(content, extent_end(&content->to.extent));
-		if (result)
+		err = compare_until(content, extent_end(&content->to.extent));
+		if (err)
 			break;
 	}
 	content->to.present = false;
 	th_extents_close(&extents);
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }

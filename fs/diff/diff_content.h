@@ -20,36 +20,36 @@
 
 struct th_fs;
 
-struct th_content_side {
+struct th_diff_content_side {
 	bool present; /* extent reaches behind what has been compared */
 	struct th_extent extent; /* its bytes are in value */
 	uint8_t value[TH_CONTENT_VALUE_MAX];
 };
 
-struct th_content {
+struct th_diff_content {
 	uint64_t size; /* of the newer file: nothing is compared behind it */
 	uint64_t at; /* blocks below are compared */
 	uint64_t zeros; /* checksum of a block of zeros */
 	bool differs;
 	bool want_ranges;
-	struct th_content_side from, to;
+	struct th_diff_content_side from, to;
 	struct th_fs_change_range *ranges;
 	size_t nranges, room;
 	bool rough;
 };
 
-void th_content_init(struct th_content *content, bool want_ranges);
-void th_content_release(struct th_content *content);
+void th_diff_content_init(struct th_diff_content *content, bool want_ranges);
+void th_diff_content_release(struct th_diff_content *content);
 
 /* Begins with a file whose size in the newer view is given. */
-void th_content_begin(struct th_content *content, uint64_t size);
+void th_diff_content_begin(struct th_diff_content *content, uint64_t size);
 /* One differing extent key, in the order of the keys; data NULL where a view has none.  -EUCLEAN with *ret_why. */
-int th_content_add(struct th_content *content, uint64_t block, struct th_slice from, struct th_slice to,
-		   const char **ret_why);
+int th_diff_content_add(struct th_diff_content *content, uint64_t block, struct th_slice from, struct th_slice to,
+			const char **ret_why);
 /* After the last one: differs, ranges and rough are the answer. */
-int th_content_end(struct th_content *content);
+int th_diff_content_end(struct th_diff_content *content);
 
 /* Instead of adding and ending, for a file that is new: all that it has in the view is compared with nothing. */
-int th_content_read(struct th_content *content, struct th_fs *fs, struct th_view *view, uint64_t id);
+int th_diff_content_read(struct th_diff_content *content, struct th_fs *fs, struct th_view *view, uint64_t id);
 
 #endif

@@ -24,7 +24,7 @@ struct session {
 	size_t record_size, record_at;
 };
 
-struct th_sessions {
+struct th_diff_sessions {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a deadline, or stop */
 	pthread_t watcher;
@@ -32,9 +32,9 @@ struct th_sessions {
 	struct session list[TH_CONTROL_SESSIONS];
 };
 
-int th_sessions_new(struct th_sessions **ret)
+int th_diff_sessions_new(struct th_diff_sessions **ret)
 {
-	struct th_sessions *sessions = calloc(1, sizeof(*sessions));
+	struct th_diff_sessions *sessions = calloc(1, sizeof(*sessions));
 	pthread_condattr_t clock;
 
 	if (!sessions)
@@ -73,7 +73,7 @@ static struct session take_off(struct session *session)
 	return taken;
 }
 
-void th_sessions_free(struct th_sessions *sessions)
+void th_diff_sessions_free(struct th_diff_sessions *sessions)
 {
 	if (!sessions)
 		return;
@@ -93,7 +93,7 @@ void th_sessions_free(struct th_sessions *sessions)
 }
 
 /* The session whose time is up first, if any.  The lock is held. */
-static struct session *first_due(struct th_sessions *sessions)
+static struct session *first_due(struct th_diff_sessions *sessions)
 {
 	struct session *first = NULL;
 
@@ -108,7 +108,7 @@ static struct session *first_due(struct th_sessions *sessions)
 
 static void *watch(void *arg)
 {
-	struct th_sessions *sessions = arg;
+	struct th_diff_sessions *sessions = arg;
 
 	pthread_mutex_lock(&sessions->lock);
 	while (!sessions->stop) {
@@ -133,20 +133,20 @@ static void *watch(void *arg)
 }
 
 /* The lock is held. */
-static int ensure_watcher(struct th_sessions *sessions)
+static int ensure_watcher(struct th_diff_sessions *sessions)
 {
 	if (!sessions->watched) {
-		int error = pthread_create(&sessions->watcher, NULL, watch, sessions);
+		int err = pthread_create(&sessions->watcher, NULL, watch, sessions);
 
-		if (error)
-			return -error;
+		if (err)
+			return -err;
 		sessions->watched = true;
 	}
 	return 0;
 }
 
 /* The lock is held. */
-static struct session *find(struct th_sessions *sessions, uint64_t id)
+static struct session *find(struct th_diff_sessions *sessions, uint64_t id)
 {
 	for (size_t i = 0; i < TH_CONTROL_SESSIONS; i++) {
 		if (sessions->list[i].id == id)
@@ -155,11 +155,11 @@ static struct session *find(struct th_sessions *sessions, uint64_t id)
 	return NULL;
 }
 
-int th_session_begin(struct th_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id)
+int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id)
 {
 	struct session *session;
 	uint64_t id = 0;
-	int result;
+	int err;
 
 	while (!id) {
 		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
@@ -167,15 +167,15 @@ int th_session_begin(struct th_sessions *sessions, struct th_fs_diff *diff, char
 	}
 	pthread_mutex_lock(&sessions->lock);
 	session = find(sessions, 0);
-	result = session ? ensure_watcher(sessions) : -EMFILE;
-	if (!result) {
+	err = session ? ensure_watcher(sessions) : -EMFILE;
+	if (!err) {
 		*session = (struct session){ .id = id, .diff = diff, .path = path };
 		session->deadline = now_seconds() + TH_CONTROL_IDLE_SECONDS;
 		pthread_cond_broadcast(&sessions->changed);
 		*ret_id = id;
 	}
 	pthread_mutex_unlock(&sessions->lock);
-	return result;
+	return err;
 }
 
 /* Puts the next change that touches the path into session->record.  1: that was all; -EAGAIN: none within reach. */
@@ -183,10 +183,10 @@ static int next_record(struct session *session)
 {
 	for (unsigned i = 0; i < CHANGES_AT_A_TIME; i++) {
 		struct th_fs_change change;
-		int result = th_fs_diff_next(session->diff, &change);
+		int err = th_fs_diff_next(session->diff, &change);
 
-		if (result)
-			return result;
+		if (err)
+			return err;
 		if (!session->path || th_fs_change_below(&change, session->path)) {
 			session->record_at = 0;
 			session->record_size = th_fs_change_packed_size(&change);
@@ -194,9 +194,9 @@ static int next_record(struct session *session)
 			if (session->record)
 				th_fs_change_pack(&change, session->record);
 			else
-				result = -ENOMEM;
+				err = -ENOMEM;
 			th_fs_change_release(&change);
-			return result;
+			return err;
 		}
 		th_fs_change_release(&change);
 	}
@@ -219,17 +219,17 @@ static size_t copy_record(struct session *session, uint8_t *buffer, size_t size)
 	return size;
 }
 
-static int fill(struct session *session, uint8_t *buffer, size_t size, struct th_session_piece *ret)
+static int fill(struct session *session, uint8_t *buffer, size_t size, struct th_diff_session_piece *ret)
 {
-	int result = 0;
+	int err = 0;
 
 	ret->bytes = 0;
-	while (ret->bytes < size && !result) {
+	while (ret->bytes < size && !err) {
 		if (!session->record && !session->ended)
-			result = next_record(session);
-		if (result == 1) {
+			err = next_record(session);
+		if (err == 1) {
 			session->ended = true;
-			result = 0;
+			err = 0;
 		}
 		if (!session->record)
 			break;
@@ -237,38 +237,39 @@ static int fill(struct session *session, uint8_t *buffer, size_t size, struct th
 	}
 	ret->ended = session->ended && !session->record;
 	th_fs_diff_stats(session->diff, &ret->stats);
-	return result == -EAGAIN ? 0 : result;
+	return err == -EAGAIN ? 0 : err;
 }
 
 /* Makes the session the caller's alone. */
-static int claim(struct th_sessions *sessions, uint64_t id, struct session **ret)
+static int claim(struct th_diff_sessions *sessions, uint64_t id, struct session **ret)
 {
 	struct session *session;
-	int result = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&sessions->lock);
 	session = id ? find(sessions, id) : NULL;
 	if (!session)
-		result = -ESTALE;
+		err = -ESTALE;
 	else if (session->busy)
-		result = -EBUSY;
+		err = -EBUSY;
 	else
 		session->busy = true;
 	*ret = session;
 	pthread_mutex_unlock(&sessions->lock);
-	return result;
+	return err;
 }
 
-int th_session_read(struct th_sessions *sessions, uint64_t id, void *buffer, size_t size, struct th_session_piece *ret)
+int th_diff_session_read(struct th_diff_sessions *sessions, uint64_t id, void *buffer, size_t size,
+			 struct th_diff_session_piece *ret)
 {
 	struct session *session, dead = { 0 };
-	int result = claim(sessions, id, &session);
+	int err = claim(sessions, id, &session);
 
-	if (result)
-		return result;
-	result = fill(session, buffer, size, ret);
+	if (err)
+		return err;
+	err = fill(session, buffer, size, ret);
 	pthread_mutex_lock(&sessions->lock);
-	if (result) {
+	if (err) {
 		dead = take_off(session);
 	} else {
 		session->busy = false;
@@ -277,16 +278,16 @@ int th_session_read(struct th_sessions *sessions, uint64_t id, void *buffer, siz
 	}
 	pthread_mutex_unlock(&sessions->lock);
 	session_release(&dead);
-	return result;
+	return err;
 }
 
-int th_session_end(struct th_sessions *sessions, uint64_t id)
+int th_diff_session_end(struct th_diff_sessions *sessions, uint64_t id)
 {
 	struct session *session, dead;
-	int result = claim(sessions, id, &session);
+	int err = claim(sessions, id, &session);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	pthread_mutex_lock(&sessions->lock);
 	dead = take_off(session);
 	pthread_mutex_unlock(&sessions->lock);

@@ -8,24 +8,25 @@
 
 #include "fs/diff/diff.h"
 
-struct th_sessions;
+struct th_diff_sessions;
 
 /* What one read of a session brought. */
-struct th_session_piece {
+struct th_diff_session_piece {
 	size_t bytes; /* put into the buffer */
 	bool ended; /* nothing comes after them */
 	struct th_diff_stats stats;
 };
 
-int th_sessions_new(struct th_sessions **ret);
+int th_diff_sessions_new(struct th_diff_sessions **ret);
 /* Ends all sessions.  None may be in use.  NULL is fine. */
-void th_sessions_free(struct th_sessions *sessions);
+void th_diff_sessions_free(struct th_diff_sessions *sessions);
 
 /* Takes over the diff, and path (may be NULL; freed with free()), on success only.  -EMFILE: too many. */
-int th_session_begin(struct th_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id);
+int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id);
 /* The next bytes of the stream of changes that touch path; the work done at a time is limited, so there may be none
  * before the end.  An error ends the session.  -ESTALE: no such session; -EBUSY: it is in use. */
-int th_session_read(struct th_sessions *sessions, uint64_t id, void *buffer, size_t size, struct th_session_piece *ret);
-int th_session_end(struct th_sessions *sessions, uint64_t id);
+int th_diff_session_read(struct th_diff_sessions *sessions, uint64_t id, void *buffer, size_t size,
+			 struct th_diff_session_piece *ret);
+int th_diff_session_end(struct th_diff_sessions *sessions, uint64_t id);
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int add(struct th_names *names, uint64_t parent, const char *name, size_t size)
+static int add(struct th_inode_names *names, uint64_t parent, const char *name, size_t size)
 {
-	struct th_name *list = names->list;
+	struct th_inode_name *list = names->list;
 
 	if (names->count == names->room) {
 		size_t room = names->room ? 2 * names->room : 4;
@@ -23,30 +23,30 @@ static int add(struct th_names *names, uint64_t parent, const char *name, size_t
 	return list[names->count].name ? (names->count++, 0) : -ENOMEM;
 }
 
-static int add_links(struct th_names *names, struct th_view *view, uint64_t id)
+static int add_links(struct th_inode_names *names, struct th_view *view, uint64_t id)
 {
-	struct th_key prefix = th_key_kind(id, TH_KEY_LINK);
+	struct th_fs_key prefix = th_fs_key_kind(id, TH_FS_KEY_LINK);
 	uint8_t bound[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), bound);
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), bound);
 	struct th_cursor *cursor;
 	struct th_cursor_entry entry;
-	struct th_key_parts parts;
-	int result = th_cursor_open(view, &range, &cursor);
+	struct th_fs_key_parts parts;
+	int err = th_cursor_open(view, &range, &cursor);
 
-	if (result)
-		return result;
-	while (!(result = th_cursor_next(cursor, &entry))) {
-		result = th_key_parse(entry.key, &parts);
-		if (!result)
-			result = add(names, parts.number, parts.name.data, parts.name.size);
-		if (result)
+	if (err)
+		return err;
+	while (!(err = th_cursor_next(cursor, &entry))) {
+		err = th_fs_key_parse(entry.key, &parts);
+		if (!err)
+			err = add(names, parts.number, parts.name.data, parts.name.size);
+		if (err)
 			break;
 	}
 	th_cursor_close(cursor);
-	return result < 0 ? result : 0;
+	return err < 0 ? err : 0;
 }
 
-int th_name_compare(const struct th_name *a, const struct th_name *b)
+int th_inode_name_compare(const struct th_inode_name *a, const struct th_inode_name *b)
 {
 	if (a->parent != b->parent)
 		return a->parent < b->parent ? -1 : 1;
@@ -55,24 +55,25 @@ int th_name_compare(const struct th_name *a, const struct th_name *b)
 
 static int compare(const void *a, const void *b)
 {
-	return th_name_compare(a, b);
+	return th_inode_name_compare(a, b);
 }
 
-int th_names_read(struct th_view *view, uint64_t id, const struct th_attr *attr, int32_t refs, struct th_names *ret)
+int th_inode_names_read(struct th_view *view, uint64_t id, const struct th_attr *attr, int32_t refs,
+			struct th_inode_names *ret)
 {
-	int result = 0;
+	int err = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	if (attr->parent || id == TH_ROOT_ID)
-		result = add(ret, attr->parent, attr->name, attr->name_size);
-	if (!result && refs > 1)
-		result = add_links(ret, view, id);
-	if (!result && ret->count > 1)
+		err = add(ret, attr->parent, attr->name, attr->name_size);
+	if (!err && refs > 1)
+		err = add_links(ret, view, id);
+	if (!err && ret->count > 1)
 		qsort(ret->list, ret->count, sizeof(*ret->list), compare);
-	return result;
+	return err;
 }
 
-void th_names_release(struct th_names *names)
+void th_inode_names_release(struct th_inode_names *names)
 {
 	while (names->count)
 		free(names->list[--names->count].name);

@@ -19,7 +19,7 @@ struct step {
 	char *name;
 };
 
-struct th_paths {
+struct th_inode_paths {
 	struct th_view *view;
 	uint64_t root;
 	/* A directory's slot is its id modulo the number of slots; whoever comes later takes it. */
@@ -31,9 +31,9 @@ struct th_paths {
 	size_t nsteps, room;
 };
 
-int th_paths_new(struct th_view *view, uint64_t root, struct th_paths **ret)
+int th_inode_paths_new(struct th_view *view, uint64_t root, struct th_inode_paths **ret)
 {
-	struct th_paths *paths = calloc(1, sizeof(*paths));
+	struct th_inode_paths *paths = calloc(1, sizeof(*paths));
 
 	if (!paths)
 		return -ENOMEM;
@@ -43,13 +43,13 @@ int th_paths_new(struct th_view *view, uint64_t root, struct th_paths **ret)
 	return 0;
 }
 
-static void forget_steps(struct th_paths *paths)
+static void forget_steps(struct th_inode_paths *paths)
 {
 	while (paths->nsteps)
 		free(paths->steps[--paths->nsteps].name);
 }
 
-void th_paths_free(struct th_paths *paths)
+void th_inode_paths_free(struct th_inode_paths *paths)
 {
 	if (!paths)
 		return;
@@ -60,7 +60,7 @@ void th_paths_free(struct th_paths *paths)
 	free(paths);
 }
 
-static int push_step(struct th_paths *paths, uint64_t id, const char *name, size_t size)
+static int push_step(struct th_inode_paths *paths, uint64_t id, const char *name, size_t size)
 {
 	struct step *steps = paths->steps;
 
@@ -81,28 +81,28 @@ static int push_step(struct th_paths *paths, uint64_t id, const char *name, size
 }
 
 /* One step up: notes the directory's name and finds its parent, 0 for the root of the filesystem. */
-static int step_up(struct th_paths *paths, uint64_t id, uint64_t *ret_parent)
+static int step_up(struct th_inode_paths *paths, uint64_t id, uint64_t *ret_parent)
 {
-	struct th_key key = th_key_inode(id);
+	struct th_fs_key key = th_fs_key_inode(id);
 	struct th_value value;
 	struct th_attr attr;
-	int result = th_get(paths->view, th_key_slice(&key), &value);
+	int err = th_get(paths->view, th_fs_key_slice(&key), &value);
 
-	if (result)
-		return result == -ENOENT ? -EUCLEAN : result;
-	result = th_inode_decode(value.data, value.size, value.refs, &attr);
-	if (!result && (!S_ISDIR(attr.mode) || (!attr.parent && id != TH_ROOT_ID)))
-		result = -EUCLEAN;
-	if (!result)
-		result = push_step(paths, id, attr.name, attr.name_size);
-	if (!result)
+	if (err)
+		return err == -ENOENT ? -EUCLEAN : err;
+	err = th_inode_decode(value.data, value.size, value.refs, &attr);
+	if (!err && (!S_ISDIR(attr.mode) || (!attr.parent && id != TH_ROOT_ID)))
+		err = -EUCLEAN;
+	if (!err)
+		err = push_step(paths, id, attr.name, attr.name_size);
+	if (!err)
 		*ret_parent = attr.parent;
 	th_value_release(&value);
-	return result;
+	return err;
 }
 
 /* Keeps a copy of a directory's path (NULL: not below the root), unless it is overlong. */
-static int remember(struct th_paths *paths, uint64_t id, const char *path)
+static int remember(struct th_inode_paths *paths, uint64_t id, const char *path)
 {
 	size_t slot = id % CACHE_SLOTS;
 	char *copy = NULL;
@@ -121,29 +121,29 @@ static int remember(struct th_paths *paths, uint64_t id, const char *path)
 }
 
 /* Goes down again what was walked up, adding a name at each step. */
-static int walk_down(struct th_paths *paths, FILE *path_stream, char *const *path, bool inside)
+static int walk_down(struct th_inode_paths *paths, FILE *path_stream, char *const *path, bool inside)
 {
-	int result = 0;
+	int err = 0;
 
-	while (paths->nsteps && !result) {
+	while (paths->nsteps && !err) {
 		struct step *step = &paths->steps[--paths->nsteps];
 
 		if (inside && (fprintf(path_stream, "/%s", step->name) < 0 || fflush(path_stream)))
-			result = -ENOMEM;
+			err = -ENOMEM;
 		else
-			result = remember(paths, step->id, inside ? *path : NULL);
+			err = remember(paths, step->id, inside ? *path : NULL);
 		free(step->name);
 	}
-	return result;
+	return err;
 }
 
 /* Walks up from a directory to the root, or to one whose path is remembered. *ret_base: the path there, or NULL where
  * the root is not on the way. */
-static int walk_up(struct th_paths *paths, uint64_t id, const char **ret_base)
+static int walk_up(struct th_inode_paths *paths, uint64_t id, const char **ret_base)
 {
-	int result = 0;
+	int err = 0;
 
-	while (!result) {
+	while (!err) {
 		size_t slot = id % CACHE_SLOTS;
 
 		if (id == paths->root || !id) {
@@ -154,22 +154,22 @@ static int walk_up(struct th_paths *paths, uint64_t id, const char **ret_base)
 			*ret_base = paths->cache[slot].path;
 			return 0;
 		}
-		result = step_up(paths, id, &id);
+		err = step_up(paths, id, &id);
 	}
-	return result;
+	return err;
 }
 
-int th_paths_join(struct th_paths *paths, uint64_t directory, const char *name, char **ret)
+int th_inode_paths_join(struct th_inode_paths *paths, uint64_t directory, const char *name, char **ret)
 {
 	const char *base = NULL;
 	char *path = NULL;
 	size_t size;
 	FILE *stream;
-	int result = walk_up(paths, directory, &base);
+	int err = walk_up(paths, directory, &base);
 
-	if (result) {
+	if (err) {
 		forget_steps(paths);
-		return result;
+		return err;
 	}
 	stream = open_memstream(&path, &size);
 	if (!stream) {
@@ -177,17 +177,17 @@ int th_paths_join(struct th_paths *paths, uint64_t directory, const char *name, 
 		return -ENOMEM;
 	}
 	if (fputs(base ? base : "", stream) < 0 || fflush(stream))
-		result = -ENOMEM;
-	if (!result)
-		result = walk_down(paths, stream, &path, base);
-	if (!result && fprintf(stream, "/%s", name) < 0)
-		result = -ENOMEM;
-	if (fclose(stream) && !result)
-		result = -ENOMEM;
+		err = -ENOMEM;
+	if (!err)
+		err = walk_down(paths, stream, &path, base);
+	if (!err && fprintf(stream, "/%s", name) < 0)
+		err = -ENOMEM;
+	if (fclose(stream) && !err)
+		err = -ENOMEM;
 	forget_steps(paths);
-	if (!result && base)
+	if (!err && base)
 		*ret = path;
 	else
 		free(path);
-	return result ? result : !base;
+	return err ? err : !base;
 }

@@ -8,14 +8,14 @@
 
 #include "tree/thunderhead.h"
 
-struct th_paths;
+struct th_inode_paths;
 
 /* Paths in `view`, which must outlive this, relative to the directory `root`. */
-int th_paths_new(struct th_view *view, uint64_t root, struct th_paths **ret);
-void th_paths_free(struct th_paths *paths); /* NULL is fine */
+int th_inode_paths_new(struct th_view *view, uint64_t root, struct th_inode_paths **ret);
+void th_inode_paths_free(struct th_inode_paths *paths); /* NULL is fine */
 
 /* The path of what is called `name` in the directory with that id: "/a/b".  The caller frees *ret.  1: it is not below
  * the root.  -EUCLEAN: the way up is broken. */
-int th_paths_join(struct th_paths *paths, uint64_t directory, const char *name, char **ret);
+int th_inode_paths_join(struct th_inode_paths *paths, uint64_t directory, const char *name, char **ret);
 
 #endif

@@ -8,7 +8,7 @@
 #include "fs/attr/xattr.h"
 #include "fs/format/acl.h"
 
-static int init_access(struct th_heritage *heritage)
+static int init_access(struct th_acl_inheritance *heritage)
 {
 	size_t size = heritage->list.size;
 
@@ -24,43 +24,43 @@ static int init_access(struct th_heritage *heritage)
 	return 0;
 }
 
-int th_heritage_init(struct th_heritage *heritage, struct th_inode *dir, uint32_t mode, uint32_t umask)
+int th_acl_inheritance_init(struct th_acl_inheritance *heritage, struct th_inode *dir, uint32_t mode, uint32_t umask)
 {
-	*heritage = (struct th_heritage){ .mode = mode };
+	*heritage = (struct th_acl_inheritance){ .mode = mode };
 	if (S_ISLNK(mode))
 		return 0;
-	int r = th_xattr_find(dir, TH_ACL_DEFAULT, &heritage->list);
+	int err = th_xattr_find(dir, TH_ACL_DEFAULT, &heritage->list);
 
-	if (r == -ENODATA) {
+	if (err == -ENODATA) {
 		heritage->mode &= ~(umask & 0777);
 		return 0;
 	}
-	if (!r)
-		r = init_access(heritage);
-	if (r < 0)
-		th_heritage_release(heritage);
-	return r;
+	if (!err)
+		err = init_access(heritage);
+	if (err < 0)
+		th_acl_inheritance_release(heritage);
+	return err;
 }
 
-int th_heritage_stage(const struct th_heritage *heritage, struct th_txn *txn, struct th_inode *inode)
+int th_acl_inheritance_stage(const struct th_acl_inheritance *heritage, struct th_txn *txn, struct th_inode *inode)
 {
 	struct th_slice list = { heritage->list.data, heritage->list.size };
 	struct th_slice access = { heritage->access, heritage->list.size };
-	int r = 0;
+	int err = 0;
 
 	if (access.data)
-		r = th_xattr_stage(txn, inode, TH_ACL_ACCESS, &access);
-	if (!r && list.data && th_inode_is_dir(inode))
-		r = th_xattr_stage(txn, inode, TH_ACL_DEFAULT, &list);
-	if (!r && (access.data || (list.data && th_inode_is_dir(inode))))
+		err = th_xattr_stage(txn, inode, TH_ACL_ACCESS, &access);
+	if (!err && list.data && th_inode_is_dir(inode))
+		err = th_xattr_stage(txn, inode, TH_ACL_DEFAULT, &list);
+	if (!err && (access.data || (list.data && th_inode_is_dir(inode))))
 		inode->xattr_state = TH_XATTR_SOME;
-	return r;
+	return err;
 }
 
-void th_heritage_release(struct th_heritage *heritage)
+void th_acl_inheritance_release(struct th_acl_inheritance *heritage)
 {
 	if (heritage->list.data)
 		th_value_release(&heritage->list);
 	free(heritage->access);
-	*heritage = (struct th_heritage){ 0 };
+	*heritage = (struct th_acl_inheritance){ 0 };
 }

@@ -8,16 +8,16 @@
 
 #include "fs/inode/inode.h"
 
-struct th_heritage {
+struct th_acl_inheritance {
 	uint32_t mode; /* the new inode's */
 	struct th_value list; /* the directory's default list; data NULL: none */
 	void *access; /* the new inode's list, as long as the directory's; NULL: the mode says it all */
 };
 
 /* mode: what was asked for, with the type.  dir->lock is held for writing.  -EUCLEAN: the list is broken. */
-int th_heritage_init(struct th_heritage *heritage, struct th_inode *dir, uint32_t mode, uint32_t umask);
+int th_acl_inheritance_init(struct th_acl_inheritance *heritage, struct th_inode *dir, uint32_t mode, uint32_t umask);
 /* Stages the lists of the new inode, which is in no transaction yet. */
-int th_heritage_stage(const struct th_heritage *heritage, struct th_txn *txn, struct th_inode *inode);
-void th_heritage_release(struct th_heritage *heritage);
+int th_acl_inheritance_stage(const struct th_acl_inheritance *heritage, struct th_txn *txn, struct th_inode *inode);
+void th_acl_inheritance_release(struct th_acl_inheritance *heritage);
 
 #endif

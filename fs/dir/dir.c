@@ -30,9 +30,9 @@ static uint64_t name_hash(const struct th_inode *dir, struct th_slice name)
 	return value ? value : 1;
 }
 
-static struct th_key entry_key(const struct th_inode *dir, struct th_slice name)
+static struct th_fs_key entry_key(const struct th_inode *dir, struct th_slice name)
 {
-	return th_key_entry(dir->id, name_hash(dir, name), name.data, name.size);
+	return th_fs_key_entry(dir->id, name_hash(dir, name), name.data, name.size);
 }
 
 static bool type_valid(uint8_t type)
@@ -51,14 +51,14 @@ static bool type_valid(uint8_t type)
 	}
 }
 
-static int entry_decode(struct th_slice value, struct th_entry *ret)
+static int entry_decode(struct th_slice value, struct th_dirent *ret)
 {
 	struct th_dirent_disk disk;
 
 	if (value.size != sizeof(disk))
 		return -EUCLEAN;
 	memcpy(&disk, value.data, sizeof(disk));
-	*ret = (struct th_entry){ th_get_le64(disk.target), disk.type, disk.twin };
+	*ret = (struct th_dirent){ th_get_le64(disk.target), disk.type, disk.twin };
 	return ret->id && ret->id <= TH_ID_MAX && type_valid(ret->type) ? 0 : -EUCLEAN;
 }
 
@@ -68,65 +68,65 @@ static void report_entry(const struct th_inode *dir, struct th_slice name)
 		     (int)name.size, (const char *)name.data);
 }
 
-int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_entry *ret)
+int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret)
 {
-	struct th_key key = entry_key(dir, name);
+	struct th_fs_key key = entry_key(dir, name);
 	struct th_value value;
-	int r = th_get(th_inode_view(dir), th_key_slice(&key), &value);
+	int err = th_get(th_inode_view(dir), th_fs_key_slice(&key), &value);
 
-	if (r < 0)
-		return r;
-	r = entry_decode((struct th_slice){ value.data, value.size }, ret);
+	if (err < 0)
+		return err;
+	err = entry_decode((struct th_slice){ value.data, value.size }, ret);
 	th_value_release(&value);
-	if (r < 0)
+	if (err < 0)
 		report_entry(dir, name);
-	return r;
+	return err;
 }
 
-int th_dir_find_nowait(const struct th_inode *dir, struct th_slice name, struct th_entry *ret)
+int th_dir_find_nowait(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret)
 {
-	int r;
+	int err;
 
 	th_nowait_begin();
-	r = th_dir_find(dir, name, ret);
+	err = th_dir_find(dir, name, ret);
 	th_nowait_end();
-	return r;
+	return err;
 }
 
 /* The range of the names that share a hash. */
-static struct th_range twins_range(const struct th_key *key, void *space)
+static struct th_range twins_range(const struct th_fs_key *key, void *space)
 {
 	return th_range_prefix((struct th_slice){ key->bytes, 9 + 8 }, space);
 }
 
 /* Picks a twin number that no name of the same hash has. */
-static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struct th_key *key, uint8_t *ret)
+static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struct th_fs_key *key, uint8_t *ret)
 {
 	bool used[TH_NAME_TWINS] = { false };
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = twins_range(key, space);
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
-	struct th_entry entry;
-	int r = th_txn_cursor(txn, &range, &cursor);
+	struct th_dirent entry;
+	int err = th_txn_cursor(txn, &range, &cursor);
 
-	if (r < 0)
-		return r;
-	while ((r = th_cursor_next(cursor, &at)) == 0) {
+	if (err < 0)
+		return err;
+	while ((err = th_cursor_next(cursor, &at)) == 0) {
 		if (at.key.size == key->size && !memcmp(at.key.data, key->bytes, key->size)) {
-			r = -EEXIST;
+			err = -EEXIST;
 			break;
 		}
-		r = entry_decode(at.value, &entry);
-		if (r < 0) {
+		err = entry_decode(at.value, &entry);
+		if (err < 0) {
 			report_entry(dir, (struct th_slice){ (const char *)at.key.data + 17, at.key.size - 17 });
 			break;
 		}
 		used[entry.twin] = true;
 	}
 	th_cursor_close(cursor);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	for (unsigned twin = 0; twin < TH_NAME_TWINS; twin++) {
 		if (!used[twin]) {
 			*ret = (uint8_t)twin;
@@ -136,51 +136,51 @@ static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struc
 	return -ENOSPC;
 }
 
-static int put_entry(struct th_txn *txn, const struct th_key *key, uint64_t id, uint8_t type, uint8_t twin)
+static int put_entry(struct th_txn *txn, const struct th_fs_key *key, uint64_t id, uint8_t type, uint8_t twin)
 {
 	struct th_dirent_disk disk = { th_le64(id), type, twin };
 
-	return th_txn_put(txn, th_key_slice(key), (struct th_slice){ &disk, sizeof(disk) });
+	return th_txn_put(txn, th_fs_key_slice(key), (struct th_slice){ &disk, sizeof(disk) });
 }
 
 int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type)
 {
-	struct th_key key = entry_key(dir, name);
+	struct th_fs_key key = entry_key(dir, name);
 	uint8_t twin;
-	int r = pick_twin(txn, dir, &key, &twin);
+	int err = pick_twin(txn, dir, &key, &twin);
 
-	return r < 0 ? r : put_entry(txn, &key, id, type, twin);
+	return err < 0 ? err : put_entry(txn, &key, id, type, twin);
 }
 
-int th_dir_replace(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, struct th_entry entry,
+int th_dir_replace(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, struct th_dirent entry,
 		   uint64_t id, uint8_t type)
 {
-	struct th_key key = entry_key(dir, name);
+	struct th_fs_key key = entry_key(dir, name);
 
 	return put_entry(txn, &key, id, type, entry.twin);
 }
 
 int th_dir_remove(struct th_txn *txn, const struct th_inode *dir, struct th_slice name)
 {
-	struct th_key key = entry_key(dir, name);
+	struct th_fs_key key = entry_key(dir, name);
 
-	return th_txn_delete(txn, th_key_slice(&key));
+	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
 int th_dir_is_empty(const struct th_inode *dir)
 {
-	struct th_key prefix = th_key_kind(dir->id, TH_KEY_ENTRY);
+	struct th_fs_key prefix = th_fs_key_kind(dir->id, TH_FS_KEY_ENTRY);
 	uint8_t space[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
-	int r = th_cursor_open(th_inode_view(dir), &range, &cursor);
+	int err = th_cursor_open(th_inode_view(dir), &range, &cursor);
 
-	if (r < 0)
-		return r;
-	r = th_cursor_next(cursor, &at);
+	if (err < 0)
+		return err;
+	err = th_cursor_next(cursor, &at);
 	th_cursor_close(cursor);
-	return r;
+	return err;
 }
 
 /* --- walking --- */
@@ -189,7 +189,7 @@ int th_dir_is_empty(const struct th_inode *dir)
  */
 struct group {
 	struct group_name {
-		struct th_entry entry;
+		struct th_dirent entry;
 		uint16_t size;
 		char name[TH_NAME_MAX];
 	} * names;
@@ -197,7 +197,7 @@ struct group {
 	uint64_t hash;
 };
 
-static int group_add(struct group *group, const struct th_key_parts *parts, const struct th_entry *entry)
+static int group_add(struct group *group, const struct th_fs_key_parts *parts, const struct th_dirent *entry)
 {
 	if (group->count == group->room) {
 		size_t room = group->room * 2 + 1;
@@ -221,73 +221,73 @@ static int group_add(struct group *group, const struct th_key_parts *parts, cons
 
 static int group_emit(struct group *group, uint64_t cookie, th_dir_each *each, void *arg)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < group->count && !r; i++) {
+	for (size_t i = 0; i < group->count && !err; i++) {
 		const struct group_name *name = &group->names[i];
 		uint64_t next = group->hash << 8 | name->entry.twin;
 
 		if (next > cookie)
-			r = each(arg, (struct th_slice){ name->name, name->size }, &name->entry, next);
+			err = each(arg, (struct th_slice){ name->name, name->size }, &name->entry, next);
 	}
 	group->count = 0;
-	return r;
+	return err;
 }
 
-static int entry_parse(struct th_inode *dir, const struct th_cursor_entry *at, struct th_key_parts *parts,
-		       struct th_entry *entry)
+static int entry_parse(struct th_inode *dir, const struct th_cursor_entry *at, struct th_fs_key_parts *parts,
+		       struct th_dirent *entry)
 {
-	int r = th_key_parse(at->key, parts);
+	int err = th_fs_key_parse(at->key, parts);
 
-	if (!r && parts->number >> TH_NAME_HASH_BITS)
-		r = -EUCLEAN;
-	if (!r)
-		r = entry_decode(at->value, entry);
-	if (r < 0)
+	if (!err && parts->number >> TH_NAME_HASH_BITS)
+		err = -EUCLEAN;
+	if (!err)
+		err = entry_decode(at->value, entry);
+	if (err < 0)
 		report_entry(dir, parts->name);
-	return r;
+	return err;
 }
 
 static int walk(struct th_inode *dir, struct th_cursor *cursor, struct group *group, uint64_t cookie, th_dir_each *each,
 		void *arg)
 {
 	struct th_cursor_entry at;
-	struct th_key_parts parts = { 0 };
-	struct th_entry entry;
-	int r;
+	struct th_fs_key_parts parts = { 0 };
+	struct th_dirent entry;
+	int err;
 
-	while ((r = th_cursor_next(cursor, &at)) == 0) {
-		r = entry_parse(dir, &at, &parts, &entry);
-		if (r < 0)
-			return r;
+	while ((err = th_cursor_next(cursor, &at)) == 0) {
+		err = entry_parse(dir, &at, &parts, &entry);
+		if (err < 0)
+			return err;
 		if (group->count && parts.number != group->hash) {
-			r = group_emit(group, cookie, each, arg);
-			if (r)
-				return r;
+			err = group_emit(group, cookie, each, arg);
+			if (err)
+				return err;
 		}
-		r = group_add(group, &parts, &entry);
-		if (r < 0)
-			return r;
+		err = group_add(group, &parts, &entry);
+		if (err < 0)
+			return err;
 	}
-	return r < 0 ? r : group_emit(group, cookie, each, arg);
+	return err < 0 ? err : group_emit(group, cookie, each, arg);
 }
 
 int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *arg)
 {
-	struct th_key prefix = th_key_kind(dir->id, TH_KEY_ENTRY);
-	struct th_key from = th_key_entry(dir->id, cookie >> 8, NULL, 0);
+	struct th_fs_key prefix = th_fs_key_kind(dir->id, TH_FS_KEY_ENTRY);
+	struct th_fs_key from = th_fs_key_entry(dir->id, cookie >> 8, NULL, 0);
 	uint8_t space[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct group group = { 0 };
 	struct th_cursor *cursor;
 
-	range.from = th_key_slice(&from);
-	int r = th_cursor_open(th_inode_view(dir), &range, &cursor);
+	range.from = th_fs_key_slice(&from);
+	int err = th_cursor_open(th_inode_view(dir), &range, &cursor);
 
-	if (r < 0)
-		return r;
-	r = walk(dir, cursor, &group, cookie, each, arg);
+	if (err < 0)
+		return err;
+	err = walk(dir, cursor, &group, cookie, each, arg);
 	th_cursor_close(cursor);
 	free(group.names);
-	return r;
+	return err;
 }

@@ -27,81 +27,82 @@ static bool is_primary(const struct th_attr *attr, uint64_t dir, struct th_slice
 
 static int put_link(struct th_txn *txn, uint64_t id, uint64_t dir, struct th_slice name)
 {
-	struct th_key key = th_key_link(id, dir, name.data, name.size);
+	struct th_fs_key key = th_fs_key_link(id, dir, name.data, name.size);
 
-	return th_txn_put(txn, th_key_slice(&key), (struct th_slice){ "", 0 });
+	return th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ "", 0 });
 }
 
 static int delete_link(struct th_txn *txn, uint64_t id, uint64_t dir, struct th_slice name)
 {
-	struct th_key key = th_key_link(id, dir, name.data, name.size);
+	struct th_fs_key key = th_fs_key_link(id, dir, name.data, name.size);
 
-	return th_txn_delete(txn, th_key_slice(&key));
+	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
 static int add_first(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name)
 {
-	int r = th_update_name(update, inode, dir, name);
+	int err = th_update_name(update, inode, dir, name);
 
-	return r < 0 ? r : th_orphan_remove(update->txn, inode);
+	return err < 0 ? err : th_orphan_remove(update->txn, inode);
 }
 
 int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name)
 {
 	struct th_attr *attr = th_update_attr(update, inode);
-	struct th_key key = th_key_inode(inode->id);
-	int r = th_txn_ref(update->txn, th_key_slice(&key), 1);
+	struct th_fs_key key = th_fs_key_inode(inode->id);
+	int err = th_txn_ref(update->txn, th_fs_key_slice(&key), 1);
 
-	if (!r)
-		r = attr->nlink ? put_link(update->txn, inode->id, dir, name) : add_first(update, inode, dir, name);
+	if (!err)
+		err = attr->nlink ? put_link(update->txn, inode->id, dir, name) : add_first(update, inode, dir, name);
 	attr->nlink++;
 	attr->ctime = update->now;
-	return r;
+	return err;
 }
 
 /* Makes another name the primary one. */
 static int promote(struct th_update *update, struct th_inode *inode)
 {
-	struct th_key prefix = th_key_kind(inode->id, TH_KEY_LINK);
+	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_LINK);
 	uint8_t space[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
-	struct th_key_parts parts;
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
+	struct th_fs_key_parts parts;
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
-	int r = th_txn_cursor(update->txn, &range, &cursor);
+	int err = th_txn_cursor(update->txn, &range, &cursor);
 
-	if (r < 0)
-		return r;
-	r = th_cursor_next(cursor, &at);
-	if (r == 1) {
+	if (err < 0)
+		return err;
+	err = th_cursor_next(cursor, &at);
+	if (err == 1) {
 		th_fs_report(inode->fs, "inode %llu: has more links than names", (unsigned long long)inode->id);
-		r = th_update_name(update, inode, 0, (struct th_slice){ "", 0 });
-	} else if (!r) {
-		r = th_key_parse(at.key, &parts);
-		if (!r)
-			r = th_update_name(update, inode, parts.number, parts.name);
+		err = th_update_name(update, inode, 0, (struct th_slice){ "", 0 });
+	} else if (!err) {
+		err = th_fs_key_parse(at.key, &parts);
+		if (!err)
+			err = th_update_name(update, inode, parts.number, parts.name);
 	}
 	th_cursor_close(cursor);
 	const struct th_attr *attr = th_update_attr(update, inode);
 
-	if (!r && attr->parent)
-		r = delete_link(update->txn, inode->id, attr->parent, (struct th_slice){ attr->name, attr->name_size });
-	return r;
+	if (!err && attr->parent)
+		err = delete_link(update->txn, inode->id, attr->parent,
+				  (struct th_slice){ attr->name, attr->name_size });
+	return err;
 }
 
 int th_link_remove(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name)
 {
 	struct th_attr *attr = th_update_attr(update, inode);
-	struct th_key key = th_key_inode(inode->id);
-	int r = th_txn_ref(update->txn, th_key_slice(&key), -1);
+	struct th_fs_key key = th_fs_key_inode(inode->id);
+	int err = th_txn_ref(update->txn, th_fs_key_slice(&key), -1);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	attr->ctime = update->now;
 	if (th_inode_is_dir(inode) || attr->nlink <= 1) {
 		attr->nlink = 0;
-		r = th_update_name(update, inode, 0, (struct th_slice){ "", 0 });
-		return r < 0 ? r : th_orphan_add(update->txn, inode);
+		err = th_update_name(update, inode, 0, (struct th_slice){ "", 0 });
+		return err < 0 ? err : th_orphan_add(update->txn, inode);
 	}
 	attr->nlink--;
 	if (is_primary(attr, dir, name))
@@ -117,38 +118,38 @@ int th_link_move(struct th_update *update, struct th_inode *inode, uint64_t from
 	attr->ctime = update->now;
 	if (is_primary(attr, from_dir, from))
 		return th_update_name(update, inode, to_dir, to);
-	int r = delete_link(update->txn, inode->id, from_dir, from);
+	int err = delete_link(update->txn, inode->id, from_dir, from);
 
-	return r < 0 ? r : put_link(update->txn, inode->id, to_dir, to);
+	return err < 0 ? err : put_link(update->txn, inode->id, to_dir, to);
 }
 
 /* --- symlinks --- */
 
 int th_symlink_store(struct th_txn *txn, const struct th_inode *inode, struct th_slice target)
 {
-	struct th_key key = th_key_extent(inode->id, 0);
+	struct th_fs_key key = th_fs_key_extent(inode->id, 0);
 	struct th_extent_disk head = { .kind = TH_EXTENT_INLINE };
 	uint8_t value[sizeof(head) + TH_SYMLINK_MAX];
 
 	memcpy(value, &head, sizeof(head));
 	memcpy(value + sizeof(head), target.data, target.size);
-	return th_txn_put(txn, th_key_slice(&key), (struct th_slice){ value, sizeof(head) + target.size });
+	return th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ value, sizeof(head) + target.size });
 }
 
 int th_symlink_read(struct th_inode *inode, char *target)
 {
-	struct th_key key = th_key_extent(inode->id, 0);
+	struct th_fs_key key = th_fs_key_extent(inode->id, 0);
 	struct th_extent_disk head;
 	struct th_value value;
 
 	if (!S_ISLNK(inode->type))
 		return -EINVAL;
-	int r = th_get(th_inode_view(inode), th_key_slice(&key), &value);
+	int err = th_get(th_inode_view(inode), th_fs_key_slice(&key), &value);
 
-	if (r < 0)
-		return r == -ENOENT ? -EUCLEAN : r;
+	if (err < 0)
+		return err == -ENOENT ? -EUCLEAN : err;
 	if (value.size < sizeof(head) || value.size > sizeof(head) + TH_SYMLINK_MAX) {
-		r = -EUCLEAN;
+		err = -EUCLEAN;
 	} else {
 		size_t size = value.size - sizeof(head);
 
@@ -156,8 +157,8 @@ int th_symlink_read(struct th_inode *inode, char *target)
 		memcpy(target, (const char *)value.data + sizeof(head), size);
 		target[size] = 0;
 		if (head.kind != TH_EXTENT_INLINE || !size || memchr(target, 0, size))
-			r = -EUCLEAN;
+			err = -EUCLEAN;
 	}
 	th_value_release(&value);
-	return r;
+	return err;
 }

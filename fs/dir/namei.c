@@ -23,18 +23,18 @@
  * asked for has lost the name in between, and another one may have got it. */
 static int lookup_entry(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
 {
-	struct th_entry entry = { .id = 0 };
+	struct th_dirent entry = { .id = 0 };
 	uint64_t gone;
-	int r;
+	int err;
 
 	do {
 		gone = entry.id;
-		r = th_dir_find(dir, name, &entry);
-		if (r < 0)
-			return r;
-		r = th_inode_get(dir->fs, dir->snapshot, entry.id, ret);
-	} while (r == -ENOENT && entry.id != gone);
-	return r;
+		err = th_dir_find(dir, name, &entry);
+		if (err < 0)
+			return err;
+		err = th_inode_get(dir->fs, dir->snapshot, entry.id, ret);
+	} while (err == -ENOENT && entry.id != gone);
+	return err;
 }
 
 int th_namei_lookup(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
@@ -68,23 +68,23 @@ int th_namei_parent(struct th_inode *dir, struct th_inode **ret)
 int th_path_lookup(struct th_fs *fs, struct th_fs_snapshot *snapshot, const char *path, struct th_inode **ret)
 {
 	struct th_inode *inode, *next;
-	int r = th_inode_get(fs, snapshot, TH_ROOT_ID, &inode);
+	int err = th_inode_get(fs, snapshot, TH_ROOT_ID, &inode);
 
-	for (path += strspn(path, "/"); !r && *path; path += strspn(path, "/")) {
+	for (path += strspn(path, "/"); !err && *path; path += strspn(path, "/")) {
 		struct th_slice name = { path, strcspn(path, "/") };
 
 		path += name.size;
 		if (name.size == 1 && path[-1] == '.')
 			continue;
-		r = th_dir_check_name(name);
-		if (!r)
-			r = th_inode_is_dir(inode) ? lookup_entry(inode, name, &next) : -ENOTDIR;
+		err = th_dir_check_name(name);
+		if (!err)
+			err = th_inode_is_dir(inode) ? lookup_entry(inode, name, &next) : -ENOTDIR;
 		th_inode_put(inode);
-		inode = r ? NULL : next;
+		inode = err ? NULL : next;
 	}
-	if (!r)
+	if (!err)
 		*ret = inode;
-	return r;
+	return err;
 }
 
 /* --- what every change asks first --- */
@@ -164,14 +164,14 @@ static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name,
 /* Stages the new inode itself. */
 static int stage_inode(struct th_update *update, struct th_inode *inode, const struct th_namei_new *what)
 {
-	struct th_key key = th_key_inode(inode->id);
-	int r = S_ISLNK(what->mode) ? th_symlink_store(update->txn, inode, what->target) : 0;
+	struct th_fs_key key = th_fs_key_inode(inode->id);
+	int err = S_ISLNK(what->mode) ? th_symlink_store(update->txn, inode, what->target) : 0;
 
-	if (!r)
-		r = th_txn_ref(update->txn, th_key_slice(&key), 1);
-	if (!r)
+	if (!err)
+		err = th_txn_ref(update->txn, th_fs_key_slice(&key), 1);
+	if (!err)
 		th_update_attr(update, inode);
-	return r;
+	return err;
 }
 
 static int stage_name(struct th_update *update, struct th_inode *dir, struct th_inode *inode,
@@ -179,13 +179,13 @@ static int stage_name(struct th_update *update, struct th_inode *dir, struct th_
 {
 	const struct th_attr *attr = &inode->attr;
 	struct th_slice name = { attr->name, attr->name_size };
-	int r = th_dir_add(update->txn, dir, name, inode->id, mode_type(attr->mode));
+	int err = th_dir_add(update->txn, dir, name, inode->id, mode_type(attr->mode));
 
-	if (!r)
-		r = stage_inode(update, inode, what);
-	if (!r)
+	if (!err)
+		err = stage_inode(update, inode, what);
+	if (!err)
 		th_link_parent(update, dir, 1, S_ISDIR(attr->mode) ? 1 : 0);
-	return r;
+	return err;
 }
 
 /* What has no name is an orphan from the beginning. */
@@ -197,26 +197,26 @@ static int stage_unnamed(struct th_update *update, struct th_inode *inode)
 
 /* name.size 0: it gets none. */
 static int create_with(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
-		       const struct th_heritage *heritage, struct th_inode **ret)
+		       const struct th_acl_inheritance *heritage, struct th_inode **ret)
 {
 	struct th_attr attr = new_attr(dir, name, what, heritage->mode);
 	struct th_update update;
 	struct th_inode *inode;
-	int r = th_inode_new(dir->fs, &attr, &inode);
+	int err = th_inode_new(dir->fs, &attr, &inode);
 
-	if (r < 0)
-		return r;
-	r = th_update_begin(&update, dir->fs);
-	if (!r) {
-		r = th_heritage_stage(heritage, update.txn, inode);
-		if (!r)
-			r = name.size ? stage_name(&update, dir, inode, what) : stage_unnamed(&update, inode);
-		r = th_update_end(&update, r);
+	if (err < 0)
+		return err;
+	err = th_update_begin(&update, dir->fs);
+	if (!err) {
+		err = th_acl_inheritance_stage(heritage, update.txn, inode);
+		if (!err)
+			err = name.size ? stage_name(&update, dir, inode, what) : stage_unnamed(&update, inode);
+		err = th_update_end(&update, err);
 	}
-	if (r < 0) {
+	if (err < 0) {
 		inode->deleted = true;
 		th_inode_put(inode);
-		return r;
+		return err;
 	}
 	inode->linkable = !name.size;
 	*ret = inode;
@@ -226,103 +226,103 @@ static int create_with(struct th_inode *dir, struct th_slice name, const struct 
 static int create_locked(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
 			 struct th_inode **ret)
 {
-	struct th_heritage heritage;
-	int r = check_new_name(dir, name);
+	struct th_acl_inheritance heritage;
+	int err = check_new_name(dir, name);
 
-	if (!r)
-		r = th_heritage_init(&heritage, dir, what->mode, what->umask);
-	if (r < 0)
-		return r;
-	r = create_with(dir, name, what, &heritage, ret);
-	th_heritage_release(&heritage);
-	return r;
+	if (!err)
+		err = th_acl_inheritance_init(&heritage, dir, what->mode, what->umask);
+	if (err < 0)
+		return err;
+	err = create_with(dir, name, what, &heritage, ret);
+	th_acl_inheritance_release(&heritage);
+	return err;
 }
 
 int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what, struct th_inode **ret)
 {
-	int r = check_dir(dir);
+	int err = check_dir(dir);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (what->target.size > TH_SYMLINK_MAX)
 		return -ENAMETOOLONG;
 	do {
 		pthread_rwlock_wrlock(&dir->lock);
 		th_nowait_begin();
-		r = create_locked(dir, name, what, ret);
+		err = create_locked(dir, name, what, ret);
 		th_nowait_end();
 		pthread_rwlock_unlock(&dir->lock);
-	} while (th_nowait_again(r));
-	return r;
+	} while (th_nowait_again(err));
+	return err;
 }
 
 static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
 {
-	struct th_heritage heritage;
+	struct th_acl_inheritance heritage;
 	/* No name is missing in a directory that was removed, so it is not -ENOENT either. */
-	int r = dir->attr.flags & FS_IMMUTABLE_FL || !dir->attr.nlink ? -EPERM : 0;
+	int err = dir->attr.flags & FS_IMMUTABLE_FL || !dir->attr.nlink ? -EPERM : 0;
 
-	if (!r)
-		r = th_heritage_init(&heritage, dir, what->mode, what->umask);
-	if (r < 0)
-		return r;
-	r = create_with(dir, (struct th_slice){ "", 0 }, what, &heritage, ret);
-	th_heritage_release(&heritage);
-	return r;
+	if (!err)
+		err = th_acl_inheritance_init(&heritage, dir, what->mode, what->umask);
+	if (err < 0)
+		return err;
+	err = create_with(dir, (struct th_slice){ "", 0 }, what, &heritage, ret);
+	th_acl_inheritance_release(&heritage);
+	return err;
 }
 
 int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
 {
-	int r = check_dir(dir);
+	int err = check_dir(dir);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	do {
 		pthread_rwlock_wrlock(&dir->lock);
 		th_nowait_begin();
-		r = create_unnamed_locked(dir, what, ret);
+		err = create_unnamed_locked(dir, what, ret);
 		th_nowait_end();
 		pthread_rwlock_unlock(&dir->lock);
-	} while (th_nowait_again(r));
-	return r;
+	} while (th_nowait_again(err));
+	return err;
 }
 
 static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
 {
 	struct th_update update;
-	int r = check_new_name(dir, name);
+	int err = check_new_name(dir, name);
 
-	if (!r)
-		r = check_inode(inode);
-	if (r < 0)
-		return r;
+	if (!err)
+		err = check_inode(inode);
+	if (err < 0)
+		return err;
 	if (!inode->attr.nlink && !inode->linkable)
 		return -ENOENT;
 	if (inode->attr.nlink >= TH_LINK_MAX)
 		return -EMLINK;
-	r = th_update_begin(&update, dir->fs);
-	if (r < 0)
-		return r;
-	r = th_dir_add(update.txn, dir, name, inode->id, mode_type(inode->attr.mode));
-	if (!r)
-		r = th_link_add(&update, inode, dir->id, name);
-	if (!r)
+	err = th_update_begin(&update, dir->fs);
+	if (err < 0)
+		return err;
+	err = th_dir_add(update.txn, dir, name, inode->id, mode_type(inode->attr.mode));
+	if (!err)
+		err = th_link_add(&update, inode, dir->id, name);
+	if (!err)
 		th_link_parent(&update, dir, 1, 0);
-	r = th_update_end(&update, r);
-	if (!r)
+	err = th_update_end(&update, err);
+	if (!err)
 		inode->linkable = false;
 	/* Flushes have passed it by as long as it had no name. */
-	if (!r && th_flush_needed(inode))
+	if (!err && th_writeback_needed(inode))
 		th_dirty_add(inode);
-	return r;
+	return err;
 }
 
 int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
 {
-	int r = check_dir(dir);
+	int err = check_dir(dir);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (inode->snapshot || th_inode_is_snapdir(inode))
 		return -EXDEV;
 	if (th_inode_is_dir(inode))
@@ -331,12 +331,12 @@ int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice 
 		pthread_rwlock_wrlock(&dir->lock);
 		pthread_rwlock_wrlock(&inode->lock);
 		th_nowait_begin();
-		r = link_locked(inode, dir, name);
+		err = link_locked(inode, dir, name);
 		th_nowait_end();
 		pthread_rwlock_unlock(&inode->lock);
 		pthread_rwlock_unlock(&dir->lock);
-	} while (th_nowait_again(r));
-	return r;
+	} while (th_nowait_again(err));
+	return err;
 }
 
 /* --- taking away --- */
@@ -346,70 +346,70 @@ static int remove_locked(struct th_inode *dir, struct th_slice name, struct th_i
 {
 	struct th_update update;
 	bool is_dir = th_inode_is_dir(inode);
-	int r = check_inode(inode);
+	int err = check_inode(inode);
 
-	if (!r && is_dir) {
-		r = th_dir_is_empty(inode);
-		r = r < 0 ? r : r ? 0 : -ENOTEMPTY;
+	if (!err && is_dir) {
+		err = th_dir_is_empty(inode);
+		err = err < 0 ? err : err ? 0 : -ENOTEMPTY;
 	}
-	if (!r)
-		r = th_update_begin(&update, dir->fs);
-	if (r < 0)
-		return r;
-	r = th_dir_remove(update.txn, dir, name);
-	if (!r)
-		r = th_link_remove(&update, inode, dir->id, name);
-	if (!r)
+	if (!err)
+		err = th_update_begin(&update, dir->fs);
+	if (err < 0)
+		return err;
+	err = th_dir_remove(update.txn, dir, name);
+	if (!err)
+		err = th_link_remove(&update, inode, dir->id, name);
+	if (!err)
 		th_link_parent(&update, dir, -1, is_dir ? -1 : 0);
-	return th_update_end(&update, r);
+	return th_update_end(&update, err);
 }
 
 static int remove_found(struct th_inode *dir, struct th_slice name, struct th_inode *inode)
 {
-	int r;
+	int err;
 
 	pthread_rwlock_wrlock(&inode->lock);
 	th_nowait_begin();
-	r = remove_locked(dir, name, inode);
+	err = remove_locked(dir, name, inode);
 	th_nowait_end();
 	pthread_rwlock_unlock(&inode->lock);
-	return r;
+	return err;
 }
 
 static int try_remove(struct th_inode *dir, struct th_slice name, bool directory)
 {
 	struct th_inode *inode = NULL;
-	struct th_entry entry;
-	int r;
+	struct th_dirent entry;
+	int err;
 
 	pthread_rwlock_wrlock(&dir->lock);
-	r = check_old_name(dir, name);
-	if (!r)
-		r = th_dir_find_nowait(dir, name, &entry);
-	if (!r && directory != (entry.type == DT_DIR))
-		r = directory ? -ENOTDIR : -EISDIR;
-	if (!r)
-		r = th_inode_get(dir->fs, NULL, entry.id, &inode);
+	err = check_old_name(dir, name);
+	if (!err)
+		err = th_dir_find_nowait(dir, name, &entry);
+	if (!err && directory != (entry.type == DT_DIR))
+		err = directory ? -ENOTDIR : -EISDIR;
+	if (!err)
+		err = th_inode_get(dir->fs, NULL, entry.id, &inode);
 	/* In itself it can only be in an image that was made to deceive. */
-	if (!r && (th_inode_is_dir(inode) != directory || inode == dir))
-		r = -EUCLEAN;
-	if (!r)
-		r = remove_found(dir, name, inode);
+	if (!err && (th_inode_is_dir(inode) != directory || inode == dir))
+		err = -EUCLEAN;
+	if (!err)
+		err = remove_found(dir, name, inode);
 	pthread_rwlock_unlock(&dir->lock);
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 static int remove_name(struct th_inode *dir, struct th_slice name, bool directory)
 {
-	int r = check_dir(dir);
+	int err = check_dir(dir);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	do
-		r = try_remove(dir, name, directory);
-	while (th_nowait_again(r));
-	return r;
+		err = try_remove(dir, name, directory);
+	while (th_nowait_again(err));
+	return err;
 }
 
 int th_namei_unlink(struct th_inode *dir, struct th_slice name)

@@ -9,49 +9,49 @@
 
 int th_orphan_add(struct th_txn *txn, const struct th_inode *inode)
 {
-	struct th_key key = th_key_orphan(inode->id);
+	struct th_fs_key key = th_fs_key_orphan(inode->id);
 
-	return th_txn_put(txn, th_key_slice(&key), (struct th_slice){ "", 0 });
+	return th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ "", 0 });
 }
 
 int th_orphan_remove(struct th_txn *txn, const struct th_inode *inode)
 {
-	struct th_key key = th_key_orphan(inode->id);
+	struct th_fs_key key = th_fs_key_orphan(inode->id);
 
-	return th_txn_delete(txn, th_key_slice(&key));
+	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
 static int delete_xattrs(struct th_txn *txn, const struct th_inode *inode)
 {
-	struct th_key prefix = th_key_kind(inode->id, TH_KEY_XATTR);
+	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
 
 	if (inode->xattr_state == TH_XATTR_NONE)
 		return 0;
-	return th_txn_delete_range(txn, th_range_prefix(th_key_slice(&prefix), space));
+	return th_txn_delete_range(txn, th_range_prefix(th_fs_key_slice(&prefix), space));
 }
 
 static int delete_target(struct th_txn *txn, const struct th_inode *inode)
 {
-	struct th_key key = th_key_extent(inode->id, 0);
+	struct th_fs_key key = th_fs_key_extent(inode->id, 0);
 
-	return S_ISLNK(inode->attr.mode) ? th_txn_delete(txn, th_key_slice(&key)) : 0;
+	return S_ISLNK(inode->attr.mode) ? th_txn_delete(txn, th_fs_key_slice(&key)) : 0;
 }
 
 /* Stages one step: 1 if there are more to come. */
 static int delete_step(struct th_txn *txn, struct th_inode *inode)
 {
-	struct th_key key = th_key_inode(inode->id);
-	int r = S_ISREG(inode->attr.mode) ? th_file_drop(txn, inode) : delete_target(txn, inode);
+	struct th_fs_key key = th_fs_key_inode(inode->id);
+	int err = S_ISREG(inode->attr.mode) ? th_file_drop(txn, inode) : delete_target(txn, inode);
 
-	if (r)
-		return r;
-	r = delete_xattrs(txn, inode);
-	if (!r)
-		r = th_txn_delete(txn, th_key_slice(&key));
-	if (!r)
-		r = th_orphan_remove(txn, inode);
-	return r;
+	if (err)
+		return err;
+	err = delete_xattrs(txn, inode);
+	if (!err)
+		err = th_txn_delete(txn, th_fs_key_slice(&key));
+	if (!err)
+		err = th_orphan_remove(txn, inode);
+	return err;
 }
 
 static int delete_all(struct th_inode *inode)
@@ -60,18 +60,18 @@ static int delete_all(struct th_inode *inode)
 
 	while (more == 1) {
 		struct th_txn *txn;
-		int r = th_txn_begin(inode->fs->store, &txn);
+		int err = th_txn_begin(inode->fs->store, &txn);
 
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		more = delete_step(txn, inode);
 		if (more < 0) {
 			th_txn_rollback(txn);
 			return more;
 		}
-		r = th_txn_commit(txn);
-		if (r < 0)
-			return r;
+		err = th_txn_commit(txn);
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
@@ -79,16 +79,16 @@ static int delete_all(struct th_inode *inode)
 bool th_orphan_delete(struct th_inode *inode)
 {
 	pthread_rwlock_wrlock(&inode->lock);
-	int r = delete_all(inode);
+	int err = delete_all(inode);
 
 	atomic_fetch_add(&inode->fs->given_up, inode->stored_blocks);
 	bool was_dirty = th_dirty_remove(inode);
 
 	inode->deleted = true;
 	pthread_rwlock_unlock(&inode->lock);
-	if (r < 0)
+	if (err < 0)
 		th_fs_report(inode->fs, "inode %llu: cannot be deleted: %s; the next mount will try again",
-			     (unsigned long long)inode->id, strerror(-r));
+			     (unsigned long long)inode->id, strerror(-err));
 	return was_dirty;
 }
 
@@ -96,16 +96,16 @@ bool th_orphan_delete(struct th_inode *inode)
 
 static int forget_note(struct th_fs *fs, uint64_t id)
 {
-	struct th_key key = th_key_orphan(id);
+	struct th_fs_key key = th_fs_key_orphan(id);
 	struct th_txn *txn;
-	int r = th_txn_begin(fs->store, &txn);
+	int err = th_txn_begin(fs->store, &txn);
 
-	if (r < 0)
-		return r;
-	r = th_txn_delete(txn, th_key_slice(&key));
-	if (r < 0) {
+	if (err < 0)
+		return err;
+	err = th_txn_delete(txn, th_fs_key_slice(&key));
+	if (err < 0) {
 		th_txn_rollback(txn);
-		return r;
+		return err;
 	}
 	return th_txn_commit(txn);
 }
@@ -113,58 +113,58 @@ static int forget_note(struct th_fs *fs, uint64_t id)
 static int recover_one(struct th_fs *fs, uint64_t id)
 {
 	struct th_inode *inode;
-	int r = th_inode_get(fs, NULL, id, &inode);
+	int err = th_inode_get(fs, NULL, id, &inode);
 
-	if (r == -ENOENT)
+	if (err == -ENOENT)
 		return forget_note(fs, id);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	bool unnamed = id != TH_ROOT_ID && !inode->attr.parent;
 
 	if (unnamed) {
 		inode->attr.nlink = 0; /* a directory's count does not show it */
 	} else {
 		th_fs_report(fs, "inode %llu: noted as an orphan, but it has a name; kept", (unsigned long long)id);
-		r = forget_note(fs, id);
+		err = forget_note(fs, id);
 	}
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 /* The first orphan's id after `after`; 1 if there is none. */
 static int next_orphan(struct th_fs *fs, uint64_t after, uint64_t *ret)
 {
-	struct th_key prefix = th_key_kind(0, TH_KEY_ORPHAN);
-	struct th_key from = th_key_orphan(after + 1);
+	struct th_fs_key prefix = th_fs_key_kind(0, TH_FS_KEY_ORPHAN);
+	struct th_fs_key from = th_fs_key_orphan(after + 1);
 	uint8_t space[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct th_cursor_entry at;
-	struct th_key_parts parts;
+	struct th_fs_key_parts parts;
 	struct th_cursor *cursor;
 
-	range.from = th_key_slice(&from);
-	int r = th_cursor_open(fs->live, &range, &cursor);
+	range.from = th_fs_key_slice(&from);
+	int err = th_cursor_open(fs->live, &range, &cursor);
 
-	if (r < 0)
-		return r;
-	r = th_cursor_next(cursor, &at);
-	if (!r)
-		r = th_key_parse(at.key, &parts);
-	if (!r)
+	if (err < 0)
+		return err;
+	err = th_cursor_next(cursor, &at);
+	if (!err)
+		err = th_fs_key_parse(at.key, &parts);
+	if (!err)
 		*ret = parts.number;
 	th_cursor_close(cursor);
-	return r;
+	return err;
 }
 
 int th_orphan_recover(struct th_fs *fs)
 {
 	uint64_t id = 0;
-	int r;
+	int err;
 
-	while ((r = next_orphan(fs, id, &id)) == 0) {
-		r = recover_one(fs, id);
-		if (r < 0)
-			return r;
+	while ((err = next_orphan(fs, id, &id)) == 0) {
+		err = recover_one(fs, id);
+		if (err < 0)
+			return err;
 	}
-	return r < 0 ? r : 0;
+	return err < 0 ? err : 0;
 }

@@ -15,7 +15,7 @@
 struct side {
 	struct th_inode *dir;
 	struct th_slice name;
-	struct th_entry entry;
+	struct th_dirent entry;
 	struct th_inode *inode; /* NULL: nothing has that name */
 };
 
@@ -36,27 +36,27 @@ static int is_above(struct th_inode *dir, uint64_t id)
 {
 	struct th_inode *at = th_inode_ref(dir);
 	unsigned depth = 0;
-	int r = 0;
+	int err = 0;
 
 	while (at->id != id && at->id != TH_ROOT_ID) {
 		struct th_inode *parent;
 
 		if (++depth > DEPTH_MAX) {
-			r = -ELOOP;
+			err = -ELOOP;
 			break;
 		}
 
 		/* A directory that was removed has no parent: nothing is above it. */
-		r = at->parent ? th_inode_get(dir->fs, NULL, at->parent, &parent) : 1;
-		if (r)
+		err = at->parent ? th_inode_get(dir->fs, NULL, at->parent, &parent) : 1;
+		if (err)
 			break;
 		th_inode_put(at);
 		at = parent;
 	}
-	if (r >= 0)
-		r = at->id == id;
+	if (err >= 0)
+		err = at->id == id;
 	th_inode_put(at);
-	return r;
+	return err;
 }
 
 /* Locks the two directories in the order of L2. */
@@ -65,17 +65,17 @@ static int lock_dirs(struct move *move)
 	struct th_inode *first = move->from.dir, *second = move->to.dir;
 
 	if (move->across) {
-		int r = is_above(first, second->id);
+		int err = is_above(first, second->id);
 
-		if (r < 0)
-			return r;
-		bool swap = r;
+		if (err < 0)
+			return err;
+		bool swap = err;
 
 		if (!swap) {
-			r = is_above(second, first->id);
-			if (r < 0)
-				return r;
-			swap = !r && second->id < first->id;
+			err = is_above(second, first->id);
+			if (err < 0)
+				return err;
+			swap = !err && second->id < first->id;
 		}
 		if (swap) {
 			first = move->to.dir;
@@ -136,16 +136,16 @@ static int check_dirs(const struct move *move)
 static int check_rings(const struct move *move)
 {
 	if (move->across && th_inode_is_dir(move->from.inode)) {
-		int r = is_above(move->to.dir, move->from.inode->id);
+		int err = is_above(move->to.dir, move->from.inode->id);
 
-		if (r)
-			return r < 0 ? r : -EINVAL;
+		if (err)
+			return err < 0 ? err : -EINVAL;
 	}
 	if (move->across && move->to.inode && th_inode_is_dir(move->to.inode)) {
-		int r = is_above(move->from.dir, move->to.inode->id);
+		int err = is_above(move->from.dir, move->to.inode->id);
 
-		if (r)
-			return r < 0 ? r : move->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+		if (err)
+			return err < 0 ? err : move->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	}
 	return 0;
 }
@@ -174,9 +174,9 @@ static int check_inodes(const struct move *move)
 		return -EPERM;
 	if ((move->flags & RENAME_EXCHANGE) || !th_inode_is_dir(move->to.inode))
 		return 0;
-	int r = th_dir_is_empty(move->to.inode);
+	int err = th_dir_is_empty(move->to.inode);
 
-	return r < 0 ? r : r ? 0 : -ENOTEMPTY;
+	return err < 0 ? err : err ? 0 : -ENOTEMPTY;
 }
 
 /* --- doing it --- */
@@ -185,17 +185,17 @@ static int stage_exchange(struct th_update *update, struct move *move)
 {
 	struct side *from = &move->from, *to = &move->to;
 	int subdirs = (int)th_inode_is_dir(to->inode) - (int)th_inode_is_dir(from->inode);
-	int r = th_dir_replace(update->txn, from->dir, from->name, from->entry, to->entry.id, to->entry.type);
+	int err = th_dir_replace(update->txn, from->dir, from->name, from->entry, to->entry.id, to->entry.type);
 
-	if (!r)
-		r = th_dir_replace(update->txn, to->dir, to->name, to->entry, from->entry.id, from->entry.type);
-	if (!r)
-		r = th_link_move(update, from->inode, from->dir->id, from->name, to->dir->id, to->name);
-	if (!r)
-		r = th_link_move(update, to->inode, to->dir->id, to->name, from->dir->id, from->name);
+	if (!err)
+		err = th_dir_replace(update->txn, to->dir, to->name, to->entry, from->entry.id, from->entry.type);
+	if (!err)
+		err = th_link_move(update, from->inode, from->dir->id, from->name, to->dir->id, to->name);
+	if (!err)
+		err = th_link_move(update, to->inode, to->dir->id, to->name, from->dir->id, from->name);
 	th_link_parent(update, from->dir, 0, subdirs);
 	th_link_parent(update, to->dir, 0, -subdirs);
-	return r;
+	return err;
 }
 
 /* --- whiteouts: a device of no kind, by which an overlay filesystem knows that a name of a lower layer is gone --- */
@@ -224,14 +224,14 @@ static int whiteout_new(struct move *move)
 static int whiteout_stage(struct th_update *update, const struct move *move)
 {
 	const struct side *from = &move->from;
-	struct th_key key = th_key_inode(move->whiteout->id);
-	int r = th_dir_replace(update->txn, from->dir, from->name, from->entry, move->whiteout->id, DT_CHR);
+	struct th_fs_key key = th_fs_key_inode(move->whiteout->id);
+	int err = th_dir_replace(update->txn, from->dir, from->name, from->entry, move->whiteout->id, DT_CHR);
 
-	if (!r)
-		r = th_txn_ref(update->txn, th_key_slice(&key), 1);
-	if (!r)
+	if (!err)
+		err = th_txn_ref(update->txn, th_fs_key_slice(&key), 1);
+	if (!err)
 		th_update_attr(update, move->whiteout);
-	return r;
+	return err;
 }
 
 /* r: how the move ended. */
@@ -247,62 +247,62 @@ static int stage_move(struct th_update *update, struct move *move)
 {
 	struct side *from = &move->from, *to = &move->to;
 	int subdir = th_inode_is_dir(from->inode);
-	int r = move->whiteout ? whiteout_stage(update, move) : th_dir_remove(update->txn, from->dir, from->name);
+	int err = move->whiteout ? whiteout_stage(update, move) : th_dir_remove(update->txn, from->dir, from->name);
 
-	if (!r && to->inode) {
-		r = th_dir_replace(update->txn, to->dir, to->name, to->entry, from->entry.id, from->entry.type);
-		if (!r)
-			r = th_link_remove(update, to->inode, to->dir->id, to->name);
+	if (!err && to->inode) {
+		err = th_dir_replace(update->txn, to->dir, to->name, to->entry, from->entry.id, from->entry.type);
+		if (!err)
+			err = th_link_remove(update, to->inode, to->dir->id, to->name);
 		th_link_parent(update, to->dir, -1, -subdir);
-	} else if (!r) {
-		r = th_dir_add(update->txn, to->dir, to->name, from->entry.id, from->entry.type);
+	} else if (!err) {
+		err = th_dir_add(update->txn, to->dir, to->name, from->entry.id, from->entry.type);
 	}
-	if (!r)
-		r = th_link_move(update, from->inode, from->dir->id, from->name, to->dir->id, to->name);
+	if (!err)
+		err = th_link_move(update, from->inode, from->dir->id, from->name, to->dir->id, to->name);
 	th_link_parent(update, from->dir, move->whiteout ? 0 : -1, -subdir);
 	th_link_parent(update, to->dir, 1, subdir);
-	return r;
+	return err;
 }
 
 static int do_move(struct move *move)
 {
 	struct th_update update;
-	int r = check_inodes(move);
+	int err = check_inodes(move);
 
-	if (!r)
-		r = whiteout_new(move);
-	if (!r)
-		r = th_update_begin(&update, move->from.dir->fs);
-	if (!r) {
-		r = move->flags & RENAME_EXCHANGE ? stage_exchange(&update, move) : stage_move(&update, move);
-		r = th_update_end(&update, r);
+	if (!err)
+		err = whiteout_new(move);
+	if (!err)
+		err = th_update_begin(&update, move->from.dir->fs);
+	if (!err) {
+		err = move->flags & RENAME_EXCHANGE ? stage_exchange(&update, move) : stage_move(&update, move);
+		err = th_update_end(&update, err);
 	}
-	whiteout_put(move, r);
-	return r;
+	whiteout_put(move, err);
+	return err;
 }
 
 static int find_side(struct side *side)
 {
-	int r = th_dir_find_nowait(side->dir, side->name, &side->entry);
+	int err = th_dir_find_nowait(side->dir, side->name, &side->entry);
 
-	if (!r)
-		r = th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
-	return !r && side->inode == side->dir ? -EUCLEAN : r;
+	if (!err)
+		err = th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
+	return !err && side->inode == side->dir ? -EUCLEAN : err;
 }
 
 /* The directories are locked. */
 static int find_sides(struct move *move)
 {
-	int r = find_side(&move->from);
+	int err = find_side(&move->from);
 
-	if (r < 0)
-		return r;
-	r = find_side(&move->to);
-	if (r == -ENOENT && !(move->flags & RENAME_EXCHANGE))
-		r = 0;
-	if (!r && move->to.inode && (move->flags & RENAME_NOREPLACE))
-		r = -EEXIST;
-	return r;
+	if (err < 0)
+		return err;
+	err = find_side(&move->to);
+	if (err == -ENOENT && !(move->flags & RENAME_EXCHANGE))
+		err = 0;
+	if (!err && move->to.inode && (move->flags & RENAME_NOREPLACE))
+		err = -EEXIST;
+	return err;
 }
 
 #define NEEDS_RENAME_LOCK 1
@@ -310,27 +310,28 @@ static int find_sides(struct move *move)
 /* NEEDS_RENAME_LOCK: it takes L1, which must be taken before everything else. */
 static int move_locked(struct move *move)
 {
-	int r = find_sides(move);
+	int err = find_sides(move);
 
-	if (!r)
-		r = check_dirs(move);
-	if (!r && !move->held && move->to.inode && th_inode_is_dir(move->from.inode) && th_inode_is_dir(move->to.inode))
-		r = NEEDS_RENAME_LOCK;
-	if (r)
-		return r;
+	if (!err)
+		err = check_dirs(move);
+	if (!err && !move->held && move->to.inode && th_inode_is_dir(move->from.inode) &&
+	    th_inode_is_dir(move->to.inode))
+		err = NEEDS_RENAME_LOCK;
+	if (err)
+		return err;
 	if (move->to.inode == move->from.inode)
 		return 0; /* two names of one inode, or one name: nothing to do */
-	r = check_rings(move);
-	if (!r)
-		r = check_types(move);
-	if (r < 0)
-		return r;
+	err = check_rings(move);
+	if (!err)
+		err = check_types(move);
+	if (err < 0)
+		return err;
 	lock_inodes(move);
 	th_nowait_begin();
-	r = do_move(move);
+	err = do_move(move);
 	th_nowait_end();
 	unlock_inodes(move);
-	return r;
+	return err;
 }
 
 static int check_request(const struct move *move)
@@ -348,31 +349,31 @@ static int check_request(const struct move *move)
 			return -ENOTDIR;
 		if (th_snapdir_is_name(side->dir, side->name))
 			return -EPERM;
-		int r = th_dir_check_name(side->name);
+		int err = th_dir_check_name(side->name);
 
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
 
 static int try_move(struct move *move)
 {
-	int r = lock_dirs(move);
+	int err = lock_dirs(move);
 
-	if (!r) {
-		r = move_locked(move);
+	if (!err) {
+		err = move_locked(move);
 		unlock_dirs(move);
 	}
 	/* Programs replace a file by a new one without fsync, and expect one of the two after a crash.  So what still
 	 * waits of the new one goes to the tree with its name; a failure leaves it waiting, and is told to whoever
 	 * syncs it. */
-	if (!r && move->to.inode && move->to.inode != move->from.inode && !th_inode_is_dir(move->from.inode))
+	if (!err && move->to.inode && move->to.inode != move->from.inode && !th_inode_is_dir(move->from.inode))
 		th_file_flush(move->from.inode);
 	th_inode_put(move->from.inode);
 	th_inode_put(move->to.inode);
 	move->from.inode = move->to.inode = NULL;
-	return r;
+	return err;
 }
 
 int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_inode *to_dir, struct th_slice to,
@@ -385,20 +386,20 @@ int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_i
 		.across = from_dir != to_dir,
 	};
 	struct th_fs *fs = from_dir->fs;
-	int r = check_request(&move);
+	int err = check_request(&move);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	do {
 		move.held = false;
 		if (!move.across)
-			r = try_move(&move);
-		if (move.across || r == NEEDS_RENAME_LOCK) {
+			err = try_move(&move);
+		if (move.across || err == NEEDS_RENAME_LOCK) {
 			pthread_mutex_lock(&fs->rename_lock);
 			move.held = true;
-			r = try_move(&move);
+			err = try_move(&move);
 			pthread_mutex_unlock(&fs->rename_lock);
 		}
-	} while (th_nowait_again(r));
-	return r;
+	} while (th_nowait_again(err));
+	return err;
 }

@@ -55,10 +55,10 @@ int th_snapdir_refresh(struct th_inode *snapdir)
 	uint64_t changed_ns = atomic_load(&snapdir->fs->snapshots_changed_ns);
 	struct th_snapshot *list;
 	size_t count;
-	int r = th_snapshot_list(snapdir->fs->store, &list, &count);
+	int err = th_snapshot_list(snapdir->fs->store, &list, &count);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	pthread_rwlock_rdlock(&root->lock);
 	struct th_attr attr = root->attr;
 
@@ -90,17 +90,17 @@ static int enter(struct th_inode *snapdir, uint64_t snapshot_id, struct th_inode
 {
 	struct th_fs *fs = snapdir->fs;
 	struct th_fs_snapshot *snapshot;
-	int r = th_fs_snapshot_enter(fs, snapshot_id, snapdir->id, &snapshot);
+	int err = th_fs_snapshot_enter(fs, snapshot_id, snapdir->id, &snapshot);
 
-	if (r < 0)
-		return r;
-	r = th_inode_get(fs, snapshot, snapdir->id, ret);
-	if (!r && !has_name(&(*ret)->attr, (*ret)->id)) {
+	if (err < 0)
+		return err;
+	err = th_inode_get(fs, snapshot, snapdir->id, ret);
+	if (!err && !has_name(&(*ret)->attr, (*ret)->id)) {
 		th_inode_put(*ret);
-		r = -ENOENT;
+		err = -ENOENT;
 	}
 	th_fs_snapshot_leave(fs, snapshot); /* the inode holds its own */
-	return r;
+	return err;
 }
 
 /* Names come with a length, the store's are strings. */
@@ -117,48 +117,48 @@ int th_snapdir_lookup(struct th_inode *snapdir, struct th_slice name, struct th_
 {
 	char string[TH_SNAPSHOT_NAME_MAX + 1];
 	struct th_snapshot snapshot;
-	int r = name_string(name, string);
+	int err = name_string(name, string);
 
-	if (!r)
-		r = th_snapshot_find(snapdir->fs->store, string, &snapshot);
-	return r < 0 ? r : enter(snapdir, snapshot.id, ret);
+	if (!err)
+		err = th_snapshot_find(snapdir->fs->store, string, &snapshot);
+	return err < 0 ? err : enter(snapdir, snapshot.id, ret);
 }
 
 /* 1 if the snapshot has the directory. */
 static int is_in(struct th_inode *snapdir, uint64_t snapshot_id)
 {
-	struct th_key key = th_key_inode(snapdir->id);
+	struct th_fs_key key = th_fs_key_inode(snapdir->id);
 	struct th_value value;
 	struct th_attr attr;
 	struct th_view *view;
 
 	if (snapdir->id == TH_ROOT_ID)
 		return 1;
-	int r = th_view_snapshot(snapdir->fs->store, snapshot_id, &view);
+	int err = th_view_snapshot(snapdir->fs->store, snapshot_id, &view);
 
-	if (r < 0)
-		return r;
-	r = th_get(view, th_key_slice(&key), &value);
-	if (!r) {
-		r = th_inode_decode(value.data, value.size, value.refs, &attr);
-		if (!r)
-			r = has_name(&attr, snapdir->id);
+	if (err < 0)
+		return err;
+	err = th_get(view, th_fs_key_slice(&key), &value);
+	if (!err) {
+		err = th_inode_decode(value.data, value.size, value.refs, &attr);
+		if (!err)
+			err = has_name(&attr, snapdir->id);
 		th_value_release(&value);
 	}
 	th_view_close(view);
-	return r == -ENOENT ? 0 : r;
+	return err == -ENOENT ? 0 : err;
 }
 
 int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each, void *arg)
 {
 	struct th_snapshot *list;
 	size_t count;
-	int r = th_snapshot_list(snapdir->fs->store, &list, &count);
+	int err = th_snapshot_list(snapdir->fs->store, &list, &count);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < count && !r; i++) {
-		struct th_entry entry = { list[i].id << TH_ID_BITS | snapdir->id, DT_DIR, 0 };
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < count && !err; i++) {
+		struct th_dirent entry = { list[i].id << TH_ID_BITS | snapdir->id, DT_DIR, 0 };
 		uint64_t next = list[i].id << 8;
 
 		if (next <= cookie)
@@ -167,10 +167,10 @@ int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each
 
 		/* One that goes away meanwhile, or cannot be read, is no reason to hide the others. */
 		if (in > 0)
-			r = each(arg, (struct th_slice){ list[i].name, strlen(list[i].name) }, &entry, next);
+			err = each(arg, (struct th_slice){ list[i].name, strlen(list[i].name) }, &entry, next);
 	}
 	free(list);
-	return r;
+	return err;
 }
 
 /* --- changing --- */
@@ -179,21 +179,21 @@ int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_i
 {
 	char string[TH_SNAPSHOT_NAME_MAX + 1];
 	struct th_snapshot snapshot;
-	int r = name_string(name, string);
+	int err = name_string(name, string);
 
-	if (!r)
-		r = th_fs_snapshot_create(snapdir->fs, string, &snapshot);
-	return r < 0 ? r : enter(snapdir, snapshot.id, ret);
+	if (!err)
+		err = th_fs_snapshot_create(snapdir->fs, string, &snapshot);
+	return err < 0 ? err : enter(snapdir, snapshot.id, ret);
 }
 
 /* Is there an entry of that name?  Leaves it as a string. */
 static int check_shown(struct th_inode *snapdir, struct th_slice name, char *string)
 {
 	struct th_inode *shown;
-	int r = th_snapdir_lookup(snapdir, name, &shown);
+	int err = th_snapdir_lookup(snapdir, name, &shown);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	th_inode_put(shown);
 	return name_string(name, string);
 }
@@ -201,19 +201,19 @@ static int check_shown(struct th_inode *snapdir, struct th_slice name, char *str
 int th_snapdir_rmdir(struct th_inode *snapdir, struct th_slice name)
 {
 	char string[TH_SNAPSHOT_NAME_MAX + 1];
-	int r = check_shown(snapdir, name, string);
+	int err = check_shown(snapdir, name, string);
 
-	return r < 0 ? r : th_fs_snapshot_delete_in(snapdir->fs, string, snapdir->id);
+	return err < 0 ? err : th_fs_snapshot_delete_in(snapdir->fs, string, snapdir->id);
 }
 
 int th_snapdir_rename(struct th_inode *snapdir, struct th_slice from, struct th_slice to, unsigned flags)
 {
 	char from_string[TH_SNAPSHOT_NAME_MAX + 1], to_string[TH_SNAPSHOT_NAME_MAX + 1];
-	int r = flags & ~(unsigned)RENAME_NOREPLACE ? -EINVAL : check_shown(snapdir, from, from_string);
+	int err = flags & ~(unsigned)RENAME_NOREPLACE ? -EINVAL : check_shown(snapdir, from, from_string);
 
-	if (!r)
-		r = name_string(to, to_string);
-	if (!r && !strcmp(from_string, to_string))
+	if (!err)
+		err = name_string(to, to_string);
+	if (!err && !strcmp(from_string, to_string))
 		return flags & RENAME_NOREPLACE ? -EEXIST : 0;
-	return r < 0 ? r : th_fs_snapshot_rename_in(snapdir->fs, from_string, to_string, snapdir->id);
+	return err < 0 ? err : th_fs_snapshot_rename_in(snapdir->fs, from_string, to_string, snapdir->id);
 }

@@ -162,7 +162,7 @@ int th_fs_change_unpack(const void *stream, size_t size, struct th_fs_change *re
 {
 	struct change_record head;
 	const uint8_t *at = stream;
-	int result;
+	int err;
 
 	if (size < sizeof(head))
 		return 1;
@@ -180,14 +180,14 @@ int th_fs_change_unpack(const void *stream, size_t size, struct th_fs_change *re
 		.to = side_unpack(&head.to),
 		.rough = head.rough,
 	};
-	result = unpack_path(&at, th_get_le32(head.path_size), &ret->path);
-	if (!result)
-		result = unpack_path(&at, th_get_le32(head.old_path_size), &ret->old_path);
-	if (!result)
-		result = unpack_ranges(at, th_get_le32(head.nranges), ret);
-	if (result)
+	err = unpack_path(&at, th_get_le32(head.path_size), &ret->path);
+	if (!err)
+		err = unpack_path(&at, th_get_le32(head.old_path_size), &ret->old_path);
+	if (!err)
+		err = unpack_ranges(at, th_get_le32(head.nranges), ret);
+	if (err)
 		th_fs_change_release(ret);
 	else
 		*ret_size = th_get_le32(head.size);
-	return result;
+	return err;
 }

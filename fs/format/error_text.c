@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-const char *th_explain(int err)
+const char *th_error_text(int err)
 {
 	switch (abs(err)) {
 	case EMEDIUMTYPE:
@@ -67,13 +67,13 @@ static char *mount_place(const char *path)
 	return place;
 }
 
-const char *th_explain_image(const char *path, int err, char *text)
+const char *th_error_text_image(const char *path, int err, char *text)
 {
 	char *place = NULL;
 	long holder = 0;
 
 	if (abs(err) != EBUSY && abs(err) != EWOULDBLOCK) {
-		snprintf(text, TH_EXPLAIN_MAX, "%s", th_explain(err));
+		snprintf(text, TH_EXPLAIN_MAX, "%s", th_error_text(err));
 		return text;
 	}
 	place = mount_place(path);

@@ -10,8 +10,8 @@
 #define TH_EXPLAIN_MAX 4352 /* enough for a path and some words */
 
 /* err is an errno, either sign.  Valid until the thread's next call. */
-const char *th_explain(int err);
+const char *th_error_text(int err);
 /* Why that image cannot be had; if it is in use, who has it.  Fills and returns text[TH_EXPLAIN_MAX]. */
-const char *th_explain_image(const char *path, int err, char *text);
+const char *th_error_text_image(const char *path, int err, char *text);
 
 #endif

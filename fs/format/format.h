@@ -34,14 +34,14 @@
 #define TH_LINK_MAX 1000000
 #define TH_FILE_INLINE_MAX 1024 /* file data up to this size stays in the tree */
 
-enum th_key_kind {
-	TH_KEY_INODE = 1,
-	TH_KEY_XATTR = 2,
-	TH_KEY_LINK = 3,
-	TH_KEY_EXTENT = 4,
-	TH_KEY_ENTRY = 5,
-	TH_KEY_NEXT_ID = 16,
-	TH_KEY_ORPHAN = 17,
+enum th_fs_key_kind {
+	TH_FS_KEY_INODE = 1,
+	TH_FS_KEY_XATTR = 2,
+	TH_FS_KEY_LINK = 3,
+	TH_FS_KEY_EXTENT = 4,
+	TH_FS_KEY_ENTRY = 5,
+	TH_FS_KEY_NEXT_ID = 16,
+	TH_FS_KEY_ORPHAN = 17,
 };
 
 struct th_time_disk {

@@ -4,27 +4,27 @@
 #include <errno.h>
 #include <string.h>
 
-static void put_byte(struct th_key *key, uint8_t byte)
+static void put_byte(struct th_fs_key *key, uint8_t byte)
 {
 	key->bytes[key->size++] = byte;
 }
 
-static void put_number(struct th_key *key, uint64_t number)
+static void put_number(struct th_fs_key *key, uint64_t number)
 {
 	for (int shift = 56; shift >= 0; shift -= 8)
 		put_byte(key, (uint8_t)(number >> shift));
 }
 
-static void put_name(struct th_key *key, const void *name, size_t size)
+static void put_name(struct th_fs_key *key, const void *name, size_t size)
 {
 	if (size)
 		memcpy(key->bytes + key->size, name, size);
 	key->size += (uint16_t)size;
 }
 
-struct th_key th_key_kind(uint64_t id, enum th_key_kind kind)
+struct th_fs_key th_fs_key_kind(uint64_t id, enum th_fs_key_kind kind)
 {
-	struct th_key key;
+	struct th_fs_key key;
 
 	key.size = 0;
 	put_number(&key, id);
@@ -32,53 +32,53 @@ struct th_key th_key_kind(uint64_t id, enum th_key_kind kind)
 	return key;
 }
 
-struct th_key th_key_inode(uint64_t id)
+struct th_fs_key th_fs_key_inode(uint64_t id)
 {
-	return th_key_kind(id, TH_KEY_INODE);
+	return th_fs_key_kind(id, TH_FS_KEY_INODE);
 }
 
-struct th_key th_key_xattr(uint64_t id, const void *name, size_t size)
+struct th_fs_key th_fs_key_xattr(uint64_t id, const void *name, size_t size)
 {
-	struct th_key key = th_key_kind(id, TH_KEY_XATTR);
+	struct th_fs_key key = th_fs_key_kind(id, TH_FS_KEY_XATTR);
 
 	put_name(&key, name, size);
 	return key;
 }
 
-struct th_key th_key_link(uint64_t id, uint64_t parent, const void *name, size_t size)
+struct th_fs_key th_fs_key_link(uint64_t id, uint64_t parent, const void *name, size_t size)
 {
-	struct th_key key = th_key_kind(id, TH_KEY_LINK);
+	struct th_fs_key key = th_fs_key_kind(id, TH_FS_KEY_LINK);
 
 	put_number(&key, parent);
 	put_name(&key, name, size);
 	return key;
 }
 
-struct th_key th_key_extent(uint64_t id, uint64_t block)
+struct th_fs_key th_fs_key_extent(uint64_t id, uint64_t block)
 {
-	struct th_key key = th_key_kind(id, TH_KEY_EXTENT);
+	struct th_fs_key key = th_fs_key_kind(id, TH_FS_KEY_EXTENT);
 
 	put_number(&key, block);
 	return key;
 }
 
-struct th_key th_key_entry(uint64_t directory, uint64_t hash, const void *name, size_t size)
+struct th_fs_key th_fs_key_entry(uint64_t directory, uint64_t hash, const void *name, size_t size)
 {
-	struct th_key key = th_key_kind(directory, TH_KEY_ENTRY);
+	struct th_fs_key key = th_fs_key_kind(directory, TH_FS_KEY_ENTRY);
 
 	put_number(&key, hash);
 	put_name(&key, name, size);
 	return key;
 }
 
-struct th_key th_key_next_id(void)
+struct th_fs_key th_fs_key_next_id(void)
 {
-	return th_key_kind(0, TH_KEY_NEXT_ID);
+	return th_fs_key_kind(0, TH_FS_KEY_NEXT_ID);
 }
 
-struct th_key th_key_orphan(uint64_t id)
+struct th_fs_key th_fs_key_orphan(uint64_t id)
 {
-	struct th_key key = th_key_kind(0, TH_KEY_ORPHAN);
+	struct th_fs_key key = th_fs_key_kind(0, TH_FS_KEY_ORPHAN);
 
 	put_number(&key, id);
 	return key;
@@ -100,27 +100,27 @@ struct key_shape {
 };
 
 static const struct key_shape shapes[] = {
-	[TH_KEY_INODE] = { false, 0, 0 },          [TH_KEY_XATTR] = { false, 1, TH_NAME_MAX },
-	[TH_KEY_LINK] = { true, 1, TH_NAME_MAX },  [TH_KEY_EXTENT] = { true, 0, 0 },
-	[TH_KEY_ENTRY] = { true, 1, TH_NAME_MAX }, [TH_KEY_NEXT_ID] = { false, 0, 0 },
-	[TH_KEY_ORPHAN] = { true, 0, 0 },
+	[TH_FS_KEY_INODE] = { false, 0, 0 },          [TH_FS_KEY_XATTR] = { false, 1, TH_NAME_MAX },
+	[TH_FS_KEY_LINK] = { true, 1, TH_NAME_MAX },  [TH_FS_KEY_EXTENT] = { true, 0, 0 },
+	[TH_FS_KEY_ENTRY] = { true, 1, TH_NAME_MAX }, [TH_FS_KEY_NEXT_ID] = { false, 0, 0 },
+	[TH_FS_KEY_ORPHAN] = { true, 0, 0 },
 };
 
-int th_key_parse(struct th_slice key, struct th_key_parts *ret)
+int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret)
 {
 	const uint8_t *bytes = key.data;
 	size_t head = 9;
 
 	if (key.size < head)
 		return -EUCLEAN;
-	*ret = (struct th_key_parts){ .id = get_number(bytes), .kind = bytes[8] };
+	*ret = (struct th_fs_key_parts){ .id = get_number(bytes), .kind = bytes[8] };
 	if (!ret->kind || ret->kind >= sizeof(shapes) / sizeof(shapes[0]))
 		return -EUCLEAN;
 	const struct key_shape *shape = &shapes[ret->kind];
-	bool global = ret->kind == TH_KEY_NEXT_ID || ret->kind == TH_KEY_ORPHAN;
+	bool global = ret->kind == TH_FS_KEY_NEXT_ID || ret->kind == TH_FS_KEY_ORPHAN;
 
 	/* Kinds that are not defined have an empty shape; INODE, the first kind, is the one that equals it. */
-	if ((ret->kind > TH_KEY_ENTRY && !global) || global != (ret->id == 0))
+	if ((ret->kind > TH_FS_KEY_ENTRY && !global) || global != (ret->id == 0))
 		return -EUCLEAN;
 	if (shape->number) {
 		if (key.size < head + 8)

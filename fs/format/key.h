@@ -14,32 +14,32 @@
 #define TH_FS_KEY_MAX (8 + 1 + 8 + TH_NAME_MAX)
 
 /* A key being built, in place. */
-struct th_key {
+struct th_fs_key {
 	uint16_t size;
 	uint8_t bytes[TH_FS_KEY_MAX];
 };
-static inline struct th_slice th_key_slice(const struct th_key *key)
+static inline struct th_slice th_fs_key_slice(const struct th_fs_key *key)
 {
 	return (struct th_slice){ key->bytes, key->size };
 }
-struct th_key th_key_inode(uint64_t id);
-struct th_key th_key_xattr(uint64_t id, const void *name, size_t size);
-struct th_key th_key_link(uint64_t id, uint64_t parent, const void *name, size_t size);
-struct th_key th_key_extent(uint64_t id, uint64_t block);
-struct th_key th_key_entry(uint64_t directory, uint64_t hash, const void *name, size_t size);
-struct th_key th_key_next_id(void);
-struct th_key th_key_orphan(uint64_t id);
+struct th_fs_key th_fs_key_inode(uint64_t id);
+struct th_fs_key th_fs_key_xattr(uint64_t id, const void *name, size_t size);
+struct th_fs_key th_fs_key_link(uint64_t id, uint64_t parent, const void *name, size_t size);
+struct th_fs_key th_fs_key_extent(uint64_t id, uint64_t block);
+struct th_fs_key th_fs_key_entry(uint64_t directory, uint64_t hash, const void *name, size_t size);
+struct th_fs_key th_fs_key_next_id(void);
+struct th_fs_key th_fs_key_orphan(uint64_t id);
 /* The prefix of all keys of a kind under an id: for ranges. */
-struct th_key th_key_kind(uint64_t id, enum th_key_kind kind);
+struct th_fs_key th_fs_key_kind(uint64_t id, enum th_fs_key_kind kind);
 
 /* A key taken apart.  name is lent from the key. */
-struct th_key_parts {
+struct th_fs_key_parts {
 	uint64_t id;
 	uint8_t kind;
 	uint64_t number; /* hash, parent id, block or orphan's id, as the kind has it */
 	struct th_slice name;
 };
 /* -EUCLEAN: no key of this filesystem. */
-int th_key_parse(struct th_slice key, struct th_key_parts *ret);
+int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret);
 
 #endif

@@ -13,12 +13,12 @@ struct pages_node {
 	void *slots[NODE_SLOTS]; /* on the lowest level pages, else nodes */
 };
 
-struct th_file_page *th_pages_alloc(void)
+struct th_file_page *th_page_tree_alloc(void)
 {
 	return malloc(sizeof(struct th_file_page));
 }
 
-void th_pages_free(struct th_file_page *page)
+void th_page_tree_free(struct th_file_page *page)
 {
 	free(page);
 }
@@ -34,7 +34,7 @@ static bool pages_reaches(unsigned height, uint64_t block)
 	return height >= HEIGHT_MAX || block >> (height * NODE_BITS) == 0;
 }
 
-struct th_file_page *th_pages_get(const struct th_pages *pages, uint64_t block)
+struct th_file_page *th_page_tree_get(const struct th_page_tree *pages, uint64_t block)
 {
 	void *at = pages->root;
 
@@ -68,7 +68,7 @@ static struct th_file_page *pages_next_below(void *at, unsigned level, uint64_t 
 	return NULL;
 }
 
-struct th_file_page *th_pages_next(const struct th_pages *pages, uint64_t block, uint64_t *ret_block)
+struct th_file_page *th_page_tree_next(const struct th_page_tree *pages, uint64_t block, uint64_t *ret_block)
 {
 	if (!pages->root || !pages_reaches(pages->height, block))
 		return NULL;
@@ -76,7 +76,7 @@ struct th_file_page *th_pages_next(const struct th_pages *pages, uint64_t block,
 }
 
 /* Puts levels on top until the block is in reach. */
-static int pages_grow(struct th_pages *pages, uint64_t block)
+static int pages_grow(struct th_page_tree *pages, uint64_t block)
 {
 	while (!pages_reaches(pages->height, block)) {
 		struct pages_node *node;
@@ -117,7 +117,7 @@ static int pages_add_below(void **at, unsigned level, uint64_t block, struct th_
 	return err;
 }
 
-int th_pages_add(struct th_pages *pages, uint64_t block, struct th_file_page *page)
+int th_page_tree_add(struct th_page_tree *pages, uint64_t block, struct th_file_page *page)
 {
 	int err = pages_grow(pages, block);
 
@@ -153,7 +153,7 @@ static struct th_file_page *pages_take_below(void **at, unsigned level, uint64_t
 	return page;
 }
 
-struct th_file_page *th_pages_take(struct th_pages *pages, uint64_t block)
+struct th_file_page *th_page_tree_take(struct th_page_tree *pages, uint64_t block)
 {
 	struct th_file_page *page;
 

@@ -23,23 +23,23 @@ struct th_file_page {
 };
 
 /* All zero is empty. */
-struct th_pages {
+struct th_page_tree {
 	void *root; /* height 0: the page of block 0; else a node */
 	unsigned height;
 	size_t count;
 };
 
-/* A page for th_pages_add, not initialised; NULL without memory. */
-struct th_file_page *th_pages_alloc(void);
-void th_pages_free(struct th_file_page *page);
+/* A page for th_page_tree_add, not initialised; NULL without memory. */
+struct th_file_page *th_page_tree_alloc(void);
+void th_page_tree_free(struct th_file_page *page);
 
 /* The page of a block, or NULL. */
-struct th_file_page *th_pages_get(const struct th_pages *pages, uint64_t block);
+struct th_file_page *th_page_tree_get(const struct th_page_tree *pages, uint64_t block);
 /* The first page at `block` or after it, or NULL. */
-struct th_file_page *th_pages_next(const struct th_pages *pages, uint64_t block, uint64_t *ret_block);
+struct th_file_page *th_page_tree_next(const struct th_page_tree *pages, uint64_t block, uint64_t *ret_block);
 /* Adds a page for a block that has none, taking it over on success.  -ENOMEM. */
-int th_pages_add(struct th_pages *pages, uint64_t block, struct th_file_page *page);
+int th_page_tree_add(struct th_page_tree *pages, uint64_t block, struct th_file_page *page);
 /* Removes a page and hands it to the caller; NULL if there was none. */
-struct th_file_page *th_pages_take(struct th_pages *pages, uint64_t block);
+struct th_file_page *th_page_tree_take(struct th_page_tree *pages, uint64_t block);
 
 #endif

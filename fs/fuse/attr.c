@@ -56,24 +56,24 @@ static void reply_statx(fuse_req_t req, struct th_inode *inode)
 		.stx_rdev_minor = minor(stat.st_rdev),
 	};
 
-	th_fuse_raw_reply_statx(req, &statx, TH_FUSE_VALID_SECONDS);
+	th_fuse_request_reply_statx(req, &statx, TH_FUSE_VALID_SECONDS);
 }
 
 void th_fuse_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
-	int r = 0;
+	int err = 0;
 
 	(void)fi;
 	if (!inode)
 		return;
 	if (th_inode_is_snapdir(inode)) {
 		th_fuse_snapdir_told(th_fuse_of(req), inode);
-		r = th_snapdir_refresh(inode);
+		err = th_snapdir_refresh(inode);
 	}
-	if (r < 0)
-		th_fuse_error(req, r);
-	else if (th_fuse_raw_is_statx())
+	if (err < 0)
+		th_fuse_error(req, err);
+	else if (th_fuse_request_is_statx())
 		reply_statx(req, inode);
 	else
 		reply_attr(req, inode);
@@ -171,17 +171,17 @@ void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set,
 		return;
 	unsigned what = attr_set_of(set);
 
-	if (th_fuse_raw_kills() || (!what && may_chown_nothing(req, inode)))
+	if (th_fuse_request_kills() || (!what && may_chown_nothing(req, inode)))
 		what |= TH_ATTR_KILL;
 	if ((what & (TH_ATTR_KILL | TH_ATTR_UID | TH_ATTR_GID)) && th_fuse_is_outsider(req, inode))
 		what |= TH_ATTR_OUTSIDER;
-	int r = th_attr_set(inode, what, &attr);
+	int err = th_attr_set(inode, what, &attr);
 
 	/* Who owns the root owns the virtual directories. */
-	if (!r && inode == inode->fs->root && (what & (TH_ATTR_UID | TH_ATTR_GID)))
+	if (!err && inode == inode->fs->root && (what & (TH_ATTR_UID | TH_ATTR_GID)))
 		th_fuse_snapdirs_changed(th_fuse_of(req));
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		reply_attr(req, inode);
 	th_inode_put(inode);
@@ -190,11 +190,11 @@ void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set,
 void th_fuse_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs stat;
-	int r = th_fs_statfs(th_fuse_of(req)->fs, &stat);
+	int err = th_fs_statfs(th_fuse_of(req)->fs, &stat);
 
 	(void)ino;
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		fuse_reply_statfs(req, &stat);
 }
@@ -226,12 +226,12 @@ void th_fuse_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 
 	if (!inode)
 		return;
-	int r = th_xattr_get(inode, name, &value);
+	int err = th_xattr_get(inode, name, &value);
 
-	if (r == -ENODATA)
-		r = absent_error(th_fuse_of(req), name);
-	if (r < 0) {
-		th_fuse_error(req, r);
+	if (err == -ENODATA)
+		err = absent_error(th_fuse_of(req), name);
+	if (err < 0) {
+		th_fuse_error(req, err);
 	} else {
 		reply_bytes(req, value.data, value.size, size);
 		th_value_release(&value);
@@ -259,11 +259,11 @@ void th_fuse_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const ch
 
 	if (!inode)
 		return;
-	int r = !strcmp(name, TH_ACL_ACCESS) ? set_access_list(req, inode, slice, flags)
-					     : th_xattr_set(inode, name, slice, flags);
+	int err = !strcmp(name, TH_ACL_ACCESS) ? set_access_list(req, inode, slice, flags)
+					       : th_xattr_set(inode, name, slice, flags);
 
 	th_inode_put(inode);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }
 
 void th_fuse_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -274,11 +274,11 @@ void th_fuse_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 	if (!inode)
 		return;
-	int r = th_xattr_list(inode, fuse_req_ctx(req)->uid == 0, &list, &list_size);
+	int err = th_xattr_list(inode, fuse_req_ctx(req)->uid == 0, &list, &list_size);
 
 	th_inode_put(inode);
-	if (r < 0) {
-		th_fuse_error(req, r);
+	if (err < 0) {
+		th_fuse_error(req, err);
 		return;
 	}
 	reply_bytes(req, list, list_size, size);
@@ -291,10 +291,10 @@ void th_fuse_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 
 	if (!inode)
 		return;
-	int r = th_xattr_remove(inode, name);
+	int err = th_xattr_remove(inode, name);
 
 	th_inode_put(inode);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }
 
 /* --- ioctl --- */
@@ -366,12 +366,12 @@ static int read_flags(unsigned cmd, const void *in, size_t in_size, uint32_t *re
 static void set_flags(fuse_req_t req, struct th_inode *inode, unsigned cmd, const void *in, size_t in_size)
 {
 	uint32_t flags;
-	int r = read_flags(cmd, in, in_size, &flags);
+	int err = read_flags(cmd, in, in_size, &flags);
 
-	if (!r)
-		r = th_attr_set_flags(inode, flags, fuse_req_ctx(req)->uid == 0);
-	if (r < 0) {
-		th_fuse_error(req, r);
+	if (!err)
+		err = th_attr_set_flags(inode, flags, fuse_req_ctx(req)->uid == 0);
+	if (err < 0) {
+		th_fuse_error(req, err);
 		return;
 	}
 	th_fuse_attr_changed(th_fuse_of(req), inode);
@@ -390,10 +390,10 @@ static void control(fuse_req_t req, unsigned cmd, const void *in, size_t in_size
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	int r = th_control_ioctl(fuse->control, fuse_req_ctx(req)->uid, cmd, in, in_size, out, room, &size);
+	int err = th_control_ioctl(fuse->control, fuse_req_ctx(req)->uid, cmd, in, in_size, out, room, &size);
 
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		fuse_reply_ioctl(req, 0, out, size);
 	free(out);

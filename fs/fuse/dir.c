@@ -86,7 +86,7 @@ static void uncount(struct listing *listing)
 	}
 }
 
-static int add_entry(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+static int add_entry(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
 {
 	struct listing *listing = arg;
 	struct th_inode *dir = listing->dir, *inode;
@@ -103,15 +103,15 @@ static int add_entry(void *arg, struct th_slice name, const struct th_entry *ent
 
 		return add_plain(listing, string, high << TH_ID_BITS | entry->id, entry->type, next);
 	}
-	int r = th_inode_get(dir->fs, dir->snapshot, entry->id, &inode);
+	int err = th_inode_get(dir->fs, dir->snapshot, entry->id, &inode);
 
-	if (r == -ENOENT)
+	if (err == -ENOENT)
 		return 0;
-	if (r < 0) /* a damaged inode must not hide the names beside it */
+	if (err < 0) /* a damaged inode must not hide the names beside it */
 		return add_plain(listing, string, entry->id, entry->type, next);
-	r = add_inode(listing, string, inode, next);
+	err = add_inode(listing, string, inode, next);
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 static uint64_t parent_ino(struct th_inode *dir)
@@ -130,34 +130,34 @@ static uint64_t parent_ino(struct th_inode *dir)
 static int add_first(struct listing *listing, uint64_t cookie)
 {
 	struct th_inode *dir = listing->dir;
-	int r = 0;
+	int err = 0;
 
 	if (cookie < TH_DIR_COOKIE_DOT)
-		r = add_plain(listing, ".", th_inode_ino(dir), DT_DIR, TH_DIR_COOKIE_DOT);
-	if (!r && cookie < TH_DIR_COOKIE_DOTDOT)
-		r = add_plain(listing, "..", parent_ino(dir), DT_DIR, TH_DIR_COOKIE_DOTDOT);
-	if (!r && cookie < TH_DIR_COOKIE_SNAPDIR && th_snapdir_is_listed(dir))
-		r = add_plain(listing, TH_SNAPDIR_NAME, (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id, DT_DIR,
-			      TH_DIR_COOKIE_SNAPDIR);
-	return r;
+		err = add_plain(listing, ".", th_inode_ino(dir), DT_DIR, TH_DIR_COOKIE_DOT);
+	if (!err && cookie < TH_DIR_COOKIE_DOTDOT)
+		err = add_plain(listing, "..", parent_ino(dir), DT_DIR, TH_DIR_COOKIE_DOTDOT);
+	if (!err && cookie < TH_DIR_COOKIE_SNAPDIR && th_snapdir_is_listed(dir))
+		err = add_plain(listing, TH_SNAPDIR_NAME, (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id, DT_DIR,
+				TH_DIR_COOKIE_SNAPDIR);
+	return err;
 }
 
 static int fill(struct listing *listing, uint64_t cookie)
 {
-	int r = add_first(listing, cookie);
+	int err = add_first(listing, cookie);
 
-	if (!r)
-		r = th_inode_is_snapdir(listing->dir) ? th_snapdir_walk(listing->dir, cookie, add_entry, listing)
-						      : th_dir_walk(listing->dir, cookie, add_entry, listing);
+	if (!err)
+		err = th_inode_is_snapdir(listing->dir) ? th_snapdir_walk(listing->dir, cookie, add_entry, listing)
+							: th_dir_walk(listing->dir, cookie, add_entry, listing);
 	/* What went wrong behind the first names is told when they have been taken. */
-	return r < 0 && !listing->size ? r : 0;
+	return err < 0 && !listing->size ? err : 0;
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
 {
 	struct th_inode *dir = th_fuse_inode(req, ino);
 	struct listing listing = { .req = req, .dir = dir, .plus = plus, .room = size };
-	int r;
+	int err;
 
 	if (!dir)
 		return;
@@ -166,15 +166,15 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 	listing.buf = malloc(size);
 	listing.counted = malloc((size / PLUS_ENTRY_MIN + 1) * sizeof(*listing.counted));
 	if (!listing.buf || !listing.counted)
-		r = -ENOMEM;
+		err = -ENOMEM;
 	else if (!th_inode_is_dir(dir))
-		r = -ENOTDIR;
+		err = -ENOTDIR;
 	else
-		r = fill(&listing, (uint64_t)off);
-	if (r >= 0)
+		err = fill(&listing, (uint64_t)off);
+	if (err >= 0)
 		th_atime_touch(dir);
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else if (fuse_reply_buf(req, listing.buf, listing.size) < 0)
 		uncount(&listing);
 	free(listing.buf);

@@ -22,16 +22,16 @@ void th_fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!inode)
 		return;
-	int r = th_attr_check_open(inode, fi->flags);
+	int err = th_attr_check_open(inode, fi->flags);
 
-	if (!r && (fi->flags & O_TRUNC)) {
-		if (th_fuse_raw_kills())
+	if (!err && (fi->flags & O_TRUNC)) {
+		if (th_fuse_request_kills())
 			kill_set_id(req, ino, inode);
-		r = th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
+		err = th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
 	}
 	th_inode_put(inode);
-	if (r < 0) {
-		th_fuse_error(req, r);
+	if (err < 0) {
+		th_fuse_error(req, err);
 		return;
 	}
 	fi->keep_cache = 1;
@@ -67,10 +67,10 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 		return;
 	if (!(fi->flags & O_DIRECT) && !atomic_load(&inode->cached))
 		atomic_store(&inode->cached, true);
-	int r = th_file_read(inode, (uint64_t)off, size, &data);
+	int err = th_file_read(inode, (uint64_t)off, size, &data);
 
-	if (r < 0) {
-		th_fuse_error(req, r);
+	if (err < 0) {
+		th_fuse_error(req, err);
 	} else {
 		if (!(fi->flags & O_NOATIME))
 			th_atime_touch(inode);
@@ -97,9 +97,9 @@ static bool is_durable(const struct fuse_file_info *fi)
 static ssize_t write_durably(struct th_inode *inode, const char *buf, size_t size, uint64_t off)
 {
 	ssize_t n = th_file_write(inode, buf, size, off, 0);
-	int r = n > 0 ? th_file_sync(inode, true) : 0;
+	int err = n > 0 ? th_file_sync(inode, true) : 0;
 
-	return r < 0 ? r : n;
+	return err < 0 ? err : n;
 }
 
 void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
@@ -108,7 +108,7 @@ void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 
 	if (!inode)
 		return;
-	if (th_fuse_raw_kills())
+	if (th_fuse_request_kills())
 		kill_set_id(req, ino, inode);
 	ssize_t n = inode->snapshot  ? -EROFS
 		    : is_durable(fi) ? write_durably(inode, buf, size, (uint64_t)off)
@@ -132,10 +132,10 @@ void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 	if (!inode)
 		return;
 	bool fixed = inode->snapshot || th_inode_is_snapdir(inode) || th_fs_writable(inode->fs) < 0;
-	int r = fixed ? 0 : th_file_sync(inode, datasync);
+	int err = fixed ? 0 : th_file_sync(inode, datasync);
 
 	th_inode_put(inode);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }
 
 /* Of these two the kernel does not say whether its client may keep set-id bits. */
@@ -153,10 +153,10 @@ void th_fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_
 		return;
 	if (unprivileged(req))
 		kill_set_id(req, ino, inode);
-	int r = inode->snapshot ? -EROFS : th_file_fallocate(inode, mode, (uint64_t)off, (uint64_t)len);
+	int err = inode->snapshot ? -EROFS : th_file_fallocate(inode, mode, (uint64_t)off, (uint64_t)len);
 
 	th_inode_put(inode);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }
 
 void th_fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
@@ -167,11 +167,11 @@ void th_fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct
 	(void)fi;
 	if (!inode)
 		return;
-	int r = th_file_seek(inode, (uint64_t)off, whence, &found);
+	int err = th_file_seek(inode, (uint64_t)off, whence, &found);
 
 	th_inode_put(inode);
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		fuse_reply_lseek(req, (off_t)found);
 }
@@ -184,7 +184,7 @@ void th_fuse_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, stru
 {
 	struct th_inode *to, *from = th_fuse_inode(req, src);
 	uint64_t copied = 0;
-	int r;
+	int err;
 
 	(void)src_fi;
 	(void)dst_fi;
@@ -198,16 +198,16 @@ void th_fuse_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, stru
 	if (unprivileged(req))
 		kill_set_id(req, dst, to);
 	if (flags)
-		r = -EINVAL;
+		err = -EINVAL;
 	else if (to->snapshot)
-		r = -EROFS;
+		err = -EROFS;
 	else
-		r = th_file_copy_range(from, (uint64_t)src_off, to, (uint64_t)dst_off, len < COPY_MAX ? len : COPY_MAX,
-				       &copied);
+		err = th_file_copy_range(from, (uint64_t)src_off, to, (uint64_t)dst_off,
+					 len < COPY_MAX ? len : COPY_MAX, &copied);
 	th_inode_put(to);
 	th_inode_put(from);
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		fuse_reply_write(req, copied);
 }

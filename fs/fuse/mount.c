@@ -67,7 +67,7 @@ static void say_image(const struct th_mount_options *options, int r)
 	/* Damage has been told where it was found, and better than an error number could. */
 	if ((r == -EUCLEAN || r == -EBADMSG) && reported)
 		return;
-	say("cannot mount", options->image, th_explain_image(options->image, r, why));
+	say("cannot mount", options->image, th_error_text_image(options->image, r, why));
 }
 
 /* --- leaving the terminal --- */
@@ -107,11 +107,11 @@ static int serve_mounted(struct th_fuse *fuse, sigset_t *signals)
 		return -EIO;
 	/* Only this thread takes them: it is the one that waits for the session's end. */
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-	int r = th_fuse_serve(fuse->session);
+	int err = th_fuse_serve(fuse->session);
 
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	fuse_remove_signal_handlers(fuse->session);
-	return r;
+	return err;
 }
 
 static struct fuse_session *session_new(struct th_fuse *fuse, const char *options)
@@ -132,21 +132,21 @@ static int mount_and_serve(struct th_fuse *fuse, const char *fuse_options, const
 	fuse->session = session_new(fuse, fuse_options);
 	if (!fuse->session)
 		return -EINVAL; /* libfuse has said why */
-	int r = th_fuse_notifier_start(fuse);
+	int err = th_fuse_notifier_start(fuse);
 
-	if (r < 0) {
-		say("mount on", directory, th_explain(r));
+	if (err < 0) {
+		say("mount on", directory, th_error_text(err));
 	} else if (fuse_session_mount(fuse->session, directory) < 0) {
-		r = -EIO; /* libfuse has said why */
+		err = -EIO; /* libfuse has said why */
 	} else {
-		r = serve_mounted(fuse, signals);
+		err = serve_mounted(fuse, signals);
 		fuse_session_unmount(fuse->session);
-		if (r < 0)
-			say("serving", directory, th_explain(r));
+		if (err < 0)
+			say("serving", directory, th_error_text(err));
 	}
 	th_fuse_notifier_stop(fuse);
 	fuse_session_destroy(fuse->session);
-	return r;
+	return err;
 }
 
 /* What the image does not have: where several options are given, each is looked for in the one before. */
@@ -173,18 +173,18 @@ static int open_image(const struct th_mount_options *options, const struct th_fs
 {
 	struct th_disk *disk;
 	bool read_only = fs_options->read_only || fs_options->snapshot;
-	int r = th_disk_open(options->image, read_only ? TH_DISK_READ_ONLY : 0, &disk);
+	int err = th_disk_open(options->image, read_only ? TH_DISK_READ_ONLY : 0, &disk);
 
-	if (!r) {
-		r = th_fs_open(disk, fs_options, ret);
-		if (r == -ENOENT) {
+	if (!err) {
+		err = th_fs_open(disk, fs_options, ret);
+		if (err == -ENOENT) {
 			say_view(options, fs_options);
-			return r;
+			return err;
 		}
 	}
-	if (r < 0)
-		say_image(options, r);
-	return r;
+	if (err < 0)
+		say_image(options, err);
+	return err;
 }
 
 /* Buffers of up to a transfer's size come and go with every read and write.  By its defaults malloc maps the large ones
@@ -213,19 +213,19 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	fuse_set_log_func(fuse_log_line);
 	parsed->fs.report = report;
-	int r = open_image(options, &parsed->fs, &fuse.fs);
+	int err = open_image(options, &parsed->fs, &fuse.fs);
 
-	if (r < 0)
-		return r;
-	r = th_control_new(fuse.fs, geteuid(), &fuse.control);
-	if (!r)
-		r = mount_and_serve(&fuse, parsed->fuse, options->directory, &signals);
+	if (err < 0)
+		return err;
+	err = th_control_new(fuse.fs, geteuid(), &fuse.control);
+	if (!err)
+		err = mount_and_serve(&fuse, parsed->fuse, options->directory, &signals);
 	th_control_free(fuse.control);
 	int closed = th_fs_close(fuse.fs);
 
 	if (closed < 0)
-		say("closing", options->image, th_explain(closed));
-	return r < 0 ? r : closed;
+		say("closing", options->image, th_error_text(closed));
+	return err < 0 ? err : closed;
 }
 
 /* --- becoming a daemon --- */
@@ -255,10 +255,10 @@ static int run_daemon(const struct th_mount_options *options, struct th_mount_pa
 	pid_t child = fork();
 
 	if (child < 0) {
-		int r = -errno;
+		int err = -errno;
 
-		say_image(options, r);
-		return r;
+		say_image(options, err);
+		return err;
 	}
 	if (child > 0) {
 		close(fds[1]);
@@ -283,26 +283,26 @@ int th_mount_run(const struct th_mount_options *options)
 {
 	struct th_mount_options resolved = *options;
 	struct th_mount_parsed parsed;
-	int r = th_mount_parse(options, &parsed);
+	int err = th_mount_parse(options, &parsed);
 
-	if (r < 0)
+	if (err < 0)
 		return 1;
 	/* The daemon leaves its working directory. */
 	char *directory = realpath(options->directory, NULL);
 
 	if (!directory)
-		r = -errno;
+		err = -errno;
 	else
-		r = check_place(directory);
-	if (r < 0) {
-		say("cannot mount on", options->directory, th_explain(r));
+		err = check_place(directory);
+	if (err < 0) {
+		say("cannot mount on", options->directory, th_error_text(err));
 	} else if (parsed.remount) {
-		r = th_remount(options->image, directory, options->options, options->directory);
+		err = th_remount(options->image, directory, options->options, options->directory);
 	} else {
 		resolved.directory = directory;
-		r = options->foreground ? run(&resolved, &parsed, -1) : run_daemon(&resolved, &parsed);
+		err = options->foreground ? run(&resolved, &parsed, -1) : run_daemon(&resolved, &parsed);
 	}
 	free(directory);
 	th_mount_parsed_release(&parsed);
-	return r < 0 ? 1 : 0;
+	return err < 0 ? 1 : 0;
 }

@@ -86,8 +86,8 @@ static int parse_commit(struct th_fs_options *fs, const char *value)
 
 	if (end == value || *end || !(seconds > 0 && seconds <= 3600))
 		return -EINVAL;
-	fs->commit_interval_ms = (unsigned)(seconds * 1000);
-	return fs->commit_interval_ms ? 0 : -EINVAL;
+	fs->checkpoint_interval_ms = (unsigned)(seconds * 1000);
+	return fs->checkpoint_interval_ms ? 0 : -EINVAL;
 }
 
 static int parse_snapdir(struct th_fs_options *fs, const char *value)
@@ -154,11 +154,11 @@ static int parse_ours(struct th_fs_options *fs, const char *option)
 		size_t size = strlen(ours[i].key);
 
 		if (!strncmp(option, ours[i].key, size)) {
-			int r = ours[i].parse(fs, option + size);
+			int err = ours[i].parse(fs, option + size);
 
-			if (r < 0)
+			if (err < 0)
 				fprintf(stderr, "thunderhead: mount option %s: not a valid value\n", option);
-			return r < 0 ? r : 1;
+			return err < 0 ? err : 1;
 		}
 	}
 	return 0;
@@ -224,21 +224,21 @@ int th_mount_parse(const struct th_mount_options *options, struct th_mount_parse
 {
 	struct text fuse = { 0 };
 	char *save, *option;
-	int r = 0;
+	int err = 0;
 
 	*ret = (struct th_mount_parsed){ 0 };
 	ret->text = strdup(options->options ? options->options : "");
 	if (!ret->text)
 		return -ENOMEM;
 	add_defaults(&fuse, options);
-	for (option = strtok_r(ret->text, ",", &save); option && r >= 0; option = strtok_r(NULL, ",", &save)) {
-		r = parse_ours(&ret->fs, option);
-		if (!r)
-			r = parse_atime(&ret->fs, option);
-		if (r || is_for_others(option))
+	for (option = strtok_r(ret->text, ",", &save); option && err >= 0; option = strtok_r(NULL, ",", &save)) {
+		err = parse_ours(&ret->fs, option);
+		if (!err)
+			err = parse_atime(&ret->fs, option);
+		if (err || is_for_others(option))
 			continue;
 		if (!strncmp(option, "max_read=", 9))
-			r = parse_max_read(&ret->max_read, option + 9);
+			err = parse_max_read(&ret->max_read, option + 9);
 		if (!strcmp(option, "ro"))
 			ret->fs.read_only = true;
 		else if (!strcmp(option, "remount"))
@@ -251,11 +251,11 @@ int th_mount_parse(const struct th_mount_options *options, struct th_mount_parse
 	if (ret->fs.atime == TH_ATIME_NEVER)
 		text_add(&fuse, "noatime"); /* so that the list of mounts shows it */
 	ret->fuse = fuse.bytes;
-	if (r >= 0 && fuse.failed)
-		r = -ENOMEM;
-	if (r < 0) {
+	if (err >= 0 && fuse.failed)
+		err = -ENOMEM;
+	if (err < 0) {
 		th_mount_parsed_release(ret);
-		return r;
+		return err;
 	}
 	return 0;
 }

@@ -73,11 +73,11 @@ static void lookup_dots(fuse_req_t req, fuse_ino_t ino, bool up)
 		reply_entry(req, inode);
 		return;
 	}
-	int r = th_namei_parent(inode, &parent);
+	int err = th_namei_parent(inode, &parent);
 
 	th_inode_put(inode);
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		reply_entry(req, parent);
 }
@@ -93,14 +93,14 @@ void th_fuse_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	dir = th_fuse_inode(req, parent);
 	if (!dir)
 		return;
-	int r = th_namei_lookup(dir, name_slice(name), &inode);
+	int err = th_namei_lookup(dir, name_slice(name), &inode);
 
-	if (!r)
+	if (!err)
 		reply_entry(req, inode);
-	else if (r == -ENOENT)
+	else if (err == -ENOENT)
 		reply_absent(req, dir);
 	else
-		th_fuse_error(req, r);
+		th_fuse_error(req, err);
 	th_inode_put(dir);
 }
 
@@ -134,13 +134,13 @@ void th_fuse_readlink(fuse_req_t req, fuse_ino_t ino)
 
 	if (!inode)
 		return;
-	int r = th_symlink_read(inode, target);
+	int err = th_symlink_read(inode, target);
 
-	if (!r)
+	if (!err)
 		th_atime_touch(inode);
 	th_inode_put(inode);
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		fuse_reply_readlink(req, target);
 }
@@ -163,20 +163,20 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, struct th
 	if (!dir)
 		return -ESTALE;
 	set_maker(what, req);
-	int r = th_inode_is_snapdir(dir) && S_ISDIR(what->mode) ? th_snapdir_mkdir(dir, name_slice(name), ret)
-								: th_namei_create(dir, name_slice(name), what, ret);
+	int err = th_inode_is_snapdir(dir) && S_ISDIR(what->mode) ? th_snapdir_mkdir(dir, name_slice(name), ret)
+								  : th_namei_create(dir, name_slice(name), what, ret);
 
 	th_inode_put(dir);
-	return r;
+	return err;
 }
 
 static void create_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name, struct th_namei_new what)
 {
 	struct th_inode *inode;
-	int r = create(req, parent, name, &what, &inode);
+	int err = create(req, parent, name, &what, &inode);
 
-	if (r < 0)
-		th_fuse_error(req, r);
+	if (err < 0)
+		th_fuse_error(req, err);
 	else
 		reply_entry(req, inode);
 }
@@ -205,10 +205,10 @@ static int create_unnamed(fuse_req_t req, fuse_ino_t parent, struct th_namei_new
 	if (!dir)
 		return -ESTALE;
 	set_maker(what, req);
-	int r = th_namei_create_unnamed(dir, what, ret);
+	int err = th_namei_create_unnamed(dir, what, ret);
 
 	th_inode_put(dir);
-	return r;
+	return err;
 }
 
 void th_fuse_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
@@ -216,11 +216,11 @@ void th_fuse_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 	struct th_namei_new what = { .mode = S_IFREG | (mode & 07777) };
 	struct fuse_entry_param entry;
 	struct th_inode *inode;
-	int r = th_fuse_raw_is_tmpfile() ? create_unnamed(req, parent, &what, &inode)
-					 : create(req, parent, name, &what, &inode);
+	int err = th_fuse_request_is_tmpfile() ? create_unnamed(req, parent, &what, &inode)
+					       : create(req, parent, name, &what, &inode);
 
-	if (r < 0) {
-		th_fuse_error(req, r);
+	if (err < 0) {
+		th_fuse_error(req, err);
 		return;
 	}
 	th_fuse_entry(inode, &entry);
@@ -241,15 +241,15 @@ void th_fuse_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char 
 		th_inode_put(inode);
 		return;
 	}
-	int r = th_namei_link(inode, dir, name_slice(name));
+	int err = th_namei_link(inode, dir, name_slice(name));
 
 	th_inode_put(dir);
-	if (!r) {
+	if (!err) {
 		reply_entry(req, inode);
 		return;
 	}
 	th_inode_put(inode);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }
 
 /* --- taking away and moving --- */
@@ -260,10 +260,10 @@ void th_fuse_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!dir)
 		return;
-	int r = th_namei_unlink(dir, name_slice(name));
+	int err = th_namei_unlink(dir, name_slice(name));
 
 	th_inode_put(dir);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }
 
 void th_fuse_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -272,11 +272,11 @@ void th_fuse_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!dir)
 		return;
-	int r = th_inode_is_snapdir(dir) ? th_snapdir_rmdir(dir, name_slice(name))
-					 : th_namei_rmdir(dir, name_slice(name));
+	int err = th_inode_is_snapdir(dir) ? th_snapdir_rmdir(dir, name_slice(name))
+					   : th_namei_rmdir(dir, name_slice(name));
 
 	th_inode_put(dir);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }
 
 void th_fuse_rename(fuse_req_t req, fuse_ino_t from_parent, const char *from, fuse_ino_t to_parent, const char *to,
@@ -291,11 +291,11 @@ void th_fuse_rename(fuse_req_t req, fuse_ino_t from_parent, const char *from, fu
 		th_inode_put(from_dir);
 		return;
 	}
-	int r = from_dir == to_dir && th_inode_is_snapdir(from_dir)
-			? th_snapdir_rename(from_dir, name_slice(from), name_slice(to), flags)
-			: th_namei_rename(from_dir, name_slice(from), to_dir, name_slice(to), flags);
+	int err = from_dir == to_dir && th_inode_is_snapdir(from_dir)
+			  ? th_snapdir_rename(from_dir, name_slice(from), name_slice(to), flags)
+			  : th_namei_rename(from_dir, name_slice(from), to_dir, name_slice(to), flags);
 
 	th_inode_put(to_dir);
 	th_inode_put(from_dir);
-	th_fuse_error(req, r);
+	th_fuse_error(req, err);
 }

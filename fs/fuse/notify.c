@@ -273,11 +273,11 @@ int th_fuse_notifier_start(struct th_fuse *fuse)
 	pthread_mutex_init(&notifier->lock, NULL);
 	pthread_mutex_init(&notifier->snapdirs_lock, NULL);
 	pthread_cond_init(&notifier->cond, NULL);
-	int r = -pthread_create(&notifier->thread, NULL, notifier_run, notifier);
+	int err = -pthread_create(&notifier->thread, NULL, notifier_run, notifier);
 
-	if (r < 0) {
+	if (err < 0) {
 		free(notifier);
-		return r;
+		return err;
 	}
 	fuse->notifier = notifier;
 	fuse->fs->snapshot_changed_arg = notifier;

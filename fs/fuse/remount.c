@@ -63,22 +63,22 @@ static bool is_fixed(const char *image)
 int th_remount(const char *image, const char *directory, const char *options, const char *place)
 {
 	char *copy = strdup(options);
-	int r = copy ? 0 : -ENOMEM;
+	int err = copy ? 0 : -ENOMEM;
 
-	if (!r) {
+	if (!err) {
 		unsigned long flags = flags_of(copy);
 
 		if (!(flags & MS_RDONLY) && is_fixed(image))
-			r = -EROFS;
+			err = -EROFS;
 		else if (mount(NULL, directory, NULL, MS_REMOUNT | flags, NULL) < 0)
-			r = -errno;
+			err = -errno;
 	}
-	if (r == -EROFS)
+	if (err == -EROFS)
 		fprintf(stderr, "thunderhead: cannot remount %s: it was mounted read-only; unmount it first\n", place);
-	else if (r == -EINVAL)
+	else if (err == -EINVAL)
 		fprintf(stderr, "thunderhead: cannot remount %s: nothing is mounted there\n", place);
-	else if (r < 0)
-		fprintf(stderr, "thunderhead: cannot remount %s: %s\n", place, th_explain(r));
+	else if (err < 0)
+		fprintf(stderr, "thunderhead: cannot remount %s: %s\n", place, th_error_text(err));
 	free(copy);
-	return r;
+	return err;
 }

@@ -20,7 +20,7 @@ static void translate(struct fuse_in_header *header)
 		header->opcode = FUSE_GETATTR;
 }
 
-void th_fuse_raw_begin(void *bytes, size_t size)
+void th_fuse_request_begin(void *bytes, size_t size)
 {
 	request = size >= sizeof(*request) ? bytes : NULL;
 	request_size = size;
@@ -29,12 +29,12 @@ void th_fuse_raw_begin(void *bytes, size_t size)
 		translate(request);
 }
 
-bool th_fuse_raw_is_tmpfile(void)
+bool th_fuse_request_is_tmpfile(void)
 {
 	return request_opcode == FUSE_TMPFILE;
 }
 
-bool th_fuse_raw_is_statx(void)
+bool th_fuse_request_is_statx(void)
 {
 	return request_opcode == STATX_OPCODE;
 }
@@ -48,7 +48,7 @@ struct statx_reply {
 };
 static_assert(sizeof(struct statx_reply) == 288, "struct fuse_statx_out");
 
-int th_fuse_raw_reply_statx(fuse_req_t req, const struct statx *statx, double timeout)
+int th_fuse_request_reply_statx(fuse_req_t req, const struct statx *statx, double timeout)
 {
 	struct statx_reply reply = { .valid_seconds = (uint64_t)timeout, .statx = *statx };
 
@@ -63,7 +63,7 @@ static const void *argument(uint32_t opcode, size_t size)
 	return request + 1;
 }
 
-bool th_fuse_raw_kills(void)
+bool th_fuse_request_kills(void)
 {
 	const struct fuse_write_in *write = argument(FUSE_WRITE, sizeof(*write));
 	const struct fuse_setattr_in *setattr = argument(FUSE_SETATTR, sizeof(*setattr));
@@ -73,7 +73,7 @@ bool th_fuse_raw_kills(void)
 	       (setattr && setattr->valid & FATTR_KILL_SUIDGID) || (open && open->open_flags & FUSE_OPEN_KILL_SUIDGID);
 }
 
-void th_fuse_raw_reply(const struct iovec *iov, int count)
+void th_fuse_request_reply(const struct iovec *iov, int count)
 {
 	const struct fuse_init_in *offer = argument(FUSE_INIT, sizeof(*offer));
 	struct fuse_init_out *answer;

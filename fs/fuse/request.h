@@ -21,15 +21,15 @@
 
 /* This thread answers the request in these bytes, which may be changed for libfuse, until the next call.  NULL: none.
  */
-void th_fuse_raw_begin(void *bytes, size_t size);
+void th_fuse_request_begin(void *bytes, size_t size);
 /* The file to be created gets no name. */
-bool th_fuse_raw_is_tmpfile(void);
-/* What getattr is asked for is to be told by th_fuse_raw_reply_statx. */
-bool th_fuse_raw_is_statx(void);
-int th_fuse_raw_reply_statx(fuse_req_t req, const struct statx *statx, double timeout);
+bool th_fuse_request_is_tmpfile(void);
+/* What getattr is asked for is to be told by th_fuse_request_reply_statx. */
+bool th_fuse_request_is_statx(void);
+int th_fuse_request_reply_statx(fuse_req_t req, const struct statx *statx, double timeout);
 /* The request wants set-id bits cleared. */
-bool th_fuse_raw_kills(void);
+bool th_fuse_request_kills(void);
 /* To be called with every reply: takes the offer of FUSE_HANDLE_KILLPRIV_V2 in the reply to INIT. */
-void th_fuse_raw_reply(const struct iovec *iov, int count);
+void th_fuse_request_reply(const struct iovec *iov, int count);
 
 #endif

@@ -101,7 +101,7 @@ static ssize_t channel_read(int fd, void *buf, size_t size, void *userdata)
 static ssize_t channel_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	(void)userdata;
-	th_fuse_raw_reply(iov, count);
+	th_fuse_request_reply(iov, count);
 	return writev(channel ? channel : fd, iov, count);
 }
 
@@ -123,9 +123,9 @@ static int clone_channel(struct fuse_session *session, int flags)
 
 static void process(const struct workers *workers, const struct fuse_buf *buf)
 {
-	th_fuse_raw_begin(buf->mem, buf->size);
+	th_fuse_request_begin(buf->mem, buf->size);
 	fuse_session_process_buf(workers->session, buf);
-	th_fuse_raw_begin(NULL, 0);
+	th_fuse_request_begin(NULL, 0);
 }
 
 /* --- where followers run --- */
@@ -434,28 +434,28 @@ static void *relief_run(void *arg)
 static int start_follower(struct workers *workers)
 {
 	struct follower *follower = &workers->follower[workers->followers];
-	int r;
+	int err;
 
 	*follower = (struct follower){ .workers = workers, .index = workers->followers, .core = -1 };
 	follower->fd = clone_channel(workers->session, 0);
 	if (follower->fd < 0)
 		return follower->fd;
-	r = th_thread_start(&follower->thread, follower_run, follower);
-	if (r < 0)
+	err = th_thread_start(&follower->thread, follower_run, follower);
+	if (err < 0)
 		close(follower->fd);
 	else
 		workers->followers++;
-	return r;
+	return err;
 }
 
 static int start_all(struct workers *workers)
 {
 	unsigned followers = FOLLOWERS_MAX, reliefs = 0;
 	pthread_t trial;
-	int r = th_thread_start(&trial, th_place_try, &workers->idle);
+	int err = th_thread_start(&trial, th_place_try, &workers->idle);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	pthread_join(trial, NULL);
 	if (sched_getaffinity(0, sizeof(workers->cores), &workers->cores) < 0)
 		workers->idle = false; /* more cores than a cpu_set_t has */
@@ -470,13 +470,13 @@ static int start_all(struct workers *workers)
 		if (workers->stop_fd < 0)
 			return -errno;
 	}
-	while (r == 0 && workers->followers < followers)
-		r = start_follower(workers);
-	while (r == 0 && workers->reliefs < reliefs) {
-		r = th_thread_start(&workers->relief[workers->reliefs], relief_run, workers);
-		workers->reliefs += r == 0;
+	while (err == 0 && workers->followers < followers)
+		err = start_follower(workers);
+	while (err == 0 && workers->reliefs < reliefs) {
+		err = th_thread_start(&workers->relief[workers->reliefs], relief_run, workers);
+		workers->reliefs += err == 0;
 	}
-	return r;
+	return err;
 }
 
 static void stop_all(struct workers *workers)
@@ -504,7 +504,7 @@ int th_fuse_serve(struct fuse_session *session)
 {
 	static const struct fuse_custom_io io = { .read = channel_read, .writev = channel_writev };
 	struct workers *workers = calloc(1, sizeof(*workers));
-	int r;
+	int err;
 
 	if (!workers)
 		return -ENOMEM;
@@ -516,15 +516,15 @@ int th_fuse_serve(struct fuse_session *session)
 	sem_init(&workers->finish, 0, 0);
 	pthread_mutex_init(&workers->watch, NULL);
 	th_turns_init(&workers->turns);
-	r = fuse_session_custom_io(session, &io, fuse_session_fd(session));
-	if (r == 0)
-		r = start_all(workers);
-	while (r == 0 && !fuse_session_exited(session))
+	err = fuse_session_custom_io(session, &io, fuse_session_fd(session));
+	if (err == 0)
+		err = start_all(workers);
+	while (err == 0 && !fuse_session_exited(session))
 		sem_wait(&workers->finish); /* a signal interrupts it */
 	stop_all(workers);
 	th_turns_release(&workers->turns);
 	pthread_mutex_destroy(&workers->watch);
 	sem_destroy(&workers->finish);
 	free(workers);
-	return r;
+	return err;
 }

@@ -166,21 +166,21 @@ static int attr_set(struct th_inode *inode, const struct th_attr *attr)
 
 static int inode_load(struct th_inode *inode)
 {
-	struct th_key key = th_key_inode(inode->id);
+	struct th_fs_key key = th_fs_key_inode(inode->id);
 	struct th_value value;
 	struct th_attr attr;
-	int r = th_get(th_inode_view(inode), th_key_slice(&key), &value);
+	int err = th_get(th_inode_view(inode), th_fs_key_slice(&key), &value);
 
-	if (r < 0)
-		return r;
-	r = th_inode_decode(value.data, value.size, value.refs, &attr);
-	if (r < 0)
+	if (err < 0)
+		return err;
+	err = th_inode_decode(value.data, value.size, value.refs, &attr);
+	if (err < 0)
 		th_fs_report(inode->fs, "inode %llu: not a valid inode (%u bytes)", (unsigned long long)inode->id,
 			     value.size);
 	else
-		r = attr_set(inode, &attr);
+		err = attr_set(inode, &attr);
 	th_value_release(&value);
-	return r;
+	return err;
 }
 
 /* Waits for whoever loads it. */
@@ -197,7 +197,7 @@ static int inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t
 		     struct th_inode **ret)
 {
 	bool load = false;
-	int r;
+	int err;
 
 	pthread_mutex_lock(&fs->table_lock);
 	struct th_inode *inode = table_find(fs->table, number, id);
@@ -217,15 +217,15 @@ static int inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t
 	if (!inode)
 		return -ENOMEM;
 	if (load) {
-		r = number == TH_SNAPDIR_SNAPSHOT ? th_snapdir_load(inode) : inode_load(inode);
-		inode->loaded = r < 0 ? r : 1;
+		err = number == TH_SNAPDIR_SNAPSHOT ? th_snapdir_load(inode) : inode_load(inode);
+		inode->loaded = err < 0 ? err : 1;
 		pthread_rwlock_unlock(&inode->lock);
 	} else {
-		r = inode_wait(inode);
+		err = inode_wait(inode);
 	}
-	if (r < 0) {
+	if (err < 0) {
 		th_inode_put(inode);
-		return r;
+		return err;
 	}
 	*ret = inode;
 	return 0;
@@ -333,18 +333,18 @@ void th_inode_forget(struct th_inode *inode, uint64_t n)
 int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode **ret)
 {
 	uint64_t id;
-	int r = th_fs_new_id(fs, &id);
+	int err = th_fs_new_id(fs, &id);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	struct th_inode *inode = inode_alloc(fs, NULL, 0, id);
 
 	if (!inode)
 		return -ENOMEM;
-	r = attr_set(inode, attr);
-	if (r < 0) {
+	err = attr_set(inode, attr);
+	if (err < 0) {
 		inode_free(inode);
-		return r;
+		return err;
 	}
 	inode->loaded = 1;
 	inode->xattr_state = TH_XATTR_NONE;
@@ -372,10 +372,10 @@ static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode
 {
 	struct th_inode **list = NULL;
 	size_t count = 0, room = 0;
-	int r = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&fs->table_lock);
-	for (size_t i = 0; i < fs->table->nbuckets && !r; i++) {
+	for (size_t i = 0; i < fs->table->nbuckets && !err; i++) {
 		for (struct th_inode *inode = fs->table->buckets[i]; inode; inode = inode->hash_next) {
 			if (!wanted(inode, number))
 				continue;
@@ -383,7 +383,7 @@ static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode
 				struct th_inode **more = realloc(list, (room = room * 2 + 16) * sizeof(*list));
 
 				if (!more) {
-					r = -ENOMEM;
+					err = -ENOMEM;
 					break;
 				}
 				list = more;
@@ -395,7 +395,7 @@ static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode
 	pthread_mutex_unlock(&fs->table_lock);
 	*ret = list;
 	*ret_count = count;
-	return r;
+	return err;
 }
 
 int th_inode_collect(struct th_fs *fs, uint64_t number, struct th_inode ***ret, size_t *ret_count)
@@ -530,7 +530,7 @@ int th_inode_decode(const void *value, size_t size, int32_t refs, struct th_attr
 
 int th_inode_store(struct th_txn *txn, const struct th_inode *inode, const struct th_attr *attr)
 {
-	struct th_key key = th_key_inode(inode->id);
+	struct th_fs_key key = th_fs_key_inode(inode->id);
 	uint8_t value[TH_INODE_VALUE_MAX];
 	struct th_attr stored = *attr;
 
@@ -540,7 +540,7 @@ int th_inode_store(struct th_txn *txn, const struct th_inode *inode, const struc
 	}
 	size_t size = th_inode_encode(&stored, value);
 
-	return th_txn_put(txn, th_key_slice(&key), (struct th_slice){ value, size });
+	return th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ value, size });
 }
 
 void th_inode_publish(struct th_inode *inode, const struct th_attr *attr)

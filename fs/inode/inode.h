@@ -31,7 +31,7 @@ struct th_attr {
 	uint32_t generation;
 	uint32_t nlink; /* of a directory 2 + subdirectories, else the store's reference count */
 	uint64_t size; /* of a directory: entries */
-	uint64_t blocks; /* 4 KiB blocks, those promised for delayed writes too */
+	uint64_t blocks; /* 4 KiB blocks, those reserved for delayed writes too */
 	uint64_t rdev;
 	struct th_time atime, mtime, ctime, btime;
 	/* The primary name: what diff shows and `..` is. Owned by the inode (struct th_inode.attr), lent in copies. */

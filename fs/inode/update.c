@@ -7,10 +7,10 @@
 
 int th_update_begin(struct th_update *update, struct th_fs *fs)
 {
-	int r = th_fs_writable(fs);
+	int err = th_fs_writable(fs);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	update->nitems = 0;
 	update->now = th_time_now();
 	return th_txn_begin(fs->store, &update->txn);

@@ -6,13 +6,13 @@
 int th_thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
 {
 	sigset_t all, before;
-	int error;
+	int err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(ret, NULL, run, arg);
+	err = pthread_create(ret, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -error;
+	return -err;
 }
 
 static _Thread_local struct {

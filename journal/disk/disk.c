@@ -69,20 +69,20 @@ static void admit_flush(struct th_disk *disk)
 
 void th_disk_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
 {
-	int error = admit_get(disk, addr, blocks, buf);
+	int err = admit_get(disk, addr, blocks, buf);
 
-	if (error)
-		refuse(future, error);
+	if (err)
+		refuse(future, err);
 	else
 		disk->ops->get(disk, addr, blocks, buf, future);
 }
 
 void th_disk_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt, struct th_future *future)
 {
-	int error = admit_save(disk, addr, iov, iovcnt);
+	int err = admit_save(disk, addr, iov, iovcnt);
 
-	if (error)
-		refuse(future, error);
+	if (err)
+		refuse(future, err);
 	else
 		disk->ops->save(disk, addr, iov, iovcnt, future);
 }
@@ -112,11 +112,11 @@ void th_disk_watch(struct th_disk *disk, bool on)
 int th_disk_read(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf)
 {
 	struct th_future future;
-	int error;
+	int err;
 
-	error = admit_get(disk, addr, blocks, buf);
-	if (error)
-		return error;
+	err = admit_get(disk, addr, blocks, buf);
+	if (err)
+		return err;
 	if (disk->ops->now) {
 		struct th_transfer transfer = th_transfer_get(addr, blocks, buf);
 
@@ -131,11 +131,11 @@ int th_disk_write(struct th_disk *disk, uint64_t addr, uint32_t blocks, const vo
 {
 	struct iovec iov = { .iov_base = (void *)buf, .iov_len = (size_t)blocks << TH_BLOCK_SHIFT };
 	struct th_future future;
-	int error;
+	int err;
 
-	error = admit_save(disk, addr, &iov, 1);
-	if (error)
-		return error;
+	err = admit_save(disk, addr, &iov, 1);
+	if (err)
+		return err;
 	if (disk->ops->now) {
 		struct th_transfer transfer = th_transfer_save(addr, &iov, 1);
 

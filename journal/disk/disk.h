@@ -3,11 +3,11 @@
  * The disk model: where blocks are kept, behind a small table of operations.
  *
  * The tree and the journal see addresses as opaque numbers and transfers as futures, so that a store may live in a
- * file, on a block device, in memory, or in an object store.  A disk promises:
+ * file, on a block device, in memory, or in an object store.  A disk reservations:
  *
  *   D1  a save that completed is seen by every later get;
  *   D2  a save that completed before a flush was started is on stable storage when that flush completes;
- *   D3  nothing is promised about the order, or the wholeness, of saves that no flush has covered.
+ *   D3  nothing is reserved about the order, or the wholeness, of saves that no flush has covered.
  *
  * Addresses and lengths count blocks of TH_BLOCK_SIZE bytes.  Buffers must be aligned to TH_BLOCK_SIZE (O_DIRECT).
  * All operations may be called from any thread.

@@ -106,16 +106,16 @@ static void fault_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void
 {
 	struct fault_disk *fault = (struct fault_disk *)disk;
 	enum fate fate;
-	int result;
+	int err;
 
 	pthread_mutex_lock(&fault->lock);
 	fate = decide(fault, TRANSFER_GET);
-	result = fate == FATE_FAIL ? -EIO : th_disk_read(fault->inner, addr, blocks, buf);
-	if (fate == FATE_FLIP && result == 0)
+	err = fate == FATE_FAIL ? -EIO : th_disk_read(fault->inner, addr, blocks, buf);
+	if (fate == FATE_FLIP && err == 0)
 		flip_one_bit(buf, blocks);
 	pthread_mutex_unlock(&fault->lock);
 	th_future_init(future, NULL, NULL);
-	th_future_complete(future, result);
+	th_future_complete(future, err);
 }
 
 static char *gather(const struct iovec *iov, int iovcnt, uint32_t *ret_blocks)
@@ -140,7 +140,7 @@ static char *gather(const struct iovec *iov, int iovcnt, uint32_t *ret_blocks)
 /* The first half of a save: of its blocks, or of its only block's sectors, the rest being as it was. */
 static int tear(struct fault_disk *fault, uint64_t addr, uint32_t *blocks, char *data)
 {
-	int error = 0;
+	int err = 0;
 
 	if (*blocks > 1) {
 		*blocks /= 2;
@@ -149,18 +149,18 @@ static int tear(struct fault_disk *fault, uint64_t addr, uint32_t *blocks, char 
 
 		if (!before)
 			return -ENOMEM;
-		error = th_disk_read(fault->inner, addr, 1, before);
+		err = th_disk_read(fault->inner, addr, 1, before);
 		memcpy(data + TH_BLOCK_SIZE / 2, before + TH_BLOCK_SIZE / 2, TH_BLOCK_SIZE / 2);
 		free(before);
 	}
-	return error;
+	return err;
 }
 
 /* Writes and records what fate leaves of a save; takes over data. */
 static int save(struct fault_disk *fault, uint64_t addr, uint32_t blocks, char *data)
 {
 	enum fate fate = decide(fault, TRANSFER_SAVE);
-	int error = 0;
+	int err = 0;
 
 	if (fate == FATE_FAIL || fate == FATE_DROP) {
 		free(data);
@@ -169,14 +169,14 @@ static int save(struct fault_disk *fault, uint64_t addr, uint32_t blocks, char *
 	if (fate == FATE_FLIP)
 		flip_one_bit(data, blocks);
 	if (fate == FATE_TEAR)
-		error = tear(fault, addr, &blocks, data);
-	if (!error)
-		error = th_disk_write(fault->inner, addr, blocks, data);
-	if (error)
+		err = tear(fault, addr, &blocks, data);
+	if (!err)
+		err = th_disk_write(fault->inner, addr, blocks, data);
+	if (err)
 		free(data);
 	else
-		error = record(fault, addr, blocks, data);
-	return error ? error : fate == FATE_TEAR ? -EIO : 0;
+		err = record(fault, addr, blocks, data);
+	return err ? err : fate == FATE_TEAR ? -EIO : 0;
 }
 
 static void fault_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt,
@@ -185,29 +185,29 @@ static void fault_save(struct th_disk *disk, uint64_t addr, const struct iovec *
 	struct fault_disk *fault = (struct fault_disk *)disk;
 	uint32_t blocks;
 	char *data = gather(iov, iovcnt, &blocks);
-	int result = -ENOMEM;
+	int err = -ENOMEM;
 
 	if (data) {
 		pthread_mutex_lock(&fault->lock);
-		result = save(fault, addr, blocks, data);
+		err = save(fault, addr, blocks, data);
 		pthread_mutex_unlock(&fault->lock);
 	}
 	th_future_init(future, NULL, NULL);
-	th_future_complete(future, result);
+	th_future_complete(future, err);
 }
 
 static void fault_flush(struct th_disk *disk, struct th_future *future)
 {
 	struct fault_disk *fault = (struct fault_disk *)disk;
-	int result;
+	int err;
 
 	pthread_mutex_lock(&fault->lock);
-	result = decide(fault, TRANSFER_FLUSH) == FATE_FAIL ? -EIO : th_disk_sync(fault->inner);
-	if (!result)
-		result = record(fault, 0, 0, NULL);
+	err = decide(fault, TRANSFER_FLUSH) == FATE_FAIL ? -EIO : th_disk_sync(fault->inner);
+	if (!err)
+		err = record(fault, 0, 0, NULL);
 	pthread_mutex_unlock(&fault->lock);
 	th_future_init(future, NULL, NULL);
-	th_future_complete(future, result);
+	th_future_complete(future, err);
 }
 
 static void forget(struct fault_disk *fault)
@@ -254,15 +254,15 @@ static bool all_zero(const char *data, size_t size)
 /* Blocks of zeros are not written: a memory disk holds them without. */
 static int copy_part(struct th_disk *from, struct th_disk *to, uint64_t addr, uint32_t blocks, char *buf)
 {
-	int error = th_disk_read(from, addr, blocks, buf);
+	int err = th_disk_read(from, addr, blocks, buf);
 
-	for (uint32_t i = 0; i < blocks && !error; i++) {
+	for (uint32_t i = 0; i < blocks && !err; i++) {
 		char *block = buf + ((size_t)i << TH_BLOCK_SHIFT);
 
 		if (!all_zero(block, TH_BLOCK_SIZE))
-			error = th_disk_write(to, addr + i, 1, block);
+			err = th_disk_write(to, addr + i, 1, block);
 	}
-	return error;
+	return err;
 }
 
 /* A new memory disk with the same content. */
@@ -270,32 +270,32 @@ static int copy_disk(struct th_disk *from, struct th_disk **ret)
 {
 	char *buf = th_disk_buffer(COPY_BLOCKS * TH_BLOCK_SIZE);
 	struct th_disk *to = NULL;
-	int error = buf ? th_disk_memory_new(from->blocks, &to) : -ENOMEM;
+	int err = buf ? th_disk_memory_new(from->blocks, &to) : -ENOMEM;
 
-	for (uint64_t addr = 0; addr < from->blocks && !error; addr += COPY_BLOCKS) {
+	for (uint64_t addr = 0; addr < from->blocks && !err; addr += COPY_BLOCKS) {
 		uint64_t left = from->blocks - addr;
 
-		error = copy_part(from, to, addr, left < COPY_BLOCKS ? (uint32_t)left : COPY_BLOCKS, buf);
+		err = copy_part(from, to, addr, left < COPY_BLOCKS ? (uint32_t)left : COPY_BLOCKS, buf);
 	}
 	free(buf);
-	if (error)
+	if (err)
 		th_disk_close(to);
 	else
 		*ret = to;
-	return error;
+	return err;
 }
 
 int th_disk_fault_new(struct th_disk *inner, struct th_disk **ret)
 {
 	struct fault_disk *fault = calloc(1, sizeof(*fault));
-	int error;
+	int err;
 
 	if (!fault)
 		return -ENOMEM;
-	error = copy_disk(inner, &fault->base);
-	if (error) {
+	err = copy_disk(inner, &fault->base);
+	if (err) {
 		free(fault);
-		return error;
+		return err;
 	}
 	pthread_mutex_init(&fault->lock, NULL);
 	fault->inner = inner;
@@ -332,17 +332,17 @@ int th_disk_fault_reset(struct th_disk *disk)
 {
 	struct fault_disk *fault = fault_of(disk);
 	struct th_disk *base;
-	int error;
+	int err;
 
 	pthread_mutex_lock(&fault->lock);
-	error = copy_disk(fault->inner, &base);
-	if (!error) {
+	err = copy_disk(fault->inner, &base);
+	if (!err) {
 		th_disk_close(fault->base);
 		fault->base = base;
 		forget(fault);
 	}
 	pthread_mutex_unlock(&fault->lock);
-	return error;
+	return err;
 }
 
 /* splitmix64: any seed is as good as another. */
@@ -358,21 +358,21 @@ static uint64_t next_random(uint64_t *seed)
 /* Any of its sectors may have reached the disk. */
 static int apply_torn(struct th_disk *image, const struct event *event, uint64_t *seed, char *buf)
 {
-	int error = 0;
+	int err = 0;
 
-	for (uint32_t block = 0; block < event->blocks && !error; block++) {
+	for (uint32_t block = 0; block < event->blocks && !err; block++) {
 		const char *data = event->data + ((size_t)block << TH_BLOCK_SHIFT);
 		uint64_t sectors = next_random(seed);
 
-		error = th_disk_read(image, event->addr + block, 1, buf);
+		err = th_disk_read(image, event->addr + block, 1, buf);
 		for (unsigned i = 0; i < SECTORS; i++) {
 			if (sectors >> i & 1)
 				memcpy(buf + i * SECTOR_SIZE, data + i * SECTOR_SIZE, SECTOR_SIZE);
 		}
-		if (!error)
-			error = th_disk_write(image, event->addr + block, 1, buf);
+		if (!err)
+			err = th_disk_write(image, event->addr + block, 1, buf);
 	}
-	return error;
+	return err;
 }
 
 /* A save that no flush covers: all of it, nothing, or torn. */
@@ -400,38 +400,38 @@ static int apply_events(const struct fault_disk *fault, uint64_t nevents, uint64
 {
 	uint64_t covered = covered_events(fault, nevents);
 	char *buf = th_disk_buffer(TH_BLOCK_SIZE);
-	int error = buf ? 0 : -ENOMEM;
+	int err = buf ? 0 : -ENOMEM;
 
-	for (uint64_t i = 0; i < nevents && !error; i++) {
+	for (uint64_t i = 0; i < nevents && !err; i++) {
 		const struct event *event = &fault->events[i];
 
 		if (!event->data)
 			continue;
 		if (i < covered)
-			error = th_disk_write(image, event->addr, event->blocks, event->data);
+			err = th_disk_write(image, event->addr, event->blocks, event->data);
 		else
-			error = apply_uncovered(image, event, &seed, buf);
+			err = apply_uncovered(image, event, &seed, buf);
 	}
 	free(buf);
-	return error;
+	return err;
 }
 
 int th_disk_fault_crash_image(struct th_disk *disk, uint64_t nevents, uint64_t seed, struct th_disk **ret)
 {
 	struct fault_disk *fault = fault_of(disk);
 	struct th_disk *image = NULL;
-	int error;
+	int err;
 
 	pthread_mutex_lock(&fault->lock);
 	if (nevents > fault->nevents)
 		nevents = fault->nevents;
-	error = copy_disk(fault->base, &image);
-	if (!error)
-		error = apply_events(fault, nevents, seed, image);
+	err = copy_disk(fault->base, &image);
+	if (!err)
+		err = apply_events(fault, nevents, seed, image);
 	pthread_mutex_unlock(&fault->lock);
-	if (error)
+	if (err)
 		th_disk_close(image);
 	else
 		*ret = image;
-	return error;
+	return err;
 }

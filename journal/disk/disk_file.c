@@ -32,28 +32,28 @@ static int lock(int fd, bool read_only)
 /* Where standard streams are closed, a program would print onto the disk. */
 static int keep_off_streams(int fd)
 {
-	int higher, error;
+	int higher, err;
 
 	if (fd < 0 || fd > STDERR_FILENO)
 		return fd;
 	higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	error = errno;
+	err = errno;
 	close(fd);
-	errno = error;
+	errno = err;
 	return higher;
 }
 
 static int open_locked_once(const char *path, const struct stat *st, bool read_only)
 {
 	int fd = keep_off_streams(open(path, open_flags(st, read_only)));
-	int error;
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	error = lock(fd, read_only);
-	if (error)
+	err = lock(fd, read_only);
+	if (err)
 		close(fd);
-	return error ? error : fd;
+	return err ? err : fd;
 }
 
 /* A process that was killed a moment ago may hold the file until the kernel is done with its transfers. */
@@ -110,17 +110,17 @@ static void try_direct(int fd, uint64_t blocks)
 int th_disk_file_open(struct th_disk_file *file, const char *path, unsigned flags)
 {
 	bool read_only = flags & TH_DISK_READ_ONLY;
-	int fd, error;
+	int fd, err;
 
 	fd = open_locked(path, read_only);
 	if (fd < 0)
 		return fd;
-	error = size_blocks(fd, &file->disk.blocks);
-	if (error)
+	err = size_blocks(fd, &file->disk.blocks);
+	if (err)
 		goto out;
 	file->path = strdup(path);
 	if (!file->path) {
-		error = -ENOMEM;
+		err = -ENOMEM;
 		goto out;
 	}
 	if (!(flags & TH_DISK_BUFFERED))
@@ -129,9 +129,9 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, unsigned flag
 	file->fd = fd;
 	file->read_only = read_only;
 out:
-	if (error)
+	if (err)
 		close(fd);
-	return error;
+	return err;
 }
 
 /* Unlocked by hand: the kernel may have a reference to the open file yet, from a transfer that is over. */
@@ -145,17 +145,17 @@ void th_disk_file_release(struct th_disk_file *file)
 int th_disk_open(const char *path, unsigned flags, struct th_disk **ret)
 {
 	struct th_disk_file file = { .fd = -1 };
-	int error;
+	int err;
 
-	error = th_disk_file_open(&file, path, flags);
-	if (error)
-		return error;
-	error = flags & TH_DISK_THREADS ? -ENOSYS : th_disk_uring_new(&file, ret);
-	if (error == -ENOSYS)
-		error = th_disk_threads_new(&file, ret);
-	if (error)
+	err = th_disk_file_open(&file, path, flags);
+	if (err)
+		return err;
+	err = flags & TH_DISK_THREADS ? -ENOSYS : th_disk_uring_new(&file, ret);
+	if (err == -ENOSYS)
+		err = th_disk_threads_new(&file, ret);
+	if (err)
 		th_disk_file_release(&file);
-	return error;
+	return err;
 }
 
 /* One system call for one buffer, from byte `done` of it on. */

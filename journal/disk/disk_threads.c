@@ -56,10 +56,10 @@ static void *pool_run(void *arg)
 
 	while ((job = pool_take(disk)) != NULL) {
 		struct th_future *future = job->future;
-		int result = th_disk_file_run(&disk->file, &job->transfer, 0);
+		int err = th_disk_file_run(&disk->file, &job->transfer, 0);
 
 		free(job);
-		th_future_complete(future, result);
+		th_future_complete(future, err);
 	}
 	return NULL;
 }
@@ -154,7 +154,7 @@ static const struct th_disk_ops threads_ops = {
 int th_disk_threads_new(const struct th_disk_file *file, struct th_disk **ret)
 {
 	struct threads_disk *disk = calloc(1, sizeof(*disk));
-	int error = 0;
+	int err = 0;
 
 	if (!disk)
 		return -ENOMEM;
@@ -163,14 +163,14 @@ int th_disk_threads_new(const struct th_disk_file *file, struct th_disk **ret)
 	disk->last = &disk->first;
 	pthread_mutex_init(&disk->lock, NULL);
 	pthread_cond_init(&disk->more, NULL);
-	while (!error && disk->nthreads < POOL_THREADS) {
-		error = th_thread_start(&disk->threads[disk->nthreads], pool_run, disk);
-		if (!error)
+	while (!err && disk->nthreads < POOL_THREADS) {
+		err = th_thread_start(&disk->threads[disk->nthreads], pool_run, disk);
+		if (!err)
 			disk->nthreads++;
 	}
 	if (disk->nthreads == 0) {
 		threads_free(disk);
-		return error;
+		return err;
 	}
 	*ret = &disk->file.disk;
 	return 0;

@@ -478,40 +478,40 @@ static void init_ops(struct uring_disk *disk)
 
 static int open_fds(struct uring_disk *disk)
 {
-	int error = ring_init(&disk->ring);
+	int err = ring_init(&disk->ring);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	disk->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (disk->stop_fd >= 0)
 		return 0;
-	error = -errno;
+	err = -errno;
 	io_uring_queue_exit(&disk->ring);
-	return error;
+	return err;
 }
 
 int th_disk_uring_new(const struct th_disk_file *file, struct th_disk **ret)
 {
 	struct uring_disk *disk = calloc(1, sizeof(*disk));
-	int error;
+	int err;
 
 	if (!disk)
 		return -ENOMEM;
 	disk->file = *file;
 	disk->file.disk.ops = &uring_ops;
 	init_ops(disk);
-	error = open_fds(disk);
-	if (error) {
+	err = open_fds(disk);
+	if (err) {
 		free(disk);
-		return error;
+		return err;
 	}
 	pthread_mutex_init(&disk->submit_lock, NULL);
 	pthread_mutex_init(&disk->lock, NULL);
 	pthread_cond_init(&disk->attendant_wake, NULL);
-	error = th_thread_start(&disk->attendant, attendant_run, disk);
-	if (error) {
+	err = th_thread_start(&disk->attendant, attendant_run, disk);
+	if (err) {
 		uring_free(disk);
-		return error;
+		return err;
 	}
 	*ret = &disk->file.disk;
 	return 0;

@@ -28,7 +28,7 @@ static int page_set_add(struct page_set *set, uint64_t addr)
 static void page_set_free(const struct page_set *set, struct th_space *space)
 {
 	for (size_t i = 0; i < set->count; i++)
-		th_space_note_free(space, TH_SPACE_COMMIT, set->addrs[i], 1);
+		th_space_note_free(space, TH_SPACE_CHECKPOINT, set->addrs[i], 1);
 }
 
 /* --- walking --- */
@@ -83,14 +83,14 @@ static int walk_push_list(struct walk *walk, const struct th_blocklist *list)
 static int walk_read(struct walk *walk, const struct th_blocklist *list, struct th_blocklist_page **ret)
 {
 	struct th_blocklist_page *page = th_disk_buffer(sizeof(*page));
-	int error;
+	int err;
 
 	if (!page)
 		return -ENOMEM;
-	error = th_blocklist_page_read(walk->disk, list, page);
-	if (error) {
+	err = th_blocklist_page_read(walk->disk, list, page);
+	if (err) {
 		free(page);
-		return error;
+		return err;
 	}
 	*ret = page;
 	return 0;
@@ -102,20 +102,20 @@ static int walk_open(struct walk *walk, const struct th_blocklist *list)
 	struct walk_item item = { .list = *list, .is_page = true };
 	struct th_blocklist_page *page;
 	struct th_blocklist prev;
-	int error;
+	int err;
 
-	error = walk_read(walk, list, &page);
-	if (error)
-		return error;
+	err = walk_read(walk, list, &page);
+	if (err)
+		return err;
 	prev = th_blocklist_page_prev(page);
 	if (walk->held < WALK_HELD_MAX)
 		item.page = page;
-	error = walk_push(walk, &item);
-	if (error || !item.page)
+	err = walk_push(walk, &item);
+	if (err || !item.page)
 		free(page);
 	else
 		walk->held++;
-	return error ? error : walk_push_list(walk, &prev);
+	return err ? err : walk_push_list(walk, &prev);
 }
 
 /* Takes the page of an item off the walk; the caller frees it. */
@@ -130,44 +130,44 @@ static int walk_page(struct walk *walk, struct walk_item *item, struct th_blockl
 
 static int walk_push_members(struct walk *walk, const struct th_blocklist_page *page)
 {
-	int error = 0;
+	int err = 0;
 
-	for (unsigned i = th_blocklist_page_count(page); i-- > 0 && !error;) {
+	for (unsigned i = th_blocklist_page_count(page); i-- > 0 && !err;) {
 		struct th_blocklist member = th_blocklist_page_member(page, i);
 
-		error = walk_push_list(walk, &member);
+		err = walk_push_list(walk, &member);
 	}
-	return error;
+	return err;
 }
 
 static int each_run(const struct th_blocklist_page *page, int (*each)(const struct th_blockrun *run, void *arg),
 		    void *arg)
 {
-	int error = 0;
+	int err = 0;
 
-	for (unsigned i = 0; i < th_blocklist_page_count(page) && !error; i++) {
+	for (unsigned i = 0; i < th_blocklist_page_count(page) && !err; i++) {
 		struct th_blockrun run = th_blocklist_page_run(page, i);
 
-		error = each(&run, arg);
+		err = each(&run, arg);
 	}
-	return error;
+	return err;
 }
 
 static int each_in_page(struct walk *walk, struct walk_item *item,
 			int (*each)(const struct th_blockrun *run, void *arg), void *arg)
 {
 	struct th_blocklist_page *page;
-	int error;
+	int err;
 
-	error = walk_page(walk, item, &page);
-	if (error)
-		return error;
+	err = walk_page(walk, item, &page);
+	if (err)
+		return err;
 	if (th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
-		error = walk_push_members(walk, page);
+		err = walk_push_members(walk, page);
 	else if (each)
-		error = each_run(page, each, arg);
+		err = each_run(page, each, arg);
 	free(page);
-	return error;
+	return err;
 }
 
 int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
@@ -175,22 +175,22 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
 		      void *arg)
 {
 	struct walk walk = { .disk = disk };
-	int error;
+	int err;
 
-	error = walk_push_list(&walk, list);
-	while (!error && walk.count) {
+	err = walk_push_list(&walk, list);
+	while (!err && walk.count) {
 		struct walk_item item = walk.items[--walk.count];
 
 		if (item.is_page) {
-			error = each_in_page(&walk, &item, each, arg);
+			err = each_in_page(&walk, &item, each, arg);
 			continue;
 		}
-		error = walk_open(&walk, &item.list);
-		if (!error && each_page)
-			error = each_page(item.list.head, arg);
+		err = walk_open(&walk, &item.list);
+		if (!err && each_page)
+			err = each_page(item.list.head, arg);
 	}
 	walk_release(&walk);
-	return error;
+	return err;
 }
 
 /* --- changing --- */
@@ -204,63 +204,63 @@ static bool unreadable(int error)
 /* It is not given up for an error of the disk that passes. */
 static int walk_read_twice(struct walk *walk, const struct th_blocklist *list, struct th_blocklist_page **ret)
 {
-	int error = walk_read(walk, list, ret);
+	int err = walk_read(walk, list, ret);
 
-	return error == -EIO ? walk_read(walk, list, ret) : error;
+	return err == -EIO ? walk_read(walk, list, ret) : err;
 }
 
 /* Goes on in the newest page, or, where it cannot be read, behind it. */
 static int go_on(struct th_blocklist_writer *writer, enum th_blocklist_kind kind)
 {
-	int error = th_blocklist_writer_reopen(writer, kind);
+	int err = th_blocklist_writer_reopen(writer, kind);
 
-	if (error == -EIO)
-		error = th_blocklist_writer_reopen(writer, kind);
-	return unreadable(error) ? 0 : error;
+	if (err == -EIO)
+		err = th_blocklist_writer_reopen(writer, kind);
+	return unreadable(err) ? 0 : err;
 }
 
 int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
 			const struct th_blockrun *runs, size_t nruns, struct th_blocklist_write *behind)
 {
 	struct th_blocklist_writer writer;
-	int error;
+	int err;
 
 	if (nruns == 0)
 		return 0;
-	error = th_blocklist_writer_init(&writer, disk, space, list);
-	if (error)
-		return error;
+	err = th_blocklist_writer_init(&writer, disk, space, list);
+	if (err)
+		return err;
 	writer.behind = behind;
-	error = go_on(&writer, TH_BLOCKLIST_RUNS);
+	err = go_on(&writer, TH_BLOCKLIST_RUNS);
 	writer.expect = th_blocklist_writer_pages(&writer, nruns);
-	for (size_t i = 0; i < nruns && !error; i++)
-		error = th_blocklist_writer_run(&writer, &runs[i]);
-	if (!error)
-		error = th_blocklist_writer_finish(&writer, list);
-	if (!error && writer.replaced)
-		th_space_note_free(space, TH_SPACE_COMMIT, writer.replaced, 1);
+	for (size_t i = 0; i < nruns && !err; i++)
+		err = th_blocklist_writer_run(&writer, &runs[i]);
+	if (!err)
+		err = th_blocklist_writer_finish(&writer, list);
+	if (!err && writer.replaced)
+		th_space_note_free(space, TH_SPACE_CHECKPOINT, writer.replaced, 1);
 	th_blocklist_writer_release(&writer);
-	return error;
+	return err;
 }
 
 static int join_member(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
 		       const struct th_blocklist *member)
 {
 	struct th_blocklist_writer writer;
-	int error;
+	int err;
 
-	error = th_blocklist_writer_init(&writer, disk, space, list);
-	if (error)
-		return error;
-	error = go_on(&writer, TH_BLOCKLIST_MEMBERS);
-	if (!error)
-		error = th_blocklist_writer_member(&writer, member);
-	if (!error)
-		error = th_blocklist_writer_finish(&writer, list);
-	if (!error && writer.replaced)
-		th_space_note_free(space, TH_SPACE_COMMIT, writer.replaced, 1);
+	err = th_blocklist_writer_init(&writer, disk, space, list);
+	if (err)
+		return err;
+	err = go_on(&writer, TH_BLOCKLIST_MEMBERS);
+	if (!err)
+		err = th_blocklist_writer_member(&writer, member);
+	if (!err)
+		err = th_blocklist_writer_finish(&writer, list);
+	if (!err && writer.replaced)
+		th_space_note_free(space, TH_SPACE_CHECKPOINT, writer.replaced, 1);
 	th_blocklist_writer_release(&writer);
-	return error;
+	return err;
 }
 
 /* A member of one page is not worth a page that names it: its runs are copied, if they can be read. */
@@ -271,39 +271,39 @@ static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th
 	struct walk walk = { .disk = disk };
 	struct th_blocklist_page *page;
 	unsigned count;
-	int error;
+	int err;
 
-	error = walk_read_twice(&walk, member, &page);
-	if (unreadable(error))
+	err = walk_read_twice(&walk, member, &page);
+	if (unreadable(err))
 		return join_member(list, disk, space, member);
-	if (error)
-		return error;
+	if (err)
+		return err;
 	count = th_blocklist_page_count(page);
 	for (unsigned i = 0; i < count; i++)
 		runs[i] = th_blocklist_page_run(page, i);
 	free(page);
-	error = th_blocklist_append(list, disk, space, runs, count, NULL);
-	if (!error)
-		th_space_note_free(space, TH_SPACE_COMMIT, member->head, 1);
-	return error;
+	err = th_blocklist_append(list, disk, space, runs, count, NULL);
+	if (!err)
+		th_space_note_free(space, TH_SPACE_CHECKPOINT, member->head, 1);
+	return err;
 }
 
 int th_blocklist_join(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
 		      struct th_blocklist *member)
 {
-	int error = 0;
+	int err = 0;
 
 	if (member->head == 0)
 		return 0;
 	if (list->head == 0)
 		*list = *member;
 	else if (member->pages == 1)
-		error = join_small(list, disk, space, member);
+		err = join_small(list, disk, space, member);
 	else
-		error = join_member(list, disk, space, member);
-	if (!error)
+		err = join_member(list, disk, space, member);
+	if (!err)
 		memset(member, 0, sizeof(*member));
-	return error;
+	return err;
 }
 
 /* --- filtering --- */
@@ -368,45 +368,45 @@ static int filter_off(struct filter *filter, const struct th_blockrun *run)
 
 static int filter_members(struct filter *filter, const struct th_blocklist_page *page)
 {
-	int error = 0;
+	int err = 0;
 
-	for (unsigned i = 0; i < th_blocklist_page_count(page) && !error; i++) {
+	for (unsigned i = 0; i < th_blocklist_page_count(page) && !err; i++) {
 		struct th_blocklist member = th_blocklist_page_member(page, i);
 
-		error = walk_push_list(&filter->walk, &member);
+		err = walk_push_list(&filter->walk, &member);
 	}
-	return error;
+	return err;
 }
 
 static int filter_runs(struct filter *filter, const struct th_blocklist_page *page)
 {
 	struct piece left = { .runs = calloc(th_blocklist_page_count(page), sizeof(*left.runs)) };
-	int error = left.runs ? 0 : -ENOMEM;
+	int err = left.runs ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; i < th_blocklist_page_count(page) && !error; i++) {
+	for (unsigned i = 0; i < th_blocklist_page_count(page) && !err; i++) {
 		struct th_blockrun run = th_blocklist_page_run(page, i);
 
 		if (run.birth > filter->than)
-			error = filter_off(filter, &run);
+			err = filter_off(filter, &run);
 		else
 			left.runs[left.count++] = run;
 	}
-	if (!error && left.count)
-		error = filter_keep(filter, &left);
-	if (error || !left.count)
+	if (!err && left.count)
+		err = filter_keep(filter, &left);
+	if (err || !left.count)
 		free(left.runs);
-	return error;
+	return err;
 }
 
 /* It stays where it does not keep anybody from what can be read. */
 static int filter_set_aside(struct filter *filter, const struct th_blocklist *list)
 {
 	const struct walk_item item = { .list = *list };
-	int error = walk_push(&filter->walk, &item);
+	int err = walk_push(&filter->walk, &item);
 	struct walk_item *at;
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	at = &filter->walk.items[filter->unreadable];
 	memmove(at + 1, at, (filter->walk.count - 1 - filter->unreadable) * sizeof(*at));
 	*at = item;
@@ -420,46 +420,46 @@ static int filter_list(struct filter *filter, const struct th_blocklist *list, s
 	struct th_blocklist_page *page;
 	struct th_blocklist prev;
 	unsigned count;
-	int error;
+	int err;
 
 	if (list->max_birth <= filter->than)
 		return filter_keep(filter, &(struct piece){ .list = *list });
-	error = walk_read_twice(&filter->walk, list, &page);
-	if (unreadable(error))
+	err = walk_read_twice(&filter->walk, list, &page);
+	if (unreadable(err))
 		return filter_set_aside(filter, list);
-	if (error)
-		return error;
+	if (err)
+		return err;
 	prev = th_blocklist_page_prev(page);
 	count = th_blocklist_page_count(page);
-	error = page_set_add(&filter->old, list->head);
-	if (!error)
-		error = walk_push_list(&filter->walk, &prev);
-	if (!error && th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
-		error = filter_members(filter, page);
-	else if (!error)
-		error = filter_runs(filter, page);
+	err = page_set_add(&filter->old, list->head);
+	if (!err)
+		err = walk_push_list(&filter->walk, &prev);
+	if (!err && th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
+		err = filter_members(filter, page);
+	else if (!err)
+		err = filter_runs(filter, page);
 	free(page);
 	*budget -= count < *budget ? count : *budget;
-	return error;
+	return err;
 }
 
 /* A list of what stays. */
 static int filter_gather(struct filter *filter, struct th_blocklist_writer *writer, struct th_blocklist *ret)
 {
 	size_t i = filter->count;
-	int error = 0;
+	int err = 0;
 
 	if (i > 0 && !filter->pieces[i - 1].runs)
 		writer->list = filter->pieces[--i].list;
-	while (i-- > 0 && !error) {
+	while (i-- > 0 && !err) {
 		const struct piece *piece = &filter->pieces[i];
 
 		if (!piece->runs)
-			error = th_blocklist_writer_member(writer, &piece->list);
-		for (unsigned k = 0; k < piece->count && !error; k++)
-			error = th_blocklist_writer_run(writer, &piece->runs[k]);
+			err = th_blocklist_writer_member(writer, &piece->list);
+		for (unsigned k = 0; k < piece->count && !err; k++)
+			err = th_blocklist_writer_run(writer, &piece->runs[k]);
 	}
-	return error ? error : th_blocklist_writer_finish(writer, ret);
+	return err ? err : th_blocklist_writer_finish(writer, ret);
 }
 
 /* Behind the oldest list that was not looked at: the others, and, so that it is passed by next time, what stays. */
@@ -467,34 +467,34 @@ static int filter_join(struct filter *filter, struct th_blocklist_writer *writer
 		       struct th_blocklist *ret)
 {
 	struct th_blocklist list;
-	int error = go_on(writer, TH_BLOCKLIST_MEMBERS);
+	int err = go_on(writer, TH_BLOCKLIST_MEMBERS);
 
-	if (!error)
-		error = filter_gather(filter, stays, &list);
-	for (size_t i = 1; i < filter->walk.count && !error; i++)
-		error = th_blocklist_writer_member(writer, &filter->walk.items[i].list);
-	if (!error && list.head)
-		error = th_blocklist_writer_member(writer, &list);
-	if (!error && writer->replaced)
-		error = page_set_add(&filter->old, writer->replaced);
-	return error ? error : th_blocklist_writer_finish(writer, ret);
+	if (!err)
+		err = filter_gather(filter, stays, &list);
+	for (size_t i = 1; i < filter->walk.count && !err; i++)
+		err = th_blocklist_writer_member(writer, &filter->walk.items[i].list);
+	if (!err && list.head)
+		err = th_blocklist_writer_member(writer, &list);
+	if (!err && writer->replaced)
+		err = page_set_add(&filter->old, writer->replaced);
+	return err ? err : th_blocklist_writer_finish(writer, ret);
 }
 
 static int filter_finish(struct filter *filter, struct th_space *space, struct th_blocklist *ret)
 {
 	const struct th_blocklist empty = { 0 };
 	struct th_blocklist_writer writer = { 0 }, stays;
-	int error = th_blocklist_writer_init(&stays, filter->walk.disk, space, &empty);
+	int err = th_blocklist_writer_init(&stays, filter->walk.disk, space, &empty);
 
-	if (!error && !filter->walk.count)
-		error = filter_gather(filter, &stays, ret);
-	else if (!error)
-		error = th_blocklist_writer_init(&writer, filter->walk.disk, space, &filter->walk.items[0].list);
-	if (!error && filter->walk.count)
-		error = filter_join(filter, &writer, &stays, ret);
+	if (!err && !filter->walk.count)
+		err = filter_gather(filter, &stays, ret);
+	else if (!err)
+		err = th_blocklist_writer_init(&writer, filter->walk.disk, space, &filter->walk.items[0].list);
+	if (!err && filter->walk.count)
+		err = filter_join(filter, &writer, &stays, ret);
 	th_blocklist_writer_release(&writer);
 	th_blocklist_writer_release(&stays);
-	return error;
+	return err;
 }
 
 int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct th_space *space, uint64_t than,
@@ -502,23 +502,23 @@ int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct 
 {
 	struct filter filter = { .walk = { .disk = disk }, .than = than };
 	bool changes;
-	int error;
+	int err;
 
 	if (list->max_birth <= than || *budget == 0)
 		return 0;
-	error = walk_push_list(&filter.walk, list);
-	while (!error && filter.walk.count > filter.unreadable && *budget > 0) {
+	err = walk_push_list(&filter.walk, list);
+	while (!err && filter.walk.count > filter.unreadable && *budget > 0) {
 		struct walk_item item = filter.walk.items[--filter.walk.count];
 
-		error = filter_list(&filter, &item.list, budget);
+		err = filter_list(&filter, &item.list, budget);
 	}
 	changes = filter.noff || filter.walk.count != filter.unreadable || !filter.unreadable;
-	if (!error && changes)
-		error = filter_finish(&filter, space, list);
-	if (!error && changes)
+	if (!err && changes)
+		err = filter_finish(&filter, space, list);
+	if (!err && changes)
 		page_set_free(&filter.old, space);
-	for (size_t i = 0; i < filter.noff && !error; i++)
-		error = each(&filter.off[i], arg);
+	for (size_t i = 0; i < filter.noff && !err; i++)
+		err = each(&filter.off[i], arg);
 	filter_release(&filter);
-	return error;
+	return err;
 }

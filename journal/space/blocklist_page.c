@@ -149,16 +149,16 @@ static int verify(const struct th_disk *disk, const struct th_blocklist *list, c
 int th_blocklist_page_read(struct th_disk *disk, const struct th_blocklist *list, struct th_blocklist_page *ret)
 {
 	uint64_t checksum;
-	int error;
+	int err;
 
 	if (list->head == 0 || list->head >= disk->blocks || list->pages == 0 || list->pages > disk->blocks) {
 		th_disk_report(disk, "block list at %" PRIu64 " of %" PRIu64 " pages: the disk has %" PRIu64 " blocks",
 			       list->head, list->pages, disk->blocks);
 		return -EUCLEAN;
 	}
-	error = th_disk_read(disk, list->head, 1, ret);
-	if (error)
-		return error;
+	err = th_disk_read(disk, list->head, 1, ret);
+	if (err)
+		return err;
 	checksum = th_checksum(ret, sizeof(*ret));
 	if (checksum != list->head_checksum) {
 		th_disk_report(disk,
@@ -166,11 +166,11 @@ int th_blocklist_page_read(struct th_disk *disk, const struct th_blocklist *list
 			       list->head, list->head_checksum, checksum);
 		return -EBADMSG;
 	}
-	error = verify(disk, list, ret);
-	if (error)
+	err = verify(disk, list, ret);
+	if (err)
 		th_disk_report(disk,
 			       "block list page %" PRIu64 ": its content does not add up to %" PRIu64
 			       " runs of %" PRIu64 " blocks",
 			       list->head, list->entries, list->blocks);
-	return error;
+	return err;
 }

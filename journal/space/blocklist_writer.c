@@ -47,14 +47,14 @@ static bool page_has_room(const struct th_blocklist_page *page, enum th_blocklis
 int th_blocklist_writer_reopen(struct th_blocklist_writer *writer, enum th_blocklist_kind kind)
 {
 	struct th_blocklist prev;
-	int error;
+	int err;
 
 	if (writer->list.head == 0)
 		return 0;
-	error = th_blocklist_page_read(writer->disk, &writer->list, writer->page);
-	if (error) {
+	err = th_blocklist_page_read(writer->disk, &writer->list, writer->page);
+	if (err) {
 		page_start(writer);
-		return error;
+		return err;
 	}
 	if (!page_has_room(writer->page, kind)) {
 		page_start(writer);
@@ -71,9 +71,9 @@ int th_blocklist_writer_reopen(struct th_blocklist_writer *writer, enum th_block
 
 			entry = (struct th_blocklist){ .entries = 1, .blocks = run.blocks, .max_birth = run.birth };
 		}
-		error = th_blocklist_sum(&writer->own, &entry);
-		if (error)
-			return error;
+		err = th_blocklist_sum(&writer->own, &entry);
+		if (err)
+			return err;
 	}
 	writer->replaced = writer->list.head;
 	writer->list = prev;
@@ -99,10 +99,10 @@ static int supply_next(struct th_blocklist_writer *writer, uint64_t *ret)
 {
 	if (writer->supply.blocks == 0) {
 		if (writer->space) {
-			int error = supply_from_space(writer);
+			int err = supply_from_space(writer);
 
-			if (error)
-				return error;
+			if (err)
+				return err;
 		} else {
 			if (writer->nmore == 0)
 				return -ENOSPC;
@@ -115,7 +115,7 @@ static int supply_next(struct th_blocklist_writer *writer, uint64_t *ret)
 	if (writer->expect)
 		writer->expect--;
 	if (writer->space)
-		th_space_note_alloc(writer->space, TH_SPACE_COMMIT, *ret, 1);
+		th_space_note_alloc(writer->space, TH_SPACE_CHECKPOINT, *ret, 1);
 	return 0;
 }
 
@@ -140,23 +140,23 @@ static void batch_write_behind(struct th_blocklist_writer *writer)
 
 int th_blocklist_wait(struct th_blocklist_write *behind)
 {
-	int error = 0;
+	int err = 0;
 
 	if (behind->iov.iov_base) {
-		error = th_future_wait(&behind->future);
+		err = th_future_wait(&behind->future);
 		free(behind->iov.iov_base);
 	}
 	*behind = (struct th_blocklist_write){ 0 };
-	return error;
+	return err;
 }
 
 static int batch_add(struct th_blocklist_writer *writer, uint64_t addr)
 {
 	if (writer->batch_pages == TH_BLOCKLIST_BATCH || addr != writer->batch_addr + writer->batch_pages) {
-		int error = batch_write(writer);
+		int err = batch_write(writer);
 
-		if (error)
-			return error;
+		if (err)
+			return err;
 	}
 	if (writer->batch_pages == 0)
 		writer->batch_addr = addr;
@@ -169,21 +169,21 @@ static int batch_add(struct th_blocklist_writer *writer, uint64_t addr)
 static int page_seal(struct th_blocklist_writer *writer)
 {
 	struct th_blocklist list = writer->list;
-	int error;
+	int err;
 
-	error = th_blocklist_sum(&list, &writer->own);
-	if (error)
-		return error;
-	error = supply_next(writer, &list.head);
-	if (error)
-		return error;
+	err = th_blocklist_sum(&list, &writer->own);
+	if (err)
+		return err;
+	err = supply_next(writer, &list.head);
+	if (err)
+		return err;
 	writer->page->magic = th_le32(TH_BLOCKLIST_MAGIC);
 	th_blocklist_pack(&writer->list, &writer->page->prev);
 	list.pages++;
 	list.head_checksum = th_checksum(writer->page, sizeof(*writer->page));
-	error = batch_add(writer, list.head);
-	if (error)
-		return error;
+	err = batch_add(writer, list.head);
+	if (err)
+		return err;
 	writer->list = list;
 	page_start(writer);
 	return 0;
@@ -194,17 +194,17 @@ static int page_slot(struct th_blocklist_writer *writer, enum th_blocklist_kind 
 		     unsigned *ret)
 {
 	unsigned count = th_blocklist_page_count(writer->page);
-	int error;
+	int err;
 
 	if (count && !page_has_room(writer->page, kind)) {
-		error = page_seal(writer);
-		if (error)
-			return error;
+		err = page_seal(writer);
+		if (err)
+			return err;
 		count = 0;
 	}
-	error = th_blocklist_sum(&writer->own, sum);
-	if (error)
-		return error;
+	err = th_blocklist_sum(&writer->own, sum);
+	if (err)
+		return err;
 	writer->page->kind = th_le16((uint16_t)kind);
 	writer->page->count = th_le16((uint16_t)(count + 1));
 	*ret = count;
@@ -215,13 +215,13 @@ int th_blocklist_writer_run(struct th_blocklist_writer *writer, const struct th_
 {
 	struct th_blocklist sum = { .entries = 1, .blocks = run->blocks, .max_birth = run->birth };
 	unsigned slot;
-	int error;
+	int err;
 
 	if (run->blocks == 0)
 		return -EINVAL;
-	error = page_slot(writer, TH_BLOCKLIST_RUNS, &sum, &slot);
-	if (error)
-		return error;
+	err = page_slot(writer, TH_BLOCKLIST_RUNS, &sum, &slot);
+	if (err)
+		return err;
 	writer->page->runs[slot] = (struct th_blockrun_disk){
 		.addr = th_le64(run->addr),
 		.birth = th_le64(run->birth),
@@ -234,25 +234,25 @@ int th_blocklist_writer_run(struct th_blocklist_writer *writer, const struct th_
 int th_blocklist_writer_member(struct th_blocklist_writer *writer, const struct th_blocklist *member)
 {
 	unsigned slot;
-	int error;
+	int err;
 
-	error = page_slot(writer, TH_BLOCKLIST_MEMBERS, member, &slot);
-	if (!error)
+	err = page_slot(writer, TH_BLOCKLIST_MEMBERS, member, &slot);
+	if (!err)
 		th_blocklist_pack(member, &writer->page->members[slot]);
-	return error;
+	return err;
 }
 
 int th_blocklist_writer_finish(struct th_blocklist_writer *writer, struct th_blocklist *ret)
 {
-	int error = 0;
+	int err = 0;
 
 	if (th_blocklist_page_count(writer->page))
-		error = page_seal(writer);
-	if (!error && writer->behind && writer->batch_pages)
+		err = page_seal(writer);
+	if (!err && writer->behind && writer->batch_pages)
 		batch_write_behind(writer);
-	else if (!error)
-		error = batch_write(writer);
-	if (!error)
+	else if (!err)
+		err = batch_write(writer);
+	if (!err)
 		*ret = writer->list;
-	return error;
+	return err;
 }

@@ -4,37 +4,37 @@
 
 #include "journal/space/space_state.h"
 
-#define RESERVE_MIN 256 /* blocks, if that is not too large a part of the disk */
-#define RESERVE_MAX (1u << (30 - TH_BLOCK_SHIFT))
+#define EMERGENCY_MIN 256 /* blocks, if that is not too large a part of the disk */
+#define EMERGENCY_MAX (1u << (30 - TH_BLOCK_SHIFT))
 
-static uint64_t reserve_for(uint64_t blocks)
+static uint64_t emergency_for(uint64_t blocks)
 {
-	uint64_t reserve = blocks / 32;
+	uint64_t emergency = blocks / 32;
 
-	if (reserve > RESERVE_MAX)
-		reserve = RESERVE_MAX;
-	if (reserve < RESERVE_MIN)
-		reserve = RESERVE_MIN;
-	return reserve < blocks / 8 ? reserve : blocks / 8;
+	if (emergency > EMERGENCY_MAX)
+		emergency = EMERGENCY_MAX;
+	if (emergency < EMERGENCY_MIN)
+		emergency = EMERGENCY_MIN;
+	return emergency < blocks / 8 ? emergency : blocks / 8;
 }
 
 int th_space_new(uint64_t blocks, struct th_space **ret)
 {
 	struct th_space *space = calloc(1, sizeof(*space));
-	int error;
+	int err;
 
 	if (!space)
 		return -ENOMEM;
-	error = th_space_map_init(&space->in_use, blocks);
-	if (!error)
-		error = th_space_map_init(&space->logged, blocks);
-	if (error) {
+	err = th_space_map_init(&space->in_use, blocks);
+	if (!err)
+		err = th_space_map_init(&space->logged, blocks);
+	if (err) {
 		th_space_map_release(&space->in_use);
 		free(space);
-		return error;
+		return err;
 	}
 	pthread_mutex_init(&space->lock, NULL);
-	space->reserve = reserve_for(blocks);
+	space->emergency = emergency_for(blocks);
 	*ret = space;
 	return 0;
 }
@@ -104,12 +104,12 @@ static uint64_t free_blocks(const struct th_space *space)
 /* What may be taken by this class. */
 static uint64_t available(const struct th_space *space, enum th_space_class class)
 {
-	uint64_t free = free_blocks(space), kept = space->promised + space->reserve;
+	uint64_t free = free_blocks(space), kept = space->reserved + space->emergency;
 
 	if (class == TH_SPACE_META)
 		return free;
-	if (class == TH_SPACE_PROMISED)
-		return space->promised < free ? space->promised : free;
+	if (class == TH_SPACE_RESERVED)
+		return space->reserved < free ? space->reserved : free;
 	return free > kept ? free - kept : 0;
 }
 
@@ -182,18 +182,18 @@ static int find_run(struct th_space *space, uint64_t from, uint64_t end, uint32_
 
 /*
  * Data stays out of the last `reserve` blocks.  So however full and fragmented the rest is, nodes, which need runs,
- * find them there.  They go there only when there is no run elsewhere; and so does data that was promised room, if
+ * find them there.  They go there only when there is no run elsewhere; and so does data that was reserved room, if
  * nodes have used up the rest.
  */
 static int find_run_for(struct th_space *space, enum th_space_class class, uint64_t from, uint32_t want, uint32_t min,
 			uint64_t *ret_addr, uint32_t *ret_blocks)
 {
 	uint64_t blocks = space->in_use.blocks;
-	int error = find_run(space, from, blocks - space->reserve, want, min, ret_addr, ret_blocks);
+	int err = find_run(space, from, blocks - space->emergency, want, min, ret_addr, ret_blocks);
 
-	if (error == -ENOSPC && class != TH_SPACE_USER)
-		error = find_run(space, from, blocks, want, min, ret_addr, ret_blocks);
-	return error;
+	if (err == -ENOSPC && class != TH_SPACE_USER)
+		err = find_run(space, from, blocks, want, min, ret_addr, ret_blocks);
+	return err;
 }
 
 static void move_cursor(struct th_space *space, enum th_space_class class, uint64_t *hint, uint64_t addr,
@@ -212,19 +212,19 @@ static int take(struct th_space *space, enum th_space_class class, uint32_t want
 {
 	uint64_t limit = available(space, class);
 	uint64_t from = hint && *hint ? *hint : space->cursors[class == TH_SPACE_META];
-	int error;
+	int err;
 
 	if (limit < min)
 		return -ENOSPC;
 	if (want > limit)
 		want = (uint32_t)limit;
-	error = find_run_for(space, class, from, want, min, ret_addr, ret_blocks);
-	if (!error)
-		error = th_space_map_set(&space->in_use, *ret_addr, *ret_blocks, true);
-	if (error)
-		return error;
-	if (class == TH_SPACE_PROMISED)
-		space->promised -= *ret_blocks;
+	err = find_run_for(space, class, from, want, min, ret_addr, ret_blocks);
+	if (!err)
+		err = th_space_map_set(&space->in_use, *ret_addr, *ret_blocks, true);
+	if (err)
+		return err;
+	if (class == TH_SPACE_RESERVED)
+		space->reserved -= *ret_blocks;
 	th_space_reached(space, *ret_addr + *ret_blocks);
 	move_cursor(space, class, hint, *ret_addr, *ret_blocks);
 	return 0;
@@ -233,14 +233,14 @@ static int take(struct th_space *space, enum th_space_class class, uint32_t want
 int th_space_take(struct th_space *space, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *hint,
 		  uint64_t *ret_addr, uint32_t *ret_blocks)
 {
-	int error;
+	int err;
 
 	if (min == 0 || want < min)
 		return -EINVAL;
 	pthread_mutex_lock(&space->lock);
-	error = take(space, class, want, min, hint, ret_addr, ret_blocks);
+	err = take(space, class, want, min, hint, ret_addr, ret_blocks);
 	pthread_mutex_unlock(&space->lock);
-	return error;
+	return err;
 }
 
 void th_space_give(struct th_space *space, uint64_t addr, uint32_t blocks)
@@ -272,35 +272,35 @@ void th_space_note_free(struct th_space *space, enum th_space_set set, uint64_t 
 	pthread_mutex_unlock(&space->lock);
 }
 
-int th_space_promise(struct th_space *space, uint32_t blocks)
+int th_space_reserve(struct th_space *space, uint32_t blocks)
 {
-	int error = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&space->lock);
 	if (available(space, TH_SPACE_USER) < blocks)
-		error = -ENOSPC;
+		err = -ENOSPC;
 	else
-		space->promised += blocks;
+		space->reserved += blocks;
 	pthread_mutex_unlock(&space->lock);
-	return error;
+	return err;
 }
 
-void th_space_unpromise(struct th_space *space, uint32_t blocks)
+void th_space_unreserve(struct th_space *space, uint32_t blocks)
 {
 	pthread_mutex_lock(&space->lock);
-	space->promised -= blocks < space->promised ? blocks : space->promised;
+	space->reserved -= blocks < space->reserved ? blocks : space->reserved;
 	pthread_mutex_unlock(&space->lock);
 }
 
 int th_space_claim(struct th_space *space, uint64_t addr, uint64_t blocks)
 {
-	int error = -EUCLEAN;
+	int err = -EUCLEAN;
 
 	pthread_mutex_lock(&space->lock);
 	if (th_space_map_inside(&space->in_use, addr, blocks) && th_space_map_all(&space->in_use, addr, blocks, false))
-		error = th_space_map_set(&space->in_use, addr, blocks, true);
+		err = th_space_map_set(&space->in_use, addr, blocks, true);
 	pthread_mutex_unlock(&space->lock);
-	return error;
+	return err;
 }
 
 bool th_space_in_use(struct th_space *space, uint64_t addr, uint64_t blocks)
@@ -320,17 +320,17 @@ void th_space_stat(struct th_space *space, struct th_space_stat *ret)
 	ret->blocks = space->in_use.blocks;
 	ret->free = free_blocks(space);
 	ret->waiting = space->waiting;
-	ret->promised = space->promised;
-	ret->reserve = space->reserve;
+	ret->reserved = space->reserved;
+	ret->emergency = space->emergency;
 	pthread_mutex_unlock(&space->lock);
 }
 
 int th_space_each_used(struct th_space *space, int (*each)(uint64_t addr, uint64_t blocks, void *arg), void *arg)
 {
 	uint64_t addr = 0, blocks = 0;
-	int error = 0;
+	int err = 0;
 
-	while (!error) {
+	while (!err) {
 		bool found;
 
 		pthread_mutex_lock(&space->lock);
@@ -338,7 +338,7 @@ int th_space_each_used(struct th_space *space, int (*each)(uint64_t addr, uint64
 		pthread_mutex_unlock(&space->lock);
 		if (!found)
 			break;
-		error = each(addr, blocks, arg);
+		err = each(addr, blocks, arg);
 	}
-	return error;
+	return err;
 }

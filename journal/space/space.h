@@ -20,7 +20,7 @@
  *       the two newest superblocks always name whole trees.
  *
  * Free counts: a few per cent are kept in reserve; only TH_SPACE_META may take from it, so that deleting and flushing
- * work on a full image.  th_space_promise sets blocks aside for data that is written later (delayed allocation).
+ * work on a full image.  th_space_reserve sets blocks aside for data that is written later (delayed allocation).
  * All functions may be called from any thread.
  */
 #ifndef TH_JOURNAL_SPACE_SPACE_H
@@ -33,15 +33,15 @@
 
 struct th_space;
 
-enum th_space_class { TH_SPACE_USER, TH_SPACE_PROMISED, TH_SPACE_META };
-enum th_space_set { TH_SPACE_LIVE, TH_SPACE_COMMIT };
+enum th_space_class { TH_SPACE_USER, TH_SPACE_RESERVED, TH_SPACE_META };
+enum th_space_set { TH_SPACE_LIVE, TH_SPACE_CHECKPOINT };
 
 struct th_space_stat {
 	uint64_t blocks; /* in all */
 	uint64_t free; /* neither taken, allocated nor waiting */
 	uint64_t waiting; /* freed, not yet reusable (S3) */
-	uint64_t promised;
-	uint64_t reserve; /* kept for TH_SPACE_META */
+	uint64_t reserved;
+	uint64_t emergency; /* kept for TH_SPACE_META */
 };
 
 /* A map over the blocks [0, blocks), all free.  The caller then claims what is fixed (superblocks, log). */
@@ -49,7 +49,7 @@ int th_space_new(uint64_t blocks, struct th_space **ret);
 void th_space_free(struct th_space *space);
 
 /* Takes a run of at most `want` and at least `min` blocks, near and after *hint where it can; *hint (may be NULL, 0: no
- * wish) is moved behind the run, so that one writer's runs follow one another.  TH_SPACE_PROMISED uses up promised
+ * wish) is moved behind the run, so that one writer's runs follow one another.  TH_SPACE_RESERVED uses up reserved
  * blocks.  -ENOSPC. */
 int th_space_take(struct th_space *space, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *hint,
 		  uint64_t *ret_addr, uint32_t *ret_blocks);
@@ -59,9 +59,9 @@ void th_space_give(struct th_space *space, uint64_t addr, uint32_t blocks);
 void th_space_note_alloc(struct th_space *space, enum th_space_set set, uint64_t addr, uint32_t blocks);
 void th_space_note_free(struct th_space *space, enum th_space_set set, uint64_t addr, uint32_t blocks);
 
-/* Sets blocks aside out of the unreserved part; -ENOSPC.  th_space_unpromise returns what was not used. */
-int th_space_promise(struct th_space *space, uint32_t blocks);
-void th_space_unpromise(struct th_space *space, uint32_t blocks);
+/* Sets blocks aside out of the unreserved part; -ENOSPC.  th_space_unreserve returns what was not used. */
+int th_space_reserve(struct th_space *space, uint32_t blocks);
+void th_space_unreserve(struct th_space *space, uint32_t blocks);
 
 /* Marks a run as in use: fixed areas at the start, and runs named by a replayed log (which are also noted in the live
  * set by the caller).  -EUCLEAN if it is outside the map or in use already. */
@@ -75,16 +75,16 @@ int th_space_load(struct th_space *space, struct th_disk *disk, const struct th_
 void th_space_freeze(struct th_space *space);
 /* Writes the commit set to the log (condensing now and then); the pages of the log note themselves.  Nothing may be
  * noted in the commit set after it. */
-int th_space_commit(struct th_space *space, struct th_disk *disk, struct th_blocklist *log);
+int th_space_checkpoint(struct th_space *space, struct th_disk *disk, struct th_blocklist *log);
 /* The superblock naming that log is durable: what the commit before freed becomes free, unless it is held. */
-void th_space_committed(struct th_space *space);
-/* Until th_space_unhold, as often called, no freed block is handed out again: somebody still reads a state that is not
+void th_space_checkpointed(struct th_space *space);
+/* Until th_space_unpin, as often called, no freed block is handed out again: somebody still reads a state that is not
  * kept on disk.  The frees themselves are logged as ever. */
-void th_space_hold(struct th_space *space);
-void th_space_unhold(struct th_space *space);
+void th_space_pin(struct th_space *space);
+void th_space_unpin(struct th_space *space);
 
 void th_space_stat(struct th_space *space, struct th_space_stat *ret);
-/* Calls each() for every maximal run that the logged map (the state of the last th_space_commit or load) has in use. */
+/* Calls each() for every maximal run that the logged map (the state of the last th_space_checkpoint or load) has in use. */
 int th_space_each_used(struct th_space *space, int (*each)(uint64_t addr, uint64_t blocks, void *arg), void *arg);
 
 #endif

@@ -52,27 +52,27 @@ struct loading {
 
 static int load_alloc(struct th_space *space, const struct th_blockrun *run)
 {
-	int error;
+	int err;
 
 	if (!th_space_map_all(&space->in_use, run->addr, run->blocks, false) ||
 	    !th_space_map_all(&space->logged, run->addr, run->blocks, false))
 		return -EUCLEAN;
-	error = th_space_map_set(&space->logged, run->addr, run->blocks, true);
-	if (!error)
-		error = th_space_map_set(&space->in_use, run->addr, run->blocks, true);
+	err = th_space_map_set(&space->logged, run->addr, run->blocks, true);
+	if (!err)
+		err = th_space_map_set(&space->in_use, run->addr, run->blocks, true);
 	th_space_reached(space, run->addr + run->blocks);
-	return error;
+	return err;
 }
 
 static int load_free(struct th_space *space, const struct th_blockrun *run, bool wait)
 {
-	int error;
+	int err;
 
 	if (!th_space_map_all(&space->logged, run->addr, run->blocks, true))
 		return -EUCLEAN;
-	error = th_space_map_set(&space->logged, run->addr, run->blocks, false);
-	if (error)
-		return error;
+	err = th_space_map_set(&space->logged, run->addr, run->blocks, false);
+	if (err)
+		return err;
 	if (!wait)
 		return th_space_map_set(&space->in_use, run->addr, run->blocks, false);
 	if (!th_space_runs_add(&space->freed_before, run->addr, run->blocks))
@@ -93,17 +93,17 @@ static void report_record(struct th_disk *disk, const char *where, const struct 
 static int load_record(const struct th_blockrun *run, void *arg)
 {
 	struct loading *loading = arg;
-	int error = -EUCLEAN;
+	int err = -EUCLEAN;
 
 	if (th_space_map_inside(&loading->space->in_use, run->addr, run->blocks)) {
 		if (run->tag == SPACE_LOG_ALLOC)
-			error = load_alloc(loading->space, run);
+			err = load_alloc(loading->space, run);
 		else if (run->tag == SPACE_LOG_FREE)
-			error = load_free(loading->space, run, run->birth == loading->newest);
+			err = load_free(loading->space, run, run->birth == loading->newest);
 	}
-	if (error == -EUCLEAN)
+	if (err == -EUCLEAN)
 		report_record(loading->disk, "space log", run);
-	return error;
+	return err;
 }
 
 static int load_page(uint64_t addr, void *arg)
@@ -140,17 +140,17 @@ static int log_pages_check(const struct th_space *space, struct th_disk *disk)
 int th_space_load(struct th_space *space, struct th_disk *disk, const struct th_blocklist *log)
 {
 	struct loading loading = { .space = space, .disk = disk, .newest = log->max_birth };
-	int error;
+	int err;
 
 	if (disk->blocks < space->in_use.blocks)
 		return -EINVAL;
 	pthread_mutex_lock(&space->lock);
-	error = th_blocklist_each(log, disk, load_record, load_page, &loading);
+	err = th_blocklist_each(log, disk, load_record, load_page, &loading);
 	log_pages_reverse(space);
-	if (!error)
-		error = log_pages_check(space, disk);
+	if (!err)
+		err = log_pages_check(space, disk);
 	pthread_mutex_unlock(&space->lock);
-	return error;
+	return err;
 }
 
 /* --- committing --- */
@@ -173,7 +173,7 @@ static bool runs_move(struct th_space_runs *to, struct th_space_runs *from)
 
 void th_space_freeze(struct th_space *space)
 {
-	struct th_space_changes *live = &space->sets[TH_SPACE_LIVE], *commit = &space->sets[TH_SPACE_COMMIT];
+	struct th_space_changes *live = &space->sets[TH_SPACE_LIVE], *commit = &space->sets[TH_SPACE_CHECKPOINT];
 
 	pthread_mutex_lock(&space->lock);
 	if (!runs_move(&commit->allocated, &live->allocated) || !runs_move(&commit->freed, &live->freed))
@@ -235,11 +235,11 @@ static void runs_sort(struct th_space_runs *runs)
 
 static int add_runs(struct committing *committing, const struct th_space_runs *runs, enum space_log_tag tag)
 {
-	int error = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < runs->count && !error; i++)
-		error = add_record(committing, runs->runs[i].addr, runs->runs[i].blocks, tag);
-	return error;
+	for (size_t i = 0; i < runs->count && !err; i++)
+		err = add_record(committing, runs->runs[i].addr, runs->runs[i].blocks, tag);
+	return err;
 }
 
 static uint64_t count_runs(const struct th_space_map *map)
@@ -271,15 +271,15 @@ static int add_past(struct committing *committing)
 {
 	const struct th_space_map *map = &committing->space->logged;
 	uint64_t addr = 0, blocks = 0;
-	int error = 0;
+	int err = 0;
 
-	while (!error && th_space_map_next_used(map, addr + blocks, &addr, &blocks)) {
+	while (!err && th_space_map_next_used(map, addr + blocks, &addr, &blocks)) {
 		if (blocks > UINT32_MAX)
 			blocks = UINT32_MAX;
-		error = add_record(committing, addr, (uint32_t)blocks, SPACE_LOG_ALLOC);
+		err = add_record(committing, addr, (uint32_t)blocks, SPACE_LOG_ALLOC);
 	}
 	committing->skip = committing->count;
-	return error;
+	return err;
 }
 
 /* Pages for `records` records and those that name the pages themselves. */
@@ -292,15 +292,15 @@ static int take_pages(struct committing *committing, size_t records)
 			reallocarray(committing->supplies, committing->nsupplies + 1, sizeof(*supplies));
 		struct th_blocklist_supply *supply;
 		uint32_t want = need - have < UINT32_MAX ? (uint32_t)(need - have) : UINT32_MAX;
-		int error;
+		int err;
 
 		if (!supplies)
 			return -ENOMEM;
 		committing->supplies = supplies;
 		supply = &supplies[committing->nsupplies];
-		error = th_space_take(committing->space, TH_SPACE_META, want, 1, NULL, &supply->addr, &supply->blocks);
-		if (error)
-			return error;
+		err = th_space_take(committing->space, TH_SPACE_META, want, 1, NULL, &supply->addr, &supply->blocks);
+		if (err)
+			return err;
 		committing->nsupplies++;
 		have += supply->blocks;
 	}
@@ -332,21 +332,21 @@ static int free_old_pages(struct committing *committing, struct th_space_runs *f
 
 static int build_records(struct committing *committing, struct th_space_changes *set)
 {
-	int error;
+	int err;
 
 	runs_sort(&set->allocated);
 	runs_sort(&set->freed);
-	error = add_runs(committing, &set->allocated, SPACE_LOG_ALLOC);
+	err = add_runs(committing, &set->allocated, SPACE_LOG_ALLOC);
 	/* where there is nothing to say, a page says that of itself: the number is what counts */
-	if (!error)
-		error = take_pages(committing,
-				   committing->count + set->freed.count ? committing->count + set->freed.count : 1);
-	for (size_t i = 0; i < committing->nsupplies && !error; i++)
-		error = add_record(committing, committing->supplies[i].addr, committing->supplies[i].blocks,
-				   SPACE_LOG_ALLOC);
-	if (!error)
-		error = add_runs(committing, &set->freed, SPACE_LOG_FREE);
-	return error;
+	if (!err)
+		err = take_pages(committing,
+				 committing->count + set->freed.count ? committing->count + set->freed.count : 1);
+	for (size_t i = 0; i < committing->nsupplies && !err; i++)
+		err = add_record(committing, committing->supplies[i].addr, committing->supplies[i].blocks,
+				 SPACE_LOG_ALLOC);
+	if (!err)
+		err = add_runs(committing, &set->freed, SPACE_LOG_FREE);
+	return err;
 }
 
 static int apply_record(struct th_space *space, const struct th_blockrun *run, bool undo)
@@ -364,19 +364,19 @@ static int apply_records(const struct committing *committing)
 {
 	struct th_space *space = committing->space;
 	size_t i = committing->skip;
-	int error = 0;
+	int err = 0;
 
-	for (; i < committing->count && !error; i++)
-		error = apply_record(space, &committing->records[i], false);
-	if (!error)
+	for (; i < committing->count && !err; i++)
+		err = apply_record(space, &committing->records[i], false);
+	if (!err)
 		return 0;
-	if (error == -EUCLEAN)
+	if (err == -EUCLEAN)
 		report_record(committing->writer.disk, "commit", &committing->records[i - 1]);
-	if (error == -ENOMEM)
-		space->broken = error;
+	if (err == -ENOMEM)
+		space->broken = err;
 	for (i--; i > committing->skip; i--)
 		apply_record(space, &committing->records[i - 1], true);
-	return error;
+	return err;
 }
 
 static void undo_records(const struct committing *committing)
@@ -387,13 +387,13 @@ static void undo_records(const struct committing *committing)
 
 static int write_records(struct committing *committing, struct th_blocklist *ret)
 {
-	int error = 0;
+	int err = 0;
 
 	committing->writer.more = committing->supplies;
 	committing->writer.nmore = committing->nsupplies;
-	for (size_t i = 0; i < committing->count && !error; i++)
-		error = th_blocklist_writer_run(&committing->writer, &committing->records[i]);
-	return error ? error : th_blocklist_writer_finish(&committing->writer, ret);
+	for (size_t i = 0; i < committing->count && !err; i++)
+		err = th_blocklist_writer_run(&committing->writer, &committing->records[i]);
+	return err ? err : th_blocklist_writer_finish(&committing->writer, ret);
 }
 
 static int remember_pages(struct committing *committing)
@@ -417,19 +417,19 @@ static int prepare(struct committing *committing, struct th_disk *disk, const st
 {
 	struct th_space *space = committing->space;
 	const struct th_blocklist empty = { 0 };
-	int error;
+	int err;
 
 	pthread_mutex_lock(&space->lock);
-	error = space->broken;
+	err = space->broken;
 	committing->condense = worth_condensing(space, log);
-	if (!error && committing->condense)
-		error = add_past(committing);
+	if (!err && committing->condense)
+		err = add_past(committing);
 	pthread_mutex_unlock(&space->lock);
-	if (error)
-		return error;
-	error = th_blocklist_writer_init(&committing->writer, disk, NULL, committing->condense ? &empty : log);
-	if (error)
-		return error;
+	if (err)
+		return err;
+	err = th_blocklist_writer_init(&committing->writer, disk, NULL, committing->condense ? &empty : log);
+	if (err)
+		return err;
 	return th_blocklist_writer_reopen(&committing->writer, TH_BLOCKLIST_RUNS);
 }
 
@@ -452,47 +452,47 @@ static int commit_records(struct committing *committing, struct th_space_changes
 {
 	struct th_space *space = committing->space;
 	uint64_t before = set->freed.blocks;
-	int error;
+	int err;
 
-	error = free_old_pages(committing, &set->freed);
+	err = free_old_pages(committing, &set->freed);
 	pthread_mutex_lock(&space->lock);
 	space->waiting += set->freed.blocks - before;
 	pthread_mutex_unlock(&space->lock);
-	if (!error)
-		error = build_records(committing, set);
-	if (error)
-		return error;
+	if (!err)
+		err = build_records(committing, set);
+	if (err)
+		return err;
 	pthread_mutex_lock(&space->lock);
-	error = apply_records(committing);
+	err = apply_records(committing);
 	pthread_mutex_unlock(&space->lock);
-	if (error)
-		return error;
-	error = write_records(committing, log);
+	if (err)
+		return err;
+	err = write_records(committing, log);
 	pthread_mutex_lock(&space->lock);
-	if (error)
+	if (err)
 		undo_records(committing);
 	else
 		commit_set_done(committing, set);
 	pthread_mutex_unlock(&space->lock);
-	return error;
+	return err;
 }
 
-int th_space_commit(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
+int th_space_checkpoint(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
 {
-	struct th_space_changes *set = &space->sets[TH_SPACE_COMMIT];
+	struct th_space_changes *set = &space->sets[TH_SPACE_CHECKPOINT];
 	struct committing committing = { .space = space, .number = log->max_birth + 1 };
-	int error;
+	int err;
 
-	error = prepare(&committing, disk, log);
+	err = prepare(&committing, disk, log);
 	/* Even a commit that changed nothing ends the waiting of what the one before freed; the log must tell (S3). */
-	if (!error && (set->allocated.count || set->freed.count || space->freed_before.count))
-		error = commit_records(&committing, set, log);
-	if (error)
+	if (!err && (set->allocated.count || set->freed.count || space->freed_before.count))
+		err = commit_records(&committing, set, log);
+	if (err)
 		give_pages(&committing);
 	th_blocklist_writer_release(&committing.writer);
 	free(committing.supplies);
 	free(committing.records);
-	return error;
+	return err;
 }
 
 /* What waits is not released while it is held; what was freed last joins it. */
@@ -505,7 +505,7 @@ static void keep_waiting(struct th_space *space)
 	th_space_runs_release(&space->freed_now);
 }
 
-void th_space_committed(struct th_space *space)
+void th_space_checkpointed(struct th_space *space)
 {
 	pthread_mutex_lock(&space->lock);
 	if (space->holds > 0) {
@@ -522,14 +522,14 @@ void th_space_committed(struct th_space *space)
 	pthread_mutex_unlock(&space->lock);
 }
 
-void th_space_hold(struct th_space *space)
+void th_space_pin(struct th_space *space)
 {
 	pthread_mutex_lock(&space->lock);
 	space->holds++;
 	pthread_mutex_unlock(&space->lock);
 }
 
-void th_space_unhold(struct th_space *space)
+void th_space_unpin(struct th_space *space)
 {
 	pthread_mutex_lock(&space->lock);
 	space->holds--;

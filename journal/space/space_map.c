@@ -144,10 +144,10 @@ static int segment_set(struct th_space_map *map, size_t index, uint32_t at, uint
 		changed = used ? size - segment->used : segment->used;
 		segment_drop_bits(segment);
 	} else {
-		int error = segment_need_bits(segment);
+		int err = segment_need_bits(segment);
 
-		if (error)
-			return error;
+		if (err)
+			return err;
 		changed = bits_set(segment->bits, at, end, used);
 	}
 	segment->used = used ? segment->used + changed : segment->used - changed;
@@ -166,19 +166,19 @@ static int segment_set(struct th_space_map *map, size_t index, uint32_t at, uint
 
 int th_space_map_set(struct th_space_map *map, uint64_t addr, uint64_t blocks, bool used)
 {
-	int error = 0;
+	int err = 0;
 
-	while (blocks && !error) {
+	while (blocks && !err) {
 		size_t index = (size_t)(addr >> TH_SPACE_SEGMENT_SHIFT);
 		uint32_t at = (uint32_t)(addr & SEGMENT_MASK), end = segment_blocks(map, index);
 
 		if (blocks < end - at)
 			end = at + (uint32_t)blocks;
-		error = segment_set(map, index, at, end, used);
+		err = segment_set(map, index, at, end, used);
 		addr += end - at;
 		blocks -= end - at;
 	}
-	return error;
+	return err;
 }
 
 /* The same within one segment, beginning in [*from, to); moves *from to it, or behind what was searched. *ret_longest

@@ -34,7 +34,7 @@ struct th_space {
 	/* S3: what the commit being written, or just written, freed, and the one before it. */
 	struct th_space_runs freed_now, freed_before;
 	unsigned holds;
-	uint64_t waiting, promised, reserve;
+	uint64_t waiting, reserved, emergency;
 	uint64_t cursors[2]; /* of data and of TH_SPACE_META: where one without a hint goes on */
 	uint64_t high; /* nothing at or behind it was ever taken or loaded */
 	int broken; /* -ENOMEM: something could not be noted; the next commit must fail */

@@ -109,7 +109,7 @@ static struct outcome run(const struct setting *setting, bool keep)
 	check(th_store_open(disk, NULL, &store), "open");
 	for (unsigned i = 0; i < setting->records; i += 1000)
 		change(store, setting, i, i + 1000 < setting->records ? i + 1000 : setting->records, 0);
-	check(th_store_commit(store), "commit");
+	check(th_store_checkpoint(store), "commit");
 	th_store_info(store, &before);
 	srand(1);
 	start = now();
@@ -121,7 +121,7 @@ static struct outcome run(const struct setting *setting, bool keep)
 		if (keep)
 			check(th_snapshot_create(store, name, NULL), "snapshot");
 		else
-			check(th_store_commit(store), "commit");
+			check(th_store_checkpoint(store), "commit");
 	}
 	outcome.seconds = now() - start;
 	th_store_info(store, &after);

@@ -179,7 +179,7 @@ static void look(const struct bench *bench, bool in_order)
 
 	(void)in_order;
 	for (int i = 0; i < 3; i++)
-		check(th_store_commit(store), "commit");
+		check(th_store_checkpoint(store), "commit");
 	th_store_info(store, &info);
 	check(th_store_check(store, &options, &result), "check");
 	printf("  check: %" PRIu64 " problems, %" PRIu64 " leaked blocks; %" PRIu64 " entries (%+" PRId64 "), %" PRIu64

@@ -72,9 +72,9 @@ static void write_records(struct th_store *store, uint64_t records, uint64_t cou
 		}
 		check(th_txn_commit(txn), "merge");
 		if (i % between == 0)
-			check(th_store_commit(store), "commit");
+			check(th_store_checkpoint(store), "commit");
 	}
-	check(th_store_commit(store), "commit");
+	check(th_store_checkpoint(store), "commit");
 }
 
 static void report(struct th_store *store, const char *what, uint64_t count, double seconds,

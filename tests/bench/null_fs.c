@@ -122,7 +122,7 @@ static void null_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, 
 
 static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	if (th_fuse_raw_is_tmpfile()) {
+	if (th_fuse_request_is_tmpfile()) {
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}
@@ -153,7 +153,7 @@ static void null_readlink(fuse_req_t req, fuse_ino_t ino)
 static void null_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)fi;
-	if (th_fuse_raw_is_statx()) {
+	if (th_fuse_request_is_statx()) {
 		fuse_reply_err(req, ENOSYS); /* then the kernel asks without the time of birth */
 		return;
 	}

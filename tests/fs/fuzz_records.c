@@ -235,7 +235,7 @@ struct visit {
 
 static void visit(const struct visit *v, uint64_t id);
 
-static int each(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+static int each(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
 {
 	struct visit below = *(const struct visit *)arg;
 

@@ -72,7 +72,7 @@ static void add(struct walk *walk, uint64_t id, char *path)
 	th_inode_put(inode);
 }
 
-static int each(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+static int each(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
 {
 	struct walk *walk = arg;
 	char *path;

@@ -87,27 +87,27 @@ struct th_slice th_scene_slice(const char *name)
 int th_scene_find(struct th_scene *scene, const char *path, struct th_inode **ret)
 {
 	struct th_inode *inode = th_inode_ref(scene->fs->root), *next = NULL;
-	int r = 0;
+	int err = 0;
 
-	for (path += strspn(path, "/"); !r && *path; path += strspn(path, "/")) {
+	for (path += strspn(path, "/"); !err && *path; path += strspn(path, "/")) {
 		struct th_slice name = { path, strcspn(path, "/") };
 
 		path += name.size;
-		r = th_namei_lookup(inode, name, &next);
+		err = th_namei_lookup(inode, name, &next);
 		th_inode_put(inode);
 		inode = next;
 	}
-	if (!r)
+	if (!err)
 		*ret = inode;
-	return r;
+	return err;
 }
 
 struct th_inode *th_scene_get(struct th_scene *scene, const char *path)
 {
 	struct th_inode *inode;
-	int r = th_scene_find(scene, path, &inode);
+	int err = th_scene_find(scene, path, &inode);
 
-	ck_assert_msg(r == 0, "%s: %s", path, strerror(-r));
+	ck_assert_msg(err == 0, "%s: %s", path, strerror(-err));
 	return inode;
 }
 
@@ -146,12 +146,12 @@ static int make(struct th_scene *scene, const char *path, const struct th_namei_
 {
 	struct th_slice name;
 	struct th_inode *dir = th_scene_parent(scene, path, &name), *inode;
-	int r = th_namei_create(dir, name, what, &inode);
+	int err = th_namei_create(dir, name, what, &inode);
 
-	if (!r)
+	if (!err)
 		th_inode_put(inode);
 	th_inode_put(dir);
-	return r;
+	return err;
 }
 
 int th_scene_make(struct th_scene *scene, const char *path, uint32_t mode)
@@ -168,31 +168,31 @@ int th_scene_link(struct th_scene *scene, const char *from, const char *to)
 {
 	struct th_slice name;
 	struct th_inode *inode = th_scene_get(scene, from), *dir = th_scene_parent(scene, to, &name);
-	int r = th_namei_link(inode, dir, name);
+	int err = th_namei_link(inode, dir, name);
 
 	th_inode_put(dir);
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 int th_scene_unlink(struct th_scene *scene, const char *path)
 {
 	struct th_slice name;
 	struct th_inode *dir = th_scene_parent(scene, path, &name);
-	int r = th_namei_unlink(dir, name);
+	int err = th_namei_unlink(dir, name);
 
 	th_inode_put(dir);
-	return r;
+	return err;
 }
 
 int th_scene_rmdir(struct th_scene *scene, const char *path)
 {
 	struct th_slice name;
 	struct th_inode *dir = th_scene_parent(scene, path, &name);
-	int r = th_namei_rmdir(dir, name);
+	int err = th_namei_rmdir(dir, name);
 
 	th_inode_put(dir);
-	return r;
+	return err;
 }
 
 int th_scene_rename(struct th_scene *scene, const char *from, const char *to, unsigned flags)
@@ -200,11 +200,11 @@ int th_scene_rename(struct th_scene *scene, const char *from, const char *to, un
 	struct th_slice from_name, to_name;
 	struct th_inode *from_dir = th_scene_parent(scene, from, &from_name);
 	struct th_inode *to_dir = th_scene_parent(scene, to, &to_name);
-	int r = th_namei_rename(from_dir, from_name, to_dir, to_name, flags);
+	int err = th_namei_rename(from_dir, from_name, to_dir, to_name, flags);
 
 	th_inode_put(to_dir);
 	th_inode_put(from_dir);
-	return r;
+	return err;
 }
 
 void th_scene_write(struct th_scene *scene, const char *path, const char *text)

@@ -49,7 +49,7 @@ static void verify(void)
 	struct th_fs_check_options how = { .read_data = true, .problem = say_problem };
 	struct th_check_result found = { 0 };
 
-	ck_assert_int_eq(th_store_commit(scene.fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
 	ck_assert_int_eq(th_fs_check(scene.fs, &how, &found), 0);
 	ck_assert_uint_eq(found.problems, 0);
 	ck_assert_uint_eq(found.leaked_blocks, 0);

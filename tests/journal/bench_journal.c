@@ -296,7 +296,7 @@ static void bench_space_commit(void)
 	}
 	begin = now();
 	th_space_freeze(space);
-	need(th_space_commit(space, disk, &list), "th_space_commit");
+	need(th_space_checkpoint(space, disk, &list), "th_space_checkpoint");
 	printf("space: commit of 1 M separate runs in %.3f s", now() - begin);
 	begin = now();
 	need(th_space_new(disk->blocks, &loaded), "th_space_new");

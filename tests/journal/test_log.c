@@ -47,12 +47,12 @@ static int append(struct th_log *log, size_t size)
 		{ .iov_base = payload, .iov_len = 0 },
 		{ .iov_base = payload + cut, .iov_len = size - cut },
 	};
-	int error;
+	int err;
 
 	fill_payload(th_log_head(log).sequence, payload, size);
-	error = th_log_append(log, parts, 3);
+	err = th_log_append(log, parts, 3);
 	free(payload);
-	return error;
+	return err;
 }
 
 struct replayed {
@@ -186,9 +186,9 @@ START_TEST(log_random)
 		size_t size = th_random_percent(&random, 80) ? th_random_below(&random, 3000)
 							     : th_random_below(&random, 60000);
 		bool fits = size <= th_log_room(log) && th_log_room(log) > 0;
-		int error = append(log, size);
+		int err = append(log, size);
 
-		th_check(error == (fits ? 0 : -ENOSPC));
+		th_check(err == (fits ? 0 : -ENOSPC));
 		if (fits)
 			held++;
 		if (!fits || th_random_percent(&random, 5)) {

@@ -77,72 +77,72 @@ static int try_lists(struct th_disk *disk, struct th_space *space)
 	struct th_blocklist list = { 0 }, member = { 0 };
 	static struct th_blockrun runs[500];
 	size_t budget = 300, all = SIZE_MAX;
-	int error;
+	int err;
 
 	for (size_t i = 0; i < 500; i++)
 		runs[i] = (struct th_blockrun){ .addr = i, .birth = i % 7 + 1, .blocks = 1 };
-	error = th_blocklist_append(&list, disk, space, runs, 500, NULL);
-	if (!error)
-		error = th_blocklist_append(&member, disk, space, runs, 400, NULL);
-	if (!error)
-		error = th_blocklist_join(&list, disk, space, &member);
-	if (!error)
-		error = th_blocklist_append(&member, disk, space, runs, 10, NULL);
-	if (!error)
-		error = th_blocklist_join(&list, disk, space, &member);
-	if (!error)
-		error = th_blocklist_filter(&list, disk, space, 3, &budget, ignore_run, NULL);
-	if (!error)
-		error = th_blocklist_each(&list, disk, ignore_run, NULL, NULL);
-	if (!error)
-		error = th_blocklist_filter(&list, disk, space, 0, &all, ignore_run, NULL);
-	return error;
+	err = th_blocklist_append(&list, disk, space, runs, 500, NULL);
+	if (!err)
+		err = th_blocklist_append(&member, disk, space, runs, 400, NULL);
+	if (!err)
+		err = th_blocklist_join(&list, disk, space, &member);
+	if (!err)
+		err = th_blocklist_append(&member, disk, space, runs, 10, NULL);
+	if (!err)
+		err = th_blocklist_join(&list, disk, space, &member);
+	if (!err)
+		err = th_blocklist_filter(&list, disk, space, 3, &budget, ignore_run, NULL);
+	if (!err)
+		err = th_blocklist_each(&list, disk, ignore_run, NULL, NULL);
+	if (!err)
+		err = th_blocklist_filter(&list, disk, space, 0, &all, ignore_run, NULL);
+	return err;
 }
 
 static int try_commit(struct th_disk *disk, struct th_space *space, struct th_blocklist *log)
 {
 	uint64_t addr;
 	uint32_t blocks;
-	int error = 0;
+	int err = 0;
 
-	for (unsigned i = 0; i < 200 && !error; i++) {
-		error = th_space_take(space, TH_SPACE_USER, 1 + i % 3, 1, NULL, &addr, &blocks);
-		if (!error && i % 5)
+	for (unsigned i = 0; i < 200 && !err; i++) {
+		err = th_space_take(space, TH_SPACE_USER, 1 + i % 3, 1, NULL, &addr, &blocks);
+		if (!err && i % 5)
 			th_space_note_alloc(space, TH_SPACE_LIVE, addr, blocks);
-		if (!error && i % 5 == 4)
+		if (!err && i % 5 == 4)
 			th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
 	}
-	if (error)
-		return error;
+	if (err)
+		return err;
 	th_space_freeze(space);
-	error = th_space_commit(space, disk, log);
-	if (!error)
-		th_space_committed(space);
-	return error;
+	err = th_space_checkpoint(space, disk, log);
+	if (!err)
+		th_space_checkpointed(space);
+	return err;
 }
 
 static int try_space(struct th_disk *disk)
 {
 	struct th_space *space = NULL, *loaded = NULL;
 	struct th_blocklist log = { 0 };
-	int error;
+	int err;
 
-	error = th_space_new(DISK_BLOCKS, &space);
-	if (!error)
-		error = th_space_claim(space, 0, 8);
-	for (int i = 0; i < 4 && !error; i++)
-		error = try_commit(disk, space, &log);
-	if (!error)
-		error = try_lists(disk, space);
-	if (!error)
-		error = th_space_new(DISK_BLOCKS, &loaded);
-	if (!error)
-		error = th_space_claim(loaded, 0, 8);
-	if (!error)
-		error = th_space_load(loaded, disk, &log);
+	err = th_space_new(DISK_BLOCKS, &space);
+	if (!err)
+		err = th_space_claim(space, 0, 8);
+	for (int i = 0; i < 4 && !err; i++)
+		err = try_commit(disk, space, &log);
+	if (!err)
+		err = try_lists(disk, space);
+	if (!err)
+		err = th_space_new(DISK_BLOCKS, &loaded);
+	if (!err)
+		err = th_space_claim(loaded, 0, 8);
+	if (!err)
+		err = th_space_load(loaded, disk, &log);
 	th_space_free(space);
 	th_space_free(loaded);
-	return error;
+	return err;
 }
 
 static int try_log(struct th_disk *disk)
@@ -151,56 +151,56 @@ static int try_log(struct th_disk *disk)
 	static char payload[20000];
 	struct iovec part = { .iov_base = payload, .iov_len = sizeof(payload) };
 	struct th_log *log;
-	int error;
+	int err;
 
-	error = th_log_new(disk, 8, 100, 1, at, &log);
-	if (error)
-		return error;
-	for (int i = 0; i < 3 && !error; i++)
-		error = th_log_append(log, &part, 1);
-	if (!error)
-		error = th_log_replay(disk, 8, 100, 1, at, ignore_record, NULL, &end);
+	err = th_log_new(disk, 8, 100, 1, at, &log);
+	if (err)
+		return err;
+	for (int i = 0; i < 3 && !err; i++)
+		err = th_log_append(log, &part, 1);
+	if (!err)
+		err = th_log_replay(disk, 8, 100, 1, at, ignore_record, NULL, &end);
 	th_log_free(log);
-	return error;
+	return err;
 }
 
 static int try_super(struct th_disk *disk)
 {
 	struct th_super super = { .blocks = DISK_BLOCKS, .log_first = 8, .log_blocks = 100, .generation = 1 }, found;
-	int error;
+	int err;
 
-	error = th_super_write(disk, &super);
-	if (!error)
-		error = th_super_read(disk, &found);
-	return error ? error : th_super_erase(disk);
+	err = th_super_write(disk, &super);
+	if (!err)
+		err = th_super_read(disk, &found);
+	return err ? err : th_super_erase(disk);
 }
 
 static int try_memory_disk(void)
 {
 	struct th_disk *memory, *fault, *image;
-	int error;
+	int err;
 
-	error = th_disk_memory_new(DISK_BLOCKS, &memory);
-	if (error)
-		return error;
-	error = th_disk_fault_new(memory, &fault);
-	if (error) {
+	err = th_disk_memory_new(DISK_BLOCKS, &memory);
+	if (err)
+		return err;
+	err = th_disk_fault_new(memory, &fault);
+	if (err) {
 		th_disk_close(memory);
-		return error;
+		return err;
 	}
-	error = try_space(fault);
-	if (!error)
-		error = try_log(fault);
-	if (!error)
-		error = try_super(fault);
-	if (!error)
-		error = th_disk_fault_crash_image(fault, 20, 1, &image);
-	if (!error) {
+	err = try_space(fault);
+	if (!err)
+		err = try_log(fault);
+	if (!err)
+		err = try_super(fault);
+	if (!err)
+		err = th_disk_fault_crash_image(fault, 20, 1, &image);
+	if (!err) {
 		th_disk_close(image);
-		error = th_disk_fault_reset(fault);
+		err = th_disk_fault_reset(fault);
 	}
 	th_disk_close(fault);
-	return error;
+	return err;
 }
 
 static char path[64];
@@ -210,21 +210,21 @@ static int try_file_disk(void)
 	struct th_future futures[20];
 	struct th_disk *disk;
 	char *buf;
-	int error;
+	int err;
 
-	error = th_disk_open(path, until_failure % 2 ? TH_DISK_THREADS : 0, &disk);
-	if (error)
-		return error;
+	err = th_disk_open(path, until_failure % 2 ? TH_DISK_THREADS : 0, &disk);
+	if (err)
+		return err;
 	buf = th_disk_buffer(20 * TH_BLOCK_SIZE);
 	for (uint32_t i = 0; i < 20 && buf; i++)
 		th_disk_get(disk, i, 1, buf + (size_t)i * TH_BLOCK_SIZE, &futures[i]);
-	for (uint32_t i = 0; i < 20 && buf && !error; i++)
-		error = th_future_wait(&futures[i]);
+	for (uint32_t i = 0; i < 20 && buf && !err; i++)
+		err = th_future_wait(&futures[i]);
 	th_disk_close(disk);
 	if (!buf)
-		error = -ENOMEM;
+		err = -ENOMEM;
 	free(buf);
-	return error;
+	return err;
 }
 
 /* Until the scenario has fewer allocations than that.  How many failures there were. */
@@ -233,17 +233,17 @@ static unsigned fail_each(int (*scenario)(void))
 	unsigned failures = 0;
 
 	for (long nth = 0;; nth++) {
-		int error;
+		int err;
 
 		until_failure = nth;
-		error = scenario();
+		err = scenario();
 		if (until_failure >= 0) {
 			until_failure = -1;
-			th_ok(error);
+			th_ok(err);
 			return failures;
 		}
-		th_check(error == 0 || error == -ENOMEM);
-		failures += error != 0;
+		th_check(err == 0 || err == -ENOMEM);
+		failures += err != 0;
 	}
 }
 

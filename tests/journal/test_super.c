@@ -40,7 +40,7 @@ static struct th_super sample(uint64_t generation)
 		.mount_count = 3,
 		.next_snapshot_id = 4,
 		.created_ns = 5,
-		.committed_ns = 6 + generation,
+		.checkpoint_ns = 6 + generation,
 		.clean = generation % 2,
 		.log_tail = { .block = generation % 100, .sequence = generation, .checksum = 9 },
 		.space_log = { .head = 200, .head_checksum = 1, .entries = 2, .blocks = 3, .max_birth = 4, .pages = 1 },
@@ -64,7 +64,7 @@ static bool same(const struct th_super *a, const struct th_super *b)
 	       a->compat == b->compat && a->blocks == b->blocks && a->log_first == b->log_first &&
 	       a->log_blocks == b->log_blocks && a->generation == b->generation && a->sequence == b->sequence &&
 	       a->mount_count == b->mount_count && a->next_snapshot_id == b->next_snapshot_id &&
-	       a->created_ns == b->created_ns && a->committed_ns == b->committed_ns && a->clean == b->clean &&
+	       a->created_ns == b->created_ns && a->checkpoint_ns == b->checkpoint_ns && a->clean == b->clean &&
 	       memcmp(&a->log_tail, &b->log_tail, sizeof(a->log_tail)) == 0 &&
 	       memcmp(&a->space_log, &b->space_log, sizeof(a->space_log)) == 0 &&
 	       memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0 &&
@@ -393,7 +393,7 @@ START_TEST(super_hostile)
 	for (unsigned round = 0; round < th_test_rounds(3000); round++) {
 		uint64_t bytes = th_random_next(&random);
 		size_t at = th_random_below(&random, 512), size = 1 + th_random_below(&random, 8);
-		int error;
+		int err;
 
 		if (round % 8 == 0)
 			write_generations(5, 6);
@@ -401,9 +401,9 @@ START_TEST(super_hostile)
 			bytes = th_random_percent(&random, 50) ? UINT64_MAX : 0;
 		edit(6, at, &bytes, size, true);
 		edit(DISK_BLOCKS - 8 + 6, at, &bytes, size, true);
-		error = th_super_read(disk, &found);
-		th_check(error == 0 || error == -EPROTONOSUPPORT || error == -EUCLEAN);
-		if (error == 0)
+		err = th_super_read(disk, &found);
+		th_check(err == 0 || err == -EPROTONOSUPPORT || err == -EUCLEAN);
+		if (err == 0)
 			th_ok(th_super_write(disk, &found));
 	}
 }

@@ -89,18 +89,18 @@ static void verify_change(const char *what, int result, const struct difference 
 static void next(struct differences *all)
 {
 	struct th_change found;
-	int result = th_diff_next(all->diff, &found);
+	int err = th_diff_next(all->diff, &found);
 
-	verify_change("diff forward", result, all->at < all->count ? &all->list[all->at] : NULL, &found);
+	verify_change("diff forward", err, all->at < all->count ? &all->list[all->at] : NULL, &found);
 	all->at += all->at < all->count;
 }
 
 static void prev(struct differences *all)
 {
 	struct th_change found;
-	int result = th_diff_prev(all->diff, &found);
+	int err = th_diff_prev(all->diff, &found);
 
-	verify_change("diff backward", result, all->at > 0 ? &all->list[all->at - 1] : NULL, &found);
+	verify_change("diff backward", err, all->at > 0 ? &all->list[all->at - 1] : NULL, &found);
 	all->at -= all->at > 0;
 }
 

@@ -34,14 +34,14 @@ void th_extents_unpack(struct th_slice value, struct th_extents *ret)
 	}
 }
 
-int th_extent_write(struct th_txn *txn, struct th_random *random, uint32_t blocks, bool promised, uint64_t *hint,
+int th_extent_write(struct th_txn *txn, struct th_random *random, uint32_t blocks, bool reserved, uint64_t *hint,
 		    struct th_extent *ret)
 {
 	uint8_t *buffer;
-	int result = th_chunk_alloc(txn, blocks, promised, hint, &ret->run);
+	int err = th_chunk_alloc(txn, blocks, reserved, hint, &ret->run);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	th_true(ret->run.blocks >= 1 && ret->run.blocks <= blocks);
 	buffer = th_disk_buffer((size_t)ret->run.blocks * TH_BLOCK_SIZE);
 	th_random_fill(random, buffer, (size_t)ret->run.blocks * TH_BLOCK_SIZE);
@@ -85,14 +85,14 @@ int th_extents_runs(struct th_slice key, struct th_slice value, int (*each)(cons
 		    void *arg)
 {
 	struct th_extents extents;
-	int result = 0;
+	int err = 0;
 
 	if (!has_runs(key))
 		return 0;
 	th_extents_unpack(value, &extents);
-	for (unsigned i = 0; i < extents.count && !result; i++)
-		result = each(&extents.extents[i].run, arg);
-	return result;
+	for (unsigned i = 0; i < extents.count && !err; i++)
+		err = each(&extents.extents[i].run, arg);
+	return err;
 }
 
 const struct th_check_options th_extents_check = { .runs = th_extents_runs, .read_data = true };
@@ -109,7 +109,7 @@ void th_extents_verify(struct th_store *store, const struct th_model *model)
 
 void th_extents_commit(struct th_fixture *fixture)
 {
-	th_ok(th_store_commit(fixture->store));
+	th_ok(th_store_checkpoint(fixture->store));
 	th_verify_check(fixture->store, &th_extents_check);
 }
 

@@ -27,7 +27,7 @@ void th_extents_unpack(struct th_slice value, struct th_extents *ret);
 
 /* Fills a new extent of at most `blocks` blocks with random data and writes it; 0 or the error of th_chunk_alloc or
  * th_chunk_write. */
-int th_extent_write(struct th_txn *txn, struct th_random *random, uint32_t blocks, bool promised, uint64_t *hint,
+int th_extent_write(struct th_txn *txn, struct th_random *random, uint32_t blocks, bool reserved, uint64_t *hint,
 		    struct th_extent *ret);
 /* Reads a part of it, which must be right. */
 void th_extent_read(struct th_store *store, const struct th_extent *extent, uint32_t skip, uint32_t blocks);

@@ -246,12 +246,12 @@ uint64_t th_view_hash(struct th_view *view)
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
 	uint64_t hash = 0;
-	int result;
+	int err;
 
 	th_ok(th_cursor_open(view, NULL, &cursor));
-	while (!(result = th_cursor_next(cursor, &entry)))
+	while (!(err = th_cursor_next(cursor, &entry)))
 		hash = th_model_hash_entry(hash, entry.key, entry.value, entry.refs);
-	th_expect(result, 1);
+	th_expect(err, 1);
 	th_cursor_close(cursor);
 	return hash;
 }
@@ -267,8 +267,8 @@ uint64_t th_fixture_used(struct th_fixture *fixture)
 {
 	struct th_store_info info;
 
-	th_ok(th_commit_reclaim(fixture->store));
-	th_ok(th_store_commit(fixture->store));
+	th_ok(th_checkpoint_reclaim(fixture->store));
+	th_ok(th_store_checkpoint(fixture->store));
 	th_store_info(fixture->store, &info);
 	return info.blocks - info.blocks_free - info.blocks_waiting - fixture->store->super.space_log.pages;
 }

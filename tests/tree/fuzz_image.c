@@ -30,7 +30,7 @@ static void ignore_report(void *arg, const char *line)
 }
 
 static const struct th_store_options quiet = {
-	.cache_bytes = 2 << 20, .commit_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
+	.cache_bytes = 2 << 20, .checkpoint_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
 };
 
 static void must(int result)
@@ -113,7 +113,7 @@ static void make_sound(void)
 	must(th_branch_create(store, "play", "snapshot 4", NULL));
 	must(th_store_rollback(store, "snapshot 3"));
 	write_round(store, &random, 100);
-	must(th_store_commit(store));
+	must(th_store_checkpoint(store));
 	write_round(store, &random, 50);
 	must(th_store_sync(store));
 	must(th_disk_fault_crash_image(disk, th_disk_fault_events(disk), 1, &sound));
@@ -322,7 +322,7 @@ static void write_some(struct th_store *store)
 	th_snapshot_release(store, "snapshot 5", "a tag");
 	th_snapshot_release(store, "snapshot 5", "another");
 	th_snapshot_delete(store, "snapshot 5");
-	th_store_commit(store);
+	th_store_checkpoint(store);
 }
 
 static void use(struct th_disk *disk, bool read_only, const char *branch)

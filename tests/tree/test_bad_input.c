@@ -24,7 +24,7 @@ static void still_good(struct th_fixture *fixture)
 	th_ok(th_get(th_view_live(fixture->store), th_slice_of("good"), &value));
 	th_true(th_model_same((struct th_slice){ value.data, value.size }, th_slice_of("yes")));
 	th_value_release(&value);
-	th_ok(th_store_commit(fixture->store));
+	th_ok(th_store_checkpoint(fixture->store));
 	th_store_info(fixture->store, &info);
 	th_true(!info.read_only);
 	th_verify_check(fixture->store, NULL);
@@ -78,7 +78,7 @@ START_TEST(bad_read_only)
 	th_fixture_open(&fixture);
 	store = fixture.store;
 	th_expect(th_txn_begin(store, &txn), -EROFS);
-	th_expect(th_store_commit(store), -EROFS);
+	th_expect(th_store_checkpoint(store), -EROFS);
 	th_expect(th_store_sync(store), -EROFS);
 	th_expect(th_snapshot_create(store, "two", &snapshot), -EROFS);
 	th_expect(th_snapshot_delete(store, "one"), -EROFS);
@@ -157,7 +157,7 @@ START_TEST(bad_counts)
 	}
 	for (int i = 0; i < 4; i++) {
 		ref_much(&fixture);
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 	}
 	th_ok(th_get(th_view_live(fixture.store), th_slice_of("k"), &value));
 	ck_assert_int_eq(value.refs, (int32_t)(12u * INT32_MAX));
@@ -214,16 +214,16 @@ START_TEST(bad_room)
 	struct th_value value;
 	struct th_txn *txn;
 	char key[8];
-	int r = 0;
+	int err = 0;
 
 	ck_assert_ptr_nonnull(bytes);
 	th_fixture_init(&fixture, 40, NULL);
 	th_ok(th_txn_begin(fixture.store, &txn));
-	for (unsigned i = 0; r == 0; i++) {
+	for (unsigned i = 0; err == 0; i++) {
 		snprintf(key, sizeof(key), "%u", i);
-		r = th_txn_put(txn, th_slice_of(key), (struct th_slice){ bytes, TH_VALUE_MAX });
+		err = th_txn_put(txn, th_slice_of(key), (struct th_slice){ bytes, TH_VALUE_MAX });
 	}
-	th_expect(r, -ENOSPC);
+	th_expect(err, -ENOSPC);
 	th_expect(th_txn_get(txn, th_slice_of(key), &value), -ENOENT);
 	th_ok(th_txn_put(txn, th_slice_of(key), th_slice_of("small")));
 	th_ok(th_txn_commit(txn));
@@ -649,7 +649,7 @@ START_TEST(bad_chunks)
 	memset(block, 'x', TH_BLOCK_SIZE);
 	th_fixture_init(&fixture, 32, NULL);
 	store = fixture.store;
-	th_expect(th_chunk_promise(store, UINT32_MAX), -ENOSPC);
+	th_expect(th_chunk_reserve(store, UINT32_MAX), -ENOSPC);
 	th_ok(th_txn_begin(store, &txn));
 	bad_runs(store, txn, block);
 	th_expect(th_chunk_alloc(txn, 0, false, &hint, &run), -EINVAL);

@@ -17,7 +17,8 @@
 
 #define STEPS 40
 #define LONG_STEPS 600 /* enough to use the image's blocks again and again */
-#define SPILLED_STRIDE 8 /* a script with grafts is long, and each of its runs slow: other seeds take other events */
+#define SPILLED_STRIDE                                                                                                 \
+	8 /* a script with bulk_commits is long, and each of its runs slow: other seeds take other events */
 #define NEVER UINT64_MAX
 #define NOTHING 1 /* there was nothing to do */
 #define LATER 2 /* it is done, but not durable yet */
@@ -33,7 +34,7 @@ struct script {
 	struct moment moments[LONG_STEPS + 1];
 	size_t count;
 	uint64_t stamp, hint;
-	unsigned abandoned_nodes, grafts;
+	unsigned abandoned_nodes, bulk_commits;
 };
 
 static void ignore_report(void *arg, const char *line)
@@ -43,14 +44,14 @@ static void ignore_report(void *arg, const char *line)
 }
 
 static const struct th_store_options quiet = {
-	.cache_bytes = 64 << 10, .commit_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
+	.cache_bytes = 64 << 10, .checkpoint_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
 };
 
 /* Transactions of more than a few values are spilled and grafted. */
 static const struct th_store_options spilling = {
 	.cache_bytes = 64 << 10,
 	.txn_bytes = 1500,
-	.commit_interval_ms = 3600 * 1000,
+	.checkpoint_interval_ms = 3600 * 1000,
 	.report = ignore_report,
 	.runs = th_extents_runs,
 };
@@ -109,21 +110,21 @@ static int script_file(struct script *script, struct th_txn *txn, struct th_mode
 	uint8_t value[sizeof(file)];
 	struct th_slice key;
 	char space[32];
-	int result = 0;
+	int err = 0;
 
 	snprintf(space, sizeof(space), "file/%u", th_random_below(&script->random, 20));
 	key = th_slice_of(space);
 	entry = th_model_get(model, key);
 	if (entry) {
 		th_extents_unpack(entry->value, &old);
-		result = th_chunk_drop(txn, &old.extents[0].run);
+		err = th_chunk_drop(txn, &old.extents[0].run);
 	}
-	if (result)
-		return result;
-	result = th_extent_write(txn, &script->random, th_random_between(&script->random, 1, 6), false, &script->hint,
-				 &file.extents[0]);
-	if (result)
-		return result;
+	if (err)
+		return err;
+	err = th_extent_write(txn, &script->random, th_random_between(&script->random, 1, 6), false, &script->hint,
+			      &file.extents[0]);
+	if (err)
+		return err;
 	th_model_put(model, key, (struct th_slice){ value, th_extents_pack(&file, value) });
 	return th_txn_put(txn, key, (struct th_slice){ value, th_extents_pack(&file, value) });
 }
@@ -163,40 +164,40 @@ static uint64_t count_grafts(struct script *script)
 	struct th_store_info info;
 
 	th_store_info(script->fixture.store, &info);
-	return info.grafts;
+	return info.bulk_commits;
 }
 
 static int script_txn(struct script *script)
 {
 	unsigned writes = th_random_between(&script->random, 1, 12);
 	struct th_model *model = th_model_copy(last(script)->world.live);
-	uint64_t grafts;
+	uint64_t bulk_commits;
 	struct th_txn *txn;
-	int result = th_txn_begin(script->fixture.store, &txn);
+	int err = th_txn_begin(script->fixture.store, &txn);
 
-	if (result)
+	if (err)
 		goto out;
-	while (writes-- && !result)
-		result = script_write(script, txn, model);
-	if (result) {
+	while (writes-- && !err)
+		err = script_write(script, txn, model);
+	if (err) {
 		th_txn_rollback(txn);
 		goto out;
 	}
 	th_world_set_live(&next_moment(script)->world, th_model_hold(model));
-	grafts = count_grafts(script);
-	result = th_txn_commit(txn);
-	if (!result && count_grafts(script) > grafts) {
+	bulk_commits = count_grafts(script);
+	err = th_txn_commit(txn);
+	if (!err && count_grafts(script) > bulk_commits) {
 		last(script)->durable = events(script);
-		script->grafts++;
+		script->bulk_commits++;
 	}
 	/* after an error nothing has happened, unless it was the commit of a graft that failed */
-	if (result && !read_only(script)) {
+	if (err && !read_only(script)) {
 		script->count--;
 		th_world_release(&script->moments[script->count].world);
 	}
 out:
 	th_model_unref(model);
-	return result;
+	return err;
 }
 
 /* A snapshot is made, or one goes where there are enough. */
@@ -204,14 +205,14 @@ static int change_snapshots(struct script *script, struct th_world *world)
 {
 	struct th_store *store = script->fixture.store;
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
-	int result;
+	int err;
 
 	for (size_t i = 0; world->count > 3 && i < world->count; i++) {
 		strcpy(name, world->snapshots[i].info.name);
 		if (th_world_can_delete(world, name) == 0) {
 			th_world_note_delete(world, name);
-			result = th_snapshot_delete(store, name);
-			return result ? result : LATER;
+			err = th_snapshot_delete(store, name);
+			return err ? err : LATER;
 		}
 	}
 	if (world->count == TH_WORLD_SNAPSHOTS)
@@ -227,7 +228,7 @@ static int change_holds(struct script *script, struct th_world *world)
 	struct th_store *store = script->fixture.store;
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 	unsigned tag;
-	int result;
+	int err;
 
 	if (!world->count)
 		return NOTHING;
@@ -242,10 +243,10 @@ static int change_holds(struct script *script, struct th_world *world)
 	if (th_world_can_hold(world, name, tag) < 0)
 		return NOTHING;
 	th_world_note_hold(world, name, tag);
-	result = th_snapshot_hold(store, name, th_world_tag(tag));
-	if (!result)
+	err = th_snapshot_hold(store, name, th_world_tag(tag));
+	if (!err)
 		th_expect(th_snapshot_delete(store, name), -EBUSY);
-	return result;
+	return err;
 }
 
 /* A branch is made, or one goes where there are enough. */
@@ -271,16 +272,16 @@ static int change_branches(struct script *script, struct th_world *world)
 static int roll_back(struct script *script, struct th_world *world)
 {
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
-	int result;
+	int err;
 
 	if (!world->count || world->nbranches > 8)
 		return NOTHING;
 	strcpy(name, world->snapshots[th_random_below(&script->random, (uint32_t)world->count)].info.name);
 	th_world_note_rollback(world, name);
-	result = th_store_rollback(script->fixture.store, name);
-	if (!result)
+	err = th_store_rollback(script->fixture.store, name);
+	if (!err)
 		th_world_note_ids(world, script->fixture.store);
-	return result;
+	return err;
 }
 
 /* Opens the store on some branch. */
@@ -291,20 +292,20 @@ static int change_branch(struct script *script, struct th_world *world)
 	struct th_fixture *fixture = &script->fixture;
 	struct th_store_options options = fixture->options;
 	struct th_disk *lent;
-	int result;
+	int err;
 
-	if (to->headless)
+	if (to->detached)
 		return NOTHING;
 	options.branch = to->name;
-	result = th_store_close(fixture->store);
+	err = th_store_close(fixture->store);
 	fixture->store = NULL;
-	if (result)
-		return result;
+	if (err)
+		return err;
 	lent = th_disk_lend(fixture->disk);
-	result = th_store_open(lent, &options, &fixture->store);
-	if (result) {
+	err = th_store_open(lent, &options, &fixture->store);
+	if (err) {
 		th_disk_close(lent);
-		return result;
+		return err;
 	}
 	fixture->store->abandoned_nodes = script->abandoned_nodes;
 	fixture->store->reap_entries = script->abandoned_nodes;
@@ -317,31 +318,31 @@ static int change_branch(struct script *script, struct th_world *world)
 static int script_change(struct script *script, int (*change)(struct script *script, struct th_world *world))
 {
 	struct moment *moment = next_moment(script);
-	int result = change(script, &moment->world);
+	int err = change(script, &moment->world);
 
-	if (result == NOTHING) {
+	if (err == NOTHING) {
 		script->count--;
 		th_world_release(&moment->world);
 		return 0;
 	}
-	if (result == LATER)
+	if (err == LATER)
 		return 0;
-	if (!result) {
+	if (!err) {
 		moment->durable = events(script);
 	} else if (!read_only(script)) {
 		script->count--;
 		th_world_release(&moment->world);
 	}
-	return result;
+	return err;
 }
 
 static int script_sync(struct script *script, bool commit)
 {
-	int result = commit ? th_store_commit(script->fixture.store) : th_store_sync(script->fixture.store);
+	int err = commit ? th_store_checkpoint(script->fixture.store) : th_store_sync(script->fixture.store);
 
-	if (!result && last(script)->durable == NEVER)
+	if (!err && last(script)->durable == NEVER)
 		last(script)->durable = events(script);
-	return result;
+	return err;
 }
 
 static int script_step(struct script *script)
@@ -437,7 +438,7 @@ static void crash_at(struct script *script, uint64_t nevents, uint64_t seed)
 	th_fixture_adopt(&crashed, image, &quiet);
 	th_fixture_open(&crashed);
 	verify_survivor(script, crashed.store, nevents);
-	th_ok(th_store_commit(crashed.store));
+	th_ok(th_store_checkpoint(crashed.store));
 	th_verify_check(crashed.store, &th_extents_check);
 	th_fixture_put(&crashed, "after", "the crash");
 	th_fixture_reopen(&crashed);
@@ -458,7 +459,7 @@ static void crash_everywhere(uint64_t seed, const struct th_store_options *optio
 	script_begin(script, seed);
 	for (int i = 0; i < steps; i++)
 		th_ok(script_step(script));
-	ck_assert(options != &spilling || script->grafts > 0);
+	ck_assert(options != &spilling || script->bulk_commits > 0);
 	total = events(script);
 	for (; nevents <= total; nevents += th_random_between(&random, 1, 2 * stride - 1))
 		crash_at(script, nevents, seed + nevents);
@@ -562,11 +563,11 @@ static int scan_honest(struct th_view *view)
 	static uint8_t made[30000];
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int result = th_cursor_open(view, NULL, &cursor);
+	int err = th_cursor_open(view, NULL, &cursor);
 
-	if (result)
-		return result;
-	while (!(result = th_cursor_next(cursor, &entry))) {
+	if (err)
+		return err;
+	while (!(err = th_cursor_next(cursor, &entry))) {
 		uint64_t stamp;
 
 		if (memcmp(entry.key.data, "key/", 4) != 0)
@@ -577,7 +578,7 @@ static int scan_honest(struct th_view *view)
 		th_true(memcmp(made, (const uint8_t *)entry.value.data + 8, entry.value.size - 8) == 0);
 	}
 	th_cursor_close(cursor);
-	return result == 1 ? 0 : result;
+	return err == 1 ? 0 : err;
 }
 
 /* The disk lied.  Anything may be lost, but what is given out must be true, and nothing may fall over. */
@@ -587,19 +588,19 @@ static void open_after_lie(struct script *script)
 	struct th_disk *lent = th_disk_lend(script->fixture.disk);
 	struct th_check_options options = { .runs = th_extents_runs, .read_data = true, .problem = ignore_report };
 	struct th_check_result found;
-	int result = th_store_open(lent, &quiet, &store);
+	int err = th_store_open(lent, &quiet, &store);
 
-	if (result) {
-		ck_assert_msg(fault_error(result), "opening gave %d", result);
+	if (err) {
+		ck_assert_msg(fault_error(err), "opening gave %d", err);
 		th_disk_close(lent);
 		return;
 	}
-	result = scan_honest(th_view_live(store));
-	expect_fault(result);
-	result = th_store_check(store, &options, &found);
-	expect_fault(result);
-	result = th_store_close(store);
-	expect_fault(result);
+	err = scan_honest(th_view_live(store));
+	expect_fault(err);
+	err = th_store_check(store, &options, &found);
+	expect_fault(err);
+	err = th_store_close(store);
+	expect_fault(err);
 }
 
 static void open_after_fault(struct script *script)
@@ -612,7 +613,7 @@ static void open_after_fault(struct script *script)
 	th_fixture_adopt(&fixture, image, &quiet);
 	th_fixture_open(&fixture);
 	verify_survivor(script, fixture.store, NEVER - 1);
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
 	th_fixture_release(&fixture);
 }

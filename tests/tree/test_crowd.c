@@ -152,7 +152,7 @@ static void *owner_main(void *arg)
 		if (th_random_percent(&member->random, 15))
 			th_ok(th_store_sync(store));
 		if (th_random_percent(&member->random, 10))
-			th_ok(th_store_commit(store));
+			th_ok(th_store_checkpoint(store));
 	}
 	member->crowd->busy--;
 	return NULL;
@@ -165,12 +165,12 @@ static uint64_t range_hash(struct th_view *view, const struct th_range *range)
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
 	uint64_t hash = 0;
-	int r;
+	int err;
 
 	th_ok(th_cursor_open(view, range, &cursor));
-	while ((r = th_cursor_next(cursor, &entry)) == 0)
+	while ((err = th_cursor_next(cursor, &entry)) == 0)
 		hash = th_model_hash_entry(hash, entry.key, entry.value, entry.refs);
-	th_expect(r, 1);
+	th_expect(err, 1);
 	th_cursor_close(cursor);
 	return hash;
 }
@@ -396,14 +396,14 @@ static void make_branch(struct crowd *crowd)
 		th_world_branch_create(&crowd->world, crowd->fixture.store, name, snapshot);
 }
 
-/* One that is not headless. */
+/* One that is not detached. */
 static const char *pick_branch(struct crowd *crowd)
 {
 	const struct th_world_branch *branch;
 
 	do
 		branch = &crowd->world.branches[th_random_below(&crowd->random, (uint32_t)crowd->world.nbranches)];
-	while (branch->headless);
+	while (branch->detached);
 	return branch->name;
 }
 
@@ -485,7 +485,7 @@ static void between_rounds(struct crowd *crowd)
 static void crowd_options(struct crowd *crowd)
 {
 	crowd->fixture.options.cache_bytes = th_random_percent(&crowd->random, 70) ? 256u << 10 : 0;
-	crowd->fixture.options.commit_interval_ms = th_random_percent(&crowd->random, 50) ? 3600u * 1000 : 5;
+	crowd->fixture.options.checkpoint_interval_ms = th_random_percent(&crowd->random, 50) ? 3600u * 1000 : 5;
 }
 
 START_TEST(crowd_rounds)

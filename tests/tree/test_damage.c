@@ -18,7 +18,7 @@ static void count_line(void *arg, const char *line)
 }
 
 static const struct th_store_options options = {
-	.commit_interval_ms = 3600 * 1000,
+	.checkpoint_interval_ms = 3600 * 1000,
 	.runs = th_extents_runs,
 	.report = count_line,
 };
@@ -74,9 +74,9 @@ static void expect_writable(struct th_fixture *fixture)
 
 	for (unsigned i = 0; i < 2; i++) {
 		th_fixture_put(fixture, "k", "v");
-		th_ok(th_store_commit(fixture->store));
+		th_ok(th_store_checkpoint(fixture->store));
 		th_fixture_put(fixture, "k", "w");
-		th_ok(th_store_commit(fixture->store));
+		th_ok(th_store_checkpoint(fixture->store));
 		while (th_store_reclaim(fixture->store) == 0)
 			;
 		th_store_info(fixture->store, &info);
@@ -102,7 +102,7 @@ static uint64_t count_problems(struct th_fixture *fixture, uint64_t *ret_leaked)
 
 static const struct th_snapshot_record *find(struct th_fixture *fixture, const char *name)
 {
-	const struct th_catalogue *catalogue = &fixture->store->catalogue;
+	const struct th_snapshot_table *catalogue = &fixture->store->catalogue;
 
 	for (size_t i = 0; i < catalogue->count; i++)
 		if (!strcmp(catalogue->record[i]->info.name, name))
@@ -123,7 +123,7 @@ START_TEST(damage_live_list)
 	put_large(&fixture, 10, '1');
 	snapshot(&fixture, "s");
 	put_large(&fixture, 5, '2');
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	page = fixture.store->super.dead.head;
 	damage(&fixture, page);
 	put_large(&fixture, 10, '3');
@@ -226,7 +226,7 @@ START_TEST(damage_given_up_leaf)
 	snapshot(&fixture, "s");
 	used = th_fixture_used(&fixture);
 	put_large(&fixture, LARGE, '1');
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	root = fixture.store->live.root;
 	ck_assert_uint_eq(root->level, 1);
 	th_ok(th_node_child_ptr(root, 1, &ptr));
@@ -265,7 +265,7 @@ START_TEST(damage_given_up_value)
 	th_ok(th_txn_put(txn, th_slice_of("file/large"), (struct th_slice){ value, size }));
 	th_ok(th_txn_commit(txn));
 	put_large(&fixture, 100, '1');
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	for (uint64_t addr = 1; addr < fixture.store->disk->blocks; addr++) {
 		uint8_t block[TH_BLOCK_SIZE] __attribute__((aligned(TH_BLOCK_SIZE)));
 
@@ -297,7 +297,7 @@ START_TEST(damage_deleted_range)
 
 	init(&fixture);
 	put_large(&fixture, LARGE, '1');
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	ck_assert_uint_eq(fixture.store->live.root->level, 1);
 	th_ok(th_node_child_ptr(fixture.store->live.root, 1, &ptr));
 	damage(&fixture, ptr.addr);
@@ -326,7 +326,7 @@ START_TEST(damage_replay)
 
 	init(&fixture);
 	put_values(&fixture, 0, 4000, 50, '1');
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	ck_assert_uint_ge(fixture.store->live.root->level, 1);
 	th_ok(th_node_child_ptr(fixture.store->live.root, 1, &ptr));
 	put_values(&fixture, 0, 4000, 50, '2');

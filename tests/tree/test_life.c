@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct th_store_options options = { .commit_interval_ms = 3600 * 1000, .runs = th_extents_runs };
+static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
 
 #define STEPS 40
 
@@ -145,7 +145,7 @@ static void step_branch(struct life *life)
 	} else if (what == 1 && world->count && world->nbranches < 12) {
 		strcpy(name, pick_snapshot(life));
 		th_world_rollback(world, life->fixture.store, name);
-	} else if (branch->headless) {
+	} else if (branch->detached) {
 		return;
 	} else if (what == 2) {
 		strcpy(name, branch->name);
@@ -187,7 +187,7 @@ static void delete_all(struct life *life)
 			continue;
 		}
 		for (i = 0; i < world->nbranches; i++)
-			if (!world->branches[i].headless &&
+			if (!world->branches[i].detached &&
 			    th_world_can_delete_branch(world, world->branches[i].name, true) == 0)
 				break;
 		if (i == world->nbranches)
@@ -239,7 +239,7 @@ static void one_life(uint64_t seed, unsigned steps)
 			verify_world(life);
 	}
 	for (size_t i = 0; i < life->world.nbranches; i++)
-		if (!life->world.branches[i].headless) {
+		if (!life->world.branches[i].detached) {
 			th_world_switch(&life->world, &life->fixture, life->world.branches[i].name);
 			break;
 		}

@@ -233,7 +233,7 @@ static uint64_t count_grafts(struct run *run)
 	struct th_store_info info;
 
 	th_store_info(run->fixture.store, &info);
-	return info.grafts;
+	return info.bulk_commits;
 }
 
 static void drop_all_held(struct run *run);
@@ -251,7 +251,7 @@ static void make_room(struct run *run)
 static void step_txn(struct run *run)
 {
 	struct th_model *model = th_model_copy(now(run)->live);
-	uint64_t grafts = count_grafts(run);
+	uint64_t bulk_commits = count_grafts(run);
 	struct th_world *next;
 	struct th_txn *txn;
 
@@ -273,7 +273,7 @@ static void step_txn(struct run *run)
 	next = history_step(run);
 	th_world_set_live(next, model);
 	th_ok(th_txn_commit(txn));
-	if (count_grafts(run) > grafts)
+	if (count_grafts(run) > bulk_commits)
 		history_settle(run); /* it was a commit */
 }
 
@@ -575,7 +575,7 @@ static void step_sync(struct run *run)
 
 static void step_commit(struct run *run)
 {
-	th_ok(th_store_commit(run->fixture.store));
+	th_ok(th_store_checkpoint(run->fixture.store));
 	history_settle(run);
 }
 
@@ -589,7 +589,7 @@ static void pick_options(struct run *run)
 {
 	run->fixture.options.cache_bytes = th_random_percent(&run->random, 70) ? 256u << 10 : 0;
 	run->fixture.options.txn_bytes = th_random_percent(&run->random, 50) ? th_random_below(&run->random, 20000) : 0;
-	run->fixture.options.commit_interval_ms = th_random_percent(&run->random, 50) ? 3600u * 1000 : 3;
+	run->fixture.options.checkpoint_interval_ms = th_random_percent(&run->random, 50) ? 3600u * 1000 : 3;
 }
 
 static void reopen(struct run *run)

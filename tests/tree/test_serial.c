@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Isolation, as thunderhead.h promises it: transactions that lock what they use have a serial order, held views and
+ * Isolation, as thunderhead.h reservations it: transactions that lock what they use have a serial order, held views and
  * snapshots are moments of it, and so is what a crash leaves; the live view keeps it for each key.  history.h says how
  * that is judged; the first tests show that it can be judged wrong.
  */
@@ -275,21 +275,21 @@ static int lock_key(struct work *work, unsigned key, enum th_lock_mode mode)
 
 static int step_read(struct work *work, unsigned key)
 {
-	int r = lock_key(work, key, TH_LOCK_SHARED);
+	int err = lock_key(work, key, TH_LOCK_SHARED);
 
-	if (r == 0)
+	if (err == 0)
 		work_read(work, key);
-	return r;
+	return err;
 }
 
 static int step_update(struct work *work, unsigned key)
 {
-	int r = th_random_percent(&work->member->random, 40) ? step_read(work, key) : 0;
+	int err = th_random_percent(&work->member->random, 40) ? step_read(work, key) : 0;
 
-	if (r == 0)
-		r = lock_key(work, key, TH_LOCK_EXCLUSIVE);
-	if (r < 0)
-		return r;
+	if (err == 0)
+		err = lock_key(work, key, TH_LOCK_EXCLUSIVE);
+	if (err < 0)
+		return err;
 	work_read(work, key);
 	work_write(work, key);
 	return 0;
@@ -300,11 +300,11 @@ static int step_scan(struct work *work, unsigned from)
 	unsigned to = from + 1 + th_random_below(&work->member->random, KEYS - from);
 	char spaces[2][16];
 	struct th_range range = { serial_key(from, spaces[0]), serial_key(to, spaces[1]) };
-	int r = th_txn_lock(work->txn, &range, TH_LOCK_SHARED, TH_LOCK_WAIT);
+	int err = th_txn_lock(work->txn, &range, TH_LOCK_SHARED, TH_LOCK_WAIT);
 
-	if (r == 0)
+	if (err == 0)
 		work_scan(work, from, to);
-	return r;
+	return err;
 }
 
 /* Writes between the keys, where nobody looks: so that nodes split, are flushed, and have to be loaded. */
@@ -324,19 +324,19 @@ static int work_steps(struct work *work)
 {
 	struct th_random *random = &work->member->random;
 	unsigned steps = th_random_between(random, 1, 7);
-	int r = 0;
+	int err = 0;
 
-	while (steps-- && r == 0) {
+	while (steps-- && err == 0) {
 		unsigned what = th_random_below(random, 10), key = th_random_below(random, KEYS);
 
 		if (what < 4)
-			r = step_read(work, key);
+			err = step_read(work, key);
 		else if (what < 9)
-			r = step_update(work, key);
+			err = step_update(work, key);
 		else
-			r = step_scan(work, key);
+			err = step_scan(work, key);
 	}
-	return r;
+	return err;
 }
 
 /* One transaction, merged, or rolled back on purpose. */
@@ -346,17 +346,17 @@ static void transact(struct member *member)
 	struct work work;
 
 	for (;;) {
-		int r;
+		int err;
 
 		work_begin(&work, member);
-		r = work_steps(&work);
-		if (r == 0 && !drop)
+		err = work_steps(&work);
+		if (err == 0 && !drop)
 			break;
 		th_txn_rollback(work.txn);
-		if (r == 0)
+		if (err == 0)
 			return;
-		th_true(r == -EDEADLK || r == -EBUSY);
-		member->deadlocks += r == -EDEADLK;
+		th_true(err == -EDEADLK || err == -EBUSY);
+		member->deadlocks += err == -EDEADLK;
 	}
 	put_ballast(&member->random, work.txn, 8);
 	work_commit(&work);
@@ -539,7 +539,7 @@ static void fill(struct crew *crew)
 	th_ok(th_txn_begin(crew->fixture.store, &txn));
 	put_ballast(&random, txn, KEYS * BALLAST);
 	th_ok(th_txn_commit(txn));
-	th_ok(th_store_commit(crew->fixture.store));
+	th_ok(th_store_checkpoint(crew->fixture.store));
 }
 
 static void run_crew(struct crew *crew, struct member *members)
@@ -558,7 +558,7 @@ static void run_crew(struct crew *crew, struct member *members)
 
 START_TEST(serial_locked)
 {
-	struct th_store_options options = { .cache_bytes = 256 << 10, .commit_interval_ms = 5 };
+	struct th_store_options options = { .cache_bytes = 256 << 10, .checkpoint_interval_ms = 5 };
 	struct crew *crew = calloc(1, sizeof(*crew));
 	struct member members[MEMBERS];
 	struct th_history history = { 0 };

@@ -232,7 +232,7 @@ START_TEST(store_read_only_replay)
 
 	th_fixture_init(&fixture, 16, NULL);
 	th_fixture_put(&fixture, "key", "value");
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_fixture_put(&fixture, "other", "logged");
 	th_ok(th_store_sync(fixture.store));
 	th_model_put(model, th_slice_of("key"), th_slice_of("value"));
@@ -258,7 +258,7 @@ END_TEST
 
 START_TEST(store_counters)
 {
-	struct th_store_options options = { .commit_interval_ms = 3600 * 1000 };
+	struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_store_info before, after;
 	struct th_snapshot snapshot;
 	struct th_fixture fixture;
@@ -267,11 +267,11 @@ START_TEST(store_counters)
 	th_store_info(fixture.store, &before);
 	th_fixture_put(&fixture, "key", "value");
 	th_ok(th_store_sync(fixture.store));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_fixture_put(&fixture, "key", "value");
 	th_ok(th_snapshot_create(fixture.store, "snapshot", &snapshot));
 	th_store_info(fixture.store, &after);
-	ck_assert_uint_ge(after.commits, before.commits + 2);
+	ck_assert_uint_ge(after.checkpoints, before.checkpoints + 2);
 	ck_assert_uint_ge(after.syncs, before.syncs + 1);
 	ck_assert_uint_ge(after.merges, before.merges + 2);
 	ck_assert_uint_gt(after.sequence, before.sequence);
@@ -282,7 +282,7 @@ START_TEST(store_counters)
 }
 END_TEST
 
-/* before_commit is called without locks, and what it merges is in the commit. */
+/* before_checkpoint is called without locks, and what it merges is in the commit. */
 struct hook {
 	struct th_fixture fixture;
 	_Atomic unsigned calls;
@@ -293,18 +293,18 @@ static int merge_one(void *arg)
 	struct hook *hook = arg;
 	struct th_txn *txn;
 	char key[16];
-	int result;
+	int err;
 
 	if (!hook->fixture.store)
 		return 0;
-	result = th_txn_begin(hook->fixture.store, &txn);
-	if (result)
-		return result;
+	err = th_txn_begin(hook->fixture.store, &txn);
+	if (err)
+		return err;
 	snprintf(key, sizeof(key), "hook %u", hook->calls++);
-	result = th_txn_put(txn, th_slice_of(key), th_slice_of("x"));
-	if (result) {
+	err = th_txn_put(txn, th_slice_of(key), th_slice_of("x"));
+	if (err) {
 		th_txn_rollback(txn);
-		return result;
+		return err;
 	}
 	return th_txn_commit(txn);
 }
@@ -312,9 +312,9 @@ static int merge_one(void *arg)
 START_TEST(store_before_commit)
 {
 	struct hook hook = { 0 };
-	struct th_store_options options = { .before_commit = merge_one,
+	struct th_store_options options = { .before_checkpoint = merge_one,
 					    .arg = &hook,
-					    .commit_interval_ms = 3600 * 1000 };
+					    .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_model *model = th_model_new();
 	struct th_snapshot snapshot;
 	struct th_view *view;
@@ -331,7 +331,7 @@ START_TEST(store_before_commit)
 	th_ok(th_view_snapshot(hook.fixture.store, snapshot.id, &view));
 	th_verify_scan(view, model, NULL);
 	th_view_close(view);
-	th_ok(th_store_commit(hook.fixture.store));
+	th_ok(th_store_checkpoint(hook.fixture.store));
 	ck_assert_uint_ge(hook.calls, 2);
 	th_fixture_release(&hook.fixture);
 	th_model_unref(model);
@@ -340,7 +340,7 @@ END_TEST
 
 START_TEST(store_background_commit)
 {
-	struct th_store_options options = { .commit_interval_ms = 5 };
+	struct th_store_options options = { .checkpoint_interval_ms = 5 };
 	struct th_store_info before, now;
 	struct th_fixture fixture;
 
@@ -380,11 +380,11 @@ static uint64_t budget_key(struct th_random *rng)
 /* What is dirty is in the budget too; whoever reads or writes, the process has no more in memory. */
 static void check_budget(struct th_store *store)
 {
-	struct th_memory_stat memory;
+	struct th_heap_stat memory;
 	struct th_store_info info;
 
 	th_store_info(store, &info);
-	th_memory_stat(&memory);
+	th_heap_stat(&memory);
 	ck_assert_uint_le(info.dirty_bytes, BUDGET / 4 * 3); /* a merge may go beyond the half */
 	ck_assert_uint_le(memory.used, BUDGET + BEYOND);
 	ck_assert_uint_le(memory.used + memory.idle, BUDGET + 2 * BEYOND);
@@ -398,11 +398,11 @@ static void *budget_reader(void *arg)
 	while (!atomic_load(&budget->over)) {
 		uint64_t key = budget_key(&rng);
 		struct th_value value;
-		int r = th_get(th_view_live(budget->fixture.store), (struct th_slice){ &key, sizeof(key) }, &value);
+		int err = th_get(th_view_live(budget->fixture.store), (struct th_slice){ &key, sizeof(key) }, &value);
 
-		if (r == -ENOENT)
+		if (err == -ENOENT)
 			continue;
-		th_ok(r);
+		th_ok(err);
 		th_value_release(&value);
 	}
 	return NULL;
@@ -428,20 +428,20 @@ static void budget_scan(struct budget *budget)
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
 	uint64_t seen = 0;
-	int r;
+	int err;
 
 	th_ok(th_cursor_open(th_view_live(budget->fixture.store), NULL, &cursor));
-	while ((r = th_cursor_next(cursor, &entry)) == 0)
+	while ((err = th_cursor_next(cursor, &entry)) == 0)
 		if (seen++ % 1000 == 0)
 			check_budget(budget->fixture.store);
-	ck_assert_int_gt(r, 0);
+	ck_assert_int_gt(err, 0);
 	ck_assert_uint_gt(seen, BUDGET_KEYS / 4);
 	th_cursor_close(cursor);
 }
 
 START_TEST(store_budget)
 {
-	struct th_store_options options = { .cache_bytes = BUDGET, .commit_interval_ms = 600000 };
+	struct th_store_options options = { .cache_bytes = BUDGET, .checkpoint_interval_ms = 600000 };
 	struct budget budget = { .seed = th_test_seed("store_budget") };
 	struct th_random rng = { .state = budget.seed };
 	pthread_t reader[BUDGET_READERS];
@@ -458,9 +458,9 @@ START_TEST(store_budget)
 	for (unsigned i = 0; i < BUDGET_READERS; i++)
 		pthread_join(reader[i], NULL);
 	th_store_info(budget.fixture.store, &info);
-	ck_assert_uint_gt(info.commits, 2); /* they came by themselves */
+	ck_assert_uint_gt(info.checkpoints, 2); /* they came by themselves */
 	budget_scan(&budget);
-	th_ok(th_store_commit(budget.fixture.store));
+	th_ok(th_store_checkpoint(budget.fixture.store));
 	budget_scan(&budget);
 	th_fixture_release(&budget.fixture);
 }
@@ -476,7 +476,7 @@ START_TEST(store_budgets_share)
 
 	th_fixture_init(&a, 16, &small);
 	for (unsigned i = 0; i < PIECES; i++)
-		piece[i] = th_memory_alloc(PIECE_BYTES);
+		piece[i] = th_heap_alloc(PIECE_BYTES);
 	alone = th_cache_beside(a.store->cache);
 	ck_assert_uint_ge(alone, PIECES_BYTES);
 	ck_assert_uint_le(alone, PIECES_BYTES + BUDGET / 2);
@@ -488,7 +488,7 @@ START_TEST(store_budgets_share)
 	th_fixture_release(&b);
 	ck_assert_uint_ge(th_cache_beside(a.store->cache), PIECES_BYTES);
 	for (unsigned i = 0; i < PIECES; i++)
-		th_memory_free(piece[i]);
+		th_heap_free(piece[i]);
 	ck_assert_uint_lt(th_cache_beside(a.store->cache), PIECES_BYTES);
 	th_fixture_release(&a);
 }
@@ -498,8 +498,8 @@ static uint64_t pace_at(struct th_store *store, size_t dirty, size_t merged, siz
 {
 	atomic_store(&store->dirty_bytes, dirty);
 	atomic_store(&store->merged_bytes, merged);
-	atomic_store(&store->commit_speed, speed);
-	return th_commit_pace_us(store);
+	atomic_store(&store->checkpoint_speed, speed);
+	return th_checkpoint_pace_us(store);
 }
 
 /* Merges are slowed down shortly before they have to stop, and according to what they do and the disk can. */

@@ -124,7 +124,7 @@ static void *writer_main(void *arg)
 		if (th_random_percent(&member->random, 10))
 			th_ok(th_store_sync(store));
 		if (th_random_percent(&member->random, 5))
-			th_ok(th_store_commit(store));
+			th_ok(th_store_checkpoint(store));
 		if (th_random_percent(&member->random, 10))
 			verify_own(member, th_view_live(store));
 	}
@@ -163,10 +163,10 @@ static void verify_changes(struct th_view *from, struct th_view *to)
 {
 	struct th_change change;
 	struct th_diff *diff;
-	int result;
+	int err;
 
 	th_ok(th_diff_open(from, to, NULL, &diff));
-	while (!(result = th_diff_next(diff, &change))) {
+	while (!(err = th_diff_next(diff, &change))) {
 		struct th_value value;
 		int there = th_get(to, change.key, &value);
 
@@ -176,7 +176,7 @@ static void verify_changes(struct th_view *from, struct th_view *to)
 		th_true(th_model_same(change.to, (struct th_slice){ value.data, value.size }));
 		th_value_release(&value);
 	}
-	th_expect(result, 1);
+	th_expect(err, 1);
 	th_diff_close(diff);
 }
 
@@ -269,7 +269,9 @@ static void verify_end(struct crew *crew, struct member *writers)
 
 static void run_crew(const char *name, size_t txn_bytes)
 {
-	struct th_store_options options = { .cache_bytes = 512 << 10, .txn_bytes = txn_bytes, .commit_interval_ms = 7 };
+	struct th_store_options options = { .cache_bytes = 512 << 10,
+					    .txn_bytes = txn_bytes,
+					    .checkpoint_interval_ms = 7 };
 	struct member writers[WRITERS], others[READERS + 2];
 	struct crew *crew = calloc(1, sizeof(*crew));
 
@@ -289,7 +291,7 @@ static void run_crew(const char *name, size_t txn_bytes)
 	crew->done = true;
 	for (unsigned i = 0; i < READERS + 2; i++)
 		pthread_join(others[i].thread, NULL);
-	th_ok(th_store_commit(crew->fixture.store));
+	th_ok(th_store_checkpoint(crew->fixture.store));
 	verify_end(crew, writers);
 	th_fixture_reopen(&crew->fixture);
 	verify_end(crew, writers);

@@ -58,7 +58,7 @@ size_t th_world_find(const struct th_world *world, const char *name)
 struct th_world_branch *th_world_branch(struct th_world *world, const char *name)
 {
 	for (size_t i = 0; i < world->nbranches; i++)
-		if (!world->branches[i].headless && strcmp(world->branches[i].name, name) == 0)
+		if (!world->branches[i].detached && strcmp(world->branches[i].name, name) == 0)
 			return &world->branches[i];
 	return NULL;
 }
@@ -177,7 +177,7 @@ void th_world_note_delete(struct th_world *world, const char *name)
 	uint64_t id = world->snapshots[at].info.branch;
 
 	remove_snapshot(world, at);
-	if (!branch_of(world, id)->headless)
+	if (!branch_of(world, id)->detached)
 		return;
 	for (size_t i = 0; i < world->count; i++)
 		if (world->snapshots[i].info.branch == id)
@@ -231,18 +231,18 @@ void th_world_note_rollback(struct th_world *world, const char *name)
 {
 	size_t at = th_world_find(world, name);
 	const struct th_snapshot *to = &world->snapshots[at].info;
-	struct th_world_branch *branch = branch_of(world, world->current), *headless = NULL;
+	struct th_world_branch *branch = branch_of(world, world->current), *detached = NULL;
 	bool own = to->branch == branch->id;
 
 	th_world_set_live(world, th_model_hold(world->snapshots[at].model));
 	for (size_t i = own ? at + 1 : 0; i < world->count; i++) {
 		if (world->snapshots[i].info.branch != branch->id)
 			continue;
-		if (!headless) {
-			headless = add_branch(world, branch->name, own ? to->id : branch->origin);
-			headless->headless = true;
+		if (!detached) {
+			detached = add_branch(world, branch->name, own ? to->id : branch->origin);
+			detached->detached = true;
 		}
-		world->snapshots[i].info.branch = headless->id;
+		world->snapshots[i].info.branch = detached->id;
 	}
 	if (!own)
 		branch->origin = to->id;
@@ -312,9 +312,9 @@ void th_world_branch_rename(struct th_world *world, struct th_store *store, cons
 
 void th_world_note_ids(struct th_world *world, struct th_store *store)
 {
-	pthread_mutex_lock(&store->commit_lock);
+	pthread_mutex_lock(&store->checkpoint_lock);
 	world->next_branch = store->super.counters[TH_SUPER_NEXT_BRANCH];
-	pthread_mutex_unlock(&store->commit_lock);
+	pthread_mutex_unlock(&store->checkpoint_lock);
 }
 
 void th_world_rollback(struct th_world *world, struct th_store *store, const char *snapshot)
@@ -348,7 +348,7 @@ struct th_view *th_world_view(struct th_world *world, struct th_store *store, si
 	for (size_t i = 0; i < world->nbranches; i++) {
 		const struct th_world_branch *branch = &world->branches[i];
 
-		if (branch->headless || at--)
+		if (branch->detached || at--)
 			continue;
 		th_ok(th_view_branch(store, branch->name, &view));
 		*ret = branch->head ? branch->head : world->live;
@@ -367,7 +367,7 @@ static bool branches_are(const struct th_world *world, struct th_store *store)
 		const struct th_world_branch *branch = &world->branches[same];
 
 		if (list[same].id != branch->id || strcmp(list[same].name, branch->name) != 0 ||
-		    list[same].origin != branch->origin || list[same].headless != branch->headless ||
+		    list[same].origin != branch->origin || list[same].detached != branch->detached ||
 		    list[same].current != (branch->id == world->current))
 			break;
 		same++;
@@ -446,7 +446,7 @@ static void verify_heads(const struct th_world *world, struct th_store *store)
 		struct th_branch found;
 		struct th_view *view;
 
-		if (branch->headless)
+		if (branch->detached)
 			continue;
 		th_ok(th_branch_find(store, branch->name, &found));
 		ck_assert_uint_eq(found.id, branch->id);

@@ -6,7 +6,7 @@
 #include "tests/tree/fixture.h"
 
 #define TH_WORLD_SNAPSHOTS 12
-#define TH_WORLD_BRANCHES 16 /* headless ones too, one for each snapshot at most */
+#define TH_WORLD_BRANCHES 16 /* detached ones too, one for each snapshot at most */
 #define TH_WORLD_NAMED 4
 #define TH_WORLD_TAGS 3 /* of holds: "tag 0" and so on */
 
@@ -18,7 +18,7 @@ struct th_world_snapshot {
 
 struct th_world_branch {
 	uint64_t id, origin;
-	bool headless;
+	bool detached;
 	char name[40];
 	struct th_model *head; /* NULL: it is the current one, or has none */
 };
@@ -40,7 +40,7 @@ void th_world_release(struct th_world *world);
 void th_world_set_live(struct th_world *world, struct th_model *live);
 /* Index of the snapshot of that name; count if there is none. */
 size_t th_world_find(const struct th_world *world, const char *name);
-/* NULL if there is none, or it is headless. */
+/* NULL if there is none, or it is detached. */
 struct th_world_branch *th_world_branch(struct th_world *world, const char *name);
 
 /* That of a hold. */
@@ -77,7 +77,7 @@ void th_world_note_ids(struct th_world *world, struct th_store *store);
 /* Opens the store anew. */
 void th_world_switch(struct th_world *world, struct th_fixture *fixture, const char *name);
 
-/* A view of what is number `at` of snapshots and then branches that are not headless; NULL and no model behind the last
+/* A view of what is number `at` of snapshots and then branches that are not detached; NULL and no model behind the last
  * one. */
 struct th_view *th_world_view(struct th_world *world, struct th_store *store, size_t at, struct th_model **ret);
 

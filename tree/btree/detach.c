@@ -23,7 +23,7 @@ static struct th_node *empty_subtree(unsigned level, struct th_slice lo, struct 
 
 	for (unsigned i = 1; node && i <= level; i++) {
 		above = th_node_new(i, fence_prefix(lo, hi), gen);
-		if (!above || th_node_insert_kid(above, 0, lo, node) < 0) {
+		if (!above || th_node_insert_child(above, 0, lo, node) < 0) {
 			th_node_unref(above);
 			th_node_unref(node);
 			return NULL;
@@ -38,18 +38,18 @@ static struct th_node *empty_subtree(unsigned level, struct th_slice lo, struct 
 
 static int doom(struct th_tree *tree, struct th_node *node, unsigned i)
 {
-	struct th_doomed *doomed = calloc(1, sizeof(*doomed));
-	int r = 0;
+	struct th_detached *doomed = calloc(1, sizeof(*doomed));
+	int err = 0;
 
 	if (!doomed)
 		return -ENOMEM;
-	if (node->kids && node->kids[i])
-		doomed->node = th_node_ref(node->kids[i]);
+	if (node->children && node->children[i])
+		doomed->node = th_node_ref(node->children[i]);
 	else
-		r = th_node_child_ptr(node, i, &doomed->ptr);
-	if (r < 0) {
+		err = th_node_child_ptr(node, i, &doomed->ptr);
+	if (err < 0) {
 		free(doomed);
-		return r;
+		return err;
 	}
 	th_node_key(node, th_slab_entry(&node->base, i), &doomed->fence);
 	doomed->next = tree->doomed;
@@ -57,28 +57,28 @@ static int doom(struct th_tree *tree, struct th_node *node, unsigned i)
 	return 0;
 }
 
-int th_doomed_replace(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
-		      struct th_slice hi, uint64_t seq)
+int th_detached_replace(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
+			struct th_slice hi, uint64_t seq)
 {
 	struct th_node *empty = empty_subtree(node->level - 1u, lo, hi, tree->gen, seq);
-	int r = empty ? 0 : -ENOMEM;
+	int err = empty ? 0 : -ENOMEM;
 
-	for (unsigned i = from; i < to && r == 0; i++)
-		r = doom(tree, node, i);
-	if (r == 0)
-		r = th_node_set_kid(node, from, empty);
-	if (r < 0) {
+	for (unsigned i = from; i < to && err == 0; i++)
+		err = doom(tree, node, i);
+	if (err == 0)
+		err = th_node_set_child(node, from, empty);
+	if (err < 0) {
 		th_node_unref(empty);
-		return r;
+		return err;
 	}
 	th_slab_remove(node, &node->base, from + 1, to, true);
 	return 0;
 }
 
-void th_doomed_free(struct th_doomed *list)
+void th_detached_free(struct th_detached *list)
 {
 	while (list) {
-		struct th_doomed *next = list->next;
+		struct th_detached *next = list->next;
 
 		th_node_unref(list->node);
 		free(list);
@@ -102,12 +102,12 @@ static int report_ptr(struct walk *w, const struct th_ptr *ptr)
 
 static int drop_values(struct walk *w, const struct th_slab *slab)
 {
-	int r = 0;
+	int err = 0;
 
-	for (unsigned i = 0; i < slab->count && r == 0; i++)
+	for (unsigned i = 0; i < slab->count && err == 0; i++)
 		if (th_slab_entry(slab, i)->flags & TH_ENTRY_CHUNK)
-			r = th_chunk_value_drop(th_entry_value(th_slab_entry(slab, i)), w->values);
-	return r;
+			err = th_chunk_value_drop(th_entry_value(th_slab_entry(slab, i)), w->values);
+	return err;
 }
 
 static int walk_node(struct walk *w, struct th_node *node);
@@ -117,44 +117,44 @@ static int walk_node(struct walk *w, struct th_node *node);
 static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fence)
 {
 	struct th_node *node;
-	int r;
+	int err;
 
 	if (ptr->level == 0 && !ptr->chunks)
 		return report_ptr(w, ptr);
-	r = th_cache_load_or_lose(w->cache, ptr, fence, &node);
-	if (r == -EIO || r == -EBADMSG || r == -EUCLEAN)
+	err = th_cache_load_or_lose(w->cache, ptr, fence, &node);
+	if (err == -EIO || err == -EBADMSG || err == -EUCLEAN)
 		return report_ptr(w, ptr);
-	if (r < 0)
-		return r;
-	r = walk_node(w, node);
+	if (err < 0)
+		return err;
+	err = walk_node(w, node);
 	th_node_unref(node);
-	return r;
+	return err;
 }
 
 static int walk_node(struct walk *w, struct th_node *node)
 {
-	int r = node->ptr.addr ? report_ptr(w, &node->ptr) : 0;
+	int err = node->ptr.addr ? report_ptr(w, &node->ptr) : 0;
 
-	if (r == 0 && node->chunks)
-		r = drop_values(w, node->level > 0 ? &node->overlay : &node->base);
-	for (unsigned i = 0; node->level > 0 && i < node->base.count && r == 0; i++) {
+	if (err == 0 && node->chunks)
+		err = drop_values(w, node->level > 0 ? &node->overlay : &node->base);
+	for (unsigned i = 0; node->level > 0 && i < node->base.count && err == 0; i++) {
 		struct th_key fence;
 		struct th_ptr ptr;
 
-		if (node->kids && node->kids[i]) {
-			r = walk_node(w, node->kids[i]);
+		if (node->children && node->children[i]) {
+			err = walk_node(w, node->children[i]);
 			continue;
 		}
 		th_node_key(node, th_slab_entry(&node->base, i), &fence);
-		r = th_node_child_ptr(node, i, &ptr);
-		if (r == 0)
-			r = walk_ptr(w, &ptr, th_key_slice(&fence));
+		err = th_node_child_ptr(node, i, &ptr);
+		if (err == 0)
+			err = walk_ptr(w, &ptr, th_key_slice(&fence));
 	}
-	return r;
+	return err;
 }
 
-int th_doomed_walk(struct th_cache *cache, const struct th_doomed *doomed, struct th_drops *values,
-		   int (*dead)(const struct th_run *run, void *arg), void *arg)
+int th_detached_walk(struct th_cache *cache, const struct th_detached *doomed, struct th_drops *values,
+		     int (*dead)(const struct th_run *run, void *arg), void *arg)
 {
 	struct walk w = { cache, values, dead, arg };
 

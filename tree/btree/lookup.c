@@ -20,15 +20,15 @@ int th_need_load(struct th_need *need, struct th_cache *cache)
 	struct th_slice fence = th_key_slice(&need->fence);
 	unsigned slot = need->loads % TH_NEED_HELD;
 	struct th_node *node;
-	int r = again ? th_cache_load(cache, &need->ptr, fence, &node)
-		      : th_cache_load_quietly(cache, &need->ptr, fence, &node);
+	int err = again ? th_cache_load(cache, &need->ptr, fence, &node)
+			: th_cache_load_quietly(cache, &need->ptr, fence, &node);
 
-	if (!again && (r == -EBADMSG || r == -EUCLEAN)) {
+	if (!again && (err == -EBADMSG || err == -EUCLEAN)) {
 		need->doubted = need->ptr;
 		return 0;
 	}
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (need->loads >= TH_NEED_HELD)
 		th_node_unref(need->held[slot]);
 	need->held[slot] = node;
@@ -57,15 +57,15 @@ static struct th_node *find_held(const struct th_need *need)
 
 int th_tree_child(struct th_cache *cache, struct th_node *node, unsigned i, struct th_node **ret, struct th_need *need)
 {
-	int r;
+	int err;
 
-	if (node->kids && node->kids[i]) {
-		*ret = th_node_ref(node->kids[i]);
+	if (node->children && node->children[i]) {
+		*ret = th_node_ref(node->children[i]);
 		return 0;
 	}
-	r = th_node_child_ptr(node, i, &need->ptr);
-	if (r < 0)
-		return r;
+	err = th_node_child_ptr(node, i, &need->ptr);
+	if (err < 0)
+		return err;
 	*ret = th_cache_get(cache, &need->ptr);
 	if (!*ret)
 		*ret = find_held(need);
@@ -100,7 +100,7 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 	struct th_node *node = th_node_ref(root);
 	const struct th_node *lo = NULL, *hi = NULL; /* whose children lo_i and hi_i begin at the fences */
 	unsigned lo_i = 0, hi_i = 0;
-	int r;
+	int err;
 
 	path->depth = 0;
 	for (;;) {
@@ -121,10 +121,10 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 			hi = node;
 			hi_i = i + 1;
 		}
-		r = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
-		if (r < 0) {
+		err = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
+		if (err < 0) {
 			th_path_release(path);
-			return r;
+			return err;
 		}
 	}
 	path->lo.size = 0;
@@ -199,12 +199,12 @@ void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struc
 		if (lookup->done)
 			return;
 		i = th_node_child(node, key);
-		if (!node->kids || !node->kids[i]) {
+		if (!node->children || !node->children[i]) {
 			next->error = th_node_child_ptr(node, i, &next->ptr);
 			th_node_key(node, th_slab_entry(&node->base, i), &next->fence);
 			return;
 		}
-		node = node->kids[i];
+		node = node->children[i];
 	}
 	next->node = th_node_ref((struct th_node *)(uintptr_t)node);
 }
@@ -214,23 +214,23 @@ int th_lookup_step(struct th_lookup *lookup, const struct th_node *node, struct 
 		   struct th_step *step, struct th_node **ret)
 {
 	unsigned i = 0;
-	int r = 0;
+	int err = 0;
 
 	*ret = NULL;
 	th_slab_expect(&node->base);
 	if (node->level > 0) {
 		th_slab_expect(&node->overlay);
 		i = th_node_child(node, key);
-		r = th_node_child_ptr(node, i, &step->ptr);
-		if (r == 0)
+		err = th_node_child_ptr(node, i, &step->ptr);
+		if (err == 0)
 			th_cache_expect(cache, &step->ptr);
 	}
 	th_lookup_node(lookup, node, key);
 	if (lookup->done)
 		return 0;
-	if (r < 0) {
+	if (err < 0) {
 		step->ptr.addr = 0;
-		return r;
+		return err;
 	}
 	*ret = th_cache_get(cache, &step->ptr);
 	if (!*ret)
@@ -245,34 +245,34 @@ static int step_load(struct th_step *step, struct th_cache *cache, struct th_nod
 
 int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th_slice key, struct th_step *next)
 {
-	struct th_node *node = next->node, *kid;
-	int r = next->error;
+	struct th_node *node = next->node, *child;
+	int err = next->error;
 
-	if (r == 0 && !lookup->done && !node)
-		r = step_load(next, cache, &node);
-	while (r == 0 && !lookup->done) {
-		r = th_lookup_step(lookup, node, cache, key, next, &kid);
-		if (r == 0 && !lookup->done && !kid)
-			r = step_load(next, cache, &kid);
-		if (r < 0 || lookup->done)
+	if (err == 0 && !lookup->done && !node)
+		err = step_load(next, cache, &node);
+	while (err == 0 && !lookup->done) {
+		err = th_lookup_step(lookup, node, cache, key, next, &child);
+		if (err == 0 && !lookup->done && !child)
+			err = step_load(next, cache, &child);
+		if (err < 0 || lookup->done)
 			break;
 		th_node_unref(node);
-		node = kid;
+		node = child;
 	}
 	th_node_unref(node);
-	return r;
+	return err;
 }
 
 int th_step_failed(struct th_step *step, struct th_cache *cache, int error)
 {
 	struct th_node *node;
-	int r;
+	int err;
 
 	if (!step->ptr.addr || error == -ENOMEM)
 		return error;
-	r = th_cache_load(cache, &step->ptr, th_key_slice(&step->fence), &node);
-	if (r < 0)
-		return r;
+	err = th_cache_load(cache, &step->ptr, th_key_slice(&step->fence), &node);
+	if (err < 0)
+		return err;
 	th_node_unref(node);
 	return -EAGAIN;
 }
@@ -302,22 +302,22 @@ int th_tree_get(struct th_tree *tree, struct th_slice key, struct th_value *ret)
 {
 	struct th_lookup lookup = { 0 };
 	struct th_step next;
-	int r;
+	int err;
 
 	do {
 		th_lookup_release(&lookup);
 		pthread_rwlock_rdlock(&tree->lock);
 		th_lookup_begin(&lookup, tree->root, key, &next);
 		pthread_rwlock_unlock(&tree->lock);
-		r = th_lookup_finish(&lookup, tree->cache, key, &next);
-		if (r < 0)
-			r = th_step_failed(&next, tree->cache, r);
-	} while (r == -EAGAIN);
-	if (r == 0 && !lookup.entry)
-		r = -ENOENT;
-	if (r < 0) {
+		err = th_lookup_finish(&lookup, tree->cache, key, &next);
+		if (err < 0)
+			err = th_step_failed(&next, tree->cache, err);
+	} while (err == -EAGAIN);
+	if (err == 0 && !lookup.entry)
+		err = -ENOENT;
+	if (err < 0) {
 		th_lookup_release(&lookup);
-		return r;
+		return err;
 	}
 	*ret = lookup.value;
 	ret->refs = lookup.refs;

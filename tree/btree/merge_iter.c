@@ -21,12 +21,12 @@ static uint64_t key_head(struct th_slice key)
 	return head;
 }
 
-static bool key_less(const struct th_merging_source *a, const struct th_merging_source *b)
+static bool key_less(const struct th_merge_iter_source *a, const struct th_merge_iter_source *b)
 {
 	return a->head != b->head ? a->head < b->head : th_slice_compare(a->key, b->key) < 0;
 }
 
-static void source_load_key(struct th_merging *m, struct th_merging_source *s)
+static void source_load_key(struct th_merge_iter *m, struct th_merge_iter_source *s)
 {
 	const struct th_entry *e;
 
@@ -38,12 +38,12 @@ static void source_load_key(struct th_merging *m, struct th_merging_source *s)
 	s->head = key_head(s->key);
 }
 
-static void source_set_end(struct th_merging *m, struct th_merging_source *s)
+static void source_set_end(struct th_merge_iter *m, struct th_merge_iter_source *s)
 {
 	s->end = m->to.data ? th_slab_lower(s->node, s->slab, m->to) : s->slab->count;
 }
 
-static void source_advance(struct th_merging *m, struct th_merging_source *s)
+static void source_advance(struct th_merge_iter *m, struct th_merge_iter_source *s)
 {
 	s->i++;
 	while (s->stage && s->i >= s->end && s->block + 1 < s->stage->count) {
@@ -58,7 +58,7 @@ static void source_advance(struct th_merging *m, struct th_merging_source *s)
 }
 
 /* A range message reaching up to `to` comes into force. */
-static void source_cover(struct th_merging *m, struct th_merging_source *s, struct th_slice to)
+static void source_cover(struct th_merge_iter *m, struct th_merge_iter_source *s, struct th_slice to)
 {
 	s->covered = true;
 	s->cover_end = (struct th_slice){ NULL, 0 };
@@ -67,12 +67,12 @@ static void source_cover(struct th_merging *m, struct th_merging_source *s, stru
 	/* else it ends behind every key with the prefix, since it began before one of them */
 }
 
-static void merge_add(struct th_merging *m, const struct th_node *node, const struct th_slab *slab,
-		      const struct th_stage *stage, size_t block, struct th_slice from)
+static void merge_add(struct th_merge_iter *m, const struct th_node *node, const struct th_slab *slab,
+		      const struct th_memtable *stage, size_t block, struct th_slice from)
 {
-	struct th_merging_source *s = &m->source[m->sources];
+	struct th_merge_iter_source *s = &m->source[m->sources];
 
-	*s = (struct th_merging_source){ .node = node, .slab = slab, .stage = stage, .block = block };
+	*s = (struct th_merge_iter_source){ .node = node, .slab = slab, .stage = stage, .block = block };
 	s->i = th_slab_lower(node, slab, from);
 	source_set_end(m, s);
 	if (s->i > 0) {
@@ -91,19 +91,19 @@ static void merge_add(struct th_merging *m, const struct th_node *node, const st
 		m->sources++;
 }
 
-static const struct th_merging_source *lower_source(const struct th_merging_source *low,
-						    const struct th_merging_source *s)
+static const struct th_merge_iter_source *lower_source(const struct th_merge_iter_source *low,
+						       const struct th_merge_iter_source *s)
 {
 	return s->i < s->end && (!low || key_less(s, low)) ? s : low;
 }
 
 /* Finds out anew what is pending, after one of the newer sources moved. */
-static void merge_look_ahead(struct th_merging *m)
+static void merge_look_ahead(struct th_merge_iter *m)
 {
 	m->pending = NULL;
 	m->covered = false;
 	for (unsigned i = 0; i < m->sources; i++) {
-		const struct th_merging_source *s = &m->source[i];
+		const struct th_merge_iter_source *s = &m->source[i];
 
 		if (s == m->records)
 			continue;
@@ -112,8 +112,8 @@ static void merge_look_ahead(struct th_merging *m)
 	}
 }
 
-void th_merging_init(struct th_merging *m, const struct th_path *path, const struct th_stage *stage,
-		     struct th_slice from, struct th_slice to)
+void th_merge_iter_init(struct th_merge_iter *m, const struct th_path *path, const struct th_memtable *stage,
+			struct th_slice from, struct th_slice to)
 {
 	const struct th_node *leaf = path->node[path->depth - 1];
 	unsigned newer;
@@ -123,7 +123,7 @@ void th_merging_init(struct th_merging *m, const struct th_path *path, const str
 	m->records = NULL;
 	m->prefix = (struct th_slice){ leaf->prefix, leaf->prefix_size };
 	m->to = to;
-	if (stage && th_stage_block(stage, from, &block))
+	if (stage && th_memtable_block(stage, from, &block))
 		merge_add(m, stage->block[block], &stage->block[block]->overlay, stage, block, from);
 	for (unsigned i = 0; i + 1 < path->depth; i++)
 		merge_add(m, path->node[i], &path->node[i]->overlay, NULL, 0, from);
@@ -135,7 +135,7 @@ void th_merging_init(struct th_merging *m, const struct th_path *path, const str
 }
 
 /* Takes one source's word on the key; true if what is older does not count. */
-static bool merge_source(struct th_merging *m, struct th_merging_source *s, struct th_merged *out, bool counts)
+static bool merge_source(struct th_merge_iter *m, struct th_merge_iter_source *s, struct th_merged *out, bool counts)
 {
 	bool final = false;
 
@@ -160,9 +160,9 @@ static bool merge_source(struct th_merging *m, struct th_merging_source *s, stru
 }
 
 /* The leaf's next record, if nothing pending concerns it. */
-static bool merge_record(struct th_merging *m, struct th_merged *out)
+static bool merge_record(struct th_merge_iter *m, struct th_merged *out)
 {
-	struct th_merging_source *s = m->records;
+	struct th_merge_iter_source *s = m->records;
 	const struct th_entry *e;
 
 	if (!s || s->i >= s->end || m->covered || (m->pending && !key_less(s, m->pending)))
@@ -174,9 +174,9 @@ static bool merge_record(struct th_merging *m, struct th_merged *out)
 	return true;
 }
 
-bool th_merging_next(struct th_merging *m, struct th_merged *out)
+bool th_merge_iter_next(struct th_merge_iter *m, struct th_merged *out)
 {
-	const struct th_merging_source *low;
+	const struct th_merge_iter_source *low;
 	bool counts = true;
 
 	if (merge_record(m, out))

@@ -16,11 +16,11 @@
 
 #define TH_MERGING_SOURCES (TH_HEIGHT_MAX + 1)
 
-struct th_merging_source {
+struct th_merge_iter_source {
 	const struct th_node *node;
 	const struct th_slab *slab;
 	unsigned i, end;
-	const struct th_stage *stage; /* a row of blocks rather than one node */
+	const struct th_memtable *stage; /* a row of blocks rather than one node */
 	size_t block;
 	struct th_slice key; /* of entry i, behind the common prefix */
 	uint64_t head; /* of that: its first bytes, as a number */
@@ -28,13 +28,13 @@ struct th_merging_source {
 	struct th_slice cover_end;
 };
 
-struct th_merging {
-	struct th_merging_source source[TH_MERGING_SOURCES];
+struct th_merge_iter {
+	struct th_merge_iter_source source[TH_MERGING_SOURCES];
 	unsigned sources;
 	/* Where nothing pending is in the way the leaf's records are taken as they are. */
-	struct th_merging_source *records; /* the leaf's, the last of the sources; NULL: it has none */
+	struct th_merge_iter_source *records; /* the leaf's, the last of the sources; NULL: it has none */
 	/* Of the others, the one with the lowest key; NULL: all are at their end. */
-	const struct th_merging_source *pending;
+	const struct th_merge_iter_source *pending;
 	bool covered; /* a range message is in force in one of the others */
 	struct th_slice prefix; /* that every key of the leaf's range has */
 	struct th_slice to; /* data NULL: open */
@@ -50,9 +50,9 @@ struct th_merged {
 
 /* The range begins at `from` and ends at `to` (data NULL: open), or where the leaf's does.  stage: NULL for none.  All
  * of them, and the bounds, must stay as they are meanwhile. */
-void th_merging_init(struct th_merging *merging, const struct th_path *path, const struct th_stage *stage,
-		     struct th_slice from, struct th_slice to);
+void th_merge_iter_init(struct th_merge_iter *merging, const struct th_path *path, const struct th_memtable *stage,
+			struct th_slice from, struct th_slice to);
 /* The next key, whether or not it exists; false at the end. */
-bool th_merging_next(struct th_merging *merging, struct th_merged *ret);
+bool th_merge_iter_next(struct th_merge_iter *merging, struct th_merged *ret);
 
 #endif

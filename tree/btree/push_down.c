@@ -18,24 +18,24 @@ static int insert_range_piece(struct th_tree *tree, struct th_node *node, struct
 }
 
 /* Children [first, last) are covered whole: what is pending for them goes, and so do they. */
-static int drop_kids(struct th_tree *tree, struct th_node *node, unsigned first, unsigned last, struct th_slice lo,
-		     struct th_slice hi, uint64_t seq)
+static int drop_children(struct th_tree *tree, struct th_node *node, unsigned first, unsigned last, struct th_slice lo,
+			 struct th_slice hi, uint64_t seq)
 {
 	bool exact;
 	unsigned i;
-	int r = insert_range_piece(tree, node, lo, hi, seq);
+	int err = insert_range_piece(tree, node, lo, hi, seq);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	i = th_slab_find(node, &node->overlay, lo, &exact);
 	th_slab_remove(node, &node->overlay, i, i + 1, true);
 	for (i = first; i < last; i++)
-		if (node->kids && node->kids[i] && node->kids[i]->gen == tree->gen)
-			th_tree_unaccount(tree, node->kids[i]);
-	r = th_doomed_replace(tree, node, first, last, lo, hi, seq);
-	if (r == 0)
-		th_tree_account(tree, node->kids[first]);
-	return r;
+		if (node->children && node->children[i] && node->children[i]->gen == tree->gen)
+			th_tree_unaccount(tree, node->children[i]);
+	err = th_detached_replace(tree, node, first, last, lo, hi, seq);
+	if (err == 0)
+		th_tree_account(tree, node->children[first]);
+	return err;
 }
 
 /*
@@ -52,7 +52,7 @@ static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struc
 	uint64_t seq = th_entry_seq(message);
 	unsigned first = th_node_child(node, from), last;
 	struct th_key left, right, fence;
-	int r = 0;
+	int err = 0;
 
 	th_node_key(node, th_slab_entry(&node->base, first), &fence);
 	if (th_slice_compare(th_key_slice(&fence), from) < 0)
@@ -76,13 +76,13 @@ static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struc
 		right = fence;
 	}
 	if (last > first)
-		r = drop_kids(tree, node, first, last, th_key_slice(&left), th_key_slice(&right), seq);
-	if (r == 0)
-		r = insert_range_piece(tree, node, from, th_key_slice(&left), seq);
-	if (r == 0)
-		r = insert_range_piece(tree, node, th_key_slice(&right), to, seq);
+		err = drop_children(tree, node, first, last, th_key_slice(&left), th_key_slice(&right), seq);
+	if (err == 0)
+		err = insert_range_piece(tree, node, from, th_key_slice(&left), seq);
+	if (err == 0)
+		err = insert_range_piece(tree, node, th_key_slice(&right), to, seq);
 	th_entry_unref(message);
-	return r;
+	return err;
 }
 
 /* The node is on the message's way. */
@@ -97,7 +97,7 @@ static void note_message(struct th_node *node, const struct th_entry *message)
 }
 
 /* Puts a message into a writable node: its overlay, or its records at a leaf.  Takes the reference over. */
-int th_flush_accept(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message)
+int th_push_down_accept(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message)
 {
 	note_message(node, message);
 	if (node->level == 0)
@@ -135,16 +135,16 @@ static bool is_last(const struct th_node *leaf, struct th_slice key)
 	       memcmp((const uint8_t *)key.data + leaf->prefix_size, suffix.data, suffix.size) == 0;
 }
 
-/* What a message that went in at kid i, or below it, makes necessary. */
-static int settle_kid(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, struct th_slice key,
-		      bool shrinks)
+/* What a message that went in at child i, or below it, makes necessary. */
+static int settle_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i,
+			struct th_slice key, bool shrinks)
 {
-	struct th_node *kid = node->kids[i];
+	struct th_node *child = node->children[i];
 
-	th_tree_account(tree, kid);
-	if (!th_node_too_big(kid) && !shrinks)
+	th_tree_account(tree, child);
+	if (!th_node_too_big(child) && !shrinks)
 		return 0;
-	return th_kid_fix(tree, node, i, at, kid->level == 0 && is_last(kid, key));
+	return th_child_fix(tree, node, i, at, child->level == 0 && is_last(child, key));
 }
 
 /* The message's key is needed after the message was taken over: somebody above holds another reference. */
@@ -152,37 +152,37 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 		struct th_need *need)
 {
 	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
-	struct th_node *kid = NULL;
-	struct th_fences kid_at;
+	struct th_node *child = NULL;
+	struct th_fences child_at;
 	struct th_key lo, hi;
 	bool shrinks;
 	unsigned i;
-	int r;
+	int err;
 
 	if (node->level > 0 && !(message->flags & TH_ENTRY_RANGE) && !concerns(node, key)) {
 		i = th_node_child(node, key);
-		kid = node->kids ? node->kids[i] : NULL;
+		child = node->children ? node->children[i] : NULL;
 	}
-	if (!kid || kid->gen != tree->gen) {
-		r = th_flush_accept(tree, node, at, message);
-		return r < 0 || node->level == 0 ? r : th_flush_relieve(tree, node, at, need);
+	if (!child || child->gen != tree->gen) {
+		err = th_push_down_accept(tree, node, at, message);
+		return err < 0 || node->level == 0 ? err : th_push_down_relieve(tree, node, at, need);
 	}
 	note_message(node, message);
-	kid_at = th_kid_fences(node, i, at, &lo, &hi);
+	child_at = th_child_fences(node, i, at, &lo, &hi);
 	shrinks = !(message->flags & TH_ENTRY_VALUE);
-	r = sink(tree, kid, kid_at, message, need);
-	return r < 0 ? r : settle_kid(tree, node, at, i, key, shrinks);
+	err = sink(tree, child, child_at, message, need);
+	return err < 0 ? err : settle_child(tree, node, at, i, key, shrinks);
 }
 
-int th_flush_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
-		  struct th_need *need)
+int th_push_down_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
+		      struct th_need *need)
 {
-	int r;
+	int err;
 
 	th_entry_ref(message);
-	r = sink(tree, node, at, message, need);
+	err = sink(tree, node, at, message, need);
 	th_entry_unref(message);
-	return r;
+	return err;
 }
 
 static bool over_budget(const struct th_tree *tree, const struct th_node *node)
@@ -203,7 +203,7 @@ static unsigned messages_end(const struct th_node *node, unsigned i)
 	return th_slab_lower(node, &node->overlay, th_key_slice(&fence));
 }
 
-static unsigned heaviest_kid(const struct th_node *node, unsigned *ret_from, unsigned *ret_to)
+static unsigned heaviest_child(const struct th_node *node, unsigned *ret_from, unsigned *ret_to)
 {
 	size_t best_weight = 0;
 	unsigned best = 0, from = 0;
@@ -223,98 +223,98 @@ static unsigned heaviest_kid(const struct th_node *node, unsigned *ret_from, uns
 	return best;
 }
 
-/* Moves overlay messages [from, to) of node into its kid. */
-static int move_messages(struct th_tree *tree, struct th_node *node, struct th_node *kid, struct th_fences kid_at,
+/* Moves overlay messages [from, to) of node into its child. */
+static int move_messages(struct th_tree *tree, struct th_node *node, struct th_node *child, struct th_fences child_at,
 			 unsigned from, unsigned to)
 {
-	int r = 0;
+	int err = 0;
 
-	for (unsigned j = from; j < to && r == 0; j++) {
+	for (unsigned j = from; j < to && err == 0; j++) {
 		const struct th_entry *message = th_node_entry_heap(node, th_slab_entry(&node->overlay, j));
 
-		r = message ? th_flush_accept(tree, kid, kid_at, message) : -ENOMEM;
+		err = message ? th_push_down_accept(tree, child, child_at, message) : -ENOMEM;
 	}
-	if (r == 0)
+	if (err == 0)
 		th_slab_remove(node, &node->overlay, from, to, true);
-	return r;
+	return err;
 }
 
-/* Is everything to be moved behind the kid's last key? */
-static bool appends(const struct th_node *node, unsigned from, const struct th_node *kid)
+/* Is everything to be moved behind the child's last key? */
+static bool appends(const struct th_node *node, unsigned from, const struct th_node *child)
 {
 	struct th_key first, last;
 
-	if (kid->level > 0 || kid->base.count == 0)
-		return kid->level == 0;
+	if (child->level > 0 || child->base.count == 0)
+		return child->level == 0;
 	th_node_key(node, th_slab_entry(&node->overlay, from), &first);
-	th_node_key(kid, th_slab_entry(&kid->base, kid->base.count - 1), &last);
+	th_node_key(child, th_slab_entry(&child->base, child->base.count - 1), &last);
 	return th_slice_compare(th_key_slice(&first), th_key_slice(&last)) > 0;
 }
 
 /* Sends overlay messages [from, to), which are child i's, down, and has the child do the same if that is too much for
  * it.  A child that could not, for want of a node, stays as it is until it can: if it were split now, one piece only
  * would be found by need->key, and the other stay over its budget. */
-static int flush_kid(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, unsigned from,
-		     unsigned to, struct th_need *need)
+static int flush_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, unsigned from,
+		       unsigned to, struct th_need *need)
 {
-	struct th_fences kid_at;
-	struct th_node *kid;
+	struct th_fences child_at;
+	struct th_node *child;
 	struct th_key lo, hi;
 	bool appended;
-	int r;
+	int err;
 
-	r = th_tree_kid_writable(tree, node, i, &kid, need);
-	if (r < 0) {
+	err = th_tree_child_writable(tree, node, i, &child, need);
+	if (err < 0) {
 		th_node_key(node, th_slab_entry(&node->overlay, from), &need->key);
-		return r;
+		return err;
 	}
-	appended = appends(node, from, kid);
-	kid_at = th_kid_fences(node, i, at, &lo, &hi);
-	r = move_messages(tree, node, kid, kid_at, from, to);
-	if (r < 0)
-		return r;
+	appended = appends(node, from, child);
+	child_at = th_child_fences(node, i, at, &lo, &hi);
+	err = move_messages(tree, node, child, child_at, from, to);
+	if (err < 0)
+		return err;
 	th_tree_account(tree, node);
-	th_tree_account(tree, kid);
-	if (kid->level > 0)
-		r = th_flush_relieve(tree, kid, kid_at, need);
-	return r < 0 ? r : th_kid_fix(tree, node, i, at, appended);
+	th_tree_account(tree, child);
+	if (child->level > 0)
+		err = th_push_down_relieve(tree, child, child_at, need);
+	return err < 0 ? err : th_child_fix(tree, node, i, at, appended);
 }
 
 static int flush_heaviest(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
 {
-	unsigned from = 0, to = 0, i = heaviest_kid(node, &from, &to);
+	unsigned from = 0, to = 0, i = heaviest_child(node, &from, &to);
 
-	return flush_kid(tree, node, at, i, from, to, need);
+	return flush_child(tree, node, at, i, from, to, need);
 }
 
-int th_flush_relieve(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
+int th_push_down_relieve(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
 {
-	int r = 0;
+	int err = 0;
 
-	while (r == 0 && over_budget(tree, node))
-		r = flush_heaviest(tree, node, at, need);
+	while (err == 0 && over_budget(tree, node))
+		err = flush_heaviest(tree, node, at, need);
 	th_tree_account(tree, node);
-	return r;
+	return err;
 }
 
 /* Goes on where a flush had to stop for want of a node: every writable node towards the key is relieved. */
-int th_flush_relieve_path(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need,
-			  struct th_slice key)
+int th_push_down_relieve_path(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need,
+			      struct th_slice key)
 {
 	unsigned i = th_node_child(node, key);
-	struct th_node *kid = node->kids ? node->kids[i] : NULL;
+	struct th_node *child = node->children ? node->children[i] : NULL;
 	struct th_key lo, hi;
-	int r;
+	int err;
 
 	/* Below first: what flows down from here must not pile up on a node that was left over its budget. */
-	if (node->level >= 2 && kid && kid->gen == tree->gen) {
-		r = th_flush_relieve_path(tree, kid, th_kid_fences(node, i, at, &lo, &hi), need, key);
-		if (r == 0)
-			r = th_kid_fix(tree, node, i, at, false);
-		if (r < 0)
-			return r;
+	if (node->level >= 2 && child && child->gen == tree->gen) {
+		err = th_push_down_relieve_path(tree, child, th_child_fences(node, i, at, &lo, &hi), need, key);
+		if (err == 0)
+			err = th_child_fix(tree, node, i, at, false);
+		if (err < 0)
+			return err;
 	}
-	return th_flush_relieve(tree, node, at, need);
+	return th_push_down_relieve(tree, node, at, need);
 }
 
 /* --- wide ranges --- */
@@ -324,45 +324,45 @@ static int push_into(struct th_tree *tree, struct th_node *node, struct th_fence
 		     struct th_slice from, struct th_slice to, struct th_need *need)
 {
 	unsigned i = th_node_child(node, end), begin, stop = messages_end(node, i);
-	struct th_fences kid_at;
-	struct th_node *kid;
+	struct th_fences child_at;
+	struct th_node *child;
 	struct th_key fence, lo, hi;
-	int r = 0;
+	int err = 0;
 
 	th_node_key(node, th_slab_entry(&node->base, i), &fence);
 	begin = i > 0 ? th_slab_lower(node, &node->overlay, th_key_slice(&fence)) : 0;
 	if (begin < stop)
-		r = flush_kid(tree, node, at, i, begin, stop, need);
-	if (r < 0)
-		return r;
+		err = flush_child(tree, node, at, i, begin, stop, need);
+	if (err < 0)
+		return err;
 	i = th_node_child(node, end); /* the flush may have split it */
-	kid = node->kids ? node->kids[i] : NULL;
-	if (!kid || kid->gen != tree->gen || kid->level == 0)
+	child = node->children ? node->children[i] : NULL;
+	if (!child || child->gen != tree->gen || child->level == 0)
 		return 0;
-	kid_at = th_kid_fences(node, i, at, &lo, &hi);
-	if (th_slice_compare(from, kid_at.lo) < 0)
-		from = kid_at.lo;
-	if (kid_at.hi.data && th_slice_compare(to, kid_at.hi) > 0)
-		to = kid_at.hi;
-	r = th_flush_push_range(tree, kid, kid_at, from, to, need);
-	th_tree_account(tree, kid);
-	return r;
+	child_at = th_child_fences(node, i, at, &lo, &hi);
+	if (th_slice_compare(from, child_at.lo) < 0)
+		from = child_at.lo;
+	if (child_at.hi.data && th_slice_compare(to, child_at.hi) > 0)
+		to = child_at.hi;
+	err = th_push_down_range(tree, child, child_at, from, to, need);
+	th_tree_account(tree, child);
+	return err;
 }
 
 /*
  * A range delete over several children drops those in the middle at once; so that nothing large stays pending at its
  * ends, they are pushed down as far as they span several children.
  */
-int th_flush_push_range(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_slice from,
-			struct th_slice to, struct th_need *need)
+int th_push_down_range(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_slice from,
+		       struct th_slice to, struct th_need *need)
 {
 	unsigned first = th_node_child(node, from), last = th_slab_lower(node, &node->base, to);
-	int r;
+	int err;
 
 	if (node->level == 0 || last <= first + 1)
 		return 0;
-	r = push_into(tree, node, at, from, from, to, need);
-	if (r == 0 && (!at.hi.data || th_slice_compare(to, at.hi) < 0))
-		r = push_into(tree, node, at, to, from, to, need);
-	return r;
+	err = push_into(tree, node, at, from, from, to, need);
+	if (err == 0 && (!at.hi.data || th_slice_compare(to, at.hi) < 0))
+		err = push_into(tree, node, at, to, from, to, need);
+	return err;
 }

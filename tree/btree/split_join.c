@@ -54,46 +54,47 @@ static void separator(const struct th_node *node, unsigned i, struct th_key *ret
 }
 
 /*
- * Replaces kid i, which is too big, by pieces:
+ * Replaces child i, which is too big, by pieces:
  *
  *      ... | i | ...     ->     ... | i | i' | i'' | ...
  */
-int th_kid_split(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences kid_at, bool appended)
+int th_child_split(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences child_at, bool appended)
 {
-	struct th_node *kid = th_node_ref(node->kids[i]), *piece;
+	struct th_node *child = th_node_ref(node->children[i]), *piece;
 	struct th_key lo, hi;
 	unsigned from = 0, overlay_from = 0, at = i;
-	int r = 0;
+	int err = 0;
 
-	th_key_set(&lo, kid_at.lo);
-	th_tree_unaccount(tree, kid);
-	while (from < kid->base.count && r == 0) {
-		unsigned to = piece_end(kid, from, appended), overlay_to = kid->overlay.count;
-		struct th_slice hi_slice = kid_at.hi;
+	th_key_set(&lo, child_at.lo);
+	th_tree_unaccount(tree, child);
+	while (from < child->base.count && err == 0) {
+		unsigned to = piece_end(child, from, appended), overlay_to = child->overlay.count;
+		struct th_slice hi_slice = child_at.hi;
 
-		if (to < kid->base.count) {
-			separator(kid, to, &hi);
+		if (to < child->base.count) {
+			separator(child, to, &hi);
 			hi_slice = th_key_slice(&hi);
-			overlay_to = th_slab_lower(kid, &kid->overlay, hi_slice);
-			r = th_overlay_cut(node, hi_slice);
-			if (r < 0)
+			overlay_to = th_slab_lower(child, &child->overlay, hi_slice);
+			err = th_overlay_cut(node, hi_slice);
+			if (err < 0)
 				break;
 		}
-		piece = th_node_slice(kid, from, to, overlay_from, overlay_to, th_key_slice(&lo), hi_slice);
+		piece = th_node_slice(child, from, to, overlay_from, overlay_to, th_key_slice(&lo), hi_slice);
 		if (!piece) {
-			r = -ENOMEM;
+			err = -ENOMEM;
 			break;
 		}
 		th_tree_account(tree, piece);
-		r = at == i ? th_node_set_kid(node, i, piece) : th_node_insert_kid(node, at, th_key_slice(&lo), piece);
+		err = at == i ? th_node_set_child(node, i, piece)
+			      : th_node_insert_child(node, at, th_key_slice(&lo), piece);
 		at++;
 		from = to;
 		overlay_from = overlay_to;
-		if (from < kid->base.count)
+		if (from < child->base.count)
 			lo = hi;
 	}
-	th_node_unref(kid);
-	return r;
+	th_node_unref(child);
+	return err;
 }
 
 static bool too_small(const struct th_node *node)
@@ -112,20 +113,20 @@ static bool fits_together(const struct th_node *a, const struct th_node *b)
 }
 
 /* The fences of child i. */
-struct th_fences th_kid_fences(const struct th_node *node, unsigned i, struct th_fences at, struct th_key *lo,
-			       struct th_key *hi)
+struct th_fences th_child_fences(const struct th_node *node, unsigned i, struct th_fences at, struct th_key *lo,
+				 struct th_key *hi)
 {
-	struct th_fences kid = at;
+	struct th_fences child = at;
 
 	if (i > 0) {
 		th_node_key(node, th_slab_entry(&node->base, i), lo);
-		kid.lo = th_key_slice(lo);
+		child.lo = th_key_slice(lo);
 	}
 	if (i + 1 < node->base.count) {
 		th_node_key(node, th_slab_entry(&node->base, i + 1), hi);
-		kid.hi = th_key_slice(hi);
+		child.hi = th_key_slice(hi);
 	}
-	return kid;
+	return child;
 }
 
 /* Are children i and i + 1 in memory, and small enough together? */
@@ -147,24 +148,24 @@ static bool worth_joining(struct th_tree *tree, struct th_node *node, unsigned i
 }
 
 /* Joins children i and i + 1 if both are in memory and small; otherwise leaves them. */
-static int join_kids(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at)
+static int join_children(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at)
 {
 	struct th_node *left, *right, *joined;
 	struct th_need unused;
 	struct th_key lo, mid, end;
 	struct th_fences a, b;
-	int r;
+	int err;
 
 	if (!worth_joining(tree, node, i))
 		return 0;
 	th_need_init(&unused);
-	r = th_tree_kid_writable(tree, node, i, &left, &unused);
-	if (r == 0)
-		r = th_tree_kid_writable(tree, node, i + 1, &right, &unused);
-	if (r < 0)
-		return r == -EAGAIN ? 0 : r;
-	a = th_kid_fences(node, i, at, &lo, &mid);
-	b = th_kid_fences(node, i + 1, at, &mid, &end);
+	err = th_tree_child_writable(tree, node, i, &left, &unused);
+	if (err == 0)
+		err = th_tree_child_writable(tree, node, i + 1, &right, &unused);
+	if (err < 0)
+		return err == -EAGAIN ? 0 : err;
+	a = th_child_fences(node, i, at, &lo, &mid);
+	b = th_child_fences(node, i + 1, at, &mid, &end);
 	joined = th_node_join(left, right, a.lo, b.hi);
 	if (!joined)
 		return -ENOMEM;
@@ -175,23 +176,23 @@ static int join_kids(struct th_tree *tree, struct th_node *node, unsigned i, str
 	th_tree_unaccount(tree, left);
 	th_tree_unaccount(tree, right);
 	th_tree_account(tree, joined);
-	r = th_node_set_kid(node, i, joined);
-	if (r == 0)
+	err = th_node_set_child(node, i, joined);
+	if (err == 0)
 		th_slab_remove(node, &node->base, i + 1, i + 2, true);
-	return r;
+	return err;
 }
 
-/* Brings kid i, which is writable, back within its limits. */
-int th_kid_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at, bool appended)
+/* Brings child i, which is writable, back within its limits. */
+int th_child_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at, bool appended)
 {
-	struct th_node *kid = node->kids[i];
+	struct th_node *child = node->children[i];
 	struct th_key lo, hi;
-	int r = 0;
+	int err = 0;
 
-	if (th_node_too_big(kid))
-		r = th_kid_split(tree, node, i, th_kid_fences(node, i, at, &lo, &hi), appended);
-	else if (too_small(kid) && node->base.count > 1)
-		r = join_kids(tree, node, i + 1 < node->base.count ? i : i - 1, at);
+	if (th_node_too_big(child))
+		err = th_child_split(tree, node, i, th_child_fences(node, i, at, &lo, &hi), appended);
+	else if (too_small(child) && node->base.count > 1)
+		err = join_children(tree, node, i + 1 < node->base.count ? i : i - 1, at);
 	th_tree_account(tree, node);
-	return r;
+	return err;
 }

@@ -11,7 +11,7 @@ void th_tree_init(struct th_tree *tree, struct th_cache *cache, uint64_t gen, ui
 	*tree = (struct th_tree){
 		.cache = cache,
 		.gen = gen,
-		.commit_gen = gen - 1,
+		.checkpoint_gen = gen - 1,
 		.overlay_bytes = overlay_bytes,
 	};
 	pthread_rwlockattr_init(&attr);
@@ -32,8 +32,8 @@ int th_tree_load(struct th_tree *tree, const struct th_ptr *ptr)
 void th_tree_release(struct th_tree *tree)
 {
 	th_node_unref(tree->root);
-	th_dead_list_release(&tree->dead);
-	th_doomed_free(tree->doomed);
+	th_dead_nodes_release(&tree->dead);
+	th_detached_free(tree->doomed);
 	th_drops_release(&tree->drops);
 	pthread_rwlock_destroy(&tree->lock);
 }
@@ -56,7 +56,7 @@ void th_tree_unaccount(struct th_tree *tree, struct th_node *node)
 	node->accounted = 0;
 }
 
-int th_dead_list_add(struct th_dead_list *list, const struct th_dead_node *dead)
+int th_dead_nodes_add(struct th_dead_nodes *list, const struct th_dead_node *dead)
 {
 	if (list->count == list->capacity) {
 		size_t capacity = list->capacity ? 2 * list->capacity : 64;
@@ -71,12 +71,12 @@ int th_dead_list_add(struct th_dead_list *list, const struct th_dead_node *dead)
 	return 0;
 }
 
-void th_dead_list_release(struct th_dead_list *list)
+void th_dead_nodes_release(struct th_dead_nodes *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		th_node_unref(list->dead[i].node);
 	free(list->dead);
-	*list = (struct th_dead_list){ 0 };
+	*list = (struct th_dead_nodes){ 0 };
 }
 
 /* A persistent node, or one that a commit is writing, leaves the tree.  One that only a frozen view knows was never
@@ -84,18 +84,18 @@ void th_dead_list_release(struct th_dead_list *list)
 static int bury(struct th_tree *tree, struct th_node *node)
 {
 	struct th_dead_node dead = { 0 };
-	int r;
+	int err;
 
 	if (node->ptr.addr)
 		dead.run = (struct th_run){ node->ptr.addr, node->ptr.birth, node->ptr.blocks };
-	else if (node->gen <= tree->commit_gen)
+	else if (node->gen <= tree->checkpoint_gen)
 		dead.node = node;
 	else
 		return 0;
-	r = th_dead_list_add(&tree->dead, &dead);
-	if (r == 0 && dead.node)
+	err = th_dead_nodes_add(&tree->dead, &dead);
+	if (err == 0 && dead.node)
 		th_node_ref(node);
-	return r;
+	return err;
 }
 
 /* A writable copy of a shared node, which leaves the tree. */
@@ -114,41 +114,41 @@ static int make_writable(struct th_tree *tree, struct th_node *node, struct th_n
 	return 0;
 }
 
-int th_tree_kid_writable(struct th_tree *tree, struct th_node *node, unsigned i, struct th_node **ret,
-			 struct th_need *need)
+int th_tree_child_writable(struct th_tree *tree, struct th_node *node, unsigned i, struct th_node **ret,
+			   struct th_need *need)
 {
-	struct th_node *kid, *copy;
-	int r;
+	struct th_node *child, *copy;
+	int err;
 
-	if (node->kids && node->kids[i] && node->kids[i]->gen == tree->gen) {
-		*ret = node->kids[i];
+	if (node->children && node->children[i] && node->children[i]->gen == tree->gen) {
+		*ret = node->children[i];
 		return 0;
 	}
-	r = th_tree_child(tree->cache, node, i, &kid, need);
-	if (r < 0)
-		return r;
-	r = make_writable(tree, kid, &copy);
-	th_node_unref(kid);
-	if (r < 0)
-		return r;
-	r = th_node_set_kid(node, i, copy);
-	if (r < 0)
+	err = th_tree_child(tree->cache, node, i, &child, need);
+	if (err < 0)
+		return err;
+	err = make_writable(tree, child, &copy);
+	th_node_unref(child);
+	if (err < 0)
+		return err;
+	err = th_node_set_child(node, i, copy);
+	if (err < 0)
 		th_node_unref(copy);
 	else
 		*ret = copy;
-	return r;
+	return err;
 }
 
 int th_root_writable(struct th_tree *tree)
 {
 	struct th_node *copy;
-	int r;
+	int err;
 
 	if (tree->root->gen == tree->gen)
 		return 0;
-	r = make_writable(tree, tree->root, &copy);
-	if (r < 0)
-		return r;
+	err = make_writable(tree, tree->root, &copy);
+	if (err < 0)
+		return err;
 	th_node_unref(tree->root);
 	tree->root = copy;
 	return 0;
@@ -162,40 +162,40 @@ struct th_node *th_tree_freeze(struct th_tree *tree)
 
 /* --- the root --- */
 
-/* A root that is too big gets a new root above it, whose only kid it is until it is split. */
+/* A root that is too big gets a new root above it, whose only child it is until it is split. */
 static int grow_root(struct th_tree *tree)
 {
 	struct th_node *root = th_node_new(tree->root->level + 1u, TH_SLICE_EMPTY, tree->gen);
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
-	int r;
+	int err;
 
 	if (!root)
 		return -ENOMEM;
 	root->seq = tree->root->seq;
 	root->chunks = tree->root->chunks;
-	r = th_node_insert_kid(root, 0, TH_SLICE_EMPTY, tree->root);
-	if (r < 0) {
+	err = th_node_insert_child(root, 0, TH_SLICE_EMPTY, tree->root);
+	if (err < 0) {
 		th_node_unref(root);
-		return r;
+		return err;
 	}
 	tree->root = root;
-	return th_kid_split(tree, root, 0, all, false);
+	return th_child_split(tree, root, 0, all, false);
 }
 
 /* A root with one child and nothing pending gives way to it, if it is in memory. */
 static int shrink_root(struct th_tree *tree)
 {
 	struct th_need unused;
-	struct th_node *kid;
+	struct th_node *child;
 
 	while (tree->root->level > 0 && tree->root->base.count == 1 && tree->root->overlay.count == 0) {
 		th_need_init(&unused);
-		if (th_tree_kid_writable(tree, tree->root, 0, &kid, &unused) < 0)
+		if (th_tree_child_writable(tree, tree->root, 0, &child, &unused) < 0)
 			break;
 		th_tree_unaccount(tree, tree->root);
-		th_node_ref(kid);
+		th_node_ref(child);
 		th_node_unref(tree->root);
-		tree->root = kid;
+		tree->root = child;
 	}
 	return 0;
 }
@@ -204,10 +204,10 @@ int th_root_fix(struct th_tree *tree)
 {
 	th_tree_account(tree, tree->root);
 	while (th_node_too_big(tree->root)) {
-		int r = tree->root->level + 1 < TH_HEIGHT_MAX ? grow_root(tree) : -EFBIG;
+		int err = tree->root->level + 1 < TH_HEIGHT_MAX ? grow_root(tree) : -EFBIG;
 
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		th_tree_account(tree, tree->root);
 	}
 	return shrink_root(tree);
@@ -217,37 +217,37 @@ int th_root_fix(struct th_tree *tree)
 static int spread(struct th_tree *tree, struct th_need *need)
 {
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
-	int r = 0;
+	int err = 0;
 
 	if (tree->root->level > 0)
-		r = th_flush_relieve(tree, tree->root, all, need);
-	if (r == 0 && need->push) {
-		r = th_flush_push_range(tree, tree->root, all, th_key_slice(&need->push_from),
-					th_key_slice(&need->push_to), need);
-		need->push = r == -EAGAIN;
+		err = th_push_down_relieve(tree, tree->root, all, need);
+	if (err == 0 && need->push) {
+		err = th_push_down_range(tree, tree->root, all, th_key_slice(&need->push_from),
+					 th_key_slice(&need->push_to), need);
+		need->push = err == -EAGAIN;
 	}
-	need->relieve = r == -EAGAIN;
-	return r < 0 ? r : th_root_fix(tree);
+	need->relieve = err == -EAGAIN;
+	return err < 0 ? err : th_root_fix(tree);
 }
 
 int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct th_need *need)
 {
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
-	int r = th_root_writable(tree);
+	int err = th_root_writable(tree);
 
-	if (r < 0) {
+	if (err < 0) {
 		th_entry_unref(message);
-		return r;
+		return err;
 	}
 	need->push = (message->flags & TH_ENTRY_RANGE) != 0;
 	if (need->push) {
 		th_key_set(&need->push_from, (struct th_slice){ th_entry_key(message), th_entry_key_size(message) });
 		th_key_set(&need->push_to, th_entry_value(message));
 	}
-	r = th_flush_sink(tree, tree->root, all, message, need);
-	if (r < 0) {
-		need->relieve = r == -EAGAIN;
-		return r;
+	err = th_push_down_sink(tree, tree->root, all, message, need);
+	if (err < 0) {
+		need->relieve = err == -EAGAIN;
+		return err;
 	}
 	return spread(tree, need);
 }
@@ -256,13 +256,13 @@ int th_tree_relieve(struct th_tree *tree, struct th_need *need)
 {
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
 	struct th_key key = need->key;
-	int r = th_root_writable(tree);
+	int err = th_root_writable(tree);
 
-	if (r == 0 && tree->root->level > 0)
-		r = th_flush_relieve_path(tree, tree->root, all, need, th_key_slice(&key));
-	if (r < 0) {
-		need->relieve = r == -EAGAIN;
-		return r;
+	if (err == 0 && tree->root->level > 0)
+		err = th_push_down_relieve_path(tree, tree->root, all, need, th_key_slice(&key));
+	if (err < 0) {
+		need->relieve = err == -EAGAIN;
+		return err;
 	}
 	return spread(tree, need);
 }
@@ -270,19 +270,19 @@ int th_tree_relieve(struct th_tree *tree, struct th_need *need)
 int th_tree_put(struct th_tree *tree, const struct th_entry *message)
 {
 	struct th_need need;
-	int r;
+	int err;
 
 	th_need_init(&need);
 	pthread_rwlock_wrlock(&tree->lock);
-	r = th_tree_insert(tree, message, &need);
-	while (r == -EAGAIN) {
+	err = th_tree_insert(tree, message, &need);
+	while (err == -EAGAIN) {
 		pthread_rwlock_unlock(&tree->lock);
-		r = th_need_load(&need, tree->cache);
+		err = th_need_load(&need, tree->cache);
 		pthread_rwlock_wrlock(&tree->lock);
-		if (r == 0)
-			r = th_tree_relieve(tree, &need);
+		if (err == 0)
+			err = th_tree_relieve(tree, &need);
 	}
 	pthread_rwlock_unlock(&tree->lock);
 	th_need_release(&need);
-	return r;
+	return err;
 }

@@ -3,7 +3,7 @@
  * The tree: a persistent hitchhiker B-tree, one root that changes and any number that do not.
  *
  * Writers bring messages in at the root, and these sink as far as nodes are writable.  An overlay over its budget sends
- * the messages of its heaviest child down; at a leaf they are applied.  Every change goes through th_tree_kid_writable,
+ * the messages of its heaviest child down; at a leaf they are applied.  Every change goes through th_tree_child_writable,
  * the one gate from shared to writable.
  *
  * A store has two: the live tree, and the meta tree with the snapshot catalogue and the share table.
@@ -26,22 +26,22 @@ struct th_dead_node {
 	struct th_run run; /* else */
 };
 
-struct th_dead_list {
+struct th_dead_nodes {
 	struct th_dead_node *dead;
 	size_t count, capacity;
 };
 
 /* The node's reference is taken over on success. */
-int th_dead_list_add(struct th_dead_list *list, const struct th_dead_node *dead);
-void th_dead_list_release(struct th_dead_list *list);
+int th_dead_nodes_add(struct th_dead_nodes *list, const struct th_dead_node *dead);
+void th_dead_nodes_release(struct th_dead_nodes *list);
 
 /* A subtree that a range message covered whole: its nodes and large values are given up at the next commit (doomed.c).
  */
-struct th_doomed {
+struct th_detached {
 	struct th_node *node; /* NULL: only its pointer is known */
 	struct th_ptr ptr;
 	struct th_key fence;
-	struct th_doomed *next;
+	struct th_detached *next;
 };
 
 struct th_tree {
@@ -49,12 +49,12 @@ struct th_tree {
 	pthread_rwlock_t lock;
 	struct th_node *root;
 	uint64_t gen; /* N1 */
-	uint64_t commit_gen; /* nodes up to this generation were, or are being, written */
+	uint64_t checkpoint_gen; /* nodes up to this generation were, or are being, written */
 	uint32_t overlay_bytes; /* an overlay above this is flushed */
 	size_t dirty_bytes; /* whole blocks that writing the transient nodes takes */
 	struct th_drops drops; /* large values given up since the last freeze */
-	struct th_dead_list dead;
-	struct th_doomed *doomed;
+	struct th_dead_nodes dead;
+	struct th_detached *doomed;
 };
 
 /* A node to be loaded before a walk can go on, and the nodes loaded on its behalf so far (held so that it gets
@@ -142,8 +142,8 @@ void th_lookup_release(struct th_lookup *lookup);
 /* --- changing; the lock is held exclusively --- */
 
 /* Child i, made writable: the only way from shared to writable. -EAGAIN and *need. */
-int th_tree_kid_writable(struct th_tree *tree, struct th_node *node, unsigned i, struct th_node **ret,
-			 struct th_need *need);
+int th_tree_child_writable(struct th_tree *tree, struct th_node *node, unsigned i, struct th_node **ret,
+			   struct th_need *need);
 /* Brings one heap message (its reference is taken over) into the tree.  After -EAGAIN the message is in, and
  * th_tree_relieve is to be called once the node is loaded. */
 int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct th_need *need);
@@ -158,12 +158,12 @@ int th_tree_get(struct th_tree *tree, struct th_slice key, struct th_value *ret)
 
 /* Puts children [from, to) of a writable node on the tree's list, and one empty subtree between the fences in their
  * place. */
-int th_doomed_replace(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
-		      struct th_slice hi, uint64_t seq);
+int th_detached_replace(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
+			struct th_slice hi, uint64_t seq);
 /* Reports every persistent node in the subtree, and adds its large values to `values`. */
-int th_doomed_walk(struct th_cache *cache, const struct th_doomed *doomed, struct th_drops *values,
-		   int (*dead)(const struct th_run *run, void *arg), void *arg);
-void th_doomed_free(struct th_doomed *list);
+int th_detached_walk(struct th_cache *cache, const struct th_detached *doomed, struct th_drops *values,
+		     int (*dead)(const struct th_run *run, void *arg), void *arg);
+void th_detached_free(struct th_detached *list);
 
 /* Ends the generation: the root (a reference is returned) and all below it never change again. */
 struct th_node *th_tree_freeze(struct th_tree *tree);

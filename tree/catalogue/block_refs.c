@@ -21,7 +21,7 @@ struct share {
 static int put_share(struct th_store *store, const struct share *share)
 {
 	struct th_meta_key key = th_meta_key(TH_META_SHARE, share->addr);
-	struct th_share_disk value = { th_le32(share->blocks), th_le32(share->count) };
+	struct th_block_refs_disk value = { th_le32(share->blocks), th_le32(share->count) };
 
 	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
 			   share->count ? (struct th_slice){ &value, sizeof(value) } : (struct th_slice){ NULL, 0 });
@@ -29,7 +29,7 @@ static int put_share(struct th_store *store, const struct share *share)
 
 static int unpack_share(const struct th_cursor_entry *entry, struct share *ret)
 {
-	struct th_share_disk disk;
+	struct th_block_refs_disk disk;
 
 	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size != sizeof(disk))
 		return -EUCLEAN;
@@ -47,26 +47,26 @@ static int open_shares(struct th_view *view, struct th_store *store, struct th_c
 	return th_cursor_open(view, &range, ret);
 }
 
-int th_share_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t blocks, uint32_t count, void *arg),
-		  void *arg)
+int th_block_refs_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t blocks, uint32_t count, void *arg),
+		       void *arg)
 {
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
 	struct th_view view;
 	struct share share;
-	int r = open_shares(&view, store, &cursor);
+	int err = open_shares(&view, store, &cursor);
 
-	if (r < 0)
-		return r;
-	while ((r = th_cursor_next(cursor, &entry)) == 0) {
-		r = unpack_share(&entry, &share);
-		if (r == 0)
-			r = each(share.addr, share.blocks, share.count, arg);
-		if (r != 0)
+	if (err < 0)
+		return err;
+	while ((err = th_cursor_next(cursor, &entry)) == 0) {
+		err = unpack_share(&entry, &share);
+		if (err == 0)
+			err = each(share.addr, share.blocks, share.count, arg);
+		if (err != 0)
 			break;
 	}
 	th_cursor_close(cursor);
-	return r == 1 ? 0 : r;
+	return err == 1 ? 0 : err;
 }
 
 static int count_share(uint64_t addr, uint32_t blocks, uint32_t count, void *arg)
@@ -77,13 +77,13 @@ static int count_share(uint64_t addr, uint32_t blocks, uint32_t count, void *arg
 	return 0;
 }
 
-int th_share_load(struct th_store *store)
+int th_block_refs_load(struct th_store *store)
 {
 	uint64_t blocks = 0;
-	int r = th_share_each(store, count_share, &blocks);
+	int err = th_block_refs_each(store, count_share, &blocks);
 
 	atomic_store(&store->shared_blocks, blocks);
-	return r;
+	return err;
 }
 
 /* The shared runs that overlap [addr, addr + blocks), in order. */
@@ -95,26 +95,26 @@ static int collect(struct th_store *store, uint64_t addr, uint32_t blocks, struc
 	struct th_view view;
 	struct share share, *list = NULL, *grown;
 	size_t count = 0;
-	int r = open_shares(&view, store, &cursor);
+	int err = open_shares(&view, store, &cursor);
 
-	if (r < 0)
-		return r;
-	r = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
-	if (r == 0)
-		r = th_cursor_prev(cursor, &entry);
-	if (r == 1) /* nothing before: begin with the first */
-		r = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
-	else if (r == 0) /* the one before may reach into the run */
-		r = th_cursor_seek(cursor, (struct th_slice){ entry.key.data, entry.key.size });
-	while (r == 0 && (r = th_cursor_next(cursor, &entry)) == 0) {
-		r = unpack_share(&entry, &share);
-		if (r < 0 || share.addr >= addr + blocks)
+	if (err < 0)
+		return err;
+	err = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
+	if (err == 0)
+		err = th_cursor_prev(cursor, &entry);
+	if (err == 1) /* nothing before: begin with the first */
+		err = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
+	else if (err == 0) /* the one before may reach into the run */
+		err = th_cursor_seek(cursor, (struct th_slice){ entry.key.data, entry.key.size });
+	while (err == 0 && (err = th_cursor_next(cursor, &entry)) == 0) {
+		err = unpack_share(&entry, &share);
+		if (err < 0 || share.addr >= addr + blocks)
 			break;
 		if (share.addr + share.blocks <= addr)
 			continue;
 		grown = realloc(list, (count + 1) * sizeof(*list));
 		if (!grown) {
-			r = -ENOMEM;
+			err = -ENOMEM;
 			break;
 		}
 		list = grown;
@@ -123,7 +123,7 @@ static int collect(struct th_store *store, uint64_t addr, uint32_t blocks, struc
 	th_cursor_close(cursor);
 	*ret = list;
 	*ret_count = count;
-	return r < 0 ? r : 0;
+	return err < 0 ? err : 0;
 }
 
 /* Blocks that no shared run covers. */
@@ -152,17 +152,17 @@ static int change_run(struct th_store *store, const struct share *old, uint64_t 
 	struct share left = { old->addr, (uint32_t)(part_from - old->addr), old->count };
 	struct share part = { part_from, (uint32_t)(part_to - part_from), old->count + (uint32_t)delta };
 	struct share right = { part_to, (uint32_t)(end - part_to), old->count };
-	int r = 0;
+	int err = 0;
 
 	if (part.count == 0)
 		store->shared_blocks -= part.blocks;
 	if (left.blocks)
-		r = put_share(store, &left);
-	if (r == 0)
-		r = put_share(store, &part); /* count 0 deletes it */
-	if (r == 0 && right.blocks)
-		r = put_share(store, &right);
-	return r;
+		err = put_share(store, &left);
+	if (err == 0)
+		err = put_share(store, &part); /* count 0 deletes it */
+	if (err == 0 && right.blocks)
+		err = put_share(store, &right);
+	return err;
 }
 
 static int change(struct th_store *store, uint64_t addr, uint32_t blocks, int delta,
@@ -171,29 +171,29 @@ static int change(struct th_store *store, uint64_t addr, uint32_t blocks, int de
 	uint64_t at = addr, end = addr + blocks;
 	struct share *shares = NULL;
 	size_t count = 0;
-	int r = collect(store, addr, blocks, &shares, &count);
+	int err = collect(store, addr, blocks, &shares, &count);
 
-	for (size_t i = 0; i < count && r == 0; i++) {
+	for (size_t i = 0; i < count && err == 0; i++) {
 		uint64_t share_end = shares[i].addr + shares[i].blocks;
 
-		r = change_gap(store, at, shares[i].addr, delta, free_part);
-		if (r == 0)
-			r = change_run(store, &shares[i], addr, end, delta);
+		err = change_gap(store, at, shares[i].addr, delta, free_part);
+		if (err == 0)
+			err = change_run(store, &shares[i], addr, end, delta);
 		at = share_end < end ? share_end : end;
 	}
-	if (r == 0)
-		r = change_gap(store, at, end, delta, free_part);
+	if (err == 0)
+		err = change_gap(store, at, end, delta, free_part);
 	free(shares);
-	return r;
+	return err;
 }
 
-int th_share_add(struct th_store *store, uint64_t addr, uint32_t blocks)
+int th_block_refs_add(struct th_store *store, uint64_t addr, uint32_t blocks)
 {
 	return change(store, addr, blocks, 1, NULL);
 }
 
-int th_share_drop(struct th_store *store, uint64_t addr, uint32_t blocks,
-		  int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
+int th_block_refs_drop(struct th_store *store, uint64_t addr, uint32_t blocks,
+		       int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
 {
 	if (store->shared_blocks == 0)
 		return free_part(store, addr, blocks);

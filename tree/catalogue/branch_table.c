@@ -24,7 +24,7 @@ int th_branch_put(struct th_store *store, const struct th_branch_record *record)
 	struct th_branch_disk disk = {
 		.origin = th_le64(record->origin),
 		.created_ns = th_le64(record->created_ns),
-		.headless = record->headless,
+		.detached = record->detached,
 	};
 
 	if (record->head) {
@@ -75,7 +75,7 @@ static bool all_zero(const void *bytes, size_t size)
 static int unpack_head(const struct th_branch_disk *disk, struct th_head **ret)
 {
 	struct th_head *head;
-	int r;
+	int err;
 
 	*ret = NULL;
 	if (all_zero(&disk->root, sizeof(disk->root)))
@@ -84,16 +84,16 @@ static int unpack_head(const struct th_branch_disk *disk, struct th_head **ret)
 	if (!head)
 		return -ENOMEM;
 	head->sequence = th_get_le64(disk->sequence);
-	r = th_ptr_unpack(&disk->root, &head->root);
-	if (r == 0)
-		r = th_blocklist_unpack(&disk->dead, &head->dead);
-	if (r == 0)
-		r = th_blocklist_unpack(&disk->strays, &head->strays);
-	if (r < 0)
+	err = th_ptr_unpack(&disk->root, &head->root);
+	if (err == 0)
+		err = th_blocklist_unpack(&disk->dead, &head->dead);
+	if (err == 0)
+		err = th_blocklist_unpack(&disk->strays, &head->strays);
+	if (err < 0)
 		free(head);
 	else
 		*ret = head;
-	return r;
+	return err;
 }
 
 static int unpack_branch(const struct th_cursor_entry *entry, struct th_branch_record *ret)
@@ -108,9 +108,9 @@ static int unpack_branch(const struct th_cursor_entry *entry, struct th_branch_r
 	ret->id = th_meta_number(entry->key.data);
 	ret->origin = th_get_le64(disk.origin);
 	ret->created_ns = th_get_le64(disk.created_ns);
-	ret->headless = disk.headless;
+	ret->detached = disk.detached;
 	memcpy(ret->name, (const char *)entry->value.data + sizeof(disk), name_size);
-	if (disk.headless > 1 || memchr(ret->name, 0, name_size))
+	if (disk.detached > 1 || memchr(ret->name, 0, name_size))
 		return -EUCLEAN;
 	return unpack_head(&disk, &ret->head);
 }
@@ -118,20 +118,20 @@ static int unpack_branch(const struct th_cursor_entry *entry, struct th_branch_r
 static int load_branch(struct th_store *store, const struct th_cursor_entry *entry)
 {
 	struct th_branch_record *record = calloc(1, sizeof(*record));
-	int r = record ? unpack_branch(entry, record) : -ENOMEM;
+	int err = record ? unpack_branch(entry, record) : -ENOMEM;
 
-	if (r < 0)
+	if (err < 0)
 		free(record);
 	else
-		th_branches_add(&store->branches, record);
-	return r;
+		th_branch_table_add(&store->branches, record);
+	return err;
 }
 
 static int unpack_abandoned(const struct th_cursor_entry *entry, struct th_abandoned *ret)
 {
 	struct th_abandoned_disk disk;
 	size_t at_size = entry->value.size - sizeof(disk);
-	int r;
+	int err;
 
 	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size < sizeof(disk) ||
 	    at_size > sizeof(ret->at.data))
@@ -142,46 +142,46 @@ static int unpack_abandoned(const struct th_cursor_entry *entry, struct th_aband
 	ret->durable = true;
 	th_key_set(&ret->at, (struct th_slice){ (const char *)entry->value.data + sizeof(disk), at_size });
 	ret->head->abandoned = true;
-	r = th_ptr_unpack(&disk.root, &ret->head->root);
-	if (r == 0)
-		r = th_blocklist_unpack(&disk.dead, &ret->head->dead);
-	return r < 0 ? r : th_blocklist_unpack(&disk.strays, &ret->head->strays);
+	err = th_ptr_unpack(&disk.root, &ret->head->root);
+	if (err == 0)
+		err = th_blocklist_unpack(&disk.dead, &ret->head->dead);
+	return err < 0 ? err : th_blocklist_unpack(&disk.strays, &ret->head->strays);
 }
 
 static int load_abandoned(struct th_store *store, const struct th_cursor_entry *entry)
 {
 	struct th_abandoned *abandoned = calloc(1, sizeof(*abandoned));
 	struct th_head *head = calloc(1, sizeof(*head));
-	int r = -ENOMEM;
+	int err = -ENOMEM;
 
 	if (abandoned && head) {
 		abandoned->head = head;
-		r = unpack_abandoned(entry, abandoned);
+		err = unpack_abandoned(entry, abandoned);
 	}
-	if (r < 0) {
+	if (err < 0) {
 		free(head);
 		free(abandoned);
-		return r;
+		return err;
 	}
 	abandoned->next = store->branches.abandoned;
 	store->branches.abandoned = abandoned;
 	return 0;
 }
 
-int th_branches_load(struct th_store *store)
+int th_branch_table_load(struct th_store *store)
 {
 	const struct th_branch_record *current;
-	int r = th_meta_each(store, TH_META_BRANCH, load_branch);
+	int err = th_meta_each(store, TH_META_BRANCH, load_branch);
 
-	if (r == 0)
-		r = th_meta_each(store, TH_META_ABANDONED, load_abandoned);
-	if (r < 0)
-		return r;
-	current = th_branches_find(&store->branches, store->branch);
+	if (err == 0)
+		err = th_meta_each(store, TH_META_ABANDONED, load_abandoned);
+	if (err < 0)
+		return err;
+	current = th_branch_table_find(&store->branches, store->branch);
 	for (const struct th_branch_record *record = store->branches.list; record; record = record->next)
-		if (!record->head != (record->headless || record == current))
+		if (!record->head != (record->detached || record == current))
 			return -EUCLEAN;
-	return current && !current->headless ? 0 : -EUCLEAN;
+	return current && !current->detached ? 0 : -EUCLEAN;
 }
 
 /* --- in memory --- */
@@ -194,7 +194,7 @@ void th_head_free(struct th_head *head)
 	free(head);
 }
 
-struct th_branch_record *th_branches_find(const struct th_branches *branches, uint64_t id)
+struct th_branch_record *th_branch_table_find(const struct th_branch_table *branches, uint64_t id)
 {
 	struct th_branch_record *record = branches->list;
 
@@ -203,16 +203,16 @@ struct th_branch_record *th_branches_find(const struct th_branches *branches, ui
 	return record;
 }
 
-struct th_branch_record *th_branches_named(const struct th_branches *branches, const char *name)
+struct th_branch_record *th_branch_table_named(const struct th_branch_table *branches, const char *name)
 {
 	struct th_branch_record *record = branches->list;
 
-	while (record && (record->headless || strcmp(record->name, name) != 0))
+	while (record && (record->detached || strcmp(record->name, name) != 0))
 		record = record->next;
 	return record;
 }
 
-struct th_branch_record *th_branches_from(const struct th_branches *branches, uint64_t snapshot)
+struct th_branch_record *th_branch_table_from(const struct th_branch_table *branches, uint64_t snapshot)
 {
 	struct th_branch_record *record = branches->list;
 
@@ -221,7 +221,7 @@ struct th_branch_record *th_branches_from(const struct th_branches *branches, ui
 	return record;
 }
 
-void th_branches_add(struct th_branches *branches, struct th_branch_record *record)
+void th_branch_table_add(struct th_branch_table *branches, struct th_branch_record *record)
 {
 	struct th_branch_record **at = &branches->list;
 
@@ -229,25 +229,25 @@ void th_branches_add(struct th_branches *branches, struct th_branch_record *reco
 		at = &(*at)->next;
 	record->next = *at;
 	*at = record;
-	branches->named += !record->headless;
+	branches->named += !record->detached;
 }
 
-void th_branches_remove(struct th_branches *branches, struct th_branch_record *record)
+void th_branch_table_remove(struct th_branch_table *branches, struct th_branch_record *record)
 {
 	struct th_branch_record **at = &branches->list;
 
 	while (*at != record)
 		at = &(*at)->next;
 	*at = record->next;
-	branches->named -= !record->headless;
+	branches->named -= !record->detached;
 	th_head_free(record->head);
 	free(record);
 }
 
-void th_branches_release(struct th_branches *branches)
+void th_branch_table_release(struct th_branch_table *branches)
 {
 	while (branches->list)
-		th_branches_remove(branches, branches->list);
+		th_branch_table_remove(branches, branches->list);
 	while (branches->abandoned) {
 		struct th_abandoned *abandoned = branches->abandoned;
 

@@ -31,8 +31,8 @@ struct th_head {
 struct th_branch_record {
 	struct th_branch_record *next; /* its id is higher */
 	uint64_t id, origin, created_ns;
-	struct th_head *head; /* NULL: the branch is the superblock's, or headless */
-	bool headless;
+	struct th_head *head; /* NULL: the branch is the superblock's, or detached */
+	bool detached;
 	char name[TH_BRANCH_NAME_MAX + 1];
 };
 
@@ -45,26 +45,26 @@ struct th_abandoned {
 	bool durable; /* it has something to free, and an entry in the meta tree */
 };
 
-struct th_branches {
+struct th_branch_table {
 	struct th_branch_record *list; /* by rising ids */
 	size_t named;
 	struct th_abandoned *abandoned;
 };
 
 /* From the meta tree, when a store is opened: before the snapshots are. */
-int th_branches_load(struct th_store *store);
-void th_branches_release(struct th_branches *branches);
+int th_branch_table_load(struct th_store *store);
+void th_branch_table_release(struct th_branch_table *branches);
 void th_head_free(struct th_head *head);
 
-/* NULL if there is none.  By name: among those not headless. */
-struct th_branch_record *th_branches_find(const struct th_branches *branches, uint64_t id);
-struct th_branch_record *th_branches_named(const struct th_branches *branches, const char *name);
+/* NULL if there is none.  By name: among those not detached. */
+struct th_branch_record *th_branch_table_find(const struct th_branch_table *branches, uint64_t id);
+struct th_branch_record *th_branch_table_named(const struct th_branch_table *branches, const char *name);
 /* A branch that begins from the snapshot, or NULL. */
-struct th_branch_record *th_branches_from(const struct th_branches *branches, uint64_t snapshot);
+struct th_branch_record *th_branch_table_from(const struct th_branch_table *branches, uint64_t snapshot);
 
 /* Takes the record over. */
-void th_branches_add(struct th_branches *branches, struct th_branch_record *record);
-void th_branches_remove(struct th_branches *branches, struct th_branch_record *record);
+void th_branch_table_add(struct th_branch_table *branches, struct th_branch_record *record);
+void th_branch_table_remove(struct th_branch_table *branches, struct th_branch_record *record);
 
 /* Within a commit: the entry in the meta tree. */
 int th_branch_put(struct th_store *store, const struct th_branch_record *record);

@@ -22,14 +22,14 @@
 
 static int free_blocks(struct th_store *store, uint64_t addr, uint32_t blocks)
 {
-	th_space_note_free(store->space, TH_SPACE_COMMIT, addr, blocks);
+	th_space_note_free(store->space, TH_SPACE_CHECKPOINT, addr, blocks);
 	return 0;
 }
 
 int th_dead_free(struct th_store *store, const struct th_blockrun *run)
 {
 	if (run->tag == TH_DEAD_DATA)
-		return th_share_drop(store, run->addr, run->blocks, free_blocks);
+		return th_block_refs_drop(store, run->addr, run->blocks, free_blocks);
 	th_cache_forget(store->cache, run->addr);
 	return free_blocks(store, run->addr, run->blocks);
 }
@@ -38,12 +38,12 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 {
 	uint64_t newest, origin;
 	size_t kept = 0;
-	int r = 0;
+	int err = 0;
 
 	th_branch_limits(store, &newest, &origin);
-	for (size_t i = 0; i < count && r == 0; i++) {
+	for (size_t i = 0; i < count && err == 0; i++) {
 		if (runs[i].birth > newest) {
-			r = th_dead_free(store, &runs[i]);
+			err = th_dead_free(store, &runs[i]);
 			continue;
 		}
 		if (runs[i].tag == TH_DEAD_NODE)
@@ -51,9 +51,10 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 		if (runs[i].birth > origin)
 			runs[kept++] = runs[i];
 	}
-	if (r == 0 && kept > 0)
-		r = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept, &store->dead_write);
-	return r;
+	if (err == 0 && kept > 0)
+		err = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept,
+					  &store->dead_write);
+	return err;
 }
 
 int th_dead_strays(struct th_store *store, const struct th_drops *strays)
@@ -61,7 +62,7 @@ int th_dead_strays(struct th_store *store, const struct th_drops *strays)
 	struct th_blockrun *runs;
 	uint64_t newest, origin;
 	size_t n = 0;
-	int r;
+	int err;
 
 	if (strays->count == 0)
 		return 0;
@@ -75,7 +76,7 @@ int th_dead_strays(struct th_store *store, const struct th_drops *strays)
 		if (run->birth <= newest)
 			runs[n++] = (struct th_blockrun){ run->addr, run->birth, run->blocks, TH_DEAD_DATA };
 	}
-	r = th_blocklist_append(&store->super.strays, store->disk, store->space, runs, n, NULL);
+	err = th_blocklist_append(&store->super.strays, store->disk, store->space, runs, n, NULL);
 	free(runs);
-	return r;
+	return err;
 }

@@ -62,42 +62,42 @@ static int free_named_by_large(struct walk *w, struct th_slice key, struct th_sl
 	void *bytes;
 	uint32_t size;
 	bool own = false;
-	int r;
+	int err;
 
 	for (unsigned i = 0; i < chunk->runs; i++)
 		own |= chunk->run[i].birth > w->abandoned->than;
 	if (!own)
 		return 0;
-	r = th_chunk_value_read(w->store, descriptor, &bytes, &size);
-	if (r == -EIO) /* it may pass */
-		r = th_chunk_value_read(w->store, descriptor, &bytes, &size);
-	if (r < 0)
-		return r == -ENOMEM ? r : 0;
+	err = th_chunk_value_read(w->store, descriptor, &bytes, &size);
+	if (err == -EIO) /* it may pass */
+		err = th_chunk_value_read(w->store, descriptor, &bytes, &size);
+	if (err < 0)
+		return err == -ENOMEM ? err : 0;
 	value = (struct th_slice){ bytes, size };
-	r = w->store->options.runs(key, value, free_run, w);
+	err = w->store->options.runs(key, value, free_run, w);
 	free(bytes);
-	return r;
+	return err;
 }
 
 static int free_large(struct walk *w, struct th_slice key, struct th_slice descriptor)
 {
 	struct th_chunk chunk;
-	int r = th_chunk_unpack(descriptor, &chunk);
+	int err = th_chunk_unpack(descriptor, &chunk);
 
-	if (r == 0 && w->store->options.runs && !hidden(w, key))
-		r = free_named_by_large(w, key, descriptor, &chunk);
-	for (unsigned i = 0; i < chunk.runs && r == 0; i++)
-		r = free_run(&chunk.run[i], w);
-	return r;
+	if (err == 0 && w->store->options.runs && !hidden(w, key))
+		err = free_named_by_large(w, key, descriptor, &chunk);
+	for (unsigned i = 0; i < chunk.runs && err == 0; i++)
+		err = free_run(&chunk.run[i], w);
+	return err;
 }
 
 static int free_values(struct walk *w, struct th_node *node)
 {
 	const struct th_slab *slab = node->level > 0 ? &node->overlay : &node->base;
 	bool named = w->store->options.runs != NULL;
-	int r = 0;
+	int err = 0;
 
-	for (unsigned i = 0; i < slab->count && r == 0; i++) {
+	for (unsigned i = 0; i < slab->count && err == 0; i++) {
 		const struct th_entry *e = th_slab_entry(slab, i);
 		struct th_key key;
 
@@ -105,11 +105,11 @@ static int free_values(struct walk *w, struct th_node *node)
 			continue;
 		th_node_key(node, e, &key);
 		if (e->flags & TH_ENTRY_CHUNK)
-			r = free_large(w, th_key_slice(&key), th_entry_value(e));
+			err = free_large(w, th_key_slice(&key), th_entry_value(e));
 		else if (!hidden(w, th_key_slice(&key)))
-			r = w->store->options.runs(th_key_slice(&key), th_entry_value(e), free_run, w);
+			err = w->store->options.runs(th_key_slice(&key), th_entry_value(e), free_run, w);
 	}
-	return r;
+	return err;
 }
 
 static int free_node(struct walk *w, const struct th_node *node)
@@ -129,55 +129,55 @@ static int walk_children(struct walk *w, struct th_node *node, struct th_slice h
 	struct th_slice at = th_key_slice(&w->abandoned->at);
 	struct th_key lo, end;
 	unsigned i = 0;
-	int r = DONE;
+	int err = DONE;
 
 	th_node_key(node, th_slab_entry(&node->base, 0), &lo);
 	if (th_slice_compare(at, th_key_slice(&lo)) > 0)
 		i = th_node_child(node, at);
-	for (; i < node->base.count && r == DONE; i++) {
-		struct th_slice kid_hi = hi;
+	for (; i < node->base.count && err == DONE; i++) {
+		struct th_slice child_hi = hi;
 		struct th_ptr ptr;
 
 		th_node_key(node, th_slab_entry(&node->base, i), &lo);
 		if (i + 1 < node->base.count) {
 			th_node_key(node, th_slab_entry(&node->base, i + 1), &end);
-			kid_hi = th_key_slice(&end);
+			child_hi = th_key_slice(&end);
 		}
-		r = th_node_child_ptr(node, i, &ptr);
-		if (r == 0)
-			r = walk_ptr(w, &ptr, th_key_slice(&lo), kid_hi);
-		if (r != DONE || i + 1 == node->base.count)
+		err = th_node_child_ptr(node, i, &ptr);
+		if (err == 0)
+			err = walk_ptr(w, &ptr, th_key_slice(&lo), child_hi);
+		if (err != DONE || i + 1 == node->base.count)
 			break; /* the node ends where its last child does: there is no stopping between them */
 		w->abandoned->at = end;
 		if (w->left == 0)
-			r = PAUSED;
+			err = PAUSED;
 	}
-	return r;
+	return err;
 }
 
 static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo, struct th_slice hi)
 {
 	struct th_node *node;
-	int r;
+	int err;
 
 	if (ptr->birth <= w->abandoned->than)
 		return DONE;
 	if (w->depth == TH_HEIGHT_MAX)
 		return -EUCLEAN;
-	r = th_cache_load_or_lose(w->store->cache, ptr, lo, &node);
-	if (r < 0) /* else damaged, and the cache has said so: it stays lost, with what is below it */
-		return r == -ENOMEM ? r : DONE;
+	err = th_cache_load_or_lose(w->store->cache, ptr, lo, &node);
+	if (err < 0) /* else damaged, and the cache has said so: it stays lost, with what is below it */
+		return err == -ENOMEM ? err : DONE;
 	w->path[w->depth++] = node;
 	w->left -= w->left > 0;
 	if (node->level > 0)
-		r = walk_children(w, node, hi);
-	if (r == DONE)
-		r = free_values(w, node);
-	if (r == DONE)
-		r = free_node(w, node);
+		err = walk_children(w, node, hi);
+	if (err == DONE)
+		err = free_values(w, node);
+	if (err == DONE)
+		err = free_node(w, node);
 	w->depth--;
 	th_node_unref(node);
-	return r;
+	return err;
 }
 
 /* --- the lists --- */
@@ -202,10 +202,10 @@ static int free_stray(const struct th_blockrun *run, void *arg)
 static int take_off(struct walk *w, struct th_blocklist *list, size_t *budget,
 		    int (*each)(const struct th_blockrun *run, void *arg))
 {
-	int r = th_blocklist_filter(list, w->store->disk, w->store->space, 0, budget, each, w);
+	int err = th_blocklist_filter(list, w->store->disk, w->store->space, 0, budget, each, w);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (list->max_birth > 0 && *budget == 0)
 		return PAUSED;
 	memset(list, 0, sizeof(*list)); /* what cannot be read of it, as the disk has said, stays lost */
@@ -215,9 +215,9 @@ static int take_off(struct walk *w, struct th_blocklist *list, size_t *budget,
 static int give_lists(struct walk *w, size_t *budget)
 {
 	struct th_head *head = w->abandoned->head;
-	int r = take_off(w, &head->strays, budget, free_stray);
+	int err = take_off(w, &head->strays, budget, free_stray);
 
-	return r == DONE ? take_off(w, &head->dead, budget, free_dead) : r;
+	return err == DONE ? take_off(w, &head->dead, budget, free_dead) : err;
 }
 
 /* --- in commits --- */
@@ -247,27 +247,27 @@ static void forget(struct th_store *store, struct th_abandoned *abandoned)
 	free(abandoned);
 }
 
-int th_abandoned_step(struct th_store *store, size_t *budget)
+int th_head_reclaim_step(struct th_store *store, size_t *budget)
 {
 	struct walk w = { .store = store, .left = store->abandoned_nodes };
 	struct th_slice none = { NULL, 0 };
-	int r = DONE;
+	int err = DONE;
 
-	while (r == DONE && w.left > 0 && (w.abandoned = pick(store))) {
-		r = give_lists(&w, budget);
-		if (r == DONE)
-			r = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
-		if (r < 0)
-			return r;
-		if (r == PAUSED)
+	while (err == DONE && w.left > 0 && (w.abandoned = pick(store))) {
+		err = give_lists(&w, budget);
+		if (err == DONE)
+			err = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
+		if (err < 0)
+			return err;
+		if (err == PAUSED)
 			return th_abandoned_put(store, w.abandoned);
-		r = th_abandoned_drop(store, w.abandoned);
+		err = th_abandoned_drop(store, w.abandoned);
 		forget(store, w.abandoned);
 	}
-	return r;
+	return err;
 }
 
-bool th_abandoned_due(struct th_store *store)
+bool th_head_reclaim_due(struct th_store *store)
 {
 	return pick(store) != NULL;
 }

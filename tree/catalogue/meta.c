@@ -42,14 +42,14 @@ int th_carried_each(const struct th_super *super, int (*each)(void *arg, struct 
 		    void *arg)
 {
 	struct message message;
-	int r = 0;
+	int err = 0;
 
-	for (uint32_t at = 0; at < super->carried_size && r == 0; at += message.size) {
+	for (uint32_t at = 0; at < super->carried_size && err == 0; at += message.size) {
 		if (!message_at(super, at, &message))
 			return -EUCLEAN;
-		r = each(arg, message.key, message.value);
+		err = each(arg, message.key, message.value);
 	}
-	return r;
+	return err;
 }
 
 /* The offset of the message for a key, or where the messages end. */
@@ -119,11 +119,11 @@ static int put(void *arg, struct th_slice key, struct th_slice value)
 
 int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice value)
 {
-	int r = put(store, key, value);
+	int err = put(store, key, value);
 
-	if (r == 0 && !carried_add(&store->super, key, value))
+	if (err == 0 && !carried_add(&store->super, key, value))
 		store->meta_due = true;
-	return r;
+	return err;
 }
 
 int th_meta_load(struct th_store *store)
@@ -139,15 +139,15 @@ int th_meta_each(struct th_store *store, uint8_t kind,
 	struct th_view view = { .store = store, .tree = &store->meta };
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int r = th_cursor_open(&view, &range, &cursor);
+	int err = th_cursor_open(&view, &range, &cursor);
 
-	if (r < 0)
-		return r;
-	while ((r = th_cursor_next(cursor, &entry)) == 0) {
-		r = each(store, &entry);
-		if (r < 0)
+	if (err < 0)
+		return err;
+	while ((err = th_cursor_next(cursor, &entry)) == 0) {
+		err = each(store, &entry);
+		if (err < 0)
 			break;
 	}
 	th_cursor_close(cursor);
-	return r == 1 ? 0 : r;
+	return err == 1 ? 0 : err;
 }

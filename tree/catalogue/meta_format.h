@@ -10,7 +10,7 @@ enum th_meta_kind {
 	TH_META_ABANDONED = 'A', /* A id: struct th_abandoned_disk and a key */
 	TH_META_BRANCH = 'B', /* B id: struct th_branch_disk and the name */
 	TH_META_HOLD = 'H', /* H id: struct th_hold_disk and the tag */
-	TH_META_SHARE = 'R', /* R addr: struct th_share_disk */
+	TH_META_SHARE = 'R', /* R addr: struct th_block_refs_disk */
 	TH_META_SNAPSHOT = 'S', /* S id: struct th_snapshot_disk and the name */
 };
 
@@ -49,11 +49,11 @@ struct th_carried_disk {
 };
 static_assert(sizeof(struct th_carried_disk) == 4, "format.md: carried message");
 
-struct th_share_disk {
+struct th_block_refs_disk {
 	struct th_le32 blocks;
 	struct th_le32 count; /* references beyond the first */
 };
-static_assert(sizeof(struct th_share_disk) == 8, "format.md: share");
+static_assert(sizeof(struct th_block_refs_disk) == 8, "format.md: share");
 
 struct th_snapshot_disk {
 	struct th_le64 generation, sequence, created_ns;
@@ -80,7 +80,7 @@ struct th_branch_disk {
 	struct th_ptr_disk
 		root; /* of its head; this and what belongs to it is zero where the superblock has the head */
 	struct th_blocklist_disk dead, strays;
-	uint8_t headless; /* 1: it has snapshots only */
+	uint8_t detached; /* 1: it has snapshots only */
 	uint8_t reserved[7];
 	/* name */
 };

@@ -20,25 +20,25 @@
 
 #include "tree/store.h"
 
-#define TH_REAP_SNAPSHOT 64 /* entries that settling one snapshot counts for */
+#define TH_RECLAIM_SNAPSHOT 64 /* entries that settling one snapshot counts for */
 
 /* --- snapshots --- */
 
 /* snapshot_lock is held. */
 static bool reapable(struct th_store *store, const struct th_snapshot_record *record)
 {
-	return record->deleting && record->views == 0 && !th_branches_from(&store->branches, record->info.id);
+	return record->deleting && record->views == 0 && !th_branch_table_from(&store->branches, record->info.id);
 }
 
 /* The generation of what comes before number `at` in the branch: a snapshot or the origin. */
 static uint64_t generation_before(struct th_store *store, size_t at, const struct th_branch_record *branch)
 {
-	const struct th_snapshot_record *before = th_catalogue_before(&store->catalogue, at, branch->id);
+	const struct th_snapshot_record *before = th_snapshot_table_before(&store->catalogue, at, branch->id);
 
 	return before ? before->info.generation : th_branch_origin(store, branch);
 }
 
-/* The last snapshot of a headless branch stands for a head. */
+/* The last snapshot of a detached branch stands for a head. */
 static int abandon_last(struct th_store *store, const struct th_snapshot_record *record, uint64_t before)
 {
 	struct th_head *head = calloc(1, sizeof(*head));
@@ -55,69 +55,69 @@ static int abandon_last(struct th_store *store, const struct th_snapshot_record 
 static int join_lists(struct th_store *store, struct th_snapshot_record *record, struct th_blocklist *dead,
 		      struct th_blocklist *strays)
 {
-	int r = th_blocklist_join(dead, store->disk, store->space, &record->dead);
+	int err = th_blocklist_join(dead, store->disk, store->space, &record->dead);
 
 	atomic_store(&store->lists_due, true);
-	return r < 0 ? r : th_blocklist_join(strays, store->disk, store->space, &record->strays);
+	return err < 0 ? err : th_blocklist_join(strays, store->disk, store->space, &record->strays);
 }
 
 /* Passes a deleted snapshot's lists on to what comes behind it. */
 static int pass_on(struct th_store *store, size_t at, struct th_branch_record *branch)
 {
 	struct th_snapshot_record *record = store->catalogue.record[at];
-	struct th_snapshot_record *after = th_catalogue_after(&store->catalogue, at, branch->id);
-	int r;
+	struct th_snapshot_record *after = th_snapshot_table_after(&store->catalogue, at, branch->id);
+	int err;
 
 	if (after) {
-		r = join_lists(store, record, &after->dead, &after->strays);
-		return r < 0 ? r : th_catalogue_put(store, after);
+		err = join_lists(store, record, &after->dead, &after->strays);
+		return err < 0 ? err : th_snapshot_table_put(store, after);
 	}
-	if (branch->headless)
+	if (branch->detached)
 		return abandon_last(store, record, generation_before(store, at, branch));
 	if (!branch->head)
 		return join_lists(store, record, &store->super.dead, &store->super.strays);
-	r = join_lists(store, record, &branch->head->dead, &branch->head->strays);
-	return r < 0 ? r : th_branch_put(store, branch);
+	err = join_lists(store, record, &branch->head->dead, &branch->head->strays);
+	return err < 0 ? err : th_branch_put(store, branch);
 }
 
 /* A branch that has neither a head nor snapshots is none. */
 static int drop_empty(struct th_store *store, uint64_t id, bool *dropped)
 {
-	struct th_branch_record *branch = th_branches_find(&store->branches, id);
-	int r;
+	struct th_branch_record *branch = th_branch_table_find(&store->branches, id);
+	int err;
 
-	*dropped = branch->headless && !th_catalogue_before(&store->catalogue, store->catalogue.count, id);
+	*dropped = branch->detached && !th_snapshot_table_before(&store->catalogue, store->catalogue.count, id);
 	if (!*dropped)
 		return 0;
-	r = th_branch_drop(store, branch);
+	err = th_branch_drop(store, branch);
 	pthread_mutex_lock(&store->snapshot_lock);
-	th_branches_remove(&store->branches, branch);
+	th_branch_table_remove(&store->branches, branch);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return r;
+	return err;
 }
 
 static int settle(struct th_store *store, size_t at, bool *branch_dropped)
 {
 	uint64_t branch = store->catalogue.record[at]->info.branch;
-	int r = pass_on(store, at, th_branches_find(&store->branches, branch));
+	int err = pass_on(store, at, th_branch_table_find(&store->branches, branch));
 
-	if (r == 0)
-		r = th_catalogue_drop(store, store->catalogue.record[at]);
-	if (r < 0)
-		return r;
+	if (err == 0)
+		err = th_snapshot_table_drop(store, store->catalogue.record[at]);
+	if (err < 0)
+		return err;
 	pthread_mutex_lock(&store->snapshot_lock);
-	th_catalogue_remove(&store->catalogue, at);
+	th_snapshot_table_remove(&store->catalogue, at);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return drop_empty(store, branch, branch_dropped);
 }
 
-/* Only the holder of commit_lock takes records from the catalogue. */
+/* Only the holder of checkpoint_lock takes records from the catalogue. */
 static int settle_snapshots(struct th_store *store, size_t *budget)
 {
 	size_t at = 0;
-	int r = 0;
+	int err = 0;
 
-	while (r == 0 && *budget > 0 && at < store->catalogue.count) {
+	while (err == 0 && *budget > 0 && at < store->catalogue.count) {
 		bool branch_dropped, go;
 
 		pthread_mutex_lock(&store->snapshot_lock);
@@ -127,12 +127,12 @@ static int settle_snapshots(struct th_store *store, size_t *budget)
 			at++;
 			continue;
 		}
-		r = settle(store, at, &branch_dropped);
-		if (r == 0 && branch_dropped)
+		err = settle(store, at, &branch_dropped);
+		if (err == 0 && branch_dropped)
 			at = 0; /* it may have been all that kept its origin */
-		*budget -= TH_REAP_SNAPSHOT < *budget ? TH_REAP_SNAPSHOT : *budget;
+		*budget -= TH_RECLAIM_SNAPSHOT < *budget ? TH_RECLAIM_SNAPSHOT : *budget;
 	}
-	return r;
+	return err;
 }
 
 /* --- what is void on dead lists --- */
@@ -155,11 +155,11 @@ static int forget_stray(const struct th_blockrun *run, void *arg)
 static int reap_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
 		      size_t *budget)
 {
-	int r = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_void, store);
+	int err = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_void, store);
 
-	if (r == 0)
-		r = th_blocklist_filter(strays, store->disk, store->space, than, budget, forget_stray, NULL);
-	return r;
+	if (err == 0)
+		err = th_blocklist_filter(strays, store->disk, store->space, than, budget, forget_stray, NULL);
+	return err;
 }
 
 static bool has_void(const struct th_blocklist *dead, const struct th_blocklist *strays, uint64_t than)
@@ -170,79 +170,79 @@ static bool has_void(const struct th_blocklist *dead, const struct th_blocklist 
 static int clean_snapshot(struct th_store *store, size_t at, size_t *budget)
 {
 	struct th_snapshot_record *record = store->catalogue.record[at];
-	uint64_t than = generation_before(store, at, th_branches_find(&store->branches, record->info.branch));
-	int r;
+	uint64_t than = generation_before(store, at, th_branch_table_find(&store->branches, record->info.branch));
+	int err;
 
 	if (!has_void(&record->dead, &record->strays, than))
 		return 0;
-	r = reap_lists(store, &record->dead, &record->strays, than, budget);
-	return r < 0 ? r : th_catalogue_put(store, record);
+	err = reap_lists(store, &record->dead, &record->strays, than, budget);
+	return err < 0 ? err : th_snapshot_table_put(store, record);
 }
 
 static int clean_branch(struct th_store *store, struct th_branch_record *branch, size_t *budget)
 {
 	uint64_t than = generation_before(store, store->catalogue.count, branch);
-	int r;
+	int err;
 
 	if (branch->id == store->branch)
 		return reap_lists(store, &store->super.dead, &store->super.strays, than, budget);
 	if (!branch->head || !has_void(&branch->head->dead, &branch->head->strays, than))
 		return 0;
-	r = reap_lists(store, &branch->head->dead, &branch->head->strays, than, budget);
-	return r < 0 ? r : th_branch_put(store, branch);
+	err = reap_lists(store, &branch->head->dead, &branch->head->strays, than, budget);
+	return err < 0 ? err : th_branch_put(store, branch);
 }
 
 static int clean_lists(struct th_store *store, size_t *budget)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < store->catalogue.count && r == 0 && *budget > 0; i++)
-		r = clean_snapshot(store, i, budget);
-	for (struct th_branch_record *branch = store->branches.list; branch && r == 0 && *budget > 0;
+	for (size_t i = 0; i < store->catalogue.count && err == 0 && *budget > 0; i++)
+		err = clean_snapshot(store, i, budget);
+	for (struct th_branch_record *branch = store->branches.list; branch && err == 0 && *budget > 0;
 	     branch = branch->next)
-		r = clean_branch(store, branch, budget);
+		err = clean_branch(store, branch, budget);
 	if (*budget > 0)
 		atomic_store(&store->lists_due, false);
-	return r;
+	return err;
 }
 
 /* --- in commits --- */
 
-int th_reap_step(struct th_store *store)
+int th_reclaim_step(struct th_store *store)
 {
 	size_t budget = store->reap_entries;
-	int r = th_blocklist_wait(&store->dead_write);
+	int err = th_blocklist_wait(&store->dead_write);
 
-	if (r == 0)
-		r = settle_snapshots(store, &budget);
-	if (r == 0 && atomic_load(&store->lists_due))
-		r = clean_lists(store, &budget);
-	return r < 0 ? r : th_abandoned_step(store, &budget);
+	if (err == 0)
+		err = settle_snapshots(store, &budget);
+	if (err == 0 && atomic_load(&store->lists_due))
+		err = clean_lists(store, &budget);
+	return err < 0 ? err : th_head_reclaim_step(store, &budget);
 }
 
-int th_reap_note(struct th_store *store, uint64_t *ret_deletions)
+int th_reclaim_note(struct th_store *store, uint64_t *ret_deletions)
 {
-	int r = 0;
+	int err = 0;
 
 	*ret_deletions = atomic_load(&store->deletions);
-	for (size_t i = 0; i < store->catalogue.count && r == 0; i++) {
+	for (size_t i = 0; i < store->catalogue.count && err == 0; i++) {
 		struct th_snapshot_record *record = store->catalogue.record[i];
 
 		if (record->deleting && !record->noted)
-			r = th_catalogue_put(store, record);
+			err = th_snapshot_table_put(store, record);
 	}
-	return r;
+	return err;
 }
 
-bool th_reap_unnoted(struct th_store *store)
+bool th_reclaim_unnoted(struct th_store *store)
 {
 	return atomic_load(&store->deletions) != atomic_load(&store->deletions_durable);
 }
 
-bool th_reap_due(struct th_store *store)
+bool th_reclaim_due(struct th_store *store)
 {
-	const struct th_catalogue *catalogue = &store->catalogue;
-	bool due = atomic_load(&store->lists_due) || th_reap_unnoted(store);
+	const struct th_snapshot_table *catalogue = &store->catalogue;
+	bool due = atomic_load(&store->lists_due) || th_reclaim_unnoted(store);
 
 	if (th_store_writable(store) < 0)
 		return false;
@@ -250,14 +250,14 @@ bool th_reap_due(struct th_store *store)
 	for (size_t i = 0; i < catalogue->count && !due; i++)
 		due = reapable(store, catalogue->record[i]);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return due || th_abandoned_due(store);
+	return due || th_head_reclaim_due(store);
 }
 
 int th_store_reclaim(struct th_store *store)
 {
-	int r = th_store_writable(store);
+	int err = th_store_writable(store);
 
-	if (r == 0 && th_reap_due(store))
-		r = th_commit(store, NULL, NULL, 0);
-	return r < 0 ? r : !th_reap_due(store);
+	if (err == 0 && th_reclaim_due(store))
+		err = th_checkpoint(store, NULL, NULL, 0);
+	return err < 0 ? err : !th_reclaim_due(store);
 }

@@ -13,7 +13,7 @@
 
 /* --- on disk --- */
 
-int th_catalogue_put(struct th_store *store, struct th_snapshot_record *record)
+int th_snapshot_table_put(struct th_store *store, struct th_snapshot_record *record)
 {
 	struct th_meta_key key = th_meta_key(TH_META_SNAPSHOT, record->info.id);
 	size_t name_size = strlen(record->info.name);
@@ -36,7 +36,7 @@ int th_catalogue_put(struct th_store *store, struct th_snapshot_record *record)
 			   (struct th_slice){ value, sizeof(disk) + name_size });
 }
 
-int th_catalogue_drop(struct th_store *store, const struct th_snapshot_record *record)
+int th_snapshot_table_drop(struct th_store *store, const struct th_snapshot_record *record)
 {
 	struct th_meta_key key = th_meta_key(TH_META_SNAPSHOT, record->info.id);
 
@@ -47,7 +47,7 @@ static int unpack(const struct th_cursor_entry *entry, struct th_snapshot_record
 {
 	struct th_snapshot_disk disk;
 	size_t name_size = entry->value.size - sizeof(disk);
-	int r;
+	int err;
 
 	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size < sizeof(disk) ||
 	    name_size > TH_SNAPSHOT_NAME_MAX)
@@ -64,31 +64,31 @@ static int unpack(const struct th_cursor_entry *entry, struct th_snapshot_record
 	ret->deleting = ret->noted = disk.deleting;
 	if (disk.deleting > 1 || memchr(ret->info.name, 0, name_size))
 		return -EUCLEAN;
-	r = th_ptr_unpack(&disk.root, &ret->root);
-	if (r == 0)
-		r = th_blocklist_unpack(&disk.dead, &ret->dead);
-	return r < 0 ? r : th_blocklist_unpack(&disk.strays, &ret->strays);
+	err = th_ptr_unpack(&disk.root, &ret->root);
+	if (err == 0)
+		err = th_blocklist_unpack(&disk.dead, &ret->dead);
+	return err < 0 ? err : th_blocklist_unpack(&disk.strays, &ret->strays);
 }
 
 static int load_record(struct th_store *store, const struct th_cursor_entry *entry)
 {
 	struct th_snapshot_record *record = calloc(1, sizeof(*record));
-	int r = record ? unpack(entry, record) : -ENOMEM;
+	int err = record ? unpack(entry, record) : -ENOMEM;
 
-	if (r == 0 && !th_branches_find(&store->branches, record->info.branch))
-		r = -EUCLEAN;
-	if (r == 0)
-		r = th_catalogue_append(&store->catalogue, record);
-	if (r < 0)
+	if (err == 0 && !th_branch_table_find(&store->branches, record->info.branch))
+		err = -EUCLEAN;
+	if (err == 0)
+		err = th_snapshot_table_append(&store->catalogue, record);
+	if (err < 0)
 		free(record);
-	return r;
+	return err;
 }
 
 /* What a branch may free, its origin tells. */
 static int check_origins(const struct th_store *store)
 {
 	for (const struct th_branch_record *branch = store->branches.list; branch; branch = branch->next) {
-		const struct th_snapshot_record *origin = th_catalogue_numbered(&store->catalogue, branch->origin);
+		const struct th_snapshot_record *origin = th_snapshot_table_numbered(&store->catalogue, branch->origin);
 
 		if (branch->origin && (!origin || origin->info.branch == branch->id))
 			return -EUCLEAN;
@@ -96,11 +96,11 @@ static int check_origins(const struct th_store *store)
 	return 0;
 }
 
-int th_catalogue_load(struct th_store *store)
+int th_snapshot_table_load(struct th_store *store)
 {
-	int r = th_meta_each(store, TH_META_SNAPSHOT, load_record);
+	int err = th_meta_each(store, TH_META_SNAPSHOT, load_record);
 
-	return r < 0 ? r : check_origins(store);
+	return err < 0 ? err : check_origins(store);
 }
 
 /* --- in memory --- */
@@ -113,7 +113,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* On a damaged image two may have the same name: it means the older one. */
-static int add_name(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+static int add_name(struct th_snapshot_table *catalogue, struct th_snapshot_record *record)
 {
 	if (!tsearch(record, &catalogue->by_name, compare_names))
 		return -ENOMEM;
@@ -121,7 +121,7 @@ static int add_name(struct th_catalogue *catalogue, struct th_snapshot_record *r
 	return 0;
 }
 
-static void remove_name(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+static void remove_name(struct th_snapshot_table *catalogue, struct th_snapshot_record *record)
 {
 	struct th_snapshot_record *const *found = tfind(record, &catalogue->by_name, compare_names);
 
@@ -130,7 +130,7 @@ static void remove_name(struct th_catalogue *catalogue, struct th_snapshot_recor
 	catalogue->named--;
 }
 
-struct th_snapshot_record *th_catalogue_named(const struct th_catalogue *catalogue, const char *name)
+struct th_snapshot_record *th_snapshot_table_named(const struct th_snapshot_table *catalogue, const char *name)
 {
 	struct th_snapshot_record wanted, *const *found;
 
@@ -141,7 +141,7 @@ struct th_snapshot_record *th_catalogue_named(const struct th_catalogue *catalog
 	return found ? *found : NULL;
 }
 
-struct th_snapshot_record *th_catalogue_numbered(const struct th_catalogue *catalogue, uint64_t id)
+struct th_snapshot_record *th_snapshot_table_numbered(const struct th_snapshot_table *catalogue, uint64_t id)
 {
 	size_t from = 0, to = catalogue->count;
 
@@ -158,21 +158,23 @@ struct th_snapshot_record *th_catalogue_numbered(const struct th_catalogue *cata
 	return NULL;
 }
 
-struct th_snapshot_record *th_catalogue_before(const struct th_catalogue *catalogue, size_t at, uint64_t branch)
+struct th_snapshot_record *th_snapshot_table_before(const struct th_snapshot_table *catalogue, size_t at,
+						    uint64_t branch)
 {
 	while (at > 0 && catalogue->record[at - 1]->info.branch != branch)
 		at--;
 	return at > 0 ? catalogue->record[at - 1] : NULL;
 }
 
-struct th_snapshot_record *th_catalogue_after(const struct th_catalogue *catalogue, size_t at, uint64_t branch)
+struct th_snapshot_record *th_snapshot_table_after(const struct th_snapshot_table *catalogue, size_t at,
+						   uint64_t branch)
 {
 	while (++at < catalogue->count && catalogue->record[at]->info.branch != branch)
 		;
 	return at < catalogue->count ? catalogue->record[at] : NULL;
 }
 
-int th_catalogue_append(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+int th_snapshot_table_append(struct th_snapshot_table *catalogue, struct th_snapshot_record *record)
 {
 	if (catalogue->count == catalogue->capacity) {
 		size_t capacity = catalogue->capacity ? 2 * catalogue->capacity : 16;
@@ -189,20 +191,20 @@ int th_catalogue_append(struct th_catalogue *catalogue, struct th_snapshot_recor
 	return 0;
 }
 
-int th_catalogue_rename(struct th_catalogue *catalogue, struct th_snapshot_record *record, const char *name)
+int th_snapshot_table_rename(struct th_snapshot_table *catalogue, struct th_snapshot_record *record, const char *name)
 {
 	remove_name(catalogue, record);
 	strcpy(record->info.name, name);
 	return add_name(catalogue, record);
 }
 
-void th_catalogue_unname(struct th_catalogue *catalogue, struct th_snapshot_record *record)
+void th_snapshot_table_unname(struct th_snapshot_table *catalogue, struct th_snapshot_record *record)
 {
 	remove_name(catalogue, record);
 	record->deleting = true;
 }
 
-void th_catalogue_remove(struct th_catalogue *catalogue, size_t at)
+void th_snapshot_table_remove(struct th_snapshot_table *catalogue, size_t at)
 {
 	if (!catalogue->record[at]->deleting)
 		remove_name(catalogue, catalogue->record[at]);
@@ -213,9 +215,9 @@ void th_catalogue_remove(struct th_catalogue *catalogue, size_t at)
 		(catalogue->count - at) * sizeof(*catalogue->record));
 }
 
-void th_catalogue_release(struct th_catalogue *catalogue)
+void th_snapshot_table_release(struct th_snapshot_table *catalogue)
 {
 	while (catalogue->count)
-		th_catalogue_remove(catalogue, catalogue->count - 1);
+		th_snapshot_table_remove(catalogue, catalogue->count - 1);
 	free(catalogue->record);
 }

@@ -4,7 +4,7 @@
  *
  * Ids and generations rise from one snapshot to the next, so the records are an array in the order of both, searched by
  * halves; names are in a tree of <search.h>.  The lock of all this is the store's snapshot_lock; whoever changes it
- * holds commit_lock too, but for a deletion, which just takes a name away.
+ * holds checkpoint_lock too, but for a deletion, which just takes a name away.
  */
 #ifndef TH_TREE_CATALOGUE_SNAPSHOT_TABLE_H
 #define TH_TREE_CATALOGUE_SNAPSHOT_TABLE_H
@@ -23,10 +23,10 @@ struct th_snapshot_record {
 	struct th_hold_record *holds; /* hold.h; info.holds of them */
 	unsigned views; /* open ones; not on disk */
 	_Atomic bool deleting; /* it has no name any more, and is to be freed (reap.c) */
-	bool noted; /* its entry says that it is being deleted; commit_lock */
+	bool noted; /* its entry says that it is being deleted; checkpoint_lock */
 };
 
-struct th_catalogue {
+struct th_snapshot_table {
 	struct th_snapshot_record **record; /* oldest first */
 	size_t count, capacity;
 	size_t named; /* those not deleted */
@@ -34,27 +34,29 @@ struct th_catalogue {
 };
 
 /* From the meta tree, when a store is opened. */
-int th_catalogue_load(struct th_store *store);
-void th_catalogue_release(struct th_catalogue *catalogue);
+int th_snapshot_table_load(struct th_store *store);
+void th_snapshot_table_release(struct th_snapshot_table *catalogue);
 
 /* NULL if there is none.  By name: among those not deleted. */
-struct th_snapshot_record *th_catalogue_named(const struct th_catalogue *catalogue, const char *name);
-struct th_snapshot_record *th_catalogue_numbered(const struct th_catalogue *catalogue, uint64_t id);
+struct th_snapshot_record *th_snapshot_table_named(const struct th_snapshot_table *catalogue, const char *name);
+struct th_snapshot_record *th_snapshot_table_numbered(const struct th_snapshot_table *catalogue, uint64_t id);
 /* The newest one of a branch older than number `at`, or the oldest one newer than that; NULL if there is none. */
-struct th_snapshot_record *th_catalogue_before(const struct th_catalogue *catalogue, size_t at, uint64_t branch);
-struct th_snapshot_record *th_catalogue_after(const struct th_catalogue *catalogue, size_t at, uint64_t branch);
+struct th_snapshot_record *th_snapshot_table_before(const struct th_snapshot_table *catalogue, size_t at,
+						    uint64_t branch);
+struct th_snapshot_record *th_snapshot_table_after(const struct th_snapshot_table *catalogue, size_t at,
+						   uint64_t branch);
 
 /* Takes the record over, unless it fails. */
-int th_catalogue_append(struct th_catalogue *catalogue, struct th_snapshot_record *record);
+int th_snapshot_table_append(struct th_snapshot_table *catalogue, struct th_snapshot_record *record);
 /* To a name that is free. */
-int th_catalogue_rename(struct th_catalogue *catalogue, struct th_snapshot_record *record, const char *name);
+int th_snapshot_table_rename(struct th_snapshot_table *catalogue, struct th_snapshot_record *record, const char *name);
 /* Marks it as being deleted: its name is free. */
-void th_catalogue_unname(struct th_catalogue *catalogue, struct th_snapshot_record *record);
+void th_snapshot_table_unname(struct th_snapshot_table *catalogue, struct th_snapshot_record *record);
 /* Frees record number `at`. */
-void th_catalogue_remove(struct th_catalogue *catalogue, size_t at);
+void th_snapshot_table_remove(struct th_snapshot_table *catalogue, size_t at);
 
 /* Within a commit: the entry in the meta tree. */
-int th_catalogue_put(struct th_store *store, struct th_snapshot_record *record);
-int th_catalogue_drop(struct th_store *store, const struct th_snapshot_record *record);
+int th_snapshot_table_put(struct th_store *store, struct th_snapshot_record *record);
+int th_snapshot_table_drop(struct th_store *store, const struct th_snapshot_record *record);
 
 #endif

@@ -90,16 +90,16 @@ static int check_meta_tree(struct th_check *check)
 		.owned = UINT64_MAX,
 		.at = TH_SLICE_EMPTY,
 	};
-	int r = unpack_root(check, tree.name, check->super.meta_root, &tree.root);
+	int err = unpack_root(check, tree.name, check->super.meta_root, &tree.root);
 
-	return r == 0 ? th_check_tree(check, &tree) : 0;
+	return err == 0 ? th_check_tree(check, &tree) : 0;
 }
 
 static int check_snapshots(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < check->snapshots_count && r == 0; i++) {
+	for (size_t i = 0; i < check->snapshots_count && err == 0; i++) {
 		const struct th_check_snapshot *snapshot = &check->snapshots[i];
 		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
 		char name[sizeof(snapshot->name) + 40];
@@ -114,14 +114,14 @@ static int check_snapshots(struct th_check *check)
 		};
 
 		/* it stands for the head that its branch has not */
-		if (branch && branch->headless &&
+		if (branch && branch->detached &&
 		    th_check_newest(check, branch->id, check->snapshots_count) == snapshot)
 			tree.owned = branch->origin_generation;
 		snprintf(name, sizeof(name), "snapshot %" PRIu64 " '%s'", snapshot->id, snapshot->name);
-		r = th_check_tree(check, &tree);
+		err = th_check_tree(check, &tree);
 		check->result.snapshots++;
 	}
-	return r;
+	return err;
 }
 
 /* The head of a branch: that of the one which the store was opened on is what the live view shows. */
@@ -138,34 +138,34 @@ static int check_head(struct th_check *check, const struct th_check_branch *bran
 		.owned = branch->origin_generation,
 		.at = TH_SLICE_EMPTY,
 	};
-	int r = 0;
+	int err = 0;
 
 	snprintf(name, sizeof(name), "branch '%s'", branch->name);
 	if (!branch->has_head) {
 		tree.sequence = check->super.sequence;
-		r = unpack_root(check, tree.name, check->super.live_root, &tree.root);
+		err = unpack_root(check, tree.name, check->super.live_root, &tree.root);
 	}
-	return r == 0 ? th_check_tree(check, &tree) : 0;
+	return err == 0 ? th_check_tree(check, &tree) : 0;
 }
 
 static int check_heads(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < check->branches_count && r == 0; i++) {
+	for (size_t i = 0; i < check->branches_count && err == 0; i++) {
 		if (check->branches[i].has_head || check->branches[i].id == check->super.counters[TH_SUPER_BRANCH])
-			r = check_head(check, &check->branches[i]);
-		check->result.branches += !check->branches[i].headless;
+			err = check_head(check, &check->branches[i]);
+		check->result.branches += !check->branches[i].detached;
 	}
-	return r;
+	return err;
 }
 
 /* What is left of heads that nobody wants. */
 static int check_abandoned(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < check->abandoned_count && r == 0; i++) {
+	for (size_t i = 0; i < check->abandoned_count && err == 0; i++) {
 		const struct th_check_abandoned *abandoned = &check->abandoned[i];
 		struct th_check_tree tree = {
 			.kind = TH_CHECK_ABANDONED,
@@ -177,9 +177,9 @@ static int check_abandoned(struct th_check *check)
 			.at = th_key_slice(&abandoned->at),
 		};
 
-		r = th_check_tree(check, &tree);
+		err = th_check_tree(check, &tree);
 	}
-	return r;
+	return err;
 }
 
 /* --- live entries --- */
@@ -196,38 +196,38 @@ static int visit_range(struct th_check *check, const struct th_range *range)
 {
 	struct th_cursor *cursor;
 	char text[TH_CHECK_KEY_TEXT];
-	int r = th_cursor_open(th_view_live(check->store), range, &cursor);
+	int err = th_cursor_open(th_view_live(check->store), range, &cursor);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	for (;;) {
 		struct th_cursor_entry entry = { 0 };
 
-		r = th_cursor_next(cursor, &entry);
-		if (r == 0) {
+		err = th_cursor_next(cursor, &entry);
+		if (err == 0) {
 			visit_entry(check, &entry);
-		} else if (r < 0 && r != -ENOMEM && entry.key.data) { /* only this entry's value is bad */
-			th_check_problem(check, "value of key %s: %s", th_check_key(entry.key, text), strerror(-r));
+		} else if (err < 0 && err != -ENOMEM && entry.key.data) { /* only this entry's value is bad */
+			th_check_problem(check, "value of key %s: %s", th_check_key(entry.key, text), strerror(-err));
 		} else {
 			break;
 		}
 	}
 	th_cursor_close(cursor);
-	if (r < 0 && r != -ENOMEM) {
+	if (err < 0 && err != -ENOMEM) {
 		th_check_problem(check, "live tree: entries from key %s on cannot be read: %s",
-				 th_check_key(range->from, text), strerror(-r));
-		r = 0;
+				 th_check_key(range->from, text), strerror(-err));
+		err = 0;
 	}
-	return r == 1 ? 0 : r;
+	return err == 1 ? 0 : err;
 }
 
 int th_check_add_hole(struct th_check *check, struct th_slice from, struct th_slice to)
 {
 	struct th_check_hole *hole;
-	int r = th_check_grow(&check->holes, check->holes_count, &check->holes_capacity, sizeof(*check->holes));
+	int err = th_check_grow(&check->holes, check->holes_count, &check->holes_capacity, sizeof(*check->holes));
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	hole = &check->holes[check->holes_count++];
 	th_key_set(&hole->from, from);
 	hole->open = !to.data;
@@ -247,64 +247,64 @@ static int compare_holes(const void *a, const void *b)
 static int visit_entries(struct th_check *check)
 {
 	struct th_range range = { .from = TH_SLICE_EMPTY };
-	int r = 0;
+	int err = 0;
 
 	if (check->holes_count > 0)
 		qsort(check->holes, check->holes_count, sizeof(*check->holes), compare_holes);
-	for (size_t i = 0; i < check->holes_count && r == 0; i++) {
+	for (size_t i = 0; i < check->holes_count && err == 0; i++) {
 		const struct th_check_hole *hole = &check->holes[i];
 
 		range.to = th_key_slice(&hole->from);
 		if (th_slice_compare(range.from, range.to) < 0)
-			r = visit_range(check, &range);
+			err = visit_range(check, &range);
 		if (hole->open)
-			return r;
+			return err;
 		if (th_slice_compare(range.from, th_key_slice(&hole->to)) < 0)
 			range.from = th_key_slice(&hole->to);
 	}
 	range.to = (struct th_slice){ NULL, 0 };
-	return r == 0 ? visit_range(check, &range) : r;
+	return err == 0 ? visit_range(check, &range) : err;
 }
 
 /* --- public --- */
 
 static int run(struct th_check *check)
 {
-	int r = th_super_read(check->store->disk, &check->super);
+	int err = th_super_read(check->store->disk, &check->super);
 
-	if (r == 0 && check->options.only_entries)
+	if (err == 0 && check->options.only_entries)
 		return visit_entries(check);
 	if (check->store->log_lost)
 		th_check_problem(check, "the intent log cannot be replayed; what it has is not checked");
-	if (r == 0)
-		r = check_meta_tree(check);
-	if (r == 0)
-		r = th_check_carried(check);
-	if (r == 0)
-		r = th_check_catalogue(check);
-	if (r == 0)
-		r = check_snapshots(check);
-	if (r == 0)
-		r = check_heads(check);
-	if (r == 0)
-		r = check_abandoned(check);
-	if (r == 0)
-		r = th_check_space(check);
-	if (r == 0)
-		r = th_check_blocks(check);
-	return r == 0 ? visit_entries(check) : r;
+	if (err == 0)
+		err = check_meta_tree(check);
+	if (err == 0)
+		err = th_check_carried(check);
+	if (err == 0)
+		err = th_check_catalogue(check);
+	if (err == 0)
+		err = check_snapshots(check);
+	if (err == 0)
+		err = check_heads(check);
+	if (err == 0)
+		err = check_abandoned(check);
+	if (err == 0)
+		err = th_check_space(check);
+	if (err == 0)
+		err = th_check_blocks(check);
+	return err == 0 ? visit_entries(check) : err;
 }
 
 int th_store_check(struct th_store *store, const struct th_check_options *options, struct th_check_result *ret)
 {
 	struct th_check check = { .store = store };
-	int r;
+	int err;
 
 	if (options)
 		check.options = *options;
-	pthread_mutex_lock(&store->commit_lock);
-	r = run(&check);
-	pthread_mutex_unlock(&store->commit_lock);
+	pthread_mutex_lock(&store->checkpoint_lock);
+	err = run(&check);
+	pthread_mutex_unlock(&store->checkpoint_lock);
 	free(check.snapshots);
 	free(check.branches);
 	free(check.holds);
@@ -316,5 +316,5 @@ int th_store_check(struct th_store *store, const struct th_check_options *option
 	free(check.holes);
 	if (ret)
 		*ret = check.result;
-	return r;
+	return err;
 }

@@ -14,7 +14,7 @@
  *       together are one more than the count.  What only snapshots refer to is on a dead list.
  *
  * A head owns what was born later than its branch's origin, in the branch's own time; the rest it has as a snapshot
- * has it.  Heads are the live tree, those of other branches, the newest snapshots of headless branches, and what is
+ * has it.  Heads are the live tree, those of other branches, the newest snapshots of detached branches, and what is
  * left of heads that were abandoned, which own what was born later than their entry says.  Entries on dead lists that
  * are not younger than the origin of their branch are void; so are those that are younger than the snapshot before,
  * which belonged to snapshots that were deleted: they are counted as what is on its way to be free (reap.c), and must
@@ -118,7 +118,7 @@ struct th_check_hold {
 struct th_check_branch {
 	uint64_t id, origin, sequence;
 	uint64_t origin_generation; /* 0: none */
-	bool headless, has_head;
+	bool detached, has_head;
 	struct th_ptr root; /* and the lists: if has_head, else they are in the superblock, or nowhere */
 	struct th_blocklist dead, strays;
 	char name[TH_BRANCH_NAME_MAX + 1];

@@ -21,9 +21,9 @@ static void meta_problem(struct th_check *check, struct th_slice key, const char
 static int take_share(struct th_check *check, struct th_slice key, struct th_slice value)
 {
 	uint64_t addr = th_meta_number(key.data);
-	struct th_share_disk disk;
+	struct th_block_refs_disk disk;
 	uint32_t blocks, count;
-	int r;
+	int err;
 
 	if (value.size != sizeof(disk)) {
 		meta_problem(check, key, "a share of the wrong size");
@@ -38,8 +38,8 @@ static int take_share(struct th_check *check, struct th_slice key, struct th_sli
 		check->incomplete = true;
 		return 0;
 	}
-	r = th_check_claim(check, TH_CLAIM_SHARE, addr, blocks, 1);
-	return r < 0 ? r : th_check_claim(check, TH_CLAIM_SHARED, addr, blocks, count);
+	err = th_check_claim(check, TH_CLAIM_SHARE, addr, blocks, 1);
+	return err < 0 ? err : th_check_claim(check, TH_CLAIM_SHARED, addr, blocks, count);
 }
 
 /* --- snapshots --- */
@@ -84,17 +84,17 @@ static int take_snapshot(struct th_check *check, struct th_slice key, struct th_
 {
 	struct th_check_snapshot snapshot;
 	const char *why = unpack_snapshot(key, value, &snapshot);
-	int r;
+	int err;
 
 	if (why) {
 		meta_problem(check, key, why);
 		return 0;
 	}
-	r = th_check_grow(&check->snapshots, check->snapshots_count, &check->snapshots_capacity,
-			  sizeof(*check->snapshots));
-	if (r == 0)
+	err = th_check_grow(&check->snapshots, check->snapshots_count, &check->snapshots_capacity,
+			    sizeof(*check->snapshots));
+	if (err == 0)
 		check->snapshots[check->snapshots_count++] = snapshot;
-	return r;
+	return err;
 }
 
 /* --- holds: what is wrong with one leaves nothing else unknown --- */
@@ -104,7 +104,7 @@ static int take_hold(struct th_check *check, struct th_slice key, struct th_slic
 	struct th_check_hold hold = { .id = th_meta_number(key.data) };
 	struct th_hold_disk disk;
 	size_t tag_size = value.size - sizeof(disk);
-	int r;
+	int err;
 
 	if (value.size <= sizeof(disk) || tag_size > TH_HOLD_TAG_MAX) {
 		th_check_problem(check, "hold %" PRIu64 ": of the wrong size", hold.id);
@@ -115,10 +115,10 @@ static int take_hold(struct th_check *check, struct th_slice key, struct th_slic
 	hold.snapshot = th_get_le64(disk.snapshot);
 	if (strlen(hold.tag) != tag_size)
 		th_check_problem(check, "hold %" PRIu64 ": its tag is malformed", hold.id);
-	r = th_check_grow(&check->holds, check->holds_count, &check->holds_capacity, sizeof(*check->holds));
-	if (r == 0)
+	err = th_check_grow(&check->holds, check->holds_count, &check->holds_capacity, sizeof(*check->holds));
+	if (err == 0)
 		check->holds[check->holds_count++] = hold;
-	return r;
+	return err;
 }
 
 /* --- branches --- */
@@ -138,11 +138,11 @@ static const char *unpack_branch(struct th_slice key, struct th_slice value, str
 		.id = th_meta_number(key.data),
 		.origin = th_get_le64(disk.origin),
 		.sequence = th_get_le64(disk.sequence),
-		.headless = disk.headless,
+		.detached = disk.detached,
 		.has_head = memcmp(&disk.root, zeros, sizeof(disk.root)) != 0,
 	};
 	memcpy(ret->name, (const char *)value.data + sizeof(disk), name_size);
-	if (disk.headless > 1 || memcmp(disk.reserved, zeros, sizeof(disk.reserved)) != 0)
+	if (disk.detached > 1 || memcmp(disk.reserved, zeros, sizeof(disk.reserved)) != 0)
 		return "unknown flags of a branch";
 	if (!name_possible(ret->name, name_size))
 		return "a branch's name is malformed";
@@ -159,23 +159,24 @@ static int take_branch(struct th_check *check, struct th_slice key, struct th_sl
 {
 	struct th_check_branch branch;
 	const char *why = unpack_branch(key, value, &branch);
-	int r;
+	int err;
 
 	if (why) {
 		meta_problem(check, key, why);
 		return 0;
 	}
-	r = th_check_grow(&check->branches, check->branches_count, &check->branches_capacity, sizeof(*check->branches));
-	if (r == 0)
+	err = th_check_grow(&check->branches, check->branches_count, &check->branches_capacity,
+			    sizeof(*check->branches));
+	if (err == 0)
 		check->branches[check->branches_count++] = branch;
-	return r;
+	return err;
 }
 
 static int take_abandoned(struct th_check *check, struct th_slice key, struct th_slice value)
 {
 	struct th_check_abandoned abandoned;
 	struct th_abandoned_disk disk;
-	int r;
+	int err;
 
 	if (value.size < sizeof(disk) || value.size - sizeof(disk) > sizeof(abandoned.at.data)) {
 		meta_problem(check, key, "an abandoned head of the wrong size");
@@ -198,11 +199,11 @@ static int take_abandoned(struct th_check *check, struct th_slice key, struct th
 		meta_problem(check, key, "an abandoned head's lists are broken");
 		return 0;
 	}
-	r = th_check_grow(&check->abandoned, check->abandoned_count, &check->abandoned_capacity,
-			  sizeof(*check->abandoned));
-	if (r == 0)
+	err = th_check_grow(&check->abandoned, check->abandoned_count, &check->abandoned_capacity,
+			    sizeof(*check->abandoned));
+	if (err == 0)
 		check->abandoned[check->abandoned_count++] = abandoned;
-	return r;
+	return err;
 }
 
 int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_slice value)
@@ -230,14 +231,14 @@ static int take_carried(void *arg, struct th_slice key, struct th_slice value)
 
 int th_check_carried(struct th_check *check)
 {
-	int r = th_carried_each(&check->super, take_carried, check);
+	int err = th_carried_each(&check->super, take_carried, check);
 
-	if (r == -EUCLEAN) {
+	if (err == -EUCLEAN) {
 		th_check_problem(check, "meta tree: the messages in the superblock are malformed");
 		check->incomplete = true;
-		r = 0;
+		err = 0;
 	}
-	return r;
+	return err;
 }
 
 /* --- all snapshots together --- */
@@ -374,10 +375,10 @@ static void check_branch(struct th_check *check, struct th_check_branch *branch)
 	if (branch->id == 0 || branch->id >= check->super.counters[TH_SUPER_NEXT_BRANCH])
 		th_check_problem(check, "branch %" PRIu64 " '%s': its id was never given out (next: %" PRIu64 ")",
 				 branch->id, branch->name, check->super.counters[TH_SUPER_NEXT_BRANCH]);
-	if (branch->has_head == (current || branch->headless) || (current && branch->headless))
+	if (branch->has_head == (current || branch->detached) || (current && branch->detached))
 		th_check_problem(check, "branch %" PRIu64 " '%s': %s", branch->id, branch->name,
 				 branch->has_head ? "has two heads" : "has no head");
-	if (branch->headless && !th_check_newest(check, branch->id, check->snapshots_count))
+	if (branch->detached && !th_check_newest(check, branch->id, check->snapshots_count))
 		th_check_problem(check, "branch %" PRIu64 " '%s': has neither a head nor snapshots", branch->id,
 				 branch->name);
 	for (size_t i = 0; i < check->snapshots_count && !origin; i++)
@@ -397,7 +398,7 @@ static void check_branches(struct th_check *check)
 	for (size_t i = 0; i < check->branches_count; i++) {
 		check_branch(check, &check->branches[i]);
 		for (size_t k = 0; k < i; k++)
-			if (!check->branches[i].headless && !check->branches[k].headless &&
+			if (!check->branches[i].detached && !check->branches[k].detached &&
 			    strcmp(check->branches[i].name, check->branches[k].name) == 0)
 				th_check_problem(check, "branches %" PRIu64 " and %" PRIu64 " are both named '%s'",
 						 check->branches[k].id, check->branches[i].id, check->branches[i].name);
@@ -415,17 +416,17 @@ static void check_branches(struct th_check *check)
 
 int th_check_catalogue(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
 	if (check->snapshots_count > 0) {
 		qsort(check->snapshots, check->snapshots_count, sizeof(*check->snapshots), compare_ids);
 		check_order(check);
-		r = check_names(check);
+		err = check_names(check);
 	}
 	check_holds(check);
 	if (check->branches_count > 0)
 		check_branches(check);
 	else
 		th_check_problem(check, "there is no branch");
-	return r;
+	return err;
 }

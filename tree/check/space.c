@@ -11,18 +11,18 @@
 
 static int add_event(struct th_claims *claims, uint64_t at, int32_t count, enum th_claim claim)
 {
-	int r = th_check_grow(&claims->event, claims->count, &claims->capacity, sizeof(*claims->event));
+	int err = th_check_grow(&claims->event, claims->count, &claims->capacity, sizeof(*claims->event));
 
-	if (r == 0)
+	if (err == 0)
 		claims->event[claims->count++] = (struct th_claim_event){ at, count, claim };
-	return r;
+	return err;
 }
 
 int th_check_claim(struct th_check *check, enum th_claim claim, uint64_t addr, uint64_t blocks, uint32_t count)
 {
-	int r = add_event(&check->claims, addr, (int32_t)count, claim);
+	int err = add_event(&check->claims, addr, (int32_t)count, claim);
 
-	return r < 0 ? r : add_event(&check->claims, addr + blocks, -(int32_t)count, claim);
+	return err < 0 ? err : add_event(&check->claims, addr + blocks, -(int32_t)count, claim);
 }
 
 static int compare_claim_runs(const void *a, const void *b)
@@ -55,58 +55,58 @@ static void merge_snapshot_runs(struct th_claims *claims)
 int th_check_claim_snapshot(struct th_check *check, uint64_t addr, uint64_t blocks)
 {
 	struct th_claims *claims = &check->claims;
-	int r = 0;
+	int err = 0;
 
 	if (claims->snapshot_count == claims->snapshot_capacity) {
 		merge_snapshot_runs(claims);
 		if (claims->snapshot_count > claims->snapshot_capacity / 2 || claims->snapshot_capacity == 0)
-			r = th_check_grow(&claims->snapshot, claims->snapshot_capacity, &claims->snapshot_capacity,
-					  sizeof(*claims->snapshot));
+			err = th_check_grow(&claims->snapshot, claims->snapshot_capacity, &claims->snapshot_capacity,
+					    sizeof(*claims->snapshot));
 	}
-	if (r == 0)
+	if (err == 0)
 		claims->snapshot[claims->snapshot_count++] = (struct th_claim_run){ addr, blocks };
-	return r;
+	return err;
 }
 
 static int claim_fixed(struct th_check *check)
 {
 	const struct th_super *super = &check->super;
-	int r = th_check_claim(check, TH_CLAIM_FIXED, 0, super->log_first + super->log_blocks, 1);
+	int err = th_check_claim(check, TH_CLAIM_FIXED, 0, super->log_first + super->log_blocks, 1);
 
-	return r < 0 ? r
-		     : th_check_claim(check, TH_CLAIM_FIXED, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS,
-				      1);
+	return err < 0 ? err
+		       : th_check_claim(check, TH_CLAIM_FIXED, super->blocks - TH_SUPER_TAIL_BLOCKS,
+					TH_SUPER_TAIL_BLOCKS, 1);
 }
 
 static int claim_nodes(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < check->nodes.capacity && r == 0; i++) {
+	for (size_t i = 0; i < check->nodes.capacity && err == 0; i++) {
 		const struct th_seen *seen = &check->nodes.slot[i];
 
 		if (!seen->addr || !th_check_inside(check, seen->addr, seen->blocks))
 			continue;
 		if (seen->flags & TH_SEEN_META)
-			r = th_check_claim(check, TH_CLAIM_META_NODE, seen->addr, seen->blocks, 1);
-		if (r == 0 && seen->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
-			r = th_check_claim(check,
-					   seen->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
-					   seen->addr, seen->blocks, 1);
+			err = th_check_claim(check, TH_CLAIM_META_NODE, seen->addr, seen->blocks, 1);
+		if (err == 0 && seen->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
+			err = th_check_claim(check,
+					     seen->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
+					     seen->addr, seen->blocks, 1);
 	}
-	return r;
+	return err;
 }
 
 static int claim_snapshot_data(struct th_check *check)
 {
 	struct th_claims *claims = &check->claims;
-	int r = 0;
+	int err = 0;
 
 	merge_snapshot_runs(claims);
-	for (size_t i = 0; i < claims->snapshot_count && r == 0; i++)
-		r = th_check_claim(check, TH_CLAIM_SNAPSHOT_DATA, claims->snapshot[i].addr, claims->snapshot[i].blocks,
-				   1);
-	return r;
+	for (size_t i = 0; i < claims->snapshot_count && err == 0; i++)
+		err = th_check_claim(check, TH_CLAIM_SNAPSHOT_DATA, claims->snapshot[i].addr,
+				     claims->snapshot[i].blocks, 1);
+	return err;
 }
 
 /* --- block lists --- */
@@ -172,12 +172,12 @@ static int list_result(struct th_check *check, const char *name, int r)
 static int claim_list(struct list *list, const struct th_blocklist *runs, const char *kind, const char *what)
 {
 	char name[TH_BRANCH_NAME_MAX + 80];
-	int r;
+	int err;
 
 	snprintf(name, sizeof(name), "%s of %s", kind, what);
 	list->name = name;
-	r = th_blocklist_each(runs, list->check->store->disk, claim_dead, claim_page, list);
-	return list_result(list->check, name, r);
+	err = th_blocklist_each(runs, list->check->store->disk, claim_dead, claim_page, list);
+	return list_result(list->check, name, err);
 }
 
 /* The two lists of one stretch between snapshots. */
@@ -185,18 +185,18 @@ static int claim_lists(struct th_check *check, const struct th_blocklist *dead, 
 		       const char *what, uint64_t newest, uint64_t origin)
 {
 	struct list list = { .check = check, .newest = newest, .origin = origin };
-	int r = claim_list(&list, dead, "dead list", what);
+	int err = claim_list(&list, dead, "dead list", what);
 
 	list.strays = true;
-	return r < 0 ? r : claim_list(&list, strays, "list of strays", what);
+	return err < 0 ? err : claim_list(&list, strays, "list of strays", what);
 }
 
 /* What died between a snapshot and the next one of its branch is kept for what was born up to the former. */
 static int claim_snapshot_lists(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < check->snapshots_count && r == 0; i++) {
+	for (size_t i = 0; i < check->snapshots_count && err == 0; i++) {
 		const struct th_check_snapshot *snapshot = &check->snapshots[i];
 		const struct th_check_snapshot *before = th_check_newest(check, snapshot->branch, i);
 		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
@@ -204,17 +204,17 @@ static int claim_snapshot_lists(struct th_check *check)
 		char what[64];
 
 		snprintf(what, sizeof(what), "snapshot %" PRIu64, snapshot->id);
-		r = claim_lists(check, &snapshot->dead, &snapshot->strays, what, before ? before->generation : origin,
-				origin);
+		err = claim_lists(check, &snapshot->dead, &snapshot->strays, what, before ? before->generation : origin,
+				  origin);
 	}
-	return r;
+	return err;
 }
 
 static int claim_head_lists(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < check->branches_count && r == 0; i++) {
+	for (size_t i = 0; i < check->branches_count && err == 0; i++) {
 		const struct th_check_branch *branch = &check->branches[i];
 		const struct th_check_snapshot *newest = th_check_newest(check, branch->id, check->snapshots_count);
 		uint64_t limit = newest ? newest->generation : branch->origin_generation;
@@ -222,32 +222,33 @@ static int claim_head_lists(struct th_check *check)
 
 		snprintf(what, sizeof(what), "branch '%s'", branch->name);
 		if (branch->has_head)
-			r = claim_lists(check, &branch->dead, &branch->strays, what, limit, branch->origin_generation);
+			err = claim_lists(check, &branch->dead, &branch->strays, what, limit,
+					  branch->origin_generation);
 		else if (branch->id == check->super.counters[TH_SUPER_BRANCH])
-			r = claim_lists(check, &check->super.dead, &check->super.strays, what, limit,
-					branch->origin_generation);
+			err = claim_lists(check, &check->super.dead, &check->super.strays, what, limit,
+					  branch->origin_generation);
 	}
-	return r;
+	return err;
 }
 
 /* Of what died in an abandoned head, the snapshot before has what is not younger than that; the rest is to be freed,
  * and so are strays that the walk of its tree will pass by. */
 static int claim_abandoned_lists(struct th_check *check)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < check->abandoned_count && r == 0; i++) {
+	for (size_t i = 0; i < check->abandoned_count && err == 0; i++) {
 		const struct th_check_abandoned *abandoned = &check->abandoned[i];
 		struct list list = { .check = check, .origin = abandoned->than, .abandoned = true };
 		char what[64];
 
 		snprintf(what, sizeof(what), "abandoned head %" PRIu64, abandoned->id);
-		r = claim_list(&list, &abandoned->dead, "dead list", what);
+		err = claim_list(&list, &abandoned->dead, "dead list", what);
 		list.strays = true;
-		if (r == 0)
-			r = claim_list(&list, &abandoned->strays, "list of strays", what);
+		if (err == 0)
+			err = claim_list(&list, &abandoned->strays, "list of strays", what);
 	}
-	return r;
+	return err;
 }
 
 /* --- the space map --- */
@@ -262,35 +263,35 @@ static int claim_map(struct th_check *check)
 {
 	struct list list = { .check = check };
 	struct th_space *space;
-	int r = th_space_new(check->super.blocks, &space);
+	int err = th_space_new(check->super.blocks, &space);
 
-	if (r < 0)
-		return r;
-	r = th_space_load(space, check->store->disk, &check->super.space_log);
-	check->claims.map_known = r == 0;
-	if (r == 0)
-		r = th_space_each_used(space, claim_used, check);
-	if (r == 0)
-		r = th_blocklist_each(&check->super.space_log, check->store->disk, NULL, claim_page, &list);
+	if (err < 0)
+		return err;
+	err = th_space_load(space, check->store->disk, &check->super.space_log);
+	check->claims.map_known = err == 0;
+	if (err == 0)
+		err = th_space_each_used(space, claim_used, check);
+	if (err == 0)
+		err = th_blocklist_each(&check->super.space_log, check->store->disk, NULL, claim_page, &list);
 	th_space_free(space);
-	return list_result(check, "space log", r);
+	return list_result(check, "space log", err);
 }
 
 int th_check_space(struct th_check *check)
 {
-	int r = claim_fixed(check);
+	int err = claim_fixed(check);
 
-	if (r == 0)
-		r = claim_nodes(check);
-	if (r == 0)
-		r = claim_snapshot_data(check);
-	if (r == 0)
-		r = claim_snapshot_lists(check);
-	if (r == 0)
-		r = claim_head_lists(check);
-	if (r == 0)
-		r = claim_abandoned_lists(check);
-	return r < 0 ? r : claim_map(check);
+	if (err == 0)
+		err = claim_nodes(check);
+	if (err == 0)
+		err = claim_snapshot_data(check);
+	if (err == 0)
+		err = claim_snapshot_lists(check);
+	if (err == 0)
+		err = claim_head_lists(check);
+	if (err == 0)
+		err = claim_abandoned_lists(check);
+	return err < 0 ? err : claim_map(check);
 }
 
 /* --- the verdict --- */

@@ -57,10 +57,10 @@ static int seen_grow(struct th_seen_set *set)
 
 int th_seen_get(struct th_seen_set *set, uint64_t addr, struct th_seen **ret)
 {
-	int r = 2 * set->count >= set->capacity ? seen_grow(set) : 0;
+	int err = 2 * set->count >= set->capacity ? seen_grow(set) : 0;
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	*ret = seen_slot(set, addr);
 	set->count += (*ret)->addr == 0;
 	(*ret)->addr = addr;
@@ -256,31 +256,31 @@ static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr,
 	size_t size = ptr->blocks * TH_BLOCK_SIZE;
 	uint8_t *blocks;
 	const char *why;
-	int r;
+	int err;
 
 	if (!pointer_usable(walk, ptr, at))
 		return 1;
 	blocks = th_disk_buffer(size);
 	if (!blocks)
 		return -ENOMEM;
-	r = th_disk_read(walk->check->store->disk, ptr->addr, ptr->blocks, blocks);
-	why = r < 0 ? strerror(-r) : "";
-	if (r == 0 && th_checksum(blocks, size) != ptr->checksum) {
-		r = -EBADMSG;
+	err = th_disk_read(walk->check->store->disk, ptr->addr, ptr->blocks, blocks);
+	why = err < 0 ? strerror(-err) : "";
+	if (err == 0 && th_checksum(blocks, size) != ptr->checksum) {
+		err = -EBADMSG;
 		why = "wrong checksum";
 	}
-	if (r == 0)
-		r = th_node_unpack(blocks, ptr, (struct th_slice){ at->lo.data, ptr->prefix_size }, ret, &why);
-	if (r == 0 && first)
+	if (err == 0)
+		err = th_node_unpack(blocks, ptr, (struct th_slice){ at->lo.data, ptr->prefix_size }, ret, &why);
+	if (err == 0 && first)
 		check_rest(walk, *ret, blocks);
 	free(blocks);
-	if (r < 0 && r != -ENOMEM)
+	if (err < 0 && err != -ENOMEM)
 		node_problem(walk, ptr, "%s", why);
-	if (r == 0 && !keys_in_fences(walk, *ret, at)) {
+	if (err == 0 && !keys_in_fences(walk, *ret, at)) {
 		th_node_unref(*ret);
-		r = -EUCLEAN;
+		err = -EUCLEAN;
 	}
-	return r < 0 && r != -ENOMEM ? 1 : r;
+	return err < 0 && err != -ENOMEM ? 1 : err;
 }
 
 /* --- walking --- */
@@ -313,10 +313,10 @@ static int sight_node(struct th_check_walk *walk, const struct th_ptr *ptr, enum
 	uint8_t flag = kind_flag(walk->tree->kind), before;
 	bool owned = ptr->birth > walk->tree->owned;
 	struct th_seen *seen;
-	int r = th_seen_get(&walk->check->nodes, ptr->addr, &seen);
+	int err = th_seen_get(&walk->check->nodes, ptr->addr, &seen);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	before = seen->flags;
 	if (before && seen->view == walk->view) {
 		node_problem(walk, ptr, "is in this tree twice");
@@ -344,11 +344,11 @@ static int sight_node(struct th_check_walk *walk, const struct th_ptr *ptr, enum
 static int mark_damaged(struct th_check_walk *walk, uint64_t addr)
 {
 	struct th_seen *seen;
-	int r = th_seen_get(&walk->check->nodes, addr, &seen);
+	int err = th_seen_get(&walk->check->nodes, addr, &seen);
 
-	if (r == 0)
+	if (err == 0)
 		seen->flags |= TH_SEEN_DAMAGED;
-	return r;
+	return err;
 }
 
 /* What is below here stays unknown. */
@@ -362,9 +362,9 @@ static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const
 
 static int walk_children(struct th_check_walk *walk, const struct th_node *node, const struct fences *at, bool first)
 {
-	int r = 0;
+	int err = 0;
 
-	for (unsigned i = 0; i < node->base.count && r == 0; i++) {
+	for (unsigned i = 0; i < node->base.count && err == 0; i++) {
 		struct fences below = *at;
 		struct th_key lo, hi;
 		struct th_ptr child;
@@ -378,14 +378,14 @@ static int walk_children(struct th_check_walk *walk, const struct th_node *node,
 				continue;
 		}
 		if (th_node_child_ptr(node, i, &child) == 0) {
-			r = walk_node(walk, &child, &below);
+			err = walk_node(walk, &child, &below);
 			continue;
 		}
 		if (first)
 			node_problem(walk, &node->ptr, "its pointer to child %u is broken", i);
-		r = leave_out(walk, &below);
+		err = leave_out(walk, &below);
 	}
-	return r;
+	return err;
 }
 
 static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const struct fences *at)
@@ -393,36 +393,36 @@ static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const
 	struct th_node *node = NULL;
 	enum sight sight;
 	bool first;
-	int r;
+	int err;
 
 	if (walk->tree->kind == TH_CHECK_ABANDONED && ptr->birth <= walk->tree->owned)
 		return 0;
-	r = sight_node(walk, ptr, &sight);
-	if (r < 0 || sight == SIGHT_PASS)
-		return r;
+	err = sight_node(walk, ptr, &sight);
+	if (err < 0 || sight == SIGHT_PASS)
+		return err;
 	if (sight == SIGHT_DAMAGED) {
 		if (walk->tree->kind == TH_CHECK_LIVE)
 			node_problem(walk, ptr, "the damaged node of a snapshot is here too");
 		return leave_out(walk, at);
 	}
 	first = sight == SIGHT_NEW;
-	r = read_node(walk, ptr, at, first, &node);
-	if (r == 1) {
-		r = mark_damaged(walk, ptr->addr);
-		return r < 0 ? r : leave_out(walk, at);
+	err = read_node(walk, ptr, at, first, &node);
+	if (err == 1) {
+		err = mark_damaged(walk, ptr->addr);
+		return err < 0 ? err : leave_out(walk, at);
 	}
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (first)
 		check_node(walk, node, at);
 	walk->first = first;
 	walk->path[walk->depth++] = node;
-	r = th_check_values(walk);
-	if (r == 0 && node->level > 0)
-		r = walk_children(walk, node, at, first);
+	err = th_check_values(walk);
+	if (err == 0 && node->level > 0)
+		err = walk_children(walk, node, at, first);
 	walk->depth--;
 	th_node_unref(node);
-	return r;
+	return err;
 }
 
 int th_check_tree(struct th_check *check, const struct th_check_tree *tree)

@@ -72,15 +72,15 @@ static int claim_named(struct th_check_walk *walk, struct th_slice key, struct t
 	struct value value = { .walk = walk, .key = key };
 	struct th_check *check = walk->check;
 	char text[TH_CHECK_KEY_TEXT];
-	int r = check->options.runs(key, bytes, claim_run, &value);
+	int err = check->options.runs(key, bytes, claim_run, &value);
 
 	if (value.error)
 		return value.error;
-	if (r == 0 && !value.refused)
+	if (err == 0 && !value.refused)
 		return 0;
 	check->incomplete = true;
 	/* of live entries, the owner of the format will complain himself */
-	if (r != 0 && walk->first && !(walk->tree->kind == TH_CHECK_LIVE && check->options.entry))
+	if (err != 0 && walk->first && !(walk->tree->kind == TH_CHECK_LIVE && check->options.entry))
 		th_check_problem(check, "%s: key %s: its value of %zu bytes is malformed", walk->tree->name,
 				 th_check_key(key, text), bytes.size);
 	return 0;
@@ -92,21 +92,21 @@ static int read_large(struct th_check *check, const struct th_chunk *chunk, void
 {
 	uint8_t *buffer = th_disk_buffer(chunk->size);
 	size_t at = 0;
-	int r = 0;
+	int err = 0;
 
 	if (!buffer)
 		return -ENOMEM;
-	for (unsigned i = 0; i < chunk->runs && r == 0; i++) {
-		r = th_disk_read(check->store->disk, chunk->run[i].addr, chunk->run[i].blocks, buffer + at);
+	for (unsigned i = 0; i < chunk->runs && err == 0; i++) {
+		err = th_disk_read(check->store->disk, chunk->run[i].addr, chunk->run[i].blocks, buffer + at);
 		at += (size_t)chunk->run[i].blocks * TH_BLOCK_SIZE;
 	}
-	if (r == 0 && th_checksum(buffer, chunk->size) != chunk->checksum)
-		r = -EBADMSG;
-	if (r < 0)
+	if (err == 0 && th_checksum(buffer, chunk->size) != chunk->checksum)
+		err = -EBADMSG;
+	if (err < 0)
 		free(buffer);
 	else
 		*ret = buffer;
-	return r;
+	return err;
 }
 
 /* A value that cannot be read, or not made sense of. */
@@ -130,27 +130,27 @@ static int check_large(struct th_check_walk *walk, struct th_slice key, const st
 	char text[TH_CHECK_KEY_TEXT];
 	struct th_seen *seen;
 	void *bytes;
-	int r = th_seen_get(&check->values, chunk->run[0].addr, &seen);
+	int err = th_seen_get(&check->values, chunk->run[0].addr, &seen);
 
-	if (r < 0 || (!live && seen->flags))
-		return r;
+	if (err < 0 || (!live && seen->flags))
+		return err;
 	if (seen->flags & TH_SEEN_DAMAGED)
 		return bad_large(walk, key);
 	seen->flags |= live ? TH_SEEN_LIVE : TH_SEEN_SNAPSHOT;
-	r = read_large(check, chunk, &bytes);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) {
+	err = read_large(check, chunk, &bytes);
+	if (err == -ENOMEM)
+		return err;
+	if (err < 0) {
 		seen->flags |= TH_SEEN_DAMAGED;
 		th_check_problem(check, "%s: key %s: its value of %u bytes at block %" PRIu64 ": %s", walk->tree->name,
 				 th_check_key(key, text), chunk->size, chunk->run[0].addr,
-				 r == -EBADMSG ? "wrong checksum" : strerror(-r));
+				 err == -EBADMSG ? "wrong checksum" : strerror(-err));
 		return bad_large(walk, key);
 	}
 	if (check->options.runs)
-		r = claim_named(walk, key, (struct th_slice){ bytes, chunk->size });
+		err = claim_named(walk, key, (struct th_slice){ bytes, chunk->size });
 	free(bytes);
-	return r;
+	return err;
 }
 
 static int account_large(struct th_check_walk *walk, struct th_slice key, const struct th_entry *e)
@@ -168,10 +168,10 @@ static int account_large(struct th_check_walk *walk, struct th_slice key, const 
 		return bad_large(walk, key);
 	}
 	for (unsigned i = 0; i < chunk.runs; i++) {
-		int r = claim_run(&chunk.run[i], &value);
+		int err = claim_run(&chunk.run[i], &value);
 
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 	}
 	if (value.refused) {
 		check->incomplete = true;
@@ -206,9 +206,9 @@ int th_check_values(struct th_check_walk *walk)
 {
 	const struct th_node *node = walk->path[walk->depth - 1];
 	const struct th_slab *slab = node->level > 0 ? &node->overlay : &node->base;
-	int r = 0;
+	int err = 0;
 
-	for (unsigned i = 0; i < slab->count && r == 0; i++)
-		r = account_entry(walk, node, th_slab_entry(slab, i));
-	return r;
+	for (unsigned i = 0; i < slab->count && err == 0; i++)
+		err = account_entry(walk, node, th_slab_entry(slab, i));
+	return err;
 }

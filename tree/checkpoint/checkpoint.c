@@ -24,15 +24,15 @@
 #define TH_PACE_MAX_US 100000
 #define TH_RECLAIMED_MAX 16384 /* free blocks for which nobody is kept waiting any longer */
 
-struct commit {
+struct checkpoint {
 	struct th_store *store;
-	struct th_commit_state state;
-	struct th_writer *live, *meta;
+	struct th_checkpoint_state state;
+	struct th_node_writer *live, *meta;
 	struct th_node *root, *meta_root;
 	struct th_epoch epoch;
 	struct th_drops values; /* large values given up */
-	struct th_dead_list dead;
-	struct th_doomed *doomed;
+	struct th_dead_nodes dead;
+	struct th_detached *doomed;
 	struct th_log_position log_tail;
 	uint64_t deletions; /* of snapshots: those that it holds */
 };
@@ -45,7 +45,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static bool worth_committing(struct th_store *store)
+static bool worth_a_checkpoint(struct th_store *store)
 {
 	struct th_space_stat stat;
 
@@ -53,11 +53,11 @@ static bool worth_committing(struct th_store *store)
 	    atomic_load(&store->dirty_bytes) > 0)
 		return true;
 	th_space_stat(store->space, &stat);
-	return stat.waiting > TH_WAITING_MAX || th_reap_due(store);
+	return stat.waiting > TH_WAITING_MAX || th_reclaim_due(store);
 }
 
 /* With merge_lock. */
-static void freeze(struct commit *c)
+static void freeze(struct checkpoint *c)
 {
 	struct th_store *store = c->store;
 	struct th_tree *live = &store->live;
@@ -65,12 +65,12 @@ static void freeze(struct commit *c)
 	pthread_rwlock_wrlock(&live->lock);
 	c->state.generation = live->gen;
 	c->state.sequence = store->seq;
-	live->commit_gen = live->gen;
+	live->checkpoint_gen = live->gen;
 	c->root = th_tree_freeze(live);
 	c->values = live->drops;
 	live->drops = (struct th_drops){ 0 };
 	c->dead = live->dead;
-	live->dead = (struct th_dead_list){ 0 };
+	live->dead = (struct th_dead_nodes){ 0 };
 	c->doomed = live->doomed;
 	live->doomed = NULL;
 	atomic_store(&store->writing_bytes, live->dirty_bytes);
@@ -109,25 +109,25 @@ static int compare_runs(const void *a, const void *b)
 
 static int add_dead(const struct th_run *run, void *arg)
 {
-	struct commit *c = arg;
+	struct checkpoint *c = arg;
 
-	return th_dead_list_add(&c->dead, &(struct th_dead_node){ .run = *run });
+	return th_dead_nodes_add(&c->dead, &(struct th_dead_node){ .run = *run });
 }
 
 /* Everything that left the live tree, in the order of addresses. */
-static int settle_dead(struct commit *c)
+static int settle_dead(struct checkpoint *c)
 {
 	const struct th_drops *drops = &c->epoch.drops, *values = &c->values, *shares = &c->epoch.shares;
 	struct th_blockrun *runs;
 	size_t n = 0;
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < shares->count && r == 0; i++)
-		r = th_share_add(c->store, shares->runs[i].addr, shares->runs[i].blocks);
-	for (const struct th_doomed *doomed = c->doomed; doomed && r == 0; doomed = doomed->next)
-		r = th_doomed_walk(c->store->cache, doomed, &c->values, add_dead, c);
-	if (r < 0)
-		return r;
+	for (size_t i = 0; i < shares->count && err == 0; i++)
+		err = th_block_refs_add(c->store, shares->runs[i].addr, shares->runs[i].blocks);
+	for (const struct th_detached *doomed = c->doomed; doomed && err == 0; doomed = doomed->next)
+		err = th_detached_walk(c->store->cache, doomed, &c->values, add_dead, c);
+	if (err < 0)
+		return err;
 	runs = calloc(c->dead.count + drops->count + values->count + 1, sizeof(*runs));
 	if (!runs)
 		return -ENOMEM;
@@ -138,96 +138,96 @@ static int settle_dead(struct commit *c)
 	for (size_t i = 0; i < values->count; i++)
 		runs[n++] = data_run(&values->runs[i]);
 	qsort(runs, n, sizeof(*runs), compare_runs);
-	r = th_dead_settle(c->store, runs, n);
+	err = th_dead_settle(c->store, runs, n);
 	free(runs);
-	return r < 0 ? r : th_dead_strays(c->store, &c->epoch.strays);
+	return err < 0 ? err : th_dead_strays(c->store, &c->epoch.strays);
 }
 
 /* The meta tree has no snapshots: what left it is free. */
-static int write_meta(struct commit *c)
+static int write_meta(struct checkpoint *c)
 {
 	struct th_store *store = c->store;
 	struct th_tree *meta = &store->meta;
 	struct th_ptr_disk disk;
 	struct th_ptr root;
-	int r;
+	int err;
 
 	if (!store->meta_due)
 		return 0;
 	store->meta_due = false;
 	store->super.carried_size = 0;
 	pthread_rwlock_wrlock(&meta->lock);
-	meta->commit_gen = meta->gen;
+	meta->checkpoint_gen = meta->gen;
 	c->meta_root = th_tree_freeze(meta);
 	meta->dirty_bytes = 0;
 	pthread_rwlock_unlock(&meta->lock);
 	for (size_t i = 0; i < meta->dead.count; i++) {
 		struct th_blockrun run = dead_run(&meta->dead.dead[i]);
 
-		th_space_note_free(store->space, TH_SPACE_COMMIT, run.addr, run.blocks);
+		th_space_note_free(store->space, TH_SPACE_CHECKPOINT, run.addr, run.blocks);
 		th_cache_forget(store->cache, run.addr);
 	}
-	th_dead_list_release(&meta->dead);
-	r = th_writer_tree(c->meta, c->meta_root, &root);
-	if (r < 0)
-		return r;
+	th_dead_nodes_release(&meta->dead);
+	err = th_node_writer_tree(c->meta, c->meta_root, &root);
+	if (err < 0)
+		return err;
 	th_ptr_pack(&root, &disk);
 	memcpy(store->super.meta_root, &disk, sizeof(disk));
 	return 0;
 }
 
-static int write_super(struct commit *c, bool clean)
+static int write_super(struct checkpoint *c, bool clean)
 {
 	struct th_store *store = c->store;
 	struct th_super *super = &store->super;
 	struct th_ptr_disk root;
-	int r;
+	int err;
 
 	super->generation = c->state.generation;
 	super->sequence = c->state.sequence;
-	super->committed_ns = now_ns();
+	super->checkpoint_ns = now_ns();
 	super->counters[TH_SUPER_MARK] = atomic_load(&store->mark);
 	super->clean = clean;
 	super->log_tail = c->log_tail;
 	th_ptr_pack(&c->state.live_root, &root);
 	memcpy(super->live_root, &root, sizeof(root));
-	r = th_disk_sync(store->disk);
-	if (r == 0)
-		r = th_super_write(store->disk, super);
-	return r < 0 ? r : th_disk_sync(store->disk);
+	err = th_disk_sync(store->disk);
+	if (err == 0)
+		err = th_super_write(store->disk, super);
+	return err < 0 ? err : th_disk_sync(store->disk);
 }
 
-static int write_generation(struct commit *c, th_commit_step *step, void *arg, bool clean)
+static int write_generation(struct checkpoint *c, th_checkpoint_step *step, void *arg, bool clean)
 {
 	struct th_store *store = c->store;
-	int r;
+	int err;
 
-	r = th_writer_new(store, &store->live, c->state.generation, NULL, &c->live);
-	if (r == 0)
-		r = th_writer_new(store, &store->meta, c->state.generation, NULL, &c->meta);
-	if (r < 0)
-		return r;
+	err = th_node_writer_new(store, &store->live, c->state.generation, NULL, &c->live);
+	if (err == 0)
+		err = th_node_writer_new(store, &store->meta, c->state.generation, NULL, &c->meta);
+	if (err < 0)
+		return err;
 	th_chunk_wait_all(store);
-	r = -atomic_load(&store->failed);
-	if (r == 0)
-		r = th_writer_tree(c->live, c->root, &c->state.live_root);
-	if (r == 0)
-		r = settle_dead(c);
-	if (r == 0)
-		r = step ? step(store, &c->state, arg) : th_reap_step(store);
-	if (r == 0)
-		r = th_reap_note(store, &c->deletions);
-	if (r == 0)
-		r = write_meta(c);
-	if (r == 0)
-		r = th_space_commit(store->space, store->disk, &store->super.space_log);
-	if (r == 0)
-		r = th_writer_finish(c->live);
-	if (r == 0)
-		r = th_writer_finish(c->meta);
-	if (r == 0)
-		r = th_blocklist_wait(&store->dead_write);
-	return r < 0 ? r : write_super(c, clean);
+	err = -atomic_load(&store->failed);
+	if (err == 0)
+		err = th_node_writer_tree(c->live, c->root, &c->state.live_root);
+	if (err == 0)
+		err = settle_dead(c);
+	if (err == 0)
+		err = step ? step(store, &c->state, arg) : th_reclaim_step(store);
+	if (err == 0)
+		err = th_reclaim_note(store, &c->deletions);
+	if (err == 0)
+		err = write_meta(c);
+	if (err == 0)
+		err = th_space_checkpoint(store->space, store->disk, &store->super.space_log);
+	if (err == 0)
+		err = th_node_writer_finish(c->live);
+	if (err == 0)
+		err = th_node_writer_finish(c->meta);
+	if (err == 0)
+		err = th_blocklist_wait(&store->dead_write);
+	return err < 0 ? err : write_super(c, clean);
 }
 
 /* Another head became the live tree; nothing was merged meanwhile. */
@@ -240,34 +240,34 @@ static void change_root(struct th_tree *live, struct th_node *root)
 }
 
 /* The superblock is durable. */
-static void committed(struct commit *c)
+static void checkpoint_done(struct checkpoint *c)
 {
 	struct th_store *store = c->store;
 
 	atomic_store(&store->generation, c->state.generation);
-	atomic_store(&store->committed_ns, store->super.committed_ns);
-	th_space_committed(store->space);
+	atomic_store(&store->checkpoint_ns, store->super.checkpoint_ns);
+	th_space_checkpointed(store->space);
 	pthread_mutex_lock(&store->log_lock);
 	if (store->log)
 		th_log_trim(store->log, c->log_tail);
 	pthread_mutex_unlock(&store->log_lock);
-	th_sync_committed(store, c->state.sequence);
+	th_log_queue_trim(store, c->state.sequence);
 	atomic_store(&store->deletions_durable, c->deletions);
 	if (c->state.new_root)
 		change_root(&store->live, c->state.new_root);
 	c->state.new_root = NULL;
-	atomic_fetch_add(&store->commits, 1);
+	atomic_fetch_add(&store->checkpoints, 1);
 }
 
-static void commit_release(struct commit *c)
+static void checkpoint_release(struct checkpoint *c)
 {
-	th_writer_free(c->live);
-	th_writer_free(c->meta);
+	th_node_writer_free(c->live);
+	th_node_writer_free(c->meta);
 	th_blocklist_wait(&c->store->dead_write); /* where the commit failed */
 	pthread_rwlock_wrlock(&c->store->live.lock);
 	th_node_unref(c->root);
-	th_dead_list_release(&c->dead);
-	th_doomed_free(c->doomed);
+	th_dead_nodes_release(&c->dead);
+	th_detached_free(c->doomed);
 	pthread_rwlock_unlock(&c->store->live.lock);
 	th_node_unref(c->meta_root);
 	th_node_unref(c->state.new_root);
@@ -275,7 +275,7 @@ static void commit_release(struct commit *c)
 	th_drops_release(&c->epoch.shares);
 	th_drops_release(&c->epoch.strays);
 	th_drops_release(&c->values);
-	th_commit_settled(c->store, atomic_load(&c->store->writing_bytes));
+	th_checkpoint_settled(c->store, atomic_load(&c->store->writing_bytes));
 }
 
 static uint64_t monotonic_us(void)
@@ -290,92 +290,92 @@ static uint64_t monotonic_us(void)
 static void note_speed(struct th_store *store, size_t bytes, uint64_t took_us)
 {
 	if (bytes >= store->dirty_soft / 2)
-		atomic_store(&store->commit_speed, bytes / (took_us + 1));
+		atomic_store(&store->checkpoint_speed, bytes / (took_us + 1));
 }
 
 /* What was frozen becomes a generation. */
-static int commit_frozen(struct commit *c, th_commit_step *step, void *arg, unsigned flags)
+static int checkpoint_frozen(struct checkpoint *c, th_checkpoint_step *step, void *arg, unsigned flags)
 {
 	size_t bytes = atomic_load(&c->store->writing_bytes);
 	uint64_t began = monotonic_us();
-	int r = write_generation(c, step, arg, (flags & TH_COMMIT_CLEAN) != 0);
+	int err = write_generation(c, step, arg, (flags & TH_CHECKPOINT_CLEAN) != 0);
 
-	if (r == 0)
-		committed(c);
+	if (err == 0)
+		checkpoint_done(c);
 	else
-		th_store_fail(c->store, r, "commit");
-	commit_release(c);
+		th_store_fail(c->store, err, "commit");
+	checkpoint_release(c);
 	note_speed(c->store, bytes, monotonic_us() - began);
-	return r;
+	return err;
 }
 
-static int commit_locking(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
+static int checkpoint_locking(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags)
 {
-	struct commit c = { .store = store };
-	int r;
+	struct checkpoint c = { .store = store };
+	int err;
 
-	pthread_mutex_lock(&store->commit_lock);
-	r = th_store_writable(store);
-	if (r < 0 || (!step && !flags && !worth_committing(store)))
+	pthread_mutex_lock(&store->checkpoint_lock);
+	err = th_store_writable(store);
+	if (err < 0 || (!step && !flags && !worth_a_checkpoint(store)))
 		goto out;
-	if (flags == TH_COMMIT_RELIEVE && atomic_load(&store->dirty_bytes) < store->dirty_hard)
+	if (flags == TH_CHECKPOINT_RELIEVE && atomic_load(&store->dirty_bytes) < store->dirty_hard)
 		goto out; /* whoever held the lock did it */
 	pthread_mutex_lock(&store->merge_lock);
 	freeze(&c);
 	pthread_mutex_unlock(&store->merge_lock);
-	r = commit_frozen(&c, step, arg, flags);
+	err = checkpoint_frozen(&c, step, arg, flags);
 out:
-	pthread_mutex_unlock(&store->commit_lock);
-	return r;
+	pthread_mutex_unlock(&store->checkpoint_lock);
+	return err;
 }
 
-/* Those who merge wait for whoever is between these two, who does not wait for them (th_commit_throttle). */
+/* Those who merge wait for whoever is between these two, who does not wait for them (th_checkpoint_throttle). */
 static void relief_begin(struct th_store *store)
 {
-	pthread_mutex_lock(&store->committer_lock);
+	pthread_mutex_lock(&store->checkpointer_lock);
 	atomic_fetch_add(&store->committing, 1);
-	pthread_mutex_unlock(&store->committer_lock);
+	pthread_mutex_unlock(&store->checkpointer_lock);
 }
 
 static void relief_end(struct th_store *store)
 {
-	pthread_mutex_lock(&store->committer_lock);
+	pthread_mutex_lock(&store->checkpointer_lock);
 	atomic_fetch_sub(&store->committing, 1);
 	pthread_cond_broadcast(&store->settled);
-	pthread_mutex_unlock(&store->committer_lock);
+	pthread_mutex_unlock(&store->checkpointer_lock);
 }
 
-int th_commit(struct th_store *store, th_commit_step *step, void *arg, unsigned flags)
+int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags)
 {
 	bool nowait = th_nowait_suspend(); /* half of a commit is not undone */
-	int r;
+	int err;
 
 	th_thread_waits();
 	relief_begin(store);
-	r = commit_locking(store, step, arg, flags);
+	err = checkpoint_locking(store, step, arg, flags);
 	relief_end(store);
 	th_nowait_resume(nowait);
-	return r;
+	return err;
 }
 
 /* A commit by whoever holds both locks. */
-static int commit_held(struct th_store *store)
+static int checkpoint_held(struct th_store *store)
 {
-	struct commit c = { .store = store };
-	int r = th_store_writable(store);
+	struct checkpoint c = { .store = store };
+	int err = th_store_writable(store);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	freeze(&c);
-	return commit_frozen(&c, NULL, NULL, 0);
+	return checkpoint_frozen(&c, NULL, NULL, 0);
 }
 
-static int commit_one(struct th_store *store)
+static int checkpoint_one(struct th_store *store)
 {
 	struct th_space_stat stat;
 
 	th_space_stat(store->space, &stat);
-	return th_commit(store, NULL, NULL, stat.waiting > 0 ? TH_COMMIT_FORCE : 0);
+	return th_checkpoint(store, NULL, NULL, stat.waiting > 0 ? TH_CHECKPOINT_FORCE : 0);
 }
 
 static bool has_plenty(struct th_store *store)
@@ -383,24 +383,24 @@ static bool has_plenty(struct th_store *store)
 	struct th_space_stat stat;
 
 	th_space_stat(store->space, &stat);
-	return stat.free > stat.reserve + stat.promised + TH_RECLAIMED_MAX;
+	return stat.free > stat.emergency + stat.reserved + TH_RECLAIMED_MAX;
 }
 
 /* The first commit writes what was merged, and frees what that replaces; two more make it free (S3).  While there is
  * more to be given back, each is a first one. */
-static int commit_all(struct th_store *store, int (*commit)(struct th_store *store))
+static int checkpoint_all(struct th_store *store, int (*commit)(struct th_store *store))
 {
 	struct th_space_stat stat;
-	int r = 0, left = 3;
+	int err = 0, left = 3;
 
-	for (bool first = true; r == 0 && left > 0; first = false) {
+	for (bool first = true; err == 0 && left > 0; first = false) {
 		th_space_stat(store->space, &stat);
 		if (!first && ((stat.waiting == 0 && left < 3) || has_plenty(store)))
 			break;
-		r = commit(store);
-		left = th_reap_due(store) ? 3 : left - 1;
+		err = commit(store);
+		left = th_reclaim_due(store) ? 3 : left - 1;
 	}
-	return r;
+	return err;
 }
 
 /* What was sent down is written before more is. */
@@ -408,85 +408,85 @@ static int drain(struct th_store *store)
 {
 	uint64_t seq = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
 	struct th_key at = { .size = 0 };
-	int r = 0, drained = atomic_load(&store->drained_seq) == seq;
+	int err = 0, drained = atomic_load(&store->drained_seq) == seq;
 
-	while (r == 0 && drained == 0 && !has_plenty(store)) {
-		drained = th_drain(store, &at, store->dirty_soft);
+	while (err == 0 && drained == 0 && !has_plenty(store)) {
+		drained = th_force_flush(store, &at, store->dirty_soft);
 		if (drained == 1)
 			atomic_store(&store->drained_seq, seq);
-		r = commit_all(store, commit_one);
+		err = checkpoint_all(store, checkpoint_one);
 	}
-	return r;
+	return err;
 }
 
-int th_commit_reclaim(struct th_store *store)
+int th_checkpoint_reclaim(struct th_store *store)
 {
 	bool nowait = th_nowait_suspend();
-	int r = commit_all(store, commit_one);
+	int err = checkpoint_all(store, checkpoint_one);
 
-	if (r == 0)
-		r = drain(store);
+	if (err == 0)
+		err = drain(store);
 	th_nowait_resume(nowait);
-	return r;
+	return err;
 }
 
-int th_commit_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg)
+int th_checkpoint_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg)
 {
 	bool nowait = th_nowait_suspend();
-	int r;
+	int err;
 
 	th_thread_waits();
-	pthread_mutex_lock(&store->commit_lock);
+	pthread_mutex_lock(&store->checkpoint_lock);
 	pthread_mutex_lock(&store->merge_lock);
-	r = commit_all(store, commit_held);
-	if (r == 0)
-		r = work(store, arg);
-	if (r == 0)
-		r = commit_held(store);
+	err = checkpoint_all(store, checkpoint_held);
+	if (err == 0)
+		err = work(store, arg);
+	if (err == 0)
+		err = checkpoint_held(store);
 	pthread_mutex_unlock(&store->merge_lock);
-	pthread_mutex_unlock(&store->commit_lock);
+	pthread_mutex_unlock(&store->checkpoint_lock);
 	th_nowait_resume(nowait);
-	return r;
+	return err;
 }
 
 /* --- room --- */
 
-static int check_free(struct th_store *store, uint64_t bytes, bool reserve, bool promised)
+static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool reserved)
 {
 	struct th_space_stat stat;
 	uint64_t pending, floor;
 
 	th_space_stat(store->space, &stat);
 	pending = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) + bytes) / TH_BLOCK_SIZE;
-	floor = (reserve ? stat.reserve / 4 : stat.reserve) + (promised ? stat.promised : 0);
+	floor = (emergency ? stat.emergency / 4 : stat.emergency) + (reserved ? stat.reserved : 0);
 	return stat.free > floor + pending ? 0 : -ENOSPC;
 }
 
-int th_commit_room(struct th_store *store, uint64_t bytes, bool reserve)
+int th_checkpoint_room(struct th_store *store, uint64_t bytes, bool emergency)
 {
-	int r = check_free(store, bytes, reserve, false);
+	int err = check_free(store, bytes, emergency, false);
 
-	if (r == -ENOSPC && th_commit_reclaim(store) == 0)
-		r = check_free(store, bytes, reserve, false);
-	return r;
+	if (err == -ENOSPC && th_checkpoint_reclaim(store) == 0)
+		err = check_free(store, bytes, emergency, false);
+	return err;
 }
 
-int th_commit_room_now(struct th_store *store, uint64_t bytes, bool reserve)
+int th_checkpoint_room_now(struct th_store *store, uint64_t bytes, bool emergency)
 {
-	return check_free(store, bytes, reserve, true);
+	return check_free(store, bytes, emergency, true);
 }
 
-static int commit_with_buffers(struct th_store *store)
+static int checkpoint_with_buffers(struct th_store *store)
 {
-	int r = store->options.before_commit ? store->options.before_commit(store->options.arg) : 0;
-	int committed_r = th_commit(store, NULL, NULL, 0);
+	int err = store->options.before_checkpoint ? store->options.before_checkpoint(store->options.arg) : 0;
+	int checkpoint_err = th_checkpoint(store, NULL, NULL, 0);
 
-	return committed_r < 0 ? committed_r : r;
+	return checkpoint_err < 0 ? checkpoint_err : err;
 }
 
-int th_store_commit(struct th_store *store)
+int th_store_checkpoint(struct th_store *store)
 {
-	return commit_with_buffers(store);
+	return checkpoint_with_buffers(store);
 }
 
 /* --- in the background --- */
@@ -496,8 +496,8 @@ static struct timespec turn_end(struct th_store *store)
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += store->options.commit_interval_ms / 1000;
-	until.tv_nsec += store->options.commit_interval_ms % 1000 * 1000000L;
+	until.tv_sec += store->options.checkpoint_interval_ms / 1000;
+	until.tv_nsec += store->options.checkpoint_interval_ms % 1000 * 1000000L;
 	if (until.tv_nsec >= 1000000000L) {
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000L;
@@ -513,89 +513,89 @@ static bool is_over(const struct timespec *until)
 	return now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
 }
 
-/* Until the interval is over, or somebody asks for a commit.  committer_lock is held. */
+/* Until the interval is over, or somebody asks for a commit.  checkpointer_lock is held. */
 static void wait_for_turn(struct th_store *store)
 {
 	struct timespec until = turn_end(store);
 
-	while (!store->committer_stop && !store->commit_wanted &&
-	       pthread_cond_timedwait(&store->committer_wake, &store->committer_lock, &until) == 0)
+	while (!store->checkpointer_stop && !store->checkpoint_wanted &&
+	       pthread_cond_timedwait(&store->checkpointer_wake, &store->checkpointer_lock, &until) == 0)
 		;
 }
 
 /* A commit, and others behind it as long as there is much to write: then none of those who merge has to stop for a
- * whole one of his own (th_commit_throttle).  What goes before commits has its turn nevertheless. */
-static void commit_in_turn(struct th_store *store, bool buffers)
+ * whole one of his own (th_checkpoint_throttle).  What goes before commits has its turn nevertheless. */
+static void checkpoint_in_turn(struct th_store *store, bool buffers)
 {
-	bool before = store->options.before_commit != NULL;
+	bool before = store->options.before_checkpoint != NULL;
 	struct timespec until = turn_end(store);
-	int r;
+	int err;
 
 	if (before && buffers)
-		store->options.before_commit(store->options.arg);
+		store->options.before_checkpoint(store->options.arg);
 	relief_begin(store);
 	do
-		r = th_commit(store, NULL, NULL, 0);
-	while (r == 0 && atomic_load(&store->dirty_bytes) >= store->dirty_soft && !(before && is_over(&until)));
+		err = th_checkpoint(store, NULL, NULL, 0);
+	while (err == 0 && atomic_load(&store->dirty_bytes) >= store->dirty_soft && !(before && is_over(&until)));
 	relief_end(store);
 }
 
 /* Once it has begun to give space back, it goes on with that. */
-static void *committer(void *arg)
+static void *checkpointer(void *arg)
 {
 	struct th_store *store = arg;
 	bool more = false;
 
-	pthread_mutex_lock(&store->committer_lock);
-	while (!store->committer_stop) {
+	pthread_mutex_lock(&store->checkpointer_lock);
+	while (!store->checkpointer_stop) {
 		if (!more)
 			wait_for_turn(store);
-		if (store->committer_stop)
+		if (store->checkpointer_stop)
 			break;
-		store->commit_wanted = false;
-		pthread_mutex_unlock(&store->committer_lock);
+		store->checkpoint_wanted = false;
+		pthread_mutex_unlock(&store->checkpointer_lock);
 		if (more || !atomic_load(&store->failed))
-			commit_in_turn(store, !more);
-		more = th_reap_due(store);
-		pthread_mutex_lock(&store->committer_lock);
+			checkpoint_in_turn(store, !more);
+		more = th_reclaim_due(store);
+		pthread_mutex_lock(&store->checkpointer_lock);
 	}
-	pthread_mutex_unlock(&store->committer_lock);
+	pthread_mutex_unlock(&store->checkpointer_lock);
 	return NULL;
 }
 
-int th_committer_start(struct th_store *store)
+int th_checkpointer_start(struct th_store *store)
 {
 	pthread_condattr_t attr;
-	int r;
+	int err;
 
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&store->committer_wake, &attr);
+	pthread_cond_init(&store->checkpointer_wake, &attr);
 	pthread_condattr_destroy(&attr);
-	r = -pthread_create(&store->committer, NULL, committer, store);
-	store->committer_runs = r == 0;
-	return r;
+	err = -pthread_create(&store->checkpointer, NULL, checkpointer, store);
+	store->checkpointer_runs = err == 0;
+	return err;
 }
 
-void th_committer_stop(struct th_store *store)
+void th_checkpointer_stop(struct th_store *store)
 {
-	if (!store->committer_runs)
+	if (!store->checkpointer_runs)
 		return;
-	pthread_mutex_lock(&store->committer_lock);
-	store->committer_stop = true;
-	pthread_cond_signal(&store->committer_wake);
-	pthread_mutex_unlock(&store->committer_lock);
-	pthread_join(store->committer, NULL);
-	pthread_cond_destroy(&store->committer_wake);
-	store->committer_runs = false;
+	pthread_mutex_lock(&store->checkpointer_lock);
+	store->checkpointer_stop = true;
+	pthread_cond_signal(&store->checkpointer_wake);
+	pthread_mutex_unlock(&store->checkpointer_lock);
+	pthread_join(store->checkpointer, NULL);
+	pthread_cond_destroy(&store->checkpointer_wake);
+	store->checkpointer_runs = false;
 }
 
-void th_commit_settled(struct th_store *store, size_t bytes)
+void th_checkpoint_settled(struct th_store *store, size_t bytes)
 {
-	pthread_mutex_lock(&store->committer_lock);
+	pthread_mutex_lock(&store->checkpointer_lock);
 	atomic_fetch_sub(&store->writing_bytes, bytes);
 	pthread_cond_broadcast(&store->settled);
-	pthread_mutex_unlock(&store->committer_lock);
+	pthread_mutex_unlock(&store->checkpointer_lock);
 	th_store_budget(store);
 }
 
@@ -607,18 +607,19 @@ static bool very_dirty(struct th_store *store)
 /* Until enough has settled, or no commit is under way. */
 static void await_room(struct th_store *store)
 {
-	pthread_mutex_lock(&store->committer_lock);
+	pthread_mutex_lock(&store->checkpointer_lock);
 	if (atomic_load(&store->committing) > 0)
 		th_thread_waits();
 	while (very_dirty(store) && atomic_load(&store->committing) > 0)
-		pthread_cond_wait(&store->settled, &store->committer_lock);
-	pthread_mutex_unlock(&store->committer_lock);
+		pthread_cond_wait(&store->settled, &store->checkpointer_lock);
+	pthread_mutex_unlock(&store->checkpointer_lock);
 }
 
-uint64_t th_commit_pace_us(struct th_store *store)
+uint64_t th_checkpoint_pace_us(struct th_store *store)
 {
 	size_t fill = atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes);
-	size_t hard = store->dirty_hard, from = hard - hard / TH_PACED_PART, speed = atomic_load(&store->commit_speed);
+	size_t hard = store->dirty_hard, from = hard - hard / TH_PACED_PART,
+	       speed = atomic_load(&store->checkpoint_speed);
 	uint64_t us;
 
 	if (fill <= from || fill >= hard || speed == 0)
@@ -629,7 +630,7 @@ uint64_t th_commit_pace_us(struct th_store *store)
 
 static void keep_pace(struct th_store *store)
 {
-	uint64_t us = th_commit_pace_us(store);
+	uint64_t us = th_checkpoint_pace_us(store);
 
 	if (us < TH_PACE_MIN_US || atomic_load(&store->committing) == 0)
 		return;
@@ -637,18 +638,18 @@ static void keep_pace(struct th_store *store)
 	nanosleep(&(struct timespec){ .tv_nsec = (long)us * 1000 }, NULL);
 }
 
-void th_commit_throttle(struct th_store *store)
+void th_checkpoint_throttle(struct th_store *store)
 {
 	keep_pace(store);
 	if (very_dirty(store)) {
 		await_room(store);
 		if (very_dirty(store))
-			th_commit(store, NULL, NULL, TH_COMMIT_RELIEVE);
+			th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_RELIEVE);
 	}
 	if (atomic_load(&store->dirty_bytes) < store->dirty_soft)
 		return;
-	pthread_mutex_lock(&store->committer_lock);
-	store->commit_wanted = true;
-	pthread_cond_signal(&store->committer_wake);
-	pthread_mutex_unlock(&store->committer_lock);
+	pthread_mutex_lock(&store->checkpointer_lock);
+	store->checkpoint_wanted = true;
+	pthread_cond_signal(&store->checkpointer_wake);
+	pthread_mutex_unlock(&store->checkpointer_lock);
 }

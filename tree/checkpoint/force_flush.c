@@ -68,15 +68,15 @@ static bool has_room_for_range(const struct th_tree *tree, const struct th_node 
 static int has_large(const struct th_node *node, unsigned i, bool *ret)
 {
 	struct th_ptr ptr;
-	int r = 0;
+	int err = 0;
 
-	if (node->kids && node->kids[i]) {
-		*ret = node->kids[i]->chunks;
+	if (node->children && node->children[i]) {
+		*ret = node->children[i]->chunks;
 		return 0;
 	}
-	r = th_node_child_ptr(node, i, &ptr);
-	*ret = r == 0 && ptr.chunks;
-	return r;
+	err = th_node_child_ptr(node, i, &ptr);
+	*ret = err == 0 && ptr.chunks;
+	return err;
 }
 
 /* Of what waits for a leaf down to some node: nothing; something; or it stays where it is, whatever it is, and so does
@@ -101,29 +101,29 @@ static int look_at(struct drain *d, const struct th_node *node, bool takes_range
 static int look(struct drain *d, const struct th_node *node, struct th_fences at)
 {
 	unsigned i = th_node_child(node, th_key_slice(d->at));
-	struct th_node *kid;
+	struct th_node *child;
 	struct th_key lo, hi;
 	bool large, takes_range = false;
-	int r;
+	int err;
 
-	at = th_kid_fences(node, i, at, &lo, &hi);
+	at = th_child_fences(node, i, at, &lo, &hi);
 	d->open = !at.hi.data;
 	if (at.hi.data)
 		th_key_set(&d->hi, at.hi);
-	r = has_large(node, i, &large);
-	if (r < 0 || !large)
-		return r < 0 ? r : LEFT;
+	err = has_large(node, i, &large);
+	if (err < 0 || !large)
+		return err < 0 ? err : LEFT;
 	if (node->level == 1) {
 		th_key_set(d->at, at.lo); /* its neighbour may have joined it */
 	} else {
-		r = th_tree_child(d->tree->cache, (struct th_node *)node, i, &kid, &d->need);
-		if (r < 0)
-			return r;
-		r = look(d, kid, at);
-		takes_range = has_room_for_range(d->tree, kid);
-		th_node_unref(kid);
-		if (r != NOTHING)
-			return r;
+		err = th_tree_child(d->tree->cache, (struct th_node *)node, i, &child, &d->need);
+		if (err < 0)
+			return err;
+		err = look(d, child, at);
+		takes_range = has_room_for_range(d->tree, child);
+		th_node_unref(child);
+		if (err != NOTHING)
+			return err;
 	}
 	return look_at(d, node, takes_range);
 }
@@ -134,64 +134,64 @@ static int move(struct drain *d, struct th_node *leaf, struct th_fences at)
 {
 	struct th_node *source = d->source;
 	unsigned from, to;
-	int r = 0;
+	int err = 0;
 
 	d->seq = 0;
 	find_messages(source, at, &from, &to);
-	for (unsigned i = from; i < to && r == 0; i++) {
+	for (unsigned i = from; i < to && err == 0; i++) {
 		const struct th_entry *message = th_node_entry_heap(source, th_slab_entry(&source->overlay, i));
 
 		if (!message)
 			return -ENOMEM;
 		if (th_entry_seq(message) > d->seq)
 			d->seq = th_entry_seq(message);
-		r = th_flush_accept(d->tree, leaf, at, message);
+		err = th_push_down_accept(d->tree, leaf, at, message);
 	}
-	if (r == 0)
+	if (err == 0)
 		th_slab_remove(source, &source->overlay, from, to, true);
 	th_tree_account(d->tree, source);
 	th_tree_account(d->tree, leaf);
-	return r;
+	return err;
 }
 
 /* To the node below, as a flush would. */
-static int move_range(struct drain *d, struct th_node *node, struct th_node *kid, struct th_fences kid_at)
+static int move_range(struct drain *d, struct th_node *node, struct th_node *child, struct th_fences child_at)
 {
 	struct th_fences at = { th_key_slice(d->at), d->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&d->hi) };
 	unsigned i = (unsigned)find_range(node, at);
 	const struct th_entry *message = th_node_entry_heap(node, th_slab_entry(&node->overlay, i));
-	int r = message ? th_flush_accept(d->tree, kid, kid_at, message) : -ENOMEM;
+	int err = message ? th_push_down_accept(d->tree, child, child_at, message) : -ENOMEM;
 
 	d->seq = 0;
-	if (r == 0)
+	if (err == 0)
 		th_slab_remove(node, &node->overlay, i, i + 1, true);
-	th_tree_account(d->tree, kid);
-	return r;
+	th_tree_account(d->tree, child);
+	return err;
 }
 
 /* Sends down what was found: the nodes on the way become writable first. */
 static int press(struct drain *d, struct th_node *node, struct th_fences at)
 {
 	unsigned i = th_node_child(node, th_key_slice(d->at));
-	struct th_fences kid_at;
-	struct th_node *kid;
+	struct th_fences child_at;
+	struct th_node *child;
 	struct th_key lo, hi;
-	int r = th_tree_kid_writable(d->tree, node, i, &kid, &d->need);
+	int err = th_tree_child_writable(d->tree, node, i, &child, &d->need);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (node->level == d->level)
 		d->source = node;
-	kid_at = th_kid_fences(node, i, at, &lo, &hi);
+	child_at = th_child_fences(node, i, at, &lo, &hi);
 	if (node->level == d->level && d->range)
-		r = move_range(d, node, kid, kid_at);
+		err = move_range(d, node, child, child_at);
 	else
-		r = node->level > 1 ? press(d, kid, kid_at) : move(d, kid, kid_at);
-	if (r < 0)
-		return r;
+		err = node->level > 1 ? press(d, child, child_at) : move(d, child, child_at);
+	if (err < 0)
+		return err;
 	if (d->seq > node->seq)
 		node->seq = d->seq;
-	return th_kid_fix(d->tree, node, i, at, false);
+	return th_child_fix(d->tree, node, i, at, false);
 }
 
 /* Goes on behind what was looked at.  1: that was the end. */
@@ -208,19 +208,19 @@ static int pass(struct drain *d)
 static int step(struct drain *d)
 {
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
-	int r;
+	int err;
 
 	if (d->tree->root->level == 0)
 		return 1;
-	r = look(d, d->tree->root, all);
-	if (r == -EAGAIN)
-		return r;
-	if (r != FOUND)
+	err = look(d, d->tree->root, all);
+	if (err == -EAGAIN)
+		return err;
+	if (err != FOUND)
 		return pass(d);
-	r = th_root_writable(d->tree);
-	if (r == 0)
-		r = press(d, d->tree->root, all);
-	return r < 0 ? r : th_root_fix(d->tree);
+	err = th_root_writable(d->tree);
+	if (err == 0)
+		err = press(d, d->tree->root, all);
+	return err < 0 ? err : th_root_fix(d->tree);
 }
 
 /* For what a step makes dirty: nodes from the root to a leaf, and what these are split into, or joined with.  Both
@@ -228,31 +228,31 @@ static int step(struct drain *d)
 static bool has_room(struct th_store *store, size_t dirty_max)
 {
 	return atomic_load(&store->dirty_bytes) < dirty_max &&
-	       th_commit_room_now(store, (store->live.root->level + 2u) * TH_NODE_MAX, true) == 0;
+	       th_checkpoint_room_now(store, (store->live.root->level + 2u) * TH_NODE_MAX, true) == 0;
 }
 
-int th_drain(struct th_store *store, struct th_key *at, size_t dirty_max)
+int th_force_flush(struct th_store *store, struct th_key *at, size_t dirty_max)
 {
 	struct th_tree *live = &store->live;
 	struct drain d = { .tree = live, .at = at };
-	int r = -ENOSPC;
+	int err = -ENOSPC;
 
 	th_need_init(&d.need);
-	pthread_mutex_lock(&store->commit_lock); /* it may put another tree in this one's place */
+	pthread_mutex_lock(&store->checkpoint_lock); /* it may put another tree in this one's place */
 	pthread_mutex_lock(&store->merge_lock);
-	for (bool first = true; (first || r == 0) && has_room(store, dirty_max); first = false) {
+	for (bool first = true; (first || err == 0) && has_room(store, dirty_max); first = false) {
 		pthread_rwlock_wrlock(&live->lock);
-		r = step(&d);
+		err = step(&d);
 		pthread_rwlock_unlock(&live->lock);
 		atomic_store(&store->dirty_bytes, live->dirty_bytes);
-		if (r == -EAGAIN)
-			r = th_need_load(&d.need, live->cache) < 0 ? pass(&d) : 0;
-		else if (r < 0)
-			th_store_fail(store, r, "sending changes down");
+		if (err == -EAGAIN)
+			err = th_need_load(&d.need, live->cache) < 0 ? pass(&d) : 0;
+		else if (err < 0)
+			th_store_fail(store, err, "sending changes down");
 	}
 	th_store_budget(store);
 	pthread_mutex_unlock(&store->merge_lock);
-	pthread_mutex_unlock(&store->commit_lock);
+	pthread_mutex_unlock(&store->checkpoint_lock);
 	th_need_release(&d.need);
-	return r;
+	return err;
 }

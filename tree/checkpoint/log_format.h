@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions as they lie in a record of the intent log: docs/format.md, "Log record". */
-#ifndef TH_TREE_COMMIT_LOG_FORMAT_H
-#define TH_TREE_COMMIT_LOG_FORMAT_H
+#ifndef TH_TREE_CHECKPOINT_LOG_FORMAT_H
+#define TH_TREE_CHECKPOINT_LOG_FORMAT_H
 
 #include "journal/base/format.h"
 

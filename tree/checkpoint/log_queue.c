@@ -13,7 +13,7 @@
 
 #include "journal/base/checksum.h"
 #include "journal/base/thread.h"
-#include "tree/commit/log_format.h"
+#include "tree/checkpoint/log_format.h"
 #include "tree/store.h"
 
 #define TH_PENDING_MAX (16u << 20)
@@ -86,7 +86,7 @@ struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq)
 	size_t size = sizeof(header) + batch->nallocs * sizeof(struct th_log_alloc_disk) +
 		      (batch->drops.count + batch->shares.count) * sizeof(struct th_log_run_disk);
 
-	th_stage_each(batch->stage, measure_message, &size);
+	th_memtable_each(batch->stage, measure_message, &size);
 	pending = malloc(sizeof(*pending) + size);
 	if (!pending)
 		return NULL;
@@ -96,7 +96,7 @@ struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq)
 	w.out = pack_allocs(pending->bytes + sizeof(header), batch->allocs, batch->nallocs);
 	w.out = pack_runs(w.out, &batch->drops);
 	w.out = pack_runs(w.out, &batch->shares);
-	th_stage_each(batch->stage, pack_message, &w);
+	th_memtable_each(batch->stage, pack_message, &w);
 	header.size = th_le32((uint32_t)size);
 	header.messages = th_le32(w.messages);
 	memcpy(pending->bytes, &header, sizeof(header));
@@ -121,7 +121,7 @@ static void drop_all_pending(struct th_store *store)
 	store->pending_bytes = 0;
 }
 
-void th_sync_queue(struct th_store *store, struct th_pending *pending)
+void th_log_queue_add(struct th_store *store, struct th_pending *pending)
 {
 	pthread_mutex_lock(&store->sync_lock);
 	if (store->pending_bytes + pending->size > TH_PENDING_MAX)
@@ -138,7 +138,7 @@ void th_sync_queue(struct th_store *store, struct th_pending *pending)
 	pthread_mutex_unlock(&store->sync_lock);
 }
 
-void th_sync_committed(struct th_store *store, uint64_t seq)
+void th_log_queue_trim(struct th_store *store, uint64_t seq)
 {
 	pthread_mutex_lock(&store->sync_lock);
 	while (store->pending && store->pending->seq <= seq) {
@@ -184,26 +184,26 @@ static int log_pending(struct th_store *store, const struct th_pending *list)
 {
 	struct iovec parts[TH_SYNC_PARTS];
 	size_t bytes = 0;
-	int n = 0, r;
+	int n = 0, err;
 
 	for (; list; list = list->next) {
 		parts[n++] = (struct iovec){ (void *)(uintptr_t)list->bytes, list->size };
 		bytes += list->size;
 	}
 	th_chunk_wait_all(store);
-	r = th_store_writable(store);
-	if (r == 0) {
+	err = th_store_writable(store);
+	if (err == 0) {
 		pthread_mutex_lock(&store->log_lock);
-		r = th_log_append(store->log, parts, n);
+		err = th_log_append(store->log, parts, n);
 		pthread_mutex_unlock(&store->log_lock);
 	}
-	if (r == 0)
-		r = th_disk_sync(store->disk);
-	if (r == 0) {
+	if (err == 0)
+		err = th_disk_sync(store->disk);
+	if (err == 0) {
 		atomic_fetch_add(&store->log_records, 1);
 		atomic_fetch_add(&store->log_bytes, bytes);
 	}
-	return r;
+	return err;
 }
 
 /* Logs what is queued, as the leader.  The lock is held, and let go meanwhile. */
@@ -211,23 +211,23 @@ static int lead(struct th_store *store)
 {
 	struct th_pending *list;
 	uint64_t seq = 0;
-	int count, r;
+	int count, err;
 
 	store->syncing = true;
 	list = take_pending(store, &seq, &count);
 	pthread_mutex_unlock(&store->sync_lock);
-	r = list ? log_pending(store, list) : -ENOSPC;
+	err = list ? log_pending(store, list) : -ENOSPC;
 	free_pending(list);
-	if (r == -ENOSPC || r == -EFBIG)
-		r = th_commit(store, NULL, NULL, 0); /* makes room, and makes durable what did not fit */
-	else if (r < 0)
-		th_store_fail(store, r, "writing the intent log");
+	if (err == -ENOSPC || err == -EFBIG)
+		err = th_checkpoint(store, NULL, NULL, 0); /* makes room, and makes durable what did not fit */
+	else if (err < 0)
+		th_store_fail(store, err, "writing the intent log");
 	else
 		th_log_done(store, seq);
 	pthread_mutex_lock(&store->sync_lock);
 	store->syncing = false;
 	pthread_cond_broadcast(&store->sync_done);
-	return r;
+	return err;
 }
 
 void th_log_done(struct th_store *store, uint64_t seq)
@@ -242,27 +242,27 @@ void th_log_done(struct th_store *store, uint64_t seq)
 int th_store_sync(struct th_store *store)
 {
 	uint64_t target = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
-	int r = store->read_only ? -EROFS : 0;
+	int err = store->read_only ? -EROFS : 0;
 
 	atomic_fetch_add(&store->syncs, 1);
-	if (r == 0 && th_reap_unnoted(store)) /* no record of the log tells of it */
-		r = th_commit(store, NULL, NULL, 0);
+	if (err == 0 && th_reclaim_unnoted(store)) /* no record of the log tells of it */
+		err = th_checkpoint(store, NULL, NULL, 0);
 	pthread_mutex_lock(&store->sync_lock);
-	while (r == 0 && store->synced_seq < target) {
+	while (err == 0 && store->synced_seq < target) {
 		if (store->syncing) {
 			th_thread_waits();
 			pthread_cond_wait(&store->sync_done, &store->sync_lock);
-			r = th_store_writable(store);
+			err = th_store_writable(store);
 		} else if (store->overflow_seq) {
 			pthread_mutex_unlock(&store->sync_lock);
-			r = th_commit(store, NULL, NULL, 0);
+			err = th_checkpoint(store, NULL, NULL, 0);
 			pthread_mutex_lock(&store->sync_lock);
 		} else {
-			r = lead(store);
+			err = lead(store);
 		}
 	}
 	pthread_mutex_unlock(&store->sync_lock);
-	return r;
+	return err;
 }
 
 /* --- replay --- */
@@ -343,14 +343,14 @@ static int read_runs(struct replay *p, struct th_drops *runs, uint32_t count)
 	return 0;
 }
 
-static int read_messages(struct replay *p, struct th_stage *stage, uint32_t count)
+static int read_messages(struct replay *p, struct th_memtable *stage, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		size_t size = th_entry_packed_check(p->at, (size_t)(p->end - p->at));
 		const struct th_entry *packed = take(p, size);
 		struct th_entry *message;
 		struct th_slice key;
-		int r;
+		int err;
 
 		if (size == 0 || !packed)
 			return -EUCLEAN;
@@ -359,32 +359,32 @@ static int read_messages(struct replay *p, struct th_stage *stage, uint32_t coun
 		if (!message)
 			return -ENOMEM;
 		th_entry_set_refs(message, th_entry_refs(packed));
-		r = th_stage_insert(stage, message);
-		if (r < 0)
-			return r;
+		err = th_memtable_insert(stage, message);
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
 
 static int claim_allocs(struct th_store *store, const struct th_batch *batch)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < batch->nallocs && r == 0; i++)
-		r = th_space_claim(store->space, batch->allocs[i].run.addr, batch->allocs[i].run.blocks);
-	return r;
+	for (size_t i = 0; i < batch->nallocs && err == 0; i++)
+		err = th_space_claim(store->space, batch->allocs[i].run.addr, batch->allocs[i].run.blocks);
+	return err;
 }
 
 /* Replays one transaction.  `apply` false: only looks whether its data is there; 1 if not. */
 static int replay_txn(struct replay *p, bool apply)
 {
 	const struct th_log_txn_disk *disk = take(p, sizeof(*disk));
-	struct th_stage stage = { 0 };
+	struct th_memtable stage = { 0 };
 	struct th_batch batch = { .stage = &stage };
 	struct th_log_txn_disk header;
 	struct th_alloc *allocs = NULL;
 	const uint8_t *end;
-	int r = -EUCLEAN;
+	int err = -EUCLEAN;
 
 	if (!disk)
 		return -EUCLEAN;
@@ -403,61 +403,61 @@ static int replay_txn(struct replay *p, bool apply)
 	if (!allocs)
 		return -ENOMEM;
 	batch.allocs = allocs;
-	r = read_allocs(p, allocs, th_get_le32(header.allocs));
-	if (r == 0 && !apply) {
-		for (size_t i = 0; i < batch.nallocs && r == 0; i++)
-			r = allocs[i].written && !data_is_there(p->store, &allocs[i]);
+	err = read_allocs(p, allocs, th_get_le32(header.allocs));
+	if (err == 0 && !apply) {
+		for (size_t i = 0; i < batch.nallocs && err == 0; i++)
+			err = allocs[i].written && !data_is_there(p->store, &allocs[i]);
 		p->at = end;
 		goto out;
 	}
-	if (r == 0)
-		r = read_runs(p, &batch.drops, th_get_le32(header.drops));
-	if (r == 0)
-		r = read_runs(p, &batch.shares, th_get_le32(header.shares));
-	if (r == 0)
-		r = read_messages(p, &stage, th_get_le32(header.messages));
-	if (r == 0 && p->at != end)
-		r = -EUCLEAN;
-	if (r == 0)
-		r = claim_allocs(p->store, &batch);
-	if (r == 0)
-		r = th_merge(p->store, &batch, th_get_le64(header.seq));
+	if (err == 0)
+		err = read_runs(p, &batch.drops, th_get_le32(header.drops));
+	if (err == 0)
+		err = read_runs(p, &batch.shares, th_get_le32(header.shares));
+	if (err == 0)
+		err = read_messages(p, &stage, th_get_le32(header.messages));
+	if (err == 0 && p->at != end)
+		err = -EUCLEAN;
+	if (err == 0)
+		err = claim_allocs(p->store, &batch);
+	if (err == 0)
+		err = th_apply(p->store, &batch, th_get_le64(header.seq));
 out:
 	free(allocs);
 	th_drops_release(&batch.drops);
 	th_drops_release(&batch.shares);
-	th_stage_release(&stage);
-	return r;
+	th_memtable_release(&stage);
+	return err;
 }
 
 static int replay_record(const void *payload, size_t size, bool last, void *arg)
 {
 	struct replay *p = arg;
-	int r = 0;
+	int err = 0;
 
 	p->end = (const uint8_t *)payload + size;
-	for (p->at = payload; last && p->at < p->end && r == 0;)
-		r = replay_txn(p, false);
-	for (p->at = payload; p->at < p->end && r == 0;)
-		r = replay_txn(p, true);
-	return r;
+	for (p->at = payload; last && p->at < p->end && err == 0;)
+		err = replay_txn(p, false);
+	for (p->at = payload; p->at < p->end && err == 0;)
+		err = replay_txn(p, true);
+	return err;
 }
 
-int th_sync_replay(struct th_store *store)
+int th_log_replay_store(struct th_store *store)
 {
 	struct replay p = { .store = store };
 	struct th_log_position end;
-	int r = th_log_replay(store->disk, store->super.log_first, store->super.log_blocks,
-			      th_log_identity(&store->super), store->super.log_tail, replay_record, &p, &end);
+	int err = th_log_replay(store->disk, store->super.log_first, store->super.log_blocks,
+				th_log_identity(&store->super), store->super.log_tail, replay_record, &p, &end);
 
-	if (r < 0) {
-		th_store_report(store, "%s: the intent log cannot be replayed: %s", store->disk->name, strerror(-r));
-		return r;
+	if (err < 0) {
+		th_store_report(store, "%s: the intent log cannot be replayed: %s", store->disk->name, strerror(-err));
+		return err;
 	}
 	/* A run may have been born in a generation whose commit did not make it: no later one may be older. */
 	if (store->live.gen <= p.newest_birth) {
 		store->live.gen = p.newest_birth + 1;
-		store->live.commit_gen = p.newest_birth;
+		store->live.checkpoint_gen = p.newest_birth;
 	}
 	return 0;
 }

@@ -36,29 +36,29 @@ static struct th_alloc *txn_add_alloc(struct th_txn *txn, const struct th_run *r
 	return &txn->allocs[txn->nallocs++];
 }
 
-int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool promised, uint64_t *hint, struct th_run *ret)
+int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t *hint, struct th_run *ret)
 {
 	struct th_store *store = txn->store;
-	enum th_space_class class = promised ? TH_SPACE_PROMISED : TH_SPACE_USER;
+	enum th_space_class class = reserved ? TH_SPACE_RESERVED : TH_SPACE_USER;
 	struct th_run run;
-	int r = th_store_writable(store);
+	int err = th_store_writable(store);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (blocks == 0 || blocks > TH_RUN_MAX)
 		return -EINVAL;
-	r = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
-	if (r == -ENOSPC && th_commit_reclaim(store) == 0)
-		r = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
-	if (r < 0)
-		return r;
+	err = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
+	if (err == -ENOSPC && th_checkpoint_reclaim(store) == 0)
+		err = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
+	if (err < 0)
+		return err;
 	/* The generation can only grow until the merge, and a birth that is too early merely delays reuse. */
 	run.birth = __atomic_load_n(&store->live.gen, __ATOMIC_RELAXED);
 	if (!txn_add_alloc(txn, &run)) {
 		th_space_give(store->space, run.addr, run.blocks);
 		return -ENOMEM;
 	}
-	txn->layers.reserve |= promised;
+	txn->layers.emergency |= reserved;
 	*ret = run;
 	return 0;
 }
@@ -76,34 +76,34 @@ int th_chunk_drop(struct th_txn *txn, const struct th_run *run)
 {
 	if (!valid_run(txn->store, run))
 		return -EINVAL;
-	txn->layers.reserve = true;
+	txn->layers.emergency = true;
 	return th_drops_add(&txn->drops, run);
 }
 
 int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *ret)
 {
-	int r;
+	int err;
 
 	if (!valid_run(txn->store, run))
 		return -EINVAL;
 	*ret = *run;
 	ret->birth = __atomic_load_n(&txn->store->live.gen, __ATOMIC_RELAXED);
-	r = th_drops_add(&txn->shares, ret);
-	return r;
+	err = th_drops_add(&txn->shares, ret);
+	return err;
 }
 
-int th_chunk_promise(struct th_store *store, uint32_t blocks)
+int th_chunk_reserve(struct th_store *store, uint32_t blocks)
 {
-	int r = th_space_promise(store->space, blocks);
+	int err = th_space_reserve(store->space, blocks);
 
-	if (r == -ENOSPC && th_commit_reclaim(store) == 0)
-		r = th_space_promise(store->space, blocks);
-	return r;
+	if (err == -ENOSPC && th_checkpoint_reclaim(store) == 0)
+		err = th_space_reserve(store->space, blocks);
+	return err;
 }
 
-void th_chunk_unpromise(struct th_store *store, uint32_t blocks)
+void th_chunk_unreserve(struct th_store *store, uint32_t blocks)
 {
-	th_space_unpromise(store->space, blocks);
+	th_space_unreserve(store->space, blocks);
 }
 
 /* --- buffers --- */
@@ -293,11 +293,11 @@ static uint32_t verified(const void *buffer, uint32_t blocks, const uint64_t *ch
 /* From what was read ahead, if that is still right. */
 static bool read_ahead(struct th_store *store, uint64_t addr, uint32_t blocks, const uint64_t *checksums, void *buffer)
 {
-	if (!th_ahead_read(store->ahead, addr, blocks, buffer))
+	if (!th_readahead_read(store->ahead, addr, blocks, buffer))
 		return false;
 	if (verified(buffer, blocks, checksums) == blocks)
 		return true;
-	th_ahead_forget(store->ahead, addr);
+	th_readahead_forget(store->ahead, addr);
 	return false;
 }
 
@@ -305,16 +305,16 @@ int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const 
 {
 	struct th_run run = { addr, 0, blocks };
 	uint32_t right;
-	int r;
+	int err;
 
 	if (!valid_run(store, &run))
 		return -EUCLEAN;
 	wait_overlapping(store, addr, blocks);
-	if (blocks <= TH_AHEAD_BLOCKS / 2 && read_ahead(store, addr, blocks, checksums, buffer))
+	if (blocks <= TH_READAHEAD_BLOCKS / 2 && read_ahead(store, addr, blocks, checksums, buffer))
 		return 0;
-	r = th_disk_read(store->disk, addr, blocks, buffer);
-	if (r < 0)
-		return r;
+	err = th_disk_read(store->disk, addr, blocks, buffer);
+	if (err < 0)
+		return err;
 	right = verified(buffer, blocks, checksums);
 	if (right == blocks)
 		return 0;
@@ -378,11 +378,11 @@ size_t th_chunk_pack(const struct th_chunk *chunk, void *to)
 int th_chunk_value_drop(struct th_slice descriptor, struct th_drops *drops)
 {
 	struct th_chunk chunk;
-	int r = th_chunk_unpack(descriptor, &chunk);
+	int err = th_chunk_unpack(descriptor, &chunk);
 
-	for (unsigned i = 0; r == 0 && i < chunk.runs; i++)
-		r = th_drops_add(drops, &chunk.run[i]);
-	return r;
+	for (unsigned i = 0; err == 0 && i < chunk.runs; i++)
+		err = th_drops_add(drops, &chunk.run[i]);
+	return err;
 }
 
 int th_chunk_value_read(struct th_store *store, struct th_slice descriptor, void **ret, uint32_t *ret_size)
@@ -390,31 +390,31 @@ int th_chunk_value_read(struct th_store *store, struct th_slice descriptor, void
 	struct th_chunk chunk;
 	uint8_t *buffer;
 	size_t at = 0;
-	int r = th_chunk_unpack(descriptor, &chunk);
+	int err = th_chunk_unpack(descriptor, &chunk);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	buffer = th_disk_buffer(chunk.size);
 	if (!buffer)
 		return -ENOMEM;
-	for (unsigned i = 0; i < chunk.runs && r == 0; i++) {
+	for (unsigned i = 0; i < chunk.runs && err == 0; i++) {
 		struct th_run *run = &chunk.run[i];
 
-		r = valid_run(store, run) ? 0 : -EUCLEAN;
-		if (r == 0) {
+		err = valid_run(store, run) ? 0 : -EUCLEAN;
+		if (err == 0) {
 			wait_overlapping(store, run->addr, run->blocks);
-			r = th_disk_read(store->disk, run->addr, run->blocks, buffer + at);
+			err = th_disk_read(store->disk, run->addr, run->blocks, buffer + at);
 		}
 		at += (size_t)run->blocks * TH_BLOCK_SIZE;
 	}
-	if (r == 0 && th_checksum(buffer, chunk.size) != chunk.checksum) {
+	if (err == 0 && th_checksum(buffer, chunk.size) != chunk.checksum) {
 		th_store_report(store, "value at block %" PRIu64 " (%u bytes): wrong checksum", chunk.run[0].addr,
 				chunk.size);
-		r = -EBADMSG;
+		err = -EBADMSG;
 	}
-	if (r < 0) {
+	if (err < 0) {
 		free(buffer);
-		return r;
+		return err;
 	}
 	*ret = buffer;
 	*ret_size = chunk.size;
@@ -428,11 +428,11 @@ static int write_run(struct th_txn *txn, struct th_chunk *chunk, const uint8_t *
 	uint64_t checksums[TH_RUN_MAX];
 	struct th_run *run = &chunk->run[chunk->runs];
 	uint8_t *buffer;
-	int r;
+	int err;
 
-	r = th_chunk_alloc(txn, blocks < TH_RUN_MAX ? (uint32_t)blocks : TH_RUN_MAX, false, &txn->hint, run);
-	if (r < 0)
-		return r;
+	err = th_chunk_alloc(txn, blocks < TH_RUN_MAX ? (uint32_t)blocks : TH_RUN_MAX, false, &txn->hint, run);
+	if (err < 0)
+		return err;
 	bytes = (size_t)run->blocks * TH_BLOCK_SIZE;
 	buffer = th_disk_buffer(bytes);
 	if (!buffer)
@@ -441,12 +441,12 @@ static int write_run(struct th_txn *txn, struct th_chunk *chunk, const uint8_t *
 	memcpy(buffer, data, left < bytes ? left : bytes);
 	for (uint32_t i = 0; i < run->blocks; i++)
 		checksums[i] = th_chunk_checksum(buffer + (size_t)i * TH_BLOCK_SIZE);
-	r = th_chunk_write(txn, run, buffer, checksums);
-	if (r < 0)
+	err = th_chunk_write(txn, run, buffer, checksums);
+	if (err < 0)
 		free(buffer);
 	else
 		chunk->runs++;
-	return r;
+	return err;
 }
 
 int th_chunk_value_write(struct th_txn *txn, struct th_slice value, void *to, size_t *ret_size)
@@ -455,13 +455,13 @@ int th_chunk_value_write(struct th_txn *txn, struct th_slice value, void *to, si
 	size_t done = 0;
 
 	while (done < value.size) {
-		int r;
+		int err;
 
 		if (chunk.runs == TH_CHUNK_RUNS_MAX)
 			return -ENOSPC; /* free space is in too many pieces */
-		r = write_run(txn, &chunk, (const uint8_t *)value.data + done, value.size - done);
-		if (r < 0)
-			return r;
+		err = write_run(txn, &chunk, (const uint8_t *)value.data + done, value.size - done);
+		if (err < 0)
+			return err;
 		done += (size_t)chunk.run[chunk.runs - 1].blocks * TH_BLOCK_SIZE;
 	}
 	*ret_size = th_chunk_pack(&chunk, to);

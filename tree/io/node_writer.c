@@ -24,7 +24,7 @@ struct transfer {
 	bool busy;
 };
 
-struct th_writer {
+struct th_node_writer {
 	struct th_store *store;
 	struct th_tree *tree;
 	uint64_t generation, hint;
@@ -82,10 +82,10 @@ void th_taken_give(struct th_taken *taken, struct th_space *space)
 
 /* --- */
 
-int th_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
-		  struct th_writer **ret)
+int th_node_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
+		       struct th_node_writer **ret)
 {
-	struct th_writer *w = calloc(1, sizeof(*w));
+	struct th_node_writer *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return -ENOMEM;
@@ -99,7 +99,7 @@ int th_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generat
 
 /* --- nodes whose blocks are on the disk --- */
 
-static void settle_batch(struct th_writer *w, struct written_node *batch, size_t count)
+static void settle_batch(struct th_node_writer *w, struct written_node *batch, size_t count)
 {
 	struct th_page *page[TH_SETTLE_BATCH];
 	size_t bytes = 0;
@@ -121,10 +121,10 @@ static void settle_batch(struct th_writer *w, struct written_node *batch, size_t
 	}
 	pthread_rwlock_unlock(&w->tree->lock);
 	if (w->tree == &w->store->live)
-		th_commit_settled(w->store, bytes);
+		th_checkpoint_settled(w->store, bytes);
 }
 
-static void let_go(struct th_writer *w, struct written_node *batch, size_t count)
+static void let_go(struct th_node_writer *w, struct written_node *batch, size_t count)
 {
 	if (w->tree)
 		settle_batch(w, batch, count);
@@ -135,7 +135,7 @@ static void let_go(struct th_writer *w, struct written_node *batch, size_t count
 }
 
 /* The next so many nodes are on the disk. */
-static void settle(struct th_writer *w, size_t count)
+static void settle(struct th_node_writer *w, size_t count)
 {
 	while (count > 0) {
 		size_t n = count < TH_SETTLE_BATCH ? count : TH_SETTLE_BATCH;
@@ -149,12 +149,12 @@ static void settle(struct th_writer *w, size_t count)
 /* --- transfers: each is waited for before those that were begun later --- */
 
 /* Behind a transfer that failed nothing settles any more. */
-static int transfer_wait(struct th_writer *w, struct transfer *t)
+static int transfer_wait(struct th_node_writer *w, struct transfer *t)
 {
-	int r = t->busy ? th_future_wait(&t->future) : 0;
+	int err = t->busy ? th_future_wait(&t->future) : 0;
 
-	if (r < 0 && w->error == 0)
-		w->error = r;
+	if (err < 0 && w->error == 0)
+		w->error = err;
 	if (t->busy && w->error == 0)
 		settle(w, (size_t)t->count);
 	t->busy = false;
@@ -164,7 +164,7 @@ static int transfer_wait(struct th_writer *w, struct transfer *t)
 }
 
 /* Starts the transfer being filled and turns to the next one, waiting for its earlier use. */
-static int transfer_submit(struct th_writer *w)
+static int transfer_submit(struct th_node_writer *w)
 {
 	struct transfer *t = &w->transfer[w->current];
 
@@ -176,15 +176,15 @@ static int transfer_submit(struct th_writer *w)
 	return transfer_wait(w, &w->transfer[w->current]);
 }
 
-static int transfer_add(struct th_writer *w, uint64_t addr, void *blocks, uint32_t size)
+static int transfer_add(struct th_node_writer *w, uint64_t addr, void *blocks, uint32_t size)
 {
 	struct transfer *t = &w->transfer[w->current];
-	int r;
+	int err;
 
 	if (t->count == TH_DISK_IOV_MAX || t->bytes >= TH_WRITE_BYTES || t->addr + t->bytes / TH_BLOCK_SIZE != addr) {
-		r = transfer_submit(w);
-		if (r < 0)
-			return r;
+		err = transfer_submit(w);
+		if (err < 0)
+			return err;
 		t = &w->transfer[w->current];
 		t->addr = addr;
 	}
@@ -193,7 +193,7 @@ static int transfer_add(struct th_writer *w, uint64_t addr, void *blocks, uint32
 	return 0;
 }
 
-static struct written_node *add_written(struct th_writer *w, struct th_node *node)
+static struct written_node *add_written(struct th_node_writer *w, struct th_node *node)
 {
 	struct written_node *written;
 
@@ -213,42 +213,42 @@ static struct written_node *add_written(struct th_writer *w, struct th_node *nod
 }
 
 /* Room for a node: its blocks are noted, or kept. */
-static int take_blocks(struct th_writer *w, uint32_t blocks, uint64_t *ret)
+static int take_blocks(struct th_node_writer *w, uint32_t blocks, uint64_t *ret)
 {
 	struct th_space *space = w->store->space;
 	uint32_t got;
-	int r = th_space_take(space, TH_SPACE_META, blocks, blocks, &w->hint, ret, &got);
+	int err = th_space_take(space, TH_SPACE_META, blocks, blocks, &w->hint, ret, &got);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (!w->taken) {
-		th_space_note_alloc(space, TH_SPACE_COMMIT, *ret, got);
+		th_space_note_alloc(space, TH_SPACE_CHECKPOINT, *ret, got);
 		return 0;
 	}
-	r = taken_add(w->taken, *ret, got);
-	if (r < 0)
+	err = taken_add(w->taken, *ret, got);
+	if (err < 0)
 		th_space_give(space, *ret, got);
-	return r;
+	return err;
 }
 
 /* Allocates, packs and queues one node whose children are written. */
-static int write_node(struct th_writer *w, struct th_node *node)
+static int write_node(struct th_node_writer *w, struct th_node *node)
 {
 	struct th_store *store = w->store;
 	struct written_node *written = add_written(w, node);
 	uint32_t size, blocks;
 	uint64_t addr;
-	int r;
+	int err;
 
 	if (!written)
 		return -ENOMEM;
-	r = th_node_pack(node, w->generation, &written->blocks, &size);
-	if (r < 0)
-		return r;
+	err = th_node_pack(node, w->generation, &written->blocks, &size);
+	if (err < 0)
+		return err;
 	blocks = size / TH_BLOCK_SIZE;
-	r = take_blocks(w, blocks, &addr);
-	if (r < 0)
-		return r;
+	err = take_blocks(w, blocks, &addr);
+	if (err < 0)
+		return err;
 	node->written = (struct th_ptr){
 		.addr = addr,
 		.birth = w->generation,
@@ -264,13 +264,13 @@ static int write_node(struct th_writer *w, struct th_node *node)
 	return transfer_add(w, addr, written->blocks, size);
 }
 
-int th_writer_node(struct th_writer *writer, struct th_node *node, struct th_ptr *ret)
+int th_node_writer_node(struct th_node_writer *writer, struct th_node *node, struct th_ptr *ret)
 {
-	int r = write_node(writer, node);
+	int err = write_node(writer, node);
 
-	if (r == 0)
+	if (err == 0)
 		*ret = node->written;
-	return r;
+	return err;
 }
 
 static bool is_written(const struct th_node *node)
@@ -278,41 +278,41 @@ static bool is_written(const struct th_node *node)
 	return node->ptr.addr || node->written.addr;
 }
 
-static int write_below(struct th_writer *w, struct th_node *node)
+static int write_below(struct th_node_writer *w, struct th_node *node)
 {
-	int r = 0;
+	int err = 0;
 
-	for (unsigned i = 0; node->kids && i < node->base.count && r == 0; i++)
-		if (node->kids[i] && !is_written(node->kids[i]))
-			r = write_below(w, node->kids[i]);
-	return r < 0 ? r : write_node(w, node);
+	for (unsigned i = 0; node->children && i < node->base.count && err == 0; i++)
+		if (node->children[i] && !is_written(node->children[i]))
+			err = write_below(w, node->children[i]);
+	return err < 0 ? err : write_node(w, node);
 }
 
-int th_writer_tree(struct th_writer *writer, struct th_node *root, struct th_ptr *ret)
+int th_node_writer_tree(struct th_node_writer *writer, struct th_node *root, struct th_ptr *ret)
 {
-	int r = is_written(root) ? 0 : write_below(writer, root);
+	int err = is_written(root) ? 0 : write_below(writer, root);
 
-	if (r == 0)
-		r = transfer_submit(writer);
-	if (r == 0)
+	if (err == 0)
+		err = transfer_submit(writer);
+	if (err == 0)
 		*ret = root->ptr.addr ? root->ptr : root->written;
-	return r;
+	return err;
 }
 
-int th_writer_finish(struct th_writer *writer)
+int th_node_writer_finish(struct th_node_writer *writer)
 {
-	int r = transfer_submit(writer);
+	int err = transfer_submit(writer);
 
 	for (unsigned i = 0; i < TH_WRITES_MAX; i++)
-		r = transfer_wait(writer, &writer->transfer[(writer->current + i) % TH_WRITES_MAX]);
-	return r;
+		err = transfer_wait(writer, &writer->transfer[(writer->current + i) % TH_WRITES_MAX]);
+	return err;
 }
 
-void th_writer_free(struct th_writer *writer)
+void th_node_writer_free(struct th_node_writer *writer)
 {
 	if (!writer)
 		return;
-	th_writer_finish(writer);
+	th_node_writer_finish(writer);
 	for (size_t i = writer->settled; i < writer->count; i++) {
 		th_node_unref(writer->node[i].node);
 		free(writer->node[i].blocks);

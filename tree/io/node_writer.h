@@ -15,7 +15,7 @@
 
 #include "tree/store.h"
 
-struct th_writer;
+struct th_node_writer;
 
 /* Blocks that are in no space set. */
 struct th_taken {
@@ -33,14 +33,14 @@ void th_taken_give(struct th_taken *taken, struct th_space *space);
 
 /* Nodes of `tree`, which settle; NULL: nobody wants them, once they are on the disk.  taken: where blocks are kept
  * instead of being noted in the commit set, or NULL. */
-int th_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
-		  struct th_writer **ret);
+int th_node_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
+		       struct th_node_writer **ret);
 /* Writes one node without children in memory. */
-int th_writer_node(struct th_writer *writer, struct th_node *node, struct th_ptr *ret);
+int th_node_writer_node(struct th_node_writer *writer, struct th_node *node, struct th_ptr *ret);
 /* Writes what below root has no address yet; *ret is the root's pointer.  The transfers are under way. */
-int th_writer_tree(struct th_writer *writer, struct th_node *root, struct th_ptr *ret);
+int th_node_writer_tree(struct th_node_writer *writer, struct th_node *root, struct th_ptr *ret);
 /* Waits for all transfers. */
-int th_writer_finish(struct th_writer *writer);
-void th_writer_free(struct th_writer *writer);
+int th_node_writer_finish(struct th_node_writer *writer);
+void th_node_writer_free(struct th_node_writer *writer);
 
 #endif

@@ -17,7 +17,7 @@ size_t th_layer_blocks(const struct th_layer *layer)
 
 struct th_slice th_layer_first(const struct th_layer *layer, size_t block)
 {
-	return layer->spill ? th_spill_first(layer->spill, block) : th_stage_first(&layer->stage, block);
+	return layer->spill ? th_spill_first(layer->spill, block) : th_memtable_first(&layer->stage, block);
 }
 
 size_t th_layer_find(const struct th_layer *layer, struct th_slice key, bool before)
@@ -49,7 +49,7 @@ int th_layer_load(const struct th_layer *layer, struct th_cache *cache, size_t i
 static void layer_release(struct th_layers *layers, struct th_layer *layer)
 {
 	layers->bytes -= layer->stage.bytes;
-	th_stage_release(&layer->stage);
+	th_memtable_release(&layer->stage);
 	th_spill_free(layer->spill, layers->store);
 }
 
@@ -76,7 +76,7 @@ bool th_layers_spilled(const struct th_layers *layers)
 	return false;
 }
 
-const struct th_stage *th_layers_stage(const struct th_layers *layers)
+const struct th_memtable *th_layers_memtable(const struct th_layers *layers)
 {
 	return layers->count == 1 && !layers->layer[0].spill ? &layers->layer[0].stage : NULL;
 }
@@ -100,32 +100,32 @@ static int add_layer(struct th_layers *layers)
 
 static int check_room(struct th_layers *layers, uint64_t bytes)
 {
-	int r = th_commit_room_now(layers->store, bytes, layers->reserve);
+	int err = th_checkpoint_room_now(layers->store, bytes, layers->emergency);
 
-	if (r == -ENOSPC && th_commit_reclaim(layers->store) == 0)
-		r = th_commit_room_now(layers->store, bytes, layers->reserve);
-	return r;
+	if (err == -ENOSPC && th_checkpoint_reclaim(layers->store) == 0)
+		err = th_checkpoint_room_now(layers->store, bytes, layers->emergency);
+	return err;
 }
 
 static int spill_layer(struct th_layers *layers, struct th_layer *layer)
 {
 	struct th_spiller *spiller;
-	int r = check_room(layers, layer->stage.bytes);
+	int err = check_room(layers, layer->stage.bytes);
 
-	if (r == 0)
-		r = th_spiller_new(layers->store, &spiller);
-	if (r < 0)
-		return r;
-	r = th_stage_each(&layer->stage, th_spiller_add, spiller);
-	if (r == 0)
-		r = th_spiller_finish(spiller, &layer->spill);
+	if (err == 0)
+		err = th_spiller_new(layers->store, &spiller);
+	if (err < 0)
+		return err;
+	err = th_memtable_each(&layer->stage, th_spiller_add, spiller);
+	if (err == 0)
+		err = th_spiller_finish(spiller, &layer->spill);
 	th_spiller_free(spiller);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	layer->spill->drops = layer->stage.drops;
 	layer->stage.drops = (struct th_drops){ 0 };
 	layers->bytes -= layer->stage.bytes;
-	th_stage_release(&layer->stage);
+	th_memtable_release(&layer->stage);
 	atomic_fetch_add(&layers->store->spills, 1);
 	return 0;
 }
@@ -148,17 +148,17 @@ static int merge_spills(struct th_layers *layers, size_t first)
 	struct th_spiller *spiller;
 	struct th_spill *spill = NULL;
 	struct th_drops drops = { 0 };
-	int r = th_spiller_new(layers->store, &spiller);
+	int err = th_spiller_new(layers->store, &spiller);
 
-	if (r < 0)
-		return r;
-	r = th_window_each(layers, first, th_spiller_add, spiller, &drops);
-	if (r == 0)
-		r = th_spiller_finish(spiller, &spill);
+	if (err < 0)
+		return err;
+	err = th_window_each(layers, first, th_spiller_add, spiller, &drops);
+	if (err == 0)
+		err = th_spiller_finish(spiller, &spill);
 	th_spiller_free(spiller);
-	if (r < 0) {
+	if (err < 0) {
 		th_drops_release(&drops);
-		return r;
+		return err;
 	}
 	spill->drops = drops;
 	spill->rounds = rounds;
@@ -185,58 +185,58 @@ static int merge_some(struct th_layers *layers)
 /* All stages become spills; spills that are many become fewer. */
 static int spill(struct th_layers *layers)
 {
-	int r = th_store_writable(layers->store);
+	int err = th_store_writable(layers->store);
 
 	layers->version++;
-	for (size_t i = 0; i < layers->count && r == 0; i++)
+	for (size_t i = 0; i < layers->count && err == 0; i++)
 		if (!layers->layer[i].spill)
-			r = spill_layer(layers, &layers->layer[i]);
-	while (r == 0)
-		r = merge_some(layers);
-	return r < 0 ? r : 0;
+			err = spill_layer(layers, &layers->layer[i]);
+	while (err == 0)
+		err = merge_some(layers);
+	return err < 0 ? err : 0;
 }
 
 /* --- writing and reading --- */
 
 int th_layers_insert(struct th_layers *layers, struct th_entry *message)
 {
-	struct th_stage *stage;
-	int r = 0;
+	struct th_memtable *stage;
+	int err = 0;
 
 	if (layers->bytes > layers->store->options.txn_bytes)
-		r = spill(layers);
-	if (r == 0 && (layers->count == layers->floor || layers->layer[layers->count - 1].spill))
-		r = add_layer(layers);
-	if (r < 0) {
+		err = spill(layers);
+	if (err == 0 && (layers->count == layers->floor || layers->layer[layers->count - 1].spill))
+		err = add_layer(layers);
+	if (err < 0) {
 		th_entry_unref(message);
-		return r;
+		return err;
 	}
 	stage = &layers->layer[layers->count - 1].stage;
 	layers->version++;
 	layers->bytes -= stage->bytes;
-	r = th_stage_insert(stage, message);
+	err = th_memtable_insert(stage, message);
 	layers->bytes += stage->bytes;
-	return r;
+	return err;
 }
 
 static int insert_again(const struct th_entry *message, void *arg)
 {
-	return th_stage_insert(arg, th_entry_ref(message));
+	return th_memtable_insert(arg, th_entry_ref(message));
 }
 
 /* Layer i goes into the one below it. */
 static int fold(struct th_layers *layers, size_t i)
 {
-	struct th_stage *below = &layers->layer[i - 1].stage, *stage = &layers->layer[i].stage;
-	int r;
+	struct th_memtable *below = &layers->layer[i - 1].stage, *stage = &layers->layer[i].stage;
+	int err;
 
 	layers->bytes -= below->bytes;
-	r = th_stage_each(stage, insert_again, below);
+	err = th_memtable_each(stage, insert_again, below);
 	layers->bytes += below->bytes;
-	if (r == 0)
-		r = th_drops_append(&below->drops, &stage->drops);
-	if (r < 0)
-		return r;
+	if (err == 0)
+		err = th_drops_append(&below->drops, &stage->drops);
+	if (err < 0)
+		return err;
 	layer_release(layers, &layers->layer[i]);
 	layers->count--;
 	memmove(&layers->layer[i], &layers->layer[i + 1], (layers->count - i) * sizeof(*layers->layer));
@@ -245,16 +245,16 @@ static int fold(struct th_layers *layers, size_t i)
 
 int th_layers_fold(struct th_layers *layers)
 {
-	int r = 0;
+	int err = 0;
 
 	layers->version++;
-	for (size_t i = layers->floor + 1; i < layers->count && r == 0;) {
+	for (size_t i = layers->floor + 1; i < layers->count && err == 0;) {
 		if (layers->layer[i - 1].spill || layers->layer[i].spill)
 			i++;
 		else
-			r = fold(layers, i);
+			err = fold(layers, i);
 	}
-	return r;
+	return err;
 }
 
 int th_layers_lookup(const struct th_layers *layers, struct th_lookup *lookup, struct th_slice key)
@@ -262,13 +262,13 @@ int th_layers_lookup(const struct th_layers *layers, struct th_lookup *lookup, s
 	for (size_t i = layers->count; i-- > 0 && !lookup->done;) {
 		const struct th_layer *layer = &layers->layer[i];
 		struct th_node *block;
-		int r;
+		int err;
 
 		if (th_layer_blocks(layer) == 0)
 			continue;
-		r = th_layer_load(layer, layers->store->cache, th_layer_find(layer, key, false), &block);
-		if (r < 0)
-			return r;
+		err = th_layer_load(layer, layers->store->cache, th_layer_find(layer, key, false), &block);
+		if (err < 0)
+			return err;
 		th_lookup_node(lookup, block, key);
 		th_node_unref(block);
 	}

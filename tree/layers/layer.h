@@ -18,7 +18,7 @@
 #include "tree/layers/spill.h"
 
 struct th_layer {
-	struct th_stage stage;
+	struct th_memtable stage;
 	struct th_spill *spill; /* NULL: the stage is it */
 };
 
@@ -28,7 +28,7 @@ struct th_layers {
 	size_t count, capacity;
 	size_t floor; /* number of layers below the newest savepoint */
 	size_t bytes; /* of memory that the stages take */
-	bool reserve; /* may use it: something is deleted or dropped, or was admitted before (promised) */
+	bool emergency; /* may use it: something is deleted or dropped, or was admitted before (reserved) */
 	uint64_t version; /* grows with every change */
 };
 
@@ -42,7 +42,7 @@ void th_layers_cut(struct th_layers *layers, size_t count);
 int th_layers_fold(struct th_layers *layers);
 bool th_layers_spilled(const struct th_layers *layers);
 /* The stage, if there is nothing else. */
-const struct th_stage *th_layers_stage(const struct th_layers *layers);
+const struct th_memtable *th_layers_memtable(const struct th_layers *layers);
 /* Adds what the layers say of the key. */
 int th_layers_lookup(const struct th_layers *layers, struct th_lookup *lookup, struct th_slice key);
 

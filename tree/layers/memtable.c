@@ -10,13 +10,13 @@
 #define TH_STAGE_BLOCK_BYTES 48000
 #define TH_MESSAGE_OVERHEAD 32 /* of memory, for its slot and what malloc keeps beside it */
 
-void th_stage_release(struct th_stage *stage)
+void th_memtable_release(struct th_memtable *stage)
 {
 	for (size_t i = 0; i < stage->count; i++)
 		th_node_unref(stage->block[i]);
 	free(stage->block);
 	th_drops_release(&stage->drops);
-	*stage = (struct th_stage){ 0 };
+	*stage = (struct th_memtable){ 0 };
 }
 
 static struct th_slice entry_key(const struct th_entry *e)
@@ -29,13 +29,13 @@ static struct th_slice first_key(const struct th_node *block)
 	return entry_key(th_slab_entry(&block->overlay, 0));
 }
 
-struct th_slice th_stage_first(const struct th_stage *stage, size_t block)
+struct th_slice th_memtable_first(const struct th_memtable *stage, size_t block)
 {
 	return first_key(stage->block[block]);
 }
 
 /* Number of the last block that begins at or before the key; 0 if none does. */
-static size_t block_for(const struct th_stage *stage, struct th_slice key)
+static size_t block_for(const struct th_memtable *stage, struct th_slice key)
 {
 	size_t low = 0, high = stage->count;
 
@@ -50,7 +50,7 @@ static size_t block_for(const struct th_stage *stage, struct th_slice key)
 	return low;
 }
 
-struct th_node *th_stage_block(const struct th_stage *stage, struct th_slice key, size_t *ret_index)
+struct th_node *th_memtable_block(const struct th_memtable *stage, struct th_slice key, size_t *ret_index)
 {
 	if (stage->count == 0)
 		return NULL;
@@ -58,7 +58,7 @@ struct th_node *th_stage_block(const struct th_stage *stage, struct th_slice key
 	return stage->block[*ret_index];
 }
 
-static int insert_block(struct th_stage *stage, size_t i, struct th_node *block)
+static int insert_block(struct th_memtable *stage, size_t i, struct th_node *block)
 {
 	if (stage->count == stage->capacity) {
 		size_t capacity = stage->capacity ? 2 * stage->capacity : 4;
@@ -75,7 +75,7 @@ static int insert_block(struct th_stage *stage, size_t i, struct th_node *block)
 	return 0;
 }
 
-static void remove_block(struct th_stage *stage, size_t i)
+static void remove_block(struct th_memtable *stage, size_t i)
 {
 	th_node_unref(stage->block[i]);
 	stage->count--;
@@ -100,7 +100,7 @@ static bool is_full(const struct th_node *block)
 }
 
 /* Splits a full block: in half, or at its end if that is where messages come in. */
-static int split_block(struct th_stage *stage, size_t i, bool at_end)
+static int split_block(struct th_memtable *stage, size_t i, bool at_end)
 {
 	struct th_slice none = { NULL, 0 };
 	struct th_node *block = stage->block[i], *left, *right;
@@ -124,21 +124,21 @@ static size_t block_memory(const struct th_node *block)
 }
 
 /* A range message wipes what later blocks hold of its range; it cuts range messages at its end. */
-static int clear_later_blocks(struct th_stage *stage, size_t i, struct th_slice to)
+static int clear_later_blocks(struct th_memtable *stage, size_t i, struct th_slice to)
 {
 	while (i < stage->count && th_slice_compare(first_key(stage->block[i]), to) < 0) {
 		struct th_node *block = stage->block[i];
 		struct th_entry *wipe = th_range_message(first_key(block), to, 0);
 		bool exact;
 		unsigned at;
-		int r;
+		int err;
 
 		if (!wipe)
 			return -ENOMEM;
 		stage->bytes -= block_memory(block);
-		r = th_overlay_insert(block, wipe, &stage->drops);
-		if (r < 0)
-			return r;
+		err = th_overlay_insert(block, wipe, &stage->drops);
+		if (err < 0)
+			return err;
 		/* the wipe itself is part of the message that caused it */
 		at = th_slab_find(block, &block->overlay, first_key(block), &exact);
 		th_slab_remove(block, &block->overlay, at, at + 1, true);
@@ -151,7 +151,7 @@ static int clear_later_blocks(struct th_stage *stage, size_t i, struct th_slice 
 }
 
 /* The block that a message with this key goes to; the stage gets its first one if it has none. */
-static int find_block(struct th_stage *stage, struct th_slice key, size_t *ret)
+static int find_block(struct th_memtable *stage, struct th_slice key, size_t *ret)
 {
 	struct th_node *block;
 
@@ -166,44 +166,44 @@ static int find_block(struct th_stage *stage, struct th_slice key, size_t *ret)
 	return 0;
 }
 
-int th_stage_insert(struct th_stage *stage, const struct th_entry *message)
+int th_memtable_insert(struct th_memtable *stage, const struct th_entry *message)
 {
 	const struct th_entry *held = th_entry_ref(message); /* the overlay may swallow it */
 	struct th_slice key = entry_key(held);
 	struct th_node *block;
 	size_t i;
-	int r = find_block(stage, key, &i);
+	int err = find_block(stage, key, &i);
 
-	if (r < 0) {
+	if (err < 0) {
 		th_entry_unref(message);
 		goto out;
 	}
 	block = stage->block[i];
 	stage->bytes -= block_memory(block);
-	r = th_overlay_insert(block, message, &stage->drops);
+	err = th_overlay_insert(block, message, &stage->drops);
 	stage->bytes += block_memory(block);
-	if (r == 0 && (held->flags & TH_ENTRY_RANGE))
-		r = clear_later_blocks(stage, i + 1, th_entry_value(held));
-	if (r == 0 && is_full(block)) {
+	if (err == 0 && (held->flags & TH_ENTRY_RANGE))
+		err = clear_later_blocks(stage, i + 1, th_entry_value(held));
+	if (err == 0 && is_full(block)) {
 		const struct th_entry *last = th_slab_entry(&block->overlay, block->overlay.count - 1);
 
-		r = split_block(stage, i, th_slice_compare(entry_key(last), key) <= 0);
+		err = split_block(stage, i, th_slice_compare(entry_key(last), key) <= 0);
 	}
 out:
 	th_entry_unref(held);
-	return r;
+	return err;
 }
 
-int th_stage_each(const struct th_stage *stage, int (*each)(const struct th_entry *message, void *arg), void *arg)
+int th_memtable_each(const struct th_memtable *stage, int (*each)(const struct th_entry *message, void *arg), void *arg)
 {
 	for (size_t i = 0; i < stage->count; i++) {
 		const struct th_slab *slab = &stage->block[i]->overlay;
 
 		for (unsigned j = 0; j < slab->count; j++) {
-			int r = each(th_slab_entry(slab, j), arg);
+			int err = each(th_slab_entry(slab, j), arg);
 
-			if (r != 0)
-				return r;
+			if (err != 0)
+				return err;
 		}
 	}
 	return 0;

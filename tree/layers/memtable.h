@@ -10,21 +10,22 @@
 
 #include "tree/node/overlay.h"
 
-struct th_stage {
+struct th_memtable {
 	struct th_node **block;
 	size_t count, capacity;
 	size_t bytes; /* of memory, about */
 	struct th_drops drops; /* large values written and given up within the transaction */
 };
 
-void th_stage_release(struct th_stage *stage);
+void th_memtable_release(struct th_memtable *stage);
 /* The first key of a block. */
-struct th_slice th_stage_first(const struct th_stage *stage, size_t block);
+struct th_slice th_memtable_first(const struct th_memtable *stage, size_t block);
 /* Adds a heap message (its reference is taken over, also on failure). */
-int th_stage_insert(struct th_stage *stage, const struct th_entry *message);
+int th_memtable_insert(struct th_memtable *stage, const struct th_entry *message);
 /* The block whose messages may concern the key; NULL if the stage is empty. */
-struct th_node *th_stage_block(const struct th_stage *stage, struct th_slice key, size_t *ret_index);
+struct th_node *th_memtable_block(const struct th_memtable *stage, struct th_slice key, size_t *ret_index);
 /* Calls each() for all messages in order. */
-int th_stage_each(const struct th_stage *stage, int (*each)(const struct th_entry *message, void *arg), void *arg);
+int th_memtable_each(const struct th_memtable *stage, int (*each)(const struct th_entry *message, void *arg),
+		     void *arg);
 
 #endif

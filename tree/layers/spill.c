@@ -9,7 +9,7 @@
 struct th_spiller {
 	struct th_store *store;
 	struct th_spill *spill;
-	struct th_writer *writer; /* NULL: nothing was written yet */
+	struct th_node_writer *writer; /* NULL: nothing was written yet */
 	struct th_node *node; /* being filled; the index has it already */
 };
 
@@ -37,10 +37,10 @@ struct th_slice th_spill_first(const struct th_spill *spill, size_t block)
 int th_spill_load(const struct th_spill *spill, struct th_cache *cache, size_t i, struct th_node **ret)
 {
 	bool nowait = th_nowait_suspend(); /* begun anew, the transaction would spill to other blocks */
-	int r = th_cache_load(cache, &spill->block[i].ptr, TH_SLICE_EMPTY, ret);
+	int err = th_cache_load(cache, &spill->block[i].ptr, TH_SLICE_EMPTY, ret);
 
 	th_nowait_resume(nowait);
-	return r;
+	return err;
 }
 
 /* --- making one --- */
@@ -67,16 +67,16 @@ static int write_block(struct th_spiller *spiller)
 	struct th_spill *spill = spiller->spill;
 	struct th_ptr *ptr = &spill->block[spill->count - 1].ptr;
 	uint64_t generation = __atomic_load_n(&store->live.gen, __ATOMIC_RELAXED);
-	int r = 0;
+	int err = 0;
 
 	if (!spiller->writer)
-		r = th_writer_new(store, NULL, generation, &spill->taken, &spiller->writer);
-	if (r == 0)
-		r = th_writer_node(spiller->writer, spiller->node, ptr);
+		err = th_node_writer_new(store, NULL, generation, &spill->taken, &spiller->writer);
+	if (err == 0)
+		err = th_node_writer_node(spiller->writer, spiller->node, ptr);
 	th_node_unref(spiller->node);
 	spiller->node = NULL;
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	spill->blocks += ptr->blocks;
 	return 0;
 }
@@ -106,19 +106,19 @@ static int index_block(struct th_spill *spill, struct th_slice key)
 /* A node for messages: an interior one, which must have a child; it is never asked for. */
 static int begin_block(struct th_spiller *spiller, struct th_slice key)
 {
-	int r;
+	int err;
 
 	spiller->node = th_node_new(1, TH_SLICE_EMPTY, 0);
 	if (!spiller->node)
 		return -ENOMEM;
-	r = th_node_insert_kid(spiller->node, 0, TH_SLICE_EMPTY, NULL);
-	if (r == 0)
-		r = index_block(spiller->spill, key);
-	if (r < 0) {
+	err = th_node_insert_child(spiller->node, 0, TH_SLICE_EMPTY, NULL);
+	if (err == 0)
+		err = index_block(spiller->spill, key);
+	if (err < 0) {
 		th_node_unref(spiller->node);
 		spiller->node = NULL;
 	}
-	return r;
+	return err;
 }
 
 static bool has_room(const struct th_node *node, const struct th_entry *message)
@@ -132,29 +132,29 @@ int th_spiller_add(const struct th_entry *message, void *arg)
 	struct th_spiller *spiller = arg;
 	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
 	struct th_node *node;
-	int r = 0;
+	int err = 0;
 
 	if (spiller->node && !has_room(spiller->node, message))
-		r = write_block(spiller);
-	if (r == 0 && !spiller->node)
-		r = begin_block(spiller, key);
-	if (r < 0)
-		return r;
+		err = write_block(spiller);
+	if (err == 0 && !spiller->node)
+		err = begin_block(spiller, key);
+	if (err < 0)
+		return err;
 	node = spiller->node;
-	r = th_slab_reserve(node, &node->overlay, node->overlay.count + 1u);
-	if (r == 0)
+	err = th_slab_reserve(node, &node->overlay, node->overlay.count + 1u);
+	if (err == 0)
 		th_slab_append(node, &node->overlay, th_entry_ref(message));
-	return r;
+	return err;
 }
 
 int th_spiller_finish(struct th_spiller *spiller, struct th_spill **ret)
 {
-	int r = spiller->node ? write_block(spiller) : 0;
+	int err = spiller->node ? write_block(spiller) : 0;
 
-	if (r == 0 && spiller->writer)
-		r = th_writer_finish(spiller->writer);
-	if (r < 0)
-		return r;
+	if (err == 0 && spiller->writer)
+		err = th_node_writer_finish(spiller->writer);
+	if (err < 0)
+		return err;
 	*ret = spiller->spill;
 	spiller->spill = NULL;
 	return 0;
@@ -164,7 +164,7 @@ void th_spiller_free(struct th_spiller *spiller)
 {
 	if (!spiller)
 		return;
-	th_writer_free(spiller->writer); /* waits: a late write must not hit the blocks' next owner */
+	th_node_writer_free(spiller->writer); /* waits: a late write must not hit the blocks' next owner */
 	th_node_unref(spiller->node);
 	th_spill_free(spiller->spill, spiller->store);
 	free(spiller);

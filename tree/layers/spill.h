@@ -37,7 +37,7 @@ int th_spill_load(const struct th_spill *spill, struct th_cache *cache, size_t i
 struct th_spiller;
 
 int th_spiller_new(struct th_store *store, struct th_spiller **ret);
-/* Adds a message (on the heap; it is not taken over), the next in order.  For th_stage_each: arg is the spiller. */
+/* Adds a message (on the heap; it is not taken over), the next in order.  For th_memtable_each: arg is the spiller. */
 int th_spiller_add(const struct th_entry *message, void *arg);
 /* The spill is done, and written. */
 int th_spiller_finish(struct th_spiller *spiller, struct th_spill **ret);

@@ -20,7 +20,7 @@ static void let_go(struct th_window *w)
 
 void th_window_release(struct th_window *w)
 {
-	th_stage_release(&w->stage);
+	th_memtable_release(&w->stage);
 	let_go(w);
 }
 
@@ -34,7 +34,7 @@ static int begin(struct th_window *w)
 {
 	size_t blocks = w->layers->count - w->first;
 
-	th_stage_release(&w->stage);
+	th_memtable_release(&w->stage);
 	if (!w->block || w->version != w->layers->version) {
 		let_go(w);
 		w->block = calloc(blocks + 1, sizeof(*w->block));
@@ -54,13 +54,13 @@ static int load(struct th_window *w, size_t i, size_t number)
 	const struct th_layer *layer = layer_of(w, i);
 	struct th_window_block *block = &w->block[i];
 	struct th_node *node;
-	int r;
+	int err;
 
 	if (block->node && block->number == number)
 		return 0;
-	r = th_layer_load(layer, cache, number, &node);
-	if (r < 0)
-		return r;
+	err = th_layer_load(layer, cache, number, &node);
+	if (err < 0)
+		return err;
 	if (layer->spill && number + 1 < layer->spill->count)
 		th_cache_prefetch(cache, &layer->spill->block[number + 1].ptr, TH_SLICE_EMPTY);
 	if (w->passing && layer->spill && block->node)
@@ -88,7 +88,7 @@ static int add_range(struct th_window *w, struct th_slice from, struct th_slice 
 	if (hi.data && th_slice_compare(to, hi) > 0)
 		to = hi;
 	message = th_range_message(from, to, 0);
-	return message ? th_stage_insert(&w->stage, message) : -ENOMEM;
+	return message ? th_memtable_insert(&w->stage, message) : -ENOMEM;
 }
 
 static int add_message(struct th_window *w, const struct th_node *block, const struct th_entry *e)
@@ -100,7 +100,7 @@ static int add_message(struct th_window *w, const struct th_node *block, const s
 		return add_range(w, th_key_slice(&key), th_entry_value(e));
 	}
 	e = th_node_entry_heap(block, e);
-	return e ? th_stage_insert(&w->stage, e) : -ENOMEM;
+	return e ? th_memtable_insert(&w->stage, e) : -ENOMEM;
 }
 
 static int add_block(struct th_window *w, const struct th_node *block)
@@ -109,24 +109,24 @@ static int add_block(struct th_window *w, const struct th_node *block)
 	struct th_slice lo = th_key_slice(&w->lo), hi = window_end(w);
 	unsigned i = th_slab_lower(block, slab, lo), end = hi.data ? th_slab_lower(block, slab, hi) : slab->count;
 	const struct th_entry *before = i > 0 ? th_slab_entry(slab, i - 1) : NULL;
-	int r = 0;
+	int err = 0;
 
 	if (before && (before->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(before), lo) > 0)
-		r = add_message(w, block, before);
-	for (; i < end && r == 0; i++)
-		r = add_message(w, block, th_slab_entry(slab, i));
-	return r;
+		err = add_message(w, block, before);
+	for (; i < end && err == 0; i++)
+		err = add_message(w, block, th_slab_entry(slab, i));
+	return err;
 }
 
 static int fill(struct th_window *w)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < w->blocks && r == 0; i++)
+	for (size_t i = 0; i < w->blocks && err == 0; i++)
 		if (th_layer_blocks(layer_of(w, i)) > 0)
-			r = add_block(w, w->block[i].node);
-	w->filled = r == 0;
-	return r;
+			err = add_block(w, w->block[i].node);
+	w->filled = err == 0;
+	return err;
 }
 
 /* --- where it is --- */
@@ -144,27 +144,27 @@ static bool holds(const struct th_window *w, struct th_slice key)
 
 int th_window_forward(struct th_window *w, struct th_slice key)
 {
-	int r = 0;
+	int err = 0;
 
 	if (holds(w, key))
 		return 0;
-	r = begin(w);
+	err = begin(w);
 	th_key_set(&w->lo, key);
 	w->open = true;
-	for (size_t i = 0; i < w->blocks && r == 0; i++) {
+	for (size_t i = 0; i < w->blocks && err == 0; i++) {
 		const struct th_layer *layer = layer_of(w, i);
 		size_t block = th_layer_find(layer, key, false);
 
 		if (th_layer_blocks(layer) == 0)
 			continue;
-		r = load(w, i, block);
+		err = load(w, i, block);
 		if (block + 1 >= th_layer_blocks(layer))
 			continue;
 		if (w->open || th_slice_compare(th_layer_first(layer, block + 1), th_key_slice(&w->hi)) < 0)
 			th_key_set(&w->hi, th_layer_first(layer, block + 1));
 		w->open = false;
 	}
-	return r < 0 ? r : fill(w);
+	return err < 0 ? err : fill(w);
 }
 
 static bool ends_at(const struct th_window *w, struct th_slice key)
@@ -179,26 +179,26 @@ static bool ends_at(const struct th_window *w, struct th_slice key)
 
 int th_window_backward(struct th_window *w, struct th_slice key)
 {
-	int r;
+	int err;
 
 	if (ends_at(w, key))
 		return 0;
-	r = begin(w);
+	err = begin(w);
 	w->lo.size = 0;
 	w->open = !key.data;
 	if (!w->open)
 		th_key_set(&w->hi, key);
-	for (size_t i = 0; i < w->blocks && r == 0; i++) {
+	for (size_t i = 0; i < w->blocks && err == 0; i++) {
 		const struct th_layer *layer = layer_of(w, i);
 		size_t block = th_layer_find(layer, key, true);
 
 		if (th_layer_blocks(layer) == 0)
 			continue;
-		r = load(w, i, block);
+		err = load(w, i, block);
 		if (block > 0 && th_slice_compare(th_layer_first(layer, block), th_key_slice(&w->lo)) > 0)
 			th_key_set(&w->lo, th_layer_first(layer, block));
 	}
-	return r < 0 ? r : fill(w);
+	return err < 0 ? err : fill(w);
 }
 
 /* --- all of it --- */
@@ -208,25 +208,25 @@ int th_window_each(const struct th_layers *layers, size_t first, int (*each)(con
 {
 	struct th_window w;
 	struct th_key at = { 0 };
-	int r = 0;
+	int err = 0;
 
 	th_window_init(&w, layers, first);
 	w.passing = true;
-	for (size_t i = first; i < layers->count && r == 0; i++) {
+	for (size_t i = first; i < layers->count && err == 0; i++) {
 		const struct th_layer *layer = &layers->layer[i];
 
-		r = th_drops_append(drops, layer->spill ? &layer->spill->drops : &layer->stage.drops);
+		err = th_drops_append(drops, layer->spill ? &layer->spill->drops : &layer->stage.drops);
 	}
-	while (r == 0) {
-		r = th_window_forward(&w, th_key_slice(&at));
-		if (r == 0)
-			r = th_stage_each(&w.stage, each, arg);
-		if (r == 0)
-			r = th_drops_append(drops, &w.stage.drops);
+	while (err == 0) {
+		err = th_window_forward(&w, th_key_slice(&at));
+		if (err == 0)
+			err = th_memtable_each(&w.stage, each, arg);
+		if (err == 0)
+			err = th_drops_append(drops, &w.stage.drops);
 		if (w.open)
 			break;
 		at = w.hi;
 	}
 	th_window_release(&w);
-	return r;
+	return err;
 }

@@ -27,7 +27,7 @@ struct th_window {
 	uint64_t version; /* of the layers when it was made */
 	bool filled; /* it is one */
 	bool passing; /* no block is wanted twice: the cache may forget them */
-	struct th_stage stage;
+	struct th_memtable stage;
 	struct th_key lo, hi;
 	bool open; /* no upper bound: hi does not count */
 	struct th_window_block *block; /* one for each layer */

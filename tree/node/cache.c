@@ -72,7 +72,7 @@ struct shard {
 
 struct th_cache {
 	struct th_disk *disk;
-	struct th_ahead *ahead;
+	struct th_readahead *ahead;
 	size_t budget;
 	_Atomic size_t reserved; /* of it, in whole steps */
 	_Atomic uint64_t reads;
@@ -121,11 +121,11 @@ static int shard_init(struct shard *shard)
 	return shard->slot ? 0 : -ENOMEM;
 }
 
-int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
+int th_cache_new(struct th_disk *disk, struct th_readahead *ahead, size_t budget,
 		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret)
 {
 	struct th_cache *cache = calloc(1, sizeof(*cache));
-	int r = 0;
+	int err = 0;
 
 	if (!cache)
 		return -ENOMEM;
@@ -135,15 +135,15 @@ int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
 	atomic_fetch_add(&all_budgets, budget);
 	cache->report = report;
 	cache->arg = arg;
-	th_memory_keep((ptrdiff_t)budget);
+	th_heap_keep((ptrdiff_t)budget);
 	pthread_mutex_init(&cache->idle_lock, NULL);
 	pthread_cond_init(&cache->idle, NULL);
 	for (size_t i = 0; i < TH_CACHE_SHARDS; i++)
 		if (shard_init(&cache->shard[i]) < 0)
-			r = -ENOMEM;
-	if (r < 0) {
+			err = -ENOMEM;
+	if (err < 0) {
 		th_cache_free(cache);
-		return r;
+		return err;
 	}
 	*ret = cache;
 	return 0;
@@ -262,8 +262,8 @@ static void shard_remove(struct shard *shard, struct slot *slot)
 /* With what is lost between nodes: room for none. */
 static uint32_t node_memory(const struct th_node *node)
 {
-	size_t takes = th_memory_takes(sizeof(*node) + node->prefix_size) +
-		       th_memory_takes(sizeof(*node->page) + node->page->size);
+	size_t takes = th_heap_takes(sizeof(*node) + node->prefix_size) +
+		       th_heap_takes(sizeof(*node->page) + node->page->size);
 
 	return (uint32_t)(takes + takes / TH_CACHE_LOST);
 }
@@ -356,7 +356,7 @@ void th_cache_reserve(struct th_cache *cache, size_t bytes)
 
 size_t th_cache_beside(const struct th_cache *cache)
 {
-	size_t all = th_memory_counts(), used = atomic_load_explicit(&all_used, memory_order_relaxed);
+	size_t all = th_heap_counts(), used = atomic_load_explicit(&all_used, memory_order_relaxed);
 	double part = (double)cache->budget / (double)atomic_load(&all_budgets);
 
 	used -= used / (TH_CACHE_LOST + 1); /* what is lost is not used */
@@ -401,23 +401,23 @@ static bool is_right(const struct th_ptr *ptr, const void *blocks)
 /* From what was read ahead, if that is still right. */
 static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
 {
-	if (!th_ahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
+	if (!th_readahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
 		return false;
 	if (is_right(ptr, blocks))
 		return true;
-	th_ahead_forget(cache->ahead, ptr->addr);
+	th_readahead_forget(cache->ahead, ptr->addr);
 	return false;
 }
 
 static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
 {
-	int r;
+	int err;
 
 	atomic_fetch_add(&cache->reads, 1);
 	if (read_ahead(cache, ptr, blocks))
 		return 0;
-	r = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
-	return r == 0 && !is_right(ptr, blocks) ? -EBADMSG : r;
+	err = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
+	return err == 0 && !is_right(ptr, blocks) ? -EBADMSG : err;
 }
 
 static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
@@ -425,16 +425,16 @@ static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th
 {
 	alignas(TH_BLOCK_SIZE) uint8_t blocks[TH_NODE_MAX];
 	const char *why = "wrong checksum";
-	int r;
+	int err;
 
 	if (fence.size < ptr->prefix_size)
 		return -EUCLEAN;
-	r = read_blocks(cache, ptr, blocks);
-	if (r == 0)
-		r = th_node_unpack(blocks, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
-	if (r < 0 && r != -ENOMEM && !quiet)
-		report_damage(cache, ptr, r, why);
-	return r;
+	err = read_blocks(cache, ptr, blocks);
+	if (err == 0)
+		err = th_node_unpack(blocks, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
+	if (err < 0 && err != -ENOMEM && !quiet)
+		report_damage(cache, ptr, err, why);
+	return err;
 }
 
 /* --- loads that several may wait for; the shard is locked --- */
@@ -486,7 +486,7 @@ static void end_load(struct shard *shard, struct load *load)
 /* Waits for somebody else's read, or completes one that nobody stands by. */
 static int await_load(struct th_cache *cache, struct shard *shard, struct load *load, struct th_node **ret)
 {
-	int r;
+	int err;
 
 	load->holders++;
 	if (!load->done)
@@ -500,11 +500,11 @@ static int await_load(struct th_cache *cache, struct shard *shard, struct load *
 	}
 	while (!load->done)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
-	r = load->result;
-	if (r == 0)
+	err = load->result;
+	if (err == 0)
 		*ret = th_node_ref(load->node);
 	let_go_of_load(shard, load);
-	return r;
+	return err;
 }
 
 /* The read is over: those who wait go on.  Returns whoever is to be told, without the lock. */
@@ -543,7 +543,7 @@ static int cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct t
 {
 	struct shard *shard = shard_of(cache, ptr->addr);
 	struct load mine = { .addr = ptr->addr, .birth = ptr->birth, .holders = 1 }, *other;
-	int r = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&shard->lock);
 again:
@@ -553,26 +553,26 @@ again:
 		goto out;
 	}
 	if (th_nowait_note(cache, ptr, fence)) {
-		r = -EINPROGRESS;
+		err = -EINPROGRESS;
 		goto out;
 	}
 	other = find_load(shard, ptr);
 	if (other) {
-		r = await_load(cache, shard, other, ret);
-		if (r < 0 && !quiet)
+		err = await_load(cache, shard, other, ret);
+		if (err < 0 && !quiet)
 			goto again; /* it may not have been said what is wrong */
 		goto out;
 	}
 	mine.next = shard->loads;
 	shard->loads = &mine;
 	pthread_mutex_unlock(&shard->lock);
-	r = read_node(cache, ptr, fence, quiet, ret);
+	err = read_node(cache, ptr, fence, quiet, ret);
 	pthread_mutex_lock(&shard->lock);
-	finish_load(cache, shard, &mine, r, *ret);
+	finish_load(cache, shard, &mine, err, *ret);
 	end_load(shard, &mine);
 out:
 	pthread_mutex_unlock(&shard->lock);
-	return r;
+	return err;
 }
 
 /* --- loads without waiting --- */
@@ -610,18 +610,18 @@ static void async_done(struct th_future *future, void *arg)
 	struct told *told;
 	const char *why;
 	void *blocks;
-	int r = future->result;
+	int err = future->result;
 
-	if (r == 0 && !is_right(&async->ptr, async->blocks))
-		r = -EBADMSG;
-	if (r == 0)
-		r = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
+	if (err == 0 && !is_right(&async->ptr, async->blocks))
+		err = -EBADMSG;
+	if (err == 0)
+		err = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
 	pthread_mutex_lock(&shard->lock);
 	blocks = async->blocks;
-	told = finish_load(cache, shard, &async->load, r, node);
+	told = finish_load(cache, shard, &async->load, err, node);
 	let_go_of_load(shard, &async->load);
 	pthread_mutex_unlock(&shard->lock);
-	tell(told, r, node);
+	tell(told, err, node);
 	th_node_unref(node);
 	async_over(cache, blocks);
 }
@@ -674,14 +674,14 @@ void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struc
 	struct th_node *node = NULL;
 	struct told *told = NULL;
 	struct load *load;
-	int r = fence.size < ptr->prefix_size ? -EUCLEAN : 0;
+	int err = fence.size < ptr->prefix_size ? -EUCLEAN : 0;
 
 	pthread_mutex_lock(&shard->lock);
-	if (r == 0)
+	if (err == 0)
 		node = shard_lookup(shard, ptr);
 	if (node) {
 		shard->hits++;
-	} else if (r == 0) {
+	} else if (err == 0) {
 		told = malloc(sizeof(*told));
 		load = told ? find_async_load(shard, ptr) : NULL;
 		if (told && !load) {
@@ -692,16 +692,16 @@ void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struc
 			*told = (struct told){ loaded, arg, load->told };
 			load->told = told;
 		} else {
-			r = -ENOMEM;
+			err = -ENOMEM;
 		}
 	}
 	pthread_mutex_unlock(&shard->lock);
 	if (async)
 		async_start(async);
-	if (r < 0)
+	if (err < 0)
 		free(told);
-	if (r < 0 || node)
-		loaded(arg, r, node);
+	if (err < 0 || node)
+		loaded(arg, err, node);
 }
 
 void th_cache_prefetch(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence)
@@ -730,9 +730,9 @@ int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_sl
 
 int th_cache_load_or_lose(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
 {
-	int r = cache_load(cache, ptr, fence, false, ret);
+	int err = cache_load(cache, ptr, fence, false, ret);
 
-	return r == -EIO ? cache_load(cache, ptr, fence, false, ret) : r;
+	return err == -EIO ? cache_load(cache, ptr, fence, false, ret) : err;
 }
 
 int th_cache_load_quietly(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
@@ -824,7 +824,7 @@ void th_cache_free(struct th_cache *cache)
 		pthread_mutex_destroy(&shard->lock);
 		pthread_cond_destroy(&shard->loaded);
 	}
-	th_memory_keep(-(ptrdiff_t)cache->budget);
+	th_heap_keep(-(ptrdiff_t)cache->budget);
 	atomic_fetch_sub(&all_budgets, cache->budget);
 	free(cache);
 }

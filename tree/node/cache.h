@@ -24,7 +24,7 @@ struct th_cache_stat {
 
 /* budget: bytes of memory, of which others may claim a part (th_cache_reserve).  Nodes are read by way of `ahead`:
  * neighbours are often wanted soon.  report is told of every damaged node. */
-int th_cache_new(struct th_disk *disk, struct th_ahead *ahead, size_t budget,
+int th_cache_new(struct th_disk *disk, struct th_readahead *ahead, size_t budget,
 		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret);
 void th_cache_free(struct th_cache *cache);
 /* So many bytes of the budget are used by what is not in the cache; a part of it, one in TH_CACHE_LEAST, is left. */

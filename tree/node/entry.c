@@ -51,7 +51,7 @@ struct th_entry *th_entry_new(unsigned flags, struct th_slice key_head, struct t
 	struct th_heap_entry *heap;
 	uint8_t *bytes;
 
-	heap = th_memory_alloc(offsetof(struct th_heap_entry, entry) + header + key_size + value.size);
+	heap = th_heap_alloc(offsetof(struct th_heap_entry, entry) + header + key_size + value.size);
 	if (!heap)
 		return NULL;
 	atomic_init(&heap->count, 1);
@@ -80,7 +80,7 @@ void th_entry_unref_heap(const struct th_entry *e)
 	struct th_heap_entry *heap = heap_of(e);
 
 	if (atomic_fetch_sub_explicit(&heap->count, 1, memory_order_acq_rel) == 1)
-		th_memory_free(heap);
+		th_heap_free(heap);
 }
 
 size_t th_entry_pack(const struct th_entry *e, size_t strip, enum th_entry_role role, void *to)

@@ -9,7 +9,7 @@
 
 struct th_page *th_page_new(const void *bytes, uint32_t size)
 {
-	struct th_page *page = th_memory_alloc(sizeof(*page) + size);
+	struct th_page *page = th_heap_alloc(sizeof(*page) + size);
 
 	if (!page)
 		return NULL;
@@ -29,7 +29,7 @@ void th_page_unref(struct th_page *page)
 {
 	if (!page || atomic_fetch_sub_explicit(&page->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	th_memory_free(page);
+	th_heap_free(page);
 }
 
 /* --- slabs --- */
@@ -77,13 +77,13 @@ size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab
 /* A larger table with the same beginning, in its place.  NULL: no memory, and it is as it was. */
 static void *grow_table(void *table, size_t used, size_t size)
 {
-	void *grown = th_memory_alloc(size);
+	void *grown = th_heap_alloc(size);
 
 	if (!grown)
 		return NULL;
 	if (used)
 		memcpy(grown, table, used);
-	th_memory_free(table);
+	th_heap_free(table);
 	return grown;
 }
 
@@ -106,12 +106,13 @@ int th_slab_reserve(struct th_node *node, struct th_slab *slab, unsigned count)
 	if (!entry)
 		return -ENOMEM;
 	slab->entry = entry;
-	if (slab == &node->base && node->kids) {
-		struct th_node **kids = grow_table(node->kids, slab->count * sizeof(*kids), capacity * sizeof(*kids));
+	if (slab == &node->base && node->children) {
+		struct th_node **children =
+			grow_table(node->children, slab->count * sizeof(*children), capacity * sizeof(*children));
 
-		if (!kids)
+		if (!children)
 			return -ENOMEM;
-		node->kids = kids;
+		node->children = children;
 	}
 	slab->capacity = (uint16_t)capacity;
 	return 0;
@@ -178,15 +179,15 @@ static void slot_set(struct th_node *node, struct th_slab *slab, unsigned i, con
 int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e)
 {
 	unsigned tail = slab->count - i;
-	int r = th_slab_reserve(node, slab, slab->count + 1u);
+	int err = th_slab_reserve(node, slab, slab->count + 1u);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	memmove(slab->head + i + 1, slab->head + i, tail * sizeof(*slab->head));
 	memmove(slab->entry + i + 1, slab->entry + i, tail * sizeof(*slab->entry));
-	if (slab == &node->base && node->kids) {
-		memmove(node->kids + i + 1, node->kids + i, tail * sizeof(*node->kids));
-		node->kids[i] = NULL;
+	if (slab == &node->base && node->children) {
+		memmove(node->children + i + 1, node->children + i, tail * sizeof(*node->children));
+		node->children[i] = NULL;
 	}
 	slot_set(node, slab, i, e);
 	slab->bytes += (uint32_t)th_slab_cost(node, slab, e);
@@ -198,8 +199,8 @@ void th_slab_append(struct th_node *node, struct th_slab *slab, const struct th_
 {
 	slot_set(node, slab, slab->count, e);
 	slab->bytes += (uint32_t)entry_cost(node, e, slab_role(node, slab));
-	if (slab == &node->base && node->kids)
-		node->kids[slab->count] = NULL;
+	if (slab == &node->base && node->children)
+		node->children[slab->count] = NULL;
 	slab->count++;
 }
 
@@ -222,13 +223,13 @@ void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, u
 		slab->bytes -= (uint32_t)th_slab_cost(node, slab, slab->entry[i]);
 		if (drop)
 			th_entry_unref(slab->entry[i]);
-		if (slab == &node->base && node->kids && node->kids[i])
-			th_node_unref(node->kids[i]);
+		if (slab == &node->base && node->children && node->children[i])
+			th_node_unref(node->children[i]);
 	}
 	memmove(slab->head + from, slab->head + to, tail * sizeof(*slab->head));
 	memmove(slab->entry + from, slab->entry + to, tail * sizeof(*slab->entry));
-	if (slab == &node->base && node->kids)
-		memmove(node->kids + from, node->kids + to, tail * sizeof(*node->kids));
+	if (slab == &node->base && node->children)
+		memmove(node->children + from, node->children + to, tail * sizeof(*node->children));
 	slab->count = (uint16_t)(slab->count - (to - from));
 }
 
@@ -238,10 +239,10 @@ static int slab_append_range(struct th_node *node, struct th_slab *slab, const s
 			     const struct th_slab *source_slab, unsigned from, unsigned to)
 {
 	bool same_page = node->page == source->page && node->page_strip <= node->prefix_size;
-	int r = th_slab_reserve(node, slab, slab->count + to - from);
+	int err = th_slab_reserve(node, slab, slab->count + to - from);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	for (unsigned i = from; i < to; i++) {
 		const struct th_entry *e = th_slab_entry(source_slab, i);
 
@@ -249,8 +250,8 @@ static int slab_append_range(struct th_node *node, struct th_slab *slab, const s
 		if (!e)
 			return -ENOMEM;
 		th_slab_append(node, slab, e);
-		if (slab == &node->base && source->kids && source->kids[i])
-			node->kids[slab->count - 1] = th_node_ref(source->kids[i]);
+		if (slab == &node->base && source->children && source->children[i])
+			node->children[slab->count - 1] = th_node_ref(source->children[i]);
 	}
 	return 0;
 }
@@ -261,15 +262,15 @@ static void slab_release(struct th_slab *slab)
 		return;
 	for (unsigned i = 0; i < slab->count; i++)
 		th_entry_unref(slab->entry[i]);
-	th_memory_free(slab->head);
-	th_memory_free(slab->entry);
+	th_heap_free(slab->head);
+	th_heap_free(slab->entry);
 }
 
 /* --- nodes --- */
 
 struct th_node *th_node_new(unsigned level, struct th_slice prefix, uint64_t gen)
 {
-	struct th_node *node = th_memory_alloc_zeroed(sizeof(*node) + prefix.size);
+	struct th_node *node = th_heap_alloc_zeroed(sizeof(*node) + prefix.size);
 
 	if (!node)
 		return NULL;
@@ -292,26 +293,26 @@ void th_node_unref(struct th_node *node)
 {
 	if (!node || atomic_fetch_sub_explicit(&node->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	if (node->kids) {
+	if (node->children) {
 		for (unsigned i = 0; i < node->base.count; i++)
-			th_node_unref(node->kids[i]);
-		th_memory_free(node->kids);
+			th_node_unref(node->children[i]);
+		th_heap_free(node->children);
 	}
 	slab_release(&node->base);
 	slab_release(&node->overlay);
 	th_page_unref(node->page);
-	th_memory_free(node);
+	th_heap_free(node);
 }
 
-/* Gives an interior node its array of kids.  To be called before its base grows. */
-static int node_reserve_kids(struct th_node *node, unsigned count)
+/* Gives an interior node its array of children.  To be called before its base grows. */
+static int node_reserve_children(struct th_node *node, unsigned count)
 {
-	int r = th_slab_reserve(node, &node->base, count ? count : 1);
+	int err = th_slab_reserve(node, &node->base, count ? count : 1);
 
-	if (r < 0 || node->level == 0 || node->kids)
-		return r;
-	node->kids = th_memory_alloc_zeroed(node->base.capacity * sizeof(*node->kids));
-	return node->kids ? 0 : -ENOMEM;
+	if (err < 0 || node->level == 0 || node->children)
+		return err;
+	node->children = th_heap_alloc_zeroed(node->base.capacity * sizeof(*node->children));
+	return node->children ? 0 : -ENOMEM;
 }
 
 /* A node of the same page and level with a given prefix, ready to take entries of `node`. */
@@ -328,7 +329,7 @@ static struct th_node *node_like(const struct th_node *node, struct th_slice pre
 		new->page = th_page_ref(node->page);
 		new->page_strip = node->page_strip;
 	}
-	if (node_reserve_kids(new, base_count) < 0) {
+	if (node_reserve_children(new, base_count) < 0) {
 		th_node_unref(new);
 		return NULL;
 	}
@@ -338,10 +339,10 @@ static struct th_node *node_like(const struct th_node *node, struct th_slice pre
 /* Makes the slab of a new node the same as one of a node with the same page and prefix. */
 static int slab_copy(struct th_node *node, struct th_slab *slab, const struct th_slab *source)
 {
-	int r = source->count ? th_slab_reserve(node, slab, source->count) : 0;
+	int err = source->count ? th_slab_reserve(node, slab, source->count) : 0;
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	for (unsigned i = 0; i < source->count; i++) {
 		slab->head[i] = source->head[i];
 		slab->entry[i] = th_entry_ref(th_slab_entry(source, i));
@@ -352,10 +353,10 @@ static int slab_copy(struct th_node *node, struct th_slab *slab, const struct th
 }
 
 /* The same children, once the base is copied. */
-static void kids_copy(struct th_node *node, const struct th_node *source)
+static void children_copy(struct th_node *node, const struct th_node *source)
 {
-	for (unsigned i = 0; source->kids && i < source->base.count; i++)
-		node->kids[i] = source->kids[i] ? th_node_ref(source->kids[i]) : NULL;
+	for (unsigned i = 0; source->children && i < source->base.count; i++)
+		node->children[i] = source->children[i] ? th_node_ref(source->children[i]) : NULL;
 }
 
 struct th_node *th_node_copy(const struct th_node *node, uint64_t gen)
@@ -366,7 +367,7 @@ struct th_node *th_node_copy(const struct th_node *node, uint64_t gen)
 	if (!new)
 		return NULL;
 	if (slab_copy(new, &new->base, &node->base) == 0) {
-		kids_copy(new, node);
+		children_copy(new, node);
 		if (slab_copy(new, &new->overlay, &node->overlay) == 0)
 			return new;
 	}
@@ -448,42 +449,42 @@ int th_node_child_ptr(const struct th_node *node, unsigned i, struct th_ptr *ret
 {
 	struct th_slice value = th_entry_value(th_slab_entry(&node->base, i));
 	struct th_ptr_disk disk;
-	int r;
+	int err;
 
 	if (value.size != sizeof(disk))
 		return -EUCLEAN;
 	memcpy(&disk, value.data, sizeof(disk));
-	r = th_ptr_unpack(&disk, ret);
-	return r < 0 ? r : ret->level + 1 == node->level ? 0 : -EUCLEAN;
+	err = th_ptr_unpack(&disk, ret);
+	return err < 0 ? err : ret->level + 1 == node->level ? 0 : -EUCLEAN;
 }
 
-int th_node_set_kid(struct th_node *node, unsigned i, struct th_node *kid)
+int th_node_set_child(struct th_node *node, unsigned i, struct th_node *child)
 {
-	int r = node_reserve_kids(node, node->base.count);
+	int err = node_reserve_children(node, node->base.count);
 
-	if (r < 0)
-		return r;
-	th_node_unref(node->kids[i]);
-	node->kids[i] = kid;
+	if (err < 0)
+		return err;
+	th_node_unref(node->children[i]);
+	node->children[i] = child;
 	return 0;
 }
 
-int th_node_insert_kid(struct th_node *node, unsigned i, struct th_slice fence, struct th_node *kid)
+int th_node_insert_child(struct th_node *node, unsigned i, struct th_slice fence, struct th_node *child)
 {
 	static const struct th_ptr_disk none;
 	struct th_entry *e;
-	int r = node_reserve_kids(node, node->base.count + 1u);
+	int err = node_reserve_children(node, node->base.count + 1u);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	e = th_entry_new(TH_ENTRY_VALUE, fence, TH_SLICE_EMPTY, (struct th_slice){ &none, sizeof(none) });
 	if (!e)
 		return -ENOMEM;
-	r = th_slab_insert(node, &node->base, i, e);
-	if (r < 0) {
+	err = th_slab_insert(node, &node->base, i, e);
+	if (err < 0) {
 		th_entry_unref(e);
-		return r;
+		return err;
 	}
-	node->kids[i] = kid;
+	node->children[i] = child;
 	return 0;
 }

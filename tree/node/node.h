@@ -122,8 +122,8 @@ struct th_node {
 	bool ranges; /* there may be range messages in the overlay */
 	bool retired; /* the cache's (cache.c): it is in the ring */
 	struct th_slab base, overlay;
-	struct th_node *
-		*kids; /* interior, may be NULL: kids[i], where set, is the child; else its packed pointer counts */
+	struct th_node **
+		children; /* interior, may be NULL: children[i], where set, is the child; else its packed pointer counts */
 	struct th_page *page;
 	uint16_t prefix_size;
 	uint16_t page_strip; /* how much of the prefix is stripped from entries in the page */
@@ -215,12 +215,12 @@ static inline void th_slab_expect(const struct th_slab *slab)
 
 /* The child whose range has the key. */
 unsigned th_node_child(const struct th_node *node, struct th_slice key);
-/* Child i's pointer as the page has it; only where kids[i] is not set.  -EUCLEAN. */
+/* Child i's pointer as the page has it; only where children[i] is not set.  -EUCLEAN. */
 int th_node_child_ptr(const struct th_node *node, unsigned i, struct th_ptr *ret);
 /* Sets child i to a node (taking the reference over) and drops what was there. */
-int th_node_set_kid(struct th_node *node, unsigned i, struct th_node *kid);
+int th_node_set_child(struct th_node *node, unsigned i, struct th_node *child);
 /* Puts a child before slot i with this lower fence (a whole key). */
-int th_node_insert_kid(struct th_node *node, unsigned i, struct th_slice fence, struct th_node *kid);
+int th_node_insert_child(struct th_node *node, unsigned i, struct th_slice fence, struct th_node *child);
 
 /* A new transient node holding base and overlay entries [from, to) of `node`, which lie between the fences; overlay
  * entries from [overlay_from, overlay_to).  References are shared.  hi.data NULL: no upper fence. */
@@ -240,7 +240,7 @@ int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice
 		   const char **ret_why);
 /* The page of a node as th_node_pack packed it.  NULL: no memory. */
 struct th_page *th_node_page(const void *blocks);
-/* Lets a written node refer to its page (one more reference) instead of to heap entries and kids. */
+/* Lets a written node refer to its page (one more reference) instead of to heap entries and children. */
 void th_node_settle(struct th_node *node, struct th_page *page);
 
 #endif

@@ -495,7 +495,7 @@ static size_t colour(const void *memory, size_t spare)
 	return unit_of(memory) * TH_COLOUR_STEP % (spare + 1) / TH_COLOUR * TH_COLOUR;
 }
 
-void *th_memory_alloc(size_t size)
+void *th_heap_alloc(size_t size)
 {
 	unsigned units = (unsigned)((size + TH_UNIT - 1) / TH_UNIT);
 	uint8_t *memory;
@@ -526,7 +526,7 @@ static void heap_free(void *memory)
 	pthread_mutex_unlock(&heap.lock);
 }
 
-void th_memory_free(void *memory)
+void th_heap_free(void *memory)
 {
 	if (TH_MEMORY_IS_MALLOC)
 		free_counted(memory);
@@ -534,19 +534,19 @@ void th_memory_free(void *memory)
 		heap_free(memory);
 }
 
-void *th_memory_alloc_zeroed(size_t size)
+void *th_heap_alloc_zeroed(size_t size)
 {
-	void *memory = th_memory_alloc(size);
+	void *memory = th_heap_alloc(size);
 
 	return memory ? memset(memory, 0, size) : NULL;
 }
 
-size_t th_memory_takes(size_t size)
+size_t th_heap_takes(size_t size)
 {
 	return size <= TH_SMALL_MAX ? class_bytes(class_of(size)) : (size + TH_UNIT - 1) / TH_UNIT * TH_UNIT;
 }
 
-void th_memory_keep(ptrdiff_t bytes)
+void th_heap_keep(ptrdiff_t bytes)
 {
 	pthread_mutex_lock(&heap.lock);
 	heap.kept += (size_t)(bytes / (ptrdiff_t)TH_UNIT);
@@ -559,7 +559,7 @@ static size_t used_bytes(void)
 	return atomic_load(&heap.used) * TH_UNIT + atomic_load(&heap.malloced);
 }
 
-size_t th_memory_counts(void)
+size_t th_heap_counts(void)
 {
 	size_t idle = atomic_load(&heap.idle), all = atomic_load(&heap.used) + idle, kept = atomic_load(&heap.kept);
 	size_t over = all > kept ? all - kept : 0;
@@ -567,9 +567,9 @@ size_t th_memory_counts(void)
 	return used_bytes() + (over < idle ? over : idle) * TH_UNIT;
 }
 
-void th_memory_stat(struct th_memory_stat *ret)
+void th_heap_stat(struct th_heap_stat *ret)
 {
 	pthread_mutex_lock(&heap.lock);
-	*ret = (struct th_memory_stat){ used_bytes(), heap.idle * TH_UNIT };
+	*ret = (struct th_heap_stat){ used_bytes(), heap.idle * TH_UNIT };
 	pthread_mutex_unlock(&heap.lock);
 }

@@ -3,7 +3,7 @@
  * Memory of nodes: their pages, tables and messages.
  *
  * It is not malloc's, because that has a heap for each thread, and what was freed in one is of no use to the others:
- * nodes that a commit settled lie in the committer's, those that were read in their readers', messages in their
+ * nodes that a commit settled lie in the checkpointer's, those that were read in their readers', messages in their
  * writers'.  Each keeps what it once needed, so that the process takes their sum, more than twice what the cache may
  * have.  Here all threads, and all stores of the process, have one heap, what was messages becomes pages and the other
  * way round, and what is free beyond the caches' budgets goes back to the system.
@@ -21,24 +21,24 @@
 #define TH_MEMORY_MAX (68u << 10)
 
 /* NULL: no memory.  Aligned to 16 bytes. */
-void *th_memory_alloc(size_t size);
-void *th_memory_alloc_zeroed(size_t size);
+void *th_heap_alloc(size_t size);
+void *th_heap_alloc_zeroed(size_t size);
 /* NULL is fine.  By any thread. */
-void th_memory_free(void *memory);
+void th_heap_free(void *memory);
 
 /* What a piece of that size takes. */
-size_t th_memory_takes(size_t size);
+size_t th_heap_takes(size_t size);
 
 /* Of each store's cache its budget, negative when it is closed: as much memory may be kept though it is free. */
-void th_memory_keep(ptrdiff_t bytes);
+void th_heap_keep(ptrdiff_t bytes);
 
 /* Bytes in pieces and slabs, and what is idle beyond what may be kept.  Takes no lock. */
-size_t th_memory_counts(void);
+size_t th_heap_counts(void);
 
-struct th_memory_stat {
+struct th_heap_stat {
 	size_t used; /* bytes in pieces and slabs */
 	size_t idle; /* free, and not given back to the system */
 };
-void th_memory_stat(struct th_memory_stat *ret);
+void th_heap_stat(struct th_heap_stat *ret);
 
 #endif

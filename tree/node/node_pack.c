@@ -52,10 +52,10 @@ static size_t pack_child(const struct th_node *node, unsigned i, size_t strip, u
 	size_t size = th_entry_pack(e, strip, TH_ENTRY_RECORD, to);
 	struct th_ptr_disk ptr;
 
-	if (node->kids && node->kids[i]) {
-		const struct th_node *kid = node->kids[i];
+	if (node->children && node->children[i]) {
+		const struct th_node *child = node->children[i];
 
-		th_ptr_pack(kid->ptr.addr ? &kid->ptr : &kid->written, &ptr);
+		th_ptr_pack(child->ptr.addr ? &child->ptr : &child->written, &ptr);
 		memcpy(to + size - sizeof(ptr), &ptr, sizeof(ptr));
 	}
 	return size;
@@ -144,19 +144,19 @@ void th_node_settle(struct th_node *node, struct th_page *page)
 	struct th_slab *slabs[] = { &node->base, &node->overlay };
 	size_t index = sizeof(struct th_node_disk);
 
-	if (node->kids) {
+	if (node->children) {
 		for (unsigned i = 0; i < node->base.count; i++)
-			th_node_unref(node->kids[i]);
-		th_memory_free(node->kids);
-		node->kids = NULL;
+			th_node_unref(node->children[i]);
+		th_heap_free(node->children);
+		node->children = NULL;
 	}
 	for (size_t s = 0; s < 2; s++) {
 		struct th_slab *slab = slabs[s];
 
 		for (unsigned i = 0; i < slab->count; i++)
 			th_entry_unref(slab->entry[i]);
-		th_memory_free(slab->head);
-		th_memory_free(slab->entry);
+		th_heap_free(slab->head);
+		th_heap_free(slab->entry);
 		slab->entry = NULL;
 		slab->capacity = 0;
 		slab_from_page(slab, page, index);
@@ -213,15 +213,15 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 		size_t at = (size_t)((const uint8_t *)e - slab->page);
 		uint32_t head = th_get_le32(slab->head[i]);
 		size_t size = 0;
-		int r;
+		int err;
 
 		if (at >= sizeof(struct th_node_disk) && at < u->used)
 			size = th_entry_packed_check(e, u->used - at);
 		if (!size)
 			return bad(u, "entry out of bounds");
-		r = check_entry(u, slab, e);
-		if (r < 0)
-			return r;
+		err = check_entry(u, slab, e);
+		if (err < 0)
+			return err;
 		if (head != th_key_head(th_node_suffix(node, e)))
 			return bad(u, "wrong key head");
 		node->ranges |= (e->flags & TH_ENTRY_RANGE) != 0;
@@ -260,7 +260,7 @@ int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice
 {
 	struct unpacker u = { .why = "out of memory" };
 	struct th_node_disk header;
-	int r;
+	int err;
 
 	*ret_why = u.why;
 	u.node = th_node_new(ptr->level, prefix, 0);
@@ -271,19 +271,19 @@ int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice
 	u.node->chunks = ptr->chunks;
 	u.index = sizeof(header);
 	memcpy(&header, blocks, sizeof(header));
-	r = check_header(&u, &header, ptr);
-	if (r == 0) {
+	err = check_header(&u, &header, ptr);
+	if (err == 0) {
 		u.node->page = th_node_page(blocks);
-		r = u.node->page ? 0 : -ENOMEM;
+		err = u.node->page ? 0 : -ENOMEM;
 	}
-	if (r == 0)
-		r = unpack_slab(&u, &u.node->base, th_get_le16(header.base_slots));
-	if (r == 0)
-		r = unpack_slab(&u, &u.node->overlay, th_get_le16(header.overlay_slots));
-	if (r < 0) {
+	if (err == 0)
+		err = unpack_slab(&u, &u.node->base, th_get_le16(header.base_slots));
+	if (err == 0)
+		err = unpack_slab(&u, &u.node->overlay, th_get_le16(header.overlay_slots));
+	if (err < 0) {
 		*ret_why = u.why;
 		th_node_unref(u.node);
-		return r;
+		return err;
 	}
 	u.node->seq = th_get_le64(header.seq);
 	*ret = u.node;

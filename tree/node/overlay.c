@@ -23,11 +23,11 @@ int th_drops_add(struct th_drops *drops, const struct th_run *run)
 
 int th_drops_append(struct th_drops *drops, const struct th_drops *more)
 {
-	int r = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < more->count && r == 0; i++)
-		r = th_drops_add(drops, &more->runs[i]);
-	return r;
+	for (size_t i = 0; i < more->count && err == 0; i++)
+		err = th_drops_add(drops, &more->runs[i]);
+	return err;
 }
 
 void th_drops_release(struct th_drops *drops)
@@ -107,17 +107,17 @@ struct th_entry *th_range_message(struct th_slice from, struct th_slice to, uint
 static int insert_range(struct th_node *node, unsigned i, struct th_slice from, struct th_slice to, uint64_t seq)
 {
 	struct th_entry *e;
-	int r;
+	int err;
 
 	if (th_slice_compare(from, to) >= 0)
 		return 0;
 	e = th_range_message(from, to, seq);
 	if (!e)
 		return -ENOMEM;
-	r = th_slab_insert(node, &node->overlay, i, e);
-	if (r < 0)
+	err = th_slab_insert(node, &node->overlay, i, e);
+	if (err < 0)
 		th_entry_unref(e);
-	return r;
+	return err;
 }
 
 static bool covers(const struct th_entry *e, struct th_slice key)
@@ -158,17 +158,17 @@ static int cut_range(struct th_node *node, unsigned i, struct th_slice key, stru
 	uint64_t seq = th_entry_seq(old);
 	struct th_key from, end;
 	struct th_page *page = node->page ? th_page_ref(node->page) : NULL;
-	int r;
+	int err;
 
 	th_node_key(node, old, &from);
 	th_key_set(&end, th_entry_value(old));
 	th_slab_remove(node, &node->overlay, i, i + 1, true);
-	r = insert_range(node, i, rest, th_key_slice(&end), seq);
-	if (r == 0)
-		r = insert_range(node, i, th_key_slice(&from), key, seq);
+	err = insert_range(node, i, rest, th_key_slice(&end), seq);
+	if (err == 0)
+		err = insert_range(node, i, th_key_slice(&from), key, seq);
 	th_entry_unref(old);
 	th_page_unref(page);
-	return r;
+	return err;
 }
 
 int th_overlay_cut(struct th_node *node, struct th_slice key)
@@ -188,25 +188,25 @@ static int insert_range_message(struct th_node *node, const struct th_entry *mes
 	struct th_slice from = { th_entry_key(message), th_entry_key_size(message) }, to = th_entry_value(message);
 	unsigned i, end;
 	bool exact;
-	int r;
+	int err;
 
-	r = th_overlay_cut(node, from);
-	if (r == 0)
-		r = th_overlay_cut(node, to);
-	if (r < 0)
+	err = th_overlay_cut(node, from);
+	if (err == 0)
+		err = th_overlay_cut(node, to);
+	if (err < 0)
 		goto fail;
 	i = th_slab_find(node, slab, from, &exact);
 	end = th_slab_lower(node, slab, to);
-	for (unsigned j = i; j < end && r == 0; j++)
-		r = drop_value(th_slab_entry(slab, j), drops);
-	if (r == 0) {
+	for (unsigned j = i; j < end && err == 0; j++)
+		err = drop_value(th_slab_entry(slab, j), drops);
+	if (err == 0) {
 		th_slab_remove(node, slab, i, end, true);
-		r = th_slab_insert(node, slab, i, message);
+		err = th_slab_insert(node, slab, i, message);
 	}
 fail:
-	if (r < 0)
+	if (err < 0)
 		th_entry_unref(message);
-	return r;
+	return err;
 }
 
 /*
@@ -221,7 +221,7 @@ static int insert_into_range(struct th_node *node, unsigned i, const struct th_e
 	struct th_key after;
 	unsigned at;
 	bool exact;
-	int r = -ENOMEM;
+	int err = -ENOMEM;
 
 	reset = entry_like(node, message, message->flags & TH_ENTRY_VALUE ? message : NULL,
 			   (message->flags & (TH_ENTRY_VALUE | TH_ENTRY_CHUNK)) | TH_ENTRY_RESET,
@@ -231,18 +231,18 @@ static int insert_into_range(struct th_node *node, unsigned i, const struct th_e
 	th_entry_set_seq(reset, th_entry_seq(message));
 	th_key_set(&after, key);
 	th_key_successor(&after);
-	r = cut_range(node, i, key, th_key_slice(&after));
-	if (r < 0)
+	err = cut_range(node, i, key, th_key_slice(&after));
+	if (err < 0)
 		goto out;
 	at = th_slab_find(node, &node->overlay, key, &exact);
-	r = th_slab_insert(node, &node->overlay, at, reset);
-	if (r == 0)
+	err = th_slab_insert(node, &node->overlay, at, reset);
+	if (err == 0)
 		reset = NULL;
 out:
 	if (reset)
 		th_entry_unref(reset);
 	th_entry_unref(message);
-	return r;
+	return err;
 }
 
 int th_overlay_insert(struct th_node *node, const struct th_entry *message, struct th_drops *drops)
@@ -252,7 +252,7 @@ int th_overlay_insert(struct th_node *node, const struct th_entry *message, stru
 	const struct th_entry *result;
 	bool exact;
 	unsigned i;
-	int r;
+	int err;
 
 	if (message->flags & TH_ENTRY_RANGE)
 		return insert_range_message(node, message, drops);
@@ -266,10 +266,10 @@ int th_overlay_insert(struct th_node *node, const struct th_entry *message, stru
 	}
 	if (exact || (i > 0 && covers(th_slab_entry(slab, i - 1), key)))
 		return insert_into_range(node, exact ? i : i - 1, message);
-	r = th_slab_insert(node, slab, i, message);
-	if (r < 0)
+	err = th_slab_insert(node, slab, i, message);
+	if (err < 0)
 		th_entry_unref(message);
-	return r;
+	return err;
 }
 
 /* Does a record with this message applied to nothing exist at all? */
@@ -280,13 +280,13 @@ static bool exists(const struct th_entry *e)
 
 static int leaf_remove(struct th_node *node, unsigned from, unsigned to, struct th_drops *drops)
 {
-	int r = 0;
+	int err = 0;
 
-	for (unsigned i = from; i < to && r == 0; i++)
-		r = drop_value(th_slab_entry(&node->base, i), drops);
-	if (r == 0)
+	for (unsigned i = from; i < to && err == 0; i++)
+		err = drop_value(th_slab_entry(&node->base, i), drops);
+	if (err == 0)
 		th_slab_remove(node, &node->base, from, to, true);
-	return r;
+	return err;
 }
 
 int th_leaf_apply(struct th_node *node, const struct th_entry *message, struct th_drops *drops)
@@ -295,10 +295,10 @@ int th_leaf_apply(struct th_node *node, const struct th_entry *message, struct t
 	struct th_slab *slab = &node->base;
 	bool exact;
 	unsigned i = th_slab_find(node, slab, key, &exact);
-	int r = 0;
+	int err = 0;
 
 	if (message->flags & TH_ENTRY_RANGE) {
-		r = leaf_remove(node, i, th_slab_lower(node, slab, th_entry_value(message)), drops);
+		err = leaf_remove(node, i, th_slab_lower(node, slab, th_entry_value(message)), drops);
 		goto out;
 	}
 	if (exact) {
@@ -315,11 +315,11 @@ int th_leaf_apply(struct th_node *node, const struct th_entry *message, struct t
 		return 0;
 	}
 	if (exists(message)) {
-		r = th_slab_insert(node, slab, i, message);
-		if (r == 0)
+		err = th_slab_insert(node, slab, i, message);
+		if (err == 0)
 			return 0;
 	}
 out:
 	th_entry_unref(message);
-	return r;
+	return err;
 }

@@ -14,13 +14,13 @@
 #define NEAR_ENOUGH 2 /* of those remembered: then it is a neighbourhood */
 
 struct region {
-	uint64_t number; /* its first block over TH_AHEAD_BLOCKS, plus 1; 0: none */
+	uint64_t number; /* its first block over TH_READAHEAD_BLOCKS, plus 1; 0: none */
 	uint64_t used; /* when, by the count of reads; 0: it has no memory */
 	bool loading;
 	uint8_t *bytes; /* allocated when first needed, and kept: else there would be holes in malloc's heap */
 };
 
-struct th_ahead {
+struct th_readahead {
 	struct th_disk *disk;
 	pthread_mutex_t lock;
 	uint64_t reads;
@@ -28,9 +28,9 @@ struct th_ahead {
 	struct region region[REGIONS];
 };
 
-int th_ahead_new(struct th_disk *disk, struct th_ahead **ret)
+int th_readahead_new(struct th_disk *disk, struct th_readahead **ret)
 {
-	struct th_ahead *ahead = calloc(1, sizeof(*ahead));
+	struct th_readahead *ahead = calloc(1, sizeof(*ahead));
 
 	if (!ahead)
 		return -ENOMEM;
@@ -40,7 +40,7 @@ int th_ahead_new(struct th_disk *disk, struct th_ahead **ret)
 	return 0;
 }
 
-void th_ahead_free(struct th_ahead *ahead)
+void th_readahead_free(struct th_readahead *ahead)
 {
 	if (!ahead)
 		return;
@@ -53,7 +53,7 @@ void th_ahead_free(struct th_ahead *ahead)
 /* --- with the lock --- */
 
 /* Notes a read, and says whether there have been others near it. */
-static bool in_neighbourhood(struct th_ahead *ahead, uint64_t addr)
+static bool in_neighbourhood(struct th_readahead *ahead, uint64_t addr)
 {
 	unsigned near = 0;
 
@@ -66,7 +66,7 @@ static bool in_neighbourhood(struct th_ahead *ahead, uint64_t addr)
 	return near >= NEAR_ENOUGH;
 }
 
-static struct region *find(struct th_ahead *ahead, uint64_t number)
+static struct region *find(struct th_readahead *ahead, uint64_t number)
 {
 	for (int i = 0; i < REGIONS; i++)
 		if (ahead->region[i].number == number)
@@ -75,7 +75,7 @@ static struct region *find(struct th_ahead *ahead, uint64_t number)
 }
 
 /* The one that was of no use for longest, with memory; NULL if there is none. */
-static struct region *replace(struct th_ahead *ahead)
+static struct region *replace(struct th_readahead *ahead)
 {
 	struct region *oldest = NULL;
 
@@ -86,50 +86,50 @@ static struct region *replace(struct th_ahead *ahead)
 			oldest = region;
 	}
 	if (oldest && !oldest->bytes)
-		oldest->bytes = th_disk_buffer(TH_AHEAD_BLOCKS * TH_BLOCK_SIZE);
+		oldest->bytes = th_disk_buffer(TH_READAHEAD_BLOCKS * TH_BLOCK_SIZE);
 	return oldest && oldest->bytes ? oldest : NULL;
 }
 
 /* Lets go of the lock meanwhile.  False if it cannot be had. */
-static bool load(struct th_ahead *ahead, uint64_t number)
+static bool load(struct th_readahead *ahead, uint64_t number)
 {
 	struct region *region = replace(ahead);
-	int r;
+	int err;
 
 	if (!region)
 		return false;
 	*region = (struct region){ .number = number, .loading = true, .bytes = region->bytes };
 	pthread_mutex_unlock(&ahead->lock);
-	r = th_disk_read(ahead->disk, (number - 1) * TH_AHEAD_BLOCKS, TH_AHEAD_BLOCKS, region->bytes);
+	err = th_disk_read(ahead->disk, (number - 1) * TH_READAHEAD_BLOCKS, TH_READAHEAD_BLOCKS, region->bytes);
 	pthread_mutex_lock(&ahead->lock);
 	region->loading = false;
 	region->used = ahead->reads;
-	if (r < 0)
+	if (err < 0)
 		region->number = 0;
-	return r == 0;
+	return err == 0;
 }
 
-static void give_back(struct th_ahead *ahead)
+static void give_back(struct th_readahead *ahead)
 {
 	for (int i = 0; i < REGIONS; i++) {
 		struct region *region = &ahead->region[i];
 
 		if (region->loading || region->used == 0 || region->used + IDLE_READS > ahead->reads)
 			continue;
-		madvise(region->bytes, TH_AHEAD_BLOCKS * TH_BLOCK_SIZE, MADV_DONTNEED);
+		madvise(region->bytes, TH_READAHEAD_BLOCKS * TH_BLOCK_SIZE, MADV_DONTNEED);
 		*region = (struct region){ .bytes = region->bytes };
 	}
 }
 
 /* --- */
 
-bool th_ahead_read(struct th_ahead *ahead, uint64_t addr, uint32_t blocks, void *buffer)
+bool th_readahead_read(struct th_readahead *ahead, uint64_t addr, uint32_t blocks, void *buffer)
 {
-	uint64_t number = addr / TH_AHEAD_BLOCKS + 1, at = addr % TH_AHEAD_BLOCKS;
+	uint64_t number = addr / TH_READAHEAD_BLOCKS + 1, at = addr % TH_READAHEAD_BLOCKS;
 	struct region *region;
 	bool found;
 
-	if (at + blocks > TH_AHEAD_BLOCKS || number * TH_AHEAD_BLOCKS > ahead->disk->blocks)
+	if (at + blocks > TH_READAHEAD_BLOCKS || number * TH_READAHEAD_BLOCKS > ahead->disk->blocks)
 		return false;
 	pthread_mutex_lock(&ahead->lock);
 	if (++ahead->reads % (IDLE_READS / 4) == 0)
@@ -146,12 +146,12 @@ bool th_ahead_read(struct th_ahead *ahead, uint64_t addr, uint32_t blocks, void 
 	return found;
 }
 
-void th_ahead_forget(struct th_ahead *ahead, uint64_t addr)
+void th_readahead_forget(struct th_readahead *ahead, uint64_t addr)
 {
 	struct region *region;
 
 	pthread_mutex_lock(&ahead->lock);
-	region = find(ahead, addr / TH_AHEAD_BLOCKS + 1);
+	region = find(ahead, addr / TH_READAHEAD_BLOCKS + 1);
 	if (region && !region->loading)
 		region->number = 0;
 	pthread_mutex_unlock(&ahead->lock);

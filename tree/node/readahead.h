@@ -17,16 +17,16 @@
 
 #include "journal/disk/disk.h"
 
-#define TH_AHEAD_BLOCKS 64u /* of a region, which begins at a multiple of it */
+#define TH_READAHEAD_BLOCKS 64u /* of a region, which begins at a multiple of it */
 
-struct th_ahead;
+struct th_readahead;
 
-int th_ahead_new(struct th_disk *disk, struct th_ahead **ret);
-void th_ahead_free(struct th_ahead *ahead);
+int th_readahead_new(struct th_disk *disk, struct th_readahead **ret);
+void th_readahead_free(struct th_readahead *ahead);
 
 /* Copies the blocks if they are in a region, or if it is time to read one; else false: read them yourself. */
-bool th_ahead_read(struct th_ahead *ahead, uint64_t addr, uint32_t blocks, void *buffer);
+bool th_readahead_read(struct th_readahead *ahead, uint64_t addr, uint32_t blocks, void *buffer);
 /* The region with this block is not what is on the disk. */
-void th_ahead_forget(struct th_ahead *ahead, uint64_t addr);
+void th_readahead_forget(struct th_readahead *ahead, uint64_t addr);
 
 #endif

@@ -5,7 +5,7 @@
  *     main   --A-----B-----C--head          After a rollback to A, with B and C kept:
  *               \
  *     work       \--D--head                 main      --A--head
- *                                           headless     \--B-----C
+ *                                           detached     \--B-----C
  *                                           work          \--D--head
  */
 #include <errno.h>
@@ -25,13 +25,13 @@ struct request {
 	int result; /* of the request; the commit goes on */
 };
 
-static int run(struct th_store *store, th_commit_step *step, struct request *request)
+static int run(struct th_store *store, th_checkpoint_step *step, struct request *request)
 {
-	int r = th_store_writable(store);
+	int err = th_store_writable(store);
 
-	if (r == 0)
-		r = th_commit(store, step, request, 0);
-	return r < 0 ? r : request->result;
+	if (err == 0)
+		err = th_checkpoint(store, step, request, 0);
+	return err < 0 ? err : request->result;
 }
 
 static uint64_t now_ns(void)
@@ -47,14 +47,14 @@ static uint64_t now_ns(void)
 /* The branch's newest snapshot; NULL if it has none. */
 static struct th_snapshot_record *newest_of(const struct th_store *store, uint64_t branch)
 {
-	return th_catalogue_before(&store->catalogue, store->catalogue.count, branch);
+	return th_snapshot_table_before(&store->catalogue, store->catalogue.count, branch);
 }
 
 uint64_t th_branch_origin(struct th_store *store, const struct th_branch_record *record)
 {
 	const struct th_snapshot_record *origin;
 
-	origin = record ? th_catalogue_numbered(&store->catalogue, record->origin) : NULL;
+	origin = record ? th_snapshot_table_numbered(&store->catalogue, record->origin) : NULL;
 	return origin ? origin->info.generation : 0;
 }
 
@@ -64,15 +64,15 @@ void th_branch_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *re
 
 	pthread_mutex_lock(&store->snapshot_lock);
 	newest = newest_of(store, store->branch);
-	*ret_origin = th_branch_origin(store, th_branches_find(&store->branches, store->branch));
+	*ret_origin = th_branch_origin(store, th_branch_table_find(&store->branches, store->branch));
 	*ret_newest = newest ? newest->info.generation : *ret_origin;
 	pthread_mutex_unlock(&store->snapshot_lock);
 }
 
-/* A headless branch whose last snapshots are being deleted is there only until their views are closed. */
+/* A detached branch whose last snapshots are being deleted is there only until their views are closed. */
 static bool visible(const struct th_store *store, const struct th_branch_record *record)
 {
-	if (!record->headless)
+	if (!record->detached)
 		return true;
 	for (size_t i = 0; i < store->catalogue.count; i++)
 		if (store->catalogue.record[i]->info.branch == record->id && !store->catalogue.record[i]->deleting)
@@ -98,17 +98,17 @@ static struct place view_place(struct th_store *store, const struct th_view *vie
 	struct place place = { view->branch, view->seq };
 
 	if (view->snapshot) /* since it was opened, its branch may have been split */
-		place.branch = th_catalogue_numbered(&store->catalogue, view->snapshot)->info.branch;
+		place.branch = th_snapshot_table_numbered(&store->catalogue, view->snapshot)->info.branch;
 	return place;
 }
 
 /* To where the branch begins; false if it begins with the store, or is no more. */
 static bool place_before(struct th_store *store, struct place *place)
 {
-	const struct th_branch_record *branch = th_branches_find(&store->branches, place->branch);
+	const struct th_branch_record *branch = th_branch_table_find(&store->branches, place->branch);
 	const struct th_snapshot_record *origin;
 
-	origin = branch ? th_catalogue_numbered(&store->catalogue, branch->origin) : NULL;
+	origin = branch ? th_snapshot_table_numbered(&store->catalogue, branch->origin) : NULL;
 	if (!origin || origin->info.sequence > place->sequence)
 		return false;
 	*place = (struct place){ origin->info.branch, origin->info.sequence };
@@ -160,12 +160,12 @@ static struct th_branch_record *record_new(struct th_store *store, const char *n
 static int add_record(struct th_store *store, struct th_branch_record *record)
 {
 	pthread_mutex_lock(&store->snapshot_lock);
-	th_branches_add(&store->branches, record);
+	th_branch_table_add(&store->branches, record);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return th_branch_put(store, record);
 }
 
-int th_branch_first_step(struct th_store *store, struct th_commit_state *state, void *arg)
+int th_branch_first_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct th_branch_record *record;
 
@@ -189,7 +189,7 @@ static void describe(struct th_store *store, const struct th_branch_record *reco
 		.origin = record->origin,
 		.created_ns = record->created_ns,
 		.current = record->id == store->branch,
-		.headless = record->headless,
+		.detached = record->detached,
 	};
 	strcpy(ret->name, record->name);
 	for (size_t i = 0; i < store->catalogue.count; i++) {
@@ -202,22 +202,22 @@ static void describe(struct th_store *store, const struct th_branch_record *reco
 /* Once the branch is among the others, the snapshot cannot be deleted.  snapshot_lock is held. */
 static int begin_from(struct th_store *store, struct th_branch_record *record, const struct request *request)
 {
-	const struct th_snapshot_record *snapshot = th_catalogue_named(&store->catalogue, request->other);
+	const struct th_snapshot_record *snapshot = th_snapshot_table_named(&store->catalogue, request->other);
 
-	if (th_branches_named(&store->branches, request->name))
+	if (th_branch_table_named(&store->branches, request->name))
 		return -EEXIST;
 	if (!snapshot)
 		return -ENOENT;
 	record->head->root = snapshot->root;
 	record->head->sequence = snapshot->info.sequence;
 	record->origin = snapshot->info.id;
-	th_branches_add(&store->branches, record);
+	th_branch_table_add(&store->branches, record);
 	if (request->ret)
 		describe(store, record, request->ret);
 	return 0;
 }
 
-static int create_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int create_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_head *head = calloc(1, sizeof(*head));
@@ -243,26 +243,26 @@ int th_branch_create(struct th_store *store, const char *name, const char *snaps
 {
 	struct request request = { .name = name, .other = snapshot, .ret = ret };
 	struct th_snapshot unused;
-	int r = th_snapshot_check_name(name);
+	int err = th_snapshot_check_name(name);
 
-	if (r == 0)
-		r = th_snapshot_find(store, snapshot, &unused);
-	if (r == 0 && th_branch_find(store, name, NULL) == 0)
-		r = -EEXIST;
-	return r < 0 ? r : run(store, create_step, &request);
+	if (err == 0)
+		err = th_snapshot_find(store, snapshot, &unused);
+	if (err == 0 && th_branch_find(store, name, NULL) == 0)
+		err = -EEXIST;
+	return err < 0 ? err : run(store, create_step, &request);
 }
 
 /* --- rename --- */
 
-static int rename_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int rename_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_branch_record *record, *taken;
 
 	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_branches_named(&store->branches, request->name);
-	taken = th_branches_named(&store->branches, request->other);
+	record = th_branch_table_named(&store->branches, request->name);
+	taken = th_branch_table_named(&store->branches, request->other);
 	if (!record)
 		request->result = -ENOENT;
 	else if (taken && taken != record)
@@ -276,11 +276,11 @@ static int rename_step(struct th_store *store, struct th_commit_state *state, vo
 int th_branch_rename(struct th_store *store, const char *from, const char *to)
 {
 	struct request request = { .name = from, .other = to };
-	int r = th_snapshot_check_name(to);
+	int err = th_snapshot_check_name(to);
 
-	if (r == 0)
-		r = th_branch_find(store, from, NULL);
-	return r < 0 ? r : run(store, rename_step, &request);
+	if (err == 0)
+		err = th_branch_find(store, from, NULL);
+	return err < 0 ? err : run(store, rename_step, &request);
 }
 
 /* --- delete --- */
@@ -312,7 +312,7 @@ static void delete_snapshots(struct th_store *store, uint64_t branch)
 		struct th_snapshot_record *snapshot = store->catalogue.record[i];
 
 		if (snapshot->info.branch == branch && !snapshot->deleting)
-			th_catalogue_unname(&store->catalogue, snapshot);
+			th_snapshot_table_unname(&store->catalogue, snapshot);
 	}
 }
 
@@ -326,54 +326,54 @@ static int behead(struct th_store *store, struct th_branch_record *record)
 	pthread_mutex_lock(&store->snapshot_lock);
 	head = record->head;
 	record->head = NULL;
-	record->headless = true;
+	record->detached = true;
 	store->branches.named--;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return th_head_abandon(store, head, than);
 }
 
-static int delete_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int delete_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_branch_record *record;
-	int r;
+	int err;
 
 	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_branches_named(&store->branches, request->name);
+	record = th_branch_table_named(&store->branches, request->name);
 	request->result = deletable(store, record, request->snapshots);
 	if (request->result == 0)
 		delete_snapshots(store, record->id);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	if (request->result < 0)
 		return 0;
-	r = behead(store, record);
-	if (r < 0)
-		return r;
+	err = behead(store, record);
+	if (err < 0)
+		return err;
 	if (newest_of(store, record->id))
 		return th_branch_put(store, record);
-	r = th_branch_drop(store, record);
+	err = th_branch_drop(store, record);
 	pthread_mutex_lock(&store->snapshot_lock);
-	th_branches_remove(&store->branches, record);
+	th_branch_table_remove(&store->branches, record);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return r;
+	return err;
 }
 
 int th_branch_delete(struct th_store *store, const char *name, bool snapshots)
 {
 	struct request request = { .name = name, .snapshots = snapshots };
-	int r;
+	int err;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	r = deletable(store, th_branches_named(&store->branches, name), snapshots);
+	err = deletable(store, th_branch_table_named(&store->branches, name), snapshots);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return r < 0 ? r : run(store, delete_step, &request);
+	return err < 0 ? err : run(store, delete_step, &request);
 }
 
 /* --- another head for the live tree --- */
 
 /* The head of the current branch, as the commit under way leaves it; its lists are no longer the superblock's. */
-static struct th_head *take_head(struct th_store *store, const struct th_commit_state *state)
+static struct th_head *take_head(struct th_store *store, const struct th_checkpoint_state *state)
 {
 	struct th_head *head = calloc(1, sizeof(*head));
 
@@ -388,16 +388,16 @@ static struct th_head *take_head(struct th_store *store, const struct th_commit_
 }
 
 /* The current branch's head goes to its entry, and another's comes from there. */
-static int switch_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int switch_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
-	struct th_branch_record *to = arg, *from = th_branches_find(&store->branches, store->branch);
+	struct th_branch_record *to = arg, *from = th_branch_table_find(&store->branches, store->branch);
 	struct th_head *leaves, *comes = to->head;
-	int r = th_root_load(store, &comes->root, &state->new_root);
+	int err = th_root_load(store, &comes->root, &state->new_root);
 
-	if (r == 0)
-		r = th_blocklist_wait(&store->dead_write);
-	if (r < 0)
-		return r;
+	if (err == 0)
+		err = th_blocklist_wait(&store->dead_write);
+	if (err < 0)
+		return err;
 	leaves = take_head(store, state);
 	if (!leaves)
 		return -ENOMEM;
@@ -411,21 +411,21 @@ static int switch_step(struct th_store *store, struct th_commit_state *state, vo
 	store->branch = to->id;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	th_head_free(comes);
-	r = th_branch_put(store, from);
-	return r < 0 ? r : th_branch_put(store, to);
+	err = th_branch_put(store, from);
+	return err < 0 ? err : th_branch_put(store, to);
 }
 
 /* In memory only. */
 static int look_at(struct th_store *store, struct th_branch_record *to)
 {
-	struct th_branch_record *from = th_branches_find(&store->branches, store->branch);
+	struct th_branch_record *from = th_branch_table_find(&store->branches, store->branch);
 	struct th_head *leaves = calloc(1, sizeof(*leaves)), *comes = to->head;
 	struct th_node *root;
-	int r = leaves ? th_root_load(store, &comes->root, &root) : -ENOMEM;
+	int err = leaves ? th_root_load(store, &comes->root, &root) : -ENOMEM;
 
-	if (r < 0) {
+	if (err < 0) {
 		free(leaves);
-		return r;
+		return err;
 	}
 	leaves->node = store->live.root;
 	leaves->sequence = store->seq;
@@ -439,44 +439,44 @@ static int look_at(struct th_store *store, struct th_branch_record *to)
 
 int th_branch_switch(struct th_store *store, const char *name)
 {
-	struct th_branch_record *to = th_branches_named(&store->branches, name);
+	struct th_branch_record *to = th_branch_table_named(&store->branches, name);
 
 	if (!to)
 		return -ENOENT;
 	if (to->id == store->branch)
 		return 0;
-	return store->read_only ? look_at(store, to) : th_commit(store, switch_step, to, 0);
+	return store->read_only ? look_at(store, to) : th_checkpoint(store, switch_step, to, 0);
 }
 
 /* --- rollback --- */
 
-/* Snapshots of the branch that are newer than generation `after` become a headless branch's.  If all of them are being
+/* Snapshots of the branch that are newer than generation `after` become a detached branch's.  If all of them are being
  * deleted, nobody sees it, and it goes with them. */
 static int split_off(struct th_store *store, struct th_branch_record *branch, uint64_t origin, uint64_t after)
 {
-	struct th_branch_record *headless = record_new(store, branch->name);
-	int r;
+	struct th_branch_record *detached = record_new(store, branch->name);
+	int err;
 
-	if (!headless)
+	if (!detached)
 		return -ENOMEM;
-	headless->headless = true;
-	headless->origin = origin;
-	r = add_record(store, headless);
-	for (size_t i = 0; i < store->catalogue.count && r == 0; i++) {
+	detached->detached = true;
+	detached->origin = origin;
+	err = add_record(store, detached);
+	for (size_t i = 0; i < store->catalogue.count && err == 0; i++) {
 		struct th_snapshot_record *snapshot = store->catalogue.record[i];
 
 		if (snapshot->info.branch != branch->id || snapshot->info.generation <= after)
 			continue;
 		pthread_mutex_lock(&store->snapshot_lock);
-		snapshot->info.branch = headless->id;
+		snapshot->info.branch = detached->id;
 		pthread_mutex_unlock(&store->snapshot_lock);
-		r = th_catalogue_put(store, snapshot);
+		err = th_snapshot_table_put(store, snapshot);
 	}
-	return r;
+	return err;
 }
 
 /* Gives up the live tree against the branch's newest snapshot. */
-static int abandon_live(struct th_store *store, const struct th_commit_state *state)
+static int abandon_live(struct th_store *store, const struct th_checkpoint_state *state)
 {
 	struct th_head *head;
 	uint64_t newest, origin;
@@ -486,23 +486,23 @@ static int abandon_live(struct th_store *store, const struct th_commit_state *st
 	return head ? th_head_abandon(store, head, newest) : -ENOMEM;
 }
 
-static int rollback_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int rollback_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
-	struct th_branch_record *branch = th_branches_find(&store->branches, store->branch);
+	struct th_branch_record *branch = th_branch_table_find(&store->branches, store->branch);
 	const struct th_snapshot_record *to, *newest = newest_of(store, branch->id);
 	uint64_t origin, after;
-	int r;
+	int err;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	to = th_catalogue_named(&store->catalogue, request->name);
+	to = th_snapshot_table_named(&store->catalogue, request->name);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	request->result = to ? th_root_load(store, &to->root, &state->new_root) : -ENOENT;
 	if (request->result < 0)
 		return 0;
-	r = abandon_live(store, state);
-	if (r < 0)
-		return r;
+	err = abandon_live(store, state);
+	if (err < 0)
+		return err;
 	state->live_root = to->root;
 	if (to->info.branch == branch->id) {
 		origin = to->info.id;
@@ -512,9 +512,9 @@ static int rollback_step(struct th_store *store, struct th_commit_state *state, 
 		after = 0;
 	}
 	if (newest && newest->info.generation > after)
-		r = split_off(store, branch, origin, after);
-	if (r < 0 || to->info.branch == branch->id)
-		return r;
+		err = split_off(store, branch, origin, after);
+	if (err < 0 || to->info.branch == branch->id)
+		return err;
 	pthread_mutex_lock(&store->snapshot_lock);
 	branch->origin = to->info.id;
 	pthread_mutex_unlock(&store->snapshot_lock);
@@ -526,18 +526,18 @@ int th_store_rollback(struct th_store *store, const char *snapshot)
 	struct request request = { .name = snapshot };
 	struct th_snapshot unused;
 	bool others = true;
-	int r = th_snapshot_find(store, snapshot, &unused);
+	int err = th_snapshot_find(store, snapshot, &unused);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (atomic_exchange(&store->rolling_back, true))
 		return -EBUSY;
 	if (atomic_load(&store->txns) == 0 && atomic_load(&store->frozen) == 0) {
 		others = false;
-		r = run(store, rollback_step, &request);
+		err = run(store, rollback_step, &request);
 	}
 	atomic_store(&store->rolling_back, false);
-	return others ? -EBUSY : r;
+	return others ? -EBUSY : err;
 }
 
 /* --- looking --- */
@@ -547,7 +547,7 @@ int th_branch_find(struct th_store *store, const char *name, struct th_branch *r
 	const struct th_branch_record *record;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = strlen(name) <= TH_BRANCH_NAME_MAX ? th_branches_named(&store->branches, name) : NULL;
+	record = strlen(name) <= TH_BRANCH_NAME_MAX ? th_branch_table_named(&store->branches, name) : NULL;
 	if (record && ret)
 		describe(store, record, ret);
 	pthread_mutex_unlock(&store->snapshot_lock);

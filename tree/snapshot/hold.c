@@ -88,15 +88,15 @@ static int load(struct th_store *store, const struct th_cursor_entry *entry)
 	struct th_hold_record *hold = calloc(1, sizeof(*hold));
 	struct th_snapshot_record *record = NULL;
 	uint64_t snapshot;
-	int r = hold ? unpack(entry, hold, &snapshot) : -ENOMEM;
+	int err = hold ? unpack(entry, hold, &snapshot) : -ENOMEM;
 
-	if (r == 0)
-		record = th_catalogue_numbered(&store->catalogue, snapshot);
+	if (err == 0)
+		record = th_snapshot_table_numbered(&store->catalogue, snapshot);
 	if (record)
 		add(record, hold);
 	else
 		free(hold);
-	return r;
+	return err;
 }
 
 int th_holds_load(struct th_store *store)
@@ -112,7 +112,7 @@ struct request {
 	int result; /* of the request; the commit goes on */
 };
 
-static int hold_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int hold_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_hold_record *hold = request->hold;
@@ -120,7 +120,7 @@ static int hold_step(struct th_store *store, struct th_commit_state *state, void
 
 	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_catalogue_named(&store->catalogue, request->name);
+	record = th_snapshot_table_named(&store->catalogue, request->name);
 	if (!record) {
 		request->result = -ENOENT;
 	} else if (*find(record, request->tag)) {
@@ -134,7 +134,7 @@ static int hold_step(struct th_store *store, struct th_commit_state *state, void
 	return request->result < 0 ? 0 : put(store, record->info.id, hold);
 }
 
-static int release_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int release_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_snapshot_record *record;
@@ -142,7 +142,7 @@ static int release_step(struct th_store *store, struct th_commit_state *state, v
 
 	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_catalogue_named(&store->catalogue, request->name);
+	record = th_snapshot_table_named(&store->catalogue, request->name);
 	if (record)
 		at = find(record, request->tag);
 	if (at && *at)
@@ -167,19 +167,19 @@ static int look(struct th_store *store, const char *name, const char *tag, bool 
 	struct th_snapshot_record *record;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_catalogue_named(&store->catalogue, name);
+	record = th_snapshot_table_named(&store->catalogue, name);
 	*ret_held = record && *find(record, tag);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return record ? 0 : -ENOENT;
 }
 
 /* What is left to the caller of the request is freed. */
-static int run(struct th_store *store, th_commit_step *step, struct request *request)
+static int run(struct th_store *store, th_checkpoint_step *step, struct request *request)
 {
-	int r = th_commit(store, step, request, 0);
+	int err = th_checkpoint(store, step, request, 0);
 
 	free(request->hold);
-	return r < 0 ? r : request->result;
+	return err < 0 ? err : request->result;
 }
 
 static uint64_t now_ns(void)
@@ -194,14 +194,14 @@ int th_snapshot_hold(struct th_store *store, const char *name, const char *tag)
 {
 	struct request request = { .name = name, .tag = tag };
 	bool held;
-	int r = check_tag(tag);
+	int err = check_tag(tag);
 
-	if (r == 0)
-		r = look(store, name, tag, &held);
-	if (r == 0 && held)
-		r = -EEXIST;
-	if (r < 0)
-		return r;
+	if (err == 0)
+		err = look(store, name, tag, &held);
+	if (err == 0 && held)
+		err = -EEXIST;
+	if (err < 0)
+		return err;
 	request.hold = calloc(1, sizeof(*request.hold));
 	if (!request.hold)
 		return -ENOMEM;
@@ -214,13 +214,13 @@ int th_snapshot_release(struct th_store *store, const char *name, const char *ta
 {
 	struct request request = { .name = name, .tag = tag };
 	bool held;
-	int r = check_tag(tag);
+	int err = check_tag(tag);
 
-	if (r == 0)
-		r = look(store, name, tag, &held);
-	if (r == 0 && !held)
-		r = -ENOENT;
-	return r < 0 ? r : run(store, release_step, &request);
+	if (err == 0)
+		err = look(store, name, tag, &held);
+	if (err == 0 && !held)
+		err = -ENOENT;
+	return err < 0 ? err : run(store, release_step, &request);
 }
 
 /* --- listing; snapshot_lock is held --- */
@@ -230,7 +230,7 @@ static bool listed(const struct th_snapshot_record *record, const char *name)
 	return !record->deleting && (!name || strcmp(record->info.name, name) == 0);
 }
 
-static size_t count_holds(const struct th_catalogue *catalogue, const char *name)
+static size_t count_holds(const struct th_snapshot_table *catalogue, const char *name)
 {
 	size_t count = 0;
 
@@ -240,7 +240,7 @@ static size_t count_holds(const struct th_catalogue *catalogue, const char *name
 	return count;
 }
 
-static size_t list_holds(const struct th_catalogue *catalogue, const char *name, struct th_hold *list)
+static size_t list_holds(const struct th_snapshot_table *catalogue, const char *name, struct th_hold *list)
 {
 	size_t count = 0;
 
@@ -269,19 +269,19 @@ static int compare_ids(const void *a, const void *b)
 
 int th_snapshot_holds(struct th_store *store, const char *name, struct th_hold **ret, size_t *ret_count)
 {
-	const struct th_catalogue *catalogue = &store->catalogue;
-	int r = -ENOENT;
+	const struct th_snapshot_table *catalogue = &store->catalogue;
+	int err = -ENOENT;
 
 	*ret_count = 0;
 	pthread_mutex_lock(&store->snapshot_lock);
-	if (!name || th_catalogue_named(catalogue, name)) {
+	if (!name || th_snapshot_table_named(catalogue, name)) {
 		*ret = calloc(count_holds(catalogue, name) + 1, sizeof(**ret));
-		r = *ret ? 0 : -ENOMEM;
+		err = *ret ? 0 : -ENOMEM;
 	}
-	if (r == 0)
+	if (err == 0)
 		*ret_count = list_holds(catalogue, name, *ret);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	if (r == 0)
+	if (err == 0)
 		qsort(*ret, *ret_count, sizeof(**ret), compare_ids);
-	return r;
+	return err;
 }

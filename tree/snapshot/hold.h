@@ -3,7 +3,7 @@
  * Holds: tags that keep a snapshot from being deleted.
  *
  * In memory they are lists at the records of the catalogue, guarded as those are: whoever changes a list holds
- * commit_lock and, briefly, snapshot_lock.  On disk each is an entry of the meta tree, so that putting one costs a
+ * checkpoint_lock and, briefly, snapshot_lock.  On disk each is an entry of the meta tree, so that putting one costs a
  * message in the superblock, however many there are.
  *
  * A deletion just takes a snapshot's name away, under snapshot_lock, where it sees the holds.  So no commit has both a

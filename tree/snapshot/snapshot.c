@@ -17,7 +17,7 @@ static bool exists(struct th_store *store, const char *name)
 	bool found;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	found = th_catalogue_named(&store->catalogue, name) != NULL;
+	found = th_snapshot_table_named(&store->catalogue, name) != NULL;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return found;
 }
@@ -39,12 +39,12 @@ struct request {
 	int result; /* of the request; the commit goes on */
 };
 
-static int create_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int create_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_snapshot_record *record;
 	struct timespec now;
-	int r;
+	int err;
 
 	if (exists(store, request->name)) {
 		request->result = -EEXIST;
@@ -70,95 +70,95 @@ static int create_step(struct th_store *store, struct th_commit_state *state, vo
 	record->dead = store->super.dead;
 	record->strays = store->super.strays;
 	store->super.dead = store->super.strays = (struct th_blocklist){ 0 };
-	r = th_catalogue_put(store, record);
-	if (r == 0) {
+	err = th_snapshot_table_put(store, record);
+	if (err == 0) {
 		pthread_mutex_lock(&store->snapshot_lock);
-		r = th_catalogue_append(&store->catalogue, record);
+		err = th_snapshot_table_append(&store->catalogue, record);
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
-	if (r == 0)
+	if (err == 0)
 		*request->ret = record->info;
 	else
 		free(record);
-	return r;
+	return err;
 }
 
-static int rename_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int rename_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_snapshot_record *record, *taken;
-	int r = 0;
+	int err = 0;
 
 	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_catalogue_named(&store->catalogue, request->name);
-	taken = th_catalogue_named(&store->catalogue, request->to);
+	record = th_snapshot_table_named(&store->catalogue, request->name);
+	taken = th_snapshot_table_named(&store->catalogue, request->to);
 	if (!record)
 		request->result = -ENOENT;
 	else if (taken && taken != record)
 		request->result = -EEXIST;
 	else
-		r = th_catalogue_rename(&store->catalogue, record, request->to);
+		err = th_snapshot_table_rename(&store->catalogue, record, request->to);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	if (r == 0 && request->result == 0)
-		r = th_catalogue_put(store, record);
-	return r;
+	if (err == 0 && request->result == 0)
+		err = th_snapshot_table_put(store, record);
+	return err;
 }
 
 /* --- public --- */
 
-static int run(struct th_store *store, th_commit_step *step, struct request *request)
+static int run(struct th_store *store, th_checkpoint_step *step, struct request *request)
 {
-	int r = th_commit(store, step, request, 0);
+	int err = th_checkpoint(store, step, request, 0);
 
-	return r < 0 ? r : request->result;
+	return err < 0 ? err : request->result;
 }
 
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret)
 {
 	struct th_snapshot unused;
 	struct request request = { .name = name, .ret = ret ? ret : &unused };
-	int r = th_snapshot_check_name(name);
+	int err = th_snapshot_check_name(name);
 
-	if (r == 0)
-		r = th_store_writable(store);
-	if (r == 0 && exists(store, name))
-		r = -EEXIST;
-	if (r == 0 && store->options.before_commit)
-		r = store->options.before_commit(store->options.arg);
-	return r < 0 ? r : run(store, create_step, &request);
+	if (err == 0)
+		err = th_store_writable(store);
+	if (err == 0 && exists(store, name))
+		err = -EEXIST;
+	if (err == 0 && store->options.before_checkpoint)
+		err = store->options.before_checkpoint(store->options.arg);
+	return err < 0 ? err : run(store, create_step, &request);
 }
 
 /* In memory: reap.c does the rest. */
 int th_snapshot_delete(struct th_store *store, const char *name)
 {
 	struct th_snapshot_record *record;
-	int r = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_catalogue_named(&store->catalogue, name);
+	record = th_snapshot_table_named(&store->catalogue, name);
 	if (!record)
-		r = -ENOENT;
+		err = -ENOENT;
 	else if (record->holds || th_branch_pins(store, record->info.id))
-		r = -EBUSY;
+		err = -EBUSY;
 	else
-		r = th_store_writable(store);
-	if (r == 0) {
-		th_catalogue_unname(&store->catalogue, record);
+		err = th_store_writable(store);
+	if (err == 0) {
+		th_snapshot_table_unname(&store->catalogue, record);
 		atomic_fetch_add(&store->deletions, 1);
 	}
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return r;
+	return err;
 }
 
 int th_snapshot_rename(struct th_store *store, const char *from, const char *to)
 {
 	struct request request = { .name = from, .to = to };
-	int r = th_snapshot_check_name(to);
+	int err = th_snapshot_check_name(to);
 
-	if (r == 0 && !exists(store, from))
-		r = -ENOENT;
-	return r < 0 ? r : run(store, rename_step, &request);
+	if (err == 0 && !exists(store, from))
+		err = -ENOENT;
+	return err < 0 ? err : run(store, rename_step, &request);
 }
 
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret)
@@ -166,7 +166,7 @@ int th_snapshot_find(struct th_store *store, const char *name, struct th_snapsho
 	struct th_snapshot_record *record;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_catalogue_named(&store->catalogue, name);
+	record = th_snapshot_table_named(&store->catalogue, name);
 	if (record)
 		*ret = record->info;
 	pthread_mutex_unlock(&store->snapshot_lock);
@@ -178,7 +178,7 @@ int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot 
 	struct th_snapshot_record *record;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_catalogue_numbered(&store->catalogue, id);
+	record = th_snapshot_table_numbered(&store->catalogue, id);
 	if (record && record->deleting)
 		record = NULL;
 	if (record)
@@ -189,7 +189,7 @@ int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot 
 
 int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *ret_count)
 {
-	const struct th_catalogue *catalogue = &store->catalogue;
+	const struct th_snapshot_table *catalogue = &store->catalogue;
 
 	*ret_count = 0;
 	pthread_mutex_lock(&store->snapshot_lock);

@@ -7,7 +7,7 @@
 #include "tree/layers/window.h"
 
 /* Of what a transaction may take, the fork's dirty nodes have one in so many; the cache lends it. */
-#define TH_GRAFT_PART 4
+#define TH_BULK_COMMIT_PART 4
 
 struct graft {
 	struct th_txn *txn;
@@ -22,7 +22,7 @@ struct graft {
 
 static size_t dirty_max(const struct graft *g)
 {
-	return g->txn->store->options.txn_bytes / TH_GRAFT_PART;
+	return g->txn->store->options.txn_bytes / TH_BULK_COMMIT_PART;
 }
 
 /* Writes what is dirty.  It does not change any more: whatever is changed next is copied first, and the copied node is
@@ -30,20 +30,20 @@ static size_t dirty_max(const struct graft *g)
 static int write_out(struct graft *g)
 {
 	struct th_store *store = g->txn->store;
-	struct th_writer *writer;
+	struct th_node_writer *writer;
 	struct th_ptr root;
-	int r = th_commit_room_now(store, g->fork.dirty_bytes, g->txn->layers.reserve);
+	int err = th_checkpoint_room_now(store, g->fork.dirty_bytes, g->txn->layers.emergency);
 
-	if (r == 0)
-		r = th_writer_new(store, &g->fork, g->fork.gen, &g->taken, &writer);
-	if (r < 0)
-		return r;
-	r = th_writer_tree(writer, g->fork.root, &root);
-	if (r == 0)
-		r = th_writer_finish(writer);
-	th_writer_free(writer);
+	if (err == 0)
+		err = th_node_writer_new(store, &g->fork, g->fork.gen, &g->taken, &writer);
+	if (err < 0)
+		return err;
+	err = th_node_writer_tree(writer, g->fork.root, &root);
+	if (err == 0)
+		err = th_node_writer_finish(writer);
+	th_node_writer_free(writer);
 	g->fork.dirty_bytes = 0;
-	return r;
+	return err;
 }
 
 /* Nobody else knows the fork: no lock is needed. */
@@ -51,46 +51,46 @@ static int insert_message(const struct th_entry *message, void *arg)
 {
 	struct graft *g = arg;
 	struct th_entry *numbered = (struct th_entry *)(uintptr_t)th_entry_ref(message);
-	int r;
+	int err;
 
 	th_entry_set_seq(numbered, g->seq);
-	r = th_tree_insert(&g->fork, numbered, &g->need);
-	while (r == -EAGAIN) {
-		r = th_need_load(&g->need, g->fork.cache);
-		if (r == 0)
-			r = th_tree_relieve(&g->fork, &g->need);
+	err = th_tree_insert(&g->fork, numbered, &g->need);
+	while (err == -EAGAIN) {
+		err = th_need_load(&g->need, g->fork.cache);
+		if (err == 0)
+			err = th_tree_relieve(&g->fork, &g->need);
 	}
-	if (r == 0 && g->fork.dirty_bytes > dirty_max(g))
-		r = write_out(g);
-	return r;
+	if (err == 0 && g->fork.dirty_bytes > dirty_max(g))
+		err = write_out(g);
+	return err;
 }
 
 static int add_dead(const struct th_run *run, void *arg)
 {
 	struct graft *g = arg;
 
-	return th_dead_list_add(&g->fork.dead, &(struct th_dead_node){ .run = *run });
+	return th_dead_nodes_add(&g->fork.dead, &(struct th_dead_node){ .run = *run });
 }
 
 /* The commit would do the same, but could not be undone if a node cannot be read. */
 static int walk_doomed(struct graft *g)
 {
-	int r = 0;
+	int err = 0;
 
-	for (const struct th_doomed *doomed = g->fork.doomed; doomed && r == 0; doomed = doomed->next)
-		r = th_doomed_walk(g->fork.cache, doomed, &g->fork.drops, add_dead, g);
-	th_doomed_free(g->fork.doomed);
+	for (const struct th_detached *doomed = g->fork.doomed; doomed && err == 0; doomed = doomed->next)
+		err = th_detached_walk(g->fork.cache, doomed, &g->fork.drops, add_dead, g);
+	th_detached_free(g->fork.doomed);
 	g->fork.doomed = NULL;
-	return r;
+	return err;
 }
 
 static int grow(struct graft *g)
 {
-	int r = th_window_each(&g->txn->layers, 0, insert_message, g, &g->drops);
+	int err = th_window_each(&g->txn->layers, 0, insert_message, g, &g->drops);
 
-	if (r == 0)
-		r = write_out(g);
-	return r < 0 ? r : walk_doomed(g);
+	if (err == 0)
+		err = write_out(g);
+	return err < 0 ? err : walk_doomed(g);
 }
 
 /* --- the fork becomes the live tree --- */
@@ -110,50 +110,50 @@ static void install(struct graft *g)
 	pthread_rwlock_unlock(&live->lock);
 	fork->root = NULL;
 	fork->drops = (struct th_drops){ 0 };
-	fork->dead = (struct th_dead_list){ 0 };
+	fork->dead = (struct th_dead_nodes){ 0 };
 	th_taken_note(&g->taken, store->space);
 	__atomic_store_n(&store->seq, g->seq, __ATOMIC_RELEASE);
 	atomic_fetch_add(&store->merges, 1);
-	atomic_fetch_add(&store->grafts, 1);
+	atomic_fetch_add(&store->bulk_commits, 1);
 }
 
-/* With the locks of th_commit_exclusive; the live tree is settled. */
+/* With the locks of th_checkpoint_exclusive; the live tree is settled. */
 static int graft(struct th_store *store, void *arg)
 {
 	struct graft *g = arg;
 	struct th_txn *txn = g->txn;
 	struct th_batch batch = { .allocs = txn->allocs, .nallocs = txn->nallocs, .shares = txn->shares };
-	int r;
+	int err;
 
 	th_tree_init(&g->fork, store->cache, store->live.gen, store->live.overlay_bytes);
 	g->fork.root = th_node_ref(store->live.root);
 	g->seq = store->seq + 1;
 	th_cache_reserve(store->cache, dirty_max(g)); /* nothing else is dirty, or will be */
-	r = grow(g);
-	if (r == 0)
-		r = th_drops_append(&g->drops, &txn->drops);
-	if (r == 0) {
+	err = grow(g);
+	if (err == 0)
+		err = th_drops_append(&g->drops, &txn->drops);
+	if (err == 0) {
 		batch.drops = g->drops;
-		r = th_merge_blocks(store, &batch);
-		if (r < 0)
-			th_store_fail(store, r, "merging a transaction");
+		err = th_apply_blocks(store, &batch);
+		if (err < 0)
+			th_store_fail(store, err, "merging a transaction");
 	}
-	if (r == 0)
+	if (err == 0)
 		install(g);
 	th_tree_release(&g->fork);
 	th_taken_give(&g->taken, store->space);
 	th_store_budget(store);
-	return r;
+	return err;
 }
 
-int th_graft(struct th_txn *txn)
+int th_bulk_commit(struct th_txn *txn)
 {
 	struct graft g = { .txn = txn };
-	int r;
+	int err;
 
 	th_need_init(&g.need);
-	r = th_commit_exclusive(txn->store, graft, &g);
+	err = th_checkpoint_exclusive(txn->store, graft, &g);
 	th_need_release(&g.need);
 	th_drops_release(&g.drops);
-	return r;
+	return err;
 }

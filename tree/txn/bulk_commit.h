@@ -22,6 +22,6 @@
 
 /* Durable when it returns 0; the transaction is not freed, nor are its layers.  After -ENOSPC, -EIO, -ENOMEM, -EBADMSG,
  * -EUCLEAN nothing was done, unless the store was made to refuse writes. */
-int th_graft(struct th_txn *txn);
+int th_bulk_commit(struct th_txn *txn);
 
 #endif

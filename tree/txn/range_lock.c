@@ -22,22 +22,22 @@ struct th_lock {
 };
 
 struct th_locker {
-	struct th_lock_table *table;
+	struct th_range_lock_table *table;
 	const struct th_view *view; /* whose keys it locks */
 	struct th_lock *waiting; /* R2; NULL: it does not wait */
 	pthread_cond_t wake;
 	uint64_t search; /* the last one that came by */
 };
 
-void th_lock_table_init(struct th_lock_table *table)
+void th_range_lock_table_init(struct th_range_lock_table *table)
 {
-	*table = (struct th_lock_table){ 0 };
+	*table = (struct th_range_lock_table){ 0 };
 	pthread_mutex_init(&table->mutex, NULL);
 }
 
 /* --- the list; the mutex is held, but where the table ends --- */
 
-static void append(struct th_lock_table *table, struct th_lock *lock)
+static void append(struct th_range_lock_table *table, struct th_lock *lock)
 {
 	lock->asked = ++table->asked;
 	lock->prev = table->last;
@@ -48,7 +48,7 @@ static void append(struct th_lock_table *table, struct th_lock *lock)
 	table->last = lock;
 }
 
-static void discard(struct th_lock_table *table, struct th_lock *lock)
+static void discard(struct th_range_lock_table *table, struct th_lock *lock)
 {
 	if (lock->prev)
 		lock->prev->next = lock->next;
@@ -61,7 +61,7 @@ static void discard(struct th_lock_table *table, struct th_lock *lock)
 	free(lock);
 }
 
-void th_lock_table_release(struct th_lock_table *table)
+void th_range_lock_table_release(struct th_range_lock_table *table)
 {
 	while (table->first)
 		discard(table, table->first);
@@ -88,7 +88,7 @@ static bool in_the_way(const struct th_lock *other, const struct th_lock *lock)
 /* --- rings --- */
 
 /* Does `locker` wait, by way of whomever, for something of `target`'s? */
-static bool search(struct th_lock_table *table, struct th_locker *locker, const struct th_locker *target)
+static bool search(struct th_range_lock_table *table, struct th_locker *locker, const struct th_locker *target)
 {
 	if (locker == target)
 		return true;
@@ -101,14 +101,14 @@ static bool search(struct th_lock_table *table, struct th_locker *locker, const 
 	return false;
 }
 
-static bool waits_for(struct th_lock_table *table, struct th_locker *locker, const struct th_locker *target)
+static bool waits_for(struct th_range_lock_table *table, struct th_locker *locker, const struct th_locker *target)
 {
 	table->search++;
 	return search(table, locker, target);
 }
 
 /* Would waiting for the lock close a ring of holders? */
-static bool is_deadlock(struct th_lock_table *table, const struct th_lock *lock)
+static bool is_deadlock(struct th_range_lock_table *table, const struct th_lock *lock)
 {
 	for (const struct th_lock *other = table->first; other; other = other->next)
 		if (other->held && in_the_way(other, lock) && waits_for(table, other->owner, lock->owner))
@@ -116,7 +116,7 @@ static bool is_deadlock(struct th_lock_table *table, const struct th_lock *lock)
 	return false;
 }
 
-static bool has_to_wait(struct th_lock_table *table, const struct th_lock *lock)
+static bool has_to_wait(struct th_range_lock_table *table, const struct th_lock *lock)
 {
 	for (const struct th_lock *other = table->first; other; other = other->next) {
 		if (!in_the_way(other, lock))
@@ -130,7 +130,7 @@ static bool has_to_wait(struct th_lock_table *table, const struct th_lock *lock)
 /* --- waiting --- */
 
 /* Something was let go of: whoever need not wait any more is served, in the order of asking. */
-static void serve(struct th_lock_table *table)
+static void serve(struct th_range_lock_table *table)
 {
 	for (struct th_lock *lock = table->first; lock; lock = lock->next) {
 		if (lock->held || has_to_wait(table, lock))
@@ -155,20 +155,20 @@ static struct timespec deadline(int timeout_ms)
 	return until;
 }
 
-static int await(struct th_lock_table *table, struct th_lock *lock, int timeout_ms)
+static int await(struct th_range_lock_table *table, struct th_lock *lock, int timeout_ms)
 {
 	struct timespec until = deadline(timeout_ms > 0 ? timeout_ms : 0);
-	int r = 0;
+	int err = 0;
 
 	th_thread_waits();
-	while (!lock->held && r == 0)
-		r = timeout_ms < 0 ? pthread_cond_wait(&lock->owner->wake, &table->mutex)
-				   : pthread_cond_timedwait(&lock->owner->wake, &table->mutex, &until);
-	return lock->held ? 0 : -r;
+	while (!lock->held && err == 0)
+		err = timeout_ms < 0 ? pthread_cond_wait(&lock->owner->wake, &table->mutex)
+				     : pthread_cond_timedwait(&lock->owner->wake, &table->mutex, &until);
+	return lock->held ? 0 : -err;
 }
 
 /* Has a lock that is in the list. */
-static int acquire(struct th_lock_table *table, struct th_lock *lock, int timeout_ms)
+static int acquire(struct th_range_lock_table *table, struct th_lock *lock, int timeout_ms)
 {
 	if (!has_to_wait(table, lock)) {
 		lock->held = true;
@@ -238,31 +238,31 @@ void th_locker_free(struct th_locker *locker)
 
 int th_locker_lock(struct th_locker *locker, const struct th_range *range, enum th_lock_mode mode, int timeout_ms)
 {
-	struct th_lock_table *table = locker->table;
+	struct th_range_lock_table *table = locker->table;
 	struct th_lock *lock;
 	struct th_span span;
-	int r = th_view_span(locker->view, range, &span);
+	int err = th_view_span(locker->view, range, &span);
 
-	if (r < 0 || th_span_is_empty(&span))
-		return r;
+	if (err < 0 || th_span_is_empty(&span))
+		return err;
 	lock = lock_new(locker, &span, mode);
 	if (!lock)
 		return -ENOMEM;
 	pthread_mutex_lock(&table->mutex);
 	append(table, lock);
-	r = acquire(table, lock, timeout_ms);
-	if (r < 0) {
+	err = acquire(table, lock, timeout_ms);
+	if (err < 0) {
 		locker->waiting = NULL;
 		discard(table, lock);
 		serve(table); /* its turn is nobody's any more */
 	}
 	pthread_mutex_unlock(&table->mutex);
-	return r;
+	return err;
 }
 
 void th_locker_unlock(struct th_locker *locker)
 {
-	struct th_lock_table *table = locker->table;
+	struct th_range_lock_table *table = locker->table;
 
 	pthread_mutex_lock(&table->mutex);
 	for (struct th_lock *lock = table->first, *next; lock; lock = next) {
@@ -276,7 +276,7 @@ void th_locker_unlock(struct th_locker *locker)
 
 int th_txn_lock(struct th_txn *txn, const struct th_range *range, enum th_lock_mode mode, int timeout_ms)
 {
-	int r = txn->locker ? 0 : th_locker_new_in(txn->view, &txn->locker);
+	int err = txn->locker ? 0 : th_locker_new_in(txn->view, &txn->locker);
 
-	return r < 0 ? r : th_locker_lock(txn->locker, range, mode, timeout_ms);
+	return err < 0 ? err : th_locker_lock(txn->locker, range, mode, timeout_ms);
 }

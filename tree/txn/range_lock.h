@@ -23,15 +23,15 @@
 
 struct th_lock;
 
-struct th_lock_table {
+struct th_range_lock_table {
 	pthread_mutex_t mutex; /* guards all of it; a leaf */
 	struct th_lock *first, *last; /* in the order of asking */
 	uint64_t asked; /* number of the newest */
 	uint64_t search; /* number of the newest search for a ring */
 };
 
-void th_lock_table_init(struct th_lock_table *table);
+void th_range_lock_table_init(struct th_range_lock_table *table);
 /* Lockers must be gone: what one still holds is forgotten. */
-void th_lock_table_release(struct th_lock_table *table);
+void th_range_lock_table_release(struct th_range_lock_table *table);
 
 #endif

@@ -77,33 +77,33 @@ static int read_target(struct th_txn *txn, struct th_slice key, struct name *ret
 {
 	struct th_value value;
 	struct th_slice target;
-	int r = th_txn_get(txn, key, &value);
+	int err = th_txn_get(txn, key, &value);
 
-	if (r < 0)
-		return r;
-	r = !th_reference_target((struct th_slice){ value.data, value.size }, &target);
-	if (r == 0)
+	if (err < 0)
+		return err;
+	err = !th_reference_target((struct th_slice){ value.data, value.size }, &target);
+	if (err == 0)
 		name_set(ret, target);
 	*ret_refs = value.refs;
 	th_value_release(&value);
-	return r;
+	return err;
 }
 
 static int index_put(struct th_txn *txn, const struct th_references *refs, struct th_slice target, struct th_slice key)
 {
 	struct name name;
-	int r = index_key(refs, target, key, &name);
+	int err = index_key(refs, target, key, &name);
 
-	return r < 0 ? r : th_txn_put(txn, name_slice(&name), (struct th_slice){ "", 0 });
+	return err < 0 ? err : th_txn_put(txn, name_slice(&name), (struct th_slice){ "", 0 });
 }
 
 static int index_delete(struct th_txn *txn, const struct th_references *refs, struct th_slice target,
 			struct th_slice key)
 {
 	struct name name;
-	int r = index_key(refs, target, key, &name);
+	int err = index_key(refs, target, key, &name);
 
-	return r < 0 ? r : th_txn_delete(txn, name_slice(&name));
+	return err < 0 ? err : th_txn_delete(txn, name_slice(&name));
 }
 
 /* Takes a reference from `from` off its target.  If it was the last one, and that is to be deleted, the same is done
@@ -112,21 +112,21 @@ static int let_go(struct th_txn *txn, const struct th_references *refs, struct t
 {
 	struct name from, next;
 	int32_t count;
-	int r, is;
+	int err, is;
 
 	name_set(&from, key);
 	for (;;) {
-		r = index_delete(txn, refs, name_slice(target), name_slice(&from));
-		if (r == 0)
-			r = th_txn_ref(txn, name_slice(target), -1);
-		if (r < 0 || !refs->delete_last)
-			return r;
+		err = index_delete(txn, refs, name_slice(target), name_slice(&from));
+		if (err == 0)
+			err = th_txn_ref(txn, name_slice(target), -1);
+		if (err < 0 || !refs->delete_last)
+			return err;
 		is = read_target(txn, name_slice(target), &next, &count);
 		if (is < 0 || count > 0)
 			return is < 0 && is != -ENOENT ? is : 0;
-		r = th_txn_delete(txn, name_slice(target));
-		if (r < 0 || is != 0)
-			return r;
+		err = th_txn_delete(txn, name_slice(target));
+		if (err < 0 || is != 0)
+			return err;
 		from = *target;
 		*target = next;
 	}
@@ -136,14 +136,14 @@ static int put_reference(struct th_txn *txn, const struct th_references *refs, s
 			 struct th_slice target)
 {
 	uint8_t value[sizeof(mark) + TH_KEY_MAX];
-	int r = index_put(txn, refs, target, key);
+	int err = index_put(txn, refs, target, key);
 
 	memcpy(value, mark, sizeof(mark));
 	if (target.size > 0)
 		memcpy(value + sizeof(mark), target.data, target.size);
-	if (r == 0)
-		r = th_txn_put(txn, key, (struct th_slice){ value, sizeof(mark) + target.size });
-	return r < 0 ? r : th_txn_ref(txn, target, 1);
+	if (err == 0)
+		err = th_txn_put(txn, key, (struct th_slice){ value, sizeof(mark) + target.size });
+	return err < 0 ? err : th_txn_ref(txn, target, 1);
 }
 
 int th_txn_link(struct th_txn *txn, const struct th_references *refs, struct th_slice key, struct th_slice target)
@@ -151,37 +151,37 @@ int th_txn_link(struct th_txn *txn, const struct th_references *refs, struct th_
 	struct name old, unused;
 	struct th_value value;
 	int32_t count;
-	int r, had;
+	int err, had;
 
 	if (same(key, target))
 		return -EINVAL;
-	r = index_key(refs, target, key, &unused);
-	if (r == 0)
-		r = th_txn_get(txn, target, &value);
-	if (r < 0)
-		return r;
+	err = index_key(refs, target, key, &unused);
+	if (err == 0)
+		err = th_txn_get(txn, target, &value);
+	if (err < 0)
+		return err;
 	th_value_release(&value);
 	had = read_target(txn, key, &old, &count);
 	if (had < 0 && had != -ENOENT)
 		return had;
 	if (had == 0 && same(name_slice(&old), target))
 		return 0;
-	r = put_reference(txn, refs, key, target);
-	return r < 0 || had != 0 ? r : let_go(txn, refs, key, &old);
+	err = put_reference(txn, refs, key, target);
+	return err < 0 || had != 0 ? err : let_go(txn, refs, key, &old);
 }
 
 int th_txn_unlink(struct th_txn *txn, const struct th_references *refs, struct th_slice key)
 {
 	struct name target;
 	int32_t count;
-	int r = read_target(txn, key, &target, &count);
+	int err = read_target(txn, key, &target, &count);
 
-	if (r != 0)
-		return r < 0 ? r : -EINVAL;
+	if (err != 0)
+		return err < 0 ? err : -EINVAL;
 	if (count > 0)
 		return -EBUSY;
-	r = th_txn_delete(txn, key);
-	return r < 0 ? r : let_go(txn, refs, key, &target);
+	err = th_txn_delete(txn, key);
+	return err < 0 ? err : let_go(txn, refs, key, &target);
 }
 
 /* --- following --- */
@@ -190,12 +190,12 @@ static int follow(struct th_view *view, struct th_txn *txn, struct th_slice key,
 {
 	struct th_slice target;
 	struct name at;
-	int r;
+	int err;
 
 	for (;; steps--) {
-		r = txn ? th_txn_get(txn, key, ret) : th_get(view, key, ret);
-		if (r < 0 || !th_reference_target((struct th_slice){ ret->data, ret->size }, &target))
-			return r;
+		err = txn ? th_txn_get(txn, key, ret) : th_get(view, key, ret);
+		if (err < 0 || !th_reference_target((struct th_slice){ ret->data, ret->size }, &target))
+			return err;
 		name_set(&at, target);
 		th_value_release(ret);
 		if (steps == 0)
@@ -227,21 +227,21 @@ static int referrers_open(struct th_view *view, struct th_txn *txn, const struct
 	struct th_referrers *referrers;
 	struct name prefix, end;
 	struct th_range range;
-	int r = index_key(refs, target, (struct th_slice){ NULL, 0 }, &prefix);
+	int err = index_key(refs, target, (struct th_slice){ NULL, 0 }, &prefix);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	referrers = calloc(1, sizeof(*referrers));
 	if (!referrers)
 		return -ENOMEM;
 	referrers->skip = prefix.size;
 	range = th_range_prefix(name_slice(&prefix), end.bytes);
-	r = txn ? th_txn_cursor(txn, &range, &referrers->cursor) : th_cursor_open(view, &range, &referrers->cursor);
-	if (r < 0)
+	err = txn ? th_txn_cursor(txn, &range, &referrers->cursor) : th_cursor_open(view, &range, &referrers->cursor);
+	if (err < 0)
 		free(referrers);
 	else
 		*ret = referrers;
-	return r;
+	return err;
 }
 
 int th_referrers_open(struct th_view *view, const struct th_references *refs, struct th_slice target,
@@ -259,12 +259,12 @@ int th_txn_referrers(struct th_txn *txn, const struct th_references *refs, struc
 int th_referrers_next(struct th_referrers *referrers, struct th_slice *ret)
 {
 	struct th_cursor_entry entry;
-	int r = th_cursor_next(referrers->cursor, &entry);
+	int err = th_cursor_next(referrers->cursor, &entry);
 
-	if (r == 0)
+	if (err == 0)
 		*ret = (struct th_slice){ (const uint8_t *)entry.key.data + referrers->skip,
 					  entry.key.size - referrers->skip };
-	return r;
+	return err;
 }
 
 void th_referrers_close(struct th_referrers *referrers)

@@ -19,10 +19,10 @@ int th_txn_begin_in(struct th_view *view, struct th_txn **ret)
 {
 	struct th_store *store = view->store;
 	struct th_txn *txn;
-	int r = th_view_is_live(view) ? th_store_writable(store) : -EINVAL;
+	int err = th_view_is_live(view) ? th_store_writable(store) : -EINVAL;
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	txn = calloc(1, sizeof(*txn));
 	if (!txn)
 		return -ENOMEM;
@@ -84,14 +84,14 @@ static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice va
 {
 	uint8_t descriptor[sizeof(struct th_chunk_disk) + TH_CHUNK_RUNS_MAX * sizeof(struct th_chunk_run_disk)];
 	size_t before = txn->nallocs;
-	int r = th_chunk_value_write(txn, value, descriptor, &value.size);
+	int err = th_chunk_value_write(txn, value, descriptor, &value.size);
 
 	value.data = descriptor;
-	if (r == 0)
-		r = stage(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, txn->view->prefix, key, value));
-	if (r < 0 && r != -ENOMEM) /* without memory it may be staged nevertheless */
+	if (err == 0)
+		err = stage(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, txn->view->prefix, key, value));
+	if (err < 0 && err != -ENOMEM) /* without memory it may be staged nevertheless */
 		give_back(txn, before);
-	return r;
+	return err;
 }
 
 int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value)
@@ -107,20 +107,20 @@ int th_txn_delete(struct th_txn *txn, struct th_slice key)
 {
 	if (key.size > th_view_key_max(txn->view))
 		return -EINVAL;
-	txn->layers.reserve = true;
+	txn->layers.emergency = true;
 	return stage(txn, th_entry_new(TH_ENTRY_RESET, txn->view->prefix, key, TH_SLICE_EMPTY));
 }
 
 int th_txn_delete_range(struct th_txn *txn, struct th_range range)
 {
 	struct th_span span;
-	int r = th_view_span(txn->view, &range, &span);
+	int err = th_view_span(txn->view, &range, &span);
 
-	if (r < 0 || th_span_is_empty(&span))
-		return r;
+	if (err < 0 || th_span_is_empty(&span))
+		return err;
 	if (span.open)
 		th_key_set_last(&span.to);
-	txn->layers.reserve = true;
+	txn->layers.emergency = true;
 	return stage(txn, th_range_message(th_key_slice(&span.from), th_key_slice(&span.to), 0));
 }
 
@@ -199,9 +199,9 @@ int th_txn_cursor(struct th_txn *txn, const struct th_range *range, struct th_cu
 	return th_cursor_new(txn->view, &txn->layers, range, ret);
 }
 
-void th_txn_use_reserve(struct th_txn *txn)
+void th_txn_use_emergency(struct th_txn *txn)
 {
-	txn->layers.reserve = true;
+	txn->layers.emergency = true;
 }
 
 /* --- savepoints --- */
@@ -265,17 +265,17 @@ static bool is_empty(const struct th_txn *txn)
 /* Merges what is all in memory. */
 static int merge(struct th_txn *txn)
 {
-	static const struct th_stage none;
-	const struct th_stage *stage;
+	static const struct th_memtable none;
+	const struct th_memtable *stage;
 	struct th_batch batch;
-	int r;
+	int err;
 
 	txn->layers.floor = 0;
-	r = th_layers_fold(&txn->layers);
-	if (r < 0)
-		return r;
-	stage = th_layers_stage(&txn->layers);
-	r = stage ? th_drops_append(&txn->drops, &stage->drops) : 0;
+	err = th_layers_fold(&txn->layers);
+	if (err < 0)
+		return err;
+	stage = th_layers_memtable(&txn->layers);
+	err = stage ? th_drops_append(&txn->drops, &stage->drops) : 0;
 	batch = (struct th_batch){
 		.stage = stage ? stage : &none,
 		.allocs = txn->allocs,
@@ -283,38 +283,38 @@ static int merge(struct th_txn *txn)
 		.drops = txn->drops,
 		.shares = txn->shares,
 	};
-	return r < 0 ? r : th_merge(txn->store, &batch, 0);
+	return err < 0 ? err : th_apply(txn->store, &batch, 0);
 }
 
 static int commit(struct th_txn *txn)
 {
 	struct th_store *store = txn->store;
-	int r;
+	int err;
 
-	th_commit_throttle(store);
-	r = th_store_writable(store);
-	if (r == 0)
-		r = th_commit_room(store, txn->layers.bytes, txn->layers.reserve);
-	if (r == 0)
-		r = th_layers_spilled(&txn->layers) ? th_graft(txn) : merge(txn);
-	return r;
+	th_checkpoint_throttle(store);
+	err = th_store_writable(store);
+	if (err == 0)
+		err = th_checkpoint_room(store, txn->layers.bytes, txn->layers.emergency);
+	if (err == 0)
+		err = th_layers_spilled(&txn->layers) ? th_bulk_commit(txn) : merge(txn);
+	return err;
 }
 
 int th_txn_commit(struct th_txn *txn)
 {
 	bool nowait;
-	int r;
+	int err;
 
 	if (is_empty(txn)) {
 		txn_free(txn);
 		return 0;
 	}
 	nowait = th_nowait_suspend(); /* half of a merge is not undone */
-	r = commit(txn);
+	err = commit(txn);
 	th_nowait_resume(nowait);
-	if (r < 0)
+	if (err < 0)
 		th_txn_rollback(txn);
 	else
 		txn_free(txn);
-	return r;
+	return err;
 }

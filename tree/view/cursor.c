@@ -23,8 +23,8 @@
 
 /* Leaves that lie ahead of a cursor are read before it gets there: from the third one on that it comes to, more each
  * time. */
-#define TH_AHEAD_AFTER 2
-#define TH_AHEAD_MAX 32
+#define TH_READAHEAD_AFTER 2
+#define TH_READAHEAD_MAX 32
 
 struct ahead_leaf {
 	struct th_ptr ptr;
@@ -42,7 +42,7 @@ struct th_cursor {
 	struct th_view *view;
 	const struct th_layers *layers; /* of a transaction, or NULL */
 	struct th_window *own; /* on them, where they are more than a stage; NULL: not needed yet */
-	const struct th_stage *stage; /* what they come to, where the next batch is; NULL: nothing */
+	const struct th_memtable *stage; /* what they come to, where the next batch is; NULL: nothing */
 	struct th_span range;
 	/* The batch holds all entries of [lo, hi); hi_open: to the very end. */
 	struct th_key lo, hi;
@@ -63,7 +63,7 @@ struct th_cursor {
 	unsigned leaves; /* that it came to, one after the other in one direction */
 	unsigned window, asked; /* how many leaves ahead, and for how many that was done */
 	bool backward;
-	struct ahead_leaf *ahead; /* TH_AHEAD_MAX; NULL: not needed yet */
+	struct ahead_leaf *ahead; /* TH_READAHEAD_MAX; NULL: not needed yet */
 };
 
 /* --- batches --- */
@@ -87,7 +87,7 @@ static uint8_t *arena_take(struct th_cursor *c, size_t size, uint32_t *ret_offse
 	return c->arena + *ret_offset;
 }
 
-static int batch_add(struct th_cursor *c, const struct th_merging *m, const struct th_merged *found)
+static int batch_add(struct th_cursor *c, const struct th_merge_iter *m, const struct th_merged *found)
 {
 	struct th_slice value = th_entry_value(found->value);
 	size_t key_size = m->prefix.size + found->suffix.size;
@@ -125,20 +125,20 @@ static int batch_add(struct th_cursor *c, const struct th_merging *m, const stru
 static int batch_merge(struct th_cursor *c, const struct th_path *path, struct th_slice from, struct th_key *to,
 		       bool *open, size_t limit)
 {
-	struct th_merging m;
+	struct th_merge_iter m;
 	struct th_merged found;
 
 	c->count = 0;
 	c->arena_size = 0;
-	th_merging_init(&m, path, c->stage, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
-	while (th_merging_next(&m, &found)) {
-		int r;
+	th_merge_iter_init(&m, path, c->stage, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
+	while (th_merge_iter_next(&m, &found)) {
+		int err;
 
 		if (!found.value)
 			continue;
-		r = batch_add(c, &m, &found);
-		if (r < 0)
-			return r;
+		err = batch_add(c, &m, &found);
+		if (err < 0)
+			return err;
 		if (c->count >= limit) {
 			const struct item *last = &c->item[c->count - 1];
 
@@ -156,26 +156,26 @@ static int descend(struct th_cursor *c, struct th_slice key, bool before, struct
 {
 	struct th_view *view = c->view;
 	struct th_need need;
-	int r;
+	int err;
 
 	th_need_init(&need);
 	for (;;) {
 		th_view_lock(view);
-		r = th_path_descend(view->store->cache, view->root ? view->root : view->tree->root, key, before, path,
-				    &need);
-		if (r == 0)
+		err = th_path_descend(view->store->cache, view->root ? view->root : view->tree->root, key, before, path,
+				      &need);
+		if (err == 0)
 			break;
 		th_view_unlock(view);
-		if (r == -EAGAIN)
-			r = th_need_load(&need, view->store->cache);
-		if (r < 0)
+		if (err == -EAGAIN)
+			err = th_need_load(&need, view->store->cache);
+		if (err < 0)
 			break;
 	}
 	th_need_release(&need);
-	if (r == 0 && c->visit)
+	if (err == 0 && c->visit)
 		for (unsigned i = 0; i < path->depth; i++)
 			c->visit(c->visit_arg, path->node[i]);
-	return r;
+	return err;
 }
 
 static void ascend(struct th_cursor *c, struct th_path *path)
@@ -209,7 +209,7 @@ static bool ahead_below(struct ahead_walk *w, struct th_node *node, int i)
 
 	for (; i >= 0 && i < node->base.count; i += step) {
 		struct ahead_leaf *leaf = &c->ahead[w->found];
-		struct th_node *kid = node->kids ? node->kids[i] : NULL;
+		struct th_node *child = node->children ? node->children[i] : NULL;
 		bool enough;
 
 		/* going back, the end of a child is the beginning of the one that came before it */
@@ -221,24 +221,24 @@ static bool ahead_below(struct ahead_walk *w, struct th_node *node, int i)
 			w->skip--;
 			continue;
 		}
-		if (!kid && th_node_child_ptr(node, (unsigned)i, &leaf->ptr) < 0)
+		if (!child && th_node_child_ptr(node, (unsigned)i, &leaf->ptr) < 0)
 			return false;
 		th_node_key(node, th_slab_entry(&node->base, i), &leaf->fence);
 		if (node->level == 1) {
-			if (!kid)
+			if (!child)
 				w->found++;
 			w->want--;
 			if (w->want == 0)
 				return false;
 			continue;
 		}
-		kid = kid ? th_node_ref(kid) : th_cache_get(c->view->store->cache, &leaf->ptr);
-		if (!kid) {
+		child = child ? th_node_ref(child) : th_cache_get(c->view->store->cache, &leaf->ptr);
+		if (!child) {
 			w->found++;
 			return false;
 		}
-		enough = !ahead_below(w, kid, c->backward ? kid->base.count - 1 : 0);
-		th_node_unref(kid);
+		enough = !ahead_below(w, child, c->backward ? child->base.count - 1 : 0);
+		th_node_unref(child);
 		if (enough)
 			return false;
 	}
@@ -251,7 +251,7 @@ static unsigned ahead_collect(struct th_cursor *c, const struct th_path *path)
 	struct ahead_walk w = { .c = c, .skip = c->asked, .want = c->window - c->asked };
 
 	if (!c->ahead)
-		c->ahead = malloc(TH_AHEAD_MAX * sizeof(*c->ahead));
+		c->ahead = malloc(TH_READAHEAD_MAX * sizeof(*c->ahead));
 	if (!c->ahead)
 		return 0;
 	for (unsigned d = path->depth - 1; d-- > 0;)
@@ -281,13 +281,13 @@ static unsigned ahead_note(struct th_cursor *c, const struct th_path *path, bool
 	c->leaves++;
 	if (c->asked > 0)
 		c->asked--;
-	if (c->leaves <= TH_AHEAD_AFTER || ends_here(c))
+	if (c->leaves <= TH_READAHEAD_AFTER || ends_here(c))
 		return 0;
 	if (c->window == 0)
 		c->window = 2;
 	if (2 * c->asked > c->window)
 		return 0;
-	if (c->window < TH_AHEAD_MAX)
+	if (c->window < TH_READAHEAD_MAX)
 		c->window *= 2;
 	return ahead_collect(c, path);
 }
@@ -316,17 +316,17 @@ static int make_window(struct th_cursor *c)
  * end).  *ret: how far that goes; NULL: all the way. */
 static int look_through(struct th_cursor *c, struct th_slice key, bool before, const struct th_window **ret)
 {
-	int r;
+	int err;
 
 	*ret = NULL;
-	c->stage = c->layers ? th_layers_stage(c->layers) : NULL;
+	c->stage = c->layers ? th_layers_memtable(c->layers) : NULL;
 	if (!c->layers || c->layers->count == 0 || c->stage)
 		return 0;
-	r = make_window(c);
-	if (r == 0)
-		r = before ? th_window_backward(c->own, key) : th_window_forward(c->own, key);
-	if (r < 0)
-		return r;
+	err = make_window(c);
+	if (err == 0)
+		err = before ? th_window_backward(c->own, key) : th_window_forward(c->own, key);
+	if (err < 0)
+		return err;
 	c->stage = &c->own->stage;
 	*ret = c->own;
 	return 0;
@@ -372,14 +372,14 @@ static int fill_forward(struct th_cursor *c)
 	struct th_path path;
 	unsigned ahead;
 	const struct th_window *own;
-	int r;
+	int err;
 
 	th_key_copy(&c->lo, &c->hi);
-	r = look_through(c, th_key_slice(&c->lo), false, &own);
-	if (r == 0)
-		r = descend(c, th_key_slice(&c->lo), false, &path);
-	if (r < 0)
-		return r;
+	err = look_through(c, th_key_slice(&c->lo), false, &own);
+	if (err == 0)
+		err = descend(c, th_key_slice(&c->lo), false, &path);
+	if (err < 0)
+		return err;
 	c->hi_open = path.open;
 	if (!path.open)
 		th_key_copy(&c->hi, &path.hi);
@@ -387,12 +387,12 @@ static int fill_forward(struct th_cursor *c)
 		end_at(c, &c->range.to);
 	if (own && !own->open)
 		end_at(c, &own->hi);
-	r = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, next_limit(c));
+	err = batch_merge(c, &path, th_key_slice(&c->lo), &c->hi, &c->hi_open, next_limit(c));
 	c->at = 0;
 	ahead = ahead_note(c, &path, false);
 	ascend(c, &path);
 	ahead_read(c, ahead);
-	return r;
+	return err;
 }
 
 static int fill_backward(struct th_cursor *c)
@@ -403,18 +403,18 @@ static int fill_backward(struct th_cursor *c)
 	struct th_path path;
 	unsigned ahead;
 	const struct th_window *own;
-	int r;
+	int err;
 
-	r = look_through(c, before, true, &own);
-	if (r == 0)
-		r = descend(c, before, true, &path);
-	if (r < 0)
-		return r;
+	err = look_through(c, before, true, &own);
+	if (err == 0)
+		err = descend(c, before, true, &path);
+	if (err < 0)
+		return err;
 	th_key_copy(&c->lo, &path.lo);
 	begin_at(c, &c->range.from);
 	if (own)
 		begin_at(c, &own->lo);
-	r = batch_merge(c, &path, th_key_slice(&c->lo), &end, &end_open, SIZE_MAX);
+	err = batch_merge(c, &path, th_key_slice(&c->lo), &end, &end_open, SIZE_MAX);
 	c->hi = end;
 	c->hi_open = end_open;
 	c->at_open_end = false;
@@ -422,13 +422,13 @@ static int fill_backward(struct th_cursor *c)
 	ahead = ahead_note(c, &path, true);
 	ascend(c, &path);
 	ahead_read(c, ahead);
-	return r;
+	return err;
 }
 
 static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_entry *ret)
 {
 	uint32_t size;
-	int r;
+	int err;
 
 	ret->key = th_view_strip(c->view, (struct th_slice){ c->arena + item->key, item->key_size });
 	ret->value = (struct th_slice){ c->arena + item->value, item->value_size };
@@ -437,10 +437,10 @@ static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_e
 		return 0;
 	free(c->large);
 	c->large = NULL;
-	r = th_chunk_value_read(c->view->store, ret->value, &c->large, &size);
-	if (r == 0)
+	err = th_chunk_value_read(c->view->store, ret->value, &c->large, &size);
+	if (err == 0)
 		ret->value = (struct th_slice){ c->large, size };
-	return r;
+	return err;
 }
 
 /* --- public --- */
@@ -449,14 +449,14 @@ int th_cursor_new(struct th_view *view, const struct th_layers *layers, const st
 		  struct th_cursor **ret)
 {
 	struct th_cursor *c = calloc(1, sizeof(*c));
-	int r;
+	int err;
 
 	if (!c)
 		return -ENOMEM;
-	r = th_view_span(view, range, &c->range);
-	if (r < 0) {
+	err = th_view_span(view, range, &c->range);
+	if (err < 0) {
 		free(c);
-		return r;
+		return err;
 	}
 	c->view = view;
 	c->layers = layers;
@@ -473,20 +473,20 @@ static int prefetch_some(struct th_cursor *c)
 	struct th_path path;
 	struct th_node *node;
 	unsigned count;
-	int r = descend(c, th_key_slice(&c->range.from), false, &path);
+	int err = descend(c, th_key_slice(&c->range.from), false, &path);
 
-	if (r < 0)
-		return r;
-	c->window = TH_AHEAD_MAX;
+	if (err < 0)
+		return err;
+	c->window = TH_READAHEAD_MAX;
 	c->asked = 0;
 	count = ahead_collect(c, &path);
 	ascend(c, &path);
 	ahead_read(c, count);
 	if (count == 0 || c->ahead[count - 1].ptr.level == 0)
 		return 0;
-	r = th_cache_load_quietly(c->view->store->cache, &c->ahead[count - 1].ptr,
-				  th_key_slice(&c->ahead[count - 1].fence), &node);
-	if (r < 0)
+	err = th_cache_load_quietly(c->view->store->cache, &c->ahead[count - 1].ptr,
+				    th_key_slice(&c->ahead[count - 1].fence), &node);
+	if (err < 0)
 		return 0; /* whoever reads it in earnest is told */
 	th_node_unref(node);
 	return 1;
@@ -495,17 +495,17 @@ static int prefetch_some(struct th_cursor *c)
 int th_prefetch(struct th_view *view, const struct th_range *range)
 {
 	struct th_cursor *c;
-	int r = th_cursor_new(view, NULL, range, &c);
+	int err = th_cursor_new(view, NULL, range, &c);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	for (unsigned i = 0; i < TH_HEIGHT_MAX; i++) {
-		r = prefetch_some(c);
-		if (r <= 0)
+		err = prefetch_some(c);
+		if (err <= 0)
 			break;
 	}
 	th_cursor_close(c);
-	return r < 0 ? r : 0;
+	return err < 0 ? err : 0;
 }
 
 int th_cursor_open(struct th_view *view, const struct th_range *range, struct th_cursor **ret)
@@ -522,13 +522,13 @@ void th_cursor_watch(struct th_cursor *cursor, th_node_visit *visit, void *arg)
 int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 {
 	while (c->at == c->count) {
-		int r;
+		int err;
 
 		if (at_range_end(c))
 			return 1;
-		r = fill_forward(c);
-		if (r < 0)
-			return r;
+		err = fill_forward(c);
+		if (err < 0)
+			return err;
 	}
 	c->read++;
 	return emit(c, &c->item[c->at++], ret);
@@ -537,13 +537,13 @@ int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 int th_cursor_prev(struct th_cursor *c, struct th_cursor_entry *ret)
 {
 	while (c->at == 0) {
-		int r;
+		int err;
 
 		if (!c->at_open_end && th_slice_compare(th_key_slice(&c->lo), th_key_slice(&c->range.from)) <= 0)
 			return 1;
-		r = fill_backward(c);
-		if (r < 0)
-			return r;
+		err = fill_backward(c);
+		if (err < 0)
+			return err;
 	}
 	return emit(c, &c->item[--c->at], ret);
 }
@@ -564,10 +564,10 @@ static void stand_at(struct th_cursor *c, const struct th_key *key)
 int th_cursor_seek(struct th_cursor *c, struct th_slice key)
 {
 	struct th_key at;
-	int r = th_view_bound(c->view, key, &at);
+	int err = th_view_bound(c->view, key, &at);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (th_slice_compare(th_key_slice(&at), th_key_slice(&c->range.from)) < 0)
 		at = c->range.from;
 	else if (!c->range.open && th_slice_compare(th_key_slice(&at), th_key_slice(&c->range.to)) > 0)

@@ -34,7 +34,7 @@ struct th_diff {
 	bool at_end; /* or behind everything, where the range is open */
 	bool backward;
 	struct side side[2];
-	struct th_candidates candidates;
+	struct th_diff_scan candidates;
 	struct th_span batch; /* what these are of */
 	struct th_span rest; /* what follows it in the range */
 	size_t taken, begun; /* in the diff's direction: how many were compared, and how many have lookups */
@@ -99,13 +99,13 @@ static void visit(void *arg, const struct th_node *node)
 /* --- batches of candidates --- */
 
 /* Number n of the batch, in the diff's direction. */
-static struct th_candidate *candidate(const struct th_diff *diff, size_t n)
+static struct th_diff_candidate *candidate(const struct th_diff *diff, size_t n)
 {
 	return diff->candidates.list[diff->backward ? diff->candidates.count - 1 - n : n];
 }
 
 /* What was read ahead and is not wanted any more. */
-static void forget_lookups(struct th_candidate *c)
+static void forget_lookups(struct th_diff_candidate *c)
 {
 	struct th_value value;
 
@@ -123,7 +123,7 @@ static void end_batch(struct th_diff *diff)
 		forget_lookups(candidate(diff, diff->taken));
 	for (int i = 0; i < 2; i++)
 		th_value_release(&diff->side[i].value);
-	th_candidates_clear(&diff->candidates);
+	th_diff_scan_clear(&diff->candidates);
 	diff->taken = diff->begun = 0;
 	diff->active = false;
 }
@@ -148,15 +148,15 @@ static void start(struct th_diff *diff, bool backward)
 /* 1: nothing is left. */
 static int next_batch(struct th_diff *diff)
 {
-	int r;
+	int err;
 
 	end_batch(diff);
 	if (th_span_is_empty(&diff->rest))
 		return 1;
 	diff->batch = diff->rest;
-	r = th_candidates_gather(&diff->candidates, &diff->batch, diff->backward, diff->want);
-	if (r < 0)
-		return r;
+	err = th_diff_scan_gather(&diff->candidates, &diff->batch, diff->backward, diff->want);
+	if (err < 0)
+		return err;
 	th_span_take_off(&diff->rest, &diff->batch, diff->backward);
 	if (diff->want < TH_DIFF_BATCH_LAST)
 		diff->want *= 2;
@@ -167,13 +167,13 @@ static int next_batch(struct th_diff *diff)
 static int look_ahead(struct th_diff *diff)
 {
 	while (diff->begun < diff->candidates.count && diff->begun < diff->taken + TH_DIFF_UNDER_WAY) {
-		struct th_candidate *c = candidate(diff, diff->begun++);
+		struct th_diff_candidate *c = candidate(diff, diff->begun++);
 
 		for (int i = 0; i < 2; i++) {
-			int r = th_view_get_async(diff->candidates.view[i], c->from, visit, diff, &c->get[i]);
+			int err = th_view_get_async(diff->candidates.view[i], c->from, visit, diff, &c->get[i]);
 
-			if (r < 0)
-				return r;
+			if (err < 0)
+				return err;
 		}
 	}
 	return 0;
@@ -181,9 +181,9 @@ static int look_ahead(struct th_diff *diff)
 
 /* --- comparing --- */
 
-static int begin_point(struct th_diff *diff, struct th_candidate *c)
+static int begin_point(struct th_diff *diff, struct th_diff_candidate *c)
 {
-	int error = 0;
+	int err = 0;
 
 	for (int i = 0; i < 2; i++) {
 		struct side *side = &diff->side[i];
@@ -194,16 +194,16 @@ static int begin_point(struct th_diff *diff, struct th_candidate *c)
 		if (side->r == -ENOENT)
 			side->r = 1;
 		if (side->r < 0)
-			error = side->r;
+			err = side->r;
 		side->entry.key = c->from;
 		side->entry.value = (struct th_slice){ side->value.data, side->value.size };
 		side->entry.refs = side->value.refs;
 		side->used = false;
 	}
-	return error;
+	return err;
 }
 
-static int begin_range(struct th_diff *diff, struct th_candidate *c)
+static int begin_range(struct th_diff *diff, struct th_diff_candidate *c)
 {
 	forget_lookups(c);
 	for (int i = 0; i < 2; i++) {
@@ -254,12 +254,12 @@ static int next_in_candidate(struct th_diff *diff, bool point, struct th_change 
 	struct side *from = &diff->side[0], *to = &diff->side[1];
 
 	for (;;) {
-		int c, r = advance(diff, from, point);
+		int c, err = advance(diff, from, point);
 
-		if (r == 0)
-			r = advance(diff, to, point);
-		if (r < 0)
-			return r;
+		if (err == 0)
+			err = advance(diff, to, point);
+		if (err < 0)
+			return err;
 		if (from->r == 1 && to->r == 1)
 			return 1;
 		c = order(diff, from, to);
@@ -284,35 +284,35 @@ static int next_in_candidate(struct th_diff *diff, bool point, struct th_change 
 /* --- going on --- */
 
 /* The candidate to be compared, the next one if there is none under way; 1 at the end. */
-static int current(struct th_diff *diff, struct th_candidate **ret)
+static int current(struct th_diff *diff, struct th_diff_candidate **ret)
 {
-	int r = 0;
+	int err = 0;
 
-	while (r == 0 && diff->taken == diff->candidates.count)
-		r = next_batch(diff);
-	if (r == 0 && !diff->active)
-		r = look_ahead(diff);
-	if (r != 0)
-		return r;
+	while (err == 0 && diff->taken == diff->candidates.count)
+		err = next_batch(diff);
+	if (err == 0 && !diff->active)
+		err = look_ahead(diff);
+	if (err != 0)
+		return err;
 	*ret = candidate(diff, diff->taken);
 	if (!diff->active)
-		r = (*ret)->point ? begin_point(diff, *ret) : begin_range(diff, *ret);
+		err = (*ret)->point ? begin_point(diff, *ret) : begin_range(diff, *ret);
 	diff->active = true;
-	return r;
+	return err;
 }
 
 static int find_change(struct th_diff *diff, struct th_change *ret)
 {
 	for (;;) {
-		struct th_candidate *c;
-		int r = current(diff, &c);
+		struct th_diff_candidate *c;
+		int err = current(diff, &c);
 
-		if (r == 0)
-			r = next_in_candidate(diff, c->point, ret);
-		else if (r == 1)
+		if (err == 0)
+			err = next_in_candidate(diff, c->point, ret);
+		else if (err == 1)
 			return 1;
-		if (r != 1)
-			return r;
+		if (err != 1)
+			return err;
 		diff->active = false;
 		diff->taken++;
 	}
@@ -332,19 +332,19 @@ static void stand(struct th_diff *diff, int found, struct th_slice key)
 
 static int step(struct th_diff *diff, bool backward, struct th_change *ret)
 {
-	int r;
+	int err;
 
 	if (diff->backward != backward)
 		start(diff, backward);
-	r = find_change(diff, ret);
-	if (r < 0) {
+	err = find_change(diff, ret);
+	if (err < 0) {
 		start(diff, backward);
-		return r;
+		return err;
 	}
-	stand(diff, r, ret->key);
-	if (r == 0)
+	stand(diff, err, ret->key);
+	if (err == 0)
 		ret->key = th_view_strip(diff->view, ret->key);
-	return r;
+	return err;
 }
 
 int th_diff_next(struct th_diff *diff, struct th_change *ret)
@@ -361,10 +361,10 @@ int th_diff_seek(struct th_diff *diff, struct th_slice key)
 {
 	struct th_slice end = th_span_end(&diff->range);
 	struct th_key at;
-	int r = th_view_bound(diff->view, key, &at);
+	int err = th_view_bound(diff->view, key, &at);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (th_slice_compare(th_key_slice(&at), th_key_slice(&diff->range.from)) < 0)
 		at = diff->range.from;
 	else if (end.data && th_slice_compare(th_key_slice(&at), end) > 0)
@@ -386,7 +386,7 @@ int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range
 {
 	struct th_view *views[] = { th_view_whole(from), th_view_whole(to) };
 	struct th_diff *diff;
-	int r;
+	int err;
 
 	if (th_view_is_live(from) || th_view_is_live(to) || from->store != to->store ||
 	    th_slice_compare(from->prefix, to->prefix) != 0)
@@ -399,16 +399,16 @@ int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range
 	diff->candidates.since = th_branch_common(from, to);
 	diff->candidates.visit = visit;
 	diff->candidates.visit_arg = diff;
-	r = th_view_span(from, range, &diff->range);
-	for (int i = 0; i < 2 && r == 0; i++) {
+	err = th_view_span(from, range, &diff->range);
+	for (int i = 0; i < 2 && err == 0; i++) {
 		diff->candidates.view[i] = views[i];
-		r = th_cursor_new(views[i], NULL, NULL, &diff->side[i].cursor);
-		if (r == 0)
+		err = th_cursor_new(views[i], NULL, NULL, &diff->side[i].cursor);
+		if (err == 0)
 			th_cursor_watch(diff->side[i].cursor, visit, diff);
 	}
-	if (r < 0) {
+	if (err < 0) {
 		th_diff_close(diff);
-		return r;
+		return err;
 	}
 	diff->at = diff->range.from;
 	start(diff, false);
@@ -428,7 +428,7 @@ void th_diff_close(struct th_diff *diff)
 	if (!diff)
 		return;
 	end_batch(diff);
-	th_candidates_release(&diff->candidates);
+	th_diff_scan_release(&diff->candidates);
 	for (int i = 0; i < 2; i++)
 		th_cursor_close(diff->side[i].cursor);
 	pthread_mutex_destroy(&diff->seen_lock);

@@ -5,7 +5,7 @@
 
 /* A walk over one tree. */
 struct walk {
-	struct th_candidates *to;
+	struct th_diff_scan *to;
 	struct th_cache *cache;
 	struct th_span left; /* to be walked; cut off where the walk stops */
 	bool backward;
@@ -18,13 +18,13 @@ struct walk {
 
 /* --- the list --- */
 
-static int add(struct th_candidates *to, struct th_slice from, struct th_slice end, bool point)
+static int add(struct th_diff_scan *to, struct th_slice from, struct th_slice end, bool point)
 {
-	struct th_candidate *c = malloc(sizeof(*c) + from.size + end.size);
+	struct th_diff_candidate *c = malloc(sizeof(*c) + from.size + end.size);
 
 	if (c && to->count == to->capacity) {
 		size_t capacity = to->capacity ? 2 * to->capacity : 64;
-		struct th_candidate **list = realloc(to->list, capacity * sizeof(struct th_candidate *));
+		struct th_diff_candidate **list = realloc(to->list, capacity * sizeof(struct th_diff_candidate *));
 
 		if (!list) {
 			free(c);
@@ -35,7 +35,7 @@ static int add(struct th_candidates *to, struct th_slice from, struct th_slice e
 	}
 	if (!c)
 		return -ENOMEM;
-	*c = (struct th_candidate){ .from = { c->bytes, from.size }, .point = point };
+	*c = (struct th_diff_candidate){ .from = { c->bytes, from.size }, .point = point };
 	memcpy(c->bytes, from.data, from.size);
 	if (end.data) {
 		c->to = (struct th_slice){ c->bytes + from.size, end.size };
@@ -48,7 +48,8 @@ static int add(struct th_candidates *to, struct th_slice from, struct th_slice e
 /* By where they begin; of those that begin at one key, ranges before points, which they have in them. */
 static int compare(const void *a, const void *b)
 {
-	const struct th_candidate *x = *(struct th_candidate *const *)a, *y = *(struct th_candidate *const *)b;
+	const struct th_diff_candidate *x = *(struct th_diff_candidate *const *)a,
+				       *y = *(struct th_diff_candidate *const *)b;
 	int c = th_slice_compare(x->from, y->from);
 
 	return c ? c : x->point - y->point;
@@ -61,7 +62,7 @@ static bool lies_before(struct th_slice key, struct th_slice end)
 
 /* Cuts a candidate off where the one before it ends (NULL: none does), and where the span does.  False if nothing is
  * left of it. */
-static bool clip(struct th_candidate *c, const struct th_candidate *before, const struct th_span *span)
+static bool clip(struct th_diff_candidate *c, const struct th_diff_candidate *before, const struct th_span *span)
 {
 	struct th_slice from = th_key_slice(&span->from), to = th_span_end(span);
 
@@ -79,14 +80,14 @@ static bool clip(struct th_candidate *c, const struct th_candidate *before, cons
 	return lies_before(c->from, c->to);
 }
 
-static void tidy(struct th_candidates *candidates, const struct th_span *span)
+static void tidy(struct th_diff_scan *candidates, const struct th_span *span)
 {
-	struct th_candidate **list = candidates->list;
+	struct th_diff_candidate **list = candidates->list;
 	size_t kept = 0;
 
 	if (candidates->count == 0)
 		return;
-	qsort(list, candidates->count, sizeof(struct th_candidate *), compare);
+	qsort(list, candidates->count, sizeof(struct th_diff_candidate *), compare);
 	for (size_t i = 0; i < candidates->count; i++) {
 		if (clip(list[i], kept ? list[kept - 1] : NULL, span))
 			list[kept++] = list[i];
@@ -96,16 +97,16 @@ static void tidy(struct th_candidates *candidates, const struct th_span *span)
 	candidates->count = kept;
 }
 
-void th_candidates_clear(struct th_candidates *candidates)
+void th_diff_scan_clear(struct th_diff_scan *candidates)
 {
 	for (size_t i = 0; i < candidates->count; i++)
 		free(candidates->list[i]);
 	candidates->count = 0;
 }
 
-void th_candidates_release(struct th_candidates *candidates)
+void th_diff_scan_release(struct th_diff_scan *candidates)
 {
-	th_candidates_clear(candidates);
+	th_diff_scan_clear(candidates);
 	free(candidates->list);
 }
 
@@ -118,11 +119,11 @@ static int add_messages(struct walk *w, const struct th_node *node)
 	struct th_slice from = th_key_slice(&w->left.from), to = th_span_end(&w->left);
 	unsigned i = th_slab_lower(node, overlay, from);
 	unsigned end = to.data ? th_slab_lower(node, overlay, to) : overlay->count;
-	int r = 0;
+	int err = 0;
 
 	if (i > 0 && (th_slab_entry(overlay, i - 1)->flags & TH_ENTRY_RANGE))
 		i--; /* it may reach into the span */
-	for (; i < end && r == 0; i++) {
+	for (; i < end && err == 0; i++) {
 		const struct th_entry *e = th_slab_entry(overlay, i);
 		bool range = e->flags & TH_ENTRY_RANGE;
 		struct th_key key;
@@ -130,17 +131,17 @@ static int add_messages(struct walk *w, const struct th_node *node)
 		if (th_entry_seq(e) <= w->to->since)
 			continue;
 		th_node_key(node, e, &key);
-		r = add(w->to, th_key_slice(&key), range ? th_entry_value(e) : (struct th_slice){ NULL, 0 }, !range);
+		err = add(w->to, th_key_slice(&key), range ? th_entry_value(e) : (struct th_slice){ NULL, 0 }, !range);
 	}
-	return r;
+	return err;
 }
 
 static uint64_t child_seq(const struct th_node *node, unsigned i)
 {
 	struct th_ptr ptr;
 
-	if (node->kids && node->kids[i])
-		return node->kids[i]->seq;
+	if (node->children && node->children[i])
+		return node->children[i]->seq;
 	return th_node_child_ptr(node, i, &ptr) == 0 ? ptr.seq : UINT64_MAX;
 }
 
@@ -177,8 +178,8 @@ static int walk_child(struct walk *w, struct th_node *node, unsigned i, struct t
 {
 	struct th_key next, key;
 	struct th_slice lo, hi = node_hi;
-	struct th_node *kid;
-	int r;
+	struct th_node *child;
+	int err;
 
 	if (child_seq(node, i) <= w->to->since)
 		return 0;
@@ -190,63 +191,63 @@ static int walk_child(struct walk *w, struct th_node *node, unsigned i, struct t
 	}
 	if (!lies_before(lo, th_span_end(&w->left)) || !lies_before(th_key_slice(&w->left.from), hi))
 		return 0;
-	r = th_tree_child(w->cache, node, i, &kid, &w->need);
-	if (r == -EAGAIN) {
+	err = th_tree_child(w->cache, node, i, &child, &w->need);
+	if (err == -EAGAIN) {
 		stop_before(w, lo, hi);
 		return 0;
 	}
-	if (r < 0)
-		return r;
-	r = walk_node(w, kid, lo, hi);
-	th_node_unref(kid);
-	if (r == 0 && !w->stopped && w->to->count >= w->enough)
+	if (err < 0)
+		return err;
+	err = walk_node(w, child, lo, hi);
+	th_node_unref(child);
+	if (err == 0 && !w->stopped && w->to->count >= w->enough)
 		stop_behind(w, lo, hi);
-	return r;
+	return err;
 }
 
 static int walk_node(struct walk *w, struct th_node *node, struct th_slice lo, struct th_slice hi)
 {
 	unsigned count = node->base.count;
-	int r = 0;
+	int err = 0;
 
 	w->to->visit(w->to->visit_arg, node);
 	if (node->level == 0)
 		return add(w->to, lo, hi, false);
-	for (unsigned n = 0; n < count && r == 0 && !w->stopped; n++)
-		r = walk_child(w, node, w->backward ? count - 1 - n : n, hi);
-	return r == 0 && !w->nothing ? add_messages(w, node) : r;
+	for (unsigned n = 0; n < count && err == 0 && !w->stopped; n++)
+		err = walk_child(w, node, w->backward ? count - 1 - n : n, hi);
+	return err == 0 && !w->nothing ? add_messages(w, node) : err;
 }
 
 static int walk_root(struct walk *w, struct th_view *view)
 {
 	struct th_slice none = { NULL, 0 };
-	int r = 0;
+	int err = 0;
 
 	w->stopped = w->missing = w->nothing = false;
 	th_view_lock(view);
 	if (view->root->seq > w->to->since)
-		r = walk_node(w, view->root, TH_SLICE_EMPTY, none);
+		err = walk_node(w, view->root, TH_SLICE_EMPTY, none);
 	th_view_unlock(view);
-	return r;
+	return err;
 }
 
 /* Adds the candidates of one tree. */
-static int gather(struct th_candidates *to, struct th_view *view, struct th_span *span, bool backward, size_t want)
+static int gather(struct th_diff_scan *to, struct th_view *view, struct th_span *span, bool backward, size_t want)
 {
 	struct walk w = { .to = to, .cache = view->store->cache, .backward = backward, .enough = to->count + want };
 	struct th_span rest = *span;
-	int r;
+	int err;
 
 	th_need_init(&w.need);
 	do {
 		w.left = rest;
-		r = walk_root(&w, view);
-		if (r == 0 && w.missing) {
+		err = walk_root(&w, view);
+		if (err == 0 && w.missing) {
 			if (!w.nothing)
 				th_span_take_off(&rest, &w.left, backward);
-			r = th_need_load(&w.need, w.cache);
+			err = th_need_load(&w.need, w.cache);
 		}
-	} while (r == 0 && w.missing);
+	} while (err == 0 && w.missing);
 	th_need_release(&w.need);
 	if (backward) {
 		span->from = w.left.from;
@@ -254,18 +255,18 @@ static int gather(struct th_candidates *to, struct th_view *view, struct th_span
 		span->to = w.left.to;
 		span->open = w.left.open;
 	}
-	return r;
+	return err;
 }
 
-int th_candidates_gather(struct th_candidates *candidates, struct th_span *span, bool backward, size_t want)
+int th_diff_scan_gather(struct th_diff_scan *candidates, struct th_span *span, bool backward, size_t want)
 {
-	int r = gather(candidates, candidates->view[0], span, backward, want);
+	int err = gather(candidates, candidates->view[0], span, backward, want);
 
-	if (r == 0)
-		r = gather(candidates, candidates->view[1], span, backward, want);
-	if (r < 0)
-		th_candidates_clear(candidates);
+	if (err == 0)
+		err = gather(candidates, candidates->view[1], span, backward, want);
+	if (err < 0)
+		th_diff_scan_clear(candidates);
 	else
 		tidy(candidates, span);
-	return r;
+	return err;
 }

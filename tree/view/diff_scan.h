@@ -15,28 +15,28 @@
 #include "tree/view/view.h"
 
 /* A key that may differ, or a range of them. */
-struct th_candidate {
+struct th_diff_candidate {
 	struct th_slice from, to; /* to: of a range, and data NULL if it is open */
 	bool point;
 	struct th_get *get[2]; /* what the diff has begun to read */
 	uint8_t bytes[];
 };
 
-struct th_candidates {
+struct th_diff_scan {
 	struct th_view *view[2]; /* whole trees */
 	uint64_t since; /* messages above this are news */
 	th_node_visit *visit; /* told of every node, with the view's lock held */
 	void *visit_arg;
-	struct th_candidate **list;
+	struct th_diff_candidate **list;
 	size_t count, capacity;
 };
 
 /* Fills the list, which is empty, with the first candidates of the span, or with the last ones if `backward`; as a rule
  * not many more than `want` of each tree.  They are ascending and disjoint.  The span is cut to the part that they are
  * all the candidates of; it must live as long as they do. */
-int th_candidates_gather(struct th_candidates *candidates, struct th_span *span, bool backward, size_t want);
+int th_diff_scan_gather(struct th_diff_scan *candidates, struct th_span *span, bool backward, size_t want);
 /* Empties the list. */
-void th_candidates_clear(struct th_candidates *candidates);
-void th_candidates_release(struct th_candidates *candidates);
+void th_diff_scan_clear(struct th_diff_scan *candidates);
+void th_diff_scan_release(struct th_diff_scan *candidates);
 
 #endif

@@ -40,22 +40,22 @@ static void get_below(struct th_get *get, struct th_node *node)
 {
 	struct th_cache *cache = get->view->store->cache;
 	struct th_slice key = th_key_slice(&get->key);
-	struct th_node *kid = NULL;
-	int r;
+	struct th_node *child = NULL;
+	int err;
 
 	for (;;) {
-		r = th_lookup_step(&get->lookup, node, cache, key, &get->next, &kid);
+		err = th_lookup_step(&get->lookup, node, cache, key, &get->next, &child);
 		th_node_unref(node);
-		if (r < 0 || get->lookup.done) {
-			get_over(get, r);
+		if (err < 0 || get->lookup.done) {
+			get_over(get, err);
 			return;
 		}
-		if (!kid) {
+		if (!child) {
 			/* the get may be gone when this returns */
 			th_cache_load_async(cache, &get->next.ptr, th_key_slice(&get->next.fence), get_loaded, get);
 			return;
 		}
-		node = kid;
+		node = child;
 	}
 }
 
@@ -70,9 +70,9 @@ static void get_loaded(void *arg, int result, struct th_node *node)
 int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret)
 {
 	struct th_key space;
-	int r = th_view_key(view, &key, &space);
+	int err = th_view_key(view, &key, &space);
 
-	return r < 0 ? r : th_view_get_async(view, key, NULL, NULL, ret);
+	return err < 0 ? err : th_view_get_async(view, key, NULL, NULL, ret);
 }
 
 int th_view_get_async(struct th_view *view, struct th_slice key, th_node_visit *visit, void *arg, struct th_get **ret)
@@ -109,17 +109,17 @@ struct th_future *th_get_future(struct th_get *get)
 
 int th_get_finish(struct th_get *get, struct th_value *ret)
 {
-	int r = th_future_wait(&get->future);
+	int err = th_future_wait(&get->future);
 
 	if (get->watched)
 		th_disk_watch(get->view->store->disk, false);
 	/* Whatever was wrong is found out, and said, by looking again in the plain way. */
-	if (r < 0) {
+	if (err < 0) {
 		th_lookup_release(&get->lookup);
-		r = th_view_look_up(get->view, NULL, th_key_slice(&get->key), ret);
+		err = th_view_look_up(get->view, NULL, th_key_slice(&get->key), ret);
 	} else {
-		r = th_view_finish(get->view, &get->lookup, ret);
+		err = th_view_finish(get->view, &get->lookup, ret);
 	}
 	free(get);
-	return r;
+	return err;
 }

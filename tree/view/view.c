@@ -40,7 +40,7 @@ int th_view_freeze(struct th_store *store, struct th_view **ret)
 	pthread_rwlock_wrlock(&store->live.lock);
 	view->root = th_tree_freeze(&store->live);
 	view->seq = store->seq;
-	th_space_hold(store->space); /* what later commits free, this view still reads */
+	th_space_pin(store->space); /* what later commits free, this view still reads */
 	pthread_rwlock_unlock(&store->live.lock);
 	pthread_mutex_unlock(&store->merge_lock);
 	*ret = view;
@@ -49,7 +49,7 @@ int th_view_freeze(struct th_store *store, struct th_view **ret)
 
 static struct th_snapshot_record *find_record(struct th_store *store, uint64_t id)
 {
-	struct th_snapshot_record *record = th_catalogue_numbered(&store->catalogue, id);
+	struct th_snapshot_record *record = th_snapshot_table_numbered(&store->catalogue, id);
 
 	return record && !record->deleting ? record : NULL;
 }
@@ -67,7 +67,7 @@ int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
 	struct th_view *view = view_new(store);
 	struct th_snapshot_record *record;
 	struct th_ptr root;
-	int r;
+	int err;
 
 	if (!view)
 		return -ENOMEM;
@@ -84,10 +84,10 @@ int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
 		return -ENOENT;
 	}
 	view->snapshot = id;
-	r = th_root_load(store, &root, &view->root);
-	if (r < 0) {
+	err = th_root_load(store, &root, &view->root);
+	if (err < 0) {
 		th_view_close(view);
-		return r;
+		return err;
 	}
 	*ret = view;
 	return 0;
@@ -97,12 +97,12 @@ int th_view_branch(struct th_store *store, const char *name, struct th_view **re
 {
 	struct th_view *view = view_new(store);
 	struct th_branch_record *record;
-	int r;
+	int err;
 
 	if (!view)
 		return -ENOMEM;
 	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_branches_named(&store->branches, name);
+	record = th_branch_table_named(&store->branches, name);
 	if (record && record->head) {
 		view->head = record->head;
 		view->head->views++;
@@ -116,10 +116,10 @@ int th_view_branch(struct th_store *store, const char *name, struct th_view **re
 	}
 	if (view->head->node)
 		view->root = th_node_ref(view->head->node);
-	r = view->root ? 0 : th_root_load(store, &view->head->root, &view->root);
-	if (r < 0) {
+	err = view->root ? 0 : th_root_load(store, &view->head->root, &view->root);
+	if (err < 0) {
 		th_view_close(view);
-		return r;
+		return err;
 	}
 	*ret = view;
 	return 0;
@@ -169,7 +169,7 @@ static void view_end(struct th_view *view)
 	th_node_unref(view->root);
 	if (view->tree) {
 		pthread_rwlock_unlock(&view->tree->lock);
-		th_space_unhold(store->space);
+		th_space_unpin(store->space);
 		atomic_fetch_sub(&store->frozen, 1);
 	}
 	if (view->head) {
@@ -179,7 +179,7 @@ static void view_end(struct th_view *view)
 	}
 	if (view->snapshot) {
 		pthread_mutex_lock(&store->snapshot_lock);
-		record = th_catalogue_numbered(&store->catalogue, view->snapshot);
+		record = th_snapshot_table_numbered(&store->catalogue, view->snapshot);
 		record->views--;
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
@@ -214,10 +214,10 @@ int th_view_bound(const struct th_view *view, struct th_slice bound, struct th_k
 int th_view_span(const struct th_view *view, const struct th_range *range, struct th_span *ret)
 {
 	struct th_range all;
-	int r = th_view_bound(view, range ? range->from : TH_SLICE_EMPTY, &ret->from);
+	int err = th_view_bound(view, range ? range->from : TH_SLICE_EMPTY, &ret->from);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	ret->open = !range || !range->to.data;
 	if (!ret->open)
 		return th_view_bound(view, range->to, &ret->to);
@@ -246,10 +246,10 @@ static int resolve_value(struct th_store *store, struct th_value *value)
 {
 	struct th_value whole = { .refs = value->refs };
 	void *memory;
-	int r = th_chunk_value_read(store, (struct th_slice){ value->data, value->size }, &memory, &whole.size);
+	int err = th_chunk_value_read(store, (struct th_slice){ value->data, value->size }, &memory, &whole.size);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	whole.data = memory;
 	whole.owner = (void *)((uintptr_t)memory | TH_OWNER_MEMORY);
 	th_value_release(value);
@@ -266,7 +266,7 @@ void th_view_begin(struct th_view *view, struct th_slice key, struct th_lookup *
 
 int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_value *ret)
 {
-	int r;
+	int err;
 
 	if (!lookup->entry) {
 		th_lookup_release(lookup);
@@ -274,54 +274,54 @@ int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_val
 	}
 	*ret = lookup->value;
 	ret->refs = lookup->refs;
-	r = lookup->entry->flags & TH_ENTRY_CHUNK ? resolve_value(view->store, ret) : 0;
-	if (r < 0)
+	err = lookup->entry->flags & TH_ENTRY_CHUNK ? resolve_value(view->store, ret) : 0;
+	if (err < 0)
 		th_value_release(ret);
-	return r;
+	return err;
 }
 
 /* Looks the key up once; -EAGAIN if the tree has changed too much meanwhile. */
 static int look_up(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_lookup *lookup)
 {
 	struct th_store *store = view->store;
-	uint64_t commits = atomic_load_explicit(&store->commits, memory_order_relaxed);
+	uint64_t commits = atomic_load_explicit(&store->checkpoints, memory_order_relaxed);
 	struct th_step next;
-	int r;
+	int err;
 
-	r = layers ? th_layers_lookup(layers, lookup, key) : 0;
-	if (r < 0 || lookup->done)
-		return r;
+	err = layers ? th_layers_lookup(layers, lookup, key) : 0;
+	if (err < 0 || lookup->done)
+		return err;
 	th_view_begin(view, key, lookup, &next);
-	r = th_lookup_finish(lookup, store->cache, key, &next);
-	if (r == 0)
+	err = th_lookup_finish(lookup, store->cache, key, &next);
+	if (err == 0)
 		return 0;
 	/* Only the live tree gives blocks up while it is read (S3). */
-	if (!view->root && atomic_load(&store->commits) != commits)
+	if (!view->root && atomic_load(&store->checkpoints) != commits)
 		return -EAGAIN;
-	return th_step_failed(&next, store->cache, r);
+	return th_step_failed(&next, store->cache, err);
 }
 
 int th_view_look_up(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
 {
 	struct th_lookup lookup = { 0 };
-	int r;
+	int err;
 
 	do {
 		th_lookup_release(&lookup);
-		r = look_up(view, layers, key, &lookup);
-	} while (r == -EAGAIN);
-	if (r == 0)
+		err = look_up(view, layers, key, &lookup);
+	} while (err == -EAGAIN);
+	if (err == 0)
 		return th_view_finish(view, &lookup, ret);
 	th_lookup_release(&lookup);
-	return r;
+	return err;
 }
 
 int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_value *ret)
 {
 	struct th_key space;
-	int r = th_view_key(view, &key, &space);
+	int err = th_view_key(view, &key, &space);
 
-	return r < 0 ? r : th_view_look_up(view, layers, key, ret);
+	return err < 0 ? err : th_view_look_up(view, layers, key, ret);
 }
 
 int th_get(struct th_view *view, struct th_slice key, struct th_value *ret)

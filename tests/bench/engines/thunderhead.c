@@ -23,7 +23,7 @@ static void *create_on(const char *path, size_t cache_bytes, unsigned disk_flags
 {
 	struct th_format_options format = { .force = true };
 	/* The log makes things durable; commits come when there is enough to write. */
-	struct th_store_options options = { .cache_bytes = cache_bytes, .commit_interval_ms = 600000 };
+	struct th_store_options options = { .cache_bytes = cache_bytes, .checkpoint_interval_ms = 600000 };
 	struct store *s = calloc(1, sizeof(*s));
 	struct th_disk *disk;
 
@@ -156,7 +156,7 @@ void thunderhead_commit(void *store, const char *snapshot)
 	if (snapshot)
 		check(th_snapshot_create(s->store, snapshot, NULL), "snapshot");
 	else
-		check(th_store_commit(s->store), "commit");
+		check(th_store_checkpoint(s->store), "commit");
 }
 
 static struct th_view *open_snapshot(struct store *s, const char *name)

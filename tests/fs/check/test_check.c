@@ -45,7 +45,7 @@ static void open_fs(void)
 	th_inode_put(f);
 	th_inode_put(d);
 	ck_assert_int_eq(th_fs_sync(fs), 0);
-	ck_assert_int_eq(th_store_commit(fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 }
 
 static void close_fs(void)
@@ -68,7 +68,7 @@ static uint64_t problems(void)
 	struct th_check_result result;
 
 	said[0] = 0;
-	ck_assert_int_eq(th_store_commit(fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 	ck_assert_int_eq(th_fs_check(fs, &options, &result), 0);
 	return result.problems;
 }
@@ -81,34 +81,34 @@ static void expect(const char *words)
 		      words, said);
 }
 
-static void put(struct th_key key, const void *value, size_t size)
+static void put(struct th_fs_key key, const void *value, size_t size)
 {
 	struct th_txn *txn;
 
 	ck_assert_int_eq(th_txn_begin(fs->store, &txn), 0);
-	ck_assert_int_eq(th_txn_put(txn, th_key_slice(&key), (struct th_slice){ value, size }), 0);
+	ck_assert_int_eq(th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ value, size }), 0);
 	ck_assert_int_eq(th_txn_commit(txn), 0);
 }
 
-static void drop(struct th_key key)
+static void drop(struct th_fs_key key)
 {
 	struct th_txn *txn;
 
 	ck_assert_int_eq(th_txn_begin(fs->store, &txn), 0);
-	ck_assert_int_eq(th_txn_delete(txn, th_key_slice(&key)), 0);
+	ck_assert_int_eq(th_txn_delete(txn, th_fs_key_slice(&key)), 0);
 	ck_assert_int_eq(th_txn_commit(txn), 0);
 }
 
 /* Changes a field of an inode's value. */
 static void spoil(uint64_t id, void (*change)(struct th_inode_disk *disk))
 {
-	struct th_key key = th_key_inode(id);
+	struct th_fs_key key = th_fs_key_inode(id);
 	uint8_t copy[TH_INODE_VALUE_MAX];
 	struct th_inode_disk disk;
 	struct th_value value;
 	size_t size;
 
-	ck_assert_int_eq(th_get(fs->live, th_key_slice(&key), &value), 0);
+	ck_assert_int_eq(th_get(fs->live, th_fs_key_slice(&key), &value), 0);
 	size = value.size;
 	memcpy(copy, value.data, size);
 	th_value_release(&value);
@@ -186,7 +186,7 @@ END_TEST
 
 START_TEST(inode_that_is_gone)
 {
-	drop(th_key_inode(file));
+	drop(th_fs_key_inode(file));
 	expect("is not there or broken");
 	ck_assert_ptr_nonnull(strstr(said, "entry 'f'"));
 }
@@ -194,7 +194,7 @@ END_TEST
 
 START_TEST(link_that_is_gone)
 {
-	drop(th_key_link(file, TH_ROOT_ID, "l", 1));
+	drop(th_fs_key_link(file, TH_ROOT_ID, "l", 1));
 	expect("knows 1 names, expected 2");
 	ck_assert_ptr_nonnull(strstr(said, "entry 'l'"));
 }
@@ -202,28 +202,28 @@ END_TEST
 
 START_TEST(link_too_many)
 {
-	put(th_key_link(file, TH_ROOT_ID, "m", 1), "", 0);
+	put(th_fs_key_link(file, TH_ROOT_ID, "m", 1), "", 0);
 	expect("has no entry for its name 'm'");
 }
 END_TEST
 
 START_TEST(orphan_that_is_none)
 {
-	put(th_key_orphan(12345), "", 0);
+	put(th_fs_key_orphan(12345), "", 0);
 	expect("orphan 12345");
 }
 END_TEST
 
 START_TEST(extent_that_is_none)
 {
-	put(th_key_extent(file, 1000), "nonsense", 8);
+	put(th_fs_key_extent(file, 1000), "nonsense", 8);
 	expect("extent at block 1000");
 }
 END_TEST
 
 START_TEST(list_that_is_none)
 {
-	put(th_key_xattr(file, "system.posix_acl_access", 23), "nonsense", 8);
+	put(th_fs_key_xattr(file, "system.posix_acl_access", 23), "nonsense", 8);
 	expect("its system.posix_acl_access is not an access control list");
 }
 END_TEST
@@ -232,14 +232,14 @@ START_TEST(ids_given_out_again)
 {
 	struct th_le64 next = th_le64(2);
 
-	put(th_key_next_id(), &next, sizeof(next));
+	put(th_fs_key_next_id(), &next, sizeof(next));
 	expect("may be given out again");
 }
 END_TEST
 
 START_TEST(key_that_is_none)
 {
-	struct th_key key = { .size = 9, .bytes = { 0, 0, 0, 0, 0, 0, 0, 9, 99 } };
+	struct th_fs_key key = { .size = 9, .bytes = { 0, 0, 0, 0, 0, 0, 0, 9, 99 } };
 
 	put(key, "", 0);
 	expect("is none of a filesystem");
@@ -249,12 +249,12 @@ END_TEST
 /* Writes over the first block of the file's data on the disk. */
 static void damage_data(void)
 {
-	struct th_key key = th_key_extent(file, 0);
+	struct th_fs_key key = th_fs_key_extent(file, 0);
 	struct th_extent_disk extent;
 	struct th_value value;
 	void *garbage = th_disk_buffer(TH_BLOCK_SIZE);
 
-	ck_assert_int_eq(th_get(fs->live, th_key_slice(&key), &value), 0);
+	ck_assert_int_eq(th_get(fs->live, th_fs_key_slice(&key), &value), 0);
 	memcpy(&extent, value.data, sizeof(extent));
 	th_value_release(&value);
 	memset(garbage, 'y', TH_BLOCK_SIZE);

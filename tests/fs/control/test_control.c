@@ -45,15 +45,15 @@ static int ask_as(uid_t uid, unsigned cmd, void *data)
 	struct th_le32 version = th_le32(TH_CONTROL_VERSION);
 	size_t size = _IOC_SIZE(cmd), answered = 0;
 	void *answer = malloc(size);
-	int result;
+	int err;
 
 	memcpy(data, &version, sizeof(version));
-	result = th_control_ioctl(control, uid, cmd, data, size, answer, size, &answered);
+	err = th_control_ioctl(control, uid, cmd, data, size, answer, size, &answered);
 	ck_assert_uint_le(answered, size);
-	if (!result)
+	if (!err)
 		memcpy(data, answer, answered);
 	free(answer);
-	return result;
+	return err;
 }
 
 static int create(uid_t uid, const char *name)
@@ -67,13 +67,13 @@ static int create(uid_t uid, const char *name)
 static int begin(uid_t uid, const char *from, const char *to, struct th_le64 *ret_session)
 {
 	struct th_control_diff_begin request = { 0 };
-	int result;
+	int err;
 
 	snprintf(request.from.text, sizeof(request.from.text), "%s", from);
 	snprintf(request.to.text, sizeof(request.to.text), "%s", to);
-	result = ask_as(uid, TH_CONTROL_DIFF_BEGIN, &request);
+	err = ask_as(uid, TH_CONTROL_DIFF_BEGIN, &request);
 	*ret_session = request.session;
-	return result;
+	return err;
 }
 
 static int end(struct th_le64 session)

@@ -132,7 +132,7 @@ static struct th_random rnd;
 
 static void store_make(void)
 {
-	struct th_store_options options = { .commit_interval_ms = 100 };
+	struct th_store_options options = { .checkpoint_interval_ms = 100 };
 	struct th_format_options format = { .label = "extents" };
 	struct th_disk *disk;
 

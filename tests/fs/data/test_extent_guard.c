@@ -101,7 +101,7 @@ static uint8_t content[FILE_BYTES];
 
 static void open_fs(void)
 {
-	struct th_fs_options options = { .commit_interval_ms = 3600000 };
+	struct th_fs_options options = { .checkpoint_interval_ms = 3600000 };
 	struct th_disk *lent = th_disk_lend(disk);
 
 	ck_assert_ptr_nonnull(lent);
@@ -126,7 +126,7 @@ static void setup(void)
 	th_random_fill(&rnd, content, sizeof(content));
 	ck_assert_int_eq(th_file_write(file, content, sizeof(content), 0, 0), sizeof(content));
 	ck_assert_int_eq(th_fs_sync(fs), 0);
-	ck_assert_int_eq(th_store_commit(fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 }
 
 static void teardown(void)
@@ -156,11 +156,11 @@ START_TEST(others_go_on)
 	struct th_random rnd = { .state = 2 };
 	uint8_t other[TH_BLOCK_SIZE];
 	pthread_t reader;
-	int r = -1;
+	int err = -1;
 
 	th_random_fill(&rnd, other, sizeof(other));
 	gate_set(true);
-	ck_assert_int_eq(pthread_create(&reader, NULL, read_begin, &r), 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_begin, &err), 0);
 	gate_await_reader();
 	/* All of these take the inode's lock for writing. */
 	ck_assert_int_eq(th_file_write(file, other, sizeof(other), FILE_BYTES, 0), sizeof(other));
@@ -169,7 +169,7 @@ START_TEST(others_go_on)
 	ck_assert_int_eq(th_file_write(file, other, sizeof(other), 0, 0), sizeof(other));
 	gate_set(false);
 	pthread_join(reader, NULL);
-	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(err, 0);
 }
 END_TEST
 
@@ -181,7 +181,7 @@ static void *give_up(void *arg)
 
 	*ret = th_file_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, READ_BYTES);
 	for (int i = 0; i < 3 && *ret == 0; i++)
-		*ret = th_store_commit(fs->store); /* then the blocks may be somebody else's */
+		*ret = th_store_checkpoint(fs->store); /* then the blocks may be somebody else's */
 	atomic_store(&given_up, true);
 	return NULL;
 }
@@ -189,11 +189,11 @@ static void *give_up(void *arg)
 START_TEST(what_is_read_is_kept)
 {
 	pthread_t reader, other;
-	int r = -1, other_r = -1;
+	int err = -1, other_r = -1;
 
 	atomic_store(&given_up, false);
 	gate_set(true);
-	ck_assert_int_eq(pthread_create(&reader, NULL, read_begin, &r), 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_begin, &err), 0);
 	gate_await_reader();
 	ck_assert_int_eq(pthread_create(&other, NULL, give_up, &other_r), 0);
 	usleep(50000); /* time enough to do what it must not */
@@ -201,7 +201,7 @@ START_TEST(what_is_read_is_kept)
 	gate_set(false);
 	pthread_join(reader, NULL);
 	pthread_join(other, NULL);
-	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(err, 0);
 	ck_assert_int_eq(other_r, 0);
 }
 END_TEST
@@ -269,12 +269,12 @@ struct changer {
 static int read_middle(void)
 {
 	struct th_file_data data;
-	int r = th_file_read(file, READ_BYTES, READ_BYTES, &data);
+	int err = th_file_read(file, READ_BYTES, READ_BYTES, &data);
 
-	if (r == 0 && (data.size != READ_BYTES || memcmp(data.data, content + READ_BYTES, READ_BYTES) != 0))
-		r = -EIO;
+	if (err == 0 && (data.size != READ_BYTES || memcmp(data.data, content + READ_BYTES, READ_BYTES) != 0))
+		err = -EIO;
 	th_file_data_release(&data);
-	return r;
+	return err;
 }
 
 static void *changer_run(void *arg)
@@ -474,20 +474,20 @@ static int look_up(void)
 {
 	struct th_inode *inode = NULL;
 	char space[16];
-	int r = th_namei_lookup(fs->root, name_of(NAMES / 2, space), &inode);
+	int err = th_namei_lookup(fs->root, name_of(NAMES / 2, space), &inode);
 
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 static int create(void)
 {
 	struct th_namei_new what = { .mode = S_IFREG | 0600 };
 	struct th_inode *inode = NULL;
-	int r = th_namei_create(fs->root, (struct th_slice){ "new", 3 }, &what, &inode);
+	int err = th_namei_create(fs->root, (struct th_slice){ "new", 3 }, &what, &inode);
 
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 static int unlink_name(void)
@@ -550,12 +550,12 @@ END_TEST
 static int far_read(void)
 {
 	struct th_file_data data;
-	int r = th_file_read(file, FAR, TH_BLOCK_SIZE, &data);
+	int err = th_file_read(file, FAR, TH_BLOCK_SIZE, &data);
 
-	if (r == 0 && (data.size != TH_BLOCK_SIZE || memcmp(data.data, content, TH_BLOCK_SIZE) != 0))
-		r = -EIO;
+	if (err == 0 && (data.size != TH_BLOCK_SIZE || memcmp(data.data, content, TH_BLOCK_SIZE) != 0))
+		err = -EIO;
 	th_file_data_release(&data);
-	return r;
+	return err;
 }
 
 static int far_write(void)
@@ -649,14 +649,14 @@ static struct th_snapshot snapshots[SNAPSHOTS];
 static int enter(void)
 {
 	struct th_fs_snapshot *snapshot;
-	int r = 0;
+	int err = 0;
 
-	for (unsigned i = 1; i < SNAPSHOTS && !r; i++) {
-		r = th_fs_snapshot_enter(fs, snapshots[i].id, TH_ROOT_ID, &snapshot);
-		if (!r)
+	for (unsigned i = 1; i < SNAPSHOTS && !err; i++) {
+		err = th_fs_snapshot_enter(fs, snapshots[i].id, TH_ROOT_ID, &snapshot);
+		if (!err)
 			th_fs_snapshot_leave(fs, snapshot);
 	}
-	return r;
+	return err;
 }
 
 static void take_snapshots(void)
@@ -701,7 +701,7 @@ END_TEST
  * of the first end meanwhile does not bother anybody. */
 START_TEST(an_end_is_forgotten_with_the_other)
 {
-	struct th_edges edges = { .guard = NULL };
+	struct th_partial_blocks edges = { .guard = NULL };
 	uint8_t *other = th_disk_buffer(TH_BLOCK_SIZE);
 	const uint64_t to = 5 * TH_BLOCK_SIZE + 100;
 	int err;
@@ -709,23 +709,23 @@ START_TEST(an_end_is_forgotten_with_the_other)
 	ck_assert_ptr_nonnull(other);
 	memset(other, 1, TH_BLOCK_SIZE);
 	pthread_rwlock_wrlock(&file->lock);
-	ck_assert_int_eq(th_edges_look(&edges, file, 100, to), -EAGAIN);
+	ck_assert_int_eq(th_partial_blocks_look(&edges, file, 100, to), -EAGAIN);
 	pthread_rwlock_unlock(&file->lock);
 	err = -EINPROGRESS;
-	ck_assert(th_edges_again(&edges, &err));
+	ck_assert(th_partial_blocks_again(&edges, &err));
 	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
 	ck_assert_int_eq(th_fs_sync(fs), 0);
 	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(th_store_commit(fs->store), 0);
+		ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 	ck_assert_int_eq(th_disk_write(below, edges.first.addr, 1, other), 0); /* the block's next owner */
 	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
 	pthread_rwlock_wrlock(&file->lock);
-	err = th_edges_look(&edges, file, 100, to);
+	err = th_partial_blocks_look(&edges, file, 100, to);
 	pthread_rwlock_unlock(&file->lock);
 	ck_assert_int_eq(err, -EAGAIN);
-	ck_assert(th_edges_again(&edges, &err));
+	ck_assert(th_partial_blocks_again(&edges, &err));
 	ck_assert_int_eq(err, 0);
-	th_edges_release(&edges);
+	th_partial_blocks_release(&edges);
 	free(other);
 }
 END_TEST

@@ -47,7 +47,7 @@ static bool full; /* the disk is: there may be no room for a new name */
 
 /* --- the filesystem under test --- */
 
-static struct th_fs_options fs_options = { .commit_interval_ms = 200 };
+static struct th_fs_options fs_options = { .checkpoint_interval_ms = 200 };
 
 static void fs_open(void)
 {
@@ -86,7 +86,7 @@ static void fs_check(void)
 	struct th_check_result result;
 
 	ck_assert_int_eq(th_file_flush_all(fs), 0);
-	ck_assert_int_eq(th_store_commit(fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 	ck_assert_int_eq(th_fs_check(fs, &options, &result), 0);
 	ck_assert_uint_eq(result.problems, 0);
 }
@@ -251,11 +251,11 @@ static void op_truncate(unsigned f, uint64_t size)
 	models[f].size = size;
 }
 
-/* Flushes a file.  That may fail only where a block that had to be zeroed in part found no room (it was not promised
+/* Flushes a file.  That may fail only where a block that had to be zeroed in part found no room (it was not reserved
  * any, as nobody wrote it); then the file is emptied. */
 static void settle(unsigned f, int err)
 {
-	if (err == -ENOSPC && files[f]->file && files[f]->file->promised < files[f]->file->pages.count)
+	if (err == -ENOSPC && files[f]->file && files[f]->file->reserved < files[f]->file->pages.count)
 		op_truncate(f, 0);
 	else
 		ck_assert_int_eq(err, 0);
@@ -494,12 +494,12 @@ END_TEST
 
 /* --- cases with a name --- */
 
-static uint64_t waiting_promises(void)
+static uint64_t waiting_reservations(void)
 {
 	struct th_store_info info;
 
 	th_store_info(fs->store, &info);
-	return info.blocks_promised;
+	return info.blocks_reserved;
 }
 
 /* With a small cache little data waits in memory, whatever the interval of commits. */
@@ -509,15 +509,15 @@ START_TEST(little_waits)
 	struct th_fs_options usual = fs_options;
 	uint64_t most = 0;
 
-	fs_options = (struct th_fs_options){ .commit_interval_ms = 600000, .cache_bytes = 16u << 20 };
+	fs_options = (struct th_fs_options){ .checkpoint_interval_ms = 600000, .cache_bytes = 16u << 20 };
 	fs_make();
 	for (unsigned i = 0; i < 300; i++) {
 		struct th_inode *inode = file_make(i);
 
 		ck_assert_int_eq(th_file_write(inode, data, sizeof(data), 0, 0), sizeof(data));
 		th_inode_put(inode);
-		if (waiting_promises() > most)
-			most = waiting_promises();
+		if (waiting_reservations() > most)
+			most = waiting_reservations();
 	}
 	ck_assert_uint_le(most, (4u << 20) / TH_BLOCK_SIZE);
 	ck_assert_uint_gt(most, (2u << 20) / TH_BLOCK_SIZE);
@@ -536,13 +536,13 @@ START_TEST(deleted_before_flush)
 
 	fs_make();
 	inode = file_make(0);
-	ck_assert_int_eq(th_store_commit(fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 	th_store_info(fs->store, &before);
 	ck_assert_int_eq(th_file_write(inode, data, sizeof(data), 0, 0), sizeof(data));
-	ck_assert_uint_eq(waiting_promises(), 3);
+	ck_assert_uint_eq(waiting_reservations(), 3);
 	file_unlink(0);
 	th_inode_put(inode);
-	ck_assert_uint_eq(waiting_promises(), 0);
+	ck_assert_uint_eq(waiting_reservations(), 0);
 	th_store_info(fs->store, &after);
 	ck_assert_uint_eq(after.blocks_free, before.blocks_free);
 	fs_end();
@@ -620,11 +620,11 @@ START_TEST(copy_shares)
 	ck_assert_int_eq(th_file_write(src, data, size, 0, 0), (ssize_t)size);
 	ck_assert_int_eq(th_file_copy_range(src, 0, dst, 0, UINT32_MAX, &done), 0);
 	ck_assert_uint_eq(done, size);
-	ck_assert_uint_eq(th_data_pages(dst), 0);
-	ck_assert_uint_eq(dst->attr.blocks, th_data_blocks(size));
-	ck_assert_int_eq(th_store_commit(fs->store), 0);
+	ck_assert_uint_eq(th_file_pages_pages(dst), 0);
+	ck_assert_uint_eq(dst->attr.blocks, th_file_pages_blocks(size));
+	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 	th_store_info(fs->store, &info);
-	ck_assert_uint_eq(info.shared_blocks, th_data_blocks(size));
+	ck_assert_uint_eq(info.shared_blocks, th_file_pages_blocks(size));
 	ck_assert_int_eq(th_file_copy_range(src, 0, src, 100, 200, &done), -EINVAL);
 	/* What begins inside a block is copied in parts, all of it if the offsets allow, and where nothing can be
 	 * shared. */

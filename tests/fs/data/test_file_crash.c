@@ -35,7 +35,7 @@ static unsigned nfiles;
 
 static int fs_open(struct th_disk *on, unsigned commit_ms, struct th_fs **ret)
 {
-	struct th_fs_options options = { .commit_interval_ms = commit_ms };
+	struct th_fs_options options = { .checkpoint_interval_ms = commit_ms };
 
 	return th_fs_open(on, &options, ret);
 }
@@ -136,7 +136,7 @@ static void look(uint64_t events)
 	ck_assert_int_eq(fs_open(image, 60000, &crashed), 0);
 	for (unsigned i = 0; i < nfiles; i++)
 		look_file(crashed, i, files[i].synced && files[i].synced <= events);
-	ck_assert_int_eq(th_store_commit(crashed->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(crashed->store), 0);
 	ck_assert_int_eq(th_fs_check(crashed, &options, &result), 0);
 	ck_assert_uint_eq(result.problems, 0);
 	ck_assert_int_eq(th_fs_close(crashed), 0);

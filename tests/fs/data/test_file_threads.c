@@ -160,7 +160,7 @@ static void *snapshot_run(void *arg)
 
 static void fs_make(void)
 {
-	struct th_fs_options options = { .commit_interval_ms = 50 };
+	struct th_fs_options options = { .checkpoint_interval_ms = 50 };
 	struct th_format_options format = { .label = "threads" };
 	struct th_namei_new what = { .mode = S_IFREG | 0600 };
 	char path[] = "/tmp/th-test-threads-XXXXXX";

@@ -65,49 +65,49 @@ static int make(const char *path, uint32_t mode)
 	struct th_namei_new what = { .mode = mode };
 	struct th_slice name;
 	struct th_inode *dir = parent_of(path, &name), *inode;
-	int result = th_namei_create(dir, name, &what, &inode);
+	int err = th_namei_create(dir, name, &what, &inode);
 
-	if (!result)
+	if (!err)
 		th_inode_put(inode);
 	th_inode_put(dir);
-	return result;
+	return err;
 }
 
 static int make_link(const char *old_path, const char *path)
 {
 	struct th_slice name;
 	struct th_inode *dir = parent_of(path, &name), *inode;
-	int result = th_path_lookup(fs, NULL, old_path, &inode);
+	int err = th_path_lookup(fs, NULL, old_path, &inode);
 
-	if (!result) {
-		result = th_namei_link(inode, dir, name);
+	if (!err) {
+		err = th_namei_link(inode, dir, name);
 		th_inode_put(inode);
 	}
 	th_inode_put(dir);
-	return result;
+	return err;
 }
 
 static int unmake(const char *path)
 {
 	struct th_slice name;
 	struct th_inode *dir = parent_of(path, &name);
-	int result = th_namei_unlink(dir, name);
+	int err = th_namei_unlink(dir, name);
 
-	if (result == -EISDIR)
-		result = th_namei_rmdir(dir, name);
+	if (err == -EISDIR)
+		err = th_namei_rmdir(dir, name);
 	th_inode_put(dir);
-	return result;
+	return err;
 }
 
 static int move(const char *old_path, const char *path)
 {
 	struct th_slice from, to;
 	struct th_inode *from_dir = parent_of(old_path, &from), *to_dir = parent_of(path, &to);
-	int result = th_namei_rename(from_dir, from, to_dir, to, 0);
+	int err = th_namei_rename(from_dir, from, to_dir, to, 0);
 
 	th_inode_put(from_dir);
 	th_inode_put(to_dir);
-	return result;
+	return err;
 }
 
 static void put(const char *path, uint64_t offset, const void *bytes, size_t size)
@@ -138,14 +138,14 @@ static struct changes gather(const char *from, const char *to, bool ranges)
 	struct changes changes = { 0 };
 	struct th_fs_change change;
 	struct th_fs_diff *diff;
-	int result;
+	int err;
 
 	ck_assert_int_eq(th_fs_diff_open(fs, from, to, ranges, &diff), 0);
-	while (!(result = th_fs_diff_next(diff, &change))) {
+	while (!(err = th_fs_diff_next(diff, &change))) {
 		changes.list = realloc(changes.list, (changes.count + 1) * sizeof(change));
 		changes.list[changes.count++] = change;
 	}
-	ck_assert_int_eq(result, 1);
+	ck_assert_int_eq(err, 1);
 	th_fs_diff_close(diff);
 	return changes;
 }

@@ -56,7 +56,7 @@ struct seen {
 	unsigned room; /* names until the walk is interrupted */
 };
 
-static int see(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+static int see(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
 {
 	struct seen *seen = arg;
 	char text[16] = "";
@@ -116,19 +116,19 @@ static void walk_while_changing(struct th_random *random)
 {
 	struct th_inode *dir = th_scene_get(&scene, "/d");
 	struct seen seen = { 0 };
-	int r;
+	int err;
 
 	do {
 		seen.room = th_random_between(random, 1, 50);
-		r = th_dir_walk(dir, seen.last, see, &seen);
+		err = th_dir_walk(dir, seen.last, see, &seen);
 		for (unsigned i = 0; i < 5; i++) {
 			unsigned n = th_random_between(random, 1000, 1400);
 
 			if (make(n) == -EEXIST)
 				ck_assert_int_eq(unmake(n), 0);
 		}
-	} while (r == 1);
-	ck_assert_int_eq(r, 0);
+	} while (err == 1);
+	ck_assert_int_eq(err, 0);
 	for (unsigned i = 0; i < 1000; i++)
 		ck_assert_uint_eq(seen.times[i], i < 700);
 	th_inode_put(dir);

@@ -37,13 +37,13 @@ static int make_dir(const char *path)
 static bool is_there(const char *path)
 {
 	struct th_inode *inode;
-	int r = th_scene_find(&scene, path, &inode);
+	int err = th_scene_find(&scene, path, &inode);
 
-	if (!r)
+	if (!err)
 		th_inode_put(inode);
 	else
-		ck_assert_int_eq(r, -ENOENT);
-	return !r;
+		ck_assert_int_eq(err, -ENOENT);
+	return !err;
 }
 
 START_TEST(making_counts_in_the_parent)

@@ -168,9 +168,9 @@ static void do_remove(struct th_random *random, int dir, int letter)
 	int node = nodes[dir].names[letter], expected = foretell_remove(node, directory);
 	char name = (char)('a' + letter);
 	struct th_inode *parent = inode_of(dir);
-	int r = directory ? th_namei_rmdir(parent, letter_name(&name)) : th_namei_unlink(parent, letter_name(&name));
+	int err = directory ? th_namei_rmdir(parent, letter_name(&name)) : th_namei_unlink(parent, letter_name(&name));
 
-	ck_assert_int_eq(r, expected);
+	ck_assert_int_eq(err, expected);
 	if (!expected) {
 		nodes[dir].names[letter] = -1;
 		node_drop(node);
@@ -271,7 +271,7 @@ struct found {
 	unsigned count;
 };
 
-static int find_one(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+static int find_one(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
 {
 	struct found *found = arg;
 	int letter = ((const char *)name.data)[0] - 'a';

@@ -27,7 +27,7 @@ static void teardown(void)
 /* Keys of one inode in the tree. */
 static size_t count_keys(uint64_t id)
 {
-	struct th_key prefix = th_key_inode(id);
+	struct th_fs_key prefix = th_fs_key_inode(id);
 	struct th_range range;
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
@@ -44,11 +44,11 @@ static size_t count_keys(uint64_t id)
 
 static size_t count_orphans(void)
 {
-	struct th_key prefix = th_key_kind(0, TH_KEY_ORPHAN);
+	struct th_fs_key prefix = th_fs_key_kind(0, TH_FS_KEY_ORPHAN);
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
 	uint8_t space[16];
-	struct th_range range = th_range_prefix(th_key_slice(&prefix), space);
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	size_t count = 0;
 
 	ck_assert_int_eq(th_cursor_open(scene.fs->live, &range, &cursor), 0);
@@ -145,7 +145,7 @@ START_TEST(the_next_mount_cleans_up_after_a_crash)
 		ck_assert_int_eq(i == 1 ? th_scene_rmdir(&scene, paths[i]) : th_scene_unlink(&scene, paths[i]), 0);
 	}
 	ck_assert_uint_eq(count_orphans(), 3);
-	ck_assert_int_eq(th_store_commit(scene.fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
 	th_scene_remember(&scene);
 	for (unsigned i = 0; i < 3; i++)
 		th_inode_put(held[i]);
@@ -191,7 +191,7 @@ START_TEST(a_file_made_without_a_name_goes_as_it_came)
 	ck_assert_uint_eq(count_keys(id), 0);
 	inode = make_unnamed();
 	id = inode->id;
-	ck_assert_int_eq(th_store_commit(scene.fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
 	th_scene_remember(&scene);
 	th_inode_put(inode);
 	th_scene_crash(&scene);

@@ -33,41 +33,41 @@ static int snap(const char *path)
 {
 	struct th_slice name;
 	struct th_inode *snapdir = th_scene_parent(&scene, path, &name), *inode;
-	int r = th_snapdir_mkdir(snapdir, name, &inode);
+	int err = th_snapdir_mkdir(snapdir, name, &inode);
 
-	if (!r)
+	if (!err)
 		th_inode_put(inode);
 	th_inode_put(snapdir);
-	return r;
+	return err;
 }
 
 static int unsnap(const char *path)
 {
 	struct th_slice name;
 	struct th_inode *snapdir = th_scene_parent(&scene, path, &name);
-	int r = th_snapdir_rmdir(snapdir, name);
+	int err = th_snapdir_rmdir(snapdir, name);
 
 	th_inode_put(snapdir);
-	return r;
+	return err;
 }
 
 static int rename_snap(const char *directory, const char *from, const char *to, unsigned flags)
 {
 	struct th_inode *snapdir = th_scene_get(&scene, directory);
-	int r = th_snapdir_rename(snapdir, th_scene_slice(from), th_scene_slice(to), flags);
+	int err = th_snapdir_rename(snapdir, th_scene_slice(from), th_scene_slice(to), flags);
 
 	th_inode_put(snapdir);
-	return r;
+	return err;
 }
 
 static int look(const char *path)
 {
 	struct th_inode *inode;
-	int r = th_scene_find(&scene, path, &inode);
+	int err = th_scene_find(&scene, path, &inode);
 
-	if (!r)
+	if (!err)
 		th_inode_put(inode);
-	return r;
+	return err;
 }
 
 START_TEST(a_snapshot_keeps_what_was)
@@ -214,7 +214,7 @@ START_TEST(a_deleted_snapshot_is_readable_by_who_is_in_it)
 
 	ck_assert_int_eq(th_scene_unlink(&scene, "/d/f"), 0);
 	ck_assert_int_eq(unsnap("/.snapshots/one"), 0);
-	ck_assert_int_eq(th_store_commit(scene.fs->store), 0);
+	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
 	ck_assert_int_eq(th_file_read(file, 0, 10, &data), 0);
 	ck_assert_mem_eq(data.data, "old", 3);
 	th_file_data_release(&data);
@@ -228,7 +228,7 @@ struct listed {
 	unsigned count;
 };
 
-static int list_one(void *arg, struct th_slice name, const struct th_entry *entry, uint64_t next)
+static int list_one(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
 {
 	struct listed *listed = arg;
 

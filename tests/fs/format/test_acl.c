@@ -187,10 +187,10 @@ static void teardown(void)
 static int set(const char *path, const char *name, struct th_slice value, int flags)
 {
 	struct th_inode *inode = th_scene_get(&scene, path);
-	int r = th_xattr_set(inode, name, value, flags);
+	int err = th_xattr_set(inode, name, value, flags);
 
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 static int set_list(const char *path, const char *name, struct list list)
@@ -227,10 +227,10 @@ static void expect_mode(const char *path, uint32_t mode)
 static int change_mode(const char *path, uint32_t mode)
 {
 	struct th_inode *inode = th_scene_get(&scene, path);
-	int r = th_attr_set(inode, TH_ATTR_MODE, &(struct th_attr){ .mode = mode });
+	int err = th_attr_set(inode, TH_ATTR_MODE, &(struct th_attr){ .mode = mode });
 
 	th_inode_put(inode);
-	return r;
+	return err;
 }
 
 static int make(const char *path, uint32_t mode, uint32_t umask)
@@ -240,12 +240,12 @@ static int make(const char *path, uint32_t mode, uint32_t umask)
 	struct th_slice name;
 
 	dir = th_scene_parent(&scene, path, &name);
-	int r = th_namei_create(dir, name, &what, &inode);
+	int err = th_namei_create(dir, name, &what, &inode);
 
-	if (!r)
+	if (!err)
 		th_inode_put(inode);
 	th_inode_put(dir);
-	return r;
+	return err;
 }
 
 START_TEST(who_may_have_which)
@@ -368,11 +368,11 @@ static void ignore(void *arg, const char *line)
 /* Puts bytes where the list of an inode is, behind the back of whoever checks them. */
 static void damage(const char *path, const char *name)
 {
-	struct th_key key = th_key_xattr(th_scene_id(&scene, path), name, strlen(name));
+	struct th_fs_key key = th_fs_key_xattr(th_scene_id(&scene, path), name, strlen(name));
 	struct th_txn *txn;
 
 	ck_assert_int_eq(th_txn_begin(scene.fs->store, &txn), 0);
-	ck_assert_int_eq(th_txn_put(txn, th_key_slice(&key), th_scene_slice("damage")), 0);
+	ck_assert_int_eq(th_txn_put(txn, th_fs_key_slice(&key), th_scene_slice("damage")), 0);
 	ck_assert_int_eq(th_txn_commit(txn), 0);
 }
 

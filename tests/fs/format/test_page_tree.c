@@ -28,48 +28,48 @@ static const uint64_t *list_next(const uint64_t *list, size_t count, uint64_t fr
 	return next;
 }
 
-static void compare(const struct th_pages *pages, const uint64_t *list, size_t count, uint64_t from)
+static void compare(const struct th_page_tree *pages, const uint64_t *list, size_t count, uint64_t from)
 {
 	const uint64_t *expected = list_next(list, count, from);
 	struct th_file_page *page;
 	uint64_t block;
 
 	ck_assert_uint_eq(pages->count, count);
-	page = th_pages_next(pages, from, &block);
+	page = th_page_tree_next(pages, from, &block);
 	ck_assert_int_eq(!page, !expected);
 	if (page) {
 		ck_assert_uint_eq(block, *expected);
-		ck_assert_ptr_eq(page, th_pages_get(pages, block));
+		ck_assert_ptr_eq(page, th_page_tree_get(pages, block));
 	}
 }
 
 START_TEST(pages_random)
 {
 	struct th_random random = { th_test_seed("pages") };
-	struct th_pages pages = { .count = 0 };
+	struct th_page_tree pages = { .count = 0 };
 	uint64_t list[BLOCKS];
 	size_t count = 0;
 
 	for (unsigned round = 0; round < th_test_rounds(20000); round++) {
 		uint64_t block = pick_block(&random);
 
-		if (count < BLOCKS && !th_pages_get(&pages, block)) {
-			ck_assert_int_eq(th_pages_add(&pages, block, th_pages_alloc()), 0);
+		if (count < BLOCKS && !th_page_tree_get(&pages, block)) {
+			ck_assert_int_eq(th_page_tree_add(&pages, block, th_page_tree_alloc()), 0);
 			list[count++] = block;
 		} else if (count) {
 			size_t i = th_random_below(&random, count);
 
-			th_pages_free(th_pages_take(&pages, list[i]));
-			ck_assert_ptr_null(th_pages_get(&pages, list[i]));
+			th_page_tree_free(th_page_tree_take(&pages, list[i]));
+			ck_assert_ptr_null(th_page_tree_get(&pages, list[i]));
 			list[i] = list[--count];
 		}
 		compare(&pages, list, count, pick_block(&random));
 		if (th_random_percent(&random, 1))
 			while (count)
-				th_pages_free(th_pages_take(&pages, list[--count]));
+				th_page_tree_free(th_page_tree_take(&pages, list[--count]));
 	}
 	while (count)
-		th_pages_free(th_pages_take(&pages, list[--count]));
+		th_page_tree_free(th_page_tree_take(&pages, list[--count]));
 	ck_assert_ptr_null(pages.root);
 	ck_assert_uint_eq(pages.height, 0);
 }
@@ -77,17 +77,17 @@ END_TEST
 
 START_TEST(pages_ends)
 {
-	struct th_pages pages = { .count = 0 };
+	struct th_page_tree pages = { .count = 0 };
 	uint64_t block;
 
-	ck_assert_ptr_null(th_pages_take(&pages, 0));
-	ck_assert_int_eq(th_pages_add(&pages, UINT64_MAX, th_pages_alloc()), 0);
-	ck_assert_int_eq(th_pages_add(&pages, 0, th_pages_alloc()), 0);
-	ck_assert_ptr_nonnull(th_pages_next(&pages, 1, &block));
+	ck_assert_ptr_null(th_page_tree_take(&pages, 0));
+	ck_assert_int_eq(th_page_tree_add(&pages, UINT64_MAX, th_page_tree_alloc()), 0);
+	ck_assert_int_eq(th_page_tree_add(&pages, 0, th_page_tree_alloc()), 0);
+	ck_assert_ptr_nonnull(th_page_tree_next(&pages, 1, &block));
 	ck_assert_uint_eq(block, UINT64_MAX);
-	th_pages_free(th_pages_take(&pages, UINT64_MAX));
-	ck_assert_ptr_null(th_pages_next(&pages, 1, &block));
-	th_pages_free(th_pages_take(&pages, 0));
+	th_page_tree_free(th_page_tree_take(&pages, UINT64_MAX));
+	ck_assert_ptr_null(th_page_tree_next(&pages, 1, &block));
+	th_page_tree_free(th_page_tree_take(&pages, 0));
 	ck_assert_ptr_null(pages.root);
 }
 END_TEST

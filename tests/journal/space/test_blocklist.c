@@ -126,8 +126,8 @@ static void append_random(struct th_blocklist *list, struct runs *model, size_t 
 static void commit(struct th_blocklist *log)
 {
 	th_space_freeze(space);
-	th_ok(th_space_commit(space, disk, log));
-	th_space_committed(space);
+	th_ok(th_space_checkpoint(space, disk, log));
+	th_space_checkpointed(space);
 }
 
 START_TEST(blocklist_append)
@@ -431,7 +431,7 @@ static int change(int what, struct th_blocklist *list, struct th_blocklist *memb
 	size_t budget = what == 3 ? 500 : SIZE_MAX;
 	struct th_blockrun runs[500];
 	struct collected *out;
-	int error;
+	int err;
 
 	*left = 0;
 	switch (what) {
@@ -443,12 +443,12 @@ static int change(int what, struct th_blocklist *list, struct th_blocklist *memb
 		return th_blocklist_join(list, disk, space, member);
 	default:
 		out = calloc(1, sizeof(*out));
-		error = th_blocklist_filter(list, disk, space, what == 4 ? 0 : 50, &budget, collect_run, out);
-		th_check(!error || out->runs.count == 0);
+		err = th_blocklist_filter(list, disk, space, what == 4 ? 0 : 50, &budget, collect_run, out);
+		th_check(!err || out->runs.count == 0);
 		*left = out->runs.count;
 		runs_free(&out->runs);
 		free(out);
-		return error;
+		return err;
 	}
 }
 
@@ -478,13 +478,13 @@ START_TEST(blocklist_failing_disk)
 		uint64_t left, added[] = { 500, member.entries, 0, 0, 0 };
 		uint64_t transfers = disk->reads + disk->writes;
 		struct th_blocklist changed = list, joined = member;
-		int error;
+		int err;
 
 		th_disk_fault_arm(disk, TH_FAULT_ERROR, nth);
-		error = change(_i / 2, &changed, &joined, &left);
+		err = change(_i / 2, &changed, &joined, &left);
 		th_disk_fault_arm(disk, TH_FAULT_NONE, 0);
 		transfers = disk->reads + disk->writes - transfers;
-		if (error == 0) {
+		if (err == 0) {
 			check_count(&changed, list.entries + added[_i / 2] - left);
 			if (nth >= transfers)
 				break;
@@ -492,7 +492,7 @@ START_TEST(blocklist_failing_disk)
 			continue;
 		}
 		saves++;
-		th_check(error == -EIO);
+		th_check(err == -EIO);
 		th_check(memcmp(&changed, &list, sizeof(list)) == 0);
 		th_check(memcmp(&joined, &member, sizeof(member)) == 0);
 		check_list(&list, &model);
@@ -596,7 +596,7 @@ START_TEST(blocklist_hostile_pages)
 		struct th_blocklist hostile = list;
 		uint64_t value = th_random_next(&random_state) >> th_random_below(&random_state, 64), count = 0;
 		size_t at = th_random_below(&random_state, 160), size = 1 + th_random_below(&random_state, 8);
-		int error;
+		int err;
 
 		if (th_random_percent(&random_state, 30))
 			value = list.head;
@@ -604,9 +604,9 @@ START_TEST(blocklist_hostile_pages)
 		memcpy((char *)page + at, &value, size);
 		hostile.head_checksum = XXH3_64bits(page, sizeof(*page));
 		th_ok(th_disk_write(disk, list.head, 1, page));
-		error = th_blocklist_each(&hostile, disk, count_run, NULL, &count);
-		th_check(error == 0 || error == -EUCLEAN || error == -EBADMSG);
-		refused += error != 0;
+		err = th_blocklist_each(&hostile, disk, count_run, NULL, &count);
+		th_check(err == 0 || err == -EUCLEAN || err == -EBADMSG);
+		refused += err != 0;
 	}
 	ck_assert_uint_gt(refused, 1000);
 	runs_free(&model);
@@ -627,16 +627,16 @@ START_TEST(blocklist_hostile_roots)
 		struct th_blocklist_disk packed;
 		struct th_blocklist hostile;
 		uint64_t value = th_random_next(&random_state) >> th_random_below(&random_state, 64), count = 0;
-		int error;
+		int err;
 
 		th_blocklist_pack(&list, &packed);
 		memcpy((char *)&packed + 8 * th_random_below(&random_state, 6), &value, sizeof(value));
-		error = th_blocklist_unpack(&packed, &hostile);
-		th_check(error == 0 || error == -EUCLEAN);
-		if (error)
+		err = th_blocklist_unpack(&packed, &hostile);
+		th_check(err == 0 || err == -EUCLEAN);
+		if (err)
 			continue;
-		error = th_blocklist_each(&hostile, disk, count_run, NULL, &count);
-		th_check(error == -EUCLEAN || error == -EBADMSG || memcmp(&hostile, &list, sizeof(list)) == 0);
+		err = th_blocklist_each(&hostile, disk, count_run, NULL, &count);
+		th_check(err == -EUCLEAN || err == -EBADMSG || memcmp(&hostile, &list, sizeof(list)) == 0);
 	}
 	runs_free(&model);
 }

@@ -29,7 +29,7 @@ struct world {
 	uint8_t *now; /* enum block */
 	uint64_t *freed_in; /* of a waiting block: number of the commit that frees it */
 	uint64_t number; /* of the commit that the live set will be part of */
-	uint64_t promised, reserve;
+	uint64_t reserved, emergency;
 	unsigned holds;
 	struct state states[3]; /* newest durable, the one before it, and the one being written */
 };
@@ -64,7 +64,7 @@ static void world_init(struct world *world, uint64_t blocks, uint64_t seed)
 	for (int i = 0; i < 3; i++)
 		state_init(&world->states[i], blocks);
 	th_space_stat(world->space, &stat);
-	world->reserve = stat.reserve;
+	world->emergency = stat.emergency;
 }
 
 static void world_release(struct world *world)
@@ -94,16 +94,16 @@ static void check_stat(const struct world *world)
 	th_check(stat.blocks == world->blocks);
 	th_check(stat.free == count(world, FREE));
 	th_check(stat.waiting == count(world, WAITING));
-	th_check(stat.promised == world->promised);
-	th_check(stat.reserve == world->reserve);
+	th_check(stat.reserved == world->reserved);
+	th_check(stat.emergency == world->emergency);
 }
 
 /* --- taking --- */
 
-/* Data stays out of the last blocks, unless its room was promised. */
+/* Data stays out of the last blocks, unless its room was reserved. */
 static bool run_exists(const struct world *world, enum th_space_class class, uint32_t blocks)
 {
-	uint64_t run = 0, end = world->blocks - (class == TH_SPACE_USER ? world->reserve : 0);
+	uint64_t run = 0, end = world->blocks - (class == TH_SPACE_USER ? world->emergency : 0);
 
 	for (uint64_t i = 0; i < world->blocks && i - run < end; i++) {
 		run = world->now[i] == FREE ? run + 1 : 0;
@@ -115,12 +115,12 @@ static bool run_exists(const struct world *world, enum th_space_class class, uin
 
 static uint64_t may_take(const struct world *world, enum th_space_class class)
 {
-	uint64_t free = count(world, FREE), kept = world->promised + world->reserve;
+	uint64_t free = count(world, FREE), kept = world->reserved + world->emergency;
 
 	if (class == TH_SPACE_META)
 		return free;
-	if (class == TH_SPACE_PROMISED)
-		return world->promised < free ? world->promised : free;
+	if (class == TH_SPACE_RESERVED)
+		return world->reserved < free ? world->reserved : free;
 	return free > kept ? free - kept : 0;
 }
 
@@ -138,18 +138,18 @@ static uint32_t take(struct world *world, enum th_space_class class, uint32_t wa
 	uint64_t hint = th_random_below(&world->random, (uint32_t)world->blocks + 10);
 	uint64_t allowed = may_take(world, class);
 	uint32_t got;
-	int error = th_space_take(world->space, class, want, min, th_random_percent(&world->random, 50) ? &hint : NULL,
-				  ret_addr, &got);
+	int err = th_space_take(world->space, class, want, min, th_random_percent(&world->random, 50) ? &hint : NULL,
+				ret_addr, &got);
 
-	th_check(error == 0 || error == -ENOSPC);
-	th_check((error == 0) == (allowed >= min && run_exists(world, class, min)));
-	if (error)
+	th_check(err == 0 || err == -ENOSPC);
+	th_check((err == 0) == (allowed >= min && run_exists(world, class, min)));
+	if (err)
 		return 0;
 	th_check(got >= min && got <= want && got <= allowed && *ret_addr + got <= world->blocks);
 	check_reusable(world, *ret_addr, got);
 	memset(world->now + *ret_addr, TAKEN, got);
-	if (class == TH_SPACE_PROMISED)
-		world->promised -= got;
+	if (class == TH_SPACE_RESERVED)
+		world->reserved -= got;
 	return got;
 }
 
@@ -185,18 +185,18 @@ static void promise(struct world *world)
 {
 	uint32_t blocks = th_random_below(&world->random, 200);
 	bool may = may_take(world, TH_SPACE_USER) >= blocks;
-	int error;
+	int err;
 
 	if (th_random_percent(&world->random, 30)) {
-		blocks = blocks < world->promised ? blocks : (uint32_t)world->promised;
-		th_space_unpromise(world->space, blocks);
-		world->promised -= blocks;
+		blocks = blocks < world->reserved ? blocks : (uint32_t)world->reserved;
+		th_space_unreserve(world->space, blocks);
+		world->reserved -= blocks;
 		return;
 	}
-	error = th_space_promise(world->space, blocks);
-	th_check(error == (may ? 0 : -ENOSPC));
-	if (!error)
-		world->promised += blocks;
+	err = th_space_reserve(world->space, blocks);
+	th_check(err == (may ? 0 : -ENOSPC));
+	if (!err)
+		world->reserved += blocks;
 }
 
 static void live_step(struct world *world)
@@ -301,7 +301,7 @@ static void commit_step(struct world *world, struct state *next)
 	if (th_random_percent(&world->random, 50)) {
 		blocks = take(world, TH_SPACE_META, 16, 1, &addr);
 		if (blocks) {
-			note_alloc(world, TH_SPACE_COMMIT, addr, blocks);
+			note_alloc(world, TH_SPACE_CHECKPOINT, addr, blocks);
 			memset(next->used + addr, 1, blocks);
 		}
 		return;
@@ -309,7 +309,7 @@ static void commit_step(struct world *world, struct state *next)
 	blocks = pick(world, ALLOCATED, &addr);
 	for (uint32_t i = 0; i < blocks; i++) {
 		if (next->used[addr + i]) {
-			note_free(world, TH_SPACE_COMMIT, addr + i, 1, next->number);
+			note_free(world, TH_SPACE_CHECKPOINT, addr + i, 1, next->number);
 			next->used[addr + i] = 0;
 		}
 	}
@@ -327,7 +327,7 @@ static void committed(struct world *world)
 {
 	struct state spare = world->states[1];
 
-	th_space_committed(world->space);
+	th_space_checkpointed(world->space);
 	world->states[1] = world->states[0];
 	world->states[0] = world->states[2];
 	world->states[2] = spare;
@@ -338,10 +338,10 @@ static void committed(struct world *world)
 static void hold(struct world *world)
 {
 	if (world->holds && th_random_percent(&world->random, 60)) {
-		th_space_unhold(world->space);
+		th_space_unpin(world->space);
 		world->holds--;
 	} else if (th_random_percent(&world->random, 10)) {
-		th_space_hold(world->space);
+		th_space_pin(world->space);
 		world->holds++;
 	}
 }
@@ -350,7 +350,7 @@ static void hold(struct world *world)
 static bool commit(struct world *world)
 {
 	struct state *next = &world->states[2];
-	int error;
+	int err;
 
 	next->log = world->states[0].log;
 	next->number = world->number++;
@@ -361,9 +361,9 @@ static bool commit(struct world *world)
 		live_step(world);
 		commit_step(world, next);
 	}
-	error = th_space_commit(world->space, world->disk, &next->log);
-	th_check(error == 0 || (error == -ENOSPC && count(world, FREE) < 64));
-	if (error)
+	err = th_space_checkpoint(world->space, world->disk, &next->log);
+	th_check(err == 0 || (err == -ENOSPC && count(world, FREE) < 64));
+	if (err)
 		return false;
 	take_over_pages(world, next, &world->states[0]);
 	/* Nothing to write leaves the log as it was: loaded, it has the same blocks waiting. */
@@ -392,7 +392,7 @@ static void crash(struct world *world)
 			world->freed_in[i] = last->number;
 		}
 	}
-	world->promised = 0;
+	world->reserved = 0;
 	world->holds = 0;
 	world->number = last->number + 1;
 	check_stat(world);
@@ -453,7 +453,7 @@ START_TEST(space_reserve)
 	for (size_t i = 0; i < 4; i++) {
 		th_ok(th_space_new(sizes[i][0], &space));
 		th_space_stat(space, &stat);
-		ck_assert_uint_eq(stat.reserve, sizes[i][1]);
+		ck_assert_uint_eq(stat.emergency, sizes[i][1]);
 		th_space_free(space);
 	}
 	ck_assert_int_eq(th_space_new(0, &space), -EINVAL);
@@ -607,8 +607,8 @@ START_TEST(space_threads)
 	for (bool last = false; !last;) {
 		last = shared.running == 0;
 		th_space_freeze(shared.space);
-		th_ok(th_space_commit(shared.space, disk, &log));
-		th_space_committed(shared.space);
+		th_ok(th_space_checkpoint(shared.space, disk, &log));
+		th_space_checkpointed(shared.space);
 	}
 	for (unsigned i = 0; i < TAKERS; i++)
 		pthread_join(takers[i].thread, NULL);

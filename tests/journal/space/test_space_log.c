@@ -12,8 +12,8 @@ static int mark(uint64_t addr, uint64_t blocks, void *arg)
 static void commit_empty(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
 {
 	th_space_freeze(space);
-	th_ok(th_space_commit(space, disk, log));
-	th_space_committed(space);
+	th_ok(th_space_checkpoint(space, disk, log));
+	th_space_checkpointed(space);
 }
 
 /* However long the store lives, the log stays in proportion to what it says. */
@@ -37,8 +37,8 @@ START_TEST(space_condenses)
 			th_space_note_alloc(space, TH_SPACE_LIVE, *slot, 1);
 		}
 		th_space_freeze(space);
-		th_ok(th_space_commit(space, disk, &log));
-		th_space_committed(space);
+		th_ok(th_space_checkpoint(space, disk, &log));
+		th_space_checkpointed(space);
 		if (most < log.pages)
 			most = log.pages;
 	}
@@ -107,8 +107,8 @@ START_TEST(space_commit_refuses_contradictions)
 	th_ok(th_space_claim(space, 100, 10));
 	th_space_note_alloc(space, TH_SPACE_LIVE, 100, 10);
 	th_space_freeze(space);
-	th_ok(th_space_commit(space, disk, &log));
-	th_space_committed(space);
+	th_ok(th_space_checkpoint(space, disk, &log));
+	th_space_checkpointed(space);
 	before = log;
 	th_ok(th_space_each_used(space, mark, used));
 	th_ok(th_space_claim(space, 300, 10));
@@ -119,7 +119,7 @@ START_TEST(space_commit_refuses_contradictions)
 	else
 		th_space_note_free(space, TH_SPACE_LIVE, wrong[_i].addr, wrong[_i].blocks);
 	th_space_freeze(space);
-	ck_assert_int_eq(th_space_commit(space, disk, &log), -EUCLEAN);
+	ck_assert_int_eq(th_space_checkpoint(space, disk, &log), -EUCLEAN);
 	ck_assert_mem_eq(&log, &before, sizeof(log));
 	th_ok(th_space_each_used(space, mark, used_after));
 	ck_assert_mem_eq(used, used_after, sizeof(used));
@@ -140,11 +140,11 @@ START_TEST(space_failing_disk)
 		uint8_t used[5000] = { 0 }, loaded_used[5000] = { 0 };
 		struct th_blocklist log = { 0 };
 		struct th_disk *disk;
-		int error = 0;
+		int err = 0;
 
 		th_ok(th_disk_fault_new(fresh_disk(), &disk));
 		th_disk_fault_arm(disk, _i ? TH_FAULT_TEAR : TH_FAULT_ERROR, nth);
-		for (unsigned round = 0; round < 5 && !error; round++) {
+		for (unsigned round = 0; round < 5 && !err; round++) {
 			for (unsigned i = 0; i < 300; i++) {
 				uint64_t hint = th_random_below(&random, 5000), addr;
 				uint32_t blocks;
@@ -155,12 +155,12 @@ START_TEST(space_failing_disk)
 					th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
 			}
 			th_space_freeze(space);
-			error = th_space_commit(space, disk, &log);
-			if (!error)
-				th_space_committed(space);
+			err = th_space_checkpoint(space, disk, &log);
+			if (!err)
+				th_space_checkpointed(space);
 		}
-		th_check(error == 0 || error == -EIO);
-		done = error == 0;
+		th_check(err == 0 || err == -EIO);
+		done = err == 0;
 		failures += !done;
 		th_disk_fault_arm(disk, TH_FAULT_NONE, 0);
 		th_ok(th_space_load(loaded, disk, &log));
@@ -183,7 +183,7 @@ static int load_runs(struct th_disk *disk, const struct th_blockrun *runs, size_
 	struct th_blocklist_writer writer;
 	struct th_blocklist list = { 0 };
 	struct th_space *space = th_test_space(4000);
-	int error;
+	int err;
 
 	th_ok(th_blocklist_writer_init(&writer, disk, NULL, &list));
 	writer.more = &supply;
@@ -192,9 +192,9 @@ static int load_runs(struct th_disk *disk, const struct th_blockrun *runs, size_
 		th_ok(th_blocklist_writer_run(&writer, &runs[i]));
 	th_ok(th_blocklist_writer_finish(&writer, &list));
 	th_blocklist_writer_release(&writer);
-	error = th_space_load(space, disk, &list);
+	err = th_space_load(space, disk, &list);
 	th_space_free(space);
-	return error;
+	return err;
 }
 
 #define ALLOC 1
@@ -204,7 +204,7 @@ START_TEST(space_broken_logs)
 {
 	static const struct {
 		struct th_blockrun run;
-		int error;
+		int err;
 	} cases[] = {
 		{ { .addr = 100, .blocks = 5, .tag = ALLOC, .birth = 1 }, 0 },
 		{ { .addr = 8, .blocks = 1, .tag = ALLOC, .birth = 1 }, 0 },
@@ -225,7 +225,7 @@ START_TEST(space_broken_logs)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct th_blockrun runs[] = { { .addr = 20, .blocks = 10, .tag = ALLOC, .birth = 1 }, cases[i].run };
 
-		th_check(load_runs(disk, runs, 2) == cases[i].error);
+		th_check(load_runs(disk, runs, 2) == cases[i].err);
 		/* Now it does not allocate its own page. */
 		if (cases[i].run.addr != 20)
 			th_check(load_runs(disk, &runs[1], 1) == -EUCLEAN);
@@ -242,7 +242,7 @@ START_TEST(space_hostile_logs)
 	for (unsigned round = 0; round < th_test_rounds(2000); round++) {
 		struct th_blockrun runs[40] = { { .addr = 20, .blocks = 1, .tag = ALLOC, .birth = 1 } };
 		size_t nruns = 1 + th_random_below(&random, 39);
-		int error;
+		int err;
 
 		for (size_t i = 1; i < nruns; i++)
 			runs[i] = (struct th_blockrun){
@@ -251,8 +251,8 @@ START_TEST(space_hostile_logs)
 				.tag = 1 + th_random_below(&random, 2),
 				.birth = th_random_below(&random, 4),
 			};
-		error = load_runs(disk, runs, nruns);
-		th_check(error == 0 || error == -EUCLEAN);
+		err = load_runs(disk, runs, nruns);
+		th_check(err == 0 || err == -EUCLEAN);
 	}
 	th_disk_close(disk);
 }

@@ -20,12 +20,12 @@ static void count_reports(void *arg, const char *line)
 START_TEST(read_doubts_damage_once)
 {
 	struct th_disk *disk;
-	struct th_ahead *ahead;
+	struct th_readahead *ahead;
 	struct th_cache *cache;
 	struct th_need need = { 0 };
 
 	th_ok(th_disk_memory_new(DISK_BLOCKS, &disk));
-	th_ok(th_ahead_new(disk, &ahead));
+	th_ok(th_readahead_new(disk, &ahead));
 	th_ok(th_cache_new(disk, ahead, 1 << 20, count_reports, NULL, &cache));
 	th_need_init(&need);
 	reported = 0;
@@ -51,7 +51,7 @@ START_TEST(read_doubts_damage_once)
 	ck_assert_int_lt(th_need_load(&need, cache), 0);
 	th_need_release(&need);
 	th_cache_free(cache);
-	th_ahead_free(ahead);
+	th_readahead_free(ahead);
 	th_disk_close(disk);
 }
 END_TEST

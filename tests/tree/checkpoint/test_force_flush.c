@@ -16,32 +16,32 @@ static int put_large(struct th_fixture *fixture, unsigned i, size_t size, uint64
 	struct th_txn *txn;
 	struct th_slice key;
 	char name[32];
-	int r;
+	int err;
 
 	ck_assert_ptr_nonnull(bytes);
 	snprintf(name, sizeof(name), "large %06u", i);
 	key = th_slice_of(name);
 	th_value_make(bytes, size, key, stamp);
 	th_ok(th_txn_begin(fixture->store, &txn));
-	r = th_txn_put(txn, key, (struct th_slice){ bytes, size });
-	if (r)
+	err = th_txn_put(txn, key, (struct th_slice){ bytes, size });
+	if (err)
 		th_txn_rollback(txn);
 	else
-		r = th_txn_commit(txn);
-	if (r == 0)
+		err = th_txn_commit(txn);
+	if (err == 0)
 		th_model_put(model, key, (struct th_slice){ bytes, size });
 	free(bytes);
-	return r;
+	return err;
 }
 
 static unsigned fill_large(struct th_fixture *fixture, size_t size, struct th_model *model)
 {
 	unsigned count = 0;
-	int r;
+	int err;
 
-	while ((r = put_large(fixture, count, size, 1, model)) == 0)
+	while ((err = put_large(fixture, count, size, 1, model)) == 0)
 		count++;
-	th_expect(r, -ENOSPC);
+	th_expect(err, -ENOSPC);
 	return count;
 }
 
@@ -127,7 +127,7 @@ START_TEST(drain_full_random)
 	struct th_txn *txn;
 	char name[32];
 	uint64_t used;
-	int r;
+	int err;
 
 	th_fixture_init(&fixture, 24, NULL);
 	used = th_fixture_used(&fixture);
@@ -136,22 +136,22 @@ START_TEST(drain_full_random)
 
 		snprintf(name, sizeof(name), "large %06u", key);
 		if (what < 600) {
-			r = put_large(&fixture, key, 10 + th_random_below(&random, what < 500 ? 200000 : 1000), i,
-				      model);
-			refused += r == -ENOSPC;
-			th_true(r == 0 || r == -ENOSPC);
+			err = put_large(&fixture, key, 10 + th_random_below(&random, what < 500 ? 200000 : 1000), i,
+					model);
+			refused += err == -ENOSPC;
+			th_true(err == 0 || err == -ENOSPC);
 		} else if (what < 980) {
 			th_ok(th_txn_begin(fixture.store, &txn));
 			th_ok(th_txn_delete(txn, th_slice_of(name)));
-			r = th_txn_commit(txn);
-			th_true(r == 0 || r == -ENOSPC);
-			if (r == 0)
+			err = th_txn_commit(txn);
+			th_true(err == 0 || err == -ENOSPC);
+			if (err == 0)
 				th_model_delete(model, th_slice_of(name));
 		} else if (what < 990 && made < gone + 3) {
 			snprintf(name, sizeof(name), "s%u", made);
-			r = th_snapshot_create(fixture.store, name, NULL);
-			th_true(r == 0 || r == -ENOSPC);
-			made += r == 0;
+			err = th_snapshot_create(fixture.store, name, NULL);
+			th_true(err == 0 || err == -ENOSPC);
+			made += err == 0;
 		} else if (made > gone) {
 			snprintf(name, sizeof(name), "s%u", gone++);
 			th_ok(th_snapshot_delete(fixture.store, name));
@@ -160,7 +160,7 @@ START_TEST(drain_full_random)
 			th_fixture_reopen(&fixture);
 		if (i % 500 == 0) {
 			th_verify_scan(th_view_live(fixture.store), model, NULL);
-			th_ok(th_store_commit(fixture.store));
+			th_ok(th_store_checkpoint(fixture.store));
 			th_verify_check(fixture.store, NULL);
 		}
 	}
@@ -244,7 +244,7 @@ static void verify_drained(struct th_fixture *fixture, struct th_model *model, s
 	}
 	*before = now;
 	*before_model = th_model_copy(model);
-	th_ok(th_store_commit(fixture->store));
+	th_ok(th_store_checkpoint(fixture->store));
 	th_verify_check(fixture->store, NULL);
 }
 
@@ -268,14 +268,14 @@ START_TEST(drain_random)
 			random_change(&random, txn, model);
 		th_ok(th_txn_commit(txn));
 		if (th_random_below(&random, 2))
-			th_ok(th_store_commit(fixture.store));
+			th_ok(th_store_checkpoint(fixture.store));
 		if (!before && th_random_below(&random, 4) == 0)
 			th_fixture_reopen(&fixture);
 		if (th_random_below(&random, 2))
 			th_key_set(&at, make_key(th_random_below(&random, KEYS), space));
 		while (th_random_below(&random, 4) &&
-		       th_drain(fixture.store, &at, th_random_between(&random, 100, 2000) << 10) == 0)
-			th_ok(th_store_commit(fixture.store));
+		       th_force_flush(fixture.store, &at, th_random_between(&random, 100, 2000) << 10) == 0)
+			th_ok(th_store_checkpoint(fixture.store));
 		if (round % 8 == 0)
 			verify_drained(&fixture, model, &before, &before_model);
 		if (round % 24 == 0) {

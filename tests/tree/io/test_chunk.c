@@ -187,7 +187,7 @@ static void depot_verify(struct depot *depot)
 		view_read(depot->fixture.store, view, depot->kept[i].model);
 		th_view_close(view);
 	}
-	th_ok(th_store_commit(depot->fixture.store));
+	th_ok(th_store_checkpoint(depot->fixture.store));
 	th_verify_check(depot->fixture.store, &th_extents_check);
 }
 
@@ -217,7 +217,7 @@ static void depot_step(struct depot *depot)
 	else if (what < 95)
 		th_ok(th_store_sync(depot->fixture.store));
 	else
-		th_ok(th_store_commit(depot->fixture.store));
+		th_ok(th_store_checkpoint(depot->fixture.store));
 }
 
 static void empty_depot(struct depot *depot)
@@ -245,14 +245,15 @@ static uint64_t blocks_left(struct th_store *store)
 	struct th_store_info info;
 
 	for (int i = 0; i < 4; i++)
-		th_ok(th_store_commit(store));
+		th_ok(th_store_checkpoint(store));
 	th_store_info(store, &info);
 	return info.blocks_free + info.blocks_waiting;
 }
 
 static void one_depot(uint64_t seed, unsigned rounds, bool crashes)
 {
-	struct th_store_options options = { .cache_bytes = 1 << 20, .commit_interval_ms = seed % 2 ? 5 : 3600 * 1000 };
+	struct th_store_options options = { .cache_bytes = 1 << 20,
+					    .checkpoint_interval_ms = seed % 2 ? 5 : 3600 * 1000 };
 	struct depot *depot = calloc(1, sizeof(*depot));
 	uint64_t before, after;
 
@@ -341,7 +342,7 @@ START_TEST(chunk_plain)
 	th_ok(th_txn_begin(fixture.store, &txn)); /* rolled back */
 	th_ok(th_extent_write(txn, &random, 16, false, &hint, &gone));
 	th_txn_rollback(txn);
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
 	th_fixture_release(&fixture);
 }
@@ -399,19 +400,19 @@ START_TEST(chunk_share_from_snapshot)
 	th_ok(th_chunk_drop(txn, &extent.run));
 	th_ok(th_txn_delete(txn, th_slice_of("file first")));
 	th_ok(th_txn_commit(txn));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
 	second = extent;
 	th_ok(th_txn_begin(fixture.store, &txn));
 	th_ok(th_chunk_share(txn, &extent.run, &second.run));
 	put_extent(txn, "file second", &second);
 	th_ok(th_txn_commit(txn));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
 	th_fixture_reopen(&fixture);
 	th_ok(th_snapshot_delete(fixture.store, "snapshot"));
 	for (int i = 0; i < 4; i++) { /* whatever was freed is used again */
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 		th_ok(th_txn_begin(fixture.store, &txn));
 		while (th_extent_write(txn, &random, 64, false, &hint, &extent) == 0)
 			;
@@ -423,7 +424,7 @@ START_TEST(chunk_share_from_snapshot)
 	th_ok(th_chunk_drop(txn, &second.run));
 	th_ok(th_txn_delete(txn, th_slice_of("file second")));
 	th_ok(th_txn_commit(txn));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
 	th_fixture_release(&fixture);
 }
@@ -453,7 +454,7 @@ START_TEST(chunk_share_count)
 		put_extent(txn, key, &extents[i]);
 		th_ok(th_txn_commit(txn));
 	}
-	th_ok(th_store_commit(fixture.store)); /* shares are counted then */
+	th_ok(th_store_checkpoint(fixture.store)); /* shares are counted then */
 	th_store_info(fixture.store, &info);
 	ck_assert_uint_eq(info.shared_blocks, extents[0].run.blocks);
 	th_fixture_reopen(&fixture);
@@ -464,7 +465,7 @@ START_TEST(chunk_share_count)
 		snprintf(key, sizeof(key), "file %02d", i);
 		th_ok(th_txn_delete(txn, th_slice_of(key)));
 		th_ok(th_txn_commit(txn));
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 		th_verify_check(fixture.store, &th_extents_check);
 	}
 	th_store_info(fixture.store, &info);
@@ -476,34 +477,34 @@ END_TEST
 
 /* --- a full image --- */
 
-START_TEST(chunk_promise)
+START_TEST(chunk_reserve)
 {
 	struct th_random random = { .state = 4 };
 	struct th_fixture fixture;
 	struct th_store_info info;
 	struct th_extent extent;
 	struct th_txn *txn;
-	uint32_t promised = 0;
+	uint32_t reserved = 0;
 	uint64_t hint = 0;
 
 	th_fixture_init(&fixture, 16, NULL);
-	while (th_chunk_promise(fixture.store, 10) == 0)
-		promised += 10;
-	ck_assert_uint_gt(promised, 2000); /* most of the image's 4096 blocks */
-	th_expect(th_chunk_promise(fixture.store, 10), -ENOSPC);
+	while (th_chunk_reserve(fixture.store, 10) == 0)
+		reserved += 10;
+	ck_assert_uint_gt(reserved, 2000); /* most of the image's 4096 blocks */
+	th_expect(th_chunk_reserve(fixture.store, 10), -ENOSPC);
 	th_store_info(fixture.store, &info);
-	ck_assert_uint_eq(info.blocks_promised, promised);
+	ck_assert_uint_eq(info.blocks_reserved, reserved);
 	th_ok(th_txn_begin(fixture.store, &txn));
 	th_expect(th_chunk_alloc(txn, 64, false, &hint, &extent.run) == 0 && extent.run.blocks > 10, 0);
-	th_ok(th_extent_write(txn, &random, 50, true, &hint, &extent)); /* what is promised is there */
+	th_ok(th_extent_write(txn, &random, 50, true, &hint, &extent)); /* what is reserved is there */
 	put_extent(txn, "file key", &extent);
 	th_txn_rollback(txn);
 	th_store_info(fixture.store, &info);
-	th_chunk_unpromise(fixture.store, (uint32_t)info.blocks_promised);
-	th_ok(th_chunk_promise(fixture.store, promised - 100));
-	th_chunk_unpromise(fixture.store, promised - 100);
+	th_chunk_unreserve(fixture.store, (uint32_t)info.blocks_reserved);
+	th_ok(th_chunk_reserve(fixture.store, reserved - 100));
+	th_chunk_unreserve(fixture.store, reserved - 100);
 	th_store_info(fixture.store, &info);
-	ck_assert_uint_eq(info.blocks_promised, 0);
+	ck_assert_uint_eq(info.blocks_reserved, 0);
 	th_verify_check(fixture.store, &th_extents_check);
 	th_fixture_release(&fixture);
 }
@@ -519,35 +520,35 @@ static int fill_some(struct th_fixture *fixture, struct th_random *random, struc
 	struct th_txn *txn;
 	uint64_t hint = 0;
 	char key[16];
-	int result = th_txn_begin(fixture->store, &txn);
+	int err = th_txn_begin(fixture->store, &txn);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	snprintf(key, sizeof(key), "file %05u", number);
-	result = th_extent_write(txn, random, blocks, false, &hint, &file.extents[0]);
-	if (!result) {
+	err = th_extent_write(txn, random, blocks, false, &hint, &file.extents[0]);
+	if (!err) {
 		value.size = th_extents_pack(&file, space);
-		result = th_txn_put(txn, th_slice_of(key), value);
+		err = th_txn_put(txn, th_slice_of(key), value);
 	}
-	if (result) {
+	if (err) {
 		th_txn_rollback(txn);
-		return result;
+		return err;
 	}
-	result = th_txn_commit(txn);
-	if (!result)
+	err = th_txn_commit(txn);
+	if (!err)
 		th_model_put(model, th_slice_of(key), value);
-	return result;
+	return err;
 }
 
 /* Adds files until there is no room; how many there are then. */
 static unsigned fill_image(struct th_fixture *fixture, struct th_random *random, struct th_model *model)
 {
 	unsigned count = 0;
-	int result;
+	int err;
 
-	while (!(result = fill_some(fixture, random, model, count, 8)))
+	while (!(err = fill_some(fixture, random, model, count, 8)))
 		count++;
-	th_expect(result, -ENOSPC);
+	th_expect(err, -ENOSPC);
 	return count;
 }
 
@@ -586,7 +587,7 @@ START_TEST(chunk_full_image)
 
 		ck_assert_uint_gt(count, round ? 50 : 200);
 		view_read(fixture.store, th_view_live(fixture.store), model);
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 		th_verify_check(fixture.store, &th_extents_check);
 		th_fixture_reopen(&fixture);
 		view_read(fixture.store, th_view_live(fixture.store), model);
@@ -606,7 +607,7 @@ END_TEST
  * replay. */
 START_TEST(chunk_reuse_replayed)
 {
-	struct th_store_options options = { .commit_interval_ms = 3600 * 1000 };
+	struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_random random = { .state = 7 };
 	struct th_model *model = th_model_new();
 	struct th_fixture fixture, crashed;
@@ -619,9 +620,9 @@ START_TEST(chunk_reuse_replayed)
 		char from[16], to[16];
 
 		fill_image(&fixture, &random, model);
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 		empty_image(&fixture, model, 0);
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 		for (unsigned i = 0; i < round % 4; i++) {
 			snprintf(from, sizeof(from), "%u", i);
 			snprintf(to, sizeof(to), "%u", i + 1);
@@ -634,7 +635,7 @@ START_TEST(chunk_reuse_replayed)
 		th_fixture_adopt(&crashed, image, &options);
 		th_fixture_open(&crashed);
 		view_read(crashed.store, th_view_live(crashed.store), model);
-		th_ok(th_store_commit(crashed.store));
+		th_ok(th_store_checkpoint(crashed.store));
 		th_verify_check(crashed.store, &th_extents_check);
 		th_fixture_release(&crashed);
 		empty_image(&fixture, model, 0);
@@ -671,7 +672,7 @@ START_TEST(chunk_full_of_snapshots)
 	blocks_left(fixture.store);
 	ck_assert_uint_gt(fill_image(&fixture, &random, model), 200);
 	view_read(fixture.store, th_view_live(fixture.store), model);
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
 	th_fixture_release(&fixture);
 	th_model_unref(model);
@@ -688,25 +689,25 @@ START_TEST(chunk_full_of_keys)
 	uint8_t value[2000];
 	unsigned count = 0;
 	uint64_t before;
-	int result = 0;
+	int err = 0;
 	char key[16];
 
 	th_fixture_init(&fixture, 16, NULL);
 	before = blocks_left(fixture.store);
-	while (!result) {
+	while (!err) {
 		th_ok(th_txn_begin(fixture.store, &txn));
 		snprintf(key, sizeof(key), "%06u", count * 7919 % 1000000);
 		th_value_make(value, sizeof(value), th_slice_of(key), 0);
-		result = th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) });
-		if (result)
+		err = th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) });
+		if (err)
 			th_txn_rollback(txn);
 		else
-			result = th_txn_commit(txn);
-		if (!result)
+			err = th_txn_commit(txn);
+		if (!err)
 			th_model_put(model, th_slice_of(key), (struct th_slice){ value, sizeof(value) });
 		ck_assert_uint_lt(count++, 20000);
 	}
-	th_expect(result, -ENOSPC);
+	th_expect(err, -ENOSPC);
 	th_verify_scan(th_view_live(fixture.store), model, NULL);
 	th_ok(th_store_sync(fixture.store));
 	th_fixture_reopen(&fixture);
@@ -724,7 +725,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = { chunk_plain,          chunk_buffers,           chunk_share_from_snapshot,
-				       chunk_share_count,    chunk_promise,           chunk_full_image,
+				       chunk_share_count,    chunk_reserve,           chunk_full_image,
 				       chunk_reuse_replayed, chunk_full_of_snapshots, chunk_full_of_keys,
 				       chunk_random,         chunk_random_crash };
 

@@ -31,7 +31,7 @@ static void expect(struct th_txn *txn, const char *key, const char *value)
 
 static struct th_txn *begin(struct th_fixture *fixture, size_t txn_bytes)
 {
-	struct th_store_options options = { .txn_bytes = txn_bytes, .commit_interval_ms = 3600 * 1000 };
+	struct th_store_options options = { .txn_bytes = txn_bytes, .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_txn *txn;
 
 	th_fixture_init(fixture, 16, &options);
@@ -81,7 +81,7 @@ START_TEST(savepoint_nested)
 	expect(txn, "e", "6");
 	expect(txn, "old", "1");
 	th_txn_rollback(txn);
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, NULL);
 	th_fixture_release(&fixture);
 }
@@ -186,7 +186,7 @@ START_TEST(savepoint_chunks)
 	th_store_info(fixture.store, &info);
 	ck_assert_uint_ge(info.blocks_free + 1, free); /* the one is of what was spilled before */
 	th_ok(th_txn_commit(txn));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
 	th_extents_read(fixture.store, (struct th_slice){ value, th_extents_pack(&file, value) });
 	th_fixture_reopen(&fixture);

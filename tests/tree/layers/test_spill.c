@@ -17,7 +17,7 @@ static void ignore_report(void *arg, const char *line)
 
 /* So little memory that everything is spilled, and spills are merged. */
 static const struct th_store_options tiny = {
-	.cache_bytes = 256 << 10, .txn_bytes = 2000, .commit_interval_ms = 3600 * 1000, .report = ignore_report
+	.cache_bytes = 256 << 10, .txn_bytes = 2000, .checkpoint_interval_ms = 3600 * 1000, .report = ignore_report
 };
 
 static struct th_store_info info_of(struct th_store *store)
@@ -31,7 +31,7 @@ static struct th_store_info info_of(struct th_store *store)
 static uint64_t blocks_left(struct th_store *store)
 {
 	for (int i = 0; i < 3; i++)
-		th_ok(th_store_commit(store));
+		th_ok(th_store_checkpoint(store));
 	return info_of(store).blocks_free + info_of(store).blocks_waiting;
 }
 
@@ -46,13 +46,13 @@ static int put_record(struct th_txn *txn, struct th_model *model, uint32_t numbe
 	static uint8_t bytes[30000];
 	char space[32];
 	struct th_slice key = record_key(number, space), value = { bytes, size };
-	int result;
+	int err;
 
 	th_value_make(bytes, size, key, stamp);
-	result = th_txn_put(txn, key, value);
-	if (!result && model)
+	err = th_txn_put(txn, key, value);
+	if (!err && model)
 		th_model_put(model, key, value);
-	return result;
+	return err;
 }
 
 /* Every kind of write, in an order that is not that of keys; some values are large, some of them overwritten. */
@@ -107,7 +107,7 @@ START_TEST(spill_commit)
 
 	th_fixture_init(&fixture, 256, &tiny);
 	for (int round = 0; round < 4; round++) {
-		uint64_t grafts = info_of(fixture.store).grafts;
+		uint64_t bulk_commits = info_of(fixture.store).bulk_commits;
 		struct th_txn *txn;
 
 		if (round == 1)
@@ -119,7 +119,7 @@ START_TEST(spill_commit)
 		verify_txn(txn, model);
 		ck_assert_uint_gt(info_of(fixture.store).spills, 16);
 		th_ok(th_txn_commit(txn));
-		ck_assert_uint_eq(info_of(fixture.store).grafts, grafts + 1);
+		ck_assert_uint_eq(info_of(fixture.store).bulk_commits, bulk_commits + 1);
 		ck_assert_uint_eq(info_of(fixture.store).dirty_bytes, 0);
 		th_verify_scan(th_view_live(fixture.store), model, NULL);
 		th_verify_check(fixture.store, NULL);
@@ -205,15 +205,15 @@ END_TEST
 static int fill(struct th_fixture *fixture, uint32_t first, unsigned count)
 {
 	struct th_txn *txn;
-	int result = th_txn_begin(fixture->store, &txn);
+	int err = th_txn_begin(fixture->store, &txn);
 
-	th_ok(result);
-	for (uint32_t i = 0; i < count && !result; i++)
-		result = put_record(txn, NULL, first + i, 1000, first);
-	if (!result)
+	th_ok(err);
+	for (uint32_t i = 0; i < count && !err; i++)
+		err = put_record(txn, NULL, first + i, 1000, first);
+	if (!err)
 		return th_txn_commit(txn);
 	th_txn_rollback(txn);
-	return result;
+	return err;
 }
 
 /* As much is left as was, but for what commits need for themselves, and as after a crash (S1). */
@@ -235,18 +235,18 @@ START_TEST(spill_no_space)
 	th_fixture_init(&fixture, 16, &tiny);
 	for (unsigned count = 500; count < 16000; count += 500) {
 		uint64_t hash = th_view_hash(th_view_live(fixture.store)), before = blocks_left(fixture.store);
-		uint64_t commits = info_of(fixture.store).commits;
-		int result = fill(&fixture, 100000 * count, count);
+		uint64_t commits = info_of(fixture.store).checkpoints;
+		int err = fill(&fixture, 100000 * count, count);
 
-		if (result) {
-			th_expect(result, -ENOSPC);
-			failed[info_of(fixture.store).commits > commits + 3]++;
+		if (err) {
+			th_expect(err, -ENOSPC);
+			failed[info_of(fixture.store).checkpoints > commits + 3]++;
 			ck_assert(!info_of(fixture.store).read_only);
 			ck_assert(th_view_hash(th_view_live(fixture.store)) == hash);
 			verify_left(&fixture, before);
 		}
 		th_verify_check(fixture.store, NULL);
-		if (result) {
+		if (err) {
 			struct th_range all = { th_slice_of("record"), th_slice_of("recore") };
 			struct th_txn *txn;
 
@@ -276,7 +276,7 @@ START_TEST(spill_disk_errors)
 	for (uint64_t nth = 0; nth < transfers; nth += th_random_between(&random, 1, 40)) {
 		struct th_fixture fixture;
 		uint64_t hash, before, start;
-		int result;
+		int err;
 
 		th_fixture_init(&fixture, 32, &tiny);
 		th_ok(fill(&fixture, 0, 1000));
@@ -284,12 +284,12 @@ START_TEST(spill_disk_errors)
 		before = blocks_left(fixture.store);
 		start = transfers_of(fixture.disk);
 		th_disk_fault_arm(fixture.disk, TH_FAULT_ERROR, nth);
-		result = fill(&fixture, 500, 800);
+		err = fill(&fixture, 500, 800);
 		th_disk_fault_arm(fixture.disk, TH_FAULT_NONE, 0);
-		if (!result) /* or what failed was not needed */
+		if (!err) /* or what failed was not needed */
 			transfers = transfers_of(fixture.disk) - start;
-		if (result && !info_of(fixture.store).read_only) {
-			th_expect(result, -EIO);
+		if (err && !info_of(fixture.store).read_only) {
+			th_expect(err, -EIO);
 			undone++;
 			ck_assert(th_view_hash(th_view_live(fixture.store)) == hash);
 			verify_left(&fixture, before);

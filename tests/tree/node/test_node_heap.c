@@ -33,17 +33,17 @@ struct pieces {
 	_Atomic unsigned threads;
 };
 
-static struct th_memory_stat stat_now(void)
+static struct th_heap_stat stat_now(void)
 {
-	struct th_memory_stat stat;
+	struct th_heap_stat stat;
 
-	th_memory_stat(&stat);
+	th_heap_stat(&stat);
 	return stat;
 }
 
 static void check_idle(void)
 {
-	struct th_memory_stat stat = stat_now();
+	struct th_heap_stat stat = stat_now();
 
 	ck_assert_uint_le(stat.idle, stat.used / 16 + (4u << 20));
 }
@@ -88,13 +88,13 @@ static void replace(struct piece *piece, struct th_random *rng)
 {
 	if (piece->memory)
 		check_mark(piece);
-	th_memory_free(piece->memory);
+	th_heap_free(piece->memory);
 	piece->memory = NULL;
 	if (th_random_next(rng) % 8 == 0)
 		return;
 	piece->size = random_size(rng);
 	piece->mark = (uint8_t)th_random_next(rng);
-	piece->memory = th_memory_alloc(piece->size);
+	piece->memory = th_heap_alloc(piece->size);
 	ck_assert(piece->memory && (uintptr_t)piece->memory % 16 == 0);
 	mark(piece);
 }
@@ -119,7 +119,7 @@ static void *replace_some(void *arg)
 			piece.memory = NULL;
 		}
 		pthread_mutex_unlock(&pieces->lock);
-		th_memory_free(piece.memory); /* another thread was quicker */
+		th_heap_free(piece.memory); /* another thread was quicker */
 	}
 	return NULL;
 }
@@ -127,7 +127,7 @@ static void *replace_some(void *arg)
 START_TEST(memory_pieces)
 {
 	static struct pieces pieces = { .lock = PTHREAD_MUTEX_INITIALIZER };
-	struct th_memory_stat before = stat_now();
+	struct th_heap_stat before = stat_now();
 	pthread_t thread[THREADS];
 
 	pieces.seed = th_test_seed("memory_pieces");
@@ -139,7 +139,7 @@ START_TEST(memory_pieces)
 	for (unsigned i = 0; i < PIECES; i++) {
 		if (pieces.piece[i].memory)
 			check_mark(&pieces.piece[i]);
-		th_memory_free(pieces.piece[i].memory);
+		th_heap_free(pieces.piece[i].memory);
 	}
 	ck_assert_uint_le(stat_now().used, before.used + KEPT);
 	check_idle();
@@ -151,19 +151,19 @@ START_TEST(memory_sizes)
 	uint8_t *zeroed;
 
 	for (size_t size = 0; size <= TH_MEMORY_MAX; size += size < 2100 ? 1 : 509) {
-		uint8_t *memory = th_memory_alloc(size), *next = th_memory_alloc(size);
+		uint8_t *memory = th_heap_alloc(size), *next = th_heap_alloc(size);
 
 		ck_assert(memory && next);
 		memset(memory, 1, size);
 		memset(next, 2, size);
 		ck_assert(is_all(memory, 1, size) && is_all(next, 2, size));
-		th_memory_free(memory);
-		th_memory_free(next);
+		th_heap_free(memory);
+		th_heap_free(next);
 	}
-	zeroed = th_memory_alloc_zeroed(200);
+	zeroed = th_heap_alloc_zeroed(200);
 	ck_assert(is_all(zeroed, 0, 200));
-	th_memory_free(zeroed);
-	th_memory_free(NULL);
+	th_heap_free(zeroed);
+	th_heap_free(NULL);
 }
 END_TEST
 
@@ -175,34 +175,34 @@ START_TEST(memory_lost)
 {
 	static struct piece pieces[KEEP_PIECES];
 	struct th_random rng = { .state = th_test_seed("memory_lost") };
-	struct th_memory_stat stat;
+	struct th_heap_stat stat;
 	unsigned count = 0;
 	size_t takes = 0;
 
-	th_memory_keep(KEEP);
+	th_heap_keep(KEEP);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		size_t size = 10000 + th_random_next(&rng) % 10000;
 
-		while (takes + th_memory_takes(size) > KEEP - KEEP / 8) {
+		while (takes + th_heap_takes(size) > KEEP - KEEP / 8) {
 			unsigned at = (unsigned)(th_random_next(&rng) % count);
 
-			takes -= th_memory_takes(pieces[at].size);
-			th_memory_free(pieces[at].memory);
+			takes -= th_heap_takes(pieces[at].size);
+			th_heap_free(pieces[at].memory);
 			pieces[at] = pieces[--count];
 		}
-		pieces[count] = (struct piece){ .memory = th_memory_alloc(size), .size = size };
+		pieces[count] = (struct piece){ .memory = th_heap_alloc(size), .size = size };
 		ck_assert_ptr_nonnull(pieces[count++].memory);
-		takes += th_memory_takes(size);
+		takes += th_heap_takes(size);
 	}
 	stat = stat_now();
 	ck_assert_uint_le(stat.idle, KEEP / 24);
 	while (count > 0)
-		th_memory_free(pieces[--count].memory);
+		th_heap_free(pieces[--count].memory);
 		/* It is kept, until nobody says that it may be. */
 #ifndef __SANITIZE_ADDRESS__
 	ck_assert_uint_gt(stat_now().idle, KEEP / 2);
 #endif
-	th_memory_keep(-(ptrdiff_t)KEEP);
+	th_heap_keep(-(ptrdiff_t)KEEP);
 	check_idle();
 }
 END_TEST
@@ -232,7 +232,7 @@ static void *get_many(void *arg)
 
 	many->count = (unsigned)(MANY * PAGE / many->size);
 	for (unsigned i = 0; i < many->count; i++) {
-		many->memory[i] = th_memory_alloc(many->size);
+		many->memory[i] = th_heap_alloc(many->size);
 		if (!many->memory[i])
 			ck_abort_msg("no memory");
 		memset(many->memory[i], 1, many->size);
@@ -251,7 +251,7 @@ static void in_a_thread(void *(*work)(void *arg), void *arg)
 static void free_some(struct many *many, unsigned step)
 {
 	for (unsigned i = 0; i < many->count; i += step) {
-		th_memory_free(many->memory[i]);
+		th_heap_free(many->memory[i]);
 		many->memory[i] = NULL;
 	}
 }

@@ -10,7 +10,7 @@
 #define DISK_BLOCKS 65536u
 
 static struct th_disk *disk;
-static struct th_ahead *ahead;
+static struct th_readahead *ahead;
 static char *block;
 
 static void write_block(uint64_t addr, uint64_t what)
@@ -25,7 +25,7 @@ static void write_block(uint64_t addr, uint64_t what)
 static bool read_block(uint64_t addr, uint64_t what)
 {
 	uint64_t found[2];
-	bool from_region = th_ahead_read(ahead, addr, 1, block);
+	bool from_region = th_readahead_read(ahead, addr, 1, block);
 
 	if (!from_region)
 		th_ok(th_disk_read(disk, addr, 1, block));
@@ -33,7 +33,7 @@ static bool read_block(uint64_t addr, uint64_t what)
 	ck_assert_uint_eq(found[0], addr);
 	if (found[1] != what) {
 		ck_assert(from_region);
-		th_ahead_forget(ahead, addr);
+		th_readahead_forget(ahead, addr);
 		return read_block(addr, what);
 	}
 	return from_region;
@@ -42,7 +42,7 @@ static bool read_block(uint64_t addr, uint64_t what)
 static void begin(void)
 {
 	th_ok(th_disk_memory_new(DISK_BLOCKS, &disk));
-	th_ok(th_ahead_new(disk, &ahead));
+	th_ok(th_readahead_new(disk, &ahead));
 	block = th_disk_buffer(TH_BLOCK_SIZE);
 	for (uint64_t addr = 0; addr < 4096; addr++)
 		write_block(addr, 1);
@@ -51,7 +51,7 @@ static void begin(void)
 static void end(void)
 {
 	free(block);
-	th_ahead_free(ahead);
+	th_readahead_free(ahead);
 	th_disk_close(disk);
 }
 
@@ -136,17 +136,17 @@ END_TEST
 START_TEST(ahead_ends)
 {
 	char *two = th_disk_buffer(2 * TH_BLOCK_SIZE);
-	struct th_ahead *small;
+	struct th_readahead *small;
 	struct th_disk *odd;
 
-	th_ok(th_disk_memory_new(TH_AHEAD_BLOCKS + 10, &odd));
-	th_ok(th_ahead_new(odd, &small));
+	th_ok(th_disk_memory_new(TH_READAHEAD_BLOCKS + 10, &odd));
+	th_ok(th_readahead_new(odd, &small));
 	for (int i = 0; i < 10; i++) {
-		ck_assert(!th_ahead_read(small, TH_AHEAD_BLOCKS + 1, 1, two));
-		ck_assert(!th_ahead_read(small, TH_AHEAD_BLOCKS - 1, 2, two));
+		ck_assert(!th_readahead_read(small, TH_READAHEAD_BLOCKS + 1, 1, two));
+		ck_assert(!th_readahead_read(small, TH_READAHEAD_BLOCKS - 1, 2, two));
 	}
 	ck_assert_uint_eq(odd->reads, 0);
-	th_ahead_free(small);
+	th_readahead_free(small);
 	th_disk_close(odd);
 	free(two);
 }

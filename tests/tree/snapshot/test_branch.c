@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct th_store_options options = { .commit_interval_ms = 3600 * 1000, .runs = th_extents_runs };
+static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
 
 static void switch_to(struct th_fixture *fixture, const char *branch)
 {
@@ -20,13 +20,13 @@ static void switch_to(struct th_fixture *fixture, const char *branch)
 static void expect_value(struct th_view *view, const char *key, const char *value)
 {
 	struct th_value found;
-	int result = th_get(view, th_slice_of(key), &found);
+	int err = th_get(view, th_slice_of(key), &found);
 
 	if (!value) {
-		th_expect(result, -ENOENT);
+		th_expect(err, -ENOENT);
 		return;
 	}
-	th_expect(result, 0);
+	th_expect(err, 0);
 	th_true(found.size == strlen(value) && memcmp(found.data, value, found.size) == 0);
 	th_value_release(&found);
 }
@@ -69,7 +69,7 @@ START_TEST(branch_names)
 	ck_assert_str_eq(list[0].name, "trunk");
 	th_true(list[0].current && list[0].snapshots == 1 && !list[0].origin);
 	ck_assert_str_eq(list[1].name, "work");
-	th_true(!list[1].current && !list[1].snapshots && list[1].origin == 1 && !list[1].headless);
+	th_true(!list[1].current && !list[1].snapshots && list[1].origin == 1 && !list[1].detached);
 	free(list);
 	th_store_info(fixture.store, &info);
 	ck_assert_str_eq(info.branch, "trunk");
@@ -239,7 +239,7 @@ START_TEST(branch_rollback_keeps)
 	th_extents_commit(&fixture);
 	th_ok(th_branch_list(fixture.store, &list, &count));
 	ck_assert_uint_eq(count, 2);
-	th_true(list[1].headless && list[1].snapshots == 2 && list[1].origin == 1);
+	th_true(list[1].detached && list[1].snapshots == 2 && list[1].origin == 1);
 	ck_assert_str_eq(list[1].name, "main");
 	free(list);
 	th_ok(th_snapshot_find(fixture.store, "three", &info));
@@ -272,7 +272,7 @@ static void expect_one_branch(struct th_fixture *fixture)
 	ck_assert_uint_eq(info.branches, 1);
 	th_ok(th_branch_list(fixture->store, &list, &count));
 	ck_assert_uint_eq(count, 1);
-	th_true(list[0].current && !list[0].headless);
+	th_true(list[0].current && !list[0].detached);
 	free(list);
 }
 
@@ -361,12 +361,12 @@ static unsigned count_changes(struct th_view *from, struct th_view *to, struct t
 	struct th_change change;
 	struct th_diff *diff;
 	unsigned count = 0;
-	int result;
+	int err;
 
 	th_ok(th_diff_open(from, to, NULL, &diff));
-	while (!(result = th_diff_next(diff, &change)))
+	while (!(err = th_diff_next(diff, &change)))
 		count++;
-	th_expect(result, 1);
+	th_expect(err, 1);
 	th_diff_stats(diff, stats);
 	th_diff_close(diff);
 	return count;
@@ -554,7 +554,7 @@ START_TEST(branch_given_up_in_view)
 	th_ok(th_branch_delete(fixture.store, "work", true));
 	for (unsigned i = 0; i < 8; i++) { /* uses what is free */
 		put_large(&fixture, (char)('2' + i));
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 	}
 	th_ok(th_get(view, th_slice_of("file/stray"), &value));
 	th_extents_read(fixture.store, (struct th_slice){ value.data, value.size });
@@ -585,7 +585,7 @@ START_TEST(branch_given_up_nowait)
 	th_ok(th_txn_delete_range(txn, (struct th_range){ th_slice_of("key/002000"), th_slice_of("key/009000") }));
 	th_ok(th_txn_commit(txn));
 	th_nowait_begin();
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	while (th_store_reclaim(fixture.store) == 0)
 		;
 	th_nowait_end();

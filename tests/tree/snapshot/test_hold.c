@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct th_store_options options = { .commit_interval_ms = 3600 * 1000 };
+static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 
 static void snapshot(struct th_fixture *fixture, const char *name)
 {
@@ -100,7 +100,7 @@ START_TEST(hold_errors)
 	longest[TH_HOLD_TAG_MAX + 1] = 0;
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = 0;
-	commits = store->commits;
+	commits = store->checkpoints;
 	th_expect(th_snapshot_hold(store, "s", ""), -EINVAL);
 	th_expect(th_snapshot_hold(store, "s", longest), -ENAMETOOLONG);
 	th_expect(th_snapshot_hold(store, "none", "t"), -ENOENT);
@@ -111,7 +111,7 @@ START_TEST(hold_errors)
 	th_expect(th_snapshot_release(store, "none", "t"), -ENOENT);
 	th_expect(th_snapshot_holds(store, "none", &list, &count), -ENOENT);
 	ck_assert_uint_eq(count, 0);
-	ck_assert_uint_eq(store->commits, commits); /* nothing was written for any of them */
+	ck_assert_uint_eq(store->checkpoints, commits); /* nothing was written for any of them */
 	longest[TH_HOLD_TAG_MAX] = 0;
 	th_ok(th_snapshot_hold(store, "s", longest));
 	th_expect(th_snapshot_hold(store, "s", longest), -EEXIST);
@@ -246,7 +246,7 @@ START_TEST(hold_keeps_branch)
 	ck_assert_uint_eq(branch.snapshots, 3);
 	th_ok(th_snapshot_release(fixture.store, "two", "tag"));
 	th_ok(th_branch_delete(fixture.store, "work", true));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, NULL);
 	th_fixture_release(&fixture);
 }
@@ -273,9 +273,9 @@ START_TEST(hold_and_rollback)
 	th_ok(th_snapshot_delete(fixture.store, "two"));
 	th_expect(th_snapshot_delete(fixture.store, "one"), -EBUSY);
 	th_ok(th_snapshot_release(fixture.store, "one", "a"));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_ok(th_snapshot_delete(fixture.store, "one"));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, NULL);
 	th_fixture_release(&fixture);
 }
@@ -361,7 +361,7 @@ static const struct broken brokens[] = {
 	{ "snapshot 1 is held by 'tag' twice", true, 2, 1, 3, "tag" },
 };
 
-static int break_step(struct th_store *store, struct th_commit_state *state, void *arg)
+static int break_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	const struct broken *broken = arg;
 	struct th_meta_key key = th_meta_key(TH_META_HOLD, broken->id);
@@ -417,7 +417,7 @@ static void one_broken(const struct broken *broken)
 	th_ok(th_view_snapshot(fixture.store, gone.id, &view));
 	th_ok(th_snapshot_hold(fixture.store, "s", "tag"));
 	th_ok(th_snapshot_delete(fixture.store, "gone"));
-	th_ok(th_commit(fixture.store, break_step, (void *)broken, 0));
+	th_ok(th_checkpoint(fixture.store, break_step, (void *)broken, 0));
 	verify_said(fixture.store, broken->expected);
 	th_view_close(view);
 	th_fixture_close(&fixture);

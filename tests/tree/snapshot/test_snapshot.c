@@ -41,7 +41,7 @@ static void change_some(struct album *album, unsigned count)
 
 static void album_init(struct album *album, const char *name)
 {
-	struct th_store_options options = { .cache_bytes = 1 << 20, .commit_interval_ms = 3600 * 1000 };
+	struct th_store_options options = { .cache_bytes = 1 << 20, .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_txn *txn;
 
 	album->random.state = th_test_seed(name);
@@ -57,7 +57,7 @@ static uint64_t blocks_left(struct th_store *store)
 	struct th_store_info info;
 
 	for (int i = 0; i < 4; i++)
-		th_ok(th_store_commit(store));
+		th_ok(th_store_checkpoint(store));
 	th_store_info(store, &info);
 	return info.blocks_free + info.blocks_waiting;
 }
@@ -243,7 +243,7 @@ START_TEST(snapshot_view_outlives)
 	th_ok(th_snapshot_create(album->fixture.store, "one", &other)); /* the name is free at once */
 	for (unsigned i = 0; i < 30; i++) {
 		change_some(album, 200);
-		th_ok(th_store_commit(album->fixture.store));
+		th_ok(th_store_checkpoint(album->fixture.store));
 	}
 	ck_assert_uint_eq(th_view_hash(views[0]), album->hashes[0]);
 	ck_assert_uint_eq(th_view_hash(views[1]), album->hashes[1]);
@@ -287,7 +287,7 @@ START_TEST(snapshot_delete_is_lazy)
 	th_ok(th_snapshot_create(fixture->store, "s", &first));
 	album->hashes[0] = th_view_hash(th_view_live(fixture->store));
 	change_some(album, 100);
-	commits = fixture->store->commits;
+	commits = fixture->store->checkpoints;
 	th_ok(th_snapshot_delete(fixture->store, "s"));
 	th_expect(th_snapshot_delete(fixture->store, "s"), -ENOENT);
 	th_expect(th_snapshot_rename(fixture->store, "s", "t"), -ENOENT);
@@ -298,7 +298,7 @@ START_TEST(snapshot_delete_is_lazy)
 	th_ok(th_snapshot_list(fixture->store, &list, &count));
 	ck_assert_uint_eq(count, 0);
 	free(list);
-	ck_assert_uint_eq(fixture->store->commits, commits);
+	ck_assert_uint_eq(fixture->store->checkpoints, commits);
 
 	crash(fixture, &crashed);
 	th_ok(th_snapshot_find(crashed.store, "s", &found));

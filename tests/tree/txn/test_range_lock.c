@@ -222,7 +222,7 @@ START_TEST(lock_turns)
 	struct th_fixture fixture;
 	struct th_locker *reader, *later;
 	struct asker writer;
-	int r;
+	int err;
 
 	th_fixture_init(&fixture, 16, NULL);
 	reader = locker_new(&fixture);
@@ -230,11 +230,11 @@ START_TEST(lock_turns)
 	writer = (struct asker){ .locker = locker_new(&fixture), .range = "b-d", .mode = TH_LOCK_EXCLUSIVE };
 	th_ok(ask(reader, "b-d", TH_LOCK_SHARED, TH_LOCK_TRY));
 	start(&writer);
-	while ((r = ask(later, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY)) == 0) {
+	while ((err = ask(later, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY)) == 0) {
 		th_locker_unlock(later); /* the writer has not asked yet */
 		sched_yield();
 	}
-	ck_assert_int_eq(r, -EBUSY);
+	ck_assert_int_eq(err, -EBUSY);
 	th_ok(ask(later, "d-e", TH_LOCK_SHARED, TH_LOCK_TRY));
 	th_ok(ask(reader, "b-c", TH_LOCK_SHARED, TH_LOCK_WAIT));
 	th_locker_unlock(reader);
@@ -271,10 +271,10 @@ static int work(struct member *member, struct th_locker *locker)
 	struct th_range range = { { &from, 1 }, { &to, 1 } };
 	int timeout_ms =
 		th_random_percent(&member->random, 20) ? (int)th_random_below(&member->random, 3) : TH_LOCK_WAIT;
-	int r = th_locker_lock(locker, &range, writes ? TH_LOCK_EXCLUSIVE : TH_LOCK_SHARED, timeout_ms);
+	int err = th_locker_lock(locker, &range, writes ? TH_LOCK_EXCLUSIVE : TH_LOCK_SHARED, timeout_ms);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	for (unsigned i = first; i < end; i++) {
 		uint64_t before = member->crew->cell[i];
 
@@ -295,12 +295,12 @@ static void *run_member(void *arg)
 
 	for (int i = 0; i < CREW_ROUNDS; i++) {
 		unsigned steps = th_random_between(&member->random, 1, 3);
-		int r = 0;
+		int err = 0;
 
-		while (steps-- > 0 && r == 0)
-			r = work(member, locker);
-		th_true(r == 0 || r == -EDEADLK || r == -EBUSY || r == -ETIMEDOUT);
-		member->refused += r != 0;
+		while (steps-- > 0 && err == 0)
+			err = work(member, locker);
+		th_true(err == 0 || err == -EDEADLK || err == -EBUSY || err == -ETIMEDOUT);
+		member->refused += err != 0;
 		th_locker_unlock(locker);
 	}
 	th_locker_free(locker);

@@ -67,19 +67,19 @@ static void verify_end(struct th_view *view, struct th_txn *txn, const struct gr
 	struct th_value value;
 	struct th_slice target;
 	char space[16];
-	int at = i, end, r;
+	int at = i, end, err;
 
 	while (steps < KEYS && at >= 0 && graph->to[at] >= 0) {
 		at = graph->to[at];
 		steps++;
 	}
-	r = txn ? th_txn_follow(txn, key_of((unsigned)i, space), KEYS - 1, &value)
-		: th_follow(view, key_of((unsigned)i, space), KEYS - 1, &value);
+	err = txn ? th_txn_follow(txn, key_of((unsigned)i, space), KEYS - 1, &value)
+		  : th_follow(view, key_of((unsigned)i, space), KEYS - 1, &value);
 	if (steps == KEYS) {
-		th_expect(r, -ELOOP);
+		th_expect(err, -ELOOP);
 		return;
 	}
-	th_ok(r);
+	th_ok(err);
 	ck_assert(!th_reference_target((struct th_slice){ value.data, value.size }, &target));
 	ck_assert_uint_eq(value.size, sizeof(end));
 	memcpy(&end, value.data, sizeof(end));
@@ -123,14 +123,14 @@ static void verify(struct th_view *view, struct th_txn *txn, const struct graph 
 
 	for (int i = 0; i < KEYS; i++) {
 		struct th_slice key = key_of((unsigned)i, space);
-		int r = txn ? th_txn_get(txn, key, &value) : th_get(view, key, &value);
+		int err = txn ? th_txn_get(txn, key, &value) : th_get(view, key, &value);
 
 		verify_referrers(view, txn, graph, i);
 		if (graph->to[i] == ABSENT) {
-			th_expect(r, -ENOENT);
+			th_expect(err, -ENOENT);
 			continue;
 		}
-		th_ok(r);
+		th_ok(err);
 		ck_assert_int_eq(value.refs, (int)referrers_of(graph, i));
 		th_value_release(&value);
 		verify_end(view, txn, graph, i);
@@ -153,14 +153,14 @@ static void step_link(struct th_txn *txn, const struct th_references *refs, stru
 {
 	char space[16], target_space[16];
 	int old = graph->to[i];
-	int r = th_txn_link(txn, refs, key_of((unsigned)i, space), key_of((unsigned)target, target_space));
+	int err = th_txn_link(txn, refs, key_of((unsigned)i, space), key_of((unsigned)target, target_space));
 
 	if (i == target) {
-		th_expect(r, -EINVAL);
+		th_expect(err, -EINVAL);
 	} else if (graph->to[target] == ABSENT) {
-		th_expect(r, -ENOENT);
+		th_expect(err, -ENOENT);
 	} else {
-		th_ok(r);
+		th_ok(err);
 		graph->to[i] = target;
 		if (old >= 0 && old != target)
 			let_go(graph, old, refs->delete_last);
@@ -170,16 +170,16 @@ static void step_link(struct th_txn *txn, const struct th_references *refs, stru
 static void step_unlink(struct th_txn *txn, const struct th_references *refs, struct graph *graph, int i)
 {
 	char space[16];
-	int old = graph->to[i], r = th_txn_unlink(txn, refs, key_of((unsigned)i, space));
+	int old = graph->to[i], err = th_txn_unlink(txn, refs, key_of((unsigned)i, space));
 
 	if (old == ABSENT) {
-		th_expect(r, -ENOENT);
+		th_expect(err, -ENOENT);
 	} else if (old == PLAIN) {
-		th_expect(r, -EINVAL);
+		th_expect(err, -EINVAL);
 	} else if (referrers_of(graph, i) > 0) {
-		th_expect(r, -EBUSY);
+		th_expect(err, -EBUSY);
 	} else {
-		th_ok(r);
+		th_ok(err);
 		graph->to[i] = ABSENT;
 		let_go(graph, old, refs->delete_last);
 	}

@@ -23,9 +23,9 @@ static void put(struct th_txn *txn, struct th_model *model, const char *key, con
 static void check_get(struct th_txn *txn, struct th_view *view, const char *key, const char *value, int32_t refs)
 {
 	struct th_value found;
-	int result = txn ? th_txn_get(txn, th_slice_of(key), &found) : th_get(view, th_slice_of(key), &found);
+	int err = txn ? th_txn_get(txn, th_slice_of(key), &found) : th_get(view, th_slice_of(key), &found);
 
-	th_expect(result, value ? 0 : -ENOENT);
+	th_expect(err, value ? 0 : -ENOENT);
 	if (!value)
 		return;
 	ck_assert(th_model_same((struct th_slice){ found.data, found.size }, th_slice_of(value)));
@@ -293,7 +293,7 @@ START_TEST(txn_large_values)
 	th_ok(th_txn_delete_range(txn, (struct th_range){ th_slice_of(""), th_slice_of("\xff\xff\xff\xff\xff") }));
 	th_ok(th_txn_commit(txn));
 	for (int i = 0; i < 4; i++)
-		th_ok(th_store_commit(fixture.store));
+		th_ok(th_store_checkpoint(fixture.store));
 	big_value(space, sizes[9], (struct th_slice){ &sizes[9], sizeof(sizes[9]) }, 1);
 	ck_assert_uint_eq(held.size, sizes[9]);
 	ck_assert_int_eq(memcmp(space, held.data, held.size), 0);

@@ -183,7 +183,7 @@ START_TEST(cursor_walks)
 	th_verify_walk(cursor, model, NULL, &keys, &random, 3000);
 	th_cursor_close(cursor);
 	th_ok(th_txn_commit(txn));
-	th_ok(th_store_commit(fixture.store));
+	th_ok(th_store_checkpoint(fixture.store));
 	th_ok(th_view_freeze(fixture.store, &frozen));
 	for (int i = 0; i < 40; i++) {
 		struct th_range range = th_range_pick(&keys, &random, model, space);
@@ -212,17 +212,17 @@ static int touch_odd(struct crowd *crowd, unsigned round)
 {
 	struct th_txn *txn;
 	char key[16];
-	int result = th_txn_begin(crowd->fixture.store, &txn);
+	int err = th_txn_begin(crowd->fixture.store, &txn);
 
-	for (unsigned i = 0; i < 40 && !result; i++) {
+	for (unsigned i = 0; i < 40 && !err; i++) {
 		snprintf(key, sizeof(key), "%06u", (round * 97 + i * 53) % CROWD | 1);
 		if (round / 50 % 2)
-			result = th_txn_delete(txn, th_slice_of(key));
+			err = th_txn_delete(txn, th_slice_of(key));
 		else
-			result = th_txn_put(txn, th_slice_of(key), th_slice_of(key));
+			err = th_txn_put(txn, th_slice_of(key), th_slice_of(key));
 	}
-	if (result)
-		return result;
+	if (err)
+		return err;
 	return th_txn_commit(txn);
 }
 
@@ -230,15 +230,15 @@ static void *crowd_writer(void *arg)
 {
 	struct crowd *crowd = arg;
 	unsigned round = 0;
-	int result = 0;
+	int err = 0;
 
-	while (!crowd->stop && !result) {
-		result = touch_odd(crowd, round++);
-		if (round % 64 == 0 && !result)
-			result = th_store_commit(crowd->fixture.store);
+	while (!crowd->stop && !err) {
+		err = touch_odd(crowd, round++);
+		if (round % 64 == 0 && !err)
+			err = th_store_checkpoint(crowd->fixture.store);
 		crowd->merges++;
 	}
-	return (void *)(intptr_t)result;
+	return (void *)(intptr_t)err;
 }
 
 /* One pass: in order, nothing twice, every even key there, every value its key's. */
@@ -267,7 +267,7 @@ static void crowd_pass(struct th_view *view, bool forward)
 
 START_TEST(cursor_among_writers)
 {
-	struct th_store_options options = { .cache_bytes = 256 << 10, .commit_interval_ms = 10 };
+	struct th_store_options options = { .cache_bytes = 256 << 10, .checkpoint_interval_ms = 10 };
 	struct crowd *crowd = calloc(1, sizeof(*crowd));
 	pthread_t writer;
 	void *result;
@@ -312,7 +312,7 @@ START_TEST(cursor_held_view)
 		th_ok(th_txn_put(txn, th_slice_of(key), th_slice_of("new")));
 		th_ok(th_txn_commit(txn));
 		if (i % 100 == 0)
-			th_ok(th_store_commit(fixture.store));
+			th_ok(th_store_checkpoint(fixture.store));
 	}
 	th_expect(th_cursor_next(cursor, &entry), 1);
 	th_cursor_close(cursor);

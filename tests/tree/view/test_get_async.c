@@ -213,17 +213,17 @@ START_TEST(async_fails)
 	for (unsigned i = 1; i < KEYS; i += 6) {
 		struct th_slice key = make_key(i, space);
 		struct th_value value;
-		int r;
+		int err;
 
 		th_ok(th_get_async(th_view_live(fixture.store), key, &get));
-		r = th_get_finish(get, &value);
-		if (r == 0) {
+		err = th_get_finish(get, &value);
+		if (err == 0) {
 			ck_assert(th_model_same(th_model_get(model, key)->value,
 						(struct th_slice){ value.data, value.size }));
 			th_value_release(&value);
 			right++;
 		} else {
-			th_expect(r, -EBADMSG);
+			th_expect(err, -EBADMSG);
 			failed++;
 		}
 	}
@@ -331,14 +331,14 @@ static int first_from(struct th_view *view, struct th_slice key)
 	struct th_range range = { .from = key };
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int r;
+	int err;
 
 	th_ok(th_cursor_open(view, &range, &cursor));
-	r = th_cursor_next(cursor, &entry);
-	if (r == 0)
+	err = th_cursor_next(cursor, &entry);
+	if (err == 0)
 		ck_assert(entry.key.size == key.size && memcmp(entry.key.data, key.data, key.size) >= 0);
 	th_cursor_close(cursor);
-	return r;
+	return err;
 }
 
 /* What a read that does not wait misses it does not read; then it is there. */
@@ -350,22 +350,22 @@ static bool read_without_waiting(struct th_view *view, bool point)
 	char space[32];
 	struct th_slice key = make_key(th_random_below(&rng, KEYS), space);
 	const struct th_model_entry *entry = th_model_get(model, key);
-	int r;
+	int err;
 
 	do {
 		before = node_reads();
 		th_nowait_begin();
-		r = point ? th_get(view, key, &value) : first_from(view, key);
+		err = point ? th_get(view, key, &value) : first_from(view, key);
 		th_nowait_end();
-		if (r == -EINPROGRESS)
+		if (err == -EINPROGRESS)
 			ck_assert_uint_eq(node_reads(), before);
-		missed |= r == -EINPROGRESS;
-	} while (th_nowait_again(r));
+		missed |= err == -EINPROGRESS;
+	} while (th_nowait_again(err));
 	if (!point) {
-		ck_assert_int_ge(r, 0);
+		ck_assert_int_ge(err, 0);
 		return missed;
 	}
-	th_expect(r, entry ? 0 : -ENOENT);
+	th_expect(err, entry ? 0 : -ENOENT);
 	if (entry)
 		th_value_release(&value);
 	return missed;

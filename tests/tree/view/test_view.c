@@ -117,7 +117,7 @@ static void write_some(struct past *past, unsigned count)
 
 static struct past *past_new(uint64_t seed)
 {
-	struct th_store_options options = { .cache_bytes = 256 << 10, .commit_interval_ms = 3600 * 1000 };
+	struct th_store_options options = { .cache_bytes = 256 << 10, .checkpoint_interval_ms = 3600 * 1000 };
 	struct past *past = calloc(1, sizeof(*past));
 
 	ck_assert_ptr_nonnull(past);
@@ -249,7 +249,7 @@ static void nested(uint64_t seed)
 	th_view_close(past->views[0]);
 	past->views[0] = NULL;
 	write_some(past, WRITES);
-	th_ok(th_store_commit(past->fixture.store));
+	th_ok(th_store_checkpoint(past->fixture.store));
 	verify_view(past, dir, below, prefix.size);
 	th_view_close(dir);
 	th_model_unref(below);
@@ -259,7 +259,7 @@ static void nested(uint64_t seed)
 START_TEST(view_nested)
 {
 	nested(th_test_seed("view_nested"));
-	nested(1338491208); /* once left a node with too many messages to be written (flush_kid) */
+	nested(1338491208); /* once left a node with too many messages to be written (flush_child) */
 }
 END_TEST
 
@@ -297,7 +297,7 @@ START_TEST(view_diffs)
 		verify_diffs(past, pick_prefix(&past->random, space), th_random_below(&past->random, STAGES),
 			     th_random_below(&past->random, STAGES));
 		if (rounds == 40)
-			th_ok(th_store_commit(past->fixture.store));
+			th_ok(th_store_checkpoint(past->fixture.store));
 	}
 	past_free(past);
 }
@@ -432,7 +432,7 @@ START_TEST(view_open_end)
 	th_view_close(view);
 	th_fixture_adopt(&crashed, image, NULL);
 	th_fixture_open(&crashed);
-	th_ok(th_store_commit(crashed.store));
+	th_ok(th_store_checkpoint(crashed.store));
 	th_verify_check(crashed.store, NULL);
 	th_ok(th_cursor_open(th_view_live(crashed.store), NULL, &cursor));
 	for (size_t i = 0; i < 3; i++) {
