@@ -51,7 +51,8 @@ struct th_view {
 	uint64_t seq;
 	uint64_t snapshot; /* id, 0 for none */
 	uint64_t branch; /* id; of a snapshot its record tells */
-	struct th_head *head; /* of a branch that is not the current one; else NULL */
+	unsigned *open_views; /* count of the snapshot or head it reads, which it keeps from being freed; snapshot_lock.
+				 NULL: it reads the live tree */
 };
 
 /* What merges did since the last freeze that the next commit has to settle. */
@@ -293,8 +294,6 @@ bool th_branch_pins(struct th_store *store, uint64_t snapshot);
 int th_branch_first_step(struct th_store *store, struct th_checkpoint_state *state, void *arg);
 /* Makes another branch the current one; for th_store_open.  -ENOENT. */
 int th_branch_switch(struct th_store *store, const char *name);
-/* The newest message that is in both views and their common past (diff.c). */
-uint64_t th_branch_common(const struct th_view *a, const struct th_view *b);
 
 /* --- heads that nobody wants (abandoned.c) --- */
 

@@ -88,60 +88,6 @@ bool th_branch_pins(struct th_store *store, uint64_t snapshot)
 	return false;
 }
 
-/* A place in the history of the store: what a branch held at a message. */
-struct place {
-	uint64_t branch, sequence;
-};
-
-static struct place view_place(struct th_store *store, const struct th_view *view)
-{
-	struct place place = { view->branch, view->seq };
-
-	if (view->snapshot) /* since it was opened, its branch may have been split */
-		place.branch = th_snapshot_table_numbered(&store->catalogue, view->snapshot)->info.branch;
-	return place;
-}
-
-/* To where the branch begins; false if it begins with the store, or is no more. */
-static bool place_before(struct th_store *store, struct place *place)
-{
-	const struct th_branch_record *branch = th_branch_table_find(&store->branches, place->branch);
-	const struct th_snapshot_record *origin;
-
-	origin = branch ? th_snapshot_table_numbered(&store->catalogue, branch->origin) : NULL;
-	if (!origin || origin->info.sequence > place->sequence)
-		return false;
-	*place = (struct place){ origin->info.branch, origin->info.sequence };
-	return true;
-}
-
-uint64_t th_branch_common(const struct th_view *a, const struct th_view *b)
-{
-	struct th_store *store = a->store;
-	uint64_t sequence = 0;
-	struct place x, y;
-	size_t steps = 0, limit;
-	bool more;
-
-	pthread_mutex_lock(&store->snapshot_lock);
-	limit = store->catalogue.count + 2; /* a damaged catalogue may lead in circles */
-	x = view_place(store, a);
-	do {
-		size_t others = 0;
-
-		y = view_place(store, b);
-		while (y.branch != x.branch && others++ < limit && place_before(store, &y))
-			;
-		if (y.branch == x.branch) {
-			sequence = x.sequence < y.sequence ? x.sequence : y.sequence;
-			break;
-		}
-		more = place_before(store, &x);
-	} while (more && steps++ < limit);
-	pthread_mutex_unlock(&store->snapshot_lock);
-	return sequence;
-}
-
 /* --- the first one --- */
 
 static struct th_branch_record *record_new(struct th_store *store, const char *name)

@@ -9,6 +9,8 @@
  * Like a cursor, a diff stands in a gap between two keys.  The batch goes on from there in one direction; whoever turns
  * around or seeks begins a new one.
  */
+#include "tree/view/diff.h"
+
 #include <stdlib.h>
 
 #include "tree/view/cursor.h"
@@ -382,21 +384,19 @@ void th_diff_seek_end(struct th_diff *diff)
 	start(diff, diff->backward);
 }
 
-int th_diff_open(struct th_view *from, struct th_view *to, const struct th_range *range, struct th_diff **ret)
+int th_diff_new(struct th_view *from, struct th_view *to, const struct th_range *range, uint64_t since,
+		struct th_diff **ret)
 {
 	struct th_view *views[] = { th_view_whole(from), th_view_whole(to) };
 	struct th_diff *diff;
 	int err;
 
-	if (th_view_is_live(from) || th_view_is_live(to) || from->store != to->store ||
-	    th_slice_compare(from->prefix, to->prefix) != 0)
-		return -EINVAL;
 	diff = calloc(1, sizeof(*diff));
 	if (!diff)
 		return -ENOMEM;
 	pthread_mutex_init(&diff->seen_lock, NULL);
 	diff->view = from;
-	diff->candidates.since = th_branch_common(from, to);
+	diff->candidates.since = since;
 	diff->candidates.visit = visit;
 	diff->candidates.visit_arg = diff;
 	err = th_view_span(from, range, &diff->range);

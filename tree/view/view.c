@@ -11,7 +11,7 @@ struct th_view *th_view_live(struct th_store *store)
 	return &store->live_view;
 }
 
-static struct th_view *view_new(struct th_store *store)
+struct th_view *th_view_new(struct th_store *store)
 {
 	struct th_view *view = calloc(1, sizeof(*view));
 
@@ -24,7 +24,7 @@ static struct th_view *view_new(struct th_store *store)
 
 int th_view_freeze(struct th_store *store, struct th_view **ret)
 {
-	struct th_view *view = view_new(store);
+	struct th_view *view = th_view_new(store);
 
 	if (!view)
 		return -ENOMEM;
@@ -47,82 +47,12 @@ int th_view_freeze(struct th_store *store, struct th_view **ret)
 	return 0;
 }
 
-static struct th_snapshot_record *find_record(struct th_store *store, uint64_t id)
-{
-	struct th_snapshot_record *record = th_snapshot_table_numbered(&store->catalogue, id);
-
-	return record && !record->deleting ? record : NULL;
-}
-
 int th_root_load(struct th_store *store, const struct th_ptr *ptr, struct th_node **ret)
 {
 	if (ptr->addr)
 		return th_cache_load(store->cache, ptr, TH_SLICE_EMPTY, ret);
 	*ret = th_node_new(0, TH_SLICE_EMPTY, 0);
 	return *ret ? 0 : -ENOMEM;
-}
-
-int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
-{
-	struct th_view *view = view_new(store);
-	struct th_snapshot_record *record;
-	struct th_ptr root;
-	int err;
-
-	if (!view)
-		return -ENOMEM;
-	pthread_mutex_lock(&store->snapshot_lock);
-	record = find_record(store, id);
-	if (record) {
-		record->views++;
-		root = record->root;
-		view->seq = record->info.sequence;
-	}
-	pthread_mutex_unlock(&store->snapshot_lock);
-	if (!record) {
-		free(view);
-		return -ENOENT;
-	}
-	view->snapshot = id;
-	err = th_root_load(store, &root, &view->root);
-	if (err < 0) {
-		th_view_close(view);
-		return err;
-	}
-	*ret = view;
-	return 0;
-}
-
-int th_view_branch(struct th_store *store, const char *name, struct th_view **ret)
-{
-	struct th_view *view = view_new(store);
-	struct th_branch_record *record;
-	int err;
-
-	if (!view)
-		return -ENOMEM;
-	pthread_mutex_lock(&store->snapshot_lock);
-	record = th_branch_table_named(&store->branches, name);
-	if (record && record->head) {
-		view->head = record->head;
-		view->head->views++;
-		view->branch = record->id;
-		view->seq = view->head->sequence;
-	}
-	pthread_mutex_unlock(&store->snapshot_lock);
-	if (!view->head) {
-		free(view);
-		return record ? th_view_freeze(store, ret) : -ENOENT;
-	}
-	if (view->head->node)
-		view->root = th_node_ref(view->head->node);
-	err = view->root ? 0 : th_root_load(store, &view->head->root, &view->root);
-	if (err < 0) {
-		th_view_close(view);
-		return err;
-	}
-	*ret = view;
-	return 0;
 }
 
 int th_view_subtree(struct th_view *view, struct th_slice prefix, struct th_view **ret)
@@ -161,7 +91,6 @@ int th_view_subtree(struct th_view *view, struct th_slice prefix, struct th_view
 static void view_end(struct th_view *view)
 {
 	struct th_store *store = view->store;
-	struct th_snapshot_record *record;
 
 	/* A frozen view may hold the last reference to nodes with children: they are only touched under the lock. */
 	if (view->tree)
@@ -172,15 +101,9 @@ static void view_end(struct th_view *view)
 		th_space_unpin(store->space);
 		atomic_fetch_sub(&store->frozen, 1);
 	}
-	if (view->head) {
+	if (view->open_views) {
 		pthread_mutex_lock(&store->snapshot_lock);
-		view->head->views--;
-		pthread_mutex_unlock(&store->snapshot_lock);
-	}
-	if (view->snapshot) {
-		pthread_mutex_lock(&store->snapshot_lock);
-		record = th_snapshot_table_numbered(&store->catalogue, view->snapshot);
-		record->views--;
+		--*view->open_views;
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
 	free(view);

@@ -13,6 +13,10 @@
 
 #include "tree/layers/layer.h"
 
+/* Returns a view of nothing yet, for the constructors: the caller sets its root and the rest, and th_view_close() ends
+ * it.  NULL: no memory. */
+struct th_view *th_view_new(struct th_store *store);
+
 /* The view of the whole tree. */
 static inline struct th_view *th_view_whole(struct th_view *view)
 {
