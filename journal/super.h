@@ -36,7 +36,7 @@ struct th_super {
 	struct th_blocklist space_log;
 	struct th_blocklist dead, strays; /* the live dead list; see tree/dead.c */
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
-	uint64_t counters[8]; /* for the tree: see tree/store.h */
+	uint64_t counters[8]; /* for the tree: see tree/state/state.h */
 	uint16_t carried_size; /* bytes of `carried` that mean something; what, the tree knows: see tree/meta.h */
 	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 };

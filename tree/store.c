@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, closing, formatting; what a store says of itself. */
-#include "tree/store.h"
-#include "tree/io/chunk.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
-#include <xxhash.h>
 
+#include "tree/catalogue/block_refs.h"
+#include "tree/catalogue/head_reclaim.h"
 #include "tree/catalogue/meta.h"
+#include "tree/catalogue/reclaim.h"
+#include "tree/checkpoint/checkpoint.h"
+#include "tree/checkpoint/checkpointer.h"
+#include "tree/checkpoint/log_queue.h"
 #include "tree/io/chunk.h"
+#include "tree/snapshot/branch.h"
+#include "tree/snapshot/hold.h"
+#include "tree/state/state.h"
+#include "tree/txn/replay.h"
 
+#define TH_CACHE_DEFAULT (256u << 20)
+#define TH_CHECKPOINT_INTERVAL_DEFAULT_MS 5000
+#define TH_TXN_DEFAULT (64u << 20)
 #define TH_LOG_BLOCKS_MIN 256u /* 1 MiB */
 #define TH_LOG_BLOCKS_MAX 16384u /* 64 MiB */
 
@@ -30,45 +39,7 @@ static void report_to_stderr(void *arg, const char *line)
 	fprintf(stderr, "thunderhead: %s\n", line);
 }
 
-void th_store_report(struct th_store *store, const char *format, ...)
-{
-	char line[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	store->options.report(store->options.arg, line);
-}
-
-int th_store_fail(struct th_store *store, int error, const char *what)
-{
-	int none = 0;
-
-	if (atomic_compare_exchange_strong(&store->failed, &none, -error))
-		th_store_report(store, "%s: %s: %s; nothing more is written", store->disk->name, what,
-				strerror(-error));
-	return error;
-}
-
-int th_store_writable(struct th_store *store)
-{
-	return store->read_only || atomic_load(&store->failed) ? -EROFS : 0;
-}
-
-void th_store_budget(struct th_store *store)
-{
-	pthread_mutex_lock(&store->budget_lock); /* the last word must not be that of somebody who was overtaken */
-	th_cache_reserve(store->cache, th_cache_beside(store->cache));
-	pthread_mutex_unlock(&store->budget_lock);
-}
-
 /* --- format --- */
-
-uint64_t th_log_identity(const struct th_super *super)
-{
-	return XXH3_64bits_withSeed(super->uuid, sizeof(super->uuid), super->mount_count);
-}
 
 static uint64_t now_ns(void)
 {
@@ -207,6 +178,7 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	if (!store)
 		return -ENOMEM;
 	store->disk = disk;
+	store->make_room = th_checkpoint_reclaim;
 	store->super = *super;
 	store->seq = store->synced_seq = super->sequence;
 	atomic_store(&store->generation, super->generation);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/tree/fixture.h"
-#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tree/store.h"
+#include "tests/support/suite.h"
+#include "tree/checkpoint/checkpoint.h"
+#include "tree/state/state.h"
 
 void th_expect_at(int result, int expected, const char *call, const char *file, int line)
 {

@@ -7,13 +7,13 @@
  * every number of writes, disks as a crash may have left them are opened.  What is there must be a moment that is not
  * older than the last durable one.  The same script also runs over disks on which the Nth transfer goes wrong.
  */
-#include "tests/tree/extents.h"
-#include "tests/tree/world.h"
-#include "tree/store.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/tree/extents.h"
+#include "tests/tree/world.h"
+#include "tree/state/state.h"
 
 #define STEPS 40
 #define LONG_STEPS 600 /* enough to use the image's blocks again and again */

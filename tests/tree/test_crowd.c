@@ -8,15 +8,14 @@
  * So of each snapshot it is known, when the round is over, what is in it.  Between rounds one thread makes branches,
  * goes to another one, rolls back, deletes, opens the store anew, and compares all that can be read with the models.
  */
-#include "tests/tree/differences.h"
-#include "tests/tree/world.h"
-
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/support/keys.h"
-#include "tree/store.h"
+#include "tests/tree/differences.h"
+#include "tests/tree/world.h"
+#include "tree/state/state.h"
 
 enum { OWNERS = 3, TURNS = 20, OTHERS = 3 };
 

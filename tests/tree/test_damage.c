@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is damaged on the disk costs what it held, and neither the store's writing nor what else was to be freed. */
-#include "tests/tree/extents.h"
-#include "tree/store.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/tree/extents.h"
+#include "tree/state/state.h"
 
 #define LARGE 600 /* values: some pages of a list name them when they have died */
 

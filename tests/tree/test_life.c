@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random lives of a store with branches, snapshots and shared files: at the end of each no space is lost. */
-#include "tests/tree/extents.h"
-#include "tests/tree/world.h"
-#include "tree/store.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/tree/extents.h"
+#include "tests/tree/world.h"
+#include "tree/state/state.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
 

@@ -7,15 +7,14 @@
  *
  * Crashes: what was merged since the last sync is kept as a history of worlds; a crash image must open as one of them.
  */
-#include "tests/tree/differences.h"
-#include "tests/tree/walk.h"
-#include "tests/tree/world.h"
-
-#include "tree/store.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/tree/differences.h"
+#include "tests/tree/walk.h"
+#include "tests/tree/world.h"
+#include "tree/state/state.h"
 
 #define HELD_MAX 5
 #define HISTORY_MAX 200

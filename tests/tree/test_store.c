@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tree/checkpoint/throttle.h"
 #include "tree/node/node_heap.h"
-#include "tree/store.h"
+#include "tree/state/state.h"
 
 static struct th_disk *memory_disk(uint64_t blocks)
 {

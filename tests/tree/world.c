@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/tree/world.h"
-#include "tree/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tree/state/state.h"
 
 void th_world_init(struct th_world *world)
 {

@@ -6,11 +6,14 @@
  * taken off where otherwise the blocks would be freed, be that when the live tree gives them up or when the last
  * snapshot that needs them goes; so each reference counts with its own birth (as ZFS's block reference table has it).
  */
+#include "tree/catalogue/block_refs.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/meta_format.h"
+#include "tree/state/state.h"
 #include "tree/view/cursor.h"
 
 struct share {

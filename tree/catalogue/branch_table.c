@@ -7,6 +7,7 @@
 
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/meta_format.h"
+#include "tree/state/state.h"
 
 /* --- on disk --- */
 

@@ -15,10 +15,14 @@
  * list of their own, which goes along with the list of dead: all references of a stretch between two snapshots that
  * are not younger than the earlier one, and yet not in it.
  */
+#include "tree/catalogue/dead_list.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-#include "tree/store.h"
+#include "tree/catalogue/block_refs.h"
+#include "tree/snapshot/branch.h"
+#include "tree/state/state.h"
 
 static int free_blocks(struct th_store *store, uint64_t addr, uint32_t blocks)
 {

@@ -14,12 +14,15 @@
  * What cannot be read is passed by, and is lost space from then on, which the checker tells of: nobody could ever read
  * it, and the rest is not to wait for it.
  */
+#include "tree/catalogue/head_reclaim.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tree/catalogue/dead_list.h"
 #include "tree/io/chunk.h"
-#include "tree/store.h"
+#include "tree/state/state.h"
 
 enum { DONE, PAUSED };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tree/catalogue/meta_format.h"
+#include "tree/state/state.h"
 
 /* --- what the superblock carries --- */
 

@@ -13,7 +13,7 @@
 #ifndef TH_TREE_CATALOGUE_META_H
 #define TH_TREE_CATALOGUE_META_H
 
-#include "tree/store.h"
+#include "tree/state/state.h"
 
 /* Within a commit: puts an entry, or with value.data NULL removes it. */
 int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice value);

@@ -15,10 +15,16 @@
  *
  * A commit that does something for somebody who waits gives nothing back.
  */
+#include "tree/catalogue/reclaim.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-#include "tree/store.h"
+#include "tree/catalogue/dead_list.h"
+#include "tree/catalogue/head_reclaim.h"
+#include "tree/checkpoint/checkpoint.h"
+#include "tree/snapshot/branch.h"
+#include "tree/state/state.h"
 
 #define TH_RECLAIM_SNAPSHOT 64 /* entries that settling one snapshot counts for */
 

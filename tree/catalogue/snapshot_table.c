@@ -10,6 +10,7 @@
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/meta_format.h"
 #include "tree/snapshot/hold.h"
+#include "tree/state/state.h"
 
 /* --- on disk --- */
 

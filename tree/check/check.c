@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tree/state/state.h"
 #include "tree/view/cursor.h"
 
 void th_check_problem(struct th_check *check, const char *format, ...)

@@ -30,7 +30,7 @@
 #define TH_TREE_CHECK_CHECK_H
 
 #include "tree/io/chunk.h"
-#include "tree/store.h"
+#include "tree/state/state.h"
 
 /* --- who claims which blocks (check_space.c) --- */
 

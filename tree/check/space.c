@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tree/catalogue/dead_list.h"
 #include "tree/check/check.h"
+#include "tree/state/state.h"
 
 /* --- gathering claims --- */
 

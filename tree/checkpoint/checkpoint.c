@@ -10,18 +10,24 @@
  * Until the superblock is on disk, nothing that the one before names was written over; merges go on meanwhile against
  * copies. Whatever fails on the way makes the store refuse writes: the last commit and the log are as they were.
  */
+#include "tree/checkpoint/checkpoint.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "journal/base/thread.h"
+#include "tree/catalogue/block_refs.h"
+#include "tree/catalogue/dead_list.h"
+#include "tree/catalogue/reclaim.h"
+#include "tree/checkpoint/force_flush.h"
+#include "tree/checkpoint/log_queue.h"
+#include "tree/io/chunk.h"
 #include "tree/io/node_writer.h"
 #include "tree/node/nowait.h"
+#include "tree/state/state.h"
 
 #define TH_WAITING_MAX 4096 /* freed blocks worth a commit of their own */
-#define TH_PACED_PART 4 /* of what may be dirty: the last part, in which merges are slowed down */
-#define TH_PACE_MIN_US 50
-#define TH_PACE_MAX_US 100000
 #define TH_RECLAIMED_MAX 16384 /* free blocks for which nobody is kept waiting any longer */
 
 struct checkpoint {
@@ -275,7 +281,7 @@ static void checkpoint_release(struct checkpoint *c)
 	th_drops_release(&c->epoch.shares);
 	th_drops_release(&c->epoch.strays);
 	th_drops_release(&c->values);
-	th_checkpoint_settled(c->store, atomic_load(&c->store->writing_bytes));
+	th_store_settled(c->store, atomic_load(&c->store->writing_bytes));
 }
 
 static uint64_t monotonic_us(void)
@@ -329,15 +335,14 @@ out:
 	return err;
 }
 
-/* Those who merge wait for whoever is between these two, who does not wait for them (th_checkpoint_throttle). */
-static void relief_begin(struct th_store *store)
+void th_checkpoint_relief_begin(struct th_store *store)
 {
 	pthread_mutex_lock(&store->checkpointer_lock);
 	atomic_fetch_add(&store->committing, 1);
 	pthread_mutex_unlock(&store->checkpointer_lock);
 }
 
-static void relief_end(struct th_store *store)
+void th_checkpoint_relief_end(struct th_store *store)
 {
 	pthread_mutex_lock(&store->checkpointer_lock);
 	atomic_fetch_sub(&store->committing, 1);
@@ -351,9 +356,9 @@ int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, u
 	int err;
 
 	th_thread_waits();
-	relief_begin(store);
+	th_checkpoint_relief_begin(store);
 	err = checkpoint_locking(store, step, arg, flags);
-	relief_end(store);
+	th_checkpoint_relief_end(store);
 	th_nowait_resume(nowait);
 	return err;
 }
@@ -451,31 +456,6 @@ int th_checkpoint_exclusive(struct th_store *store, int (*work)(struct th_store 
 
 /* --- room --- */
 
-static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool reserved)
-{
-	struct th_space_stat stat;
-	uint64_t pending, floor;
-
-	th_space_stat(store->space, &stat);
-	pending = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) + bytes) / TH_BLOCK_SIZE;
-	floor = (emergency ? stat.emergency / 4 : stat.emergency) + (reserved ? stat.reserved : 0);
-	return stat.free > floor + pending ? 0 : -ENOSPC;
-}
-
-int th_checkpoint_room(struct th_store *store, uint64_t bytes, bool emergency)
-{
-	int err = check_free(store, bytes, emergency, false);
-
-	if (err == -ENOSPC && th_checkpoint_reclaim(store) == 0)
-		err = check_free(store, bytes, emergency, false);
-	return err;
-}
-
-int th_checkpoint_room_now(struct th_store *store, uint64_t bytes, bool emergency)
-{
-	return check_free(store, bytes, emergency, true);
-}
-
 static int checkpoint_with_buffers(struct th_store *store)
 {
 	int err = store->options.before_checkpoint ? store->options.before_checkpoint(store->options.arg) : 0;
@@ -487,169 +467,4 @@ static int checkpoint_with_buffers(struct th_store *store)
 int th_store_checkpoint(struct th_store *store)
 {
 	return checkpoint_with_buffers(store);
-}
-
-/* --- in the background --- */
-
-static struct timespec turn_end(struct th_store *store)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += store->options.checkpoint_interval_ms / 1000;
-	until.tv_nsec += store->options.checkpoint_interval_ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
-	return until;
-}
-
-static bool is_over(const struct timespec *until)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
-}
-
-/* Until the interval is over, or somebody asks for a commit.  checkpointer_lock is held. */
-static void wait_for_turn(struct th_store *store)
-{
-	struct timespec until = turn_end(store);
-
-	while (!store->checkpointer_stop && !store->checkpoint_wanted &&
-	       pthread_cond_timedwait(&store->checkpointer_wake, &store->checkpointer_lock, &until) == 0)
-		;
-}
-
-/* A commit, and others behind it as long as there is much to write: then none of those who merge has to stop for a
- * whole one of his own (th_checkpoint_throttle).  What goes before commits has its turn nevertheless. */
-static void checkpoint_in_turn(struct th_store *store, bool buffers)
-{
-	bool before = store->options.before_checkpoint != NULL;
-	struct timespec until = turn_end(store);
-	int err;
-
-	if (before && buffers)
-		store->options.before_checkpoint(store->options.arg);
-	relief_begin(store);
-	do
-		err = th_checkpoint(store, NULL, NULL, 0);
-	while (err == 0 && atomic_load(&store->dirty_bytes) >= store->dirty_soft && !(before && is_over(&until)));
-	relief_end(store);
-}
-
-/* Once it has begun to give space back, it goes on with that. */
-static void *checkpointer(void *arg)
-{
-	struct th_store *store = arg;
-	bool more = false;
-
-	pthread_mutex_lock(&store->checkpointer_lock);
-	while (!store->checkpointer_stop) {
-		if (!more)
-			wait_for_turn(store);
-		if (store->checkpointer_stop)
-			break;
-		store->checkpoint_wanted = false;
-		pthread_mutex_unlock(&store->checkpointer_lock);
-		if (more || !atomic_load(&store->failed))
-			checkpoint_in_turn(store, !more);
-		more = th_reclaim_due(store);
-		pthread_mutex_lock(&store->checkpointer_lock);
-	}
-	pthread_mutex_unlock(&store->checkpointer_lock);
-	return NULL;
-}
-
-int th_checkpointer_start(struct th_store *store)
-{
-	pthread_condattr_t attr;
-	int err;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&store->checkpointer_wake, &attr);
-	pthread_condattr_destroy(&attr);
-	err = -pthread_create(&store->checkpointer, NULL, checkpointer, store);
-	store->checkpointer_runs = err == 0;
-	return err;
-}
-
-void th_checkpointer_stop(struct th_store *store)
-{
-	if (!store->checkpointer_runs)
-		return;
-	pthread_mutex_lock(&store->checkpointer_lock);
-	store->checkpointer_stop = true;
-	pthread_cond_signal(&store->checkpointer_wake);
-	pthread_mutex_unlock(&store->checkpointer_lock);
-	pthread_join(store->checkpointer, NULL);
-	pthread_cond_destroy(&store->checkpointer_wake);
-	store->checkpointer_runs = false;
-}
-
-void th_checkpoint_settled(struct th_store *store, size_t bytes)
-{
-	pthread_mutex_lock(&store->checkpointer_lock);
-	atomic_fetch_sub(&store->writing_bytes, bytes);
-	pthread_cond_broadcast(&store->settled);
-	pthread_mutex_unlock(&store->checkpointer_lock);
-	th_store_budget(store);
-}
-
-static bool very_dirty(struct th_store *store)
-{
-	return atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) >= store->dirty_hard;
-}
-
-/* Until enough has settled, or no commit is under way. */
-static void await_room(struct th_store *store)
-{
-	pthread_mutex_lock(&store->checkpointer_lock);
-	if (atomic_load(&store->committing) > 0)
-		th_thread_waits();
-	while (very_dirty(store) && atomic_load(&store->committing) > 0)
-		pthread_cond_wait(&store->settled, &store->checkpointer_lock);
-	pthread_mutex_unlock(&store->checkpointer_lock);
-}
-
-uint64_t th_checkpoint_pace_us(struct th_store *store)
-{
-	size_t fill = atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes);
-	size_t hard = store->dirty_hard, from = hard - hard / TH_PACED_PART,
-	       speed = atomic_load(&store->checkpoint_speed);
-	uint64_t us;
-
-	if (fill <= from || fill >= hard || speed == 0)
-		return 0;
-	us = atomic_load(&store->merged_bytes) / speed * (fill - from) / (hard - fill);
-	return us < TH_PACE_MAX_US ? us : TH_PACE_MAX_US;
-}
-
-static void keep_pace(struct th_store *store)
-{
-	uint64_t us = th_checkpoint_pace_us(store);
-
-	if (us < TH_PACE_MIN_US || atomic_load(&store->committing) == 0)
-		return;
-	th_thread_waits();
-	nanosleep(&(struct timespec){ .tv_nsec = (long)us * 1000 }, NULL);
-}
-
-void th_checkpoint_throttle(struct th_store *store)
-{
-	keep_pace(store);
-	if (very_dirty(store)) {
-		await_room(store);
-		if (very_dirty(store))
-			th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_RELIEVE);
-	}
-	if (atomic_load(&store->dirty_bytes) < store->dirty_soft)
-		return;
-	pthread_mutex_lock(&store->checkpointer_lock);
-	store->checkpoint_wanted = true;
-	pthread_cond_signal(&store->checkpointer_wake);
-	pthread_mutex_unlock(&store->checkpointer_lock);
 }

@@ -16,10 +16,12 @@
  *
  * What cannot be read is passed by.
  */
+#include "tree/checkpoint/force_flush.h"
+
 #include <errno.h>
 
 #include "tree/btree/push_down.h"
-#include "tree/store.h"
+#include "tree/state/state.h"
 
 struct drain {
 	struct th_tree *tree;
@@ -228,7 +230,7 @@ static int step(struct drain *d)
 static bool has_room(struct th_store *store, size_t dirty_max)
 {
 	return atomic_load(&store->dirty_bytes) < dirty_max &&
-	       th_checkpoint_room_now(store, (store->live.root->level + 2u) * TH_NODE_MAX, true) == 0;
+	       th_store_room_now(store, (store->live.root->level + 2u) * TH_NODE_MAX, true) == 0;
 }
 
 int th_force_flush(struct th_store *store, struct th_key *at, size_t dirty_max)

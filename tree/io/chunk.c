@@ -8,11 +8,23 @@
 
 #include "journal/base/checksum.h"
 #include "journal/base/thread.h"
+#include "tree/state/state.h"
 #include "tree/txn/txn.h"
 
 #define TH_CHUNK_BYTES_MAX (32u << 20) /* being written at one time; more waits */
 #define TH_CHUNK_BUFFER_BYTES ((size_t)TH_RUN_MAX * TH_BLOCK_SIZE)
 #define TH_CHUNK_BUFFERS_MAX (TH_CHUNK_BYTES_MAX / TH_CHUNK_BUFFER_BYTES)
+
+/* A run being written. */
+struct th_chunk_io {
+	struct th_chunk_io *prev, *next;
+	struct th_store *store;
+	uint64_t addr;
+	uint32_t blocks;
+	void *buffer;
+	struct iovec iov;
+	struct th_future future;
+};
 
 uint64_t th_chunk_checksum(const void *block)
 {
@@ -48,7 +60,7 @@ int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t 
 	if (blocks == 0 || blocks > TH_RUN_MAX)
 		return -EINVAL;
 	err = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
-	if (err == -ENOSPC && th_checkpoint_reclaim(store) == 0)
+	if (err == -ENOSPC && store->make_room(store) == 0)
 		err = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
 	if (err < 0)
 		return err;
@@ -96,7 +108,7 @@ int th_chunk_reserve(struct th_store *store, uint32_t blocks)
 {
 	int err = th_space_reserve(store->space, blocks);
 
-	if (err == -ENOSPC && th_checkpoint_reclaim(store) == 0)
+	if (err == -ENOSPC && store->make_room(store) == 0)
 		err = th_space_reserve(store->space, blocks);
 	return err;
 }

@@ -39,6 +39,15 @@ struct th_chunk {
 	struct th_run run[TH_CHUNK_RUNS_MAX];
 };
 
+/* A run that a transaction allocated. */
+struct th_alloc {
+	struct th_run run;
+	bool written;
+	uint64_t digest; /* XXH3 over its blocks' checksums, if written */
+};
+
+/* Waits for all writes of chunks that are under way. */
+void th_chunk_wait_all(struct th_store *store);
 /* Frees the buffers that th_chunk_buffer would have given out; nothing is being written. */
 void th_chunk_buffers_release(struct th_store *store);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "journal/base/checksum.h"
+#include "tree/state/state.h"
 
 #define TH_WRITE_BYTES (1u << 20) /* of one transfer */
 #define TH_WRITES_MAX 4 /* under way */
@@ -121,7 +122,7 @@ static void settle_batch(struct th_node_writer *w, struct written_node *batch, s
 	}
 	pthread_rwlock_unlock(&w->tree->lock);
 	if (w->tree == &w->store->live)
-		th_checkpoint_settled(w->store, bytes);
+		th_store_settled(w->store, bytes);
 }
 
 static void let_go(struct th_node_writer *w, struct written_node *batch, size_t count)

@@ -13,7 +13,7 @@
 #ifndef TH_TREE_IO_NODE_WRITER_H
 #define TH_TREE_IO_NODE_WRITER_H
 
-#include "tree/store.h"
+#include "tree/state/state.h"
 
 struct th_node_writer;
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tree/layers/window.h"
+#include "tree/state/state.h"
 
 #define TH_LAYERS_FAN 16 /* spills that are merged into one */
 
@@ -100,10 +101,10 @@ static int add_layer(struct th_layers *layers)
 
 static int check_room(struct th_layers *layers, uint64_t bytes)
 {
-	int err = th_checkpoint_room_now(layers->store, bytes, layers->emergency);
+	int err = th_store_room_now(layers->store, bytes, layers->emergency);
 
-	if (err == -ENOSPC && th_checkpoint_reclaim(layers->store) == 0)
-		err = th_checkpoint_room_now(layers->store, bytes, layers->emergency);
+	if (err == -ENOSPC && layers->store->make_room(layers->store) == 0)
+		err = th_store_room_now(layers->store, bytes, layers->emergency);
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tree/node/nowait.h"
+#include "tree/state/state.h"
 
 struct th_spiller {
 	struct th_store *store;

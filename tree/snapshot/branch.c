@@ -8,13 +8,19 @@
  *                                           detached     \--B-----C
  *                                           work          \--D--head
  */
+#include "tree/snapshot/branch.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "tree/store.h"
+#include "tree/catalogue/head_reclaim.h"
+#include "tree/checkpoint/checkpoint.h"
+#include "tree/snapshot/snapshot.h"
+#include "tree/state/state.h"
+#include "tree/view/view.h"
 
 #define TH_BRANCH_FIRST "main"
 

@@ -8,7 +8,8 @@
 
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/meta_format.h"
-#include "tree/store.h"
+#include "tree/checkpoint/checkpoint.h"
+#include "tree/state/state.h"
 
 /* --- in memory --- */
 

@@ -5,12 +5,16 @@
  * Creating one is a commit whose root is entered in the catalogue: no node is written for it that the commit would not
  * write anyway.  Deleting one takes its name; commits that come later do the rest (reap.c).
  */
+#include "tree/snapshot/snapshot.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "tree/store.h"
+#include "tree/checkpoint/checkpoint.h"
+#include "tree/snapshot/branch.h"
+#include "tree/state/state.h"
 
 static bool exists(struct th_store *store, const char *name)
 {

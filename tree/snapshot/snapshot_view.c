@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "tree/store.h"
+#include "tree/state/state.h"
 #include "tree/view/diff.h"
 #include "tree/view/view.h"
 

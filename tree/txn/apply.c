@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Merging: the one short step in which a transaction becomes part of the live tree. */
+#include "tree/txn/apply.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-#include "tree/store.h"
+#include "tree/checkpoint/log_queue.h"
+#include "tree/state/state.h"
 
 struct merge_state {
 	struct th_store *store;

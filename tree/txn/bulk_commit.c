@@ -3,8 +3,12 @@
 
 #include <errno.h>
 
+#include "tree/checkpoint/checkpoint.h"
+#include "tree/checkpoint/log_queue.h"
 #include "tree/io/node_writer.h"
 #include "tree/layers/window.h"
+#include "tree/state/state.h"
+#include "tree/txn/apply.h"
 
 /* Of what a transaction may take, the fork's dirty nodes have one in so many; the cache lends it. */
 #define TH_BULK_COMMIT_PART 4
@@ -32,7 +36,7 @@ static int write_out(struct graft *g)
 	struct th_store *store = g->txn->store;
 	struct th_node_writer *writer;
 	struct th_ptr root;
-	int err = th_checkpoint_room_now(store, g->fork.dirty_bytes, g->txn->layers.emergency);
+	int err = th_store_room_now(store, g->fork.dirty_bytes, g->txn->layers.emergency);
 
 	if (err == 0)
 		err = th_node_writer_new(store, &g->fork, g->fork.gen, &g->taken, &writer);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "journal/base/thread.h"
+#include "tree/state/state.h"
 #include "tree/txn/txn.h"
 #include "tree/view/view.h"
 

@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tree/checkpoint/log_queue.h"
+#include "tree/checkpoint/throttle.h"
 #include "tree/io/chunk.h"
 #include "tree/node/nowait.h"
+#include "tree/state/state.h"
+#include "tree/txn/apply.h"
 #include "tree/txn/bulk_commit.h"
 #include "tree/view/cursor.h"
 

@@ -14,6 +14,7 @@
 #include "tree/btree/merge_iter.h"
 #include "tree/io/chunk.h"
 #include "tree/layers/window.h"
+#include "tree/state/state.h"
 
 #define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch, at least: many ask for no more */
 #define TH_BATCH_GROWTH 8 /* each next one may hold so many times as many */

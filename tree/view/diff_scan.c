@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "tree/state/state.h"
+
 /* A walk over one tree. */
 struct walk {
 	struct th_diff_scan *to;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "journal/disk/future.h"
+#include "tree/state/state.h"
 #include "tree/view/view.h"
 
 struct th_get {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Views and point reads. */
+#include "tree/view/view.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "tree/io/chunk.h"
-#include "tree/view/view.h"
+#include "tree/state/state.h"
 
 struct th_view *th_view_live(struct th_store *store)
 {

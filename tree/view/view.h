@@ -56,6 +56,9 @@ int th_view_bound(const struct th_view *view, struct th_slice bound, struct th_k
 /* The whole keys of a range (NULL: all) of the view.  -EINVAL: a bound is too long. */
 int th_view_span(const struct th_view *view, const struct th_range *range, struct th_span *ret);
 
+/* Loads the root that a pointer names: an empty leaf if it names none. */
+int th_root_load(struct th_store *store, const struct th_ptr *ptr, struct th_node **ret);
+
 void th_view_lock(struct th_view *view);
 void th_view_unlock(struct th_view *view);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Draining: what is replaced makes room, and nothing changes that can be seen. */
-#include "tests/tree/differences.h"
-#include "tree/store.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/tree/differences.h"
+#include "tree/checkpoint/force_flush.h"
+#include "tree/state/state.h"
 
 #define KEYS 12000
 

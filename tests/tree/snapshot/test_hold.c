@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Holds: tags that keep a snapshot from being deleted, by whatever way, whatever happens in between. */
-#include "tests/tree/fixture.h"
-#include "tree/catalogue/meta.h"
-#include "tree/catalogue/meta_format.h"
-
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/tree/fixture.h"
+#include "tree/catalogue/meta.h"
+#include "tree/catalogue/meta_format.h"
+#include "tree/checkpoint/checkpoint.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots: a thousand of them over a store that changes, their names, and the space they give back. */
-#include "tests/tree/fixture.h"
-#include "tree/store.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/tree/fixture.h"
+#include "tree/state/state.h"
 
 #define KEYS 2000
 #define SNAPSHOTS 1000

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/state/state.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void th_store_report(struct th_store *store, const char *format, ...)
+{
+	char line[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	store->options.report(store->options.arg, line);
+}
+
+int th_store_fail(struct th_store *store, int error, const char *what)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&store->failed, &none, -error))
+		th_store_report(store, "%s: %s: %s; nothing more is written", store->disk->name, what,
+				strerror(-error));
+	return error;
+}
+
+int th_store_writable(struct th_store *store)
+{
+	return store->read_only || atomic_load(&store->failed) ? -EROFS : 0;
+}
+
+void th_store_budget(struct th_store *store)
+{
+	pthread_mutex_lock(&store->budget_lock); /* the last word must not be that of somebody who was overtaken */
+	th_cache_reserve(store->cache, th_cache_beside(store->cache));
+	pthread_mutex_unlock(&store->budget_lock);
+}
+
+void th_store_settled(struct th_store *store, size_t bytes)
+{
+	pthread_mutex_lock(&store->checkpointer_lock);
+	atomic_fetch_sub(&store->writing_bytes, bytes);
+	pthread_cond_broadcast(&store->settled);
+	pthread_mutex_unlock(&store->checkpointer_lock);
+	th_store_budget(store);
+}
+
+static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool reserved)
+{
+	struct th_space_stat stat;
+	uint64_t pending, floor;
+
+	th_space_stat(store->space, &stat);
+	pending = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) + bytes) / TH_BLOCK_SIZE;
+	floor = (emergency ? stat.emergency / 4 : stat.emergency) + (reserved ? stat.reserved : 0);
+	return stat.free > floor + pending ? 0 : -ENOSPC;
+}
+
+int th_store_room_now(struct th_store *store, uint64_t bytes, bool emergency)
+{
+	return check_free(store, bytes, emergency, true);
+}
+
+int th_store_room_reserved(struct th_store *store, uint64_t bytes, bool emergency)
+{
+	return check_free(store, bytes, emergency, false);
+}
