@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "fs/branch.h"
-#include "fs/data/dirty_list.h"
 #include "fs/data/extent.h"
 #include "fs/data/file.h"
+#include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/orphan.h"
+#include "fs/inode/dirty_list.h"
 #include "fs/inode/inode.h"
 #include "journal/disk/disk.h"
 
@@ -174,7 +175,7 @@ static int before_checkpoint(void *arg)
 	struct th_fs *fs = arg;
 
 	pthread_mutex_lock(&fs->checkpoint_hook_lock);
-	int err = fs->closing ? 0 : th_file_flush_all(fs);
+	int err = fs->closing ? 0 : th_writeback_all(fs);
 
 	pthread_mutex_unlock(&fs->checkpoint_hook_lock);
 	return err;
@@ -316,7 +317,7 @@ int th_fs_close(struct th_fs *fs)
 
 	if (!fs->read_only) {
 		th_inode_delete_unnamed(fs);
-		err = th_file_flush_all(fs);
+		err = th_writeback_all(fs);
 	}
 	/* Commits go on in the background until the store is closed, but from here on inodes are none of their
 	 * business. */
@@ -335,7 +336,7 @@ int th_fs_close(struct th_fs *fs)
 
 int th_fs_sync(struct th_fs *fs)
 {
-	int err = fs->read_only ? 0 : th_file_flush_all(fs);
+	int err = fs->read_only ? 0 : th_writeback_all(fs);
 
 	return err < 0 || fs->read_only ? err : th_store_sync(fs->store);
 }

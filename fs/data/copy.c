@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "fs/attr/attr.h"
-#include "fs/data/dirty_list.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/writeback.h"
+#include "fs/data/writeback_list.h"
+#include "fs/inode/dirty_list.h"
 
 /* Bytes copied by one call, so that the locks are not held for ever; and without sharing. */
 #define COPY_MAX (UINT64_C(1) << 30)
@@ -203,7 +204,7 @@ static bool copy_pages_wait(const struct copy *copy)
 {
 	uint64_t block, to = th_file_pages_blocks(copy->src_off + copy->len);
 
-	return th_file_pages_pages(copy->src) &&
+	return th_file_pages_count(copy->src) &&
 	       th_page_tree_next(&copy->src->file->pages, copy->src_off >> TH_BLOCK_SHIFT, &block) && block < to;
 }
 
@@ -329,9 +330,9 @@ int th_file_copy_range(struct th_inode *src, uint64_t src_off, struct th_inode *
 	do {
 		copy = (struct copy){ src, dst, src_off, dst_off, len, 0 };
 		err = copy_run(&copy);
-	} while (err == -ENOSPC && th_dirty_reclaim(dst->fs, tries++));
+	} while (err == -ENOSPC && th_writeback_make_room(dst->fs, tries++));
 	*ret_copied = copy.done;
 	if (!err)
-		err = th_dirty_relieve(dst->fs);
+		err = th_writeback_relieve(dst->fs);
 	return err;
 }

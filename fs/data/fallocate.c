@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "fs/attr/attr.h"
-#include "fs/data/dirty_list.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/partial_block.h"
 #include "fs/data/writeback.h"
+#include "fs/data/writeback_list.h"
+#include "fs/inode/dirty_list.h"
 
 /* Blocks set aside in one transaction. */
 #define ALLOCATE_MAX 4096
@@ -256,7 +257,8 @@ int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t l
 		pthread_rwlock_wrlock(&inode->lock);
 		err = fallocate_locked(inode, mode, off, len, &edges);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_partial_blocks_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	} while (th_partial_blocks_again(&edges, &err) ||
+		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
 	th_partial_blocks_release(&edges);
 	return err;
 }

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "fs/attr/attr.h"
-#include "fs/data/dirty_list.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/partial_block.h"
 #include "fs/data/writeback.h"
+#include "fs/data/writeback_list.h"
+#include "fs/inode/dirty_list.h"
 
 /* Extents dropped in one transaction when a file is deleted. */
 #define DROP_MAX 1000
@@ -307,9 +308,10 @@ ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint
 		pthread_rwlock_wrlock(&inode->lock);
 		err = file_write_locked(inode, buf, size, off, flags, &edges, &done);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_partial_blocks_again(&edges, &err) || (err == -ENOSPC && th_dirty_reclaim(inode->fs, tries++)));
+	} while (th_partial_blocks_again(&edges, &err) ||
+		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
 	th_partial_blocks_release(&edges);
-	relieved = th_dirty_relieve(inode->fs);
+	relieved = th_writeback_relieve(inode->fs);
 	if (!err && done)
 		err = relieved;
 	return err ? err : (ssize_t)done;
@@ -317,7 +319,7 @@ ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint
 
 /* --- flushing --- */
 
-int th_file_flush(struct th_inode *inode)
+int th_file_writeback(struct th_inode *inode)
 {
 	bool removed;
 	int err;
@@ -332,7 +334,7 @@ int th_file_flush(struct th_inode *inode)
 
 int th_file_sync(struct th_inode *inode, bool datasync)
 {
-	int err = th_file_flush(inode);
+	int err = th_file_writeback(inode);
 
 	(void)datasync;
 	return err ? err : th_store_sync(inode->fs->store);

@@ -48,11 +48,9 @@ int th_file_copy_range(struct th_inode *src, uint64_t src_off, struct th_inode *
 		       uint64_t *ret_copied);
 
 /* Locks itself.  Delayed data and dirty attributes (of any kind of inode) go to the tree. */
-int th_file_flush(struct th_inode *inode);
-/* No inode lock held (L5).  th_file_flush, and then durable (th_store_sync). */
+int th_file_writeback(struct th_inode *inode);
+/* No inode lock held (L5).  th_file_writeback, and then durable (th_store_sync). */
 int th_file_sync(struct th_inode *inode, bool datasync);
-/* No inode lock held.  Flushes every inode on the dirty list; what became dirty meanwhile may be left. */
-int th_file_flush_all(struct th_fs *fs);
 
 /* Locked.  The inode is being deleted: discards delayed data, and stages dropping its runs and deleting its extent
  * keys. 1: there is more; commit the transaction and call again with another (so that a huge file needs no huge

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/data/dirty_list.h"
+#include "fs/inode/dirty_list.h"
 
 int th_file_pages_init(struct th_inode *inode)
 {
@@ -145,7 +145,7 @@ static uint64_t data_next_page(const struct th_inode *inode, uint64_t block, uin
 {
 	uint64_t at;
 
-	return th_file_pages_pages(inode) && th_page_tree_next(&inode->file->pages, block, &at) && at < end ? at : end;
+	return th_file_pages_count(inode) && th_page_tree_next(&inode->file->pages, block, &at) && at < end ? at : end;
 }
 
 /* Notes what the disk has of a run, but where a page lies over it. */

@@ -38,7 +38,7 @@ static inline uint64_t th_file_pages_blocks(uint64_t bytes)
 }
 
 /* Pages that wait in memory; 0 for an inode that has no th_file. */
-static inline size_t th_file_pages_pages(const struct th_inode *inode)
+static inline size_t th_file_pages_count(const struct th_inode *inode)
 {
 	return inode->file ? inode->file->pages.count : 0;
 }

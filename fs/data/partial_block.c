@@ -85,7 +85,7 @@ static int edge_look(struct th_partial_blocks *edges, struct th_partial_block *e
 	edge->block = block;
 	if (th_file_pages_bare(inode) || !edge_stays(inode, block, from, to))
 		return 0;
-	if (th_file_pages_pages(inode) && th_page_tree_get(&inode->file->pages, block))
+	if (th_file_pages_count(inode) && th_page_tree_get(&inode->file->pages, block))
 		return 0;
 	return edge_find(edges, edge, block);
 }

@@ -43,7 +43,7 @@ static int seek_data(struct seek *seek, uint64_t *block)
 	run = seek->run_from > *block ? seek->run_from : *block;
 	if (seek->run_from == TH_EXTENT_END)
 		run = TH_EXTENT_END;
-	if (th_file_pages_pages(seek->inode) && th_page_tree_next(&seek->inode->file->pages, *block, &page) &&
+	if (th_file_pages_count(seek->inode) && th_page_tree_next(&seek->inode->file->pages, *block, &page) &&
 	    page < run)
 		run = page;
 	*block = run;

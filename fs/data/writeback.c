@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/data/dirty_list.h"
+#include "fs/inode/dirty_list.h"
 
 /* Extents cleared in one transaction. */
 #define CLEAR_MAX 4096
@@ -153,7 +153,7 @@ static int flush_pages(struct flush *flush, struct flush_item *item)
 
 	if (item->inlined)
 		return flush_inline(flush, item);
-	if (!th_file_pages_pages(item->inode))
+	if (!th_file_pages_count(item->inode))
 		return 0;
 	while (!err && th_page_tree_next(&item->inode->file->pages, block, &block) && block < item->to)
 		err = flush_stretch(flush, item, &block);
@@ -188,7 +188,7 @@ static int flush_item_prepare(struct flush_item *item, enum th_writeback_mode mo
 	if (!S_ISREG(inode->attr.mode))
 		return 0;
 	item->inlined = all && mode != TH_WRITEBACK_RUNS && inode->attr.size <= TH_FILE_INLINE_MAX &&
-			!inode->stored_blocks && th_file_pages_pages(inode) == 1;
+			!inode->stored_blocks && th_file_pages_count(inode) == 1;
 	if (item->inlined || !th_file_pages_maybe_inline(inode))
 		return 0;
 	/* What is about to be cleared needs no page; one would bring it back. */
@@ -204,7 +204,7 @@ static size_t flush_item_count(const struct flush_item *item)
 	uint64_t block = item->from;
 	size_t count = 0;
 
-	if (item->inlined || !th_file_pages_pages(item->inode))
+	if (item->inlined || !th_file_pages_count(item->inode))
 		return 0;
 	if (item->from == 0 && item->to == TH_EXTENT_END)
 		return item->inode->file->pages.count;
@@ -220,7 +220,7 @@ static bool flush_item_partial(const struct flush_item *item)
 {
 	uint64_t block;
 
-	if (!th_file_pages_pages(item->inode))
+	if (!th_file_pages_count(item->inode))
 		return false;
 	th_page_tree_next(&item->inode->file->pages, 0, &block);
 	return block < item->from || th_page_tree_next(&item->inode->file->pages, item->to, &block);
@@ -456,7 +456,7 @@ bool th_writeback_needed(const struct th_inode *inode)
 {
 	if (inode->deleted || inode->snapshot)
 		return false;
-	return inode->attr_dirty || th_file_pages_pages(inode) ||
+	return inode->attr_dirty || th_file_pages_count(inode) ||
 	       (S_ISREG(inode->attr.mode) && inode->stored_size != inode->attr.size);
 }
 
@@ -465,7 +465,7 @@ static uint64_t flush_window(const struct th_inode *inode, uint64_t from)
 {
 	uint64_t block = from;
 
-	if (th_file_pages_pages(inode) <= TH_WRITEBACK_PAGES_MAX)
+	if (th_file_pages_count(inode) <= TH_WRITEBACK_PAGES_MAX)
 		return TH_EXTENT_END;
 	for (size_t n = 0; n < TH_WRITEBACK_PAGES_MAX; n++, block++)
 		if (!th_page_tree_next(&inode->file->pages, block, &block))
@@ -502,7 +502,7 @@ static int flush_look_from(struct th_inode *inode, uint64_t *block)
 	uint64_t end;
 	int err = 0;
 
-	if (!th_file_pages_pages(inode) || th_file_pages_bare(inode))
+	if (!th_file_pages_count(inode) || th_file_pages_bare(inode))
 		return 0;
 	for (; th_page_tree_next(&inode->file->pages, *block, block); *block = end) {
 		end = stretch_end(&inode->file->pages, *block, TH_EXTENT_END);
@@ -587,7 +587,7 @@ int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
 	size_t missed;
 	int err = 0;
 
-	if (th_file_pages_pages(inode) > TH_WRITEBACK_PAGES_MAX)
+	if (th_file_pages_count(inode) > TH_WRITEBACK_PAGES_MAX)
 		err = th_writeback_inode(inode, TH_WRITEBACK_ANY);
 	if (!err)
 		err = flush_item_begin(&item, TH_WRITEBACK_ANY);

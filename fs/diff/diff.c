@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "fs/data/file.h"
+#include "fs/data/writeback_list.h"
 #include "fs/diff/diff_content.h"
 #include "fs/diff/inode_names.h"
 #include "fs/diff/inode_paths.h"
@@ -430,7 +431,7 @@ static int side_open(struct th_fs *fs, struct side *side, const char *name)
 	if (!err) {
 		err = th_view_snapshot(fs->store, snapshot.id, &side->view);
 	} else if (err == -ENOENT) { /* a branch, which may be the live one */
-		err = th_file_flush_all(fs);
+		err = th_writeback_all(fs);
 		if (!err && name)
 			err = th_view_branch(fs->store, name, &side->view);
 		else if (!err)

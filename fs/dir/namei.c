@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "fs/attr/attr.h"
-#include "fs/data/dirty_list.h"
 #include "fs/data/writeback.h"
 #include "fs/dir/acl_inherit.h"
 #include "fs/dir/dir.h"
 #include "fs/dir/link.h"
 #include "fs/dir/orphan.h"
 #include "fs/dir/snapdir.h"
+#include "fs/inode/dirty_list.h"
 #include "fs/inode/update.h"
 
 /* --- finding --- */

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/data/dirty_list.h"
 #include "fs/data/file.h"
+#include "fs/inode/dirty_list.h"
 
 int th_orphan_add(struct th_txn *txn, const struct th_inode *inode)
 {

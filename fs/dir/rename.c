@@ -369,7 +369,7 @@ static int try_move(struct move *move)
 	 * waits of the new one goes to the tree with its name; a failure leaves it waiting, and is told to whoever
 	 * syncs it. */
 	if (!err && move->to.inode && move->to.inode != move->from.inode && !th_inode_is_dir(move->from.inode))
-		th_file_flush(move->from.inode);
+		th_file_writeback(move->from.inode);
 	th_inode_put(move->from.inode);
 	th_inode_put(move->to.inode);
 	move->from.inode = move->to.inode = NULL;

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "fs/data/dirty_list.h"
 #include "fs/data/file.h"
 #include "fs/dir/orphan.h"
 #include "fs/dir/snapdir.h"
+#include "fs/inode/dirty_list.h"
 
 struct th_inode_table {
 	struct th_inode **buckets;

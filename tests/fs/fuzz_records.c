@@ -211,7 +211,7 @@ static void change_file(struct th_inode *inode)
 	default:
 		th_xattr_set(inode, "user.other", slice("value"), 0);
 	}
-	th_file_flush(inode);
+	th_file_writeback(inode);
 }
 
 static void read_xattrs(struct th_inode *inode)

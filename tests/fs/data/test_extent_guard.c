@@ -411,7 +411,7 @@ END_TEST
 
 static int flush(void)
 {
-	return th_file_flush(file);
+	return th_file_writeback(file);
 }
 
 static int empty(void)

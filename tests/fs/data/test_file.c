@@ -15,6 +15,7 @@
 #include "fs/check/check.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/writeback.h"
+#include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
@@ -85,7 +86,7 @@ static void fs_check(void)
 	struct th_fs_check_options options = { .problem = problem, .read_data = true };
 	struct th_check_result result;
 
-	ck_assert_int_eq(th_file_flush_all(fs), 0);
+	ck_assert_int_eq(th_writeback_all(fs), 0);
 	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 	ck_assert_int_eq(th_fs_check(fs, &options, &result), 0);
 	ck_assert_uint_eq(result.problems, 0);
@@ -264,8 +265,8 @@ static void settle(unsigned f, int err)
 static void settle_all(void)
 {
 	for (unsigned f = 0; f < FILES; f++)
-		settle(f, th_file_flush(files[f]));
-	ck_assert_int_eq(th_file_flush_all(fs), 0);
+		settle(f, th_file_writeback(files[f]));
+	ck_assert_int_eq(th_writeback_all(fs), 0);
 }
 
 static void op_fallocate(unsigned f, uint64_t off, uint64_t len)
@@ -410,7 +411,7 @@ static void op_random(unsigned f)
 	else if (what < 74)
 		op_copy(th_random_below(&rnd, FILES), f, off, len);
 	else if (what < 84)
-		settle(f, th_file_flush(files[f]));
+		settle(f, th_file_writeback(files[f]));
 	else if (what < 86)
 		settle(f, th_file_sync(files[f], false));
 	else if (what < 92)
@@ -571,7 +572,7 @@ START_TEST(sparse_ends)
 		ck_assert_int_eq(th_file_seek(inode, at, SEEK_DATA, &at), 0);
 		ck_assert_uint_eq(at, end & ~(uint64_t)(TH_BLOCK_SIZE - 1));
 		ck_assert_uint_eq(inode->attr.blocks, 2);
-		ck_assert_int_eq(th_file_flush(inode), 0);
+		ck_assert_int_eq(th_file_writeback(inode), 0);
 	}
 	th_inode_put(inode);
 	fs_check();
@@ -589,7 +590,7 @@ START_TEST(inline_data_is_punched)
 	fs_make();
 	inode = file_make(0);
 	ck_assert_int_eq(th_file_write(inode, "inline", 6, 0, 0), 6);
-	ck_assert_int_eq(th_file_flush(inode), 0);
+	ck_assert_int_eq(th_file_writeback(inode), 0);
 	ck_assert_int_eq(th_file_write(inode, "block", 5, TH_BLOCK_SIZE, 0), 5);
 	ck_assert_int_eq(th_file_fallocate(inode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, TH_BLOCK_SIZE), 0);
 	ck_assert_int_eq(th_file_read(inode, 0, 2 * TH_BLOCK_SIZE, &data), 0);
@@ -620,7 +621,7 @@ START_TEST(copy_shares)
 	ck_assert_int_eq(th_file_write(src, data, size, 0, 0), (ssize_t)size);
 	ck_assert_int_eq(th_file_copy_range(src, 0, dst, 0, UINT32_MAX, &done), 0);
 	ck_assert_uint_eq(done, size);
-	ck_assert_uint_eq(th_file_pages_pages(dst), 0);
+	ck_assert_uint_eq(th_file_pages_count(dst), 0);
 	ck_assert_uint_eq(dst->attr.blocks, th_file_pages_blocks(size));
 	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
 	th_store_info(fs->store, &info);
@@ -657,13 +658,13 @@ START_TEST(full_disk)
 		off += done;
 	ck_assert_int_eq(done, -ENOSPC);
 	ck_assert_uint_gt(off, IMAGE_BYTES / 2);
-	ck_assert_int_eq(th_file_flush(inode), 0);
+	ck_assert_int_eq(th_file_writeback(inode), 0);
 	ck_assert_uint_eq(inode->attr.size, off);
 	file_unlink(0);
 	th_inode_put(inode);
 	inode = file_make(1);
 	ck_assert_int_eq(th_file_write(inode, data, size, 0, 0), (ssize_t)size);
-	ck_assert_int_eq(th_file_flush(inode), 0);
+	ck_assert_int_eq(th_file_writeback(inode), 0);
 	th_inode_put(inode);
 	free(data);
 	fs_check();
@@ -685,7 +686,7 @@ START_TEST(appends_join)
 	for (unsigned i = 0; i < 64; i++) {
 		memset(block, i + 1, sizeof(block));
 		ck_assert_int_eq(th_file_write(inode, block, sizeof(block), 0, TH_FILE_WRITE_APPEND), sizeof(block));
-		ck_assert_int_eq(th_file_flush(inode), 0);
+		ck_assert_int_eq(th_file_writeback(inode), 0);
 	}
 	ck_assert_int_eq(th_extents_open(fs, fs->live, inode->id, 0, TH_EXTENT_END, &extents), 0);
 	while (!th_extents_next(&extents, &extent))

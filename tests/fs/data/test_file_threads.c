@@ -12,6 +12,7 @@
 
 #include "fs/attr/attr.h"
 #include "fs/data/file_pages.h"
+#include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
@@ -132,7 +133,7 @@ static void writer_step(struct writer *writer)
 	else if (what < 95)
 		writer_replace(writer);
 	else
-		trouble(writer, !th_file_flush_all(fs), "flush");
+		trouble(writer, !th_writeback_all(fs), "flush");
 }
 
 static void *writer_run(void *arg)

@@ -8,6 +8,7 @@
 
 #include "fs/attr/xattr.h"
 #include "fs/data/file.h"
+#include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"
@@ -68,7 +69,7 @@ static void make_rich(const char *path)
 		ck_assert_int_eq(th_file_write(inode, data, 1 << 20, (uint64_t)i << 22, 0), 1 << 20);
 	free(data);
 	ck_assert_int_eq(th_xattr_set(inode, "user.a", th_scene_slice("1"), 0), 0);
-	ck_assert_int_eq(th_file_flush(inode), 0);
+	ck_assert_int_eq(th_file_writeback(inode), 0);
 	th_inode_put(inode);
 }
 
@@ -206,7 +207,7 @@ START_TEST(or_gets_one)
 
 	ck_assert_int_eq(th_file_write(inode, "text", 4, 0, 0), 4);
 	/* which passes it by while it has none */
-	ck_assert_int_eq(th_file_flush_all(scene.fs), 0);
+	ck_assert_int_eq(th_writeback_all(scene.fs), 0);
 	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("a")), 0);
 	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("b")), 0);
 	ck_assert_uint_eq(count_orphans(), 0);
