@@ -2,85 +2,19 @@
 #include "fs/fs.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/branch.h"
 #include "fs/data/extent.h"
 #include "fs/data/file.h"
 #include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/orphan.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/entered_snapshot.h"
 #include "fs/inode/inode.h"
+#include "fs/inode/inode_id.h"
 #include "journal/disk/disk.h"
-
-#define ID_BATCH 1024
-
-void th_fs_report(struct th_fs *fs, const char *format, ...)
-{
-	char line[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	if (fs->options.report)
-		fs->options.report(fs->options.report_arg, line);
-	else
-		fprintf(stderr, "thunderhead: %s\n", line);
-}
-
-int th_fs_writable(const struct th_fs *fs)
-{
-	return fs->read_only ? -EROFS : 0;
-}
-
-/* --- ids --- */
-
-/* fs->id_lock held. */
-static int reserve_ids(struct th_fs *fs)
-{
-	uint64_t upto = fs->reserved_id + ID_BATCH;
-	struct th_fs_key key = th_fs_key_next_id();
-	struct th_le64 value = th_le64(upto);
-	struct th_txn *txn;
-
-	if (upto > TH_ID_MAX)
-		return -ENOSPC;
-	int err = th_txn_begin(fs->store, &txn);
-
-	if (err < 0)
-		return err;
-	err = th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ &value, sizeof(value) });
-	if (err < 0) {
-		th_txn_rollback(txn);
-		return err;
-	}
-	th_store_raise_mark(fs->store, upto);
-	err = th_txn_commit(txn);
-	if (err < 0)
-		return err;
-	fs->reserved_id = upto;
-	return 0;
-}
-
-int th_fs_new_id(struct th_fs *fs, uint64_t *ret)
-{
-	int err = th_fs_writable(fs);
-
-	if (err < 0)
-		return err;
-	pthread_mutex_lock(&fs->id_lock);
-	if (fs->next_id == fs->reserved_id)
-		err = reserve_ids(fs);
-	if (!err)
-		*ret = fs->next_id++;
-	pthread_mutex_unlock(&fs->id_lock);
-	return err;
-}
 
 /* 1 if the key has a value, 0 if not, or -errno. */
 static int has_key(struct th_view *view, struct th_fs_key key)
@@ -208,6 +142,11 @@ static void fs_free(struct th_fs *fs)
 	free(fs);
 }
 
+static const struct th_inode_end inode_end = {
+	.delete_unnamed = th_orphan_delete,
+	.release_file = th_file_release,
+};
+
 static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 {
 	struct th_fs *fs = calloc(1, sizeof(*fs));
@@ -216,6 +155,7 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 		return -ENOMEM;
 	fs->options = *options;
 	fs->read_only = options->read_only || options->snapshot;
+	fs->inode_end = &inode_end;
 	fs->next_number = 1;
 	pthread_mutex_init(&fs->rename_lock, NULL);
 	pthread_mutex_init(&fs->table_lock, NULL);
@@ -248,7 +188,7 @@ static int find_root(struct th_fs *fs)
 	if (fs->options.snapshot) {
 		err = th_snapshot_find(fs->store, fs->options.snapshot, &snapshot);
 		if (!err)
-			err = th_fs_snapshot_base(fs, snapshot.id);
+			err = th_entered_snapshot_open_base(fs, snapshot.id);
 		if (err < 0)
 			return err;
 	}
@@ -327,7 +267,7 @@ int th_fs_close(struct th_fs *fs)
 	/* Inodes hold views, which must be closed before the store. */
 	th_inode_table_free(fs);
 	if (fs->base)
-		th_fs_snapshot_leave(fs, fs->base);
+		th_entered_snapshot_put(fs, fs->base);
 	int closed = th_store_close(fs->store);
 
 	fs_free(fs);

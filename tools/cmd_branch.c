@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/branch.h"
+#include "fs/snapshot/branch.h"
 #include "tools/command.h"
 #include "tools/error.h"
 #include "tools/holds.h"

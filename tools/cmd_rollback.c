@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "fs/branch.h"
+#include "fs/snapshot/branch.h"
 #include "tools/command.h"
 #include "tools/error.h"
 #include "tools/image.h"

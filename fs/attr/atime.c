@@ -3,6 +3,8 @@
 
 #include <linux/fs.h>
 
+#include "fs/inode/dirty_list.h"
+
 #define RELATIVE_SECONDS (24 * 60 * 60) /* even what nobody changes is told to be read once a day */
 
 static bool not_after(struct th_time a, struct th_time b)

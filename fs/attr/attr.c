@@ -11,6 +11,7 @@
 #include "fs/data/file.h"
 #include "fs/data/partial_block.h"
 #include "fs/format/acl.h"
+#include "fs/inode/dirty_list.h"
 #include "fs/inode/update.h"
 
 static int check_writable(const struct th_inode *inode)
@@ -196,14 +197,6 @@ int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 	}
 	pthread_rwlock_unlock(&inode->lock);
 	return err;
-}
-
-/* A descriptor may be older than the flag, or have lost its O_APPEND since. */
-int th_attr_check_data(const struct th_inode *inode, uint64_t off)
-{
-	if (inode->attr.flags & FS_IMMUTABLE_FL)
-		return -EPERM;
-	return (inode->attr.flags & FS_APPEND_FL) && off < inode->attr.size ? -EPERM : 0;
 }
 
 int th_attr_check_open(struct th_inode *inode, int open_flags)

@@ -37,9 +37,6 @@ bool th_attr_kill(struct th_inode *inode, bool outsider);
  * -EOPNOTSUPP for flags that mean nothing here. */
 int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged);
 
-/* May data from this offset on be changed, as far as its own flags are concerned?  Lock held. */
-int th_attr_check_data(const struct th_inode *inode, uint64_t off);
-
 /* The flags of an inode that is made, with this mode, in a directory with those flags. */
 uint32_t th_attr_inherit_flags(uint32_t dir_flags, uint32_t mode);
 

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 
 #include "fs/format/acl.h"
+#include "fs/inode/dirty_list.h"
 #include "fs/inode/update.h"
 
 static const char *const namespaces[] = { "user.", "trusted.", "security." };

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/branch.h"
+#include "fs/inode/inode_id.h"
+#include "fs/snapshot/branch.h"
 #include "fs/check/check_data.h"
 #include "fs/data/extent.h"
 #include "fs/dir/dir.h"

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/branch.h"
+#include "fs/snapshot/branch.h"
 #include "fs/diff/diff_session.h"
+#include "fs/snapshot/snapshot.h"
 
 struct th_control {
 	struct th_fs *fs;

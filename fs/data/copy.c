@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/attr/attr.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
@@ -228,7 +227,7 @@ static int copy_check(struct copy *copy)
 		return -EROFS;
 	if (copy->dst_off > INT64_MAX || copy->len > INT64_MAX - copy->dst_off)
 		return -EFBIG;
-	err = th_attr_check_data(copy->dst, copy->dst_off);
+	err = th_inode_check_data(copy->dst, copy->dst_off);
 	if (err)
 		return err;
 	if (copy->src_off >= size)

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "fs/format/key.h"
-#include "fs/fs.h"
+#include "fs/inode/context.h"
 #include "journal/disk/disk.h"
 
 struct th_extent {

@@ -6,7 +6,6 @@
 #include <linux/falloc.h>
 #include <string.h>
 
-#include "fs/attr/attr.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/partial_block.h"
 #include "fs/data/writeback.h"
@@ -220,7 +219,7 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 
 	if (inode->snapshot)
 		return -EROFS;
-	err = th_attr_check_data(inode, mode & changes ? 0 : inode->attr.size);
+	err = th_inode_check_data(inode, mode & changes ? 0 : inode->attr.size);
 	if (err)
 		return err;
 	th_file_pages_modified(inode);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/attr/attr.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/partial_block.h"
 #include "fs/data/writeback.h"
@@ -287,7 +286,7 @@ static int file_write_locked(struct th_inode *inode, const void *buf, size_t siz
 		return -EFBIG;
 	if (size > SIZE_MAX_BYTES - off)
 		size = SIZE_MAX_BYTES - off;
-	err = th_attr_check_data(inode, off);
+	err = th_inode_check_data(inode, off);
 	if (!err && size)
 		err = th_partial_blocks_look(edges, inode, off, off + size);
 	if (!err)

@@ -65,7 +65,7 @@ int th_namei_parent(struct th_inode *dir, struct th_inode **ret)
 	return parent ? th_inode_get(fs, dir->snapshot, parent, ret) : -ENOENT;
 }
 
-int th_path_lookup(struct th_fs *fs, struct th_fs_snapshot *snapshot, const char *path, struct th_inode **ret)
+int th_path_lookup(struct th_fs *fs, struct th_entered_snapshot *snapshot, const char *path, struct th_inode **ret)
 {
 	struct th_inode *inode, *next;
 	int err = th_inode_get(fs, snapshot, TH_ROOT_ID, &inode);

@@ -19,7 +19,7 @@ int th_namei_parent(struct th_inode *dir, struct th_inode **ret);
 
 /* Walks a path from the root of the filesystem (not of the mount), of the live tree or of a snapshot.  Empty parts and
  * "." are skipped; symlinks are not followed, .. is refused (-EINVAL). */
-int th_path_lookup(struct th_fs *fs, struct th_fs_snapshot *snapshot, const char *path, struct th_inode **ret);
+int th_path_lookup(struct th_fs *fs, struct th_entered_snapshot *snapshot, const char *path, struct th_inode **ret);
 
 /* What is to be made. */
 struct th_namei_new {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/snapshot/snapshot.h"
+
 bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name)
 {
 	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->options.snapdir == TH_SNAPDIR_DISABLED)
@@ -25,23 +27,6 @@ bool th_snapdir_is_listed(const struct th_inode *dir)
 }
 
 /* --- attributes --- */
-
-int th_snapdir_load(struct th_inode *snapdir)
-{
-	struct th_time now = th_time_now();
-
-	snapdir->attr = (struct th_attr){
-		.mode = S_IFDIR | 0755,
-		.nlink = 2,
-		.atime = now,
-		.mtime = now,
-		.ctime = now,
-		.btime = now,
-		.parent = snapdir->id,
-	};
-	snapdir->type = S_IFDIR;
-	return 0;
-}
 
 static struct th_time time_of(uint64_t ns)
 {
@@ -89,8 +74,8 @@ static bool has_name(const struct th_attr *attr, uint64_t id)
 static int enter(struct th_inode *snapdir, uint64_t snapshot_id, struct th_inode **ret)
 {
 	struct th_fs *fs = snapdir->fs;
-	struct th_fs_snapshot *snapshot;
-	int err = th_fs_snapshot_enter(fs, snapshot_id, snapdir->id, &snapshot);
+	struct th_entered_snapshot *snapshot;
+	int err = th_entered_snapshot_get(fs, snapshot_id, snapdir->id, &snapshot);
 
 	if (err < 0)
 		return err;
@@ -99,7 +84,7 @@ static int enter(struct th_inode *snapdir, uint64_t snapshot_id, struct th_inode
 		th_inode_put(*ret);
 		err = -ENOENT;
 	}
-	th_fs_snapshot_leave(fs, snapshot); /* the inode holds its own */
+	th_entered_snapshot_put(fs, snapshot); /* the inode holds its own */
 	return err;
 }
 

@@ -14,8 +14,6 @@ bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name);
 /* Is it listed there? */
 bool th_snapdir_is_listed(const struct th_inode *dir);
 
-/* Makes up the attributes of a virtual inode; for inode.c. -ENOENT: there is no such directory any more. */
-int th_snapdir_load(struct th_inode *snapdir);
 /* Brings times and link count up to date. */
 int th_snapdir_refresh(struct th_inode *snapdir);
 

@@ -10,6 +10,7 @@
 #include "fs/attr/xattr.h"
 #include "fs/dir/snapdir.h"
 #include "fs/format/acl.h"
+#include "fs/fs.h"
 #include "fs/fuse/request.h"
 #include "fs/fuse/session.h"
 

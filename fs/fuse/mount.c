@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fs/format/error_text.h"
+#include "fs/fs.h"
 #include "fs/fuse/mount_options.h"
 #include "fs/fuse/remount.h"
 #include "fs/fuse/session.h"

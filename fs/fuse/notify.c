@@ -6,6 +6,7 @@
 
 #include "fs/fuse/session.h"
 #include "fs/fuse/workers.h"
+#include "fs/inode/entered_snapshot.h"
 
 /* A snapshot's name is no longer what it was, or (number) a deleted snapshot has lost one of its users, or
  * (written.req) data was written past the kernel's cache. */
@@ -115,7 +116,7 @@ static void send_lingering(struct th_fuse *fuse)
 {
 	uint64_t number = 0;
 
-	while ((number = th_fs_snapshot_lingering(fuse->fs, number)))
+	while ((number = th_entered_snapshot_next_deleted(fuse->fs, number)))
 		send_entrance(fuse, number);
 }
 
@@ -123,7 +124,7 @@ static void send_lingering(struct th_fuse *fuse)
  * again and again. */
 static void wait_for_notice(struct th_fuse_notifier *notifier)
 {
-	if (!th_fs_snapshot_lingering(notifier->fuse->fs, 0)) {
+	if (!th_entered_snapshot_next_deleted(notifier->fuse->fs, 0)) {
 		pthread_cond_wait(&notifier->cond, &notifier->lock);
 		notifier->ask_at.tv_sec = 0;
 		return;

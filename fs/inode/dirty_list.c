@@ -91,6 +91,12 @@ void th_dirty_add(struct th_inode *inode)
 		th_inode_ref(inode);
 }
 
+void th_inode_mark_dirty(struct th_inode *inode)
+{
+	inode->attr_dirty = true;
+	th_dirty_add(inode);
+}
+
 bool th_dirty_remove(struct th_inode *inode)
 {
 	struct dirty *dirty = dirty_of(inode->fs);

@@ -19,6 +19,8 @@ void th_dirty_release(struct th_fs *fs);
 
 /* Appends the inode to the list, unless it is on it.  inode->lock held for writing. */
 void th_dirty_add(struct th_inode *inode);
+/* Notes that the inode's attributes have changed in memory only, and appends it.  inode->lock held for writing. */
+void th_inode_mark_dirty(struct th_inode *inode);
 /* Removes a clean inode from the list.  inode->lock held for writing.  Returns true if it was on the list: then the
  * caller owns the list's reference, and puts it when it holds no lock. */
 bool th_dirty_remove(struct th_inode *inode);

@@ -2,14 +2,12 @@
 #include "fs/inode/inode.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "fs/data/file.h"
-#include "fs/dir/orphan.h"
-#include "fs/dir/snapdir.h"
-#include "fs/inode/dirty_list.h"
+#include "fs/inode/inode_id.h"
 
 struct th_inode_table {
 	struct th_inode **buckets;
@@ -101,7 +99,8 @@ static void table_remove(struct th_inode_table *table, struct th_inode *inode)
 
 /* --- life --- */
 
-static struct th_inode *inode_alloc(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t number, uint64_t id)
+static struct th_inode *inode_alloc(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t number,
+				    uint64_t id)
 {
 	struct th_inode *inode = calloc(1, sizeof(*inode));
 
@@ -110,7 +109,7 @@ static struct th_inode *inode_alloc(struct th_fs *fs, struct th_fs_snapshot *sna
 	inode->fs = fs;
 	inode->id = id;
 	inode->number = number;
-	inode->snapshot = snapshot ? th_fs_snapshot_ref(fs, snapshot) : NULL;
+	inode->snapshot = snapshot ? th_entered_snapshot_ref(fs, snapshot) : NULL;
 	inode->refs = 1;
 	pthread_rwlock_init(&inode->lock, NULL);
 	return inode;
@@ -119,9 +118,9 @@ static struct th_inode *inode_alloc(struct th_fs *fs, struct th_fs_snapshot *sna
 static void inode_free(struct th_inode *inode)
 {
 	if (inode->file)
-		th_file_release(inode);
+		inode->fs->inode_end->release_file(inode);
 	if (inode->snapshot)
-		th_fs_snapshot_leave(inode->fs, inode->snapshot);
+		th_entered_snapshot_put(inode->fs, inode->snapshot);
 	pthread_rwlock_destroy(&inode->lock);
 	free((char *)inode->attr.name);
 	free(inode);
@@ -183,7 +182,25 @@ static int inode_load(struct th_inode *inode)
 	return err;
 }
 
-/* Waits for whoever loads it. */
+/* Makes up the attributes of a virtual directory; dir/snapdir.c updates them. */
+static int snapdir_load(struct th_inode *snapdir)
+{
+	struct th_time now = th_time_now();
+
+	snapdir->attr = (struct th_attr){
+		.mode = S_IFDIR | 0755,
+		.nlink = 2,
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+		.btime = now,
+		.parent = snapdir->id,
+	};
+	snapdir->type = S_IFDIR;
+	return 0;
+}
+
+/* Waits for the thread that loads it. */
 static int inode_wait(struct th_inode *inode)
 {
 	if (!inode->loaded) {
@@ -193,7 +210,7 @@ static int inode_wait(struct th_inode *inode)
 	return inode->loaded < 0 ? inode->loaded : 0;
 }
 
-static int inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t number, uint64_t id,
+static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t number, uint64_t id,
 		     struct th_inode **ret)
 {
 	bool load = false;
@@ -217,7 +234,7 @@ static int inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t
 	if (!inode)
 		return -ENOMEM;
 	if (load) {
-		err = number == TH_SNAPDIR_SNAPSHOT ? th_snapdir_load(inode) : inode_load(inode);
+		err = number == TH_SNAPDIR_SNAPSHOT ? snapdir_load(inode) : inode_load(inode);
 		inode->loaded = err < 0 ? err : 1;
 		pthread_rwlock_unlock(&inode->lock);
 	} else {
@@ -231,7 +248,7 @@ static int inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t
 	return 0;
 }
 
-int th_inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t id, struct th_inode **ret)
+int th_inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t id, struct th_inode **ret)
 {
 	return inode_get(fs, snapshot, snapshot ? snapshot->number : 0, id, ret);
 }
@@ -289,7 +306,7 @@ static void put_refs(struct th_inode *inode, uint32_t n)
 		/* Nobody can find it any more, so it stays ours while its keys go; what is dirty need not be written.
 		 */
 		pthread_mutex_unlock(&fs->table_lock);
-		if (th_orphan_delete(inode))
+		if (fs->inode_end->delete_unnamed(inode))
 			n++;
 		pthread_mutex_lock(&fs->table_lock);
 	}
@@ -410,7 +427,7 @@ void th_inode_delete_unnamed(struct th_fs *fs)
 
 	collect(fs, is_doomed, 0, &list, &count); /* what is left out is left to the next mount */
 	for (size_t i = 0; i < count; i++) {
-		bool was_dirty = th_orphan_delete(list[i]);
+		bool was_dirty = fs->inode_end->delete_unnamed(list[i]);
 
 		put_refs(list[i], was_dirty ? 2 : 1);
 	}
@@ -553,10 +570,12 @@ void th_inode_publish(struct th_inode *inode, const struct th_attr *attr)
 	inode->attr_dirty = false;
 }
 
-void th_inode_mark_dirty(struct th_inode *inode)
+/* A descriptor may be older than the flag, or have lost its O_APPEND since. */
+int th_inode_check_data(const struct th_inode *inode, uint64_t off)
 {
-	inode->attr_dirty = true;
-	th_dirty_add(inode);
+	if (inode->attr.flags & FS_IMMUTABLE_FL)
+		return -EPERM;
+	return (inode->attr.flags & FS_APPEND_FL) && off < inode->attr.size ? -EPERM : 0;
 }
 
 bool th_attr_kill_privileges(struct th_attr *attr, bool outsider)

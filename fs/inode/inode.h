@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 
 #include "fs/format/key.h"
-#include "fs/fs.h"
+#include "fs/inode/context.h"
+#include "fs/inode/entered_snapshot.h"
 
 struct th_file;
 
@@ -50,7 +51,7 @@ struct th_inode {
 	struct th_fs *fs;
 	uint64_t id;
 	uint64_t number; /* high bits of the kernel's name for it: 0, an entrance's, or TH_SNAPDIR_SNAPSHOT */
-	struct th_fs_snapshot *snapshot; /* NULL: live.  An inode of a snapshot never changes */
+	struct th_entered_snapshot *snapshot; /* NULL: live.  An inode of a snapshot never changes */
 	uint32_t type; /* S_IFMT of its mode, which never changes */
 	_Atomic uint64_t parent; /* attr.parent, for who may not wait for the lock (rename.c) */
 	atomic_bool cached; /* the kernel may have some of its data in its cache (fuse_file.c) */
@@ -82,7 +83,7 @@ struct th_inode {
 
 /* The inode `id` of the live tree, or of `snapshot`; from memory, else loaded.  The caller puts it.
  * -ENOENT, -EUCLEAN. */
-int th_inode_get(struct th_fs *fs, struct th_fs_snapshot *snapshot, uint64_t id, struct th_inode **ret);
+int th_inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t id, struct th_inode **ret);
 /* The virtual .snapshots of the live directory `id`. */
 int th_inode_get_snapdir(struct th_fs *fs, uint64_t id, struct th_inode **ret);
 /* What the kernel calls nodeid, if it is in memory; else NULL.  The caller puts it. */
@@ -129,13 +130,14 @@ int th_inode_store(struct th_txn *txn, const struct th_inode *inode, const struc
 /* After the transaction was committed: attr becomes the inode's.  If the name differs it must have been allocated with
  * malloc, and becomes the inode's.  Clears attr_dirty. */
 void th_inode_publish(struct th_inode *inode, const struct th_attr *attr);
-/* attr was changed in memory only: the dirty list will store it. */
-void th_inode_mark_dirty(struct th_inode *inode);
 /* Encodes and decodes an inode's value (diff and the checker use it too).  decode lends the name from the value;
  * -EUCLEAN if it is no inode. */
 #define TH_INODE_VALUE_MAX (sizeof(struct th_inode_disk) + TH_NAME_MAX)
 size_t th_inode_encode(const struct th_attr *attr, void *value);
 int th_inode_decode(const void *value, size_t size, int32_t refs, struct th_attr *ret);
+/* Checks the immutable and append-only flags for a change of data from this offset on.  Lock held.  Returns 0 or
+ * -EPERM. */
+int th_inode_check_data(const struct th_inode *inode, uint64_t off);
 /* As stat(2) shows it; st_ino alone needs no lock. */
 uint64_t th_inode_ino(const struct th_inode *inode);
 void th_inode_stat(const struct th_inode *inode, struct stat *ret);

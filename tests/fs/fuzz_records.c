@@ -22,6 +22,7 @@
 #include "fs/diff/diff.h"
 #include "fs/dir/dir.h"
 #include "fs/dir/namei.h"
+#include "fs/snapshot/snapshot.h"
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
 
@@ -228,7 +229,7 @@ static void read_xattrs(struct th_inode *inode)
 }
 
 struct visit {
-	struct th_fs_snapshot *snapshot;
+	struct th_entered_snapshot *snapshot;
 	unsigned depth;
 	bool change;
 };
@@ -271,7 +272,7 @@ static void visit(const struct visit *v, uint64_t id)
 	th_inode_put(inode);
 }
 
-static void visit_all(struct th_fs_snapshot *snapshot, bool change)
+static void visit_all(struct th_entered_snapshot *snapshot, bool change)
 {
 	struct visit all = { .snapshot = snapshot, .change = change };
 
@@ -325,7 +326,7 @@ static void use(struct th_disk *disk, bool read_only)
 {
 	struct th_fs_check_options check = { .read_data = true, .problem = ignore };
 	struct th_fs_options options = { .read_only = read_only, .report = ignore };
-	struct th_fs_snapshot *entered;
+	struct th_entered_snapshot *entered;
 	struct th_check_result result;
 	struct th_snapshot snapshot;
 
@@ -334,9 +335,9 @@ static void use(struct th_disk *disk, bool read_only)
 	visit_all(NULL, false);
 	compare("s", NULL);
 	if (th_snapshot_find(fs->store, "s", &snapshot) == 0 &&
-	    th_fs_snapshot_enter(fs, snapshot.id, TH_ROOT_ID, &entered) == 0) {
+	    th_entered_snapshot_get(fs, snapshot.id, TH_ROOT_ID, &entered) == 0) {
 		visit_all(entered, false);
-		th_fs_snapshot_leave(fs, entered);
+		th_entered_snapshot_put(fs, entered);
 	}
 	if (read_only) {
 		th_fs_check(fs, &check, &result);

@@ -13,7 +13,7 @@
 
 struct walk {
 	struct th_fs *fs;
-	struct th_fs_snapshot *snapshot;
+	struct th_entered_snapshot *snapshot;
 	struct th_picture *picture;
 	const char *path; /* of the directory under way */
 	uint64_t directory;
@@ -106,9 +106,9 @@ struct th_picture th_picture_take(struct th_fs *fs, const char *snapshot)
 	struct th_snapshot found;
 
 	ck_assert_int_eq(th_snapshot_find(fs->store, snapshot, &found), 0);
-	ck_assert_int_eq(th_fs_snapshot_enter(fs, found.id, TH_ROOT_ID, &walk.snapshot), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, found.id, TH_ROOT_ID, &walk.snapshot), 0);
 	add(&walk, TH_ROOT_ID, strdup("/"));
-	th_fs_snapshot_leave(fs, walk.snapshot);
+	th_entered_snapshot_put(fs, walk.snapshot);
 	qsort(picture.names, picture.count, sizeof(*picture.names), compare);
 	return picture;
 }

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <linux/fs.h>
 
+#include "fs/snapshot/snapshot.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 

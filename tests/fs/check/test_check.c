@@ -11,6 +11,7 @@
 
 #include "fs/data/file.h"
 #include "fs/dir/namei.h"
+#include "fs/snapshot/snapshot.h"
 #include "journal/disk/disk.h"
 #include "tests/support/suite.h"
 

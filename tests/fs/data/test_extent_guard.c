@@ -18,6 +18,8 @@
 #include "fs/data/file.h"
 #include "fs/data/partial_block.h"
 #include "fs/dir/namei.h"
+#include "fs/fs.h"
+#include "fs/snapshot/snapshot.h"
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
@@ -648,13 +650,13 @@ static struct th_snapshot snapshots[SNAPSHOTS];
 /* One after another; the first of which the root is not in memory stops at the gate. */
 static int enter(void)
 {
-	struct th_fs_snapshot *snapshot;
+	struct th_entered_snapshot *snapshot;
 	int err = 0;
 
 	for (unsigned i = 1; i < SNAPSHOTS && !err; i++) {
-		err = th_fs_snapshot_enter(fs, snapshots[i].id, TH_ROOT_ID, &snapshot);
+		err = th_entered_snapshot_get(fs, snapshots[i].id, TH_ROOT_ID, &snapshot);
 		if (!err)
-			th_fs_snapshot_leave(fs, snapshot);
+			th_entered_snapshot_put(fs, snapshot);
 	}
 	return err;
 }
@@ -675,25 +677,25 @@ static void take_snapshots(void)
 
 START_TEST(who_enters_a_snapshot_waits_alone)
 {
-	struct th_fs_snapshot *other, *again;
+	struct th_entered_snapshot *other, *again;
 	struct th_inode *root;
 	struct changer changer;
 
 	take_snapshots();
 	forget_all();
-	ck_assert_int_eq(th_fs_snapshot_enter(fs, snapshots[0].id, TH_ROOT_ID, &other), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, TH_ROOT_ID, &other), 0);
 	ck_assert_int_eq(th_inode_get(fs, other, TH_ROOT_ID, &root), 0);
 	th_inode_put(root);
 	changer_stop(&changer, enter);
-	ck_assert_int_eq(th_fs_snapshot_enter(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
 	ck_assert_ptr_eq(again, other);
 	ck_assert_int_eq(th_inode_get(fs, other, TH_ROOT_ID, &root), 0);
-	ck_assert_int_eq(th_fs_snapshot_enter(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
 	th_inode_put(root);
 	gate_set(false);
 	changer_end(&changer);
 	for (int i = 0; i < 3; i++)
-		th_fs_snapshot_leave(fs, other);
+		th_entered_snapshot_put(fs, other);
 }
 END_TEST
 

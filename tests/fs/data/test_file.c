@@ -17,6 +17,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
+#include "fs/snapshot/snapshot.h"
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
@@ -331,18 +332,18 @@ static void op_snapshot(unsigned s)
 	}
 }
 
-static struct th_inode *snapshot_file(unsigned s, unsigned f, struct th_fs_snapshot **ret)
+static struct th_inode *snapshot_file(unsigned s, unsigned f, struct th_entered_snapshot **ret)
 {
 	struct th_inode *inode;
 
-	ck_assert_int_eq(th_fs_snapshot_enter(fs, snapshots[s].id, TH_ROOT_ID, ret), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[s].id, TH_ROOT_ID, ret), 0);
 	ck_assert_int_eq(th_inode_get(fs, *ret, snapshots[s].inodes[f], &inode), 0);
 	return inode;
 }
 
 static void op_snapshot_read(unsigned s, unsigned f)
 {
-	struct th_fs_snapshot *snapshot;
+	struct th_entered_snapshot *snapshot;
 	struct th_inode *inode;
 	uint64_t done;
 
@@ -356,7 +357,7 @@ static void op_snapshot_read(unsigned s, unsigned f)
 		model_grow(&models[f], done);
 	}
 	th_inode_put(inode);
-	th_fs_snapshot_leave(fs, snapshot);
+	th_entered_snapshot_put(fs, snapshot);
 }
 
 static void op_reopen(void)

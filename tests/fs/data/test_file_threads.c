@@ -14,6 +14,8 @@
 #include "fs/data/file_pages.h"
 #include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
+#include "fs/fs.h"
+#include "fs/snapshot/snapshot.h"
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fs/attr/attr.h"
+#include "fs/snapshot/snapshot.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 

@@ -14,6 +14,7 @@
 #include "fs/dir/dir.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/snapdir.h"
+#include "fs/snapshot/snapshot.h"
 #include "tests/fs/scene.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
@@ -296,7 +297,7 @@ static void compare_name(const struct th_attr *attr, int node)
 	ck_assert_int_eq(nodes[dir].names[attr->name[0] - 'a'], node);
 }
 
-static void compare_node(struct th_fs_snapshot *snapshot, int node)
+static void compare_node(struct th_entered_snapshot *snapshot, int node)
 {
 	struct th_inode *inode;
 	struct found found = { 0 };
@@ -320,7 +321,7 @@ static void compare_node(struct th_fs_snapshot *snapshot, int node)
 	th_inode_put(inode);
 }
 
-static void compare(struct th_fs_snapshot *snapshot)
+static void compare(struct th_entered_snapshot *snapshot)
 {
 	for (int i = 0; i < NODES; i++) {
 		if (nodes[i].used)
@@ -332,7 +333,7 @@ static void compare(struct th_fs_snapshot *snapshot)
 static void round_with_snapshot(struct th_random *random)
 {
 	struct th_snapshot taken;
-	struct th_fs_snapshot *snapshot;
+	struct th_entered_snapshot *snapshot;
 	struct node kept[NODES], now[NODES];
 
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "s", &taken), 0);
@@ -341,9 +342,9 @@ static void round_with_snapshot(struct th_random *random)
 		step(random);
 	memcpy(now, nodes, sizeof(nodes));
 	memcpy(nodes, kept, sizeof(nodes));
-	ck_assert_int_eq(th_fs_snapshot_enter(scene.fs, taken.id, TH_ROOT_ID, &snapshot), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, taken.id, TH_ROOT_ID, &snapshot), 0);
 	compare(snapshot);
-	th_fs_snapshot_leave(scene.fs, snapshot);
+	th_entered_snapshot_put(scene.fs, snapshot);
 	memcpy(nodes, now, sizeof(nodes));
 	compare(NULL);
 	ck_assert_int_eq(th_fs_snapshot_delete(scene.fs, "s"), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Branches of a filesystem: files are their own on each, ids mean one file on all, and what is rolled back stays whole.
  */
-#include "fs/branch.h"
+#include "fs/snapshot/branch.h"
 
 #include <check.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "fs/data/file.h"
 #include "fs/diff/diff.h"
 #include "fs/dir/namei.h"
+#include "fs/snapshot/snapshot.h"
 #include "journal/disk/disk.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"

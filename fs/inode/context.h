@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * struct th_fs: the open filesystem, as every folder of fs/ sees it.  fs/fs.h opens and closes it.
+ *
+ * Lock order of fs/, outermost first.  Violating it deadlocks.
+ *
+ *   L0  fs->checkpoint_hook_lock: held while before_checkpoint runs, which takes inode locks.
+ *   L1  fs->rename_lock: held by a rename or exchange between two directories, and by one that replaces a directory.
+ *   L2  inode->lock of directories: a parent before its child.  Two directories that are not parent and child are
+ *       locked together only under L1, an ancestor first, otherwise the smaller id first.  All threads but the one
+ *       holder of L1 therefore lock strictly downwards.  A cycle of waiters would need the holder of L1 to wait for a
+ *       lock above one that it holds.
+ *   L3  inode->lock of other inodes, after every directory; two of them in the order of their ids.
+ *   L4  Leaves, under which no other lock is taken: fs->table_lock (and under it fs->entrance_lock), the lock of the
+ *       dirty list.  fs->id_lock is a leaf too, but a transaction may be committed under it.
+ *   L5  th_store_checkpoint, th_store_sync and th_snapshot_create are called with none of these locks held: they run
+ *       before_checkpoint, or wait for a thread that runs it.  Transactions begin and commit with inode locks held, so
+ *       th_txn_begin and th_txn_commit must never wait for before_checkpoint.
+ *   L6  No lock of this list is held during a disk read that other lock waiters do not need: see th_nowait_begin,
+ *       data/partial_block.h and th_extent_guard.  docs/architecture.md lists the exceptions.
+ *
+ * A change is staged in a transaction from copies of the attributes.  Memory takes over the copies (th_inode_publish)
+ * only after the transaction commit.  So a failure leaves memory and store as they were.
+ */
+#ifndef TH_FS_INODE_CONTEXT_H
+#define TH_FS_INODE_CONTEXT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/format/format.h"
+#include "tree/thunderhead.h"
+
+struct th_inode;
+struct th_inode_table;
+struct th_entered_snapshot;
+
+enum th_snapdir_mode {
+	TH_SNAPDIR_ROOT, /* listed in the root directory, found by name in every directory */
+	TH_SNAPDIR_HIDDEN, /* listed nowhere, found everywhere */
+	TH_SNAPDIR_VISIBLE, /* listed everywhere */
+	TH_SNAPDIR_DISABLED, /* does not exist; ".snapshots" is a name like any other */
+};
+
+#define TH_SNAPDIR_NAME ".snapshots"
+
+enum th_atime_mode {
+	TH_ATIME_RELATIVE, /* updated by the first read after a change, and once a day */
+	TH_ATIME_NEVER,
+	TH_ATIME_STRICT, /* updated by each read */
+};
+
+struct th_fs_options {
+	bool read_only;
+	enum th_snapdir_mode snapdir;
+	enum th_atime_mode atime;
+	bool no_dir_atime; /* never update the atime of directories */
+	const char *branch; /* make this branch the current one; NULL: keep the current one */
+	const char *snapshot; /* show this snapshot instead of the live tree; NULL: live.  Implies read_only */
+	const char *subdir; /* show this directory (a path from the root) as the root; NULL: the root */
+	size_t cache_bytes; /* as in struct th_store_options */
+	unsigned checkpoint_interval_ms;
+	void (*report)(void *arg, const char *line); /* receives each warning or error, one line; NULL: stderr */
+	void *report_arg;
+	uint64_t (*name_hash)(const void *name, size_t size); /* for tests that need collisions; NULL: XXH3 */
+};
+
+/* The steps of an inode's end that belong to higher folders.  th_fs_open sets them before it loads an inode. */
+struct th_inode_end {
+	bool (*delete_unnamed)(struct th_inode *inode); /* th_orphan_delete */
+	void (*release_file)(struct th_inode *inode); /* th_file_release */
+};
+
+struct th_fs {
+	struct th_store *store;
+	struct th_view *live;
+	struct th_fs_options options; /* strings are copied */
+	bool read_only;
+	const struct th_inode_end *inode_end;
+	struct th_entered_snapshot *base; /* the snapshot that the mount shows; NULL: live */
+	struct th_inode *root; /* of the mount; the filesystem holds a reference */
+
+	pthread_mutex_t rename_lock; /* L1 */
+
+	pthread_mutex_t table_lock; /* guards the table, and refs and nlookup of its inodes */
+	struct th_inode_table *table; /* inode.c */
+
+	pthread_mutex_t id_lock;
+	uint64_t next_id, reserved_id; /* the store has reserved the ids below reserved_id, on all branches */
+
+	pthread_mutex_t checkpoint_hook_lock; /* L0 */
+	bool closing; /* checkpoint_hook_lock */
+
+	pthread_mutex_t entrance_lock; /* guards the list of entered snapshots */
+	struct th_entered_snapshot *snapshots;
+	uint64_t next_number;
+
+	_Atomic uint64_t given_up; /* blocks that deleted data used and that the store may not count as free yet */
+
+	void *dirty; /* dirty_list.c: made by th_dirty_init, freed by th_dirty_release */
+
+	_Atomic uint64_t snapshots_changed_ns; /* time of the last deletion or renaming of a snapshot; 0: none yet */
+	/* Called with no lock held after snapshots have changed.  `name`: the kernel's cached entries of this name are
+	 * stale, except in the .snapshots of the directory `except` (0: none), whose change the kernel itself asked
+	 * for.  NULL: a snapshot was created.  The callback itself may be NULL. */
+	void (*snapshot_changed)(void *arg, const char *name, uint64_t except);
+	void *snapshot_changed_arg;
+};
+
+/* Passes one line to options.report, or to stderr. */
+void th_fs_report(struct th_fs *fs, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Returns 0, or -EROFS if the filesystem was opened read-only. */
+int th_fs_writable(const struct th_fs *fs);
+
+#endif
