@@ -96,7 +96,7 @@ static bool is_plain_store(const char *path)
 	struct th_disk *disk;
 	bool plain;
 
-	if (th_disk_open(path, TH_DISK_READ_ONLY, &disk))
+	if (th_disk_open_url(path, TH_DISK_READ_ONLY, &disk))
 		return false;
 	if (th_store_open(disk, &options, &store)) {
 		th_disk_close(disk);

@@ -31,7 +31,7 @@ void th_image_report(void *voice, const char *line)
 
 static int open_disk(const char *path, bool read_only, struct th_disk **ret)
 {
-	return th_disk_open(path, read_only ? TH_DISK_READ_ONLY : 0, ret);
+	return th_disk_open_url(path, read_only ? TH_DISK_READ_ONLY : 0, ret);
 }
 
 /* Says why an image could not be opened, unless damage has been told where it was found, and better than an error

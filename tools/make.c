@@ -243,6 +243,10 @@ int th_make_run(const struct th_command *command, th_make_format *format_disk, i
 	}
 	if (argc - optind != 1)
 		return th_command_usage(command, "one image is needed");
-	making.path = argv[optind];
+	making.path = th_disk_url_path(argv[optind]);
+	if (!making.path) {
+		th_image_error(argv[optind], -EPFNOSUPPORT);
+		return TH_EXIT_FAILED;
+	}
 	return make(&making);
 }

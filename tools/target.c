@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "journal/disk/disk.h"
 #include "tools/error.h"
 #include "tools/image.h"
 
@@ -56,11 +57,12 @@ static int open_image(struct th_target *target, bool read_only)
 
 int th_target_open(const char *path, bool read_only, struct th_target **ret)
 {
+	const char *file = th_disk_url_path(path); /* NULL: only an image can have this name */
+	struct stat status = { 0 };
 	struct th_target *target;
-	struct stat status;
 	int err;
 
-	if (stat(path, &status)) {
+	if (file && stat(file, &status)) {
 		err = -errno;
 		th_error(err, "%s", path);
 		return err;

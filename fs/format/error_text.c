@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "journal/disk/disk.h"
+
 const char *th_error_text(int err)
 {
 	switch (abs(err)) {
@@ -22,6 +24,8 @@ const char *th_error_text(int err)
 		return "holds keys and values, and no filesystem";
 	case EPROTONOSUPPORT:
 		return "made by a newer version, with features that this one does not know";
+	case EPFNOSUPPORT:
+		return "unknown kind of disk; the name of a file with a colon in it needs ./ in front";
 	default:
 		return strerror(abs(err));
 	}
@@ -69,6 +73,7 @@ static char *mount_place(const char *path)
 
 const char *th_error_text_image(const char *path, int err, char *text)
 {
+	const char *file = th_disk_url_path(path);
 	char *place = NULL;
 	long holder = 0;
 
@@ -76,9 +81,9 @@ const char *th_error_text_image(const char *path, int err, char *text)
 		snprintf(text, TH_EXPLAIN_MAX, "%s", th_error_text(err));
 		return text;
 	}
-	place = mount_place(path);
-	if (!place)
-		holder = lock_holder(path);
+	place = file ? mount_place(file) : NULL;
+	if (file && !place)
+		holder = lock_holder(file);
 	if (place)
 		snprintf(text, TH_EXPLAIN_MAX, "is in use: it is mounted on %s", place);
 	else if (holder > 0)

@@ -174,7 +174,7 @@ static int open_image(const struct th_mount_options *options, const struct th_fs
 {
 	struct th_disk *disk;
 	bool read_only = fs_options->read_only || fs_options->snapshot;
-	int err = th_disk_open(options->image, read_only ? TH_DISK_READ_ONLY : 0, &disk);
+	int err = th_disk_open_url(options->image, read_only ? TH_DISK_READ_ONLY : 0, &disk);
 
 	if (!err) {
 		err = th_fs_open(disk, fs_options, ret);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "journal/disk/disk.h"
+
 /* A string that grows.  Without memory it stays NULL. */
 struct text {
 	char *bytes;
@@ -208,11 +210,12 @@ static int parse_atime(struct th_fs_options *fs, const char *option)
 /* What a filesystem on a disk does by itself; what the user gives comes later, and wins. */
 static void add_defaults(struct text *fuse, const struct th_mount_options *options)
 {
+	const char *file = th_disk_url_path(options->image);
 	char path[PATH_MAX];
 
 	text_add(fuse, "default_permissions");
 	text_add(fuse, "subtype=thunderhead");
-	text_add_escaped(fuse, "fsname=", realpath(options->image, path) ? path : options->image);
+	text_add_escaped(fuse, "fsname=", file && realpath(file, path) ? path : options->image);
 	if (geteuid() == 0) {
 		text_add(fuse, "allow_other");
 		text_add(fuse, "suid");

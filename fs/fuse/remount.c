@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/format/error_text.h"
+#include "journal/disk/disk.h"
 
 /* Of options that contradict each other the last one counts. */
 static unsigned long flags_of(char *options)
@@ -52,7 +53,8 @@ static unsigned long flags_of(char *options)
 /* A daemon that may not write shares its image with others that only read. */
 static bool is_fixed(const char *image)
 {
-	int fd = open(image, O_RDONLY | O_CLOEXEC);
+	const char *file = th_disk_url_path(image);
+	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
 	bool shared = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
 
 	if (fd >= 0)

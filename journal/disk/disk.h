@@ -76,10 +76,19 @@ enum th_disk_flags {
 	TH_DISK_BUFFERED = 1 << 2, /* do not use O_DIRECT (also the fallback where it is refused) */
 };
 
-/* Opens an existing file or block device and takes its lock (flock; exclusive, shared if read-only).  io_uring where
- * the kernel allows it, else a pool of threads.  -EBUSY: another process holds the lock, or the device is in use;
- * -EISDIR, -ENOTBLK: neither a file nor a block device.  The disk has threads: who means to fork does so before. */
+/* Opens an existing file or block device and takes its lock (flock: exclusive, or shared if read-only).  Transfers use
+ * io_uring where the kernel allows it, else a pool of threads.  The disk starts threads, so a program that forks does so
+ * before.  The caller owns *ret and closes it with th_disk_close().
+ * Returns 0, -EBUSY if another process holds the lock or the device is in use, -EISDIR or -ENOTBLK if path is neither a
+ * file nor a block device, or another -errno of open(2). */
 int th_disk_open(const char *path, unsigned flags, struct th_disk **ret);
+/* Opens a disk by its URL: "file:PATH", or a plain path, which th_disk_open() opens.  A path that exists is opened as a
+ * path even if it begins like an unknown scheme; "./file:x" is the file named "file:x".  Messages call the disk by its
+ * URL.  Returns as th_disk_open(), or -EPFNOSUPPORT if the scheme is unknown and no such path exists. */
+int th_disk_open_url(const char *url, unsigned flags, struct th_disk **ret);
+/* Returns the path of the file or device that a URL stands for, whether it exists or not: a pointer into url, or NULL if
+ * the scheme is unknown or is not one of files. */
+const char *th_disk_url_path(const char *url);
 /* A disk in memory of that many blocks, all zero; blocks never written use no memory. */
 int th_disk_memory_new(uint64_t blocks, struct th_disk **ret);
 /* A disk that leaves the one it passes everything on to open when it is closed: a store closes its disk, and some

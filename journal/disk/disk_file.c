@@ -107,7 +107,7 @@ static void try_direct(int fd, uint64_t blocks)
 	free(probe);
 }
 
-int th_disk_file_open(struct th_disk_file *file, const char *path, unsigned flags)
+int th_disk_file_open(struct th_disk_file *file, const char *path, const char *name, unsigned flags)
 {
 	bool read_only = flags & TH_DISK_READ_ONLY;
 	int fd, err;
@@ -118,14 +118,14 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, unsigned flag
 	err = size_blocks(fd, &file->disk.blocks);
 	if (err)
 		goto out;
-	file->path = strdup(path);
-	if (!file->path) {
+	file->name = strdup(name);
+	if (!file->name) {
 		err = -ENOMEM;
 		goto out;
 	}
 	if (!(flags & TH_DISK_BUFFERED))
 		try_direct(fd, file->disk.blocks);
-	file->disk.name = file->path;
+	file->disk.name = file->name;
 	file->fd = fd;
 	file->read_only = read_only;
 out:
@@ -139,23 +139,7 @@ void th_disk_file_release(struct th_disk_file *file)
 {
 	flock(file->fd, LOCK_UN);
 	close(file->fd);
-	free(file->path);
-}
-
-int th_disk_open(const char *path, unsigned flags, struct th_disk **ret)
-{
-	struct th_disk_file file = { .fd = -1 };
-	int err;
-
-	err = th_disk_file_open(&file, path, flags);
-	if (err)
-		return err;
-	err = flags & TH_DISK_THREADS ? -ENOSYS : th_disk_uring_new(&file, ret);
-	if (err == -ENOSYS)
-		err = th_disk_threads_new(&file, ret);
-	if (err)
-		th_disk_file_release(&file);
-	return err;
+	free(file->name);
 }
 
 /* One system call for one buffer, from byte `done` of it on. */

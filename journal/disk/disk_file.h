@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the two disks that live in a file or on a block device share: opening, and transfers done on the spot.  Internal
- * to journal/.
+ * The part that the two disks on a file or block device share: opening it, and transfers by plain system calls.
+ * Internal to journal/disk.
  */
 #ifndef TH_JOURNAL_DISK_DISK_FILE_H
 #define TH_JOURNAL_DISK_DISK_FILE_H
@@ -14,22 +14,27 @@
 
 struct th_disk_file {
 	struct th_disk disk; /* must be first */
-	char *path; /* disk.name */
-	int fd;
+	char *name; /* owned; disk.name */
+	int fd; /* locked with flock */
 	bool read_only;
 };
 
-/* Fills in everything but disk.ops of a zeroed file.  On an error nothing is held. */
-int th_disk_file_open(struct th_disk_file *file, const char *path, unsigned flags);
+/* Opens and locks the file or block device `path`.  *file must be zeroed; fills in everything but disk.ops.  `name` is
+ * copied and becomes the disk's name in messages.  Returns 0 or an error of th_disk_open(), which leaves nothing to
+ * release. */
+int th_disk_file_open(struct th_disk_file *file, const char *path, const char *name, unsigned flags);
 /* Releases the lock, the descriptor and the name. */
 void th_disk_file_release(struct th_disk_file *file);
 
-/* Carries out a transfer on this thread, from byte `done` on.  0 or -errno. */
+/* Carries out a transfer on this thread, skipping its first `done` bytes.  Returns 0 or -errno; -EIO if the file ends
+ * before the transfer does. */
 int th_disk_file_run(const struct th_disk_file *file, const struct th_transfer *transfer, size_t done);
-/* For th_disk_ops.now. */
+/* The implementation of th_disk_ops.now for a disk that begins with a struct th_disk_file. */
 int th_disk_file_now(struct th_disk *disk, const struct th_transfer *transfer);
 
-/* The two kinds.  They take over *file (a copy of it) on success.  -ENOSYS: there is no usable io_uring here. */
+/* The two engines: one disk on io_uring, one on a pool of threads.  On success the disk owns a copy of *file, which the
+ * caller must not release.  On an error the caller keeps it.  Returns 0, -ENOSYS if io_uring is not usable here, or
+ * another -errno. */
 int th_disk_uring_new(const struct th_disk_file *file, struct th_disk **ret);
 int th_disk_threads_new(const struct th_disk_file *file, struct th_disk **ret);
 

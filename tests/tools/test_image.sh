@@ -35,6 +35,13 @@ refused 1 'no such (file|directory)' th mkfs --size 16M "$work/none/x.img"
 tap "mkfs in a directory that is not there"
 refused 1 'directory' th mkfs "$work"
 tap "mkfs of a directory"
+th mkfs --size 16M "file:$work/url.img" && th check "file:$work/url.img" >"$work.out" && th info "file:$work/url.img" >>"$work.out"
+tap "file:PATH names a file"
+for verb in 'mkfs --size 16M' check info 'snapshot list'; do
+	refused "$([ "$verb" = check ] && echo 8 || echo 1)" 'xyz:pool/image: unknown kind of disk' th $verb xyz:pool/image
+	tap "$verb refuses the URL of an unknown kind of disk"
+done
+rm -f "$work/url.img" "$work.out"
 head -c 1000000 /dev/zero >"$work/short.img"
 refused 1 'too small' th mkfs "$work/short.img"
 tap "mkfs of a file that is too small"

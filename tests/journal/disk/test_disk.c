@@ -2,15 +2,10 @@
 /* Every kind of disk must behave the same. */
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/journal/suite.h"
@@ -599,39 +594,6 @@ START_TEST(disk_shortened_behind_our_back)
 }
 END_TEST
 
-/* Forbids io_uring to this process, as containers do. */
-static void forbid_io_uring(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
-
-	th_ok(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	th_ok(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
-}
-
-/* The pool of threads is there when io_uring is not. */
-START_TEST(disk_without_io_uring)
-{
-	struct th_disk *disk;
-	char *block = th_test_block(3), *other = th_test_block(0);
-	struct iovec iov = { .iov_base = block, .iov_len = TH_BLOCK_SIZE };
-
-	forbid_io_uring();
-	disk = open_disk(URING);
-	th_ok(save_and_wait(disk, 5, &iov, 1));
-	th_ok(get_and_wait(disk, 5, 1, other));
-	ck_assert_mem_eq(block, other, TH_BLOCK_SIZE);
-	free(block);
-	free(other);
-	th_disk_close(disk);
-}
-END_TEST
-
 START_TEST(disk_memory_is_sparse)
 {
 	struct th_disk *disk;
@@ -673,7 +635,6 @@ int main(void)
 	tcase_add_loop_test(files, disk_shortened_behind_our_back, 0, MEMORY);
 	tcase_add_test(files, disk_memory_is_sparse);
 	tcase_add_test(files, disk_without_reaping_is_not_driven);
-	tcase_add_test(files, disk_without_io_uring); /* the last: without CK_FORK it goes for what follows too */
 	suite_add_tcase(suite, files);
 	return th_suite_run(suite);
 }
