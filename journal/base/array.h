@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 /* Makes room for `need` items of `item_size` bytes in a malloc'ed array and updates *capacity.  The capacity at least

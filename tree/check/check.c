@@ -11,60 +11,6 @@
 #include "tree/state/state.h"
 #include "tree/view/cursor.h"
 
-void th_check_problem(struct th_check *check, const char *format, ...)
-{
-	char line[512];
-	va_list args;
-
-	check->result.problems++;
-	if (!check->options.problem)
-		return;
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	check->options.problem(check->options.arg, line);
-}
-
-bool th_check_inside(const struct th_check *check, uint64_t addr, uint64_t blocks)
-{
-	return addr > 0 && blocks > 0 && addr < check->super.blocks && blocks <= check->super.blocks - addr;
-}
-
-int th_check_grow(void *array, size_t count, size_t *capacity, size_t size)
-{
-	size_t more = *capacity ? 2 * *capacity : 64;
-	void *old, *grown;
-
-	if (count < *capacity)
-		return 0;
-	memcpy(&old, array, sizeof(old));
-	grown = reallocarray(old, more, size);
-	if (!grown)
-		return -ENOMEM;
-	memcpy(array, &grown, sizeof(grown));
-	*capacity = more;
-	return 0;
-}
-
-const char *th_check_key(struct th_slice key, char text[TH_CHECK_KEY_TEXT])
-{
-	const uint8_t *bytes = key.data;
-	size_t n = 0;
-
-	for (size_t i = 0; i < key.size; i++) {
-		if (n + 8 > TH_CHECK_KEY_TEXT) {
-			strcpy(text + n, "...");
-			return text;
-		}
-		if (bytes[i] > ' ' && bytes[i] < 0x7f && bytes[i] != '\\')
-			text[n++] = (char)bytes[i];
-		else
-			n += (size_t)sprintf(text + n, "\\x%02x", bytes[i]);
-	}
-	text[n] = 0;
-	return text;
-}
-
 /* --- trees --- */
 
 static int unpack_root(struct th_check *check, const char *name, const uint8_t *bytes, struct th_ptr *ret)
@@ -220,21 +166,6 @@ static int visit_range(struct th_check *check, const struct th_range *range)
 		err = 0;
 	}
 	return err == 1 ? 0 : err;
-}
-
-int th_check_add_hole(struct th_check *check, struct th_slice from, struct th_slice to)
-{
-	struct th_check_hole *hole;
-	int err = th_check_grow(&check->holes, check->holes_count, &check->holes_capacity, sizeof(*check->holes));
-
-	if (err < 0)
-		return err;
-	hole = &check->holes[check->holes_count++];
-	th_key_set(&hole->from, from);
-	hole->open = !to.data;
-	if (to.data)
-		th_key_set(&hole->to, to);
-	return 0;
 }
 
 static int compare_holes(const void *a, const void *b)

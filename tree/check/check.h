@@ -29,7 +29,6 @@
 #ifndef TH_TREE_CHECK_CHECK_H
 #define TH_TREE_CHECK_CHECK_H
 
-#include "tree/io/chunk.h"
 #include "tree/state/state.h"
 
 /* --- who claims which blocks (check_space.c) --- */
@@ -158,8 +157,6 @@ struct th_check {
 void th_check_problem(struct th_check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Is the run inside the image, and not empty? */
 bool th_check_inside(const struct th_check *check, uint64_t addr, uint64_t blocks);
-/* Makes room for one more element of an array. */
-int th_check_grow(void *array, size_t count, size_t *capacity, size_t size);
 
 /* The key, fit for a message. */
 #define TH_CHECK_KEY_TEXT 100
@@ -216,6 +213,7 @@ const struct th_check_snapshot *th_check_newest(const struct th_check *check, ui
 
 int th_check_claim(struct th_check *check, enum th_claim claim, uint64_t addr, uint64_t blocks, uint32_t count);
 int th_check_claim_snapshot(struct th_check *check, uint64_t addr, uint64_t blocks);
+int th_check_claim_snapshot_data(struct th_check *check);
 /* Claims what is fixed, on the space log, and on dead lists. */
 int th_check_space(struct th_check *check);
 /* With every claim known: A1 to A4. */

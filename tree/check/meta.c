@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/meta_format.h"
 #include "tree/check/check.h"
@@ -90,8 +91,7 @@ static int take_snapshot(struct th_check *check, struct th_slice key, struct th_
 		meta_problem(check, key, why);
 		return 0;
 	}
-	err = th_check_grow(&check->snapshots, check->snapshots_count, &check->snapshots_capacity,
-			    sizeof(*check->snapshots));
+	err = th_grow(check->snapshots, check->snapshots_capacity, check->snapshots_count + 1);
 	if (err == 0)
 		check->snapshots[check->snapshots_count++] = snapshot;
 	return err;
@@ -115,7 +115,7 @@ static int take_hold(struct th_check *check, struct th_slice key, struct th_slic
 	hold.snapshot = th_get_le64(disk.snapshot);
 	if (strlen(hold.tag) != tag_size)
 		th_check_problem(check, "hold %" PRIu64 ": its tag is malformed", hold.id);
-	err = th_check_grow(&check->holds, check->holds_count, &check->holds_capacity, sizeof(*check->holds));
+	err = th_grow(check->holds, check->holds_capacity, check->holds_count + 1);
 	if (err == 0)
 		check->holds[check->holds_count++] = hold;
 	return err;
@@ -165,8 +165,7 @@ static int take_branch(struct th_check *check, struct th_slice key, struct th_sl
 		meta_problem(check, key, why);
 		return 0;
 	}
-	err = th_check_grow(&check->branches, check->branches_count, &check->branches_capacity,
-			    sizeof(*check->branches));
+	err = th_grow(check->branches, check->branches_capacity, check->branches_count + 1);
 	if (err == 0)
 		check->branches[check->branches_count++] = branch;
 	return err;
@@ -199,8 +198,7 @@ static int take_abandoned(struct th_check *check, struct th_slice key, struct th
 		meta_problem(check, key, "an abandoned head's lists are broken");
 		return 0;
 	}
-	err = th_check_grow(&check->abandoned, check->abandoned_count, &check->abandoned_capacity,
-			    sizeof(*check->abandoned));
+	err = th_grow(check->abandoned, check->abandoned_capacity, check->abandoned_count + 1);
 	if (err == 0)
 		check->abandoned[check->abandoned_count++] = abandoned;
 	return err;

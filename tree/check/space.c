@@ -11,65 +11,6 @@
 
 /* --- gathering claims --- */
 
-static int add_event(struct th_claims *claims, uint64_t at, int32_t count, enum th_claim claim)
-{
-	int err = th_check_grow(&claims->event, claims->count, &claims->capacity, sizeof(*claims->event));
-
-	if (err == 0)
-		claims->event[claims->count++] = (struct th_claim_event){ at, count, claim };
-	return err;
-}
-
-int th_check_claim(struct th_check *check, enum th_claim claim, uint64_t addr, uint64_t blocks, uint32_t count)
-{
-	int err = add_event(&check->claims, addr, (int32_t)count, claim);
-
-	return err < 0 ? err : add_event(&check->claims, addr + blocks, -(int32_t)count, claim);
-}
-
-static int compare_claim_runs(const void *a, const void *b)
-{
-	const struct th_claim_run *x = a, *y = b;
-
-	return (x->addr > y->addr) - (x->addr < y->addr);
-}
-
-/* Sorts the runs, and joins those that overlap or touch. */
-static void merge_snapshot_runs(struct th_claims *claims)
-{
-	struct th_claim_run *runs = claims->snapshot;
-	size_t n = 0;
-
-	if (claims->snapshot_count == 0)
-		return;
-	qsort(runs, claims->snapshot_count, sizeof(*runs), compare_claim_runs);
-	for (size_t i = 1; i < claims->snapshot_count; i++) {
-		uint64_t end = runs[i].addr + runs[i].blocks;
-
-		if (runs[i].addr > runs[n].addr + runs[n].blocks)
-			runs[++n] = runs[i];
-		else if (end > runs[n].addr + runs[n].blocks)
-			runs[n].blocks = end - runs[n].addr;
-	}
-	claims->snapshot_count = n + 1;
-}
-
-int th_check_claim_snapshot(struct th_check *check, uint64_t addr, uint64_t blocks)
-{
-	struct th_claims *claims = &check->claims;
-	int err = 0;
-
-	if (claims->snapshot_count == claims->snapshot_capacity) {
-		merge_snapshot_runs(claims);
-		if (claims->snapshot_count > claims->snapshot_capacity / 2 || claims->snapshot_capacity == 0)
-			err = th_check_grow(&claims->snapshot, claims->snapshot_capacity, &claims->snapshot_capacity,
-					    sizeof(*claims->snapshot));
-	}
-	if (err == 0)
-		claims->snapshot[claims->snapshot_count++] = (struct th_claim_run){ addr, blocks };
-	return err;
-}
-
 static int claim_fixed(struct th_check *check)
 {
 	const struct th_super *super = &check->super;
@@ -96,18 +37,6 @@ static int claim_nodes(struct th_check *check)
 					     seen->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
 					     seen->addr, seen->blocks, 1);
 	}
-	return err;
-}
-
-static int claim_snapshot_data(struct th_check *check)
-{
-	struct th_claims *claims = &check->claims;
-	int err = 0;
-
-	merge_snapshot_runs(claims);
-	for (size_t i = 0; i < claims->snapshot_count && err == 0; i++)
-		err = th_check_claim(check, TH_CLAIM_SNAPSHOT_DATA, claims->snapshot[i].addr,
-				     claims->snapshot[i].blocks, 1);
 	return err;
 }
 
@@ -286,7 +215,7 @@ int th_check_space(struct th_check *check)
 	if (err == 0)
 		err = claim_nodes(check);
 	if (err == 0)
-		err = claim_snapshot_data(check);
+		err = th_check_claim_snapshot_data(check);
 	if (err == 0)
 		err = claim_snapshot_lists(check);
 	if (err == 0)
