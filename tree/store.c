@@ -10,6 +10,7 @@
 
 #include "tree/catalogue/block_refs.h"
 #include "tree/catalogue/head_reclaim.h"
+#include "tree/catalogue/hold_table.h"
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/checkpoint.h"
@@ -17,7 +18,6 @@
 #include "tree/checkpoint/log_queue.h"
 #include "tree/io/chunk.h"
 #include "tree/snapshot/branch.h"
-#include "tree/snapshot/hold.h"
 #include "tree/state/state.h"
 #include "tree/txn/replay.h"
 
@@ -262,7 +262,7 @@ static int load_state(struct th_store *store)
 	if (err == 0)
 		err = th_snapshot_table_load(store);
 	if (err == 0)
-		err = th_holds_load(store);
+		err = th_hold_table_load(store);
 	if (err == 0)
 		err = th_block_refs_load(store);
 	if (err < 0)

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 #include "tree/catalogue/block_refs.h"
-#include "tree/snapshot/branch.h"
+#include "tree/catalogue/lineage.h"
 #include "tree/state/state.h"
 
 static int free_blocks(struct th_store *store, uint64_t addr, uint32_t blocks)
@@ -44,7 +44,7 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 	size_t kept = 0;
 	int err = 0;
 
-	th_branch_limits(store, &newest, &origin);
+	th_lineage_limits(store, &newest, &origin);
 	for (size_t i = 0; i < count && err == 0; i++) {
 		if (runs[i].birth > newest) {
 			err = th_dead_free(store, &runs[i]);
@@ -73,7 +73,7 @@ int th_dead_strays(struct th_store *store, const struct th_drops *strays)
 	runs = calloc(strays->count, sizeof(*runs));
 	if (!runs)
 		return -ENOMEM;
-	th_branch_limits(store, &newest, &origin);
+	th_lineage_limits(store, &newest, &origin);
 	for (size_t i = 0; i < strays->count; i++) {
 		const struct th_run *run = &strays->runs[i];
 

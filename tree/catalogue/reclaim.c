@@ -22,8 +22,7 @@
 
 #include "tree/catalogue/dead_list.h"
 #include "tree/catalogue/head_reclaim.h"
-#include "tree/checkpoint/checkpoint.h"
-#include "tree/snapshot/branch.h"
+#include "tree/catalogue/lineage.h"
 #include "tree/state/state.h"
 
 #define TH_RECLAIM_SNAPSHOT 64 /* entries that settling one snapshot counts for */
@@ -34,14 +33,6 @@
 static bool reapable(struct th_store *store, const struct th_snapshot_record *record)
 {
 	return record->deleting && record->views == 0 && !th_branch_table_from(&store->branches, record->info.id);
-}
-
-/* The generation of what comes before number `at` in the branch: a snapshot or the origin. */
-static uint64_t generation_before(struct th_store *store, size_t at, const struct th_branch_record *branch)
-{
-	const struct th_snapshot_record *before = th_snapshot_table_before(&store->catalogue, at, branch->id);
-
-	return before ? before->info.generation : th_branch_origin(store, branch);
 }
 
 /* The last snapshot of a detached branch stands for a head. */
@@ -79,7 +70,7 @@ static int pass_on(struct th_store *store, size_t at, struct th_branch_record *b
 		return err < 0 ? err : th_snapshot_table_put(store, after);
 	}
 	if (branch->detached)
-		return abandon_last(store, record, generation_before(store, at, branch));
+		return abandon_last(store, record, th_lineage_before(store, at, branch));
 	if (!branch->head)
 		return join_lists(store, record, &store->super.dead, &store->super.strays);
 	err = join_lists(store, record, &branch->head->dead, &branch->head->strays);
@@ -176,7 +167,7 @@ static bool has_void(const struct th_blocklist *dead, const struct th_blocklist 
 static int clean_snapshot(struct th_store *store, size_t at, size_t *budget)
 {
 	struct th_snapshot_record *record = store->catalogue.record[at];
-	uint64_t than = generation_before(store, at, th_branch_table_find(&store->branches, record->info.branch));
+	uint64_t than = th_lineage_before(store, at, th_branch_table_find(&store->branches, record->info.branch));
 	int err;
 
 	if (!has_void(&record->dead, &record->strays, than))
@@ -187,7 +178,7 @@ static int clean_snapshot(struct th_store *store, size_t at, size_t *budget)
 
 static int clean_branch(struct th_store *store, struct th_branch_record *branch, size_t *budget)
 {
-	uint64_t than = generation_before(store, store->catalogue.count, branch);
+	uint64_t than = th_lineage_before(store, store->catalogue.count, branch);
 	int err;
 
 	if (branch->id == store->branch)
@@ -257,13 +248,4 @@ bool th_reclaim_due(struct th_store *store)
 		due = reapable(store, catalogue->record[i]);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return due || th_head_reclaim_due(store);
-}
-
-int th_store_reclaim(struct th_store *store)
-{
-	int err = th_store_writable(store);
-
-	if (err == 0 && th_reclaim_due(store))
-		err = th_checkpoint(store, NULL, NULL, 0);
-	return err < 0 ? err : !th_reclaim_due(store);
 }

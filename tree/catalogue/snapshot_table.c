@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "tree/catalogue/branch_table.h"
+#include "tree/catalogue/hold_table.h"
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/meta_format.h"
-#include "tree/snapshot/hold.h"
 #include "tree/state/state.h"
 
 /* --- on disk --- */
@@ -205,11 +205,21 @@ void th_snapshot_table_unname(struct th_snapshot_table *catalogue, struct th_sna
 	record->deleting = true;
 }
 
+static void free_holds(struct th_snapshot_record *record)
+{
+	while (record->holds) {
+		struct th_hold_record *hold = record->holds;
+
+		record->holds = hold->next;
+		free(hold);
+	}
+}
+
 void th_snapshot_table_remove(struct th_snapshot_table *catalogue, size_t at)
 {
 	if (!catalogue->record[at]->deleting)
 		remove_name(catalogue, catalogue->record[at]);
-	th_holds_release(catalogue->record[at]);
+	free_holds(catalogue->record[at]);
 	free(catalogue->record[at]);
 	catalogue->count--;
 	memmove(&catalogue->record[at], &catalogue->record[at + 1],
@@ -221,4 +231,15 @@ void th_snapshot_table_release(struct th_snapshot_table *catalogue)
 	while (catalogue->count)
 		th_snapshot_table_remove(catalogue, catalogue->count - 1);
 	free(catalogue->record);
+}
+
+/* --- names --- */
+
+int th_snapshot_check_name(const char *name)
+{
+	if (strlen(name) > TH_SNAPSHOT_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EINVAL;
+	return 0;
 }

@@ -46,6 +46,10 @@ struct th_snapshot_record *th_snapshot_table_before(const struct th_snapshot_tab
 struct th_snapshot_record *th_snapshot_table_after(const struct th_snapshot_table *catalogue, size_t at,
 						   uint64_t branch);
 
+/* Returns 0 if the name may be that of a snapshot or a branch, -ENAMETOOLONG, or -EINVAL: it is empty, "." or "..", or has
+ * a slash. */
+int th_snapshot_check_name(const char *name);
+
 /* Takes the record over, unless it fails. */
 int th_snapshot_table_append(struct th_snapshot_table *catalogue, struct th_snapshot_record *record);
 /* To a name that is free. */

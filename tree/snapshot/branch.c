@@ -17,8 +17,8 @@
 #include <time.h>
 
 #include "tree/catalogue/head_reclaim.h"
+#include "tree/catalogue/lineage.h"
 #include "tree/checkpoint/checkpoint.h"
-#include "tree/snapshot/snapshot.h"
 #include "tree/state/state.h"
 #include "tree/view/view.h"
 
@@ -46,52 +46,6 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* --- what others ask --- */
-
-/* The branch's newest snapshot; NULL if it has none. */
-static struct th_snapshot_record *newest_of(const struct th_store *store, uint64_t branch)
-{
-	return th_snapshot_table_before(&store->catalogue, store->catalogue.count, branch);
-}
-
-uint64_t th_branch_origin(struct th_store *store, const struct th_branch_record *record)
-{
-	const struct th_snapshot_record *origin;
-
-	origin = record ? th_snapshot_table_numbered(&store->catalogue, record->origin) : NULL;
-	return origin ? origin->info.generation : 0;
-}
-
-void th_branch_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin)
-{
-	const struct th_snapshot_record *newest;
-
-	pthread_mutex_lock(&store->snapshot_lock);
-	newest = newest_of(store, store->branch);
-	*ret_origin = th_branch_origin(store, th_branch_table_find(&store->branches, store->branch));
-	*ret_newest = newest ? newest->info.generation : *ret_origin;
-	pthread_mutex_unlock(&store->snapshot_lock);
-}
-
-/* A detached branch whose last snapshots are being deleted is there only until their views are closed. */
-static bool visible(const struct th_store *store, const struct th_branch_record *record)
-{
-	if (!record->detached)
-		return true;
-	for (size_t i = 0; i < store->catalogue.count; i++)
-		if (store->catalogue.record[i]->info.branch == record->id && !store->catalogue.record[i]->deleting)
-			return true;
-	return false;
-}
-
-bool th_branch_pins(struct th_store *store, uint64_t snapshot)
-{
-	for (const struct th_branch_record *record = store->branches.list; record; record = record->next)
-		if (record->origin == snapshot && visible(store, record))
-			return true;
-	return false;
 }
 
 /* --- the first one --- */
@@ -251,7 +205,7 @@ static int deletable(struct th_store *store, const struct th_branch_record *reco
 			continue;
 		if (!snapshots)
 			return -ENOTEMPTY;
-		if (snapshot->holds || th_branch_pins(store, snapshot->info.id))
+		if (snapshot->holds || th_lineage_pins(store, snapshot->info.id))
 			return -EBUSY;
 	}
 	return 0;
@@ -271,8 +225,8 @@ static void delete_snapshots(struct th_store *store, uint64_t branch)
 /* Takes its head from a branch that stays for its snapshots only, if it has any. */
 static int behead(struct th_store *store, struct th_branch_record *record)
 {
-	const struct th_snapshot_record *newest = newest_of(store, record->id);
-	uint64_t than = newest ? newest->info.generation : th_branch_origin(store, record);
+	const struct th_snapshot_record *newest = th_lineage_newest(store, record->id);
+	uint64_t than = newest ? newest->info.generation : th_lineage_origin(store, record);
 	struct th_head *head;
 
 	pthread_mutex_lock(&store->snapshot_lock);
@@ -302,7 +256,7 @@ static int delete_step(struct th_store *store, struct th_checkpoint_state *state
 	err = behead(store, record);
 	if (err < 0)
 		return err;
-	if (newest_of(store, record->id))
+	if (th_lineage_newest(store, record->id))
 		return th_branch_put(store, record);
 	err = th_branch_drop(store, record);
 	pthread_mutex_lock(&store->snapshot_lock);
@@ -433,7 +387,7 @@ static int abandon_live(struct th_store *store, const struct th_checkpoint_state
 	struct th_head *head;
 	uint64_t newest, origin;
 
-	th_branch_limits(store, &newest, &origin);
+	th_lineage_limits(store, &newest, &origin);
 	head = take_head(store, state);
 	return head ? th_head_abandon(store, head, newest) : -ENOMEM;
 }
@@ -442,7 +396,7 @@ static int rollback_step(struct th_store *store, struct th_checkpoint_state *sta
 {
 	struct request *request = arg;
 	struct th_branch_record *branch = th_branch_table_find(&store->branches, store->branch);
-	const struct th_snapshot_record *to, *newest = newest_of(store, branch->id);
+	const struct th_snapshot_record *to, *newest = th_lineage_newest(store, branch->id);
 	uint64_t origin, after;
 	int err;
 
@@ -517,7 +471,7 @@ int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_c
 		count++;
 	*ret = calloc(count, sizeof(**ret));
 	for (record = store->branches.list; *ret && record; record = record->next)
-		if (visible(store, record))
+		if (th_lineage_visible(store, record))
 			describe(store, record, &(*ret)[(*ret_count)++]);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return *ret ? 0 : -ENOMEM;

@@ -1,109 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tree/snapshot/hold.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "tree/catalogue/meta.h"
-#include "tree/catalogue/meta_format.h"
+#include "tree/catalogue/hold_table.h"
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/state/state.h"
-
-/* --- in memory --- */
-
-static void add(struct th_snapshot_record *record, struct th_hold_record *hold)
-{
-	hold->next = record->holds;
-	record->holds = hold;
-	record->info.holds++;
-}
-
-/* Where the hold hangs; what is there is NULL if there is none. */
-static struct th_hold_record **find(struct th_snapshot_record *record, const char *tag)
-{
-	struct th_hold_record **at = &record->holds;
-
-	while (*at && strcmp((*at)->tag, tag) != 0)
-		at = &(*at)->next;
-	return at;
-}
-
-static struct th_hold_record *take(struct th_snapshot_record *record, struct th_hold_record **at)
-{
-	struct th_hold_record *hold = *at;
-
-	*at = hold->next;
-	record->info.holds--;
-	return hold;
-}
-
-void th_holds_release(struct th_snapshot_record *record)
-{
-	while (record->holds)
-		free(take(record, &record->holds));
-}
-
-/* --- on disk --- */
-
-static int put(struct th_store *store, uint64_t snapshot, const struct th_hold_record *hold)
-{
-	struct th_meta_key key = th_meta_key(TH_META_HOLD, hold->id);
-	struct th_hold_disk disk = { .snapshot = th_le64(snapshot), .created_ns = th_le64(hold->created_ns) };
-	uint8_t value[sizeof(disk) + TH_HOLD_TAG_MAX];
-	size_t tag_size = strlen(hold->tag);
-
-	memcpy(value, &disk, sizeof(disk));
-	memcpy(value + sizeof(disk), hold->tag, tag_size);
-	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
-			   (struct th_slice){ value, sizeof(disk) + tag_size });
-}
-
-static int drop(struct th_store *store, uint64_t id)
-{
-	struct th_meta_key key = th_meta_key(TH_META_HOLD, id);
-
-	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) }, (struct th_slice){ NULL, 0 });
-}
-
-static int unpack(const struct th_cursor_entry *entry, struct th_hold_record *ret, uint64_t *ret_snapshot)
-{
-	struct th_hold_disk disk;
-	size_t tag_size = entry->value.size - sizeof(disk);
-
-	if (entry->key.size != sizeof(struct th_meta_key) || entry->value.size <= sizeof(disk) ||
-	    tag_size > TH_HOLD_TAG_MAX)
-		return -EUCLEAN;
-	memcpy(&disk, entry->value.data, sizeof(disk));
-	ret->id = th_meta_number(entry->key.data);
-	ret->created_ns = th_get_le64(disk.created_ns);
-	memcpy(ret->tag, (const char *)entry->value.data + sizeof(disk), tag_size);
-	*ret_snapshot = th_get_le64(disk.snapshot);
-	return memchr(ret->tag, 0, tag_size) ? -EUCLEAN : 0;
-}
-
-/* On a damaged image it may be of no snapshot: it holds nothing then, and the checker tells of it. */
-static int load(struct th_store *store, const struct th_cursor_entry *entry)
-{
-	struct th_hold_record *hold = calloc(1, sizeof(*hold));
-	struct th_snapshot_record *record = NULL;
-	uint64_t snapshot;
-	int err = hold ? unpack(entry, hold, &snapshot) : -ENOMEM;
-
-	if (err == 0)
-		record = th_snapshot_table_numbered(&store->catalogue, snapshot);
-	if (record)
-		add(record, hold);
-	else
-		free(hold);
-	return err;
-}
-
-int th_holds_load(struct th_store *store)
-{
-	return th_meta_each(store, TH_META_HOLD, load);
-}
 
 /* --- within a commit --- */
 
@@ -124,15 +27,15 @@ static int hold_step(struct th_store *store, struct th_checkpoint_state *state, 
 	record = th_snapshot_table_named(&store->catalogue, request->name);
 	if (!record) {
 		request->result = -ENOENT;
-	} else if (*find(record, request->tag)) {
+	} else if (*th_hold_find(record, request->tag)) {
 		request->result = -EEXIST;
 	} else {
 		hold->id = ++store->super.counters[TH_SUPER_HOLD];
-		add(record, hold);
+		th_hold_add(record, hold);
 		request->hold = NULL;
 	}
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return request->result < 0 ? 0 : put(store, record->info.id, hold);
+	return request->result < 0 ? 0 : th_hold_put(store, record->info.id, hold);
 }
 
 static int release_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
@@ -145,12 +48,12 @@ static int release_step(struct th_store *store, struct th_checkpoint_state *stat
 	pthread_mutex_lock(&store->snapshot_lock);
 	record = th_snapshot_table_named(&store->catalogue, request->name);
 	if (record)
-		at = find(record, request->tag);
+		at = th_hold_find(record, request->tag);
 	if (at && *at)
-		request->hold = take(record, at);
+		request->hold = th_hold_take(record, at);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	request->result = request->hold ? 0 : -ENOENT;
-	return request->hold ? drop(store, request->hold->id) : 0;
+	return request->hold ? th_hold_drop(store, request->hold->id) : 0;
 }
 
 /* --- public --- */
@@ -169,7 +72,7 @@ static int look(struct th_store *store, const char *name, const char *tag, bool 
 
 	pthread_mutex_lock(&store->snapshot_lock);
 	record = th_snapshot_table_named(&store->catalogue, name);
-	*ret_held = record && *find(record, tag);
+	*ret_held = record && *th_hold_find(record, tag);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return record ? 0 : -ENOENT;
 }

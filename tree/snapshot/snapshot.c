@@ -5,15 +5,14 @@
  * Creating one is a commit whose root is entered in the catalogue: no node is written for it that the commit would not
  * write anyway.  Deleting one takes its name; commits that come later do the rest (reap.c).
  */
-#include "tree/snapshot/snapshot.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "tree/catalogue/lineage.h"
+#include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/checkpoint.h"
-#include "tree/snapshot/branch.h"
 #include "tree/state/state.h"
 
 static bool exists(struct th_store *store, const char *name)
@@ -24,15 +23,6 @@ static bool exists(struct th_store *store, const char *name)
 	found = th_snapshot_table_named(&store->catalogue, name) != NULL;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return found;
-}
-
-int th_snapshot_check_name(const char *name)
-{
-	if (strlen(name) > TH_SNAPSHOT_NAME_MAX)
-		return -ENAMETOOLONG;
-	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return -EINVAL;
-	return 0;
 }
 
 /* --- what is done within a commit --- */
@@ -143,7 +133,7 @@ int th_snapshot_delete(struct th_store *store, const char *name)
 	record = th_snapshot_table_named(&store->catalogue, name);
 	if (!record)
 		err = -ENOENT;
-	else if (record->holds || th_branch_pins(store, record->info.id))
+	else if (record->holds || th_lineage_pins(store, record->info.id))
 		err = -EBUSY;
 	else
 		err = th_store_writable(store);
@@ -203,4 +193,13 @@ int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *r
 			(*ret)[(*ret_count)++] = catalogue->record[i]->info;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return *ret ? 0 : -ENOMEM;
+}
+
+int th_store_reclaim(struct th_store *store)
+{
+	int err = th_store_writable(store);
+
+	if (err == 0 && th_reclaim_due(store))
+		err = th_checkpoint(store, NULL, NULL, 0);
+	return err < 0 ? err : !th_reclaim_due(store);
 }

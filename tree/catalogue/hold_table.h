@@ -9,8 +9,8 @@
  * A deletion just takes a snapshot's name away, under snapshot_lock, where it sees the holds.  So no commit has both a
  * hold and the note that its snapshot is being deleted (H1).
  */
-#ifndef TH_TREE_SNAPSHOT_HOLD_H
-#define TH_TREE_SNAPSHOT_HOLD_H
+#ifndef TH_TREE_CATALOGUE_HOLD_TABLE_H
+#define TH_TREE_CATALOGUE_HOLD_TABLE_H
 
 #include "tree/catalogue/snapshot_table.h"
 
@@ -21,8 +21,13 @@ struct th_hold_record {
 };
 
 /* From the meta tree, when a store is opened: after the snapshots are. */
-int th_holds_load(struct th_store *store);
-/* Frees the list. */
-void th_holds_release(struct th_snapshot_record *record);
+int th_hold_table_load(struct th_store *store);
+
+void th_hold_add(struct th_snapshot_record *record, struct th_hold_record *hold);
+struct th_hold_record **th_hold_find(struct th_snapshot_record *record, const char *tag);
+struct th_hold_record *th_hold_take(struct th_snapshot_record *record, struct th_hold_record **at);
+
+int th_hold_put(struct th_store *store, uint64_t snapshot, const struct th_hold_record *hold);
+int th_hold_drop(struct th_store *store, uint64_t id);
 
 #endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/catalogue/lineage.h"
+
+struct th_snapshot_record *th_lineage_newest(const struct th_store *store, uint64_t branch)
+{
+	return th_snapshot_table_before(&store->catalogue, store->catalogue.count, branch);
+}
+
+uint64_t th_lineage_origin(const struct th_store *store, const struct th_branch_record *branch)
+{
+	const struct th_snapshot_record *origin;
+
+	origin = branch ? th_snapshot_table_numbered(&store->catalogue, branch->origin) : NULL;
+	return origin ? origin->info.generation : 0;
+}
+
+void th_lineage_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin)
+{
+	const struct th_snapshot_record *newest;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	newest = th_lineage_newest(store, store->branch);
+	*ret_origin = th_lineage_origin(store, th_branch_table_find(&store->branches, store->branch));
+	*ret_newest = newest ? newest->info.generation : *ret_origin;
+	pthread_mutex_unlock(&store->snapshot_lock);
+}
+
+uint64_t th_lineage_before(const struct th_store *store, size_t at, const struct th_branch_record *branch)
+{
+	const struct th_snapshot_record *before = th_snapshot_table_before(&store->catalogue, at, branch->id);
+
+	return before ? before->info.generation : th_lineage_origin(store, branch);
+}
+
+bool th_lineage_visible(const struct th_store *store, const struct th_branch_record *record)
+{
+	if (!record->detached)
+		return true;
+	for (size_t i = 0; i < store->catalogue.count; i++)
+		if (store->catalogue.record[i]->info.branch == record->id && !store->catalogue.record[i]->deleting)
+			return true;
+	return false;
+}
+
+bool th_lineage_pins(const struct th_store *store, uint64_t snapshot)
+{
+	for (const struct th_branch_record *record = store->branches.list; record; record = record->next)
+		if (record->origin == snapshot && th_lineage_visible(store, record))
+			return true;
+	return false;
+}
