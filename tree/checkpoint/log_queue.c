@@ -96,7 +96,7 @@ struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq)
 	size_t size = sizeof(header) + batch->nallocs * sizeof(struct th_log_alloc_disk) +
 		      (batch->drops.count + batch->shares.count) * sizeof(struct th_log_run_disk);
 
-	th_memtable_each(batch->stage, measure_message, &size);
+	th_memtable_each(batch->memtable, measure_message, &size);
 	pending = malloc(sizeof(*pending) + size);
 	if (!pending)
 		return NULL;
@@ -106,7 +106,7 @@ struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq)
 	w.out = pack_allocs(pending->bytes + sizeof(header), batch->allocs, batch->nallocs);
 	w.out = pack_runs(w.out, &batch->drops);
 	w.out = pack_runs(w.out, &batch->shares);
-	th_memtable_each(batch->stage, pack_message, &w);
+	th_memtable_each(batch->memtable, pack_message, &w);
 	header.size = th_le32((uint32_t)size);
 	header.messages = th_le32(w.messages);
 	memcpy(pending->bytes, &header, sizeof(header));

@@ -9,7 +9,7 @@
 
 /* A staged transaction, ready to be merged or logged. */
 struct th_batch {
-	const struct th_memtable *stage;
+	const struct th_memtable *memtable;
 	const struct th_alloc *allocs;
 	size_t nallocs;
 	struct th_drops drops, shares;

@@ -4,19 +4,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A block above either is split.  One message more, which may cut a range message in two, does not take it beyond what
- * a node may be. */
-#define TH_STAGE_SLOTS 240
-#define TH_STAGE_BLOCK_BYTES 48000
-#define TH_MESSAGE_OVERHEAD 32 /* of memory, for its slot and what malloc keeps beside it */
+#include "journal/base/array.h"
 
-void th_memtable_release(struct th_memtable *stage)
+/* A block with more messages or bytes than these is split.  The limits leave room for one more message, which may cut a
+ * range message in two, so that the block still fits a packed node (N5). */
+#define TH_MEMTABLE_SLOTS 240
+#define TH_MEMTABLE_BLOCK_BYTES 48000
+#define TH_MESSAGE_OVERHEAD 32 /* bytes of memory, for its slot and its malloc header; an estimate */
+
+void th_memtable_release(struct th_memtable *memtable)
 {
-	for (size_t i = 0; i < stage->count; i++)
-		th_node_unref(stage->block[i]);
-	free(stage->block);
-	th_drops_release(&stage->drops);
-	*stage = (struct th_memtable){ 0 };
+	for (size_t i = 0; i < memtable->count; i++)
+		th_node_unref(memtable->block[i]);
+	free(memtable->block);
+	th_drops_release(&memtable->drops);
+	*memtable = (struct th_memtable){ 0 };
 }
 
 static struct th_slice entry_key(const struct th_entry *e)
@@ -29,20 +31,20 @@ static struct th_slice first_key(const struct th_node *block)
 	return entry_key(th_slab_entry(&block->overlay, 0));
 }
 
-struct th_slice th_memtable_first(const struct th_memtable *stage, size_t block)
+struct th_slice th_memtable_first(const struct th_memtable *memtable, size_t block)
 {
-	return first_key(stage->block[block]);
+	return first_key(memtable->block[block]);
 }
 
-/* Number of the last block that begins at or before the key; 0 if none does. */
-static size_t block_for(const struct th_memtable *stage, struct th_slice key)
+/* Returns the number of the last block that begins at or before the key; 0 if none does. */
+static size_t block_for(const struct th_memtable *memtable, struct th_slice key)
 {
-	size_t low = 0, high = stage->count;
+	size_t low = 0, high = memtable->count;
 
 	while (low + 1 < high) {
 		size_t mid = (low + high) / 2;
 
-		if (th_slice_compare(first_key(stage->block[mid]), key) <= 0)
+		if (th_slice_compare(first_key(memtable->block[mid]), key) <= 0)
 			low = mid;
 		else
 			high = mid;
@@ -50,39 +52,32 @@ static size_t block_for(const struct th_memtable *stage, struct th_slice key)
 	return low;
 }
 
-struct th_node *th_memtable_block(const struct th_memtable *stage, struct th_slice key, size_t *ret_index)
+struct th_node *th_memtable_block(const struct th_memtable *memtable, struct th_slice key, size_t *ret_index)
 {
-	if (stage->count == 0)
+	if (memtable->count == 0)
 		return NULL;
-	*ret_index = block_for(stage, key);
-	return stage->block[*ret_index];
+	*ret_index = block_for(memtable, key);
+	return memtable->block[*ret_index];
 }
 
-static int insert_block(struct th_memtable *stage, size_t i, struct th_node *block)
+static int insert_block(struct th_memtable *memtable, size_t i, struct th_node *block)
 {
-	if (stage->count == stage->capacity) {
-		size_t capacity = stage->capacity ? 2 * stage->capacity : 4;
-		struct th_node **blocks = realloc(stage->block, capacity * sizeof(*blocks));
-
-		if (!blocks)
-			return -ENOMEM;
-		stage->block = blocks;
-		stage->capacity = capacity;
-	}
-	memmove(stage->block + i + 1, stage->block + i, (stage->count - i) * sizeof(*stage->block));
-	stage->block[i] = block;
-	stage->count++;
+	if (th_grow(memtable->block, memtable->capacity, memtable->count + 1))
+		return -ENOMEM;
+	memmove(memtable->block + i + 1, memtable->block + i, (memtable->count - i) * sizeof(*memtable->block));
+	memtable->block[i] = block;
+	memtable->count++;
 	return 0;
 }
 
-static void remove_block(struct th_memtable *stage, size_t i)
+static void remove_block(struct th_memtable *memtable, size_t i)
 {
-	th_node_unref(stage->block[i]);
-	stage->count--;
-	memmove(stage->block + i, stage->block + i + 1, (stage->count - i) * sizeof(*stage->block));
+	th_node_unref(memtable->block[i]);
+	memtable->count--;
+	memmove(memtable->block + i, memtable->block + i + 1, (memtable->count - i) * sizeof(*memtable->block));
 }
 
-/* The slot that begins the second half of a block's bytes. */
+/* Returns the slot where the second half of a block's bytes begins. */
 static unsigned middle(const struct th_node *block)
 {
 	const struct th_slab *slab = &block->overlay;
@@ -96,25 +91,25 @@ static unsigned middle(const struct th_node *block)
 
 static bool is_full(const struct th_node *block)
 {
-	return block->overlay.count >= TH_STAGE_SLOTS || block->overlay.bytes > TH_STAGE_BLOCK_BYTES;
+	return block->overlay.count >= TH_MEMTABLE_SLOTS || block->overlay.bytes > TH_MEMTABLE_BLOCK_BYTES;
 }
 
-/* Splits a full block: in half, or at its end if that is where messages come in. */
-static int split_block(struct th_memtable *stage, size_t i, bool at_end)
+/* Splits a full block in half; at its end if the newest message is there, as when keys are written in order. */
+static int split_block(struct th_memtable *memtable, size_t i, bool at_end)
 {
 	struct th_slice none = { NULL, 0 };
-	struct th_node *block = stage->block[i], *left, *right;
+	struct th_node *block = memtable->block[i], *left, *right;
 	unsigned count = block->overlay.count, at = at_end ? count - 1 : middle(block);
 
 	left = th_node_slice(block, 0, 0, 0, at, TH_SLICE_EMPTY, none);
 	right = th_node_slice(block, 0, 0, at, count, TH_SLICE_EMPTY, none);
-	if (!left || !right || insert_block(stage, i + 1, right) < 0) {
+	if (!left || !right || insert_block(memtable, i + 1, right)) {
 		th_node_unref(left);
 		th_node_unref(right);
 		return -ENOMEM;
 	}
 	th_node_unref(block);
-	stage->block[i] = left;
+	memtable->block[i] = left;
 	return 0;
 }
 
@@ -123,11 +118,12 @@ static size_t block_memory(const struct th_node *block)
 	return block->overlay.bytes + (size_t)block->overlay.count * TH_MESSAGE_OVERHEAD;
 }
 
-/* A range message wipes what later blocks hold of its range; it cuts range messages at its end. */
-static int clear_later_blocks(struct th_memtable *stage, size_t i, struct th_slice to)
+/* Removes the messages of later blocks in the range of a new range message.  Cuts a range message that extends past its
+ * end. */
+static int clear_later_blocks(struct th_memtable *memtable, size_t i, struct th_slice to)
 {
-	while (i < stage->count && th_slice_compare(first_key(stage->block[i]), to) < 0) {
-		struct th_node *block = stage->block[i];
+	while (i < memtable->count && th_slice_compare(first_key(memtable->block[i]), to) < 0) {
+		struct th_node *block = memtable->block[i];
 		struct th_entry *wipe = th_range_message(first_key(block), to, 0);
 		bool exact;
 		unsigned at;
@@ -135,74 +131,75 @@ static int clear_later_blocks(struct th_memtable *stage, size_t i, struct th_sli
 
 		if (!wipe)
 			return -ENOMEM;
-		stage->bytes -= block_memory(block);
-		err = th_overlay_insert(block, wipe, &stage->drops);
-		if (err < 0)
+		memtable->bytes -= block_memory(block);
+		err = th_overlay_insert(block, wipe, &memtable->drops);
+		if (err)
 			return err;
-		/* the wipe itself is part of the message that caused it */
+		/* remove the wipe itself again: the new message covers it */
 		at = th_slab_find(block, &block->overlay, first_key(block), &exact);
 		th_slab_remove(block, &block->overlay, at, at + 1, true);
-		stage->bytes += block_memory(block);
+		memtable->bytes += block_memory(block);
 		if (block->overlay.count > 0)
 			return 0;
-		remove_block(stage, i);
+		remove_block(memtable, i);
 	}
 	return 0;
 }
 
-/* The block that a message with this key goes to; the stage gets its first one if it has none. */
-static int find_block(struct th_memtable *stage, struct th_slice key, size_t *ret)
+/* Returns in *ret the block for a message with this key.  Creates the first block of an empty memtable. */
+static int find_block(struct th_memtable *memtable, struct th_slice key, size_t *ret)
 {
 	struct th_node *block;
 
-	if (stage->count == 0) {
+	if (memtable->count == 0) {
 		block = th_node_new(1, TH_SLICE_EMPTY, 0);
-		if (!block || insert_block(stage, 0, block) < 0) {
+		if (!block || insert_block(memtable, 0, block)) {
 			th_node_unref(block);
 			return -ENOMEM;
 		}
 	}
-	*ret = block_for(stage, key);
+	*ret = block_for(memtable, key);
 	return 0;
 }
 
-int th_memtable_insert(struct th_memtable *stage, const struct th_entry *message)
+int th_memtable_insert(struct th_memtable *memtable, const struct th_entry *message)
 {
-	const struct th_entry *held = th_entry_ref(message); /* the overlay may swallow it */
+	const struct th_entry *held = th_entry_ref(message); /* the overlay may free it */
 	struct th_slice key = entry_key(held);
 	struct th_node *block;
 	size_t i;
-	int err = find_block(stage, key, &i);
+	int err = find_block(memtable, key, &i);
 
-	if (err < 0) {
+	if (err) {
 		th_entry_unref(message);
 		goto out;
 	}
-	block = stage->block[i];
-	stage->bytes -= block_memory(block);
-	err = th_overlay_insert(block, message, &stage->drops);
-	stage->bytes += block_memory(block);
-	if (err == 0 && (held->flags & TH_ENTRY_RANGE))
-		err = clear_later_blocks(stage, i + 1, th_entry_value(held));
-	if (err == 0 && is_full(block)) {
+	block = memtable->block[i];
+	memtable->bytes -= block_memory(block);
+	err = th_overlay_insert(block, message, &memtable->drops);
+	memtable->bytes += block_memory(block);
+	if (!err && (held->flags & TH_ENTRY_RANGE))
+		err = clear_later_blocks(memtable, i + 1, th_entry_value(held));
+	if (!err && is_full(block)) {
 		const struct th_entry *last = th_slab_entry(&block->overlay, block->overlay.count - 1);
 
-		err = split_block(stage, i, th_slice_compare(entry_key(last), key) <= 0);
+		err = split_block(memtable, i, th_slice_compare(entry_key(last), key) <= 0);
 	}
 out:
 	th_entry_unref(held);
 	return err;
 }
 
-int th_memtable_each(const struct th_memtable *stage, int (*each)(const struct th_entry *message, void *arg), void *arg)
+int th_memtable_each(const struct th_memtable *memtable, int (*each)(const struct th_entry *message, void *arg),
+		     void *arg)
 {
-	for (size_t i = 0; i < stage->count; i++) {
-		const struct th_slab *slab = &stage->block[i]->overlay;
+	for (size_t i = 0; i < memtable->count; i++) {
+		const struct th_slab *slab = &memtable->block[i]->overlay;
 
 		for (unsigned j = 0; j < slab->count; j++) {
 			int err = each(th_slab_entry(slab, j), arg);
 
-			if (err != 0)
+			if (err)
 				return err;
 		}
 	}

@@ -4,14 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "tree/node/nowait.h"
 #include "tree/state/state.h"
 
 struct th_spiller {
 	struct th_store *store;
 	struct th_spill *spill;
-	struct th_node_writer *writer; /* NULL: nothing was written yet */
-	struct th_node *node; /* being filled; the index has it already */
+	struct th_node_writer *writer; /* NULL: no block was written yet */
+	struct th_node *node; /* that is being filled, and is in the index already; NULL: none */
 };
 
 /* --- spills --- */
@@ -37,14 +38,14 @@ struct th_slice th_spill_first(const struct th_spill *spill, size_t block)
 
 int th_spill_load(const struct th_spill *spill, struct th_cache *cache, size_t i, struct th_node **ret)
 {
-	bool nowait = th_nowait_suspend(); /* begun anew, the transaction would spill to other blocks */
+	bool nowait = th_nowait_suspend(); /* a retry would spill to other blocks: loading this one would not help it */
 	int err = th_cache_load(cache, &spill->block[i].ptr, TH_SLICE_EMPTY, ret);
 
 	th_nowait_resume(nowait);
 	return err;
 }
 
-/* --- making one --- */
+/* --- writing one --- */
 
 int th_spiller_new(struct th_store *store, struct th_spiller **ret)
 {
@@ -72,11 +73,11 @@ static int write_block(struct th_spiller *spiller)
 
 	if (!spiller->writer)
 		err = th_node_writer_new(store, NULL, generation, &spill->taken, &spiller->writer);
-	if (err == 0)
+	if (!err)
 		err = th_node_writer_node(spiller->writer, spiller->node, ptr);
 	th_node_unref(spiller->node);
 	spiller->node = NULL;
-	if (err < 0)
+	if (err)
 		return err;
 	spill->blocks += ptr->blocks;
 	return 0;
@@ -86,15 +87,8 @@ static int index_block(struct th_spill *spill, struct th_slice key)
 {
 	struct th_spill_block *block;
 
-	if (spill->count == spill->capacity) {
-		size_t capacity = spill->capacity ? 2 * spill->capacity : 16;
-
-		block = realloc(spill->block, capacity * sizeof(*block));
-		if (!block)
-			return -ENOMEM;
-		spill->block = block;
-		spill->capacity = capacity;
-	}
+	if (th_grow(spill->block, spill->capacity, spill->count + 1))
+		return -ENOMEM;
 	block = &spill->block[spill->count];
 	*block = (struct th_spill_block){ .key_size = (uint16_t)key.size, .key = malloc(key.size + 1) };
 	if (!block->key)
@@ -104,7 +98,7 @@ static int index_block(struct th_spill *spill, struct th_slice key)
 	return 0;
 }
 
-/* A node for messages: an interior one, which must have a child; it is never asked for. */
+/* Begins a node for messages.  Only interior nodes have an overlay, and they must have a child: it is never read. */
 static int begin_block(struct th_spiller *spiller, struct th_slice key)
 {
 	int err;
@@ -113,9 +107,9 @@ static int begin_block(struct th_spiller *spiller, struct th_slice key)
 	if (!spiller->node)
 		return -ENOMEM;
 	err = th_node_insert_child(spiller->node, 0, TH_SLICE_EMPTY, NULL);
-	if (err == 0)
+	if (!err)
 		err = index_block(spiller->spill, key);
-	if (err < 0) {
+	if (err) {
 		th_node_unref(spiller->node);
 		spiller->node = NULL;
 	}
@@ -137,13 +131,13 @@ int th_spiller_add(const struct th_entry *message, void *arg)
 
 	if (spiller->node && !has_room(spiller->node, message))
 		err = write_block(spiller);
-	if (err == 0 && !spiller->node)
+	if (!err && !spiller->node)
 		err = begin_block(spiller, key);
-	if (err < 0)
+	if (err)
 		return err;
 	node = spiller->node;
 	err = th_slab_reserve(node, &node->overlay, node->overlay.count + 1u);
-	if (err == 0)
+	if (!err)
 		th_slab_append(node, &node->overlay, th_entry_ref(message));
 	return err;
 }
@@ -152,9 +146,9 @@ int th_spiller_finish(struct th_spiller *spiller, struct th_spill **ret)
 {
 	int err = spiller->node ? write_block(spiller) : 0;
 
-	if (err == 0 && spiller->writer)
+	if (!err && spiller->writer)
 		err = th_node_writer_finish(spiller->writer);
-	if (err < 0)
+	if (err)
 		return err;
 	*ret = spiller->spill;
 	spiller->spill = NULL;
@@ -165,7 +159,7 @@ void th_spiller_free(struct th_spiller *spiller)
 {
 	if (!spiller)
 		return;
-	th_node_writer_free(spiller->writer); /* waits: a late write must not hit the blocks' next owner */
+	th_node_writer_free(spiller->writer); /* waits: a late write must not reach blocks that were allocated again */
 	th_node_unref(spiller->node);
 	th_spill_free(spiller->spill, spiller->store);
 	free(spiller);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A spill: messages of a transaction that has outgrown its memory, on the image.
+ * Spill: messages of a transaction that was larger than its memory, on the image.
  *
- * The messages lie in ascending order in nodes that have nothing but an overlay, one after the other; in memory is an
- * index with the first key of each.  They are read by way of the node cache.  Their blocks are merely taken (S1), and
- * are given back when the transaction is over, however it ends.
+ * The messages are in ascending order in nodes that have only an overlay.  An index with the first key of each node is
+ * in memory.  The nodes are read through the node cache.  Their blocks are in no space set, so a crash frees them (S1);
+ * the end of the transaction frees them, too, whether it commits or not.
  */
 #ifndef TH_TREE_LAYERS_SPILL_H
 #define TH_TREE_LAYERS_SPILL_H
@@ -22,26 +22,31 @@ struct th_spill {
 	size_t count, capacity;
 	uint64_t blocks; /* of the image */
 	unsigned rounds; /* how often its messages were merged with those of other spills */
-	struct th_taken taken;
-	struct th_drops drops; /* as those of a stage */
+	struct th_taken taken; /* the blocks of the image that it occupies */
+	struct th_drops drops; /* as those of a memtable */
 };
 
-/* NULL is fine. */
+/* Frees the spill and its blocks on the image.  NULL is ignored. */
 void th_spill_free(struct th_spill *spill, struct th_store *store);
+/* Returns the first key of a block. */
 struct th_slice th_spill_first(const struct th_spill *spill, size_t block);
-/* Block i, with a reference. */
+/* Loads block i and returns a reference to it in *ret.  Waits for the disk even in a non-blocking read.  Returns 0, or
+ * -EIO, -EBADMSG, -EUCLEAN, -ENOMEM. */
 int th_spill_load(const struct th_spill *spill, struct th_cache *cache, size_t i, struct th_node **ret);
 
-/* --- making one --- */
+/* --- writing one --- */
 
 struct th_spiller;
 
+/* Begins a spill.  Returns 0 or -ENOMEM. */
 int th_spiller_new(struct th_store *store, struct th_spiller **ret);
-/* Adds a message (on the heap; it is not taken over), the next in order.  For th_memtable_each: arg is the spiller. */
+/* Adds the next message in ascending order.  It is a heap message, of which the spiller takes a reference of its own.
+ * arg: the spiller; the form is that of a callback of th_memtable_each().  Returns 0, -ENOSPC, -EIO or -ENOMEM. */
 int th_spiller_add(const struct th_entry *message, void *arg);
-/* The spill is done, and written. */
+/* Writes the rest, waits for all writes and returns the spill, which is the caller's, in *ret.  Returns 0 or an error
+ * as th_spiller_add().  The caller frees the spiller in any case. */
 int th_spiller_finish(struct th_spiller *spiller, struct th_spill **ret);
-/* Ends the spiller; what it did not finish is given back.  NULL is fine. */
+/* Frees the spiller, and the spill if it was not finished.  NULL is ignored. */
 void th_spiller_free(struct th_spiller *spiller);
 
 #endif

@@ -9,7 +9,7 @@ void th_window_init(struct th_window *w, const struct th_layers *layers, size_t 
 	*w = (struct th_window){ .layers = layers, .first = first };
 }
 
-static void let_go(struct th_window *w)
+static void drop_blocks(struct th_window *w)
 {
 	for (size_t i = 0; i < w->blocks; i++)
 		th_node_unref(w->block[i].node);
@@ -20,8 +20,8 @@ static void let_go(struct th_window *w)
 
 void th_window_release(struct th_window *w)
 {
-	th_memtable_release(&w->stage);
-	let_go(w);
+	th_memtable_release(&w->memtable);
+	drop_blocks(w);
 }
 
 static const struct th_layer *layer_of(const struct th_window *w, size_t i)
@@ -29,14 +29,14 @@ static const struct th_layer *layer_of(const struct th_window *w, size_t i)
 	return &w->layers->layer[w->first + i];
 }
 
-/* Empties the window, and forgets blocks if the layers have changed. */
+/* Empties the window, and drops its blocks if the layers have changed. */
 static int begin(struct th_window *w)
 {
 	size_t blocks = w->layers->count - w->first;
 
-	th_memtable_release(&w->stage);
+	th_memtable_release(&w->memtable);
 	if (!w->block || w->version != w->layers->version) {
-		let_go(w);
+		drop_blocks(w);
 		w->block = calloc(blocks + 1, sizeof(*w->block));
 		if (!w->block)
 			return -ENOMEM;
@@ -47,7 +47,7 @@ static int begin(struct th_window *w)
 	return 0;
 }
 
-/* Layer i's block of that number, and the one that will be wanted after it. */
+/* Loads block number `number` of layer i, and prefetches the next one. */
 static int load(struct th_window *w, size_t i, size_t number)
 {
 	struct th_cache *cache = w->layers->store->cache;
@@ -59,25 +59,25 @@ static int load(struct th_window *w, size_t i, size_t number)
 	if (block->node && block->number == number)
 		return 0;
 	err = th_layer_load(layer, cache, number, &node);
-	if (err < 0)
+	if (err)
 		return err;
 	if (layer->spill && number + 1 < layer->spill->count)
 		th_cache_prefetch(cache, &layer->spill->block[number + 1].ptr, TH_SLICE_EMPTY);
-	if (w->passing && layer->spill && block->node)
+	if (w->sequential && layer->spill && block->node)
 		th_cache_forget(cache, block->node->ptr.addr);
 	th_node_unref(block->node);
 	*block = (struct th_window_block){ number, node };
 	return 0;
 }
 
-/* --- what is in it --- */
+/* --- its messages --- */
 
 static struct th_slice window_end(const struct th_window *w)
 {
 	return w->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&w->hi);
 }
 
-/* The part of a range message that is in the window. */
+/* Adds the part of a range message that is in the window. */
 static int add_range(struct th_window *w, struct th_slice from, struct th_slice to)
 {
 	struct th_slice lo = th_key_slice(&w->lo), hi = window_end(w);
@@ -88,7 +88,7 @@ static int add_range(struct th_window *w, struct th_slice from, struct th_slice 
 	if (hi.data && th_slice_compare(to, hi) > 0)
 		to = hi;
 	message = th_range_message(from, to, 0);
-	return message ? th_memtable_insert(&w->stage, message) : -ENOMEM;
+	return message ? th_memtable_insert(&w->memtable, message) : -ENOMEM;
 }
 
 static int add_message(struct th_window *w, const struct th_node *block, const struct th_entry *e)
@@ -100,9 +100,10 @@ static int add_message(struct th_window *w, const struct th_node *block, const s
 		return add_range(w, th_key_slice(&key), th_entry_value(e));
 	}
 	e = th_node_entry_heap(block, e);
-	return e ? th_memtable_insert(&w->stage, e) : -ENOMEM;
+	return e ? th_memtable_insert(&w->memtable, e) : -ENOMEM;
 }
 
+/* Adds the messages of a block that are in the window. */
 static int add_block(struct th_window *w, const struct th_node *block)
 {
 	const struct th_slab *slab = &block->overlay;
@@ -113,7 +114,7 @@ static int add_block(struct th_window *w, const struct th_node *block)
 
 	if (before && (before->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(before), lo) > 0)
 		err = add_message(w, block, before);
-	for (; i < end && err == 0; i++)
+	for (; i < end && !err; i++)
 		err = add_message(w, block, th_slab_entry(slab, i));
 	return err;
 }
@@ -122,14 +123,14 @@ static int fill(struct th_window *w)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < w->blocks && err == 0; i++)
+	for (size_t i = 0; i < w->blocks && !err; i++)
 		if (th_layer_blocks(layer_of(w, i)) > 0)
 			err = add_block(w, w->block[i].node);
-	w->filled = err == 0;
+	w->filled = !err;
 	return err;
 }
 
-/* --- where it is --- */
+/* --- its range --- */
 
 static bool is_current(const struct th_window *w)
 {
@@ -151,7 +152,7 @@ int th_window_forward(struct th_window *w, struct th_slice key)
 	err = begin(w);
 	th_key_set(&w->lo, key);
 	w->open = true;
-	for (size_t i = 0; i < w->blocks && err == 0; i++) {
+	for (size_t i = 0; i < w->blocks && !err; i++) {
 		const struct th_layer *layer = layer_of(w, i);
 		size_t block = th_layer_find(layer, key, false);
 
@@ -164,7 +165,7 @@ int th_window_forward(struct th_window *w, struct th_slice key)
 			th_key_set(&w->hi, th_layer_first(layer, block + 1));
 		w->open = false;
 	}
-	return err < 0 ? err : fill(w);
+	return err ? err : fill(w);
 }
 
 static bool ends_at(const struct th_window *w, struct th_slice key)
@@ -188,7 +189,7 @@ int th_window_backward(struct th_window *w, struct th_slice key)
 	w->open = !key.data;
 	if (!w->open)
 		th_key_set(&w->hi, key);
-	for (size_t i = 0; i < w->blocks && err == 0; i++) {
+	for (size_t i = 0; i < w->blocks && !err; i++) {
 		const struct th_layer *layer = layer_of(w, i);
 		size_t block = th_layer_find(layer, key, true);
 
@@ -198,10 +199,10 @@ int th_window_backward(struct th_window *w, struct th_slice key)
 		if (block > 0 && th_slice_compare(th_layer_first(layer, block), th_key_slice(&w->lo)) > 0)
 			th_key_set(&w->lo, th_layer_first(layer, block));
 	}
-	return err < 0 ? err : fill(w);
+	return err ? err : fill(w);
 }
 
-/* --- all of it --- */
+/* --- all windows in order --- */
 
 int th_window_each(const struct th_layers *layers, size_t first, int (*each)(const struct th_entry *message, void *arg),
 		   void *arg, struct th_drops *drops)
@@ -211,18 +212,18 @@ int th_window_each(const struct th_layers *layers, size_t first, int (*each)(con
 	int err = 0;
 
 	th_window_init(&w, layers, first);
-	w.passing = true;
-	for (size_t i = first; i < layers->count && err == 0; i++) {
+	w.sequential = true;
+	for (size_t i = first; i < layers->count && !err; i++) {
 		const struct th_layer *layer = &layers->layer[i];
 
-		err = th_drops_append(drops, layer->spill ? &layer->spill->drops : &layer->stage.drops);
+		err = th_drops_append(drops, layer->spill ? &layer->spill->drops : &layer->memtable.drops);
 	}
-	while (err == 0) {
+	while (!err) {
 		err = th_window_forward(&w, th_key_slice(&at));
-		if (err == 0)
-			err = th_memtable_each(&w.stage, each, arg);
-		if (err == 0)
-			err = th_drops_append(drops, &w.stage.drops);
+		if (!err)
+			err = th_memtable_each(&w.memtable, each, arg);
+		if (!err)
+			err = th_drops_append(drops, &w.memtable.drops);
 		if (w.open)
 			break;
 		at = w.hi;

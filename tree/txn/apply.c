@@ -76,7 +76,7 @@ int th_apply(struct th_store *store, struct th_batch *batch, uint64_t seq_if_rep
 	th_need_init(&m.need);
 	pthread_mutex_lock(&store->merge_lock);
 	m.seq = seq_if_replayed ? seq_if_replayed : store->seq + 1;
-	th_memtable_each(batch->stage, number_message, &m.seq);
+	th_memtable_each(batch->memtable, number_message, &m.seq);
 	if (!seq_if_replayed) {
 		pending = th_pending_new(batch, m.seq);
 		if (!pending) {
@@ -87,7 +87,7 @@ int th_apply(struct th_store *store, struct th_batch *batch, uint64_t seq_if_rep
 	err = th_apply_blocks(store, batch);
 	if (err == 0) {
 		pthread_rwlock_wrlock(&store->live.lock);
-		err = th_memtable_each(batch->stage, merge_message, &m);
+		err = th_memtable_each(batch->memtable, merge_message, &m);
 		pthread_rwlock_unlock(&store->live.lock);
 	}
 	if (err < 0) {

@@ -95,7 +95,7 @@ static int read_runs(struct replay *p, struct th_drops *runs, uint32_t count)
 	return 0;
 }
 
-static int read_messages(struct replay *p, struct th_memtable *stage, uint32_t count)
+static int read_messages(struct replay *p, struct th_memtable *memtable, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		size_t size = th_entry_packed_check(p->at, (size_t)(p->end - p->at));
@@ -111,7 +111,7 @@ static int read_messages(struct replay *p, struct th_memtable *stage, uint32_t c
 		if (!message)
 			return -ENOMEM;
 		th_entry_set_refs(message, th_entry_refs(packed));
-		err = th_memtable_insert(stage, message);
+		err = th_memtable_insert(memtable, message);
 		if (err < 0)
 			return err;
 	}
@@ -131,8 +131,8 @@ static int claim_allocs(struct th_store *store, const struct th_batch *batch)
 static int replay_txn(struct replay *p, bool apply)
 {
 	const struct th_log_txn_disk *disk = take(p, sizeof(*disk));
-	struct th_memtable stage = { 0 };
-	struct th_batch batch = { .stage = &stage };
+	struct th_memtable memtable = { 0 };
+	struct th_batch batch = { .memtable = &memtable };
 	struct th_log_txn_disk header;
 	struct th_alloc *allocs = NULL;
 	const uint8_t *end;
@@ -167,7 +167,7 @@ static int replay_txn(struct replay *p, bool apply)
 	if (err == 0)
 		err = read_runs(p, &batch.shares, th_get_le32(header.shares));
 	if (err == 0)
-		err = read_messages(p, &stage, th_get_le32(header.messages));
+		err = read_messages(p, &memtable, th_get_le32(header.messages));
 	if (err == 0 && p->at != end)
 		err = -EUCLEAN;
 	if (err == 0)
@@ -178,7 +178,7 @@ out:
 	free(allocs);
 	th_drops_release(&batch.drops);
 	th_drops_release(&batch.shares);
-	th_memtable_release(&stage);
+	th_memtable_release(&memtable);
 	return err;
 }
 

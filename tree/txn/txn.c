@@ -270,7 +270,7 @@ static bool is_empty(const struct th_txn *txn)
 static int merge(struct th_txn *txn)
 {
 	static const struct th_memtable none;
-	const struct th_memtable *stage;
+	const struct th_memtable *memtable;
 	struct th_batch batch;
 	int err;
 
@@ -278,10 +278,10 @@ static int merge(struct th_txn *txn)
 	err = th_layers_fold(&txn->layers);
 	if (err < 0)
 		return err;
-	stage = th_layers_memtable(&txn->layers);
-	err = stage ? th_drops_append(&txn->drops, &stage->drops) : 0;
+	memtable = th_layers_memtable(&txn->layers);
+	err = memtable ? th_drops_append(&txn->drops, &memtable->drops) : 0;
 	batch = (struct th_batch){
-		.stage = stage ? stage : &none,
+		.memtable = memtable ? memtable : &none,
 		.allocs = txn->allocs,
 		.nallocs = txn->nallocs,
 		.drops = txn->drops,

@@ -43,7 +43,7 @@ struct th_cursor {
 	struct th_view *view;
 	const struct th_layers *layers; /* of a transaction, or NULL */
 	struct th_window *own; /* on them, where they are more than a stage; NULL: not needed yet */
-	const struct th_memtable *stage; /* what they come to, where the next batch is; NULL: nothing */
+	const struct th_memtable *memtable; /* what they come to, where the next batch is; NULL: nothing */
 	struct th_span range;
 	/* The batch holds all entries of [lo, hi); hi_open: to the very end. */
 	struct th_key lo, hi;
@@ -131,7 +131,7 @@ static int batch_merge(struct th_cursor *c, const struct th_path *path, struct t
 
 	c->count = 0;
 	c->arena_size = 0;
-	th_merge_iter_init(&m, path, c->stage, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
+	th_merge_iter_init(&m, path, c->memtable, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
 	while (th_merge_iter_next(&m, &found)) {
 		int err;
 
@@ -320,15 +320,15 @@ static int look_through(struct th_cursor *c, struct th_slice key, bool before, c
 	int err;
 
 	*ret = NULL;
-	c->stage = c->layers ? th_layers_memtable(c->layers) : NULL;
-	if (!c->layers || c->layers->count == 0 || c->stage)
+	c->memtable = c->layers ? th_layers_memtable(c->layers) : NULL;
+	if (!c->layers || c->layers->count == 0 || c->memtable)
 		return 0;
 	err = make_window(c);
 	if (err == 0)
 		err = before ? th_window_backward(c->own, key) : th_window_forward(c->own, key);
 	if (err < 0)
 		return err;
-	c->stage = &c->own->stage;
+	c->memtable = &c->own->memtable;
 	*ret = c->own;
 	return 0;
 }
