@@ -8,27 +8,30 @@
 #include "fs/dir/dir.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/snapdir.h"
-#include "fs/fuse/session.h"
+#include "fs/fuse/handlers.h"
+#include "fs/fuse/notify.h"
+#include "fs/fuse/reply.h"
+#include "fs/inode/inode.h"
 
-/* A reply being filled. */
+/* The reply to READDIR or READDIRPLUS. */
 struct listing {
 	fuse_req_t req;
 	struct th_inode *dir;
-	bool plus; /* with attributes: counts each inode it names */
+	bool plus; /* READDIRPLUS: has attributes, and counts each inode that it names */
 	char *buf;
-	size_t room, size;
+	size_t room, size; /* bytes: of buf, and used */
 	uint64_t *counted; /* nodeids of these inodes */
 	size_t ncounted;
 };
 
-/* What one name takes in a listing with attributes, at least. */
+/* Bytes that a name takes at least in a reply to READDIRPLUS. */
 #define PLUS_ENTRY_MIN 128
 
 #define LISTING_FULL 1
 
-/* Opening a directory means nothing here, and the kernel stops asking.  It keeps listings either way, until the
- * directory changes by its doing, or its mtime is another: which for a virtual one it asks for when that is opened
- * after th_fuse_snapdirs_changed. */
+/* Opening a directory needs no action here; after ENOSYS the kernel sends no more OPENDIR.  It caches listings either way,
+ * until it changes the directory itself or sees another mtime.  It asks for the mtime of a virtual directory when that is
+ * opened after th_fuse_snapdirs_changed. */
 void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
@@ -41,7 +44,7 @@ void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
-/* Adds a name without attributes; in a listing with attributes an inode number of 0 says that there are none. */
+/* Adds a name without attributes; for READDIRPLUS a node id of 0 means that there are none.  Returns 0 or LISTING_FULL. */
 static int add_plain(struct listing *listing, const char *name, uint64_t ino, uint8_t type, uint64_t next)
 {
 	struct fuse_entry_param entry = { .attr = { .st_ino = ino, .st_mode = DTTOIF(type) } };
@@ -56,6 +59,7 @@ static int add_plain(struct listing *listing, const char *name, uint64_t ino, ui
 	return 0;
 }
 
+/* Adds a name with attributes.  Returns 0 or LISTING_FULL. */
 static int add_inode(struct listing *listing, const char *name, struct th_inode *inode, uint64_t next)
 {
 	struct fuse_entry_param entry;
@@ -73,7 +77,7 @@ static int add_inode(struct listing *listing, const char *name, struct th_inode 
 	return 0;
 }
 
-/* The reply did not arrive. */
+/* Takes back the counts of a reply that could not be delivered. */
 static void uncount(struct listing *listing)
 {
 	for (size_t i = 0; i < listing->ncounted; i++) {
@@ -95,7 +99,7 @@ static int add_entry(void *arg, struct th_slice name, const struct th_dirent *en
 	memcpy(string, name.data, name.size);
 	string[name.size] = 0;
 	if (th_snapdir_is_name(dir, name))
-		return 0; /* hidden behind the virtual one */
+		return 0; /* the virtual directory of that name hides it */
 	if (th_inode_is_snapdir(dir))
 		return add_plain(listing, string, entry->id, entry->type, next);
 	if (!listing->plus) {
@@ -107,7 +111,7 @@ static int add_entry(void *arg, struct th_slice name, const struct th_dirent *en
 
 	if (err == -ENOENT)
 		return 0;
-	if (err < 0) /* a damaged inode must not hide the names beside it */
+	if (err < 0) /* a damaged inode must not hide the other names */
 		return add_plain(listing, string, entry->id, entry->type, next);
 	err = add_inode(listing, string, inode, next);
 	th_inode_put(inode);
@@ -126,7 +130,7 @@ static uint64_t parent_ino(struct th_inode *dir)
 	return ino;
 }
 
-/* ".", ".." and perhaps .snapshots. */
+/* Adds ".", ".." and .snapshots, if the directory lists it. */
 static int add_first(struct listing *listing, uint64_t cookie)
 {
 	struct th_inode *dir = listing->dir;
@@ -149,7 +153,7 @@ static int fill(struct listing *listing, uint64_t cookie)
 	if (!err)
 		err = th_inode_is_snapdir(listing->dir) ? th_snapdir_walk(listing->dir, cookie, add_entry, listing)
 							: th_dir_walk(listing->dir, cookie, add_entry, listing);
-	/* What went wrong behind the first names is told when they have been taken. */
+	/* An error after some names is returned by the next call, which begins there. */
 	return err < 0 && !listing->size ? err : 0;
 }
 
@@ -162,7 +166,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 	if (!dir)
 		return;
 	if (th_inode_is_snapdir(dir))
-		th_fuse_snapdir_told(th_fuse_of(req), dir);
+		th_fuse_snapdir_cached(th_fuse_of(req), dir);
 	listing.buf = malloc(size);
 	listing.counted = malloc((size / PLUS_ENTRY_MIN + 1) * sizeof(*listing.counted));
 	if (!listing.buf || !listing.counted)
@@ -171,9 +175,9 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 		err = -ENOTDIR;
 	else
 		err = fill(&listing, (uint64_t)off);
-	if (err >= 0)
+	if (!err)
 		th_atime_touch(dir);
-	if (err < 0)
+	if (err)
 		th_fuse_error(req, err);
 	else if (fuse_reply_buf(req, listing.buf, listing.size) < 0)
 		uncount(&listing);

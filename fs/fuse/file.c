@@ -5,15 +5,19 @@
 #include "fs/attr/atime.h"
 #include "fs/attr/attr.h"
 #include "fs/data/file.h"
+#include "fs/fs.h"
+#include "fs/fuse/caller.h"
+#include "fs/fuse/handlers.h"
+#include "fs/fuse/notify.h"
+#include "fs/fuse/reply.h"
 #include "fs/fuse/request.h"
-#include "fs/fuse/session.h"
+#include "fs/inode/inode.h"
 
-/* Before data changes: clears set-id bits, and makes the kernel ask for the mode again.  Here a handler may tell the
- * kernel to forget something, since it is only attributes of an inode that is in use. */
-static void kill_set_id(fuse_req_t req, fuse_ino_t ino, struct th_inode *inode)
+/* Clears set-id bits before data changes, and makes the kernel ask for the mode again. */
+static void kill_set_id(fuse_req_t req, struct th_inode *inode)
 {
-	if (th_attr_kill(inode, th_fuse_is_outsider(req, inode)))
-		fuse_lowlevel_notify_inval_inode(th_fuse_of(req)->session, ino, -1, 0);
+	if (th_attr_kill(inode, th_fuse_caller_is_outsider(req, inode)))
+		th_fuse_notify_attr(th_fuse_of(req), inode);
 }
 
 void th_fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -26,11 +30,11 @@ void th_fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!err && (fi->flags & O_TRUNC)) {
 		if (th_fuse_request_kills())
-			kill_set_id(req, ino, inode);
+			kill_set_id(req, inode);
 		err = th_attr_set(inode, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
 	}
 	th_inode_put(inode);
-	if (err < 0) {
+	if (err) {
 		th_fuse_error(req, err);
 		return;
 	}
@@ -45,12 +49,12 @@ void th_fuse_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fi;
 	if (!inode)
 		return;
-	th_fuse_released(th_fuse_of(req), inode);
+	th_fuse_notify_release(th_fuse_of(req), inode);
 	th_inode_put(inode);
 	fuse_reply_err(req, 0);
 }
 
-/* Closing a descriptor means nothing here; the kernel stops asking. */
+/* close(2) needs no action here.  After ENOSYS the kernel sends no more FLUSH. */
 void th_fuse_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
@@ -69,7 +73,7 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 		atomic_store(&inode->cached, true);
 	int err = th_file_read(inode, (uint64_t)off, size, &data);
 
-	if (err < 0) {
+	if (err) {
 		th_fuse_error(req, err);
 	} else {
 		if (!(fi->flags & O_NOATIME))
@@ -80,15 +84,17 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	th_inode_put(inode);
 }
 
-/* A write past the cache (O_DIRECT) may meet reads that bring into it what was there before: the kernel drops what is
- * cached before it asks us, but afterwards only if somebody waits for the write, not for aio(7).  Without the former
- * bytes having been read there is nothing to drop: reads say so first, and then look at the data. */
-static bool leaves_cache_behind(const struct th_inode *inode, const struct fuse_file_info *fi)
+/* Returns whether the kernel may have stale pages of the file after a direct write (O_DIRECT).  A concurrent buffered read
+ * can bring the former data into the page cache.  The kernel drops cached pages before it sends the write; afterwards it
+ * does so only for a synchronous write, not for aio(7).  A file that was never read buffered has no pages: reads set
+ * inode->cached before they look at the data. */
+static bool may_leave_stale_pages(const struct th_inode *inode, const struct fuse_file_info *fi)
 {
 	return (fi->flags & O_DIRECT) && !fi->writepage && atomic_load(&inode->cached);
 }
 
-/* Behind a synchronous write the kernel asks for fsync, but not if it was one past the cache that nobody waits for. */
+/* Returns whether the write must be durable when it returns: a direct write to a file opened with O_DSYNC.  After a
+ * buffered one the kernel sends FSYNC, but not after a direct write by aio(7). */
 static bool is_durable(const struct fuse_file_info *fi)
 {
 	return (fi->flags & O_DIRECT) && (fi->flags & O_DSYNC);
@@ -99,7 +105,7 @@ static ssize_t write_durably(struct th_inode *inode, const char *buf, size_t siz
 	ssize_t n = th_file_write(inode, buf, size, off, 0);
 	int err = n > 0 ? th_file_sync(inode, true) : 0;
 
-	return err < 0 ? err : n;
+	return err ? err : n;
 }
 
 void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
@@ -109,17 +115,17 @@ void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	if (!inode)
 		return;
 	if (th_fuse_request_kills())
-		kill_set_id(req, ino, inode);
+		kill_set_id(req, inode);
 	ssize_t n = inode->snapshot  ? -EROFS
 		    : is_durable(fi) ? write_durably(inode, buf, size, (uint64_t)off)
 				     : th_file_write(inode, buf, size, (uint64_t)off, 0);
-	bool behind = n > 0 && leaves_cache_behind(inode, fi);
+	bool stale = n > 0 && may_leave_stale_pages(inode, fi);
 
 	th_inode_put(inode);
 	if (n < 0)
 		th_fuse_error(req, (int)n);
-	else if (behind)
-		th_fuse_reply_written(req, ino, off, (size_t)n);
+	else if (stale)
+		th_fuse_notify_write(req, ino, off, (size_t)n);
 	else
 		fuse_reply_write(req, (size_t)n);
 }
@@ -131,14 +137,14 @@ void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 	(void)fi;
 	if (!inode)
 		return;
-	bool fixed = inode->snapshot || th_inode_is_snapdir(inode) || th_fs_writable(inode->fs) < 0;
-	int err = fixed ? 0 : th_file_sync(inode, datasync);
+	bool unchangeable = inode->snapshot || th_inode_is_snapdir(inode) || th_fs_writable(inode->fs) < 0;
+	int err = unchangeable ? 0 : th_file_sync(inode, datasync);
 
 	th_inode_put(inode);
 	th_fuse_error(req, err);
 }
 
-/* Of these two the kernel does not say whether its client may keep set-id bits. */
+/* Whether set-id bits are cleared by fallocate and copy_file_range: for these the kernel does not say it. */
 static bool unprivileged(fuse_req_t req)
 {
 	return fuse_req_ctx(req)->uid != 0;
@@ -152,7 +158,7 @@ void th_fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_
 	if (!inode)
 		return;
 	if (unprivileged(req))
-		kill_set_id(req, ino, inode);
+		kill_set_id(req, inode);
 	int err = inode->snapshot ? -EROFS : th_file_fallocate(inode, mode, (uint64_t)off, (uint64_t)len);
 
 	th_inode_put(inode);
@@ -170,13 +176,13 @@ void th_fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct
 	int err = th_file_seek(inode, (uint64_t)off, whence, &found);
 
 	th_inode_put(inode);
-	if (err < 0)
+	if (err)
 		th_fuse_error(req, err);
 	else
 		fuse_reply_lseek(req, (off_t)found);
 }
 
-/* What one reply can tell: its count has 32 bits. */
+/* Bytes: the count in the reply has 32 bits. */
 #define COPY_MAX ((size_t)1 << 31)
 
 void th_fuse_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, struct fuse_file_info *src_fi,
@@ -196,7 +202,7 @@ void th_fuse_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, stru
 		return;
 	}
 	if (unprivileged(req))
-		kill_set_id(req, dst, to);
+		kill_set_id(req, to);
 	if (flags)
 		err = -EINVAL;
 	else if (to->snapshot)
@@ -206,7 +212,7 @@ void th_fuse_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, stru
 					 len < COPY_MAX ? len : COPY_MAX, &copied);
 	th_inode_put(to);
 	th_inode_put(from);
-	if (err < 0)
+	if (err)
 		th_fuse_error(req, err);
 	else
 		fuse_reply_write(req, copied);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,18 +15,20 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "fs/control/control.h"
 #include "fs/format/error_text.h"
 #include "fs/fs.h"
 #include "fs/fuse/mount_options.h"
+#include "fs/fuse/notify.h"
 #include "fs/fuse/remount.h"
 #include "fs/fuse/session.h"
 #include "fs/fuse/workers.h"
 #include "journal/disk/disk.h"
 
-/* --- saying what goes on --- */
+/* --- messages: to stderr, or once the daemon runs to syslog --- */
 
 static bool to_syslog; /* set once, before there are threads that could report */
-static atomic_bool reported; /* something was said */
+static atomic_bool reported; /* at least one message */
 
 static void report(void *arg, const char *line)
 {
@@ -37,7 +40,7 @@ static void report(void *arg, const char *line)
 		fprintf(stderr, "thunderhead: %s\n", line);
 }
 
-/* libfuse ends its lines itself, and says some of them in pieces. */
+/* libfuse ends its lines itself, and writes some of them in pieces. */
 static void fuse_log_line(enum fuse_log_level level, const char *format, va_list args)
 {
 	static _Thread_local bool within;
@@ -53,27 +56,30 @@ static void fuse_log_line(enum fuse_log_level level, const char *format, va_list
 	within = size && format[size - 1] != '\n';
 }
 
-static void say(const char *what, const char *which, const char *why)
+__attribute__((format(printf, 1, 2))) static void report_line(const char *format, ...)
 {
 	char line[TH_EXPLAIN_MAX + 512];
+	va_list args;
 
-	snprintf(line, sizeof(line), "%s %s: %s", what, which, why);
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
 	report(NULL, line);
 }
 
-static void say_image(const struct th_mount_options *options, int r)
+static void report_unmountable(const struct th_mount_options *options, int err)
 {
 	char why[TH_EXPLAIN_MAX];
 
-	/* Damage has been told where it was found, and better than an error number could. */
-	if ((r == -EUCLEAN || r == -EBADMSG) && reported)
+	/* Damage was reported where it was found, in more detail than an error number has. */
+	if ((err == -EUCLEAN || err == -EBADMSG) && reported)
 		return;
-	say("cannot mount", options->image, th_error_text_image(options->image, r, why));
+	report_line("cannot mount %s: %s", options->image, th_error_text_image(options->image, err, why));
 }
 
 /* --- leaving the terminal --- */
 
-static void detach(void)
+static void close_standard_streams(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -85,28 +91,29 @@ static void detach(void)
 		close(null);
 }
 
-/* The mount answers.  What went wrong until now was said on the terminal; from here on it is logged. */
+/* The mount works.  Errors until now went to the terminal; from here on they go to syslog. */
 static void daemon_ready(struct th_fuse *fuse)
 {
 	openlog("thunderhead", LOG_PID, LOG_DAEMON);
 	to_syslog = true;
 	if (chdir("/") < 0)
-		report(NULL, "cannot leave the working directory");
-	detach();
+		report_line("cannot change the working directory to /: %s; its filesystem stays in use",
+			    strerror(errno));
+	close_standard_streams();
 	ssize_t n = write(fuse->ready_fd, "", 1);
 
-	(void)n; /* if nobody waits any more, nobody needs to know */
+	(void)n; /* it fails if the parent was killed: then no process waits for it */
 	close(fuse->ready_fd);
 }
 
 /* --- serving --- */
 
-/* The end of the mount is the end of the session, however it came. */
+/* Serves until the session ends: unmounted, or by a signal. */
 static int serve_mounted(struct th_fuse *fuse, sigset_t *signals)
 {
 	if (fuse_set_signal_handlers(fuse->session) < 0)
 		return -EIO;
-	/* Only this thread takes them: it is the one that waits for the session's end. */
+	/* Only this thread receives them: it is the one that waits for the session's end. */
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 	int err = th_fuse_serve(fuse->session);
 
@@ -123,7 +130,7 @@ static struct fuse_session *session_new(struct th_fuse *fuse, const char *option
 
 	struct fuse_session *session = fuse_session_new(&args, &th_fuse_ops, sizeof(th_fuse_ops), fuse);
 
-	fuse_opt_free_args(&args); /* libfuse has made a copy of them */
+	fuse_opt_free_args(&args); /* libfuse has copied them */
 	return session;
 }
 
@@ -132,41 +139,42 @@ static int mount_and_serve(struct th_fuse *fuse, const char *fuse_options, const
 	fuse->directory = directory;
 	fuse->session = session_new(fuse, fuse_options);
 	if (!fuse->session)
-		return -EINVAL; /* libfuse has said why */
+		return -EINVAL; /* libfuse has reported why */
 	int err = th_fuse_notifier_start(fuse);
 
-	if (err < 0) {
-		say("mount on", directory, th_error_text(err));
+	if (err) {
+		report_line("cannot mount on %s: cannot start a thread: %s", directory, th_error_text(err));
 	} else if (fuse_session_mount(fuse->session, directory) < 0) {
-		err = -EIO; /* libfuse has said why */
+		err = -EIO; /* libfuse has reported why */
 	} else {
 		err = serve_mounted(fuse, signals);
 		fuse_session_unmount(fuse->session);
-		if (err < 0)
-			say("serving", directory, th_error_text(err));
+		if (err)
+			report_line("cannot serve %s, which is unmounted again: %s", directory, th_error_text(err));
 	}
 	th_fuse_notifier_stop(fuse);
 	fuse_session_destroy(fuse->session);
 	return err;
 }
 
-/* What the image does not have: where several options are given, each is looked for in the one before. */
-static void say_view(const struct th_mount_options *options, const struct th_fs_options *fs_options)
+/* Reports which branch, snapshot or directory the image does not have.  Each is looked for in the one before it, so with
+ * several of these options any may be missing. */
+static void report_missing(const struct th_mount_options *options, const struct th_fs_options *fs_options)
 {
 	const char *const what[] = { "branch ", "snapshot ", "directory " };
 	const char *const names[] = { fs_options->branch, fs_options->snapshot, fs_options->subdir };
-	char line[1024];
-	bool first = true;
-	int at = snprintf(line, sizeof(line), "cannot mount %s: there is no ", options->image);
+	char view[1024] = "";
+	size_t at = 0;
 
-	for (size_t i = 0; i < 3 && at < (int)sizeof(line); i++) {
-		if (!names[i])
-			continue;
-		at += snprintf(line + at, sizeof(line) - (size_t)at, "%s%s%s", first ? "" : " with ", what[i],
-			       names[i]);
-		first = false;
+	for (size_t i = 0; i < 3 && at < sizeof(view); i++) {
+		if (names[i])
+			at += (size_t)snprintf(view + at, sizeof(view) - at, "%s%s%s", at ? " with " : "", what[i],
+					       names[i]);
 	}
-	report(NULL, line);
+	report_line("cannot mount %s: there is no %s%s", options->image, view,
+		    fs_options->snapshot ? " (see thunderhead snapshot list)"
+		    : fs_options->branch ? " (see thunderhead branch list)"
+					 : "");
 }
 
 static int open_image(const struct th_mount_options *options, const struct th_fs_options *fs_options,
@@ -179,23 +187,23 @@ static int open_image(const struct th_mount_options *options, const struct th_fs
 	if (!err) {
 		err = th_fs_open(disk, fs_options, ret);
 		if (err == -ENOENT) {
-			say_view(options, fs_options);
+			report_missing(options, fs_options);
 			return err;
 		}
 	}
-	if (err < 0)
-		say_image(options, err);
+	if (err)
+		report_unmountable(options, err);
 	return err;
 }
 
-/* Buffers of up to a transfer's size come and go with every read and write.  By its defaults malloc maps the large ones
- * anew each time, and each page of them is then faulted in and cleared: as many faults as blocks are moved. */
-static void keep_memory(void)
+/* Every read and write allocates and frees a buffer of up to a transfer's size.  By default malloc maps large ones with
+ * each allocation, and each of their pages is faulted in and cleared: as many page faults as blocks are moved. */
+static void tune_malloc(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	mallopt(M_TRIM_THRESHOLD, 16 << 20);
 	mallopt(M_TOP_PAD, 1 << 20);
-	mallopt(M_ARENA_MAX, 1); /* several would each keep as much */
+	mallopt(M_ARENA_MAX, 1); /* each arena would keep as much */
 }
 
 static int run(const struct th_mount_options *options, struct th_mount_parsed *parsed, int ready_fd)
@@ -205,8 +213,8 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 				.ready_fd = ready_fd };
 	sigset_t signals;
 
-	keep_memory();
-	/* Blocked before there are threads, which inherit it: a signal must reach the one thread that acts on it. */
+	tune_malloc();
+	/* Blocked before threads start, which inherit it: a signal must reach the one thread that handles it. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
@@ -216,22 +224,24 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 	parsed->fs.report = report;
 	int err = open_image(options, &parsed->fs, &fuse.fs);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_control_new(fuse.fs, geteuid(), &fuse.control);
 	if (!err)
 		err = mount_and_serve(&fuse, parsed->fuse, options->directory, &signals);
 	th_control_free(fuse.control);
-	int closed = th_fs_close(fuse.fs);
+	int close_err = th_fs_close(fuse.fs);
 
-	if (closed < 0)
-		say("closing", options->image, th_error_text(closed));
-	return err < 0 ? err : closed;
+	if (close_err)
+		report_line("%s: the last changes before unmounting could not be written: %s; the image holds the last "
+			    "checkpoint and what was synced after it",
+			    options->image, th_error_text(close_err));
+	return err ? err : close_err;
 }
 
 /* --- becoming a daemon --- */
 
-/* In the caller's process: waits for the daemon to be ready, or to end. */
+/* In the parent process: waits until the daemon is ready, or has ended.  Returns 0 or -EIO. */
 static int wait_ready(int fd, pid_t child)
 {
 	ssize_t n;
@@ -244,7 +254,7 @@ static int wait_ready(int fd, pid_t child)
 	if (n == 1)
 		return 0;
 	waitpid(child, NULL, 0);
-	return -EIO; /* said by the daemon */
+	return -EIO; /* the daemon has reported why */
 }
 
 static int run_daemon(const struct th_mount_options *options, struct th_mount_parsed *parsed)
@@ -258,7 +268,7 @@ static int run_daemon(const struct th_mount_options *options, struct th_mount_pa
 	if (child < 0) {
 		int err = -errno;
 
-		say_image(options, err);
+		report_unmountable(options, err);
 		return err;
 	}
 	if (child > 0) {
@@ -270,8 +280,8 @@ static int run_daemon(const struct th_mount_options *options, struct th_mount_pa
 	return run(options, parsed, fds[1]);
 }
 
-/* The kernel would take a file for a mount point, too, and then find that our root is none. */
-static int check_place(const char *directory)
+/* The kernel also accepts a file as the mount point, and fails later, since the root is a directory. */
+static int check_mount_point(const char *directory)
 {
 	struct stat status;
 
@@ -286,17 +296,17 @@ int th_mount_run(const struct th_mount_options *options)
 	struct th_mount_parsed parsed;
 	int err = th_mount_parse(options, &parsed);
 
-	if (err < 0)
+	if (err)
 		return 1;
-	/* The daemon leaves its working directory. */
+	/* The daemon changes its working directory. */
 	char *directory = realpath(options->directory, NULL);
 
 	if (!directory)
 		err = -errno;
 	else
-		err = check_place(directory);
-	if (err < 0) {
-		say("cannot mount on", options->directory, th_error_text(err));
+		err = check_mount_point(directory);
+	if (err) {
+		report_line("cannot mount on %s: %s", options->directory, th_error_text(err));
 	} else if (parsed.remount) {
 		err = th_remount(options->image, directory, options->options, options->directory);
 	} else {
@@ -305,5 +315,5 @@ int th_mount_run(const struct th_mount_options *options)
 	}
 	free(directory);
 	th_mount_parsed_release(&parsed);
-	return err < 0 ? 1 : 0;
+	return err ? 1 : 0;
 }

@@ -5,8 +5,10 @@
 #include "fs/attr/atime.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/snapdir.h"
+#include "fs/fuse/handlers.h"
+#include "fs/fuse/reply.h"
 #include "fs/fuse/request.h"
-#include "fs/fuse/session.h"
+#include "fs/inode/inode.h"
 
 static struct th_slice name_slice(const char *name)
 {
@@ -15,7 +17,8 @@ static struct th_slice name_slice(const char *name)
 
 /* --- lookup and forget --- */
 
-/* The kernel remembers that a name is not there, except where we change names by ourselves. */
+/* Replies that the name does not exist.  The kernel caches that, except for virtual directories: there names also come
+ * without a request. */
 static void reply_absent(fuse_req_t req, const struct th_inode *dir)
 {
 	struct fuse_entry_param entry = { .entry_timeout = TH_FUSE_VALID_SECONDS };
@@ -26,7 +29,7 @@ static void reply_absent(fuse_req_t req, const struct th_inode *dir)
 		fuse_reply_entry(req, &entry);
 }
 
-/* Replies with an inode, whose reference it ends. */
+/* Replies with an inode, and ends the reference to it. */
 static void reply_entry(fuse_req_t req, struct th_inode *inode)
 {
 	struct fuse_entry_param entry;
@@ -46,7 +49,8 @@ static bool has_name(struct th_inode *inode)
 	return named;
 }
 
-/* An NFS server asks for an inode by number, when the kernel has long forgotten it, by looking up "." in it. */
+/* Finds an inode that the kernel may have forgotten: an NFS server looks up "." in an inode that it knows by number.
+ * Replies ESTALE and returns NULL if there is none. */
 static struct th_inode *find_by_handle(fuse_req_t req, fuse_ino_t ino)
 {
 	struct th_fs *fs = th_fuse_of(req)->fs;
@@ -76,7 +80,7 @@ static void lookup_dots(fuse_req_t req, fuse_ino_t ino, bool up)
 	int err = th_namei_parent(inode, &parent);
 
 	th_inode_put(inode);
-	if (err < 0)
+	if (err)
 		th_fuse_error(req, err);
 	else
 		reply_entry(req, parent);
@@ -139,15 +143,15 @@ void th_fuse_readlink(fuse_req_t req, fuse_ino_t ino)
 	if (!err)
 		th_atime_touch(inode);
 	th_inode_put(inode);
-	if (err < 0)
+	if (err)
 		th_fuse_error(req, err);
 	else
 		fuse_reply_readlink(req, target);
 }
 
-/* --- making --- */
+/* --- create --- */
 
-static void set_maker(struct th_namei_new *what, fuse_req_t req)
+static void set_owner(struct th_namei_new *what, fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
@@ -162,7 +166,7 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, struct th
 
 	if (!dir)
 		return -ESTALE;
-	set_maker(what, req);
+	set_owner(what, req);
 	int err = th_inode_is_snapdir(dir) && S_ISDIR(what->mode) ? th_snapdir_mkdir(dir, name_slice(name), ret)
 								  : th_namei_create(dir, name_slice(name), what, ret);
 
@@ -175,7 +179,7 @@ static void create_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name
 	struct th_inode *inode;
 	int err = create(req, parent, name, &what, &inode);
 
-	if (err < 0)
+	if (err)
 		th_fuse_error(req, err);
 	else
 		reply_entry(req, inode);
@@ -197,14 +201,14 @@ void th_fuse_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, cons
 			 (struct th_namei_new){ .mode = S_IFLNK | 0777, .target = name_slice(target) });
 }
 
-/* In no directory, but as it would be in the one given. */
+/* O_TMPFILE: creates a file without a name, with the attributes that it would have in the directory. */
 static int create_unnamed(fuse_req_t req, fuse_ino_t parent, struct th_namei_new *what, struct th_inode **ret)
 {
 	struct th_inode *dir = th_inode_find(th_fuse_of(req)->fs, parent);
 
 	if (!dir)
 		return -ESTALE;
-	set_maker(what, req);
+	set_owner(what, req);
 	int err = th_namei_create_unnamed(dir, what, ret);
 
 	th_inode_put(dir);
@@ -219,7 +223,7 @@ void th_fuse_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 	int err = th_fuse_request_is_tmpfile() ? create_unnamed(req, parent, &what, &inode)
 					       : create(req, parent, name, &what, &inode);
 
-	if (err < 0) {
+	if (err) {
 		th_fuse_error(req, err);
 		return;
 	}
@@ -252,7 +256,7 @@ void th_fuse_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char 
 	th_fuse_error(req, err);
 }
 
-/* --- taking away and moving --- */
+/* --- unlink and rename --- */
 
 void th_fuse_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/notify.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "fs/fuse/session.h"
-#include "fs/fuse/workers.h"
+#include "fs/fs.h"
+#include "fs/fuse/channel.h"
 #include "fs/inode/entered_snapshot.h"
+#include "fs/inode/inode.h"
+#include "journal/base/clock.h"
 
-/* A snapshot's name is no longer what it was, or (number) a deleted snapshot has lost one of its users, or
- * (written.req) data was written past the kernel's cache. */
+/* A pending notification: a direct write (written.req is set), a use of a deleted snapshot that has ended (number is set),
+ * or a name in .snapshots that is no longer valid. */
 struct notice {
 	struct notice *next;
 	struct {
@@ -19,15 +22,18 @@ struct notice {
 		off_t off;
 		size_t size;
 	} written;
-	uint64_t number; /* of the entrance; 0: the name */
-	uint64_t except; /* directory in whose .snapshots the kernel knows already */
+	uint64_t number; /* of the snapshot's entrance; 0: drop the name */
+	uint64_t except; /* the directory whose .snapshots the kernel changed itself; 0: none */
 	char name[];
 };
 
-/* Virtual directories of which the kernel remembers something.  One more, and all of it is taken back. */
+/* Virtual directories of which the kernel may have cached data.  If there are more, all of it is dropped, which costs the
+ * kernel some requests. */
 #define SNAPDIRS_MAX 256
 
-#define LINGER_SECONDS 2
+/* How often the kernel is asked to drop inodes of deleted snapshots, while there are any.  Shorter costs requests; longer
+ * keeps their space longer. */
+#define LINGER_MS 2000
 
 struct th_fuse_notifier {
 	struct th_fuse *fuse;
@@ -36,22 +42,25 @@ struct th_fuse_notifier {
 	pthread_cond_t cond;
 	struct notice *first, **last; /* lock */
 	bool stop; /* lock */
-	struct timespec ask_at; /* the thread's: when the kernel is asked for deleted snapshots again; 0: not set */
+	struct timespec ask_at; /* the thread's own: when to ask for deleted snapshots again; 0: not set */
 
 	pthread_mutex_t snapdirs_lock;
 	fuse_ino_t snapdirs[SNAPDIRS_MAX]; /* snapdirs_lock */
 	size_t nsnapdirs; /* snapdirs_lock */
 };
 
-/* The kernel lets go of the name in every .snapshots it has looked into, and of all that hangs below it and is not in
- * use. */
+/* Makes the kernel drop the name in every .snapshots that it knows, and all unused inodes below it. */
 static void send_name(struct th_fuse *fuse, const struct notice *notice)
 {
 	struct th_inode **snapdirs;
 	size_t count;
 
 	if (th_inode_collect(fuse->fs, TH_SNAPDIR_SNAPSHOT, &snapdirs, &count) < 0)
-		th_fs_report(fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", notice->name);
+		th_fs_report(
+			fuse->fs,
+			"snapshot '%s': no memory to invalidate the kernel's cache; the old name may show until it is "
+			"unmounted",
+			notice->name);
 	for (size_t i = 0; i < count; i++) {
 		if (snapdirs[i]->id != notice->except)
 			fuse_lowlevel_notify_inval_entry(fuse->session, th_inode_nodeid(snapdirs[i]), notice->name,
@@ -61,11 +70,11 @@ static void send_name(struct th_fuse *fuse, const struct notice *notice)
 	free(snapdirs);
 }
 
-/* The kernel lets go of an inode of a snapshot under its primary name. */
+/* Makes the kernel drop an inode of a snapshot, under its primary name, if it is unused. */
 static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
 {
-	const struct th_attr *attr = &inode->attr; /* of a snapshot: never changes */
-	char name[TH_NAME_MAX + 1]; /* libfuse sends the NUL behind a name, too */
+	const struct th_attr *attr = &inode->attr; /* needs no lock: in a snapshot it never changes */
+	char name[TH_NAME_MAX + 1]; /* libfuse sends the NUL after a name, too */
 
 	if (!attr->parent || attr->name_size > TH_NAME_MAX)
 		return;
@@ -75,14 +84,14 @@ static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
 					 attr->name_size);
 }
 
-/* What was in use when its snapshot was deleted stays cached with all that is above it, and so the snapshot stays, and
- * keeps its space.  Now that a user has gone the kernel is asked again. */
+/* Asks the kernel again to drop the inodes of a deleted snapshot.  Those that were in use when it was deleted have stayed
+ * cached, with all their parent directories, and keep the snapshot's space. */
 static void send_entrance(struct th_fuse *fuse, uint64_t number)
 {
 	struct th_inode **inodes;
 	size_t count;
 
-	th_inode_collect(fuse->fs, number, &inodes, &count); /* what is left out waits for the next user to go */
+	th_inode_collect(fuse->fs, number, &inodes, &count); /* without memory, the next end of a use asks again */
 	for (size_t i = 0; i < count; i++) {
 		if (inodes[i]->loaded > 0 && inodes[i]->id != inodes[i]->snapshot->root)
 			send_inode(fuse, inodes[i]);
@@ -91,7 +100,7 @@ static void send_entrance(struct th_fuse *fuse, uint64_t number)
 	free(inodes);
 }
 
-/* What the kernel has read of these bytes meanwhile may be from before. */
+/* Drops the kernel's pages of a direct write, then replies to it. */
 static void send_written(struct th_fuse *fuse, const struct notice *notice)
 {
 	fuse_lowlevel_notify_inval_inode(fuse->session, notice->written.ino, notice->written.off,
@@ -111,7 +120,8 @@ static void send_notice(struct th_fuse *fuse, const struct notice *notice)
 		send_name(fuse, notice);
 }
 
-/* Nobody says when a directory is closed, or left. */
+/* The kernel does not report that a directory was closed, or is no longer a working directory: so all deleted snapshots
+ * that are still in use are tried from time to time. */
 static void send_lingering(struct th_fuse *fuse)
 {
 	uint64_t number = 0;
@@ -120,8 +130,8 @@ static void send_lingering(struct th_fuse *fuse)
 		send_entrance(fuse, number);
 }
 
-/* With the lock held, which is let go of meanwhile.  As long as somebody uses a deleted snapshot the kernel is asked
- * again and again. */
+/* Waits for a notice, and meanwhile, as long as a deleted snapshot is in use, asks the kernel for it periodically.  Called
+ * with the lock, which it drops and takes again. */
 static void wait_for_notice(struct th_fuse_notifier *notifier)
 {
 	if (!th_entered_snapshot_next_deleted(notifier->fuse->fs, 0)) {
@@ -129,10 +139,8 @@ static void wait_for_notice(struct th_fuse_notifier *notifier)
 		notifier->ask_at.tv_sec = 0;
 		return;
 	}
-	if (!notifier->ask_at.tv_sec) {
-		clock_gettime(CLOCK_REALTIME, &notifier->ask_at);
-		notifier->ask_at.tv_sec += LINGER_SECONDS;
-	}
+	if (!notifier->ask_at.tv_sec)
+		notifier->ask_at = th_clock_after_ms(CLOCK_REALTIME, LINGER_MS);
 	if (pthread_cond_timedwait(&notifier->cond, &notifier->lock, &notifier->ask_at) != ETIMEDOUT)
 		return;
 	notifier->ask_at.tv_sec = 0;
@@ -180,7 +188,11 @@ static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name
 	struct notice *notice = calloc(1, sizeof(*notice) + size);
 
 	if (!notice) {
-		th_fs_report(notifier->fuse->fs, "snapshot %s: no memory to tell the kernel that it changed", name);
+		th_fs_report(
+			notifier->fuse->fs,
+			"snapshot '%s': no memory to invalidate the kernel's cache; the old name may show until it is "
+			"unmounted",
+			name);
 		return;
 	}
 	notice->number = number;
@@ -191,17 +203,17 @@ static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name
 
 /* --- virtual directories --- */
 
-/* Attributes and listing.  Here the kernel waits for no handler: it locks pages of the listing, and these only while it
- * copies. */
-static void snapdirs_take_back(struct th_fuse_notifier *notifier)
+/* Drops attributes and listings.  Called with snapdirs_lock, and by handlers too: the kernel locks only the pages of a
+ * listing, and only while it copies them, so it waits for no handler. */
+static void snapdirs_drop(struct th_fuse_notifier *notifier)
 {
 	for (size_t i = 0; i < notifier->nsnapdirs; i++)
 		fuse_lowlevel_notify_inval_inode(notifier->fuse->session, notifier->snapdirs[i], 0, 0);
 	notifier->nsnapdirs = 0;
 }
 
-/* An answer that is on its way when this is taken back, the kernel knows to be too old. */
-void th_fuse_snapdir_told(struct th_fuse *fuse, const struct th_inode *snapdir)
+/* If the data is dropped while the reply is on its way, the kernel sees that the reply is older. */
+void th_fuse_snapdir_cached(struct th_fuse *fuse, const struct th_inode *snapdir)
 {
 	struct th_fuse_notifier *notifier = fuse->notifier;
 	fuse_ino_t ino = th_inode_nodeid(snapdir);
@@ -211,7 +223,7 @@ void th_fuse_snapdir_told(struct th_fuse *fuse, const struct th_inode *snapdir)
 	while (i < notifier->nsnapdirs && notifier->snapdirs[i] != ino)
 		i++;
 	if (i == SNAPDIRS_MAX)
-		snapdirs_take_back(notifier);
+		snapdirs_drop(notifier);
 	if (i >= notifier->nsnapdirs)
 		notifier->snapdirs[notifier->nsnapdirs++] = ino;
 	pthread_mutex_unlock(&notifier->snapdirs_lock);
@@ -220,12 +232,13 @@ void th_fuse_snapdir_told(struct th_fuse *fuse, const struct th_inode *snapdir)
 void th_fuse_snapdirs_changed(struct th_fuse *fuse)
 {
 	pthread_mutex_lock(&fuse->notifier->snapdirs_lock);
-	snapdirs_take_back(fuse->notifier);
+	snapdirs_drop(fuse->notifier);
 	pthread_mutex_unlock(&fuse->notifier->snapdirs_lock);
 }
 
-/* --- what others say --- */
+/* --- events --- */
 
+/* The filesystem reports: a snapshot was deleted or renamed (name), or a new one was made (NULL). */
 static void snapshot_changed(void *arg, const char *name, uint64_t except)
 {
 	struct th_fuse_notifier *notifier = arg;
@@ -235,23 +248,26 @@ static void snapshot_changed(void *arg, const char *name, uint64_t except)
 		enqueue_snapshot(notifier, name, 0, except);
 }
 
-void th_fuse_attr_changed(struct th_fuse *fuse, const struct th_inode *inode)
+void th_fuse_notify_attr(struct th_fuse *fuse, const struct th_inode *inode)
 {
 	fuse_lowlevel_notify_inval_inode(fuse->session, th_inode_nodeid(inode), -1, 0);
 }
 
-void th_fuse_released(struct th_fuse *fuse, const struct th_inode *inode)
+void th_fuse_notify_release(struct th_fuse *fuse, const struct th_inode *inode)
 {
 	if (inode->snapshot && inode->snapshot->number && inode->snapshot->deleted)
 		enqueue_snapshot(fuse->notifier, "", inode->snapshot->number, 0);
 }
 
-void th_fuse_reply_written(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size)
+void th_fuse_notify_write(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size)
 {
 	struct notice *notice = calloc(1, sizeof(*notice));
 
 	if (!notice) {
-		th_fs_report(th_fuse_of(req)->fs, "no memory to tell the kernel that cached data has changed");
+		th_fs_report(
+			th_fuse_of(req)->fs,
+			"no memory to invalidate the kernel's cache after a direct write; buffered reads may return the "
+			"former data");
 		fuse_reply_write(req, size);
 		return;
 	}
@@ -276,7 +292,7 @@ int th_fuse_notifier_start(struct th_fuse *fuse)
 	pthread_cond_init(&notifier->cond, NULL);
 	int err = -pthread_create(&notifier->thread, NULL, notifier_run, notifier);
 
-	if (err < 0) {
+	if (err) {
 		free(notifier);
 		return err;
 	}
@@ -286,7 +302,6 @@ int th_fuse_notifier_start(struct th_fuse *fuse)
 	return 0;
 }
 
-/* No handler runs any more. */
 void th_fuse_notifier_stop(struct th_fuse *fuse)
 {
 	struct th_fuse_notifier *notifier = fuse->notifier;

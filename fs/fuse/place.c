@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@ void th_place_watch_release(struct th_place_watch *watch)
 	watch->tid = 0;
 }
 
+/* Returns 0, or -1 if there is no such thread. */
 static int watch_begin(struct th_place_watch *watch, pid_t tid)
 {
 	char path[32];
@@ -37,12 +37,12 @@ int th_place_core_of(struct th_place_watch *watch, pid_t tid)
 	if (watch->tid != tid && watch_begin(watch, tid) < 0)
 		return -1;
 	n = pread(watch->fd, stat, sizeof(stat) - 1, 0);
-	if (n <= 0) { /* it has ended; another may have its number */
+	if (n <= 0) { /* the thread has ended; another one may have its number now */
 		th_place_watch_release(watch);
 		return -1;
 	}
 	stat[n] = 0;
-	at = strrchr(stat, ')'); /* the end of field 2, a name of any bytes; the core is field 39 */
+	at = strrchr(stat, ')'); /* field 2, a name of any bytes, ends here; the core is field 39 */
 	for (int field = 2; at && field < 39; field++)
 		at = strchr(at + 1, ' ');
 	return at && sscanf(at, "%d", &core) == 1 ? core : -1;

@@ -14,7 +14,7 @@
 #include "fs/format/error_text.h"
 #include "journal/disk/disk.h"
 
-/* Of options that contradict each other the last one counts. */
+/* Returns the flags of mount(2).  Of options that contradict each other, the last one counts. */
 static unsigned long flags_of(char *options)
 {
 	static const struct {
@@ -50,8 +50,8 @@ static unsigned long flags_of(char *options)
 	return flags;
 }
 
-/* A daemon that may not write shares its image with others that only read. */
-static bool is_fixed(const char *image)
+/* Returns whether the image is mounted read-only: then its daemon has only a shared lock. */
+static bool is_read_only(const char *image)
 {
 	const char *file = th_disk_url_path(image);
 	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
@@ -70,7 +70,7 @@ int th_remount(const char *image, const char *directory, const char *options, co
 	if (!err) {
 		unsigned long flags = flags_of(copy);
 
-		if (!(flags & MS_RDONLY) && is_fixed(image))
+		if (!(flags & MS_RDONLY) && is_read_only(image))
 			err = -EROFS;
 		else if (mount(NULL, directory, NULL, MS_REMOUNT | flags, NULL) < 0)
 			err = -errno;
@@ -79,7 +79,7 @@ int th_remount(const char *image, const char *directory, const char *options, co
 		fprintf(stderr, "thunderhead: cannot remount %s: it was mounted read-only; unmount it first\n", place);
 	else if (err == -EINVAL)
 		fprintf(stderr, "thunderhead: cannot remount %s: nothing is mounted there\n", place);
-	else if (err < 0)
+	else if (err)
 		fprintf(stderr, "thunderhead: cannot remount %s: %s\n", place, th_error_text(err));
 	free(copy);
 	return err;

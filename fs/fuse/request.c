@@ -11,7 +11,7 @@ static _Thread_local struct fuse_in_header *request;
 static _Thread_local size_t request_size;
 static _Thread_local uint32_t request_opcode; /* as the kernel sent it */
 
-/* Gives libfuse a request that every version of it knows. */
+/* Replaces an opcode that older versions of libfuse do not know. */
 static void translate(struct fuse_in_header *header)
 {
 	if (header->opcode == FUSE_TMPFILE)
@@ -44,7 +44,7 @@ struct statx_reply {
 	uint32_t valid_nanoseconds;
 	uint32_t flags;
 	uint64_t spare[2];
-	struct statx statx; /* the kernel has it so, too */
+	struct statx statx; /* the kernel uses the same layout */
 };
 static_assert(sizeof(struct statx_reply) == 288, "struct fuse_statx_out");
 
@@ -55,7 +55,7 @@ int th_fuse_request_reply_statx(fuse_req_t req, const struct statx *statx, doubl
 	return fuse_reply_buf(req, (const char *)&reply, sizeof(reply));
 }
 
-/* The argument of the request, or NULL if it is of another kind. */
+/* Returns the argument of the current request, of at least `size` bytes; or NULL if its opcode is another one. */
 static const void *argument(uint32_t opcode, size_t size)
 {
 	if (!request || request_size < sizeof(*request) + size || request_opcode != opcode)

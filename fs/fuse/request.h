@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What libfuse does not pass on of a request, read from its bytes: the thread that answers it says which it is.
+ * Parts of a request that libfuse does not pass on, read from its bytes.  Each worker thread has one current request.
  *
- * FUSE_HANDLE_KILLPRIV_V2, unknown to libfuse before 3.16, makes clearing of set-id bits our part when files are
- * written, truncated or change owners; each such request says whether its client lacks CAP_FSETID.  Without it the
- * kernel asks for an attribute with every write and for the mode before each chown: a fifth of all requests of
- * unpacking an archive.
+ * FUSE_HANDLE_KILLPRIV_V2, unknown to libfuse before 3.16, leaves it to the daemon to clear set-id bits when files are
+ * written, truncated or change owners; each such request says whether the caller lacks CAP_FSETID.  Without it the
+ * kernel asks for an attribute before every write and for the mode before each chown: a fifth of all requests while an
+ * archive is unpacked.
  *
- * FUSE_TMPFILE (O_TMPFILE) and FUSE_STATX (the time of birth), unknown before 3.17 and 3.18, reach the handlers of
- * FUSE_CREATE and FUSE_GETATTR, whose arguments theirs begin with; these ask which it is.
+ * FUSE_TMPFILE (O_TMPFILE) and FUSE_STATX (the time of birth), unknown before 3.17 and 3.18, are passed to the handlers
+ * of FUSE_CREATE and FUSE_GETATTR, whose arguments are a prefix of theirs.  These handlers ask which request it is.
  */
 #ifndef TH_FS_FUSE_REQUEST_H
 #define TH_FS_FUSE_REQUEST_H
@@ -19,17 +19,18 @@
 
 #include "fs/fuse/session.h"
 
-/* This thread answers the request in these bytes, which may be changed for libfuse, until the next call.  NULL: none.
- */
+/* Makes these bytes this thread's current request, until the next call; NULL: none.  Changes the bytes to a request that
+ * libfuse knows. */
 void th_fuse_request_begin(void *bytes, size_t size);
-/* The file to be created gets no name. */
+/* Returns whether CREATE is a TMPFILE: the file gets no name. */
 bool th_fuse_request_is_tmpfile(void);
-/* What getattr is asked for is to be told by th_fuse_request_reply_statx. */
+/* Returns whether GETATTR is a STATX, which is answered by th_fuse_request_reply_statx. */
 bool th_fuse_request_is_statx(void);
+/* Replies to STATX; the kernel may cache the attributes for `timeout` seconds.  Returns 0 or -errno. */
 int th_fuse_request_reply_statx(fuse_req_t req, const struct statx *statx, double timeout);
-/* The request wants set-id bits cleared. */
+/* Returns whether the request must clear set-id bits. */
 bool th_fuse_request_kills(void);
-/* To be called with every reply: takes the offer of FUSE_HANDLE_KILLPRIV_V2 in the reply to INIT. */
+/* Called with every reply before it is sent: accepts FUSE_HANDLE_KILLPRIV_V2 in the reply to INIT. */
 void th_fuse_request_reply(const struct iovec *iov, int count);
 
 #endif

@@ -1,56 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/fuse/session.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/dir/snapdir.h"
+#include "fs/fuse/handlers.h"
 
 #define READ_AHEAD_BYTES (2u << 20)
 
-struct th_inode *th_fuse_inode(fuse_req_t req, fuse_ino_t ino)
-{
-	struct th_inode *inode = th_inode_find(th_fuse_of(req)->fs, ino);
-
-	if (!inode)
-		fuse_reply_err(req, ESTALE);
-	return inode;
-}
-
-/* Errors of our own become what programs know; the others are errno already. */
-void th_fuse_error(fuse_req_t req, int r)
-{
-	fuse_reply_err(req, r == -EUCLEAN || r == -EBADMSG ? EIO : -r);
-}
-
-void th_fuse_entry(struct th_inode *inode, struct fuse_entry_param *ret)
-{
-	if (th_inode_is_snapdir(inode))
-		th_snapdir_refresh(inode); /* what cannot be refreshed is merely old */
-	*ret = (struct fuse_entry_param){
-		.ino = th_inode_nodeid(inode),
-		/* A virtual directory may change on our side before the kernel knows that inode at all: it shall ask
-		 * again for what it is to keep. */
-		.attr_timeout = th_inode_is_snapdir(inode) ? 0 : TH_FUSE_VALID_SECONDS,
-		.entry_timeout = TH_FUSE_VALID_SECONDS,
-	};
-	pthread_rwlock_rdlock(&inode->lock);
-	th_inode_stat(inode, &ret->attr);
-	pthread_rwlock_unlock(&inode->lock);
-	th_inode_lookup(inode);
-}
-
-/* The kernel reads ahead no further than the device's setting, which is small for FUSE and only root can raise.  To be
- * called before INIT is answered: the answer's limit is combined with it. */
+/* Raises the device's readahead, which limits the kernel's and is small for FUSE.  Only root can do that; without it, reads
+ * are smaller.  Called before INIT is answered, because the kernel combines this setting with the answer's limit. */
 static void raise_readahead(const char *directory)
 {
 	char path[64];
 	struct statx root;
 
-	/* A plain stat would ask us, and we are not listening yet. */
+	/* stat(2) would send a request here, and nothing serves requests yet. */
 	if (statx(AT_FDCWD, directory, AT_STATX_DONT_SYNC, STATX_TYPE, &root) < 0)
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", root.stx_dev_major, root.stx_dev_minor);
@@ -62,19 +29,19 @@ static void raise_readahead(const char *directory)
 	}
 }
 
-static void want(struct fuse_conn_info *conn, unsigned capability)
+static void want_if_capable(struct fuse_conn_info *conn, unsigned capability)
 {
 	conn->want |= conn->capable & capability;
 }
 
 void th_fuse_negotiate(struct fuse_conn_info *conn, const char *directory, unsigned max_read)
 {
-	want(conn, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_EXPLICIT_INVAL_DATA |
-			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
-			   FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_POSIX_ACL |
-			   FUSE_CAP_DONT_MASK);
-	/* Times change because we say so: that is no reason to drop cached data.  Set-id bits are ours to clear, in the
-	 * second manner (fuse_raw.h), not the first.  Locks are the kernel's. */
+	want_if_capable(conn, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_EXPLICIT_INVAL_DATA |
+				      FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_ASYNC_DIO |
+				      FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC |
+				      FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
+	/* AUTO_INVAL_DATA: the daemon itself changes times, which is no reason to drop cached data.  HANDLE_KILLPRIV:
+	 * its second version is used instead (request.h).  Locks: the kernel's own suffice for a local filesystem. */
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_LOCKS |
 				  FUSE_CAP_FLOCK_LOCKS);
 	conn->max_write = 1 << 20;

@@ -16,14 +16,14 @@ void th_turns_release(struct th_turns *turns)
 	pthread_mutex_destroy(&turns->lock);
 }
 
-static unsigned value(_Atomic unsigned *number)
+static unsigned load(_Atomic unsigned *number)
 {
 	return atomic_load_explicit(number, memory_order_relaxed);
 }
 
 void th_turns_open(struct th_turns *turns, unsigned open)
 {
-	if (value(&turns->open) == open)
+	if (load(&turns->open) == open)
 		return;
 	pthread_mutex_lock(&turns->lock);
 	if (!turns->over)
@@ -36,24 +36,24 @@ void th_turns_end(struct th_turns *turns)
 {
 	pthread_mutex_lock(&turns->lock);
 	turns->over = true;
-	atomic_store(&turns->open, 0); /* so that those with a turn look */
+	atomic_store(&turns->open, 0); /* makes threads that have a turn take the lock and see `over` */
 	pthread_cond_broadcast(&turns->parked);
 	pthread_mutex_unlock(&turns->lock);
 }
 
-bool th_turn_take(struct th_turns *turns, bool *mine)
+bool th_turns_take(struct th_turns *turns, bool *mine)
 {
 	bool over;
 
-	if (*mine && value(&turns->taken) <= value(&turns->open))
+	if (*mine && load(&turns->taken) <= load(&turns->open))
 		return true;
 	pthread_mutex_lock(&turns->lock);
-	if (*mine && value(&turns->taken) > value(&turns->open)) {
+	if (*mine && load(&turns->taken) > load(&turns->open)) {
 		atomic_fetch_sub(&turns->taken, 1);
 		*mine = false;
 	}
 	while (!turns->over && !*mine) {
-		*mine = value(&turns->taken) < value(&turns->open);
+		*mine = load(&turns->taken) < load(&turns->open);
 		if (*mine)
 			atomic_fetch_add(&turns->taken, 1);
 		else

@@ -2,7 +2,6 @@
 #include "fs/fuse/workers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/fuse.h>
 #include <malloc.h>
@@ -13,40 +12,50 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/fuse/channel.h"
 #include "fs/fuse/place.h"
 #include "fs/fuse/request.h"
 #include "fs/fuse/turns.h"
+#include "journal/base/clock.h"
 #include "journal/base/thread.h"
 
 #define FOLLOWERS_MAX 16
-#define RELIEFS 14 /* each may wait for an fsync; enough others must be left to answer */
-#define LOOK_EVERY 16 /* requests of a follower between its looks at the client's core */
+/* Each relief may wait for an fsync.  With too few of them, no thread is left for other requests. */
+#define RELIEFS 14
+/* Requests of a follower between two looks at its client's core.  More often costs a read of /proc; less often leaves the
+ * follower on the wrong core for longer. */
+#define LOOK_EVERY 16
 #define SPREAD (-1)
-/* Whenever the watcher has looked and sleeps again, its core looks for something to do, and may take the client over:
- * with a tick of 1 ms a request took twice as long as with this one. */
+/* The watcher's period.  Whenever the watcher goes to sleep, the scheduler looks for another thread for that core, and may
+ * move the client there: with 1 ms a request took twice as long as with 10. */
 #define TICK_NS 10000000
-#define STUCK_TICKS 2 /* in one request, before a follower is freed */
-#define BEHIND 10 /* requests served in a tick, with others waiting at its end: not more than this is too slow */
-#define FREE_TICKS_MIN 6 /* that followers are free for */
+/* Ticks in one request, after which a follower counts as stuck and is freed. */
+#define STUCK_TICKS 2
+/* Requests.  Followers that serve no more than this in a tick, with others waiting at its end, are too slow. */
+#define SLOW_REQUESTS 10
+/* Ticks for which followers are freed: the first time, and at most. */
+#define FREE_TICKS_MIN 6
 #define FREE_TICKS_MAX 100
-#define QUIET_TICKS 4 /* without requests, before the watch sleeps */
-#define REST_MS 10000 /* without requests, before memory that is not in use is given back */
-#define ALERT_MS 20 /* without anything to take, before reliefs leave it to the followers again */
+/* Ticks without requests, after which the watcher sleeps until the next one. */
+#define QUIET_TICKS 4
+/* Time without requests, after which unused memory is returned to the system. */
+#define REST_MS 10000
+/* Time without waiting requests, after which reliefs leave them to the followers again. */
+#define ALERT_MS 20
+#define NS_PER_MS UINT64_C(1000000)
 
 struct follower {
 	struct workers *workers;
 	pthread_t thread;
 	unsigned index;
-	int fd;
-	_Atomic pid_t tid; /* 0: does not run yet */
-	_Atomic unsigned busy_tick; /* when it took the request that it is answering; 0: none */
-	_Atomic bool free; /* runs as any thread, on any core */
-	int core; /* where it is bound to; -1: anywhere */
+	int fd; /* its channel */
+	_Atomic pid_t tid; /* 0: not yet running */
+	_Atomic unsigned busy_tick; /* when it took its current request; 0: none */
+	_Atomic bool free; /* runs with normal priority, on any core */
+	int core; /* that it is bound to; -1: none */
 	unsigned requests;
 	struct th_place_watch client;
 };
@@ -54,72 +63,28 @@ struct follower {
 struct workers {
 	struct fuse_session *session;
 	sem_t finish;
-	cpu_set_t cores; /* allowed to us */
-	bool idle; /* followers may be under SCHED_IDLE */
+	cpu_set_t cores; /* that this process may use */
+	bool idle; /* followers run under SCHED_IDLE */
 	_Atomic unsigned tick; /* from 1 on */
-	_Atomic unsigned free_until; /* tick */
-	unsigned free_ticks; /* how long next time; the watcher's */
+	_Atomic unsigned free_until; /* a tick: the end of the time for which followers are freed */
+	unsigned free_ticks; /* the watcher's: for how long they are freed next time */
 	_Atomic unsigned served; /* requests, by followers */
 	_Atomic uint64_t last; /* the client that was looked at last, and its core */
-	_Atomic int place; /* the core where followers shall be; SPREAD: each in its own */
-	_Atomic bool waited; /* one of them, for a disk or another thread, since the last look */
-	struct th_turns turns; /* of followers: one while their client is served best by one, else all */
+	_Atomic int place; /* the core on which followers run; SPREAD: each on its own */
+	_Atomic bool waited; /* a follower waited for a disk or another thread since the last look */
+	struct th_turns turns; /* of followers: one if a single client is served best by one, else all */
 
 	struct follower follower[FOLLOWERS_MAX];
 	unsigned followers;
 
 	pthread_t relief[RELIEFS];
 	unsigned reliefs;
-	int relief_fd; /* does not block */
-	int stop_fd; /* an eventfd: wakes the watcher at the end */
-	pthread_mutex_t watch; /* the watcher's role */
-	bool alert; /* the watcher's */
-	struct timespec alert_until;
+	int relief_fd; /* their channel, non-blocking */
+	int stop_fd; /* an eventfd that wakes the watcher at the end */
+	pthread_mutex_t watch; /* held by the relief that is the watcher */
+	bool alert; /* watch: reliefs serve requests, too */
+	uint64_t alert_until_ns; /* watch */
 };
-
-/* --- the device --- */
-
-/* What this thread reads from and answers to; 0: the session's own descriptor. */
-static _Thread_local int channel;
-
-int th_fuse_channel(void)
-{
-	return channel;
-}
-
-void th_fuse_set_channel(int which)
-{
-	channel = which;
-}
-
-static ssize_t channel_read(int fd, void *buf, size_t size, void *userdata)
-{
-	(void)userdata;
-	return read(channel ? channel : fd, buf, size);
-}
-
-static ssize_t channel_writev(int fd, struct iovec *iov, int count, void *userdata)
-{
-	(void)userdata;
-	th_fuse_request_reply(iov, count);
-	return writev(channel ? channel : fd, iov, count);
-}
-
-/* Another descriptor of the session's connection. */
-static int clone_channel(struct fuse_session *session, int flags)
-{
-	uint32_t session_fd = (uint32_t)fuse_session_fd(session);
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | flags), r;
-
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, FUSE_DEV_IOC_CLONE, &session_fd) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
-}
 
 static void process(const struct workers *workers, const struct fuse_buf *buf)
 {
@@ -128,9 +93,9 @@ static void process(const struct workers *workers, const struct fuse_buf *buf)
 	th_fuse_request_begin(NULL, 0);
 }
 
-/* --- where followers run --- */
+/* --- the cores of followers --- */
 
-/* Follower number `index`'s own, when there are several clients. */
+/* Returns the core of follower number `index` when there are several clients. */
 static int home_core(const struct workers *workers, unsigned index)
 {
 	unsigned left = index % (unsigned)CPU_COUNT(&workers->cores);
@@ -151,9 +116,10 @@ static void bind_to(struct follower *follower, int core)
 		follower->core = core;
 }
 
-/* One client on one core, wherever that is now: all go there.  Another client on another core: they spread.  A client
- * that was moved must not pass for two, for spread followers would have it moved again and again. */
-static void look(struct follower *follower, uint32_t client)
+/* Looks where the client runs.  One client on one core: all followers move there.  Another client on another core: they
+ * spread.  One client that has moved must not count as two, because followers that are spread would make the scheduler
+ * move it again and again. */
+static void look_at_client(struct follower *follower, uint32_t client)
 {
 	struct workers *workers = follower->workers;
 	int core = th_place_core_of(&follower->client, (pid_t)client);
@@ -168,14 +134,15 @@ static void look(struct follower *follower, uint32_t client)
 	th_turns_open(&workers->turns, atomic_exchange(&workers->waited, false) || core == SPREAD ? TH_TURNS_ALL : 1);
 }
 
+/* Moves this follower to the core that serves the client best. */
 static void follow(struct follower *follower, uint32_t client)
 {
 	struct workers *workers = follower->workers;
 	int core;
 
-	/* Of those that say who asks.  Not every so many of all: a release says nothing, and may always be the one. */
+	/* Counts only requests that name their client: a release does not, and might be every sixteenth of all. */
 	if (client && follower->requests++ % LOOK_EVERY == 0)
-		look(follower, client);
+		look_at_client(follower, client);
 	core = atomic_load(&workers->place);
 	if (core == SPREAD)
 		core = home_core(workers, follower->index);
@@ -183,7 +150,7 @@ static void follow(struct follower *follower, uint32_t client)
 		bind_to(follower, core);
 }
 
-/* By the watcher. */
+/* Lets a follower run with normal priority on any core.  Called by the watcher. */
 static void set_free(struct follower *follower)
 {
 	pid_t tid = atomic_load(&follower->tid);
@@ -194,13 +161,13 @@ static void set_free(struct follower *follower)
 	sched_setaffinity(tid, sizeof(follower->workers->cores), &follower->workers->cores);
 }
 
-/* Signed, since ticks begin anew some day. */
+/* The difference is signed because ticks wrap around. */
 static bool still_free(const struct workers *workers)
 {
 	return (int)(atomic_load(&workers->free_until) - atomic_load(&workers->tick)) > 0;
 }
 
-/* By the follower itself. */
+/* Ends that; called by the follower itself. */
 static void follow_again(struct follower *follower)
 {
 	atomic_store(&follower->free, false);
@@ -211,7 +178,7 @@ static void follow_again(struct follower *follower)
 
 /* --- followers --- */
 
-/* Waits for a request; this is where a thread may be cancelled. */
+/* Waits for a request.  Only here a thread can be cancelled. */
 static int receive(struct fuse_session *session, struct fuse_buf *buf)
 {
 	int n, unused;
@@ -227,7 +194,7 @@ static void free_buf(void *arg)
 	free(((struct fuse_buf *)arg)->mem);
 }
 
-static void answer(struct follower *follower, const struct fuse_buf *buf)
+static void serve(struct follower *follower, const struct fuse_buf *buf)
 {
 	struct workers *workers = follower->workers;
 	const struct fuse_in_header *header = buf->mem;
@@ -244,9 +211,8 @@ static void answer(struct follower *follower, const struct fuse_buf *buf)
 	atomic_fetch_add(&workers->served, 1);
 }
 
-/* Called by a follower that is about to wait: others read meanwhile, and the next requests, of which some may wait,
- * too. */
-static void waits(void *arg)
+/* Called by a follower that is about to wait: lets the others read this and the next requests, which may wait, too. */
+static void before_wait(void *arg)
 {
 	struct workers *workers = arg;
 
@@ -261,20 +227,20 @@ static void *follower_run(void *arg)
 	struct follower *follower = arg;
 	struct workers *workers = follower->workers;
 	struct fuse_buf buf = { 0 };
-	bool mine = false;
+	bool turn = false;
 	int n = 0;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &n);
 	pthread_cleanup_push(free_buf, &buf);
-	channel = follower->fd;
+	th_fuse_set_channel(follower->fd);
 	if (workers->idle)
 		th_place_policy(0, SCHED_IDLE);
 	atomic_store(&follower->tid, gettid());
-	th_thread_on_wait(waits, workers);
-	while (th_turn_take(&workers->turns, &mine) && !fuse_session_exited(workers->session)) {
+	th_thread_on_wait(before_wait, workers);
+	while (th_turns_take(&workers->turns, &turn) && !fuse_session_exited(workers->session)) {
 		n = receive(workers->session, &buf);
 		if (n > 0)
-			answer(follower, &buf);
+			serve(follower, &buf);
 		else if (n != -EINTR && n != -EAGAIN)
 			break;
 	}
@@ -286,8 +252,8 @@ static void *follower_run(void *arg)
 
 /* --- reliefs --- */
 
-/* Is there a request to be taken?  Waits for one, or for the end. */
-static bool waiting(const struct workers *workers, int timeout_ms)
+/* Waits for a request, or for the end.  Returns whether there is a request. */
+static bool request_waits(const struct workers *workers, int timeout_ms)
 {
 	struct pollfd fds[] = { { .fd = workers->relief_fd, .events = POLLIN },
 				{ .fd = workers->stop_fd, .events = POLLIN } };
@@ -295,8 +261,8 @@ static bool waiting(const struct workers *workers, int timeout_ms)
 	return poll(fds, 2, timeout_ms) > 0 && fds[0].revents;
 }
 
-/* Frees those who are stuck; false if no follower has anything to do. */
-static bool look_after(struct workers *workers)
+/* Frees stuck followers.  Returns whether any follower serves a request. */
+static bool free_stuck(struct workers *workers)
 {
 	unsigned tick = atomic_load(&workers->tick);
 	bool any = false;
@@ -316,7 +282,7 @@ static bool look_after(struct workers *workers)
 	return any;
 }
 
-/* Frees all followers; false if they are free. */
+/* Frees all followers.  Returns false if they are free already. */
 static bool free_all(struct workers *workers)
 {
 	unsigned tick = atomic_load(&workers->tick);
@@ -334,16 +300,16 @@ static bool free_all(struct workers *workers)
 	return true;
 }
 
-/* Waits for a request.  What the heap keeps it keeps for the next ones; but not for ever. */
+/* Waits for a request.  The heap keeps freed memory for the next requests, but not beyond REST_MS. */
 static void rest(const struct workers *workers)
 {
-	if (waiting(workers, REST_MS) || fuse_session_exited(workers->session))
+	if (request_waits(workers, REST_MS) || fuse_session_exited(workers->session))
 		return;
 	malloc_trim(0);
-	waiting(workers, -1);
+	request_waits(workers, -1);
 }
 
-/* As long as the followers do the work.  Returns when they do not keep up, free as they are; or at the end. */
+/* Watches while the followers serve all requests.  Returns when they do not keep up although they are free, or at the end. */
 static void watch_followers(struct workers *workers)
 {
 	unsigned before = atomic_load(&workers->served), quiet = 0;
@@ -358,35 +324,23 @@ static void watch_followers(struct workers *workers)
 		}
 		nanosleep(&(struct timespec){ .tv_nsec = TICK_NS }, NULL);
 		if (atomic_fetch_add(&workers->tick, 1) == UINT_MAX)
-			atomic_store(&workers->tick, 1); /* 0 means not busy */
-		busy = look_after(workers);
+			atomic_store(&workers->tick, 1); /* 0 means that a follower has no request */
+		busy = free_stuck(workers);
 		served = atomic_load(&workers->served);
 		quiet = busy || served != before ? 0 : quiet + 1;
-		if (served - before <= BEHIND && waiting(workers, 0) && !free_all(workers))
+		if (served - before <= SLOW_REQUESTS && request_waits(workers, 0) && !free_all(workers))
 			return;
 		before = served;
 	}
 }
 
-static struct timespec in_ms(long ms)
+/* A coarse clock suffices and costs no system call or register read. */
+static uint64_t coarse_ns(void)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-	time.tv_nsec += ms * 1000000;
-	time.tv_sec += time.tv_nsec / 1000000000;
-	time.tv_nsec %= 1000000000;
-	return time;
+	return th_clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
-static bool past(const struct timespec *time)
-{
-	struct timespec now = in_ms(0);
-
-	return now.tv_sec > time->tv_sec || (now.tv_sec == time->tv_sec && now.tv_nsec > time->tv_nsec);
-}
-
-/* With the watcher's role: until there is a request for us.  As receive; 0 at the end. */
+/* Watches until there is a request for this relief, which is the watcher.  Returns its size, 0 at the end, or -errno. */
 static int watch(struct workers *workers, struct fuse_buf *buf)
 {
 	while (!fuse_session_exited(workers->session)) {
@@ -395,15 +349,15 @@ static int watch(struct workers *workers, struct fuse_buf *buf)
 		if (!workers->alert) {
 			watch_followers(workers);
 			workers->alert = true;
-			workers->alert_until = in_ms(ALERT_MS);
+			workers->alert_until_ns = coarse_ns() + ALERT_MS * NS_PER_MS;
 		}
-		n = waiting(workers, ALERT_MS) ? fuse_session_receive_buf(workers->session, buf) : -EAGAIN;
+		n = request_waits(workers, ALERT_MS) ? fuse_session_receive_buf(workers->session, buf) : -EAGAIN;
 		if (n > 0)
-			workers->alert_until = in_ms(ALERT_MS);
+			workers->alert_until_ns = coarse_ns() + ALERT_MS * NS_PER_MS;
 		if (n != -EAGAIN && n != -EINTR)
 			return n;
-		look_after(workers);
-		if (past(&workers->alert_until))
+		free_stuck(workers);
+		if (coarse_ns() > workers->alert_until_ns)
 			workers->alert = false;
 	}
 	return 0;
@@ -415,7 +369,7 @@ static void *relief_run(void *arg)
 	struct fuse_buf buf = { 0 };
 	int n;
 
-	channel = workers->relief_fd;
+	th_fuse_set_channel(workers->relief_fd);
 	do {
 		pthread_mutex_lock(&workers->watch);
 		n = watch(workers, &buf);
@@ -429,7 +383,7 @@ static void *relief_run(void *arg)
 	return NULL;
 }
 
-/* --- beginning and ending --- */
+/* --- start and end --- */
 
 static int start_follower(struct workers *workers)
 {
@@ -437,11 +391,11 @@ static int start_follower(struct workers *workers)
 	int err;
 
 	*follower = (struct follower){ .workers = workers, .index = workers->followers, .core = -1 };
-	follower->fd = clone_channel(workers->session, 0);
+	follower->fd = th_fuse_channel_open(workers->session, false);
 	if (follower->fd < 0)
 		return follower->fd;
 	err = th_thread_start(&follower->thread, follower_run, follower);
-	if (err < 0)
+	if (err)
 		close(follower->fd);
 	else
 		workers->followers++;
@@ -454,7 +408,7 @@ static int start_all(struct workers *workers)
 	pthread_t trial;
 	int err = th_thread_start(&trial, th_place_try, &workers->idle);
 
-	if (err < 0)
+	if (err)
 		return err;
 	pthread_join(trial, NULL);
 	if (sched_getaffinity(0, sizeof(workers->cores), &workers->cores) < 0)
@@ -463,18 +417,18 @@ static int start_all(struct workers *workers)
 		followers = (unsigned)CPU_COUNT(&workers->cores);
 		followers = followers < FOLLOWERS_MAX ? followers : FOLLOWERS_MAX;
 		reliefs = RELIEFS;
-		workers->relief_fd = clone_channel(workers->session, O_NONBLOCK);
+		workers->relief_fd = th_fuse_channel_open(workers->session, true);
 		if (workers->relief_fd < 0)
 			return workers->relief_fd;
 		workers->stop_fd = eventfd(0, EFD_CLOEXEC);
 		if (workers->stop_fd < 0)
 			return -errno;
 	}
-	while (err == 0 && workers->followers < followers)
+	while (!err && workers->followers < followers)
 		err = start_follower(workers);
-	while (err == 0 && workers->reliefs < reliefs) {
+	while (!err && workers->reliefs < reliefs) {
 		err = th_thread_start(&workers->relief[workers->reliefs], relief_run, workers);
-		workers->reliefs += err == 0;
+		workers->reliefs += !err;
 	}
 	return err;
 }
@@ -502,7 +456,6 @@ static void stop_all(struct workers *workers)
 
 int th_fuse_serve(struct fuse_session *session)
 {
-	static const struct fuse_custom_io io = { .read = channel_read, .writev = channel_writev };
 	struct workers *workers = calloc(1, sizeof(*workers));
 	int err;
 
@@ -516,10 +469,10 @@ int th_fuse_serve(struct fuse_session *session)
 	sem_init(&workers->finish, 0, 0);
 	pthread_mutex_init(&workers->watch, NULL);
 	th_turns_init(&workers->turns);
-	err = fuse_session_custom_io(session, &io, fuse_session_fd(session));
-	if (err == 0)
+	err = th_fuse_channel_setup(session);
+	if (!err)
 		err = start_all(workers);
-	while (err == 0 && !fuse_session_exited(session))
+	while (!err && !fuse_session_exited(session))
 		sem_wait(&workers->finish); /* a signal interrupts it */
 	stop_all(workers);
 	th_turns_release(&workers->turns);

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "fs/fuse/session.h"
+#include "fs/inode/inode.h"
 
 void *null_alloc(size_t size)
 {

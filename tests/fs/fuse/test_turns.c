@@ -20,7 +20,7 @@ static void *work(void *arg)
 	_Atomic unsigned *mine = arg;
 	bool turn = false;
 
-	while (th_turn_take(&turns, &turn)) {
+	while (th_turns_take(&turns, &turn)) {
 		unsigned now = atomic_fetch_add(&at_work, 1) + 1;
 		unsigned most = atomic_load(&most_at_work);
 
