@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arrays that grow: one policy for all of them, checked against overflow. */
+/* Growable arrays: one policy for all of them, checked against overflow. */
 #ifndef TH_JOURNAL_BASE_ARRAY_H
 #define TH_JOURNAL_BASE_ARRAY_H
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checksum of all that is on the disk: XXH3, 64 bits, without a seed. */
+/* The checksum of everything on disk: XXH3, 64 bits, no seed. */
 #ifndef TH_JOURNAL_BASE_CHECKSUM_H
 #define TH_JOURNAL_BASE_CHECKSUM_H
 
 #include <xxhash.h>
 
-/* By the widest vectors that the processor has: four times as fast as what was compiled for every x86.  Weak, because
- * Debian's static library lacks it. */
+/* Chooses the widest vectors of the processor at run time: four times as fast as code compiled for every x86.  Weak,
+ * because Debian's static library lacks it. */
 #ifdef TH_XXH_DISPATCH
 #pragma weak XXH3_64bits_dispatch
 XXH64_hash_t XXH3_64bits_dispatch(const void *data, size_t size);
 #endif
 
-/* Who makes images to deceive makes the checksums right, too: a build for that (tests/tree/fuzz_image.c) has none. */
+/* Returns the checksum of `size` bytes.  In the build that fuzzes the checks after it (tests/tree/fuzz_image.c) every
+ * checksum is 0, so that random damage gets past this one. */
 static inline uint64_t th_checksum(const void *data, size_t size)
 {
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION

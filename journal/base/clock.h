@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two clocks: wall-clock time for what is stored and shown, monotonic time for waiting and measuring. */
+/* The two clocks: wall-clock time for stored and displayed times, monotonic time for waiting and measuring. */
 #ifndef TH_JOURNAL_BASE_CLOCK_H
 #define TH_JOURNAL_BASE_CLOCK_H
 

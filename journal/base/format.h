@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Integers as they lie on disk: little-endian, in byte arrays, so that they have no alignment and cannot be mixed with
- * host integers by accident.  Every structure of docs/format.md is made of these.
+ * Integers as stored on disk: little-endian byte arrays.  They need no alignment and cannot be mixed with host integers
+ * by accident.  Every structure of docs/format.md consists of these.
  */
 #ifndef TH_JOURNAL_BASE_FORMAT_H
 #define TH_JOURNAL_BASE_FORMAT_H

@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-int th_thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
+int th_thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg)
 {
 	sigset_t all, before;
 	int err;
@@ -16,18 +16,18 @@ int th_thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
 }
 
 static _Thread_local struct {
-	void (*give)(void *arg);
+	th_thread_wait_hook *hook;
 	void *arg;
 } on_wait;
 
-void th_thread_on_wait(void (*give)(void *arg), void *arg)
+void th_thread_on_wait(th_thread_wait_hook *hook, void *arg)
 {
-	on_wait.give = give;
+	on_wait.hook = hook;
 	on_wait.arg = arg;
 }
 
 void th_thread_waits(void)
 {
-	if (on_wait.give)
-		on_wait.give(on_wait.arg);
+	if (on_wait.hook)
+		on_wait.hook(on_wait.arg);
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads of ours in a process that has signals of its own. */
+/* Threads that start with all signals blocked, and a notice before a thread waits. */
 #ifndef TH_JOURNAL_BASE_THREAD_H
 #define TH_JOURNAL_BASE_THREAD_H
 
 #include <pthread.h>
 
-/* Begins a thread in which every signal is blocked: they are for the threads of whoever uses us.  0 or -errno. */
-int th_thread_start(pthread_t *ret, void *(*run)(void *), void *arg);
+/* Starts a thread that runs run(arg), with every signal blocked: signals are for the threads of the program that uses
+ * the library.  The caller joins or detaches *ret.  Returns 0 or -errno. */
+int th_thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg);
 
-/* A thread may have a role that nobody else has while it works, but that it should not keep while it waits.  So
- * whatever waits as long as a disk takes says so before (th_thread_waits), and what this thread asked for here is
- * called; as a rule it has not asked. */
-void th_thread_on_wait(void (*give)(void *arg), void *arg);
+typedef void th_thread_wait_hook(void *arg);
+
+/* Sets the hook that th_thread_waits() calls on this thread; NULL: none, as at first.  A thread can have a role that no
+ * other thread may have while it works, and that it should pass on before it waits: the hook does that. */
+void th_thread_on_wait(th_thread_wait_hook *hook, void *arg);
+/* Calls this thread's hook.  Every function calls this before it may block for as long as a disk takes. */
 void th_thread_waits(void);
 
 #endif

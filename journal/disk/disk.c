@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part that all kinds of disk have in common: checks, counters, transfers that are waited for. */
+/* The part that all kinds of disk share: checking and counting transfers, and waiting for them. */
 #include "journal/disk/disk.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static bool inside(const struct th_disk *disk, uint64_t addr, uint64_t blocks)
 	return blocks > 0 && blocks <= disk->blocks && addr <= disk->blocks - blocks;
 }
 
-/* Blocks in the buffers, or 0 if one of them is not fit for a transfer. */
+/* Returns the blocks in the buffers, or 0 if a buffer is not fit for a transfer. */
 static uint64_t iov_blocks(const struct iovec *iov, int iovcnt)
 {
 	uint64_t blocks = 0;
@@ -41,7 +41,7 @@ static uint64_t iov_blocks(const struct iovec *iov, int iovcnt)
 	return blocks;
 }
 
-/* Checks and counts a transfer.  0, or -EINVAL. */
+/* The admit functions check and count a transfer.  Return 0 or -EINVAL. */
 static int admit_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, const void *buf)
 {
 	if (!inside(disk, addr, blocks) || !aligned(buf))
@@ -100,7 +100,7 @@ void th_disk_reap(struct th_disk *disk, struct th_future *future)
 	if (disk->ops->reap)
 		disk->ops->reap(disk, future);
 	else if (future)
-		th_future_await(future); /* not driven: that may be what led here */
+		th_future_await(future); /* not driven: its drive function may have called this one */
 }
 
 void th_disk_watch(struct th_disk *disk, bool on)

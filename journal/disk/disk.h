@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk model: where blocks are kept, behind a small table of operations.
+ * Disks: numbered blocks, with a table of operations.
  *
- * The tree and the journal see addresses as opaque numbers and transfers as futures, so that a store may live in a
- * file, on a block device, in memory, or in an object store.  A disk reservations:
+ * The tree and the journal see opaque block addresses and futures, so a store can live in a file, on a block device, in
+ * memory or in an object store.  Every disk guarantees:
  *
- *   D1  a save that completed is seen by every later get;
- *   D2  a save that completed before a flush was started is on stable storage when that flush completes;
- *   D3  nothing is reserved about the order, or the wholeness, of saves that no flush has covered.
+ *   D1  A get that starts after a save completed sees that save.
+ *   D2  A save that completed before a flush started is on stable storage when that flush completes.
+ *   D3  Nothing is guaranteed about saves that no flush covers: any of them may be lost, torn or reordered.
  *
- * Addresses and lengths count blocks of TH_BLOCK_SIZE bytes.  Buffers must be aligned to TH_BLOCK_SIZE (O_DIRECT).
- * All operations may be called from any thread.
- *
- * Whoever makes a disk of his own embeds a struct th_disk, sets ops, blocks and name, and need not care about the rest:
- * th_disk_get and its like check what is asked for before they pass it on.  An operation initialises the future that it
- * is given, first of all, and sees to it that it completes exactly once.
+ * Addresses and lengths count blocks of TH_BLOCK_SIZE bytes.  Buffers are aligned to TH_BLOCK_SIZE, for O_DIRECT.
+ * Any thread may call any function here on the same disk, except th_disk_close(), which no other call may overlap.
+ * A function that takes over a disk owns it on success only; after an error the disk is still the caller's.
  */
 #ifndef TH_DISK_H
 #define TH_DISK_H
@@ -31,117 +28,138 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 #define TH_BLOCK_SHIFT 12
-#define TH_BLOCK_SIZE (1u << TH_BLOCK_SHIFT)
+#define TH_BLOCK_SIZE (1u << TH_BLOCK_SHIFT) /* bytes */
+#define TH_DISK_IOV_MAX 256 /* buffers in one save */
 
 struct th_disk;
-struct th_transfer; /* transfer.h, for those who make disks */
+struct th_transfer; /* transfer.h, for implementations */
 
+/*
+ * An implementation.  The functions below check arguments and count transfers before they call an operation.  Each
+ * operation that takes a future initialises it before anything else, and completes it exactly once with 0 or -errno.
+ */
 struct th_disk_ops {
-	/* Reads blocks into buf.  Completes with 0, or -errno; short is -EIO. */
+	/* Reads `blocks` blocks from addr into buf.  A short read completes with -EIO. */
 	void (*get)(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future);
-	/* Writes the buffers one after another from addr on.  Buffers, and the iov array, stay the caller's and must
-	 * not change until complete.  Each iov_len is a multiple of TH_BLOCK_SIZE; iovcnt is at most TH_DISK_IOV_MAX.
-	 */
+	/* Writes the buffers one after another, from addr on.  The iov array and the buffers belong to the caller and
+	 * must not change until the future is complete. */
 	void (*save)(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt,
 		     struct th_future *future);
 	/* Makes every save that completed before this call durable. */
 	void (*flush)(struct th_disk *disk, struct th_future *future);
-	/* May be NULL: carries out a transfer that is waited for at once, on the calling thread, where that is cheaper
-	 * than a future.  0 or -errno. */
+	/* Carries out a transfer on the calling thread, for disks where that is cheaper than a future.  Returns 0 or
+	 * -errno.  NULL: a transfer that is waited for uses the operations above. */
 	int (*now)(struct th_disk *disk, const struct th_transfer *transfer);
-	/* th_disk_reap and th_disk_watch.  NULL: transfers are completed without. */
+	/* th_disk_reap() and th_disk_watch().  NULL: the disk completes transfers on threads of its own. */
 	void (*reap)(struct th_disk *disk, struct th_future *future);
 	void (*watch)(struct th_disk *disk, bool on);
-	/* Frees the disk.  No transfer may be under way. */
+	/* Frees the disk.  No transfer is under way. */
 	void (*close)(struct th_disk *disk);
 };
 
-#define TH_DISK_IOV_MAX 256
+/* Reports one line about damage found on a disk: which structure, where, expected and found.  `line` is valid during
+ * the call only.  Called from any thread. */
+typedef void th_disk_report_line(void *arg, const char *line);
 
+/* A program with a disk of its own embeds this in its structure and sets ops, blocks and name; the rest is zero. */
 struct th_disk {
 	const struct th_disk_ops *ops;
 	uint64_t blocks; /* size, in blocks */
-	const char *name; /* for messages: a path, or "memory" */
-	/* Told in one line of damage that is found on the disk: what, where, expected, found.  NULL: nobody is.  For
-	 * the disk's owner to set before he shares it. */
-	void (*report)(void *arg, const char *line);
+	const char *name; /* for messages: a URL or path, or "memory"; valid as long as the disk */
+	th_disk_report_line *report; /* NULL: damage is not reported; set before other threads use the disk */
 	void *report_arg;
-	/* Counted by the functions below, with __atomic builtins, as C++ does not know _Atomic. */
+	/* Totals.  The functions below count with __atomic builtins, as C++ has no _Atomic. */
 	uint64_t bytes_read, bytes_written, reads, writes, flushes;
 };
 
 enum th_disk_flags {
-	TH_DISK_READ_ONLY = 1 << 0,
+	TH_DISK_READ_ONLY = 1 << 0, /* saves fail with -EROFS */
 	TH_DISK_THREADS = 1 << 1, /* do not use io_uring */
-	TH_DISK_BUFFERED = 1 << 2, /* do not use O_DIRECT (also the fallback where it is refused) */
+	TH_DISK_BUFFERED = 1 << 2, /* do not use O_DIRECT; also the fallback where O_DIRECT is refused */
 };
 
+/* --- opening and closing --- */
+
 /* Opens an existing file or block device and takes its lock (flock: exclusive, or shared if read-only).  Transfers use
- * io_uring where the kernel allows it, else a pool of threads.  The disk starts threads, so a program that forks does so
- * before.  The caller owns *ret and closes it with th_disk_close().
+ * io_uring where the kernel allows it, else a pool of threads.  The disk starts threads, so a program that forks does
+ * so before.  `flags` are of enum th_disk_flags.  The caller owns *ret and closes it with th_disk_close().
  * Returns 0, -EBUSY if another process holds the lock or the device is in use, -EISDIR or -ENOTBLK if path is neither a
- * file nor a block device, or another -errno of open(2). */
+ * file nor a block device, -ENOMEM, or another -errno of open(2). */
 int th_disk_open(const char *path, unsigned flags, struct th_disk **ret);
 /* Opens a disk by its URL: "file:PATH", or a plain path, which th_disk_open() opens.  A path that exists is opened as a
  * path even if it begins like an unknown scheme; "./file:x" is the file named "file:x".  Messages call the disk by its
  * URL.  Returns as th_disk_open(), or -EPFNOSUPPORT if the scheme is unknown and no such path exists. */
 int th_disk_open_url(const char *url, unsigned flags, struct th_disk **ret);
-/* Returns the path of the file or device that a URL stands for, whether it exists or not: a pointer into url, or NULL if
- * the scheme is unknown or is not one of files. */
+/* Returns the path of the file or device that a URL stands for, whether it exists or not: a pointer into url, or NULL
+ * if the scheme is unknown or is not one of files. */
 const char *th_disk_url_path(const char *url);
-/* A disk in memory of that many blocks, all zero; blocks never written use no memory. */
+/* Makes a disk in memory of `blocks` blocks, all zero.  Blocks that were never written use no memory.  The caller owns
+ * *ret.  Returns 0, -EINVAL if blocks is 0 or too large for the address space, or -ENOMEM. */
 int th_disk_memory_new(uint64_t blocks, struct th_disk **ret);
-/* A disk that leaves the one it passes everything on to open when it is closed: a store closes its disk, and some
- * callers want to keep theirs.  NULL: no memory. */
+/* Makes a non-owning disk that passes every transfer on to `disk`.  Closing it leaves `disk` open: a store closes the
+ * disk it was given, and some callers keep theirs.  `disk` must outlive it.  Returns NULL if there is no memory. */
 struct th_disk *th_disk_lend(struct th_disk *disk);
-/* Ends a disk, releasing its lock.  NULL is fine. */
+/* Releases the disk's lock and frees it.  No transfer may be under way.  NULL is ignored. */
 void th_disk_close(struct th_disk *disk);
 
-/* Start a transfer; counters are kept here.  The future is initialised by the disk.  -EINVAL: it lies beyond the disk,
- * or a buffer is not aligned; -EROFS. */
+/* --- transfers --- */
+
+/* Start a transfer, whose result comes with the future.  The disk initialises the future, whose memory is the
+ * caller's.  Buffers are the caller's and must stay, unchanged for a save, until the future is complete.  A save has at
+ * most TH_DISK_IOV_MAX buffers, each a multiple of TH_BLOCK_SIZE.
+ * The result is 0, -EINVAL if the range is empty or exceeds the disk or a buffer is not aligned, -EROFS for a save to a
+ * read-only disk, -EIO, or another -errno. */
 void th_disk_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future);
 void th_disk_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt, struct th_future *future);
 void th_disk_flush(struct th_disk *disk, struct th_future *future);
 
-/* The same, waited for. */
+/* Carry out a transfer and wait for it.  Return its result, as above. */
 int th_disk_read(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf);
 int th_disk_write(struct th_disk *disk, uint64_t addr, uint32_t blocks, const void *buf);
 int th_disk_sync(struct th_disk *disk);
 
-/* Completes transfers that have arrived, on this thread.  With a future, until that is complete: one of a transfer, or
- * one that a continuation of a transfer completes. */
+/* Completes, on this thread, transfers that have arrived.  With a future: blocks until that is complete; it may be a
+ * transfer's, or one that the continuation of a transfer completes.  NULL: does not block. */
 void th_disk_reap(struct th_disk *disk, struct th_future *future);
-/* On, and later off again: meanwhile the disk completes all transfers by itself.  Else one with a continuation that was
- * left by th_future_then_driven is completed only by whoever waits for something or reaps. */
+/* Starts (on) or ends (off) a period in which the disk completes all transfers by itself; periods nest.  Outside of
+ * one, a transfer with a continuation of th_future_then_driven() completes only on a thread that waits for a transfer
+ * or reaps. */
 void th_disk_watch(struct th_disk *disk, bool on);
 
-/* For those who read a disk's structures: says what is wrong with one.  The line begins with the disk's name. */
+/* --- for code that reads a disk's structures --- */
+
+/* Passes one formatted line, after the disk's name, to disk->report; the line is cut at some 250 bytes. */
 void th_disk_report(struct th_disk *disk, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Memory fit for transfers: size rounded up to whole blocks, aligned.  Free with free(). */
+/* Allocates memory fit for transfers: aligned to TH_BLOCK_SIZE, and `size` bytes rounded up to whole blocks, at least
+ * one.  The caller frees it with free().  Returns NULL if there is no memory. */
 void *th_disk_buffer(size_t size);
 
-/* --- the disk for tests: records, and fails on demand (disk_fault.c) --- */
+/* --- the disk for tests: it records saves and fails on demand (disk_fault.c) --- */
 
 enum th_fault_kind {
 	TH_FAULT_NONE,
 	TH_FAULT_ERROR, /* the Nth transfer fails with -EIO and has no effect */
-	TH_FAULT_TEAR, /* the Nth save stops half way, and -EIO */
-	TH_FAULT_DROP, /* the Nth save says it is done and has no effect */
-	TH_FAULT_FLIP, /* the Nth transfer has one bit wrong */
-	TH_FAULT_CUT, /* from the Nth save or flush on, everything fails with -EIO: the power is gone */
+	TH_FAULT_TEAR, /* the Nth save writes its first half and fails with -EIO */
+	TH_FAULT_DROP, /* the Nth save succeeds and has no effect */
+	TH_FAULT_FLIP, /* the Nth get or save has one bit wrong */
+	TH_FAULT_CUT, /* power loss: from the Nth save or flush on, every transfer fails with -EIO */
 };
 
-/* Wraps a disk it then owns.  Saves are recorded in order with the flushes between them. */
+/* Wraps `inner`, which the new disk owns on success, and records saves and flushes in order.  The caller owns *ret.
+ * Returns 0, -ENOMEM, or an error of reading `inner`, whose content is the base of crash images. */
 int th_disk_fault_new(struct th_disk *inner, struct th_disk **ret);
-/* Arms a fault at the nth (from 0) transfer counted from now. */
+/* Arms a fault for the nth transfer from now on, counted from 0 among those that the kind is about.  Replaces an armed
+ * fault and restores the power. */
 void th_disk_fault_arm(struct th_disk *disk, enum th_fault_kind kind, uint64_t nth);
-/* Saves and flushes recorded since the last reset. */
+/* Returns the number of saves and flushes recorded since the last reset. */
 uint64_t th_disk_fault_events(const struct th_disk *disk);
-/* Forgets what was recorded and remembers the present content as the base for crash images. */
+/* Drops the record; the present content becomes the base of crash images.  Returns 0, -ENOMEM or a read error, which
+ * leave the record as it was. */
 int th_disk_fault_reset(struct th_disk *disk);
-/* A new memory disk as a crash may leave it just after event number nevents: everything that a completed flush covers
- * is there, and of the saves after it an arbitrary subset chosen by seed (some torn).  The caller closes it. */
+/* Makes a memory disk as a crash just after the first `nevents` events may leave it: all saves that a completed flush
+ * covers, and of the saves after that flush a subset chosen by `seed`, some of them torn.  The caller owns *ret.
+ * Returns 0, -ENOMEM or a read error. */
 int th_disk_fault_crash_image(struct th_disk *disk, uint64_t nevents, uint64_t seed, struct th_disk **ret);
 
 #pragma GCC visibility pop

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk for tests: fails on demand, and keeps what was written in the order it was written, so that a test can ask
- * for every image that a crash might have left.
+ * The disk for tests: fails on demand, and records every save in order, so that a test can ask for each image that a
+ * crash might have left.
  *
- * Transfers are carried out one at a time, with the lock held, and complete before they return: so what is recorded is
- * exactly what happened, and a save recorded before a flush had completed when that flush began (D2).
+ * Transfers are carried out one at a time, with the lock held, and are complete when they return.  So the record is
+ * exact: a save recorded before a flush had completed when that flush started (D2).
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/base/array.h"
 #include "journal/disk/disk.h"
 
-#define SECTOR_SIZE 512 /* what a disk writes whole at the least */
+#define SECTOR_SIZE 512 /* bytes that a disk writes whole or not at all */
 #define SECTORS (TH_BLOCK_SIZE / SECTOR_SIZE)
 
 /* A save, or a flush (data is NULL). */
@@ -28,20 +29,20 @@ struct fault_disk {
 	struct th_disk disk;
 	struct th_disk *inner;
 	pthread_mutex_t lock; /* guards everything below, and the order of transfers */
-	struct th_disk *base; /* what was there before the first event */
+	struct th_disk *base; /* the content before the first event */
 	struct event *events;
-	uint64_t nevents, room;
+	size_t nevents, room;
 	enum th_fault_kind kind;
-	uint64_t left; /* transfers that the fault lets pass */
-	bool cut;
+	uint64_t left; /* transfers that succeed before the fault */
+	bool cut; /* the power is gone */
 };
 
-/* What befalls one transfer. */
+/* The outcome of one transfer. */
 enum fate { FATE_PASS, FATE_FAIL, FATE_TEAR, FATE_DROP, FATE_FLIP };
 
 enum transfer { TRANSFER_GET, TRANSFER_SAVE, TRANSFER_FLUSH };
 
-/* Does the armed fault count transfers of this sort? */
+/* Returns whether a fault counts transfers of this kind. */
 static bool fault_counts(enum th_fault_kind kind, enum transfer transfer)
 {
 	switch (kind) {
@@ -84,19 +85,14 @@ static void flip_one_bit(char *data, uint32_t blocks)
 	data[size / 2 + size / 5] ^= 0x10;
 }
 
-/* Takes over data, or frees it. */
+/* Records an event, which owns data; frees data on an error. */
 static int record(struct fault_disk *fault, uint64_t addr, uint32_t blocks, char *data)
 {
-	if (fault->nevents == fault->room) {
-		uint64_t room = fault->room ? 2 * fault->room : 256;
-		struct event *events = reallocarray(fault->events, room, sizeof(*events));
+	int err = th_grow(fault->events, fault->room, fault->nevents + 1);
 
-		if (!events) {
-			free(data);
-			return -ENOMEM;
-		}
-		fault->events = events;
-		fault->room = room;
+	if (err) {
+		free(data);
+		return err;
 	}
 	fault->events[fault->nevents++] = (struct event){ .addr = addr, .blocks = blocks, .data = data };
 	return 0;
@@ -118,6 +114,7 @@ static void fault_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void
 	th_future_complete(future, err);
 }
 
+/* Returns the buffers of a save in one, which the caller frees, or NULL if there is no memory. */
 static char *gather(const struct iovec *iov, int iovcnt, uint32_t *ret_blocks)
 {
 	size_t size = 0;
@@ -137,7 +134,8 @@ static char *gather(const struct iovec *iov, int iovcnt, uint32_t *ret_blocks)
 	return data;
 }
 
-/* The first half of a save: of its blocks, or of its only block's sectors, the rest being as it was. */
+/* Reduces a save to its first half: half of its blocks, or half of the sectors of its only block, whose other half is
+ * read from the disk. */
 static int tear(struct fault_disk *fault, uint64_t addr, uint32_t *blocks, char *data)
 {
 	int err = 0;
@@ -156,7 +154,7 @@ static int tear(struct fault_disk *fault, uint64_t addr, uint32_t *blocks, char 
 	return err;
 }
 
-/* Writes and records what fate leaves of a save; takes over data. */
+/* Decides the outcome of a save, and writes and records what is left of it.  Owns data. */
 static int save(struct fault_disk *fault, uint64_t addr, uint32_t blocks, char *data)
 {
 	enum fate fate = decide(fault, TRANSFER_SAVE);
@@ -251,7 +249,7 @@ static bool all_zero(const char *data, size_t size)
 	return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
 }
 
-/* Blocks of zeros are not written: a memory disk holds them without. */
+/* Skips blocks of zeros: a memory disk reads as zeros where it was not written. */
 static int copy_part(struct th_disk *from, struct th_disk *to, uint64_t addr, uint32_t blocks, char *buf)
 {
 	int err = th_disk_read(from, addr, blocks, buf);
@@ -265,7 +263,7 @@ static int copy_part(struct th_disk *from, struct th_disk *to, uint64_t addr, ui
 	return err;
 }
 
-/* A new memory disk with the same content. */
+/* Makes a memory disk with the same content, which the caller owns. */
 static int copy_disk(struct th_disk *from, struct th_disk **ret)
 {
 	char *buf = th_disk_buffer(COPY_BLOCKS * TH_BLOCK_SIZE);
@@ -345,7 +343,7 @@ int th_disk_fault_reset(struct th_disk *disk)
 	return err;
 }
 
-/* splitmix64: any seed is as good as another. */
+/* splitmix64, which is as good with any seed. */
 static uint64_t next_random(uint64_t *seed)
 {
 	uint64_t x = *seed += UINT64_C(0x9e3779b97f4a7c15);
@@ -355,7 +353,7 @@ static uint64_t next_random(uint64_t *seed)
 	return x ^ x >> 31;
 }
 
-/* Any of its sectors may have reached the disk. */
+/* Writes an arbitrary subset of the sectors of a save. */
 static int apply_torn(struct th_disk *image, const struct event *event, uint64_t *seed, char *buf)
 {
 	int err = 0;
@@ -375,7 +373,7 @@ static int apply_torn(struct th_disk *image, const struct event *event, uint64_t
 	return err;
 }
 
-/* A save that no flush covers: all of it, nothing, or torn. */
+/* Applies a save that no flush covers: all of it, nothing, or a torn part. */
 static int apply_uncovered(struct th_disk *image, const struct event *event, uint64_t *seed, char *buf)
 {
 	switch (next_random(seed) % 3) {
@@ -388,7 +386,7 @@ static int apply_uncovered(struct th_disk *image, const struct event *event, uin
 	}
 }
 
-/* How many of the first nevents come before the last flush among them. */
+/* Returns how many of the first nevents precede the last flush among them. */
 static uint64_t covered_events(const struct fault_disk *fault, uint64_t nevents)
 {
 	while (nevents > 0 && fault->events[nevents - 1].data)

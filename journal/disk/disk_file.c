@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Files and block devices: opening and locking them, and transfers by system calls on the calling thread. */
 #include "journal/disk/disk_file.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* O_EXCL asks the kernel whether a block device is mounted or otherwise in use; for files it means nothing. */
+/* With O_EXCL the kernel refuses a block device that is mounted or otherwise in use; files ignore the flag. */
 static int open_flags(const struct stat *st, bool read_only)
 {
 	int flags = O_CLOEXEC | O_NOCTTY;
@@ -29,7 +30,8 @@ static int lock(int fd, bool read_only)
 	return errno == EWOULDBLOCK ? -EBUSY : -errno;
 }
 
-/* Where standard streams are closed, a program would print onto the disk. */
+/* Moves the descriptor above those of the standard streams: if one of these is closed, open() reuses its number, and
+ * the program would print onto the disk. */
 static int keep_off_streams(int fd)
 {
 	int higher, err;
@@ -56,7 +58,8 @@ static int open_locked_once(const char *path, const struct stat *st, bool read_o
 	return err ? err : fd;
 }
 
-/* A process that was killed a moment ago may hold the file until the kernel is done with its transfers. */
+/* A process that was killed a moment ago holds the lock until the kernel has finished its transfers, usually a few
+ * milliseconds.  If a quarter of a second is too short, the caller gets -EBUSY and can retry. */
 #define BUSY_TRIES 25
 #define BUSY_PAUSE_NS 10000000
 
@@ -93,7 +96,7 @@ static int size_blocks(int fd, uint64_t *ret)
 	return 0;
 }
 
-/* Some filesystems refuse O_DIRECT when asked for it, others at the first transfer.  Then the page cache is used. */
+/* Sets O_DIRECT if it works.  Some filesystems refuse the flag, others the first transfer; these use the page cache. */
 static void try_direct(int fd, uint64_t blocks)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -134,7 +137,7 @@ out:
 	return err;
 }
 
-/* Unlocked by hand: the kernel may have a reference to the open file yet, from a transfer that is over. */
+/* Unlocks explicitly: the kernel may still hold a reference to the open file, of a transfer that has completed. */
 void th_disk_file_release(struct th_disk_file *file)
 {
 	flock(file->fd, LOCK_UN);
@@ -142,7 +145,7 @@ void th_disk_file_release(struct th_disk_file *file)
 	free(file->name);
 }
 
-/* One system call for one buffer, from byte `done` of it on. */
+/* Does one system call for one buffer, from byte `done` of it on. */
 static ssize_t run_part(const struct th_disk_file *file, const struct th_transfer *transfer, const struct iovec *part,
 			size_t done, off_t offset)
 {
@@ -154,7 +157,7 @@ static ssize_t run_part(const struct th_disk_file *file, const struct th_transfe
 	return pwrite(file->fd, buf, size, offset);
 }
 
-/* The slow way, for what is left of a transfer that stopped short. */
+/* Finishes a transfer of which `done` bytes are done: after a short read or write. */
 static int run_rest(const struct th_disk_file *file, const struct th_transfer *transfer, size_t done)
 {
 	int iovcnt;

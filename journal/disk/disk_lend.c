@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A non-owning disk: passes transfers on to another disk, and leaves that open when it is closed. */
 #include <stdlib.h>
 
 #include "journal/disk/disk.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk in memory: one mapping of the whole size.  The kernel backs a page when it is first written, so blocks never
- * written cost nothing; and a transfer is one memcpy, complete before it returns.
+ * A disk in memory: one mapping of its whole size.  The kernel backs a page when it is first written, so blocks that
+ * were never written cost nothing.  A transfer is a memcpy and is complete when the operation returns.
  */
 #include <errno.h>
 #include <stdlib.h>

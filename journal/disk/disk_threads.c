@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk served by a pool of threads, for kernels that have no io_uring or forbid it.  A full queue makes the caller
- * carry out its transfer itself: that slows down whoever asks too much, and cannot deadlock.
+ * A disk on a pool of threads, for kernels that have no io_uring or forbid it.  When the queue is full the caller
+ * carries out its transfer itself: that slows down the callers that queue too much, and cannot deadlock.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 #include "journal/base/thread.h"
 #include "journal/disk/disk_file.h"
 
-#define POOL_THREADS 8
-#define POOL_DEPTH 1024
+#define POOL_THREADS 8 /* as many transfers at once; fewer threads still work, if the system refuses more */
+#define POOL_DEPTH 1024 /* transfers in the queue, as URING_DEPTH */
 
 struct job {
 	struct job *next;
@@ -29,6 +29,7 @@ struct threads_disk {
 	pthread_t threads[POOL_THREADS];
 };
 
+/* Waits for a job.  Returns NULL when the pool stops and the queue is empty. */
 static struct job *pool_take(struct threads_disk *disk)
 {
 	struct job *job;
@@ -64,6 +65,7 @@ static void *pool_run(void *arg)
 	return NULL;
 }
 
+/* Returns false if the queue is full or there is no memory. */
 static bool pool_put(struct threads_disk *disk, const struct th_transfer *transfer, struct th_future *future)
 {
 	struct job *job = malloc(sizeof(*job));
@@ -120,7 +122,7 @@ static void threads_flush(struct th_disk *disk, struct th_future *future)
 	threads_start(disk, &transfer, future);
 }
 
-/* Ends the pool and frees the disk, but not the file. */
+/* Stops the pool and frees the disk, but not the file. */
 static void threads_free(struct threads_disk *disk)
 {
 	pthread_mutex_lock(&disk->lock);

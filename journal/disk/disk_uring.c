@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk on io_uring, for transfers that are under way while their owner does something else.  One that is waited for
- * at once is a plain system call on its own thread (th_disk_file_now), which is cheaper still, the more so with many
- * readers.
+ * A disk on io_uring, for transfers that are under way while their caller does something else.  A transfer that is
+ * waited for at once is a plain system call on the caller's thread (th_disk_file_now), which is cheaper still, the more
+ * so with many readers.
  *
- * Whoever waits for a transfer reaps completions himself, so that it costs no hand-over to another thread.
+ * A thread that waits for a transfer reaps completions itself, so that no hand-over to another thread is needed.
  *
- * One thread at a time has the reaper's role: it waits in the kernel, completes what came, and passes the role on.
- * Others who wait sleep on a condition variable of their own until their future is complete or the role is theirs.
- * The role is held until everything that was reaped is complete, so that whoever finds it free knows that an incomplete
- * future of his is still in the ring.
+ * One thread at a time has the reaper's role: it waits in the kernel, completes the futures of what arrived, and passes
+ * the role on.  Other waiting threads sleep, each on a condition variable of its own, until their future is complete or
+ * the role is theirs.  The reaper keeps the role until every reaped future is complete.  So a thread that finds the
+ * role free knows that its incomplete future is still in the ring.
  *
- * A future with a continuation may have nobody who waits.  While there are such futures, or somebody who watches
- * (`unattended`), and the role is free, an attendant thread polls the ring's descriptor.  It does not hold the role
- * while it sleeps, so a reader that comes along takes it at once.
+ * A future with a continuation may have no waiting thread.  While there are such futures, or a caller has asked for it
+ * by th_disk_watch (`unattended` counts both), and the role is free, an attendant thread polls the ring's descriptor.
+ * It does not hold the role while it sleeps, so a reader that arrives takes the role at once.
  *
- * What somebody waits for may also be completed by the continuation of a transfer that its caller had to carry out
- * himself: so nobody waits in the kernel when nothing is under way there; a new transfer, or th_disk_reap without a
- * future, wakes those who sleep then.
+ * A future that a thread waits for may also be completed by the continuation of a transfer that its caller had to carry
+ * out itself.  So no thread waits in the kernel when no transfer is under way there.  A new transfer, or th_disk_reap
+ * without a future, wakes the threads that sleep then.
  *
- * The kernel cancels what a thread had queued when that thread exits, and transfers may stop short: those rare ones are
- * finished on the spot by the reaper.  When all operations are in use the caller carries out its transfer itself, which
- * slows down whoever asks too much and cannot deadlock.
+ * When a thread exits the kernel cancels the transfers that it had queued, and a transfer may stop short.  The reaper
+ * finishes these rare ones on the spot.  When all operations are in use the caller carries out its transfer itself:
+ * that slows down the callers that start too many, and cannot deadlock.
  *
- * Locks: submit_lock guards the submission queue, lock everything else; neither is held while a future is completed.
+ * Locks: submit_lock guards the submission queue, lock everything else.  Neither is held while a future is completed.
+ *
  */
 #include <errno.h>
 #include <liburing.h>
@@ -36,8 +37,8 @@
 #include "journal/disk/disk_file.h"
 
 #define URING_DEPTH 1024 /* transfers under way */
-#define URING_SQ_ENTRIES 128 /* each is submitted at once; more only while the kernel is short of memory */
-#define URING_BATCH 64
+#define URING_SQ_ENTRIES 128 /* each is submitted at once, so one is used; more while the kernel is short of memory */
+#define URING_BATCH 64 /* completions reaped at once */
 
 struct uring_disk;
 
@@ -49,7 +50,7 @@ struct uring_op {
 	bool unattended;
 };
 
-/* Somebody who waits while another one reaps.  On his stack. */
+/* A thread that waits while another one reaps.  On its stack. */
 struct uring_sleeper {
 	struct uring_sleeper *next, **prev;
 	const struct th_future *future;
@@ -64,9 +65,9 @@ struct uring_disk {
 	pthread_mutex_t lock;
 	struct uring_op *free_ops;
 	struct uring_sleeper *sleepers;
-	int under_way; /* in the ring; below 0 while one that is over was not counted yet */
+	int under_way; /* in the ring; negative while a transfer was reaped before it was counted */
 	unsigned unattended;
-	bool reaping; /* somebody has the reaper's role: the completion queue is his */
+	bool reaping; /* a thread has the reaper's role, and with it the completion queue */
 	bool stop;
 	int stop_fd; /* an eventfd: wakes the attendant from poll */
 	pthread_cond_t attendant_wake;
@@ -74,7 +75,7 @@ struct uring_disk {
 	struct uring_op ops[URING_DEPTH];
 };
 
-/* A completion taken from the ring, and its operation, which is free again already. */
+/* A completion taken from the ring, with a copy of its operation, which is free again. */
 struct uring_done {
 	struct th_transfer transfer;
 	struct th_future *future;
@@ -84,7 +85,8 @@ struct uring_done {
 static th_future_drive uring_drive;
 static th_future_attend uring_attend;
 
-/* The future is initialised with the lock held: the reaper learns of it by the lock, not just by way of the kernel. */
+/* Returns NULL if all operations are in use.  Initialises the future, with the lock held: the lock orders this before
+ * the reaper's use, as the path through the kernel alone does not. */
 static struct uring_op *op_take(struct uring_disk *disk, const struct th_transfer *transfer, struct th_future *future)
 {
 	struct uring_op *op;
@@ -104,7 +106,7 @@ static struct uring_op *op_take(struct uring_disk *disk, const struct th_transfe
 	return op;
 }
 
-/* With the lock held. */
+/* Requires the lock. */
 static void op_put(struct uring_op *op)
 {
 	struct uring_disk *disk = op->disk;
@@ -119,7 +121,8 @@ static void op_put(struct uring_op *op)
 
 /* --- reaping --- */
 
-/* With the lock, while nobody has the role: wakes those whose futures are complete, and somebody to take it. */
+/* Requires the lock and the role to be free.  Wakes the sleepers whose futures are complete, and one thread to take the
+ * role. */
 static void wake_sleepers(struct uring_disk *disk)
 {
 	struct uring_sleeper *heir = NULL;
@@ -136,14 +139,15 @@ static void wake_sleepers(struct uring_disk *disk)
 		pthread_cond_signal(&disk->attendant_wake);
 }
 
-/* With the lock and the role. */
+/* Requires the lock and the role. */
 static void role_release(struct uring_disk *disk)
 {
 	disk->reaping = false;
 	wake_sleepers(disk);
 }
 
-/* With the role: takes what is in the completion queue, after waiting for at least one if asked to. */
+/* Requires the role.  Takes completions from the queue, after blocking for at least one if `wait`.  Returns how many.
+ */
 static unsigned take_done(struct uring_disk *disk, bool wait, struct uring_done *done)
 {
 	struct io_uring_cqe *cqes[URING_BATCH];
@@ -188,7 +192,7 @@ static void reap(struct uring_disk *disk, bool wait)
 		th_future_complete(done[i].future, done_result(disk, &done[i]));
 }
 
-/* With the lock: until the future may be complete or the role may be of use. */
+/* Requires the lock, and drops it while it sleeps: until the future may be complete or the role may be of use. */
 static void sleep_until_woken(struct uring_disk *disk, const struct th_future *future)
 {
 	struct uring_sleeper self = { .next = disk->sleepers, .prev = &disk->sleepers, .future = future };
@@ -204,7 +208,8 @@ static void sleep_until_woken(struct uring_disk *disk, const struct th_future *f
 	pthread_cond_destroy(&self.wake);
 }
 
-/* With the lock, which it lets go of meanwhile: takes the role, if it is free and there is something to reap. */
+/* Requires the lock, and drops it while it reaps.  Takes the role if it is free and there is something to reap, and
+ * reaps until the future is complete or nothing is under way.  Returns false if it did not take the role. */
 static bool reap_for(struct uring_disk *disk, const struct th_future *future)
 {
 	if (disk->reaping || disk->under_way <= 0)
@@ -270,7 +275,7 @@ static void uring_watch(struct th_disk *base, bool on)
 	pthread_mutex_unlock(&disk->lock);
 }
 
-/* The operation may be another future's by now: then this one is complete. */
+/* The operation may belong to another future by now; then this one is complete. */
 static void uring_attend(struct th_future *future)
 {
 	struct uring_op *op = future->owner;
@@ -314,8 +319,8 @@ static void *attendant_run(void *arg)
 
 /* --- submitting --- */
 
-/* From the caller's transfer: the kernel has copied the iov array when it has taken the submission, and the operation
- * may be over and someone else's before we look again. */
+/* Uses the caller's transfer and not the operation's copy: once the kernel has taken the submission it has copied the
+ * iov array, and the operation may already be complete and in use by another thread. */
 static void prepare(struct io_uring_sqe *sqe, int fd, const struct th_transfer *transfer, struct uring_op *op)
 {
 	uint64_t offset = transfer->addr << TH_BLOCK_SHIFT;
@@ -331,7 +336,7 @@ static void prepare(struct io_uring_sqe *sqe, int fd, const struct th_transfer *
 	io_uring_sqe_set_data(sqe, op);
 }
 
-/* False if the kernel did not take it: then it is not and will not be under way. */
+/* Returns false if the kernel did not take the transfer; then it is not and will not be under way. */
 static bool submit(struct uring_disk *disk, const struct th_transfer *transfer, struct uring_op *op)
 {
 	struct io_uring_sqe *sqe;
@@ -344,7 +349,7 @@ static bool submit(struct uring_disk *disk, const struct th_transfer *transfer, 
 		while (io_uring_submit(&disk->ring) == -EINTR)
 			;
 		taken = io_uring_sq_ready(&disk->ring) == 0;
-		/* What the kernel left stays in the queue, to go with the next one.  As a NOP. */
+		/* An entry that the kernel did not take stays in the queue and goes with the next one: as a NOP. */
 		if (!taken) {
 			io_uring_prep_nop(sqe);
 			io_uring_sqe_set_data(sqe, NULL);
@@ -354,7 +359,7 @@ static bool submit(struct uring_disk *disk, const struct th_transfer *transfer, 
 	return taken;
 }
 
-/* Counted only now: who waits in the kernel must not do so for one that it did not take. */
+/* Counts a transfer that the kernel has taken, not before: no thread may wait in the kernel for one it did not take. */
 static void note_under_way(struct uring_disk *disk)
 {
 	pthread_mutex_lock(&disk->lock);
@@ -421,7 +426,7 @@ static void attendant_stop(struct uring_disk *disk)
 	pthread_join(disk->attendant, NULL);
 }
 
-/* Everything but the file. */
+/* Frees everything but the file. */
 static void uring_free(struct uring_disk *disk)
 {
 	io_uring_queue_exit(&disk->ring);
@@ -452,8 +457,8 @@ static const struct th_disk_ops uring_ops = {
 	.close = uring_close,
 };
 
-/* Any failure means: not here.  Kernels before 5.5 want the iov array to outlive the submission by more than we know.
- */
+/* Returns -ENOSYS for any failure: io_uring is not usable here.  Kernels before 5.5 use the iov array after the
+ * submission, for a time that is not known to the caller. */
 static int ring_init(struct io_uring *ring)
 {
 	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = 2 * URING_DEPTH };

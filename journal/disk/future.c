@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Futures keep their whole state in one word of bits, so that completing, waiting and leaving a continuation meet in
- * one atomic operation each.  Whoever completes must not touch the future afterwards: a waiter may have freed it.
+ * The state of a future is one word of bits, so that completing, waiting and leaving a continuation are one atomic
+ * operation each.  The completing thread must not touch the future afterwards: a waiter may have freed it.
  */
 #include "journal/disk/future.h"
 
@@ -16,7 +16,7 @@
 enum {
 	FUTURE_COMPLETE = 1 << 0,
 	FUTURE_THEN = 1 << 1, /* then and then_arg are set */
-	FUTURE_SLEEPER = 1 << 2, /* somebody sleeps on the state word */
+	FUTURE_SLEEPER = 1 << 2, /* a thread sleeps on the state word */
 };
 
 void th_future_init(struct th_future *future, th_future_drive *drive, void *owner)
@@ -29,7 +29,7 @@ bool th_future_poll(const struct th_future *future)
 	return __atomic_load_n(&future->state, __ATOMIC_ACQUIRE) & FUTURE_COMPLETE;
 }
 
-/* Sleeps until the state changes, or returns early for no reason. */
+/* Sleeps until the state changes.  May wake spuriously. */
 static void future_sleep(struct th_future *future)
 {
 	int seen = __atomic_fetch_or(&future->state, FUTURE_SLEEPER, __ATOMIC_SEQ_CST) | FUTURE_SLEEPER;
@@ -71,7 +71,7 @@ bool th_future_then_driven(struct th_future *future, th_future_continuation *the
 
 void th_future_then(struct th_future *future, th_future_continuation *then, void *arg)
 {
-	/* Before it is published: from then on the continuation may have freed the future. */
+	/* Before the continuation is published: after that it may free the future at any time. */
 	if (future->attend && !th_future_poll(future))
 		future->attend(future);
 	th_future_then_driven(future, then, arg);
@@ -86,7 +86,8 @@ void th_future_complete(struct th_future *future, int result)
 	before = __atomic_fetch_or(&future->state, FUTURE_COMPLETE, __ATOMIC_SEQ_CST);
 	if (before & FUTURE_THEN)
 		future->then(future, future->then_arg);
-	/* The future may be gone by now.  Waking by its address is harmless then: sleepers look again. */
+	/* The future may be freed by now.  Waking by its address is harmless: other sleepers check their state again.
+	 */
 	if (before & FUTURE_SLEEPER)
 		syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
