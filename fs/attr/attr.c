@@ -12,6 +12,7 @@
 #include "fs/data/partial_block.h"
 #include "fs/format/acl.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 
 static int check_writable(const struct th_inode *inode)
@@ -120,11 +121,8 @@ static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr
 	if (!err && (set & TH_ATTR_SIZE))
 		err = set_size(inode, attr->size, edges);
 	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
-	if (!err && set != TH_ATTR_SIZE) {
-		th_nowait_begin();
-		err = set_but_size(inode, set, attr);
-		th_nowait_end();
-	}
+	if (!err && set != TH_ATTR_SIZE)
+		err = TH_NOWAIT(set_but_size(inode, set, attr));
 	return err;
 }
 

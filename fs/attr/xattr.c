@@ -9,7 +9,9 @@
 
 #include "fs/format/acl.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/retry.h"
 #include "fs/inode/update.h"
+#include "journal/base/array.h"
 
 static const char *const namespaces[] = { "user.", "trusted.", "security." };
 
@@ -91,21 +93,26 @@ static int lock_and_look(struct th_inode *inode)
 	return look(inode);
 }
 
+static int get_locked(struct th_inode *inode, const char *name, struct th_value *ret)
+{
+	int err = lock_and_look(inode);
+
+	return err < 0 ? err : find(inode, name, ret);
+}
+
+static int try_get(struct th_inode *inode, const char *name, struct th_value *ret)
+{
+	int err = TH_NOWAIT(get_locked(inode, name, ret));
+
+	pthread_rwlock_unlock(&inode->lock);
+	return err;
+}
+
 int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
 {
 	int err = th_inode_is_snapdir(inode) ? -ENODATA : check_name(name);
 
-	if (err < 0)
-		return err;
-	do {
-		th_nowait_begin();
-		err = lock_and_look(inode);
-		if (!err)
-			err = find(inode, name, ret);
-		th_nowait_end();
-		pthread_rwlock_unlock(&inode->lock);
-	} while (th_nowait_again(err));
-	return err;
+	return err < 0 ? err : TH_RETRY(try_get(inode, name, ret));
 }
 
 int th_xattr_find(struct th_inode *inode, const char *name, struct th_value *ret)
@@ -194,6 +201,17 @@ static int check_acl(const struct th_inode *inode, const char *name, struct th_s
 	return strcmp(name, TH_ACL_DEFAULT) || th_inode_is_dir(inode) ? 0 : -EACCES;
 }
 
+static int set_locked(struct th_inode *inode, const char *name, struct th_slice value, int flags)
+{
+	int err = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
+
+	if (err < 0)
+		return err;
+	if (!strcmp(name, TH_ACL_ACCESS))
+		return change_access(inode, value, flags);
+	return change(inode, name, &value, inode->attr.mode);
+}
+
 int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value, int flags)
 {
 	int err = check_change(inode, name);
@@ -204,20 +222,14 @@ int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value
 		return -E2BIG;
 	if (th_acl_is_name(name))
 		err = check_acl(inode, name, value);
-	if (err < 0)
-		return err;
-	do {
-		pthread_rwlock_wrlock(&inode->lock);
-		th_nowait_begin();
-		err = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
-		if (!err && !strcmp(name, TH_ACL_ACCESS))
-			err = change_access(inode, value, flags);
-		else if (!err)
-			err = change(inode, name, &value, inode->attr.mode);
-		th_nowait_end();
-		pthread_rwlock_unlock(&inode->lock);
-	} while (th_nowait_again(err));
-	return err;
+	return err < 0 ? err : TH_RETRY_LOCKED(inode, set_locked(inode, name, value, flags));
+}
+
+static int remove_locked(struct th_inode *inode, const char *name)
+{
+	int err = check_flags(inode, name, XATTR_REPLACE);
+
+	return err < 0 ? err : change(inode, name, NULL, inode->attr.mode);
 }
 
 int th_xattr_remove(struct th_inode *inode, const char *name)
@@ -226,15 +238,7 @@ int th_xattr_remove(struct th_inode *inode, const char *name)
 
 	if (err < 0)
 		return err;
-	do {
-		pthread_rwlock_wrlock(&inode->lock);
-		th_nowait_begin();
-		err = check_flags(inode, name, XATTR_REPLACE);
-		if (!err)
-			err = change(inode, name, NULL, inode->attr.mode);
-		th_nowait_end();
-		pthread_rwlock_unlock(&inode->lock);
-	} while (th_nowait_again(err));
+	err = TH_RETRY_LOCKED(inode, remove_locked(inode, name));
 	/* A file without a list is as good as one whose list is taken away. */
 	return err == -ENODATA && th_acl_is_name(name) ? 0 : err;
 }
@@ -246,71 +250,77 @@ static bool is_trusted(struct th_slice name)
 	return name.size >= strlen(prefix) && !memcmp(name.data, prefix, strlen(prefix));
 }
 
-static int list_add(char **list, size_t *size, size_t *room, struct th_slice name)
-{
-	if (*size + name.size + 1 > *room) {
-		char *more = realloc(*list, *room * 2 + name.size + 1);
+/* Names, each with a NUL after it. */
+struct name_list {
+	char *names;
+	size_t size, capacity;
+};
 
-		if (!more)
-			return -ENOMEM;
-		*list = more;
-		*room = *room * 2 + name.size + 1;
-	}
-	memcpy(*list + *size, name.data, name.size);
-	(*list)[*size + name.size] = 0;
-	*size += name.size + 1;
+static int list_add(struct name_list *list, struct th_slice name)
+{
+	int err = th_grow(list->names, list->capacity, list->size + name.size + 1);
+
+	if (err)
+		return err;
+	memcpy(list->names + list->size, name.data, name.size);
+	list->names[list->size + name.size] = 0;
+	list->size += name.size + 1;
 	return 0;
 }
 
-static int try_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
+static int list_fill(struct name_list *list, struct th_cursor *cursor, bool privileged)
+{
+	struct th_fs_key_parts parts;
+	struct th_cursor_entry at;
+	int err;
+
+	while ((err = th_cursor_next(cursor, &at)) == 0) {
+		err = th_fs_key_parse(at.key, &parts);
+		if (!err && (privileged || !is_trusted(parts.name)))
+			err = list_add(list, parts.name);
+		if (err < 0)
+			break;
+	}
+	return err < 0 ? err : 0;
+}
+
+static int list_locked(struct th_inode *inode, struct name_list *list, bool privileged)
 {
 	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
-	struct th_cursor_entry at;
-	struct th_fs_key_parts parts;
 	struct th_cursor *cursor;
-	size_t room = 0;
-	int err;
+	int err = lock_and_look(inode);
 
-	*ret = NULL;
-	*ret_size = 0;
-	th_nowait_begin();
-	err = lock_and_look(inode);
-	bool some = !err && inode->xattr_state == TH_XATTR_SOME;
-
-	if (some)
-		err = th_cursor_open(th_inode_view(inode), &range, &cursor);
-	if (some && !err) {
-		while ((err = th_cursor_next(cursor, &at)) == 0) {
-			err = th_fs_key_parse(at.key, &parts);
-			if (!err && (privileged || !is_trusted(parts.name)))
-				err = list_add(ret, ret_size, &room, parts.name);
-			if (err < 0)
-				break;
-		}
-		th_cursor_close(cursor);
-	}
-	th_nowait_end();
-	pthread_rwlock_unlock(&inode->lock);
-	if (err < 0) {
-		free(*ret);
-		*ret = NULL;
+	if (err < 0 || inode->xattr_state != TH_XATTR_SOME)
 		return err;
-	}
-	return 0;
+	err = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	if (err < 0)
+		return err;
+	err = list_fill(list, cursor, privileged);
+	th_cursor_close(cursor);
+	return err;
+}
+
+static int try_list(struct th_inode *inode, struct name_list *list, bool privileged)
+{
+	list->size = 0;
+	int err = TH_NOWAIT(list_locked(inode, list, privileged));
+
+	pthread_rwlock_unlock(&inode->lock);
+	return err;
 }
 
 int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size)
 {
-	int err;
+	struct name_list list = { 0 };
+	int err = th_inode_is_snapdir(inode) ? 0 : TH_RETRY(try_list(inode, &list, privileged));
 
-	*ret = NULL;
-	*ret_size = 0;
-	if (th_inode_is_snapdir(inode))
-		return 0;
-	do
-		err = try_list(inode, privileged, ret, ret_size);
-	while (th_nowait_again(err));
+	if (err < 0) {
+		free(list.names);
+		list = (struct name_list){ 0 };
+	}
+	*ret = list.names;
+	*ret_size = list.size;
 	return err;
 }

@@ -83,16 +83,6 @@ int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dire
 	return err;
 }
 
-int th_dir_find_nowait(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret)
-{
-	int err;
-
-	th_nowait_begin();
-	err = th_dir_find(dir, name, ret);
-	th_nowait_end();
-	return err;
-}
-
 /* The range of the names that share a hash. */
 static struct th_range twins_range(const struct th_fs_key *key, void *space)
 {

@@ -18,8 +18,6 @@ struct th_dirent {
 int th_dir_check_name(struct th_slice name);
 /* -ENOENT, -EUCLEAN. */
 int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret);
-/* For who holds locks: -EINPROGRESS rather than wait (th_nowait_again). */
-int th_dir_find_nowait(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret);
 /* Stages a new name.  -EEXIST if it is there already; -ENOSPC if TH_NAME_TWINS others have its hash. */
 int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type);
 /* Stages that a name that is there (`entry`) refers to something else. */

@@ -14,6 +14,7 @@
 #include "fs/dir/orphan.h"
 #include "fs/dir/snapdir.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 
 /* --- finding --- */
@@ -246,14 +247,7 @@ int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_
 		return err;
 	if (what->target.size > TH_SYMLINK_MAX)
 		return -ENAMETOOLONG;
-	do {
-		pthread_rwlock_wrlock(&dir->lock);
-		th_nowait_begin();
-		err = create_locked(dir, name, what, ret);
-		th_nowait_end();
-		pthread_rwlock_unlock(&dir->lock);
-	} while (th_nowait_again(err));
-	return err;
+	return TH_RETRY_LOCKED(dir, create_locked(dir, name, what, ret));
 }
 
 static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
@@ -277,14 +271,7 @@ int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *wha
 
 	if (err < 0)
 		return err;
-	do {
-		pthread_rwlock_wrlock(&dir->lock);
-		th_nowait_begin();
-		err = create_unnamed_locked(dir, what, ret);
-		th_nowait_end();
-		pthread_rwlock_unlock(&dir->lock);
-	} while (th_nowait_again(err));
-	return err;
+	return TH_RETRY_LOCKED(dir, create_unnamed_locked(dir, what, ret));
 }
 
 static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
@@ -317,6 +304,17 @@ static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_s
 	return err;
 }
 
+static int try_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
+{
+	pthread_rwlock_wrlock(&dir->lock);
+	pthread_rwlock_wrlock(&inode->lock);
+	int err = TH_NOWAIT(link_locked(inode, dir, name));
+
+	pthread_rwlock_unlock(&inode->lock);
+	pthread_rwlock_unlock(&dir->lock);
+	return err;
+}
+
 int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
 {
 	int err = check_dir(dir);
@@ -327,16 +325,7 @@ int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice 
 		return -EXDEV;
 	if (th_inode_is_dir(inode))
 		return -EPERM;
-	do {
-		pthread_rwlock_wrlock(&dir->lock);
-		pthread_rwlock_wrlock(&inode->lock);
-		th_nowait_begin();
-		err = link_locked(inode, dir, name);
-		th_nowait_end();
-		pthread_rwlock_unlock(&inode->lock);
-		pthread_rwlock_unlock(&dir->lock);
-	} while (th_nowait_again(err));
-	return err;
+	return TH_RETRY(try_link(inode, dir, name));
 }
 
 /* --- taking away --- */
@@ -366,12 +355,9 @@ static int remove_locked(struct th_inode *dir, struct th_slice name, struct th_i
 
 static int remove_found(struct th_inode *dir, struct th_slice name, struct th_inode *inode)
 {
-	int err;
-
 	pthread_rwlock_wrlock(&inode->lock);
-	th_nowait_begin();
-	err = remove_locked(dir, name, inode);
-	th_nowait_end();
+	int err = TH_NOWAIT(remove_locked(dir, name, inode));
+
 	pthread_rwlock_unlock(&inode->lock);
 	return err;
 }
@@ -385,7 +371,7 @@ static int try_remove(struct th_inode *dir, struct th_slice name, bool directory
 	pthread_rwlock_wrlock(&dir->lock);
 	err = check_old_name(dir, name);
 	if (!err)
-		err = th_dir_find_nowait(dir, name, &entry);
+		err = TH_NOWAIT(th_dir_find(dir, name, &entry));
 	if (!err && directory != (entry.type == DT_DIR))
 		err = directory ? -ENOTDIR : -EISDIR;
 	if (!err)
@@ -404,12 +390,7 @@ static int remove_name(struct th_inode *dir, struct th_slice name, bool director
 {
 	int err = check_dir(dir);
 
-	if (err < 0)
-		return err;
-	do
-		err = try_remove(dir, name, directory);
-	while (th_nowait_again(err));
-	return err;
+	return err < 0 ? err : TH_RETRY(try_remove(dir, name, directory));
 }
 
 int th_namei_unlink(struct th_inode *dir, struct th_slice name)

@@ -9,6 +9,7 @@
 #include "fs/dir/link.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/snapdir.h"
+#include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 
 /* One side of a move: a name, and what it refers to. */
@@ -283,7 +284,7 @@ static int do_move(struct move *move)
 
 static int find_side(struct side *side)
 {
-	int err = th_dir_find_nowait(side->dir, side->name, &side->entry);
+	int err = TH_NOWAIT(th_dir_find(side->dir, side->name, &side->entry));
 
 	if (!err)
 		err = th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
@@ -327,9 +328,7 @@ static int move_locked(struct move *move)
 	if (err < 0)
 		return err;
 	lock_inodes(move);
-	th_nowait_begin();
-	err = do_move(move);
-	th_nowait_end();
+	err = TH_NOWAIT(do_move(move));
 	unlock_inodes(move);
 	return err;
 }
@@ -376,6 +375,23 @@ static int try_move(struct move *move)
 	return err;
 }
 
+/* One attempt, under L1 if it is needed. */
+static int try_rename(struct th_fs *fs, struct move *move)
+{
+	int err = 0;
+
+	move->held = false;
+	if (!move->across)
+		err = try_move(move);
+	if (move->across || err == NEEDS_RENAME_LOCK) {
+		pthread_mutex_lock(&fs->rename_lock);
+		move->held = true;
+		err = try_move(move);
+		pthread_mutex_unlock(&fs->rename_lock);
+	}
+	return err;
+}
+
 int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_inode *to_dir, struct th_slice to,
 		    unsigned flags)
 {
@@ -385,21 +401,7 @@ int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_i
 		.flags = flags,
 		.across = from_dir != to_dir,
 	};
-	struct th_fs *fs = from_dir->fs;
 	int err = check_request(&move);
 
-	if (err < 0)
-		return err;
-	do {
-		move.held = false;
-		if (!move.across)
-			err = try_move(&move);
-		if (move.across || err == NEEDS_RENAME_LOCK) {
-			pthread_mutex_lock(&fs->rename_lock);
-			move.held = true;
-			err = try_move(&move);
-			pthread_mutex_unlock(&fs->rename_lock);
-		}
-	} while (th_nowait_again(err));
-	return err;
+	return err < 0 ? err : TH_RETRY(try_rename(from_dir->fs, &move));
 }
