@@ -2,183 +2,63 @@
 #include "fs/data/writeback.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "fs/data/run_writer.h"
 #include "fs/inode/dirty_list.h"
 
 /* Extents cleared in one transaction. */
 #define CLEAR_MAX 4096
-/* Times that a flush lets go of the lock and looks for what it misses; with a small cache that may be gone again. */
-#define LOOKS_MAX 3
+/* Times that a writeback drops the lock and reads the nodes that it misses.  After that it reads them with the lock
+ * held: with a small cache the nodes may be evicted again before they are used. */
+#define LOOKUPS_MAX 3
+/* Ranges in which the pages of one inode are guarded, if one guard over all would wait for a reader.  A writeback then
+ * has_page for a reader between two pages only if it has more pages than this. */
+#define GUARD_RANGES 64
 
-/* One inode's part in a flush. */
-struct flush_item {
+/* The part of one inode in a writeback. */
+struct item {
 	struct th_inode *inode;
-	uint64_t from, to; /* pages to flush */
-	uint64_t clear_from, clear_to; /* blocks to clear before that */
-	bool clearing; /* there is more to clear: nothing else is done in this transaction */
+	uint64_t from, to; /* blocks whose pages are written */
+	uint64_t clear_from, clear_to; /* blocks to clear first */
+	bool clearing; /* there is more to clear: this transaction does nothing else */
 	bool inlined;
 	size_t count; /* pages that get blocks */
 	int64_t blocks; /* change of stored_blocks */
-	uint64_t old_size, old_blocks; /* stored_size and stored_blocks, to go back to */
+	uint64_t old_size, old_blocks; /* stored_size and stored_blocks, for the rollback */
 };
 
-struct flush {
+/* A writeback: one transaction. */
+struct writeback {
 	struct th_fs *fs;
 	struct th_txn *txn;
-	uint64_t hint;
-	struct flush_item *items;
+	struct item *items;
 	size_t nitems;
 	bool nowait; /* for nodes */
 	size_t at; /* the item whose blocks are being cleared */
-	size_t left; /* pages that have no block yet */
-	size_t used; /* reservations used */
-
-	struct th_run run; /* being filled */
-	uint32_t filled;
-	uint8_t *buffer;
-	uint64_t checksums[TH_RUN_MAX];
-	struct th_le64 packed[TH_RUN_MAX];
+	struct th_file *alone; /* the file, if there is only one: its own hint is used */
+	struct th_run_writer writer;
 };
-
-/* --- runs --- */
-
-static int flush_run_write(struct flush *flush)
-{
-	int err;
-
-	if (!flush->buffer)
-		return 0;
-	err = th_chunk_write(flush->txn, &flush->run, flush->buffer, flush->checksums);
-	if (err)
-		free(flush->buffer);
-	flush->buffer = NULL;
-	return err;
-}
-
-static int flush_run_begin(struct flush *flush)
-{
-	uint32_t want = flush->left < TH_RUN_MAX ? flush->left : TH_RUN_MAX;
-	int err = th_chunk_alloc(flush->txn, want, true, &flush->hint, &flush->run);
-
-	if (err)
-		return err;
-	flush->used += flush->run.blocks;
-	flush->filled = 0;
-	flush->buffer = th_chunk_buffer(flush->fs->store, flush->run.blocks);
-	return flush->buffer ? 0 : -ENOMEM;
-}
-
-/* A run with room for a block at least. */
-static int flush_run_ready(struct flush *flush)
-{
-	int err;
-
-	if (flush->buffer && flush->filled < flush->run.blocks)
-		return 0;
-	err = flush_run_write(flush);
-	return err ? err : flush_run_begin(flush);
-}
-
-static void flush_fill(struct flush *flush, const struct th_file_page *page)
-{
-	uint8_t *to = flush->buffer + ((size_t)flush->filled << TH_BLOCK_SHIFT);
-
-	memcpy(to, page->data, TH_BLOCK_SIZE);
-	flush->checksums[flush->filled] = th_chunk_checksum(to);
-	flush->packed[flush->filled] = th_le64(flush->checksums[flush->filled]);
-	flush->filled++;
-	flush->left--;
-}
-
-/* --- extents --- */
-
-/* Stores the last `count` blocks filled as the file's blocks from `block` on. */
-static int flush_extent(struct flush *flush, struct flush_item *item, uint64_t block, uint32_t count)
-{
-	uint32_t first = flush->filled - count;
-	struct th_extent extent = {
-		.block = block,
-		.blocks = count,
-		.kind = TH_EXTENT_RUN,
-		.run = { .addr = flush->run.addr + first, .birth = flush->run.birth, .blocks = count },
-		.bytes = (const uint8_t *)&flush->packed[first],
-		.size = count * sizeof(struct th_le64),
-	};
-	struct th_file *file = item->inode->file;
-	bool goes_on = block == file->tail_block && extent.run.addr == file->tail_addr;
-	uint64_t id = item->inode->id;
-
-	file->tail_block = block + count;
-	file->tail_addr = extent.run.addr + count;
-	return goes_on ? th_extent_put(flush->fs, flush->txn, id, &extent, &item->blocks)
-		       : th_extent_add(flush->txn, id, &extent, &item->blocks);
-}
-
-/* Gives blocks to the pages that follow one another from *block on, as far as the run reaches. */
-static int flush_stretch(struct flush *flush, struct flush_item *item, uint64_t *block)
-{
-	const struct th_page_tree *pages = &item->inode->file->pages;
-	const struct th_file_page *page;
-	uint64_t first = *block;
-	int err = flush_run_ready(flush);
-
-	if (err)
-		return err;
-	while (flush->filled < flush->run.blocks && *block < item->to && (page = th_page_tree_get(pages, *block))) {
-		flush_fill(flush, page);
-		(*block)++;
-	}
-	return flush_extent(flush, item, first, *block - first);
-}
-
-static int flush_inline(struct flush *flush, struct flush_item *item)
-{
-	struct th_inode *inode = item->inode;
-	struct th_extent extent = {
-		.blocks = 1,
-		.kind = TH_EXTENT_INLINE,
-		.bytes = th_page_tree_get(&inode->file->pages, 0)->data,
-		.size = inode->attr.size,
-	};
-
-	return th_extent_add(flush->txn, inode->id, &extent, &item->blocks);
-}
-
-static int flush_pages(struct flush *flush, struct flush_item *item)
-{
-	uint64_t block = item->from;
-	int err = 0;
-
-	if (item->inlined)
-		return flush_inline(flush, item);
-	if (!th_file_pages_count(item->inode))
-		return 0;
-	while (!err && th_page_tree_next(&item->inode->file->pages, block, &block) && block < item->to)
-		err = flush_stretch(flush, item, &block);
-	return err;
-}
-
-/* --- items --- */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-/* Inline data that may not stay inline becomes a page, to be flushed with the others. */
-static int flush_uninline(struct flush_item *item)
-{
-	bool waits = false;
-	int err = th_file_pages_uninline(item->inode, &waits);
+/* --- items: before the transaction --- */
 
-	if (waits)
+/* Makes inline data a page, which is written with the others, if the file must not stay inline. */
+static int item_uninline(struct item *item)
+{
+	bool has_page = false;
+	int err = th_file_pages_uninline(item->inode, &has_page);
+
+	if (has_page)
 		item->from = 0;
 	return err;
 }
 
-static int flush_item_prepare(struct flush_item *item, enum th_writeback_mode mode)
+/* Notes the sizes for a rollback, and decides whether the file is stored inline. */
+static int item_prepare(struct item *item, enum th_writeback_mode mode)
 {
 	struct th_inode *inode = item->inode;
 	bool all = item->from == 0 && item->to == TH_EXTENT_END;
@@ -191,15 +71,16 @@ static int flush_item_prepare(struct flush_item *item, enum th_writeback_mode mo
 			!inode->stored_blocks && th_file_pages_count(inode) == 1;
 	if (item->inlined || !th_file_pages_maybe_inline(inode))
 		return 0;
-	/* What is about to be cleared needs no page; one would bring it back. */
+	/* Data that is about to be cleared must not become a page, which would store it again. */
 	if (!item->clear_from && item->clear_to)
 		return 0;
 	if (mode == TH_WRITEBACK_RUNS || inode->attr.size > TH_FILE_INLINE_MAX)
-		return flush_uninline(item);
+		return item_uninline(item);
 	return 0;
 }
 
-static size_t flush_item_count(const struct flush_item *item)
+/* Returns the number of pages that get blocks. */
+static size_t item_count(const struct item *item)
 {
 	uint64_t block = item->from;
 	size_t count = 0;
@@ -215,38 +96,8 @@ static size_t flush_item_count(const struct flush_item *item)
 	return count;
 }
 
-/* Does a page wait that this flush leaves? */
-static bool flush_item_partial(const struct flush_item *item)
-{
-	uint64_t block;
-
-	if (!th_file_pages_count(item->inode))
-		return false;
-	th_page_tree_next(&item->inode->file->pages, 0, &block);
-	return block < item->from || th_page_tree_next(&item->inode->file->pages, item->to, &block);
-}
-
-static int flush_item_store(struct flush *flush, struct flush_item *item)
-{
-	struct th_inode *inode = item->inode;
-	uint64_t size = inode->attr.size;
-
-	if (S_ISREG(inode->attr.mode)) {
-		if (item->clearing) {
-			size = item->old_size;
-		} else if (flush_item_partial(item)) {
-			uint64_t end = min_u64(size, item->to << TH_BLOCK_SHIFT);
-
-			size = min_u64(end > item->old_size ? end : item->old_size, size);
-		}
-		inode->stored_size = size;
-		inode->stored_blocks = item->old_blocks + item->blocks;
-	}
-	return th_inode_store(flush->txn, inode, &inode->attr);
-}
-
-/* After trouble not every page has its promise any more (th_file_pages_add); now it is needed. */
-static int flush_item_reserve(struct flush_item *item)
+/* Reserves the missing blocks: after a failed writeback a page may have none (th_file_pages_add). */
+static int item_reserve(struct item *item)
 {
 	struct th_file *file = item->inode->file;
 	int err;
@@ -259,18 +110,198 @@ static int flush_item_reserve(struct flush_item *item)
 	return err;
 }
 
-static int flush_item_begin(struct flush_item *item, enum th_writeback_mode mode)
+static int item_begin(struct item *item, enum th_writeback_mode mode)
 {
-	int err = flush_item_prepare(item, mode);
+	int err = item_prepare(item, mode);
 
 	if (err)
 		return err;
-	item->count = flush_item_count(item);
-	return flush_item_reserve(item);
+	item->count = item_count(item);
+	return item_reserve(item);
 }
 
-/* After the commit: the pages are the store's now. */
-static void flush_item_done(struct flush_item *item)
+/* --- items: clearing what the pages replace --- */
+
+/* Returns the block after the nth page from that of `block` on, or after the last page before `to`. */
+static uint64_t pages_end(const struct th_page_tree *pages, uint64_t block, uint64_t to, size_t n)
+{
+	uint64_t end = block + 1;
+
+	while (--n && th_page_tree_next(pages, end, &block) && block < to)
+		end = block + 1;
+	return end;
+}
+
+/* Guards the pages of an item.  Usually nothing reads the file at the same time, and one guard suffices. */
+static int guard_pages(struct writeback *writeback, const struct item *item)
+{
+	const struct th_page_tree *pages = &item->inode->file->pages;
+	uint64_t id = item->inode->id, block, end;
+	size_t each = item->count / GUARD_RANGES + 1;
+	int err;
+
+	if (!th_page_tree_next(pages, item->from, &block))
+		return 0;
+	err = th_extent_guard_txn(writeback->txn, id, block, item->to, TH_LOCK_TRY);
+	if (err != -EBUSY)
+		return err;
+	for (err = 0; !err && th_page_tree_next(pages, block, &block) && block < item->to; block = end) {
+		end = pages_end(pages, block, item->to, each);
+		err = th_extent_guard_txn(writeback->txn, id, block, end, TH_LOCK_WAIT);
+	}
+	return err;
+}
+
+/* Guards the blocks that are about to be replaced: waits for their readers. */
+static int guard_item(struct writeback *writeback, const struct item *item)
+{
+	struct th_inode *inode = item->inode;
+	int err = 0;
+
+	if (th_file_pages_bare(inode))
+		return 0;
+	if (item->clear_from < item->clear_to)
+		err = th_extent_guard_txn(writeback->txn, inode->id, item->clear_from, item->clear_to, TH_LOCK_WAIT);
+	if (!err && item->count)
+		err = guard_pages(writeback, item);
+	return err;
+}
+
+/* Returns the block after the consecutive pages that begin at `block`. */
+static uint64_t consecutive_end(const struct th_page_tree *pages, uint64_t block, uint64_t to)
+{
+	do
+		block++;
+	while (block < to && th_page_tree_get(pages, block));
+	return block;
+}
+
+/* Clears the extents that the pages replace. */
+static int clear_pages(struct writeback *writeback, struct item *item)
+{
+	const struct th_page_tree *pages = &item->inode->file->pages;
+	uint64_t block = item->from, end, cleared;
+	int err = 0;
+
+	for (; !err && th_page_tree_next(pages, block, &block) && block < item->to; block = end) {
+		end = consecutive_end(pages, block, item->to);
+		err = th_extent_clear(writeback->fs, writeback->txn, item->inode->id, block, end, end - block + 1,
+				      &cleared, &item->blocks);
+	}
+	return err;
+}
+
+/* Clears the blocks of one item, or a part of them if they have very many extents. */
+static int clear_item(struct writeback *writeback, struct item *item)
+{
+	int err = guard_item(writeback, item);
+
+	if (!err && item->clear_from < item->clear_to) {
+		err = th_extent_clear(writeback->fs, writeback->txn, item->inode->id, item->clear_from, item->clear_to,
+				      CLEAR_MAX, &item->clear_from, &item->blocks);
+		item->clearing = item->clear_from < item->clear_to;
+	}
+	if (!err && !item->clearing && item->count && !th_file_pages_bare(item->inode))
+		err = clear_pages(writeback, item);
+	return err;
+}
+
+/* Clears the blocks of all items.  This comes first because it is all that reads the store: a node that is not in
+ * memory is found to be missing before anything has been allocated. */
+static int clear_items(struct writeback *writeback)
+{
+	int err = 0;
+
+	if (writeback->nowait)
+		th_nowait_begin();
+	for (writeback->at = 0; writeback->at < writeback->nitems; writeback->at++) {
+		err = clear_item(writeback, &writeback->items[writeback->at]);
+		if (err)
+			break;
+	}
+	th_nowait_end();
+	return err;
+}
+
+/* --- in the transaction --- */
+
+static int stage_inline(struct writeback *writeback, struct item *item)
+{
+	struct th_inode *inode = item->inode;
+	struct th_extent extent = {
+		.blocks = 1,
+		.kind = TH_EXTENT_INLINE,
+		.bytes = th_page_tree_get(&inode->file->pages, 0)->data,
+		.size = inode->attr.size,
+	};
+
+	return th_extent_add(writeback->txn, inode->id, &extent, &item->blocks);
+}
+
+static int stage_pages(struct writeback *writeback, struct item *item)
+{
+	uint64_t block = item->from;
+	int err = 0;
+
+	if (item->inlined)
+		return stage_inline(writeback, item);
+	if (!th_file_pages_count(item->inode))
+		return 0;
+	while (!err && th_page_tree_next(&item->inode->file->pages, block, &block) && block < item->to)
+		err = th_run_writer_add(&writeback->writer, item->inode, &block, item->to, &item->blocks);
+	return err;
+}
+
+/* Does the inode have pages that this writeback leaves dirty? */
+static bool leaves_pages(const struct item *item)
+{
+	uint64_t block;
+
+	if (!th_file_pages_count(item->inode))
+		return false;
+	th_page_tree_next(&item->inode->file->pages, 0, &block);
+	return block < item->from || th_page_tree_next(&item->inode->file->pages, item->to, &block);
+}
+
+/* Stages the inode.  While pages past the stored ones stay dirty, the stored size ends before them (F3). */
+static int stage_inode(struct writeback *writeback, struct item *item)
+{
+	struct th_inode *inode = item->inode;
+	uint64_t size = inode->attr.size;
+
+	if (S_ISREG(inode->attr.mode)) {
+		if (item->clearing) {
+			size = item->old_size;
+		} else if (leaves_pages(item)) {
+			uint64_t end = min_u64(size, item->to << TH_BLOCK_SHIFT);
+
+			size = min_u64(end > item->old_size ? end : item->old_size, size);
+		}
+		inode->stored_size = size;
+		inode->stored_blocks = item->old_blocks + item->blocks;
+	}
+	return th_inode_store(writeback->txn, inode, &inode->attr);
+}
+
+static int stage_items(struct writeback *writeback)
+{
+	int err = clear_items(writeback);
+
+	for (size_t i = 0; i < writeback->nitems && !err; i++) {
+		struct item *item = &writeback->items[i];
+
+		if (!item->clearing)
+			err = stage_pages(writeback, item);
+		if (!err)
+			err = stage_inode(writeback, item);
+	}
+	return err ? err : th_run_writer_finish(&writeback->writer);
+}
+
+/* --- the transaction --- */
+
+/* After the commit: the store has the pages. */
+static void item_done(struct item *item)
 {
 	struct th_inode *inode = item->inode;
 
@@ -285,172 +316,65 @@ static void flush_item_done(struct flush_item *item)
 		th_inode_mark_dirty(inode);
 }
 
-/* After the rollback: the pages wait on, and need their reservations again. */
-static void flush_item_undo(struct flush *flush, struct flush_item *item)
+/* After the rollback: the pages stay dirty and need their reservations again. */
+static void item_undo(struct writeback *writeback, struct item *item)
 {
-	size_t again = min_u64(flush->used, item->count);
+	size_t again = min_u64(writeback->writer.used, item->count);
 
 	item->inode->stored_size = item->old_size;
 	item->inode->stored_blocks = item->old_blocks;
-	if (again && th_chunk_reserve(flush->fs->store, again))
+	if (again && th_chunk_reserve(writeback->fs->store, again))
 		item->inode->file->reserved -= again;
-	flush->used -= again;
+	writeback->writer.used -= again;
 }
 
-/* --- flushes --- */
-
-/* Guards the pages in at most so many ranges, and one for the rest.  So it waits for somebody who reads between two
- * of them only where these are very many. */
-#define GUARD_RANGES 64
-
-/* Behind the nth page from that of `block` on, or the last one before `to`. */
-static uint64_t pages_end(const struct th_page_tree *pages, uint64_t block, uint64_t to, size_t n)
+/* Begins the transaction, stages the items in it and commits. */
+static int commit_items(struct writeback *writeback)
 {
-	uint64_t end = block + 1;
+	int err = th_txn_begin(writeback->fs->store, &writeback->txn);
 
-	while (--n && th_page_tree_next(pages, end, &block) && block < to)
-		end = block + 1;
-	return end;
-}
-
-/* As a rule nobody reads the file just now, and one lock will do. */
-static int flush_guard_pages(struct flush *flush, const struct flush_item *item)
-{
-	const struct th_page_tree *pages = &item->inode->file->pages;
-	uint64_t id = item->inode->id, block, end;
-	size_t each = item->count / GUARD_RANGES + 1;
-	int err;
-
-	if (!th_page_tree_next(pages, item->from, &block))
-		return 0;
-	err = th_extent_guard_txn(flush->txn, id, block, item->to, TH_LOCK_TRY);
-	if (err != -EBUSY)
+	if (err)
 		return err;
-	for (err = 0; !err && th_page_tree_next(pages, block, &block) && block < item->to; block = end) {
-		end = pages_end(pages, block, item->to, each);
-		err = th_extent_guard_txn(flush->txn, id, block, end, TH_LOCK_WAIT);
+	/* The write, or the change of attributes, succeeded long ago for its caller. */
+	th_txn_use_emergency(writeback->txn);
+	writeback->writer.txn = writeback->txn;
+	err = stage_items(writeback);
+	if (err) {
+		th_txn_rollback(writeback->txn);
+		return err;
 	}
+	err = th_txn_commit(writeback->txn);
+	th_dirty_set_hint(writeback->fs, writeback->writer.hint);
+	if (writeback->alone && writeback->writer.used)
+		writeback->alone->hint = writeback->writer.hint;
 	return err;
 }
 
-/* Waits for those who read what is about to be replaced. */
-static int flush_item_guard(struct flush *flush, const struct flush_item *item)
+/* Writes back the items in one transaction.  -EINPROGRESS: a node is missing for the item *ret_missed. */
+static int write_items(struct th_fs *fs, struct item *items, size_t nitems, bool nowait, size_t *ret_missed)
 {
-	struct th_inode *inode = item->inode;
-	int err = 0;
-
-	if (th_file_pages_bare(inode))
-		return 0;
-	if (item->clear_from < item->clear_to)
-		err = th_extent_guard_txn(flush->txn, inode->id, item->clear_from, item->clear_to, TH_LOCK_WAIT);
-	if (!err && item->count)
-		err = flush_guard_pages(flush, item);
-	return err;
-}
-
-/* Behind the pages that follow one another from that of `block` on. */
-static uint64_t stretch_end(const struct th_page_tree *pages, uint64_t block, uint64_t to)
-{
-	do
-		block++;
-	while (block < to && th_page_tree_get(pages, block));
-	return block;
-}
-
-/* Takes away what the pages are going to replace. */
-static int flush_clear_pages(struct flush *flush, struct flush_item *item)
-{
-	const struct th_page_tree *pages = &item->inode->file->pages;
-	uint64_t block = item->from, end, cleared;
-	int err = 0;
-
-	for (; !err && th_page_tree_next(pages, block, &block) && block < item->to; block = end) {
-		end = stretch_end(pages, block, item->to);
-		err = th_extent_clear(flush->fs, flush->txn, item->inode->id, block, end, end - block + 1, &cleared,
-				      &item->blocks);
-	}
-	return err;
-}
-
-static int flush_item_clear(struct flush *flush, struct flush_item *item)
-{
-	int err = flush_item_guard(flush, item);
-
-	if (!err && item->clear_from < item->clear_to) {
-		err = th_extent_clear(flush->fs, flush->txn, item->inode->id, item->clear_from, item->clear_to,
-				      CLEAR_MAX, &item->clear_from, &item->blocks);
-		item->clearing = item->clear_from < item->clear_to;
-	}
-	if (!err && !item->clearing && item->count && !th_file_pages_bare(item->inode))
-		err = flush_clear_pages(flush, item);
-	return err;
-}
-
-/* All that reads the store comes first: what is not in memory is missed before anything was allocated. */
-static int flush_clear(struct flush *flush)
-{
-	int err = 0;
-
-	if (flush->nowait)
-		th_nowait_begin();
-	for (flush->at = 0; flush->at < flush->nitems; flush->at++) {
-		err = flush_item_clear(flush, &flush->items[flush->at]);
-		if (err)
-			break;
-	}
-	th_nowait_end();
-	return err;
-}
-
-static int flush_stage(struct flush *flush)
-{
-	int err = flush_clear(flush);
-
-	for (size_t i = 0; i < flush->nitems && !err; i++) {
-		struct flush_item *item = &flush->items[i];
-
-		if (!item->clearing)
-			err = flush_pages(flush, item);
-		if (!err)
-			err = flush_item_store(flush, item);
-	}
-	return err ? err : flush_run_write(flush);
-}
-
-/* Flushes the items in one transaction.  -EINPROGRESS: *missed says for which of them a node is missing. */
-static int flush_run(struct th_fs *fs, struct flush_item *items, size_t nitems, bool nowait, size_t *missed)
-{
-	struct flush flush = { .fs = fs, .items = items, .nitems = nitems, .nowait = nowait };
-	struct th_file *alone = nitems == 1 ? items->inode->file : NULL;
+	struct writeback writeback = { .fs = fs, .items = items, .nitems = nitems, .nowait = nowait };
+	struct th_run_writer *writer = &writeback.writer;
 	int err;
 
-	flush.hint = alone && alone->hint ? alone->hint : th_dirty_hint(fs);
+	writeback.alone = nitems == 1 ? items->inode->file : NULL;
+	writer->fs = fs;
+	writer->hint = writeback.alone && writeback.alone->hint ? writeback.alone->hint : th_dirty_hint(fs);
 	for (size_t i = 0; i < nitems; i++)
-		flush.left += items[i].count;
-	err = th_txn_begin(fs->store, &flush.txn);
-	if (!err) {
-		/* The write, or the change of attributes, was answered long ago. */
-		th_txn_use_emergency(flush.txn);
-		err = flush_stage(&flush);
-	}
-	if (!err) {
-		err = th_txn_commit(flush.txn);
-		flush.txn = NULL;
-		th_dirty_set_hint(fs, flush.hint);
-		if (alone && flush.used)
-			alone->hint = flush.hint;
-	}
-	th_txn_rollback(flush.txn);
-	free(flush.buffer);
-	*missed = flush.at;
+		writer->left += items[i].count;
+	err = commit_items(&writeback);
+	th_run_writer_release(writer);
+	*ret_missed = writeback.at;
 	for (size_t i = 0; i < nitems; i++) {
 		if (err)
-			flush_item_undo(&flush, &items[i]);
+			item_undo(&writeback, &items[i]);
 		else
-			flush_item_done(&items[i]);
+			item_done(&items[i]);
 	}
 	return err;
 }
+
+/* --- operations --- */
 
 bool th_writeback_needed(const struct th_inode *inode)
 {
@@ -460,8 +384,8 @@ bool th_writeback_needed(const struct th_inode *inode)
 	       (S_ISREG(inode->attr.mode) && inode->stored_size != inode->attr.size);
 }
 
-/* Where the pages from `from` on have become as many as one transaction takes. */
-static uint64_t flush_window(const struct th_inode *inode, uint64_t from)
+/* Returns the end of the first pages from `from` on that one transaction takes. */
+static uint64_t window_end(const struct th_inode *inode, uint64_t from)
 {
 	uint64_t block = from;
 
@@ -473,13 +397,13 @@ static uint64_t flush_window(const struct th_inode *inode, uint64_t from)
 	return block;
 }
 
-static int flush_one(struct th_inode *inode, uint64_t from, uint64_t to, enum th_writeback_mode mode)
+static int write_one(struct th_inode *inode, uint64_t from, uint64_t to, enum th_writeback_mode mode)
 {
-	struct flush_item item = { .inode = inode, .from = from, .to = to };
-	int err = flush_item_begin(&item, mode);
+	struct item item = { .inode = inode, .from = from, .to = to };
+	int err = item_begin(&item, mode);
 	size_t missed;
 
-	return err ? err : flush_run(inode->fs, &item, 1, mode == TH_WRITEBACK_NOWAIT, &missed);
+	return err ? err : write_items(inode->fs, &item, 1, mode == TH_WRITEBACK_NOWAIT, &missed);
 }
 
 int th_writeback_inode(struct th_inode *inode, enum th_writeback_mode mode)
@@ -488,14 +412,14 @@ int th_writeback_inode(struct th_inode *inode, enum th_writeback_mode mode)
 	int err = 0;
 
 	while (!err && (inlined || th_writeback_needed(inode))) {
-		err = flush_one(inode, 0, flush_window(inode, 0), mode);
+		err = write_one(inode, 0, window_end(inode, 0), mode);
 		inlined = false;
 	}
 	return err;
 }
 
-/* Looks at what the pages from *block on will replace. */
-static int flush_look_from(struct th_inode *inode, uint64_t *block)
+/* Reads the extents that the pages from *block on replace. */
+static int lookup_from(struct th_inode *inode, uint64_t *block)
 {
 	struct th_extents extents;
 	struct th_extent extent;
@@ -505,7 +429,7 @@ static int flush_look_from(struct th_inode *inode, uint64_t *block)
 	if (!th_file_pages_count(inode) || th_file_pages_bare(inode))
 		return 0;
 	for (; th_page_tree_next(&inode->file->pages, *block, block); *block = end) {
-		end = stretch_end(&inode->file->pages, *block, TH_EXTENT_END);
+		end = consecutive_end(&inode->file->pages, *block, TH_EXTENT_END);
 		err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, *block, end, &extents);
 		if (err)
 			return err;
@@ -518,8 +442,9 @@ static int flush_look_from(struct th_inode *inode, uint64_t *block)
 	return 0;
 }
 
-/* Brings that into memory, without the lock while the disk is read.  What is wrong with it the flush will find. */
-static void flush_look(struct th_inode *inode)
+/* Brings the nodes with these extents into memory, and drops the lock while the disk is read.  Errors are left to the
+ * writeback, which meets them again. */
+static void lookup_extents(struct th_inode *inode)
 {
 	uint64_t block = 0;
 	int err;
@@ -527,7 +452,7 @@ static void flush_look(struct th_inode *inode)
 	do {
 		pthread_rwlock_rdlock(&inode->lock);
 		th_nowait_begin();
-		err = flush_look_from(inode, &block);
+		err = lookup_from(inode, &block);
 		th_nowait_end();
 		pthread_rwlock_unlock(&inode->lock);
 	} while (th_nowait_again(err));
@@ -535,16 +460,16 @@ static void flush_look(struct th_inode *inode)
 
 int th_writeback_lock(struct th_inode *inode)
 {
-	for (unsigned looks = 0;; looks++) {
+	for (unsigned lookups = 0;; lookups++) {
 		int err;
 
 		pthread_rwlock_wrlock(&inode->lock);
-		err = th_writeback_inode(inode, looks < LOOKS_MAX ? TH_WRITEBACK_NOWAIT : TH_WRITEBACK_ANY);
+		err = th_writeback_inode(inode, lookups < LOOKUPS_MAX ? TH_WRITEBACK_NOWAIT : TH_WRITEBACK_ANY);
 		if (err != -EINPROGRESS)
 			return err;
 		pthread_rwlock_unlock(&inode->lock);
 		th_nowait_again(err);
-		flush_look(inode);
+		lookup_extents(inode);
 	}
 }
 
@@ -553,9 +478,9 @@ int th_writeback_range(struct th_inode *inode, uint64_t from, uint64_t to)
 	int err = 0;
 
 	while (!err && from < to) {
-		uint64_t end = min_u64(flush_window(inode, from), to);
+		uint64_t end = min_u64(window_end(inode, from), to);
 
-		err = flush_one(inode, from, end, TH_WRITEBACK_ANY);
+		err = write_one(inode, from, end, TH_WRITEBACK_ANY);
 		from = end;
 	}
 	return err;
@@ -563,19 +488,19 @@ int th_writeback_range(struct th_inode *inode, uint64_t from, uint64_t to)
 
 int th_writeback_inodes(struct th_inode *const *inodes, size_t count, struct th_inode **ret_missed)
 {
-	struct flush_item items[TH_WRITEBACK_INODES_MAX];
+	struct item items[TH_WRITEBACK_INODES_MAX];
 	size_t nitems = 0, missed;
 	int err = 0;
 
 	for (size_t i = 0; i < count && !err; i++) {
 		if (!th_writeback_needed(inodes[i]))
 			continue;
-		items[nitems] = (struct flush_item){ .inode = inodes[i], .to = TH_EXTENT_END };
-		err = flush_item_begin(&items[nitems++], TH_WRITEBACK_ANY);
+		items[nitems] = (struct item){ .inode = inodes[i], .to = TH_EXTENT_END };
+		err = item_begin(&items[nitems++], TH_WRITEBACK_ANY);
 	}
 	if (err || !nitems)
 		return err;
-	err = flush_run(inodes[0]->fs, items, nitems, true, &missed);
+	err = write_items(inodes[0]->fs, items, nitems, true, &missed);
 	if (err == -EINPROGRESS)
 		*ret_missed = items[missed].inode;
 	return err;
@@ -583,21 +508,21 @@ int th_writeback_inodes(struct th_inode *const *inodes, size_t count, struct th_
 
 int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
 {
-	struct flush_item item = { .inode = inode, .to = TH_EXTENT_END, .clear_from = from, .clear_to = to };
+	struct item item = { .inode = inode, .to = TH_EXTENT_END, .clear_from = from, .clear_to = to };
 	size_t missed;
 	int err = 0;
 
 	if (th_file_pages_count(inode) > TH_WRITEBACK_PAGES_MAX)
 		err = th_writeback_inode(inode, TH_WRITEBACK_ANY);
 	if (!err)
-		err = flush_item_begin(&item, TH_WRITEBACK_ANY);
+		err = item_begin(&item, TH_WRITEBACK_ANY);
 	do {
 		item.clearing = false;
 		item.blocks = 0;
 		item.old_size = inode->stored_size;
 		item.old_blocks = inode->stored_blocks;
 		if (!err)
-			err = flush_run(inode->fs, &item, 1, false, &missed);
+			err = write_items(inode->fs, &item, 1, false, &missed);
 	} while (!err && item.clearing);
 	return err;
 }
