@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/attr/xattr.h"
+#include "fs/data/fallocate.h"
 #include "fs/data/file.h"
 #include "fs/data/partial_block.h"
 #include "fs/format/acl.h"
@@ -137,7 +138,7 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 		pthread_rwlock_wrlock(&inode->lock);
 		err = set_locked(inode, set, attr, &edges);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_partial_blocks_again(&edges, &err));
+	} while (th_partial_blocks_retry(&edges, &err));
 	th_partial_blocks_release(&edges);
 	return err;
 }

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Copying inside one filesystem: whole blocks are shared, only what lies across them is read and written.
- */
+#include "fs/data/copy.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/data/file.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
 
-/* Bytes copied by one call, so that the locks are not held for ever; and without sharing. */
+/* Bytes that one call copies at most, and bytes that it copies without sharing, so that it returns in bounded time. */
 #define COPY_MAX (UINT64_C(1) << 30)
 #define COPY_BYTES_MAX (UINT64_C(16) << 20)
-/* Of a file whose data still waits in memory, up to so much is copied there, not flushed to be shared. */
+/* Bytes: a range of a dirty file up to this size is copied through memory.  A longer one is written back first, so that
+ * it can be shared. */
 #define COPY_SMALL (UINT64_C(128) << 10)
+/* Bytes read and written at a time. */
 #define COPY_WINDOW ((uint64_t)TH_RUN_MAX << TH_BLOCK_SHIFT)
 #define SHARE_EXTENTS 64
 
@@ -26,7 +28,7 @@ struct copy {
 	uint64_t done;
 };
 
-/* --- by bytes: the file is read and then written, as a program does it, and neither waits for the other's disk --- */
+/* --- by bytes: the source is read and then written, as a program would, and neither lock is held in between --- */
 
 static int copy_window(struct copy *copy, uint64_t size)
 {
@@ -37,7 +39,7 @@ static int copy_window(struct copy *copy, uint64_t size)
 
 	if (err)
 		return err;
-	ends = data.size < size; /* the source has become shorter */
+	ends = data.size < size; /* the source was truncated */
 	written = data.size ? th_file_write(copy->dst, data.data, data.size, copy->dst_off + copy->done, 0) : 0;
 	th_file_data_release(&data);
 	if (written < 0)
@@ -48,13 +50,14 @@ static int copy_window(struct copy *copy, uint64_t size)
 	return 0;
 }
 
-/* Up to `upto` bytes, or the end of what is copied. */
+/* Copies up to `upto` bytes, or to the end of the range. */
 static int copy_bytes(struct copy *copy, uint64_t upto)
 {
 	int err = 0;
 
 	while (!err && copy->done < upto && copy->done < copy->len) {
-		/* All but the last end with a block, so that none is read to be overwritten by the next. */
+		/* All windows but the last end at a block boundary, so that no block is read as a partial
+		 * one and then overwritten. */
 		uint64_t size = COPY_WINDOW - (copy->dst_off + copy->done) % TH_BLOCK_SIZE;
 
 		if (size > upto - copy->done)
@@ -66,11 +69,11 @@ static int copy_bytes(struct copy *copy, uint64_t upto)
 
 /* --- by sharing --- */
 
-/* Extents of the source, held while the transaction changes. */
+/* Extents of the source, copied because the transaction changes the store. */
 struct share {
 	struct th_extent extents[SHARE_EXTENTS];
 	unsigned count;
-	uint64_t end; /* source blocks before this have been looked at */
+	uint64_t end; /* source blocks before this have been collected */
 };
 
 static int share_collect(struct copy *copy, uint64_t from, uint64_t to, struct share *ret)
@@ -130,7 +133,7 @@ static int share_stage(struct copy *copy, struct th_txn *txn, const struct share
 	return err;
 }
 
-/* Shares the source blocks [from, to) that were collected, in one transaction with the size that follows. */
+/* Shares the collected source blocks [from, to), in one transaction with the new size. */
 static int share_commit(struct copy *copy, const struct share *share, uint64_t from, uint64_t to, uint64_t size)
 {
 	struct th_inode *dst = copy->dst;
@@ -167,7 +170,7 @@ static int share_commit(struct copy *copy, const struct share *share, uint64_t f
 	return 0;
 }
 
-/* Shares from where the copy stands, a block's beginning, up to `upto` bytes: another one, or the end of both files. */
+/* Shares from copy->done, a block boundary, up to `upto` bytes, a block boundary or the end of both files. */
 static int copy_share(struct copy *copy, uint64_t upto)
 {
 	uint64_t to = th_file_pages_blocks(copy->src_off + upto), from = (copy->src_off + copy->done) >> TH_BLOCK_SHIFT;
@@ -199,7 +202,8 @@ static int copy_share(struct copy *copy, uint64_t upto)
 
 /* --- the whole --- */
 
-static bool copy_pages_wait(const struct copy *copy)
+/* Does the source have dirty pages in the range? */
+static bool copy_is_dirty(const struct copy *copy)
 {
 	uint64_t block, to = th_file_pages_blocks(copy->src_off + copy->len);
 
@@ -207,7 +211,8 @@ static bool copy_pages_wait(const struct copy *copy)
 	       th_page_tree_next(&copy->src->file->pages, copy->src_off >> TH_BLOCK_SHIFT, &block) && block < to;
 }
 
-/* Up to where whole blocks reach that may be shared; not beyond what is whole for the destination as well. */
+/* Returns the offset in the copy up to which blocks can be shared: whole ones, and the last one of the source if it
+ * becomes the last one of the destination. */
 static uint64_t copy_shareable(const struct copy *copy)
 {
 	uint64_t end = copy->src_off + copy->len;
@@ -217,7 +222,7 @@ static uint64_t copy_shareable(const struct copy *copy)
 	return copy->len - (end % TH_BLOCK_SIZE < copy->len ? end % TH_BLOCK_SIZE : copy->len);
 }
 
-/* With both locks; looks anew each time they were let go of. */
+/* Checks and clips the range.  Called again each time the locks have been dropped. */
 static int copy_check(struct copy *copy)
 {
 	uint64_t size = copy->src->attr.size;
@@ -242,13 +247,13 @@ static int copy_check(struct copy *copy)
 	return 0;
 }
 
-/* What waits of the source is flushed so that it can be shared, unless it is little. */
-static int copy_settle(struct copy *copy, bool *ret_stored)
+/* Writes back the source so that it can be shared, unless the range is short.  *ret_stored: it can be shared. */
+static int copy_store_source(struct copy *copy, bool *ret_stored)
 {
 	int err = 0;
 
 	*ret_stored = false;
-	if (copy_pages_wait(copy)) {
+	if (copy_is_dirty(copy)) {
 		if (copy->len <= COPY_SMALL)
 			return 0;
 		err = th_writeback_inode(copy->src, TH_WRITEBACK_ANY);
@@ -268,7 +273,7 @@ static int copy_share_locked(struct copy *copy)
 	upto = copy_shareable(copy);
 	if (from >= upto)
 		return 0;
-	err = copy_settle(copy, &stored);
+	err = copy_store_source(copy, &stored);
 	if (!err && stored)
 		err = copy_share(copy, upto);
 	if (copy->done > from)
@@ -276,7 +281,7 @@ static int copy_share_locked(struct copy *copy)
 	return err;
 }
 
-/* An inode of a snapshot never changes, and needs no lock beside its copy's. */
+/* Locks both inodes; one of a snapshot never changes and needs no lock. */
 static void copy_lock(const struct copy *copy)
 {
 	bool both = copy->src != copy->dst && !copy->src->snapshot;

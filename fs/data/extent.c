@@ -5,10 +5,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* Joining rewrites the older value, so only short extents are joined: appends of a block between syncs end as extents
- * of this many blocks. */
+/* Blocks: the longest extent that joining makes.  Joining rewrites the older value, so its cost is limited to this.  A
+ * file that grows by a block between syncs consists of extents of this length. */
 #define JOIN_MAX 64
-/* How many extents th_extent_clear looks at before it changes them. */
+/* Extents that th_extent_clear collects before it changes them. */
 #define CLEAR_BATCH 64
 
 /* --- values --- */
@@ -97,14 +97,14 @@ void th_extent_checksums(const struct th_extent *extent, uint32_t nth, uint32_t 
 		ret[i] = th_get_le64(packed[nth + i]);
 }
 
-/* --- walking --- */
+/* --- iteration --- */
 
 struct extent_range {
 	struct th_fs_key from, to;
 	struct th_range range;
 };
 
-/* The keys at which an extent that touches [from, to) can begin (X1). */
+/* Sets the range of keys of extents that can touch [from, to) (X1). */
 static const struct th_range *extent_range_init(struct extent_range *range, uint64_t id, uint64_t from, uint64_t to)
 {
 	range->from = th_fs_key_extent(id, from < TH_RUN_MAX ? 0 : from - TH_RUN_MAX + 1);
@@ -114,8 +114,8 @@ static const struct th_range *extent_range_init(struct extent_range *range, uint
 	return &range->range;
 }
 
-/* One block is often asked for in a file that is overwritten here and there: then an extent begins at it, and a look at
- * that key saves a cursor.  txn or view is NULL. */
+/* txn or view is NULL.  A single block is often read in a file with scattered overwrites: then an extent usually begins
+ * at that block, and a lookup of its key saves a cursor. */
 static int extents_open(struct th_extents *extents, struct th_view *view, struct th_txn *txn)
 {
 	struct th_fs_key key = th_fs_key_extent(extents->id, extents->from);
@@ -180,7 +180,7 @@ static int extents_next_single(struct th_extents *extents, struct th_extent *ret
 	return extents_decode(extents, extents->from, value, ret);
 }
 
-/* Before the first step: to the extent that begins before `from`, as it may reach into the range. */
+/* Moves the cursor to the last extent that begins before `from`, as it may reach into the range. */
 static int extents_begin(struct th_extents *extents)
 {
 	struct th_cursor_entry entry;
@@ -197,7 +197,7 @@ static int extents_begin(struct th_extents *extents)
 	return err < 0 ? err : 0;
 }
 
-/* As th_extents_next, but not clipped. */
+/* As th_extents_next, but does not clip the extent. */
 static int extents_next_whole(struct th_extents *extents, struct th_extent *ret)
 {
 	int err;
@@ -260,7 +260,7 @@ static int extent_unstage(struct th_txn *txn, uint64_t id, uint64_t block)
 	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
-/* An extent held over changes to the transaction: bytes are copied only where a part of it stays. */
+/* An extent that is kept while the transaction changes.  Its bytes are copied only if a part of it stays. */
 struct extent_held {
 	struct th_extent extent;
 	uint8_t *copy;
@@ -269,7 +269,7 @@ struct extent_held {
 struct extent_batch {
 	struct extent_held held[CLEAR_BATCH];
 	unsigned count;
-	bool more; /* there are others behind these */
+	bool more; /* there are further extents in the range */
 };
 
 static int extent_hold(struct extent_held *held, const struct th_extent *extent, uint64_t from, uint64_t to)
@@ -318,7 +318,7 @@ static int extent_batch_collect(struct th_fs *fs, struct th_txn *txn, uint64_t i
 	return err < 0 ? err : 0;
 }
 
-/* As locks know a file's blocks: each by the key of an extent that would begin there. */
+/* The keys that stand for blocks in range locks: for each block, that of an extent that begins there. */
 struct block_keys {
 	struct th_fs_key from, to;
 	struct th_range range;
@@ -346,12 +346,12 @@ int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t
 	return th_txn_lock(txn, block_range(&keys, id, from, to), TH_LOCK_EXCLUSIVE, timeout_ms);
 }
 
-/* Cuts [from, to) out of one extent. */
+/* Removes [from, to) from one extent. */
 static int extent_cut(struct th_txn *txn, uint64_t id, const struct th_extent *extent, uint64_t from, uint64_t to,
 		      int64_t *blocks)
 {
 	uint64_t end = extent->block + extent->blocks;
-	struct th_extent gone = *extent, before = *extent, behind = *extent;
+	struct th_extent gone = *extent, before = *extent, after = *extent;
 	int err = 0;
 
 	if (extent->block >= from)
@@ -366,8 +366,8 @@ static int extent_cut(struct th_txn *txn, uint64_t id, const struct th_extent *e
 		err = extent_stage(txn, id, &before);
 	}
 	if (!err && end > to) {
-		th_extent_clip(&behind, to, end);
-		err = extent_stage(txn, id, &behind);
+		th_extent_clip(&after, to, end);
+		err = extent_stage(txn, id, &after);
 	}
 	return err;
 }
@@ -380,7 +380,7 @@ int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t 
 
 	while (!err && limit && batch.more && from < to) {
 		unsigned count = limit < CLEAR_BATCH ? limit : CLEAR_BATCH;
-		uint64_t begin = from; /* what they were held for: in an image made to deceive they overlap */
+		uint64_t begin = from; /* not changed with `from`: in a forged image the extents overlap */
 
 		err = extent_batch_collect(fs, txn, id, begin, to, count, &batch);
 		for (unsigned i = 0; i < batch.count && !err; i++) {
@@ -394,7 +394,7 @@ int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t 
 	return err;
 }
 
-/* Would the two be one extent? */
+/* Do the two form one extent? */
 static bool extent_joins(const struct th_extent *left, const struct th_extent *right)
 {
 	return left->kind == right->kind && left->block + left->blocks == right->block &&
@@ -402,7 +402,7 @@ static bool extent_joins(const struct th_extent *left, const struct th_extent *r
 	       left->blocks + right->blocks <= JOIN_MAX;
 }
 
-/* Stages the extent as the end of the one before it; 1 if they do not join. */
+/* Stages the extent as the end of the one before it.  Returns 0, 1 if they do not join, or an error. */
 static int extent_join(struct th_fs *fs, struct th_txn *txn, uint64_t id, const struct th_extent *extent)
 {
 	uint8_t bytes[JOIN_MAX * sizeof(struct th_le64)];
@@ -441,13 +441,13 @@ int th_extent_add(struct th_txn *txn, uint64_t id, const struct th_extent *exten
 
 int th_extent_put(struct th_fs *fs, struct th_txn *txn, uint64_t id, const struct th_extent *extent, int64_t *blocks)
 {
-	int err = extent_join(fs, txn, id, extent);
+	int ret = extent_join(fs, txn, id, extent);
 
-	if (err == 1)
+	if (ret == 1)
 		return th_extent_add(txn, id, extent, blocks);
-	if (!err)
+	if (!ret)
 		*blocks += extent->blocks;
-	return err;
+	return ret;
 }
 
 int th_extent_runs(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
@@ -459,7 +459,7 @@ int th_extent_runs(struct th_slice key, struct th_slice value, int (*each)(const
 	int err = th_fs_key_parse(key, &parts);
 
 	if (err || parts.kind != TH_FS_KEY_EXTENT)
-		return 0; /* what is no key names no runs */
+		return 0;
 	err = th_extent_decode(parts.number, value, &extent, &why);
 	if (err || extent.kind == TH_EXTENT_INLINE)
 		return err;

@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Changing what a file covers: truncating, punching holes, setting blocks aside.
- */
+#include "fs/data/fallocate.h"
+
 #include <errno.h>
 #include <linux/falloc.h>
 #include <string.h>
 
 #include "fs/data/file_pages.h"
-#include "fs/data/partial_block.h"
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
 
-/* Blocks set aside in one transaction. */
+/* Blocks allocated in one transaction. */
 #define ALLOCATE_MAX 4096
 
-/* Zeros a part of one block, where it has anything else. */
-static int hole_part(struct th_inode *inode, uint64_t block, unsigned from, unsigned to,
-		     struct th_partial_blocks *edges)
+/* --- truncating and punching holes --- */
+
+/* Zeros the bytes [from, to) of one block, unless it is a hole. */
+static int zero_part(struct th_inode *inode, uint64_t block, unsigned from, unsigned to,
+		     struct th_partial_blocks *partial)
 {
-	struct th_file_page *page, *edge;
+	struct th_file_page *page, *taken;
 	int err = th_file_pages_init(inode);
 
 	if (err)
 		return err;
 	page = th_page_tree_get(&inode->file->pages, block);
-	edge = page ? NULL : th_partial_blocks_take(edges, block);
-	if (edge)
-		err = th_file_pages_add(inode, block, edge, edge->fresh, false);
+	taken = page ? NULL : th_partial_blocks_take(partial, block);
+	if (taken)
+		err = th_file_pages_add(inode, block, taken, taken->fresh, false);
 	if (err) {
-		th_page_tree_free(edge);
+		th_page_tree_free(taken);
 		return err;
 	}
-	page = page ? page : edge;
+	page = page ? page : taken;
 	if (page)
 		memset(page->data + from, 0, to - from);
 	return 0;
 }
 
-/* Makes these blocks a hole, and stores the inode with it. */
+/* Makes the blocks [from, to) a hole and writes back the inode. */
 static int hole_blocks(struct th_inode *inode, uint64_t from, uint64_t to)
 {
 	uint64_t old_blocks = inode->stored_blocks;
@@ -53,53 +53,53 @@ static int hole_blocks(struct th_inode *inode, uint64_t from, uint64_t to)
 	return err;
 }
 
-static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to, struct th_partial_blocks *edges)
+static int hole_bytes(struct th_inode *inode, uint64_t from, uint64_t to, struct th_partial_blocks *partial)
 {
 	uint64_t first = from >> TH_BLOCK_SHIFT, last;
 	unsigned begin = from % TH_BLOCK_SIZE, end;
-	int err = th_partial_blocks_look(edges, inode, from, to);
+	int err = th_partial_blocks_find(partial, inode, from, to);
 
 	if (err)
 		return err;
-	/* Behind the end of the file there is nothing to keep (F1). */
+	/* Past the end of the file there is nothing to keep (F1). */
 	if (to >= inode->attr.size)
 		to = th_file_pages_blocks(to) << TH_BLOCK_SHIFT;
 	last = to >> TH_BLOCK_SHIFT;
 	end = to % TH_BLOCK_SIZE;
 	if (first == last)
-		return hole_part(inode, first, begin, end, edges);
+		return zero_part(inode, first, begin, end, partial);
 	if (begin)
-		err = hole_part(inode, first++, begin, TH_BLOCK_SIZE, edges);
+		err = zero_part(inode, first++, begin, TH_BLOCK_SIZE, partial);
 	if (!err && end)
-		err = hole_part(inode, last, 0, end, edges);
+		err = zero_part(inode, last, 0, end, partial);
 	return err ? err : hole_blocks(inode, first, last);
 }
 
-static int file_shrink(struct th_inode *inode, uint64_t size, struct th_partial_blocks *edges)
+static int file_shrink(struct th_inode *inode, uint64_t size, struct th_partial_blocks *partial)
 {
 	uint64_t first = th_file_pages_blocks(size), old_size = inode->attr.size;
 	unsigned end = size % TH_BLOCK_SIZE;
-	int err = end ? th_partial_blocks_look(edges, inode, size, first << TH_BLOCK_SHIFT) : 0;
+	int err = end ? th_partial_blocks_find(partial, inode, size, first << TH_BLOCK_SHIFT) : 0;
 
 	if (!err && end)
-		err = hole_part(inode, first - 1, end, TH_BLOCK_SIZE, edges);
+		err = zero_part(inode, first - 1, end, TH_BLOCK_SIZE, partial);
 	if (err)
 		return err;
 	inode->attr.size = size;
-	/* Inline data that is cut short is rewritten with the next flush, and blocks have nothing to give up. */
+	/* Without stored blocks there is nothing to free.  The next writeback stores the shorter inline data. */
 	if (!inode->stored_blocks && size) {
 		th_file_pages_discard(inode, first, TH_EXTENT_END);
 		th_file_pages_count_blocks(inode);
 		return 0;
 	}
 	err = hole_blocks(inode, first, TH_EXTENT_END);
-	/* The size must not be stored while there is data behind it. */
+	/* The new size must not be stored while there is data past it. */
 	if (err)
 		inode->attr.size = old_size;
 	return err;
 }
 
-int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_partial_blocks *edges)
+int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_partial_blocks *partial)
 {
 	if (inode->snapshot)
 		return -EROFS;
@@ -107,14 +107,15 @@ int th_file_truncate(struct th_inode *inode, uint64_t size, struct th_partial_bl
 		return -EFBIG;
 	th_file_pages_modified(inode);
 	if (size < inode->attr.size)
-		return file_shrink(inode, size, edges);
+		return file_shrink(inode, size, partial);
 	inode->attr.size = size;
 	return 0;
 }
 
-/* --- setting blocks aside --- */
+/* --- allocating --- */
 
-/* The first hole at or after *from; *ret_end is its end.  1: there is none before `to`. */
+/* Finds the first hole at or after *from; *ret_end is its end.  Returns 0, 1 if there is none before `to`, or an
+ * error. */
 static int allocate_find(struct th_inode *inode, uint64_t *from, uint64_t to, uint64_t *ret_end)
 {
 	struct th_extents extents;
@@ -137,7 +138,7 @@ static int allocate_find(struct th_inode *inode, uint64_t *from, uint64_t to, ui
 	return *from >= to;
 }
 
-/* Fills [from, to), a hole, in a transaction. */
+/* Allocates the blocks [from, to), a hole, in a transaction. */
 static int allocate_fill(struct th_inode *inode, struct th_txn *txn, uint64_t from, uint64_t to, int64_t *blocks)
 {
 	uint64_t hint = th_dirty_hint(inode->fs);
@@ -179,7 +180,7 @@ static int allocate_step(struct th_inode *inode, uint64_t from, uint64_t to)
 	return err;
 }
 
-/* So that what cannot succeed does not fill the disk first. */
+/* Returns -ENOSPC if there is clearly too little space, so that such a request does not fill the disk first. */
 static int allocate_room(struct th_inode *inode, uint64_t blocks)
 {
 	struct th_store_info info;
@@ -211,7 +212,7 @@ static int file_allocate(struct th_inode *inode, uint64_t from, uint64_t to)
 }
 
 static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint64_t len,
-			    struct th_partial_blocks *edges)
+			    struct th_partial_blocks *partial)
 {
 	const int changes = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
 	uint64_t end = off + len;
@@ -224,7 +225,7 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 		return err;
 	th_file_pages_modified(inode);
 	if (mode & changes)
-		err = hole_bytes(inode, off, end, edges);
+		err = hole_bytes(inode, off, end, partial);
 	if (!err && !(mode & FALLOC_FL_PUNCH_HOLE))
 		err = file_allocate(inode, off >> TH_BLOCK_SHIFT, th_file_pages_blocks(end));
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->attr.size)
@@ -234,7 +235,7 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 
 int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t len)
 {
-	struct th_partial_blocks edges = { .guard = NULL };
+	struct th_partial_blocks partial = { .guard = NULL };
 	unsigned tries = 0;
 	int err;
 
@@ -254,10 +255,10 @@ int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t l
 		return -EFBIG;
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
-		err = fallocate_locked(inode, mode, off, len, &edges);
+		err = fallocate_locked(inode, mode, off, len, &partial);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_partial_blocks_again(&edges, &err) ||
+	} while (th_partial_blocks_retry(&partial, &err) ||
 		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
-	th_partial_blocks_release(&edges);
+	th_partial_blocks_release(&partial);
 	return err;
 }

@@ -13,22 +13,23 @@
 
 /* Extents dropped in one transaction when a file is deleted. */
 #define DROP_MAX 1000
-/* Blocks looked at together by a write. */
+/* Blocks: the largest window, one that begins within a block. */
 #define WINDOW_MAX (TH_RUN_MAX + 1)
-/* A writer that goes on from where it was is flushed each time it has written this much. */
+/* Bytes of sequential writes after which they are written back: one full run.  With less, runs would be short; with
+ * more, pages would stay in memory that are not written again. */
 #define STREAM_BYTES ((uint64_t)TH_RUN_MAX << TH_BLOCK_SHIFT)
 #define SIZE_MAX_BYTES ((uint64_t)INT64_MAX)
 
 /* --- reading --- */
 
-/* As many blocks as can be gathered before anything is read; with the lock, which it lets go of. */
+/* Reads up to TH_RUN_MAX blocks.  Called with inode->lock held for reading, and drops it. */
 static int read_window(struct th_inode *inode, uint64_t block, uint64_t blocks, void *buffer)
 {
-	struct th_file_pages_reading reading;
-	int err = th_file_pages_read_begin(inode, block, blocks < TH_RUN_MAX ? blocks : TH_RUN_MAX, buffer, &reading);
+	struct th_file_pages_read read;
+	int err = th_file_pages_read_begin(inode, block, blocks < TH_RUN_MAX ? blocks : TH_RUN_MAX, buffer, &read);
 
 	pthread_rwlock_unlock(&inode->lock);
-	return err ? err : th_file_pages_read_end(&reading);
+	return err ? err : th_file_pages_read_end(&read);
 }
 
 static int read_blocks(struct th_inode *inode, uint64_t block, uint64_t blocks, uint8_t *buffer)
@@ -89,13 +90,13 @@ void th_file_data_release(struct th_file_data *data)
 
 /* --- writing --- */
 
-/* The blocks that a part of a write touches. */
+/* The blocks that a part of a write changes. */
 struct window {
 	struct th_inode *inode;
-	struct th_partial_blocks *edges;
+	struct th_partial_blocks *partial;
 	uint64_t first;
 	unsigned count;
-	unsigned credit; /* blocks reserved for pages still to be added */
+	unsigned credit; /* blocks that are reserved for pages to be added */
 	uint64_t stored[(WINDOW_MAX + 63) / 64]; /* bits: the block has a stored run */
 };
 
@@ -105,8 +106,8 @@ static void window_mark(struct window *window, uint64_t from, uint64_t to)
 		window->stored[i / 64] |= UINT64_C(1) << i % 64;
 }
 
-/* A file without holes, and without blocks set aside behind its end, needs no look. */
-static bool window_look_dense(struct window *window)
+/* Fills window->stored without a lookup for a file that has no holes, and no blocks allocated past its end. */
+static bool window_find_dense(struct window *window)
 {
 	uint64_t blocks = th_file_pages_blocks(window->inode->stored_size), end = window->first + window->count;
 
@@ -117,8 +118,8 @@ static bool window_look_dense(struct window *window)
 	return true;
 }
 
-/* Which blocks have a place in the store already: pages over them do not make the file larger. */
-static int window_look(struct window *window)
+/* Finds the blocks that the store has already: pages of these do not add to the blocks of the file. */
+static int window_find_stored(struct window *window)
 {
 	struct th_inode *inode = window->inode;
 	struct th_extents extents;
@@ -126,7 +127,7 @@ static int window_look(struct window *window)
 	int err;
 
 	memset(window->stored, 0, sizeof(window->stored));
-	if (!inode->stored_blocks || window_look_dense(window))
+	if (!inode->stored_blocks || window_find_dense(window))
 		return 0;
 	err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, window->first, window->first + window->count,
 			      &extents);
@@ -138,7 +139,7 @@ static int window_look(struct window *window)
 	return err < 0 ? err : 0;
 }
 
-/* Sets blocks aside for the pages to come; where there is too little space, for the first of them. */
+/* Reserves blocks for the new pages; if there is too little space, for the first of them. */
 static int window_reserve(struct window *window)
 {
 	struct th_store *store = window->inode->fs->store;
@@ -150,17 +151,17 @@ static int window_reserve(struct window *window)
 	if (!missing)
 		return 0;
 	if (!th_chunk_reserve(store, missing))
-		return window_look(window);
+		return window_find_stored(window);
 	window->credit = 0;
 	while (window->credit < missing && !th_chunk_reserve(store, 1))
 		window->credit++;
-	return window_look(window);
+	return window_find_stored(window);
 }
 
-/* What a block will hold beside the bytes [from, to), which will be overwritten. */
+/* Returns a page with the content of the block, except for the bytes [from, to), which will be overwritten. */
 static struct th_file_page *window_new_page(struct window *window, uint64_t block, unsigned from, unsigned to)
 {
-	struct th_file_page *page = th_partial_blocks_take(window->edges, block);
+	struct th_file_page *page = th_partial_blocks_take(window->partial, block);
 
 	if (page)
 		return page;
@@ -172,7 +173,7 @@ static struct th_file_page *window_new_page(struct window *window, uint64_t bloc
 	return page;
 }
 
-/* The page of a block of which the bytes [from, to) will be overwritten. */
+/* Finds or makes the page of a block whose bytes [from, to) will be overwritten. */
 static int window_page(struct window *window, uint64_t block, unsigned from, unsigned to, struct th_file_page **ret)
 {
 	struct th_inode *inode = window->inode;
@@ -198,7 +199,7 @@ static int window_page(struct window *window, uint64_t block, unsigned from, uns
 	return 0;
 }
 
-/* Writes what lies in the window; *done grows by the bytes written. */
+/* Writes the bytes in the window, and adds their number to *done. */
 static int window_write(struct window *window, const uint8_t *buf, size_t size, uint64_t off, size_t *done)
 {
 	size_t at = 0;
@@ -222,11 +223,11 @@ static int window_write(struct window *window, const uint8_t *buf, size_t size, 
 	return err;
 }
 
-/* Writes what there is room for; an error only if that is nothing. */
+/* Writes as many bytes as there is space for.  Returns an error only if that is none. */
 static int write_pages(struct th_inode *inode, const void *buf, size_t size, uint64_t off,
-		       struct th_partial_blocks *edges, size_t *ret_done)
+		       struct th_partial_blocks *partial, size_t *ret_done)
 {
-	struct window window = { .inode = inode, .edges = edges };
+	struct window window = { .inode = inode, .partial = partial };
 	size_t done = 0;
 	int err = th_file_pages_init(inode);
 
@@ -237,8 +238,8 @@ static int write_pages(struct th_inode *inode, const void *buf, size_t size, uin
 		if (end > (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT)
 			end = (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT;
 		window.count = th_file_pages_blocks(end) - window.first;
-		/* Later there would be something to undo; but all that the kernel asks for is one window, or hardly
-		 * more. */
+		/* After the first window there would be pages to undo; but a request of the kernel is one window, or
+		 * slightly more. */
 		if (!done)
 			th_nowait_begin();
 		err = window_reserve(&window);
@@ -256,7 +257,7 @@ static int write_pages(struct th_inode *inode, const void *buf, size_t size, uin
 	return 0;
 }
 
-/* Somebody who writes one block after another will not come back: what is behind him is flushed, in large runs. */
+/* Writes back the full runs of a sequential writer early: it usually does not write to them again. */
 static void write_stream(struct th_inode *inode, uint64_t off, size_t size)
 {
 	struct th_file *file = inode->file;
@@ -268,13 +269,13 @@ static void write_stream(struct th_inode *inode, uint64_t off, size_t size)
 	if (file->stream_to - file->stream_from < STREAM_BYTES)
 		return;
 	to = file->stream_to >> TH_BLOCK_SHIFT;
-	/* An error will come again, to whoever waits for the flush. */
+	/* An error is ignored: the pages stay dirty, and a later writeback reports it. */
 	if (!th_writeback_range(inode, th_file_pages_blocks(file->stream_from), to))
 		file->stream_from = to << TH_BLOCK_SHIFT;
 }
 
 static int file_write_locked(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags,
-			     struct th_partial_blocks *edges, size_t *ret_done)
+			     struct th_partial_blocks *partial, size_t *ret_done)
 {
 	int err;
 
@@ -288,9 +289,9 @@ static int file_write_locked(struct th_inode *inode, const void *buf, size_t siz
 		size = SIZE_MAX_BYTES - off;
 	err = th_inode_check_data(inode, off);
 	if (!err && size)
-		err = th_partial_blocks_look(edges, inode, off, off + size);
+		err = th_partial_blocks_find(partial, inode, off, off + size);
 	if (!err)
-		err = write_pages(inode, buf, size, off, edges, ret_done);
+		err = write_pages(inode, buf, size, off, partial, ret_done);
 	if (!err && *ret_done)
 		write_stream(inode, off, *ret_done);
 	return err;
@@ -298,32 +299,31 @@ static int file_write_locked(struct th_inode *inode, const void *buf, size_t siz
 
 ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags)
 {
-	struct th_partial_blocks edges = { .guard = NULL };
+	struct th_partial_blocks partial = { .guard = NULL };
 	unsigned tries = 0;
 	size_t done = 0;
 	int err, relieved;
 
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
-		err = file_write_locked(inode, buf, size, off, flags, &edges, &done);
+		err = file_write_locked(inode, buf, size, off, flags, &partial, &done);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_partial_blocks_again(&edges, &err) ||
+	} while (th_partial_blocks_retry(&partial, &err) ||
 		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
-	th_partial_blocks_release(&edges);
+	th_partial_blocks_release(&partial);
 	relieved = th_writeback_relieve(inode->fs);
 	if (!err && done)
 		err = relieved;
 	return err ? err : (ssize_t)done;
 }
 
-/* --- flushing --- */
+/* --- writeback --- */
 
 int th_file_writeback(struct th_inode *inode)
 {
+	int err = th_writeback_lock(inode);
 	bool removed;
-	int err;
 
-	err = th_writeback_lock(inode);
 	removed = !err && th_dirty_remove(inode);
 	pthread_rwlock_unlock(&inode->lock);
 	if (removed)
@@ -331,15 +331,14 @@ int th_file_writeback(struct th_inode *inode)
 	return err;
 }
 
-int th_file_sync(struct th_inode *inode, bool datasync)
+int th_file_sync(struct th_inode *inode)
 {
 	int err = th_file_writeback(inode);
 
-	(void)datasync;
 	return err ? err : th_store_sync(inode->fs->store);
 }
 
-/* --- the end of a file --- */
+/* --- deletion --- */
 
 int th_file_drop(struct th_txn *txn, struct th_inode *inode)
 {

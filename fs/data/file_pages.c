@@ -15,7 +15,7 @@ int th_file_pages_init(struct th_inode *inode)
 	return inode->file ? 0 : -ENOMEM;
 }
 
-static void data_copy_inline(const struct th_extent *extent, void *to)
+static void copy_inline(const struct th_extent *extent, void *to)
 {
 	if (extent->kind == TH_EXTENT_INLINE)
 		memcpy(to, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE);
@@ -35,8 +35,8 @@ int th_file_pages_add(struct th_inode *inode, uint64_t block, struct th_file_pag
 	return 0;
 }
 
-/* The data of an inline extent at block 0, if that is what the store has. */
-static int data_read_inline(struct th_inode *inode, struct th_file_page *page)
+/* Reads the inline extent of the file into a page.  Returns 0, 1 if it has none, or an error. */
+static int read_inline(struct th_inode *inode, struct th_file_page *page)
 {
 	struct th_extents extents;
 	struct th_extent extent;
@@ -49,7 +49,7 @@ static int data_read_inline(struct th_inode *inode, struct th_file_page *page)
 		err = 1;
 	if (!err) {
 		memset(page->data, 0, TH_BLOCK_SIZE);
-		data_copy_inline(&extent, page->data);
+		copy_inline(&extent, page->data);
 	}
 	th_extents_close(&extents);
 	return err;
@@ -68,7 +68,7 @@ int th_file_pages_uninline(struct th_inode *inode, bool *ret)
 	page = th_page_tree_alloc();
 	if (!page)
 		return -ENOMEM;
-	err = data_read_inline(inode, page);
+	err = read_inline(inode, page);
 	if (!err)
 		err = th_file_pages_add(inode, 0, page, true, false);
 	*ret = !err;
@@ -77,8 +77,8 @@ int th_file_pages_uninline(struct th_inode *inode, bool *ret)
 	return err < 0 ? err : 0;
 }
 
-/* Gives back the reservations of pages that are gone. */
-static void data_unreserve(struct th_inode *inode)
+/* Releases the reservations of pages that were dropped. */
+static void release_reservations(struct th_inode *inode)
 {
 	struct th_file *file = inode->file;
 
@@ -104,7 +104,7 @@ void th_file_pages_discard(struct th_inode *inode, uint64_t from, uint64_t to)
 		th_dirty_charge(inode->fs, -1);
 		from = block + 1;
 	}
-	data_unreserve(inode);
+	release_reservations(inode);
 }
 
 void th_file_pages_count_blocks(struct th_inode *inode)
@@ -118,49 +118,51 @@ void th_file_pages_modified(struct th_inode *inode)
 	th_inode_mark_dirty(inode);
 }
 
-/* Zeros from *filled on up to a block. */
-static void data_fill(uint8_t *buffer, uint64_t first, uint64_t *filled, uint64_t to)
+/* --- reading --- */
+
+/* Zeros the blocks from *filled up to `to`, and moves *filled there. */
+static void fill_zeros(uint8_t *buffer, uint64_t first, uint64_t *filled, uint64_t to)
 {
 	if (to > *filled)
 		memset(buffer + ((*filled - first) << TH_BLOCK_SHIFT), 0, (to - *filled) << TH_BLOCK_SHIFT);
 	*filled = to;
 }
 
-/* A read whose parts are being gathered. */
-struct data_plan {
+/* A read while its parts are collected. */
+struct read_plan {
 	struct th_inode *inode;
 	uint64_t block, end;
 	uint8_t *buffer;
-	struct th_read_batch *gather;
-	uint64_t from, to; /* the disk is read for nothing outside of these */
+	struct th_read_batch *batch;
+	uint64_t from, to; /* all blocks that are read from disk lie in this range */
 };
 
-static uint8_t *plan_place(const struct data_plan *plan, uint64_t block)
+static uint8_t *plan_place(const struct read_plan *plan, uint64_t block)
 {
 	return plan->buffer + ((block - plan->block) << TH_BLOCK_SHIFT);
 }
 
-/* The next page of the file, or `end` if there is none before it. */
-static uint64_t data_next_page(const struct th_inode *inode, uint64_t block, uint64_t end)
+/* Returns the block of the next page, or `end` if there is none before it. */
+static uint64_t next_page(const struct th_inode *inode, uint64_t block, uint64_t end)
 {
 	uint64_t at;
 
 	return th_file_pages_count(inode) && th_page_tree_next(&inode->file->pages, block, &at) && at < end ? at : end;
 }
 
-/* Notes what the disk has of a run, but where a page lies over it. */
-static int plan_run(struct data_plan *plan, const struct th_extent *extent)
+/* Adds a run to the batch, except for blocks that have a page. */
+static int plan_run(struct read_plan *plan, const struct th_extent *extent)
 {
 	uint64_t end = extent->block + extent->blocks, at = extent->block;
 	int err = 0;
 
 	while (!err && at < end) {
-		uint64_t page = data_next_page(plan->inode, at, end);
+		uint64_t page = next_page(plan->inode, at, end);
 		struct th_extent part = *extent;
 
 		if (page > at) {
 			th_extent_clip(&part, at, page);
-			err = th_read_batch_add(plan->gather, &part, plan_place(plan, at));
+			err = th_read_batch_add(plan->batch, &part, plan_place(plan, at));
 			plan->from = at < plan->from ? at : plan->from;
 			plan->to = page;
 		}
@@ -173,8 +175,8 @@ static int plan_run(struct data_plan *plan, const struct th_extent *extent)
 	return err;
 }
 
-/* Notes what the disk has of the blocks, and copies or clears the rest. */
-static int plan_stored(struct data_plan *plan)
+/* Adds the stored runs to the batch, copies inline data and zeros the rest. */
+static int plan_stored(struct read_plan *plan)
 {
 	struct th_inode *inode = plan->inode;
 	uint64_t filled = plan->block;
@@ -185,13 +187,13 @@ static int plan_stored(struct data_plan *plan)
 	if (err)
 		return err;
 	while (!(err = th_extents_next(&extents, &extent))) {
-		data_fill(plan->buffer, plan->block, &filled, extent.block);
+		fill_zeros(plan->buffer, plan->block, &filled, extent.block);
 		if (extent.kind == TH_EXTENT_RUN) {
 			err = plan_run(plan, &extent);
 			filled += extent.blocks;
 		} else {
-			data_fill(plan->buffer, plan->block, &filled, extent.block + extent.blocks);
-			data_copy_inline(&extent, plan_place(plan, extent.block));
+			fill_zeros(plan->buffer, plan->block, &filled, extent.block + extent.blocks);
+			copy_inline(&extent, plan_place(plan, extent.block));
 		}
 		if (err)
 			break;
@@ -199,17 +201,17 @@ static int plan_stored(struct data_plan *plan)
 	th_extents_close(&extents);
 	if (err < 0)
 		return err;
-	data_fill(plan->buffer, plan->block, &filled, plan->end);
+	fill_zeros(plan->buffer, plan->block, &filled, plan->end);
 	return 0;
 }
 
-/* Pages lie over what is stored. */
-static uint32_t plan_pages(const struct data_plan *plan, bool copy)
+/* Counts the pages in the range, and copies them over the stored data if `copy` is set. */
+static uint32_t plan_pages(const struct read_plan *plan, bool copy)
 {
 	uint64_t block = plan->block;
 	uint32_t count = 0;
 
-	for (; (block = data_next_page(plan->inode, block, plan->end)) < plan->end; block++, count++) {
+	for (; (block = next_page(plan->inode, block, plan->end)) < plan->end; block++, count++) {
 		if (copy)
 			memcpy(plan_place(plan, block), th_page_tree_get(&plan->inode->file->pages, block)->data,
 			       TH_BLOCK_SIZE);
@@ -217,35 +219,36 @@ static uint32_t plan_pages(const struct data_plan *plan, bool copy)
 	return count;
 }
 
-/* What a snapshot has is given up by nobody while that is looked at. */
-static int plan_guard(const struct data_plan *plan, struct th_file_pages_reading *reading)
+/* Guards the blocks that are read from disk.  Blocks of a snapshot need none: they are not freed while its view is
+ * open. */
+static int plan_guard(const struct read_plan *plan, struct th_file_pages_read *read)
 {
 	int err;
 
-	if (!reading->gather.nparts || plan->inode->snapshot)
+	if (!read->batch.nparts || plan->inode->snapshot)
 		return 0;
-	err = th_locker_new(plan->inode->fs->store, &reading->guard);
+	err = th_locker_new(plan->inode->fs->store, &read->guard);
 	if (!err)
-		err = th_extent_guard(reading->guard, plan->inode->id, plan->from, plan->to);
+		err = th_extent_guard(read->guard, plan->inode->id, plan->from, plan->to);
 	if (err)
-		th_locker_free(reading->guard);
+		th_locker_free(read->guard);
 	return err;
 }
 
 int th_file_pages_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
-			     struct th_file_pages_reading *ret)
+			     struct th_file_pages_read *ret)
 {
-	struct data_plan plan = {
+	struct read_plan plan = {
 		.inode = inode,
 		.block = block,
 		.end = block + blocks,
 		.buffer = buffer,
-		.gather = &ret->gather,
+		.batch = &ret->batch,
 		.from = block + blocks,
 	};
 	int err = 0;
 
-	th_read_batch_init(&ret->gather, inode->fs->store);
+	th_read_batch_init(&ret->batch, inode->fs->store);
 	ret->guard = NULL;
 	if (plan_pages(&plan, false) < blocks) {
 		th_nowait_begin();
@@ -258,10 +261,10 @@ int th_file_pages_read_begin(struct th_inode *inode, uint64_t block, uint32_t bl
 	return plan_guard(&plan, ret);
 }
 
-int th_file_pages_read_end(struct th_file_pages_reading *reading)
+int th_file_pages_read_end(struct th_file_pages_read *read)
 {
-	int err = th_read_batch_read(&reading->gather);
+	int err = th_read_batch_read(&read->batch);
 
-	th_locker_free(reading->guard);
+	th_locker_free(read->guard);
 	return err;
 }

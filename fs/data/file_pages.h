@@ -1,85 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The delayed data of one regular file, as the parts of the data side share it (file.c, edge.c, flush.c, hole.c,
- * copy.c).
+ * The dirty pages of one regular file, which the files of fs/data share.
  *
- * A write goes to pages in memory, and each new page has a block reserved to it, so that a full disk is told to the
- * writer and not to nobody later.  A flush gives the pages blocks, one run after another, and stores extents, size and
- * attributes in one transaction.  What a file reads as is therefore: its pages, else its extents, else zeros.
+ * A write goes to pages in memory.  Each new page has a block reserved, so that ENOSPC is reported to the writer and
+ * not lost in writeback.  Writeback gives the pages blocks, run after run, and stores extents, size and attributes in
+ * one transaction.  So the content of a file is: its pages, else its extents, else zeros.
  *
- *   F1  Behind the end of the file, up to the end of its last block, pages and stored blocks hold zeros: so a file
- *       grows over them without being read.
- *   F2  No page lies at or behind the end of the file.
- *   F3  What is stored is the file as it was at some moment, or between two writes of it: never blocks that belonged to
- *       something else.
+ *   F1  Past the end of the file, up to the end of its last block, pages and stored blocks hold zeros.  So a file grows
+ *       over them without a read.
+ *   F2  No page lies at or past the end of the file.
+ *   F3  The store holds the file as it was at some moment, or between two writes of it, and never blocks that belonged
+ *       to something else.
  *
- * All of it is guarded by inode->lock, held for writing where not said otherwise.
+ * inode->lock guards all of it, held for writing unless stated otherwise.
  */
 #ifndef TH_FS_DATA_FILE_PAGES_H
 #define TH_FS_DATA_FILE_PAGES_H
 
 #include "fs/data/extent.h"
-#include "fs/data/file.h"
 #include "fs/data/read_batch.h"
 #include "fs/format/page_tree.h"
+#include "fs/inode/inode.h"
 
 struct th_file {
 	struct th_page_tree pages;
-	uint64_t reserved; /* blocks set aside for the pages: one each, fewer after trouble */
-	uint64_t fresh; /* pages over what is a hole or inline in the store */
-	uint64_t stream_from, stream_to; /* bytes last written one after another */
-	uint64_t hint; /* where the file's next run should go */
-	uint64_t tail_block, tail_addr; /* behind what was flushed last: what goes on there joins its extent */
+	uint64_t reserved; /* blocks reserved for the pages: one each, fewer after a failed writeback */
+	uint64_t fresh; /* pages whose block is a hole or inline in the store */
+	uint64_t stream_from, stream_to; /* the bytes that were written sequentially last */
+	uint64_t hint; /* disk address where the file's next run should begin */
+	uint64_t tail_block, tail_addr; /* just past the last extent written: an append there joins that extent */
 };
 
+/* Returns the number of blocks that `bytes` bytes take. */
 static inline uint64_t th_file_pages_blocks(uint64_t bytes)
 {
 	return (bytes >> TH_BLOCK_SHIFT) + (bytes % TH_BLOCK_SIZE ? 1 : 0);
 }
 
-/* Pages that wait in memory; 0 for an inode that has no th_file. */
+/* Returns the number of dirty pages; 0 for an inode without th_file. */
 static inline size_t th_file_pages_count(const struct th_inode *inode)
 {
 	return inode->file ? inode->file->pages.count : 0;
 }
 
-/* The store has no extent of this file: nothing to look for. */
+/* Returns true if the store has no extent of this file, so that none needs to be looked up. */
 static inline bool th_file_pages_bare(const struct th_inode *inode)
 {
 	return !inode->stored_size && !inode->stored_blocks;
 }
 
-/* The store may have the file inline. */
+/* Returns true if the store may have the file inline. */
 static inline bool th_file_pages_maybe_inline(const struct th_inode *inode)
 {
 	return inode->stored_size && inode->stored_size <= TH_FILE_INLINE_MAX && !inode->stored_blocks;
 }
 
-/* Makes inode->file if there is none. */
+/* Makes inode->file unless it exists.  Returns 0 or -ENOMEM. */
 int th_file_pages_init(struct th_inode *inode);
 
-/* Adds a page that is charged and (unless `reserved` says that the caller has done so) reserved as far as possible. The
- * page is the file's on success. */
+/* Adds a dirty page, which the file owns on success.  fresh: as struct th_file.  reserved: the caller has reserved a
+ * block for it; else one is reserved if possible.  Returns 0 or -ENOMEM. */
 int th_file_pages_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool reserved);
-/* What the store has inline becomes a page, unless there is one of that block.  *ret: there is one now. */
+/* Makes stored inline data a page, unless block 0 has one.  *ret: block 0 has a page now.  Returns 0 or an error. */
 int th_file_pages_uninline(struct th_inode *inode, bool *ret);
-/* Forgets the pages of these blocks, and their reservations. */
+/* Drops the pages of the blocks [from, to) and their reservations. */
 void th_file_pages_discard(struct th_inode *inode, uint64_t from, uint64_t to);
-/* attr.blocks anew, after pages or stored blocks changed. */
+/* Updates attr.blocks after a change of pages or stored blocks. */
 void th_file_pages_count_blocks(struct th_inode *inode);
-/* mtime and ctime are now, and the inode is dirty. */
+/* Sets mtime and ctime to now and marks the inode dirty. */
 void th_file_pages_modified(struct th_inode *inode);
 
-/* A read into a block-aligned buffer of `blocks` blocks, TH_RUN_MAX at most, in two steps.  The first one, with the
- * lock held for reading, copies what is in memory and notes what is on disk; the second one, without it, reads that. In
- * between the blocks are guarded.  The second step follows if, and only if, the first did not fail.
- * -EINPROGRESS: th_nowait_again. */
-struct th_file_pages_reading {
-	struct th_read_batch gather;
-	struct th_locker *guard; /* NULL: nothing to read, or nothing that could be given up */
+/* A read in two steps, into a block-aligned buffer.  The first step copies from memory and notes the blocks that are on
+ * disk; the second one reads these without the lock.  In between the blocks are guarded (th_extent_guard). */
+struct th_file_pages_read {
+	struct th_read_batch batch;
+	struct th_locker *guard; /* NULL: nothing to read, or nothing that could be freed */
 };
+/* Begins a read of `blocks` blocks, at most TH_RUN_MAX.  Returns 0: th_file_pages_read_end has to follow; or an error:
+ * it must not.  -EINPROGRESS: a node has to be read first (th_nowait_begin).  inode->lock held for reading. */
 int th_file_pages_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
-			     struct th_file_pages_reading *ret);
-int th_file_pages_read_end(struct th_file_pages_reading *reading);
+			     struct th_file_pages_read *ret);
+/* Reads the blocks from disk and ends the guard.  No lock held. */
+int th_file_pages_read_end(struct th_file_pages_read *read);
 
 #endif

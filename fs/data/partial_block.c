@@ -7,61 +7,62 @@
 
 #include "fs/data/file_pages.h"
 
-/* --- looking; the inode's lock is held --- */
+/* --- finding; inode->lock held --- */
 
-/* Does a change of [from, to) leave anything of the block that lies before the end of the file? */
-static bool edge_stays(const struct th_inode *inode, uint64_t block, uint64_t from, uint64_t to)
+/* Does a change of [from, to) keep bytes of the block that are before the end of the file? */
+static bool keeps_bytes(const struct th_inode *inode, uint64_t block, uint64_t from, uint64_t to)
 {
 	uint64_t start = block << TH_BLOCK_SHIFT, end = start + TH_BLOCK_SIZE, size = inode->attr.size;
 
 	return (from > start && size > start) || (to < end && to < size);
 }
 
-/* The block as the store has it, with zeros where `size` bytes are not all. */
-static int edge_fill(struct th_partial_block *edge, const void *data, size_t size, bool fresh)
+/* Makes a page of the `size` stored bytes of the block, padded with zeros. */
+static int part_fill(struct th_partial_block *part, const void *data, size_t size, bool fresh)
 {
-	edge->page = th_page_tree_alloc();
-	if (!edge->page)
+	part->page = th_page_tree_alloc();
+	if (!part->page)
 		return -ENOMEM;
-	edge->page->fresh = fresh;
-	memcpy(edge->page->data, data, size);
-	memset(edge->page->data + size, 0, TH_BLOCK_SIZE - size);
+	part->page->fresh = fresh;
+	memcpy(part->page->data, data, size);
+	memset(part->page->data + size, 0, TH_BLOCK_SIZE - size);
 	return 0;
 }
 
-static int edge_fill_inline(struct th_partial_block *edge, const struct th_extent *extent)
+static int part_fill_inline(struct th_partial_block *part, const struct th_extent *extent)
 {
-	return edge_fill(edge, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE, true);
+	return part_fill(part, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE, true);
 }
 
-/* Nobody gives the block up as long as it is guarded. */
-static int edge_guard(struct th_partial_blocks *edges, uint64_t block)
+/* Guards the block, so that it is not freed before it has been read. */
+static int part_guard(struct th_partial_blocks *partial, uint64_t block)
 {
-	int err = edges->guard ? 0 : th_locker_new(edges->inode->fs->store, &edges->guard);
+	int err = partial->guard ? 0 : th_locker_new(partial->inode->fs->store, &partial->guard);
 
-	return err ? err : th_extent_guard(edges->guard, edges->inode->id, block, block + 1);
+	return err ? err : th_extent_guard(partial->guard, partial->inode->id, block, block + 1);
 }
 
-static int edge_fill_run(struct th_partial_blocks *edges, struct th_partial_block *edge, const struct th_extent *extent)
+static int part_fill_run(struct th_partial_blocks *partial, struct th_partial_block *part,
+			 const struct th_extent *extent)
 {
 	uint64_t checksum;
 
 	th_extent_checksums(extent, 0, 1, &checksum);
-	if (edge->data && edge->addr == extent->run.addr && edge->birth == extent->run.birth &&
-	    edge->checksum == checksum)
-		return edge_fill(edge, edge->data, TH_BLOCK_SIZE, false);
-	free(edge->data);
-	edge->data = NULL;
-	edge->addr = extent->run.addr;
-	edge->birth = extent->run.birth;
-	edge->checksum = checksum;
-	edge->missing = true;
-	return edge_guard(edges, extent->block);
+	if (part->data && part->addr == extent->run.addr && part->birth == extent->run.birth &&
+	    part->checksum == checksum)
+		return part_fill(part, part->data, TH_BLOCK_SIZE, false);
+	free(part->data);
+	part->data = NULL;
+	part->addr = extent->run.addr;
+	part->birth = extent->run.birth;
+	part->checksum = checksum;
+	part->missing = true;
+	return part_guard(partial, extent->block);
 }
 
-static int edge_find(struct th_partial_blocks *edges, struct th_partial_block *edge, uint64_t block)
+static int part_find(struct th_partial_blocks *partial, struct th_partial_block *part, uint64_t block)
 {
-	struct th_inode *inode = edges->inode;
+	struct th_inode *inode = partial->inode;
 	struct th_extents extents;
 	struct th_extent extent;
 	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, block, block + 1, &extents);
@@ -70,103 +71,104 @@ static int edge_find(struct th_partial_blocks *edges, struct th_partial_block *e
 		return err;
 	err = th_extents_next(&extents, &extent);
 	if (!err && extent.kind == TH_EXTENT_INLINE)
-		err = edge_fill_inline(edge, &extent);
+		err = part_fill_inline(part, &extent);
 	else if (!err && extent.kind == TH_EXTENT_RUN)
-		err = edge_fill_run(edges, edge, &extent);
+		err = part_fill_run(partial, part, &extent);
 	th_extents_close(&extents);
 	return err < 0 ? err : 0;
 }
 
-static int edge_look(struct th_partial_blocks *edges, struct th_partial_block *edge, uint64_t block, uint64_t from,
-		     uint64_t to)
+static int part_prepare(struct th_partial_blocks *partial, struct th_partial_block *part, uint64_t block, uint64_t from,
+			uint64_t to)
 {
-	const struct th_inode *inode = edges->inode;
+	const struct th_inode *inode = partial->inode;
 
-	edge->block = block;
-	if (th_file_pages_bare(inode) || !edge_stays(inode, block, from, to))
+	part->block = block;
+	if (th_file_pages_bare(inode) || !keeps_bytes(inode, block, from, to))
 		return 0;
 	if (th_file_pages_count(inode) && th_page_tree_get(&inode->file->pages, block))
 		return 0;
-	return edge_find(edges, edge, block);
+	return part_find(partial, part, block);
 }
 
-/* What was found out before the lock was taken anew; but for the block that was read, which may still be the one. */
-static void edge_begin(struct th_partial_block *edge)
+/* Forgets the result of an earlier try, except for the block that was read, which may still be valid. */
+static void part_reset(struct th_partial_block *part)
 {
-	th_page_tree_free(edge->page);
-	edge->page = NULL;
-	edge->missing = false;
+	th_page_tree_free(part->page);
+	part->page = NULL;
+	part->missing = false;
 }
 
-int th_partial_blocks_look(struct th_partial_blocks *edges, struct th_inode *inode, uint64_t from, uint64_t to)
+int th_partial_blocks_find(struct th_partial_blocks *partial, struct th_inode *inode, uint64_t from, uint64_t to)
 {
 	uint64_t first = from >> TH_BLOCK_SHIFT, last = (to - 1) >> TH_BLOCK_SHIFT;
 	int err;
 
-	edges->inode = inode;
-	edge_begin(&edges->first);
-	edge_begin(&edges->last);
+	partial->inode = inode;
+	part_reset(&partial->first);
+	part_reset(&partial->last);
 	th_nowait_begin();
-	err = edge_look(edges, &edges->first, first, from, to);
+	err = part_prepare(partial, &partial->first, first, from, to);
 	if (!err && last != first)
-		err = edge_look(edges, &edges->last, last, from, to);
+		err = part_prepare(partial, &partial->last, last, from, to);
 	th_nowait_end();
-	return !err && edges->guard ? -EAGAIN : err;
+	return !err && partial->guard ? -EAGAIN : err;
 }
 
-struct th_file_page *th_partial_blocks_take(struct th_partial_blocks *edges, uint64_t block)
+struct th_file_page *th_partial_blocks_take(struct th_partial_blocks *partial, uint64_t block)
 {
-	struct th_partial_block *edge = edges->first.page && edges->first.block == block ? &edges->first : &edges->last;
-	struct th_file_page *page = edge->block == block ? edge->page : NULL;
+	struct th_partial_block *part =
+		partial->first.page && partial->first.block == block ? &partial->first : &partial->last;
+	struct th_file_page *page = part->block == block ? part->page : NULL;
 
 	if (page)
-		edge->page = NULL;
+		part->page = NULL;
 	return page;
 }
 
-/* --- reading; no lock is held --- */
+/* --- reading; no lock held --- */
 
-static int edge_read(const struct th_partial_blocks *edges, struct th_partial_block *edge)
+static int part_read(const struct th_partial_blocks *partial, struct th_partial_block *part)
 {
 	int err;
 
-	if (!edge->missing)
+	if (!part->missing)
 		return 0;
-	edge->missing = false;
-	edge->data = th_disk_buffer(TH_BLOCK_SIZE);
-	if (!edge->data)
+	part->missing = false;
+	part->data = th_disk_buffer(TH_BLOCK_SIZE);
+	if (!part->data)
 		return -ENOMEM;
-	err = th_chunk_read(edges->inode->fs->store, edge->addr, 1, &edge->checksum, edge->data);
+	err = th_chunk_read(partial->inode->fs->store, part->addr, 1, &part->checksum, part->data);
 	if (err) {
-		free(edge->data);
-		edge->data = NULL;
+		free(part->data);
+		part->data = NULL;
 	}
 	return err;
 }
 
-bool th_partial_blocks_again(struct th_partial_blocks *edges, int *err)
+bool th_partial_blocks_retry(struct th_partial_blocks *partial, int *err)
 {
-	bool missing = *err == -EAGAIN && edges->guard;
+	bool missing = *err == -EAGAIN && partial->guard;
 
 	if (missing) {
-		*err = edge_read(edges, &edges->first);
+		*err = part_read(partial, &partial->first);
 		if (!*err)
-			*err = edge_read(edges, &edges->last);
+			*err = part_read(partial, &partial->last);
 	}
-	th_locker_free(edges->guard);
-	edges->guard = NULL;
+	th_locker_free(partial->guard);
+	partial->guard = NULL;
 	return (missing && !*err) || th_nowait_again(*err);
 }
 
-static void edge_release(struct th_partial_block *edge)
+static void part_release(struct th_partial_block *part)
 {
-	th_page_tree_free(edge->page);
-	free(edge->data);
+	th_page_tree_free(part->page);
+	free(part->data);
 }
 
-void th_partial_blocks_release(struct th_partial_blocks *edges)
+void th_partial_blocks_release(struct th_partial_blocks *partial)
 {
-	th_locker_free(edges->guard);
-	edge_release(&edges->first);
-	edge_release(&edges->last);
+	th_locker_free(partial->guard);
+	part_release(&partial->first);
+	part_release(&partial->last);
 }

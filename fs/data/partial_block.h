@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Edges: the blocks at the two ends of a change that it covers only in part.
+ * Partial blocks: the first and the last block of a change, if it covers them only in part.
  *
- * What stays of such a block has to be known before the rest of it changes, and the disk may be the only one to know.
- * The inode's lock is not held while that is read, or everybody who uses the file would wait for a disk that one of
- * them needs.  So who changes a file looks at the edges first, with the lock; if a block has to be read he lets go, has
- * it read, and begins anew:
+ * The remaining bytes of such a block have to be known before it changes, and they may only be on disk.  They are read
+ * without the inode's lock, or all users of the file would wait for the disk.  So a writer looks for the partial blocks
+ * first, with the lock held; if a block has to be read, it drops the lock, reads the block and retries:
  *
  *	do {
  *		lock;
- *		err = th_partial_blocks_look(&edges, inode, from, to);
+ *		err = th_partial_blocks_find(&partial, inode, from, to);
  *		if (!err)
- *			err = change(..., &edges);
+ *			err = change(..., &partial);
  *		unlock;
- *	} while (th_partial_blocks_again(&edges, &err));
- *	th_partial_blocks_release(&edges);
+ *	} while (th_partial_blocks_retry(&partial, &err));
+ *	th_partial_blocks_release(&partial);
  *
- * Nor is it held while nodes of the store are read that say where the block is (th_nowait_begin).
+ * Nodes of the store that say where the block is are read without the lock too (th_nowait_begin).
  *
- * In between anything may happen to the file.  What was read counts if the store still has that very block in that
- * place; else there is another one to read.
+ * The file may change in any way while it is unlocked.  A block that was read is used if the store still has that very
+ * block at that place; else the block that is there now is read.
  */
 #ifndef TH_FS_DATA_PARTIAL_BLOCK_H
 #define TH_FS_DATA_PARTIAL_BLOCK_H
@@ -28,29 +27,30 @@
 #include "fs/inode/inode.h"
 
 struct th_partial_block {
-	struct th_file_page *page; /* what the block holds; NULL: a page of the file, or zeros */
+	struct th_file_page *page; /* content of the block; NULL: the file has a page of it, or it is zeros */
 	uint64_t block;
-	/* The block of the store that was read, or is to be. */
+	/* The stored block that was read, or has to be. */
 	uint64_t addr, birth, checksum;
-	uint8_t *data; /* NULL: it has not been read */
-	bool missing;
+	uint8_t *data; /* NULL: not read yet */
+	bool missing; /* has to be read before the next try */
 };
 
-/* All zero to begin with. */
+/* Starts all zero. */
 struct th_partial_blocks {
 	struct th_inode *inode;
-	struct th_locker *guard; /* of what is to be read; NULL: nothing is */
+	struct th_locker *guard; /* of the blocks that have to be read; NULL: none */
 	struct th_partial_block first, last;
 };
 
-/* Before the bytes [from, to), which are some, become others.  inode->lock held for writing, and kept until these have
- * changed.  -EAGAIN, -EINPROGRESS: not before th_partial_blocks_again. */
-int th_partial_blocks_look(struct th_partial_blocks *edges, struct th_inode *inode, uint64_t from, uint64_t to);
-/* What stays of the block lies in this page, which is the caller's from now on.  NULL: nothing but zeros. */
-struct th_file_page *th_partial_blocks_take(struct th_partial_blocks *edges, uint64_t block);
-/* No lock held.  True: something was missing and has been read, so it is worth another try.  An error in reading
- * becomes *err. */
-bool th_partial_blocks_again(struct th_partial_blocks *edges, int *err);
-void th_partial_blocks_release(struct th_partial_blocks *edges);
+/* Finds the partial blocks of a change of the bytes [from, to), from < to.  Returns 0: the caller changes them before
+ * it drops the lock; -EAGAIN or -EINPROGRESS: the caller drops the lock and calls th_partial_blocks_retry; or an error.
+ * inode->lock held for writing. */
+int th_partial_blocks_find(struct th_partial_blocks *partial, struct th_inode *inode, uint64_t from, uint64_t to);
+/* Returns a page with the content of the block, which the caller owns; NULL: the block is zeros. */
+struct th_file_page *th_partial_blocks_take(struct th_partial_blocks *partial, uint64_t block);
+/* Reads what was missing.  Returns true if the change is to be retried; else *err, which may become an error of
+ * reading, is the result.  No lock held. */
+bool th_partial_blocks_retry(struct th_partial_blocks *partial, int *err);
+void th_partial_blocks_release(struct th_partial_blocks *partial);
 
 #endif

@@ -14,7 +14,7 @@ static int part_compare(const void *a, const void *b)
 	return left->addr < right->addr ? -1 : left->addr > right->addr;
 }
 
-/* How many of the parts lie one behind another on disk, and how many blocks these are. */
+/* Returns how many of the first parts are adjacent on disk; *ret_blocks is their number of blocks. */
 static unsigned parts_adjacent(const struct th_read_batch_part *parts, unsigned nparts, uint32_t *ret_blocks)
 {
 	unsigned count = 1;
@@ -25,8 +25,8 @@ static unsigned parts_adjacent(const struct th_read_batch_part *parts, unsigned 
 	return count;
 }
 
-/* Reads adjacent parts by one transfer, and hands them round. */
-static int parts_read(const struct th_read_batch *gather, const struct th_read_batch_part *parts, unsigned nparts,
+/* Reads adjacent parts with one transfer and copies them to their buffers. */
+static int parts_read(const struct th_read_batch *batch, const struct th_read_batch_part *parts, unsigned nparts,
 		      uint32_t blocks)
 {
 	uint64_t checksums[TH_RUN_MAX];
@@ -37,8 +37,8 @@ static int parts_read(const struct th_read_batch *gather, const struct th_read_b
 	if (!buffer)
 		return -ENOMEM;
 	for (unsigned i = 0; i < nparts; at += parts[i++].blocks)
-		memcpy(&checksums[at], &gather->checksums[parts[i].first], parts[i].blocks * sizeof(checksums[0]));
-	err = th_chunk_read(gather->store, parts->addr, blocks, checksums, buffer);
+		memcpy(&checksums[at], &batch->checksums[parts[i].first], parts[i].blocks * sizeof(checksums[0]));
+	err = th_chunk_read(batch->store, parts->addr, blocks, checksums, buffer);
 	at = 0;
 	for (unsigned i = 0; i < nparts && !err; at += parts[i++].blocks)
 		memcpy(parts[i].to, buffer + ((size_t)at << TH_BLOCK_SHIFT), (size_t)parts[i].blocks << TH_BLOCK_SHIFT);
@@ -46,38 +46,37 @@ static int parts_read(const struct th_read_batch *gather, const struct th_read_b
 	return err;
 }
 
-int th_read_batch_read(struct th_read_batch *gather)
+int th_read_batch_read(struct th_read_batch *batch)
 {
 	uint32_t blocks;
 	int err = 0;
 
-	if (gather->nparts > 1)
-		qsort(gather->parts, gather->nparts, sizeof(gather->parts[0]), part_compare);
-	for (unsigned i = 0, count; i < gather->nparts && !err; i += count) {
-		const struct th_read_batch_part *part = &gather->parts[i];
+	if (batch->nparts > 1)
+		qsort(batch->parts, batch->nparts, sizeof(batch->parts[0]), part_compare);
+	for (unsigned i = 0, count; i < batch->nparts && !err; i += count) {
+		const struct th_read_batch_part *part = &batch->parts[i];
 
-		count = parts_adjacent(part, gather->nparts - i, &blocks);
+		count = parts_adjacent(part, batch->nparts - i, &blocks);
 		if (count == 1)
-			err = th_chunk_read(gather->store, part->addr, blocks, &gather->checksums[part->first],
-					    part->to);
+			err = th_chunk_read(batch->store, part->addr, blocks, &batch->checksums[part->first], part->to);
 		else
-			err = parts_read(gather, part, count, blocks);
+			err = parts_read(batch, part, count, blocks);
 	}
-	gather->nparts = gather->nblocks = 0;
+	batch->nparts = batch->nblocks = 0;
 	return err;
 }
 
-int th_read_batch_add(struct th_read_batch *gather, const struct th_extent *extent, void *to)
+int th_read_batch_add(struct th_read_batch *batch, const struct th_extent *extent, void *to)
 {
-	if (gather->nblocks + extent->blocks > TH_RUN_MAX)
+	if (batch->nblocks + extent->blocks > TH_RUN_MAX)
 		return -E2BIG;
-	gather->parts[gather->nparts++] = (struct th_read_batch_part){
+	batch->parts[batch->nparts++] = (struct th_read_batch_part){
 		.addr = extent->run.addr,
 		.blocks = extent->blocks,
-		.first = gather->nblocks,
+		.first = batch->nblocks,
 		.to = to,
 	};
-	th_extent_checksums(extent, 0, extent->blocks, &gather->checksums[gather->nblocks]);
-	gather->nblocks += extent->blocks;
+	th_extent_checksums(extent, 0, extent->blocks, &batch->checksums[batch->nblocks]);
+	batch->nblocks += extent->blocks;
 	return 0;
 }

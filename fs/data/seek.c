@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * SEEK_DATA and SEEK_HOLE, exact to the block: pages and stored runs are data; unwritten extents read as zeros and are
- * holes, as is whatever nothing covers.
- */
+#include "fs/data/seek.h"
+
 #include <errno.h>
 #include <unistd.h>
 
 #include "fs/data/file_pages.h"
 
-/* A walk over stretches of data in block order: the smaller of the next page and the next run. */
+/* An iterator over the data of a file in block order: the smaller of the next page and the next run. */
 struct seek {
 	struct th_inode *inode;
 	struct th_extents extents;
-	uint64_t run_from, run_to; /* the run that the walk has reached; TH_EXTENT_END: none is left */
+	uint64_t run_from, run_to; /* the current run; TH_EXTENT_END: none is left */
 };
 
+/* Moves to the next run; unwritten extents are holes. */
 static int seek_next_run(struct seek *seek)
 {
 	struct th_extent extent;
@@ -30,7 +29,7 @@ static int seek_next_run(struct seek *seek)
 	return 0;
 }
 
-/* The first block of data at or after *block; TH_EXTENT_END: none. */
+/* Moves *block to the first block of data at or after it; TH_EXTENT_END: none. */
 static int seek_data(struct seek *seek, uint64_t *block)
 {
 	uint64_t page, run;
@@ -50,7 +49,7 @@ static int seek_data(struct seek *seek, uint64_t *block)
 	return 0;
 }
 
-/* The end of the stretch of data that begins at *block, if one does. */
+/* Moves *block to the end of the data that it is in, if it is in data. */
 static int seek_hole(struct seek *seek, uint64_t *block)
 {
 	uint64_t at = *block;

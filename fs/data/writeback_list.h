@@ -9,7 +9,8 @@
 #include "fs/fs.h"
 
 /* Writes back every inode that is on the dirty list at the time of the call; inodes that become dirty during it may be
- * left.  Returns 0 or the first error; the other inodes are written nevertheless.  No inode lock held. */
+ * left.  Returns 0 or the first error; an error does not keep the other inodes from being written.  No inode lock
+ * held. */
 int th_writeback_all(struct th_fs *fs);
 /* Limits the dirty pages: writes back the list if they are more than their limit.  Every caller that adds dirty pages
  * calls it afterwards.  Returns an error only if they are still above twice the limit.  No lock held. */

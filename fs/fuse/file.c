@@ -4,7 +4,10 @@
 
 #include "fs/attr/atime.h"
 #include "fs/attr/attr.h"
+#include "fs/data/copy.h"
+#include "fs/data/fallocate.h"
 #include "fs/data/file.h"
+#include "fs/data/seek.h"
 #include "fs/fs.h"
 #include "fs/fuse/caller.h"
 #include "fs/fuse/handlers.h"
@@ -103,7 +106,7 @@ static bool is_durable(const struct fuse_file_info *fi)
 static ssize_t write_durably(struct th_inode *inode, const char *buf, size_t size, uint64_t off)
 {
 	ssize_t n = th_file_write(inode, buf, size, off, 0);
-	int err = n > 0 ? th_file_sync(inode, true) : 0;
+	int err = n > 0 ? th_file_sync(inode) : 0;
 
 	return err ? err : n;
 }
@@ -134,11 +137,12 @@ void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 {
 	struct th_inode *inode = th_fuse_inode(req, ino);
 
+	(void)datasync; /* the store syncs both in the same way */
 	(void)fi;
 	if (!inode)
 		return;
 	bool unchangeable = inode->snapshot || th_inode_is_snapdir(inode) || th_fs_writable(inode->fs) < 0;
-	int err = unchangeable ? 0 : th_file_sync(inode, datasync);
+	int err = unchangeable ? 0 : th_file_sync(inode);
 
 	th_inode_put(inode);
 	th_fuse_error(req, err);

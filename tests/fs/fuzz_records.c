@@ -18,7 +18,10 @@
 
 #include "fs/attr/xattr.h"
 #include "fs/check/check.h"
+#include "fs/data/copy.h"
+#include "fs/data/fallocate.h"
 #include "fs/data/file.h"
+#include "fs/data/seek.h"
 #include "fs/diff/diff.h"
 #include "fs/dir/dir.h"
 #include "fs/dir/namei.h"

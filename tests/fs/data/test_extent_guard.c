@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "fs/attr/attr.h"
+#include "fs/data/copy.h"
+#include "fs/data/fallocate.h"
 #include "fs/data/file.h"
 #include "fs/data/partial_block.h"
 #include "fs/dir/namei.h"
@@ -711,10 +713,10 @@ START_TEST(an_end_is_forgotten_with_the_other)
 	ck_assert_ptr_nonnull(other);
 	memset(other, 1, TH_BLOCK_SIZE);
 	pthread_rwlock_wrlock(&file->lock);
-	ck_assert_int_eq(th_partial_blocks_look(&edges, file, 100, to), -EAGAIN);
+	ck_assert_int_eq(th_partial_blocks_find(&edges, file, 100, to), -EAGAIN);
 	pthread_rwlock_unlock(&file->lock);
 	err = -EINPROGRESS;
-	ck_assert(th_partial_blocks_again(&edges, &err));
+	ck_assert(th_partial_blocks_retry(&edges, &err));
 	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
 	ck_assert_int_eq(th_fs_sync(fs), 0);
 	for (int i = 0; i < 3; i++)
@@ -722,10 +724,10 @@ START_TEST(an_end_is_forgotten_with_the_other)
 	ck_assert_int_eq(th_disk_write(below, edges.first.addr, 1, other), 0); /* the block's next owner */
 	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
 	pthread_rwlock_wrlock(&file->lock);
-	err = th_partial_blocks_look(&edges, file, 100, to);
+	err = th_partial_blocks_find(&edges, file, 100, to);
 	pthread_rwlock_unlock(&file->lock);
 	ck_assert_int_eq(err, -EAGAIN);
-	ck_assert(th_partial_blocks_again(&edges, &err));
+	ck_assert(th_partial_blocks_retry(&edges, &err));
 	ck_assert_int_eq(err, 0);
 	th_partial_blocks_release(&edges);
 	free(other);

@@ -13,7 +13,11 @@
 
 #include "fs/attr/attr.h"
 #include "fs/check/check.h"
+#include "fs/data/copy.h"
+#include "fs/data/fallocate.h"
+#include "fs/data/file.h"
 #include "fs/data/file_pages.h"
+#include "fs/data/seek.h"
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
@@ -414,7 +418,7 @@ static void op_random(unsigned f)
 	else if (what < 84)
 		settle(f, th_file_writeback(files[f]));
 	else if (what < 86)
-		settle(f, th_file_sync(files[f], false));
+		settle(f, th_file_sync(files[f]));
 	else if (what < 92)
 		op_small(f);
 	else if (what < 94)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "fs/check/check.h"
+#include "fs/data/file.h"
 #include "fs/data/file_pages.h"
 #include "fs/dir/namei.h"
 #include "journal/disk/disk.h"
@@ -83,7 +84,7 @@ static int file_write(unsigned i)
 	}
 	files[i] = (struct file){ .size = size };
 	if (!err && th_random_percent(&rnd, 40)) {
-		err = th_file_sync(inode, false);
+		err = th_file_sync(inode);
 		if (!err)
 			files[i].synced = th_disk_fault_events(disk);
 	}

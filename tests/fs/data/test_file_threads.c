@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "fs/attr/attr.h"
+#include "fs/data/copy.h"
+#include "fs/data/file.h"
 #include "fs/data/file_pages.h"
 #include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
@@ -131,7 +133,7 @@ static void writer_step(struct writer *writer)
 	else if (what < 85)
 		writer_exchange(writer, off, size);
 	else if (what < 90)
-		trouble(writer, !th_file_sync(writer->file, false), "sync");
+		trouble(writer, !th_file_sync(writer->file), "sync");
 	else if (what < 95)
 		writer_replace(writer);
 	else
