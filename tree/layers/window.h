@@ -41,8 +41,8 @@ void th_window_release(struct th_window *window);
 /* Moves the window to a range that has the key in it, reading forward.  Keeps the window if it has the key and the
  * layers have not changed.  Returns 0, -ENOMEM or the error of reading a spill. */
 int th_window_forward(struct th_window *window, struct th_slice key);
-/* Moves the window to a range that ends at the key, reading backward.  A key without data is the end of all.  Returns as
- * th_window_forward(). */
+/* Moves the window to a range that ends at the key, reading backward.  A key without data is the end of all.  Returns
+ * as th_window_forward(). */
 int th_window_backward(struct th_window *window, struct th_slice key);
 
 /* Calls each() for all messages of the layers from number `first` on, composed, in ascending order, until it returns

@@ -1,29 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cursors: range reads through every pending message.
+ * Cursors: range reads through all pending messages.
  *
- * A cursor works in batches.  A batch holds what one leaf's key range comes to when the overlays above it (and a
- * transaction's stage) are merged onto its records; it is copied out under the tree's lock, so that the cursor holds
- * nothing between calls.  Its position is a gap between two entries of the batch.
+ * A cursor works in batches.  A batch has the entries of one leaf's key range: the leaf's records with the messages of
+ * the overlays above it, and of a transaction, applied.  It is copied under the tree's lock, so that the cursor holds
+ * neither lock nor node between calls.  The position of a cursor is a gap between two entries of the batch.
  */
 #include "tree/view/cursor.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "tree/btree/merge_iter.h"
 #include "tree/io/chunk.h"
 #include "tree/layers/window.h"
 #include "tree/state/state.h"
 
-#define TH_BATCH_FIRST 16 /* entries in a cursor's first forward batch, at least: many ask for no more */
-#define TH_BATCH_GROWTH 8 /* each next one may hold so many times as many */
-#define TH_BATCH_LAST 4096 /* up to this */
-#define TH_BATCH_ITEMS 128 /* room at first */
+/* Limits of a forward batch, in entries: many cursors read few entries, and copying more would be wasted.  The limit
+ * grows by the factor with each batch; a batch ends at the end of its leaf in any case. */
+#define TH_BATCH_FIRST 16
+#define TH_BATCH_GROWTH 8
+#define TH_BATCH_LAST 4096
+/* Memory of a batch at first; it grows. */
+#define TH_BATCH_ITEMS 128
 #define TH_BATCH_BYTES 16384
 
-/* Leaves that lie ahead of a cursor are read before it gets there: from the third one on that it comes to, more each
- * time. */
+/* Readahead begins after this number of leaves in one direction, so that short reads cause none.  The window is then 4
+ * leaves and doubles up to the maximum.  Too large a window reads leaves that may not be needed. */
 #define TH_READAHEAD_AFTER 2
 #define TH_READAHEAD_MAX 32
 
@@ -42,27 +46,27 @@ struct item {
 struct th_cursor {
 	struct th_view *view;
 	const struct th_layers *layers; /* of a transaction, or NULL */
-	struct th_window *own; /* on them, where they are more than a stage; NULL: not needed yet */
-	const struct th_memtable *memtable; /* what they come to, where the next batch is; NULL: nothing */
+	struct th_window *own; /* on the layers, if they are more than one memtable; NULL: not needed yet */
+	const struct th_memtable *memtable; /* the transaction's messages in the range of the next batch; NULL: none */
 	struct th_span range;
-	/* The batch holds all entries of [lo, hi); hi_open: to the very end. */
+	/* The batch has all entries of [lo, hi); hi_open: no upper bound. */
 	struct th_key lo, hi;
 	bool hi_open;
-	bool at_open_end; /* stands behind everything, with no batch yet */
+	bool at_open_end; /* it is after all keys, and has no batch yet */
 	struct item *item;
 	size_t count, capacity, at;
 	uint8_t *arena;
 	size_t arena_size, arena_capacity;
-	size_t limit; /* of the next forward batch, once more were read than expected */
-	size_t read; /* entries, since it was placed */
-	size_t expected; /* so many were read when it was placed before: as many may be wanted this time */
-	void *large; /* value of the entry last returned, where it is off-tree */
+	size_t limit; /* entries in the next forward batch, when more than `expected` are read */
+	size_t read; /* entries read since the last seek */
+	size_t expected; /* entries read between the two last seeks: as many are expected now */
+	void *large; /* value of the entry last returned, if it is off-tree */
 	th_node_visit *visit;
 	void *visit_arg;
-	/* reading ahead */
-	struct th_key leaf; /* lower fence of the leaf it was in last */
-	unsigned leaves; /* that it came to, one after the other in one direction */
-	unsigned window, asked; /* how many leaves ahead, and for how many that was done */
+	/* readahead */
+	struct th_key leaf; /* lower fence of the leaf of the last batch */
+	unsigned leaves; /* visited one after the other in one direction */
+	unsigned window, asked; /* leaves to be read ahead, and leaves ahead that were requested already */
 	bool backward;
 	struct ahead_leaf *ahead; /* TH_READAHEAD_MAX; NULL: not needed yet */
 };
@@ -71,18 +75,10 @@ struct th_cursor {
 
 static uint8_t *arena_take(struct th_cursor *c, size_t size, uint32_t *ret_offset)
 {
-	if (!c->arena || c->arena_size + size > c->arena_capacity) {
-		size_t capacity = c->arena_capacity ? 2 * c->arena_capacity : TH_BATCH_BYTES;
-		uint8_t *arena;
+	size_t need = c->arena_size + size;
 
-		while (capacity < c->arena_size + size)
-			capacity *= 2;
-		arena = realloc(c->arena, capacity);
-		if (!arena)
-			return NULL;
-		c->arena = arena;
-		c->arena_capacity = capacity;
-	}
+	if (th_grow(c->arena, c->arena_capacity, need < TH_BATCH_BYTES ? TH_BATCH_BYTES : need))
+		return NULL;
 	*ret_offset = (uint32_t)c->arena_size;
 	c->arena_size += size;
 	return c->arena + *ret_offset;
@@ -95,21 +91,14 @@ static int batch_add(struct th_cursor *c, const struct th_merge_iter *m, const s
 	struct item *item;
 	uint8_t *bytes;
 
-	if (c->count == c->capacity) {
-		size_t capacity = c->capacity ? 2 * c->capacity : TH_BATCH_ITEMS;
-
-		item = realloc(c->item, capacity * sizeof(*item));
-		if (!item)
-			return -ENOMEM;
-		c->item = item;
-		c->capacity = capacity;
-	}
+	if (th_grow(c->item, c->capacity, c->count < TH_BATCH_ITEMS ? TH_BATCH_ITEMS : c->count + 1))
+		return -ENOMEM;
 	item = &c->item[c->count];
 	bytes = arena_take(c, key_size + value.size, &item->key);
 	if (!bytes)
 		return -ENOMEM;
 	memcpy(bytes, m->prefix.data, m->prefix.size);
-	/* in an entry the value comes behind the key */
+	/* in an entry the value follows the key */
 	memcpy(bytes + m->prefix.size, (const uint8_t *)value.data - found->suffix.size,
 	       found->suffix.size + value.size);
 	item->value = item->key + (uint32_t)key_size;
@@ -121,8 +110,8 @@ static int batch_add(struct th_cursor *c, const struct th_merge_iter *m, const s
 	return 0;
 }
 
-/* Fills the batch with [from, to) of the path's leaf, at most `limit` entries; then *to is moved to where it stopped.
- */
+/* Fills the batch with the entries of [from, *to) in the path's leaf.  After `limit` entries it stops, and sets *to to
+ * the key after the last one. */
 static int batch_merge(struct th_cursor *c, const struct th_path *path, struct th_slice from, struct th_key *to,
 		       bool *open, size_t limit)
 {
@@ -138,7 +127,7 @@ static int batch_merge(struct th_cursor *c, const struct th_path *path, struct t
 		if (!found.value)
 			continue;
 		err = batch_add(c, &m, &found);
-		if (err < 0)
+		if (err)
 			return err;
 		if (c->count >= limit) {
 			const struct item *last = &c->item[c->count - 1];
@@ -152,7 +141,8 @@ static int batch_merge(struct th_cursor *c, const struct th_path *path, struct t
 	return 0;
 }
 
-/* Descends, loading what is missing.  0 with the tree's lock held (if there is one) and *path to be released. */
+/* Descends to a leaf, loading missing nodes without the lock.  Returns 0 with the view's lock held and *path to be
+ * ended by ascend(), or the error of reading a node, without lock. */
 static int descend(struct th_cursor *c, struct th_slice key, bool before, struct th_path *path)
 {
 	struct th_view *view = c->view;
@@ -164,16 +154,16 @@ static int descend(struct th_cursor *c, struct th_slice key, bool before, struct
 		th_view_lock(view);
 		err = th_path_descend(view->store->cache, view->root ? view->root : view->tree->root, key, before, path,
 				      &need);
-		if (err == 0)
+		if (!err)
 			break;
 		th_view_unlock(view);
 		if (err == -EAGAIN)
 			err = th_need_load(&need, view->store->cache);
-		if (err < 0)
+		if (err)
 			break;
 	}
 	th_need_release(&need);
-	if (err == 0 && c->visit)
+	if (!err && c->visit)
 		for (unsigned i = 0; i < path->depth; i++)
 			c->visit(c->visit_arg, path->node[i]);
 	return err;
@@ -185,15 +175,15 @@ static void ascend(struct th_cursor *c, struct th_path *path)
 	th_view_unlock(c->view);
 }
 
-/* --- reading ahead --- */
+/* --- readahead --- */
 
-/* Where the walk over the leaves ahead of a path is: the tree is locked, or settled. */
+/* A walk over the leaves ahead of a path, with the view's lock held. */
 struct ahead_walk {
 	struct th_cursor *c;
-	unsigned skip, want, found;
+	unsigned skip, want, found; /* leaves: requested already, to be looked at, to be read */
 };
 
-/* Is what begins at the fence, or ends there, beyond the range? */
+/* Is a leaf that begins at the fence (backward: that ends there) beyond the range? */
 static bool ahead_beyond(const struct th_cursor *c, const struct th_key *fence)
 {
 	if (c->backward)
@@ -201,8 +191,9 @@ static bool ahead_beyond(const struct th_cursor *c, const struct th_key *fence)
 	return !c->range.open && th_slice_compare(th_key_slice(fence), th_key_slice(&c->range.to)) >= 0;
 }
 
-/* Notes the leaves below children of `node` from `i` on in the cursor's direction; false when that is enough.  A node
- * above leaves that is not in memory is noted itself, and nothing behind it. */
+/* Collects the leaves below children of `node`, from child i on in the cursor's direction.  Returns false if the walk
+ * is over.  An interior node that is not in memory is collected itself and ends the walk, as its leaves are not known.
+ */
 static bool ahead_below(struct ahead_walk *w, struct th_node *node, int i)
 {
 	struct th_cursor *c = w->c;
@@ -213,7 +204,7 @@ static bool ahead_below(struct ahead_walk *w, struct th_node *node, int i)
 		struct th_node *child = node->children ? node->children[i] : NULL;
 		bool enough;
 
-		/* going back, the end of a child is the beginning of the one that came before it */
+		/* backward, a child ends where the child after it begins */
 		th_node_key(node, th_slab_entry(&node->base, c->backward ? (i + 1 < node->base.count ? i + 1 : i) : i),
 			    &leaf->fence);
 		if (ahead_beyond(c, &leaf->fence))
@@ -246,7 +237,7 @@ static bool ahead_below(struct ahead_walk *w, struct th_node *node, int i)
 	return true;
 }
 
-/* Notes leaves to be read that follow those that were. */
+/* Collects the leaves in the window that were not requested yet.  Returns their number. */
 static unsigned ahead_collect(struct th_cursor *c, const struct th_path *path)
 {
 	struct ahead_walk w = { .c = c, .skip = c->asked, .want = c->window - c->asked };
@@ -262,13 +253,14 @@ static unsigned ahead_collect(struct th_cursor *c, const struct th_path *path)
 	return w.found;
 }
 
-/* Has the batch what is still expected to be read? */
+/* Does the batch have all entries that are still expected to be read? */
 static bool ends_here(const struct th_cursor *c)
 {
 	return !c->backward && c->read < c->expected && c->read + c->count >= c->expected;
 }
 
-/* The cursor is in the path's leaf: finds out what lies ahead.  Returns how many leaves are to be read. */
+/* Notes that the cursor is in the path's leaf, and collects leaves to be read ahead.  Returns their number; the caller
+ * passes it to ahead_read() after it has dropped the lock. */
 static unsigned ahead_note(struct th_cursor *c, const struct th_path *path, bool backward)
 {
 	bool same = c->leaves > 0 && th_slice_compare(th_key_slice(&c->leaf), th_key_slice(&path->lo)) == 0;
@@ -293,14 +285,14 @@ static unsigned ahead_note(struct th_cursor *c, const struct th_path *path, bool
 	return ahead_collect(c, path);
 }
 
-/* Without the lock. */
+/* Begins to read the leaves that were collected.  The lock is not held. */
 static void ahead_read(struct th_cursor *c, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		th_cache_prefetch(c->view->store->cache, &c->ahead[i].ptr, th_key_slice(&c->ahead[i].fence));
 }
 
-/* --- a transaction's own writes --- */
+/* --- a transaction's own messages --- */
 
 static int make_window(struct th_cursor *c)
 {
@@ -313,8 +305,8 @@ static int make_window(struct th_cursor *c)
 	return 0;
 }
 
-/* Finds what the transaction says of the keys from `key` on, or with `before` of those before it (NULL data: before the
- * end).  *ret: how far that goes; NULL: all the way. */
+/* Finds the transaction's messages for keys from `key` on, or with `before` for keys before it (data NULL: before the
+ * end).  *ret: the window that bounds the range of these messages; NULL: they are all. */
 static int look_through(struct th_cursor *c, struct th_slice key, bool before, const struct th_window **ret)
 {
 	int err;
@@ -324,16 +316,16 @@ static int look_through(struct th_cursor *c, struct th_slice key, bool before, c
 	if (!c->layers || c->layers->count == 0 || c->memtable)
 		return 0;
 	err = make_window(c);
-	if (err == 0)
+	if (!err)
 		err = before ? th_window_backward(c->own, key) : th_window_forward(c->own, key);
-	if (err < 0)
+	if (err)
 		return err;
 	c->memtable = &c->own->memtable;
 	*ret = c->own;
 	return 0;
 }
 
-/* --- batches, one after the other --- */
+/* --- the next batch --- */
 
 static bool at_range_end(const struct th_cursor *c)
 {
@@ -342,7 +334,7 @@ static bool at_range_end(const struct th_cursor *c)
 	return !c->range.open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(&c->range.to)) >= 0;
 }
 
-/* The batch ends no later than at the key. */
+/* Ends the batch at the key, if it does not end before. */
 static void end_at(struct th_cursor *c, const struct th_key *key)
 {
 	if (!c->hi_open && th_slice_compare(th_key_slice(&c->hi), th_key_slice(key)) <= 0)
@@ -351,12 +343,14 @@ static void end_at(struct th_cursor *c, const struct th_key *key)
 	c->hi_open = false;
 }
 
+/* Begins the batch at the key, if it does not begin after. */
 static void begin_at(struct th_cursor *c, const struct th_key *key)
 {
 	if (th_slice_compare(th_key_slice(&c->lo), th_key_slice(key)) < 0)
 		th_key_copy(&c->lo, key);
 }
 
+/* Returns the limit of the next batch: all entries that are still expected, or else the growing limit. */
 static size_t next_limit(struct th_cursor *c)
 {
 	size_t limit = c->limit;
@@ -377,9 +371,9 @@ static int fill_forward(struct th_cursor *c)
 
 	th_key_copy(&c->lo, &c->hi);
 	err = look_through(c, th_key_slice(&c->lo), false, &own);
-	if (err == 0)
+	if (!err)
 		err = descend(c, th_key_slice(&c->lo), false, &path);
-	if (err < 0)
+	if (err)
 		return err;
 	c->hi_open = path.open;
 	if (!path.open)
@@ -407,9 +401,9 @@ static int fill_backward(struct th_cursor *c)
 	int err;
 
 	err = look_through(c, before, true, &own);
-	if (err == 0)
+	if (!err)
 		err = descend(c, before, true, &path);
-	if (err < 0)
+	if (err)
 		return err;
 	th_key_copy(&c->lo, &path.lo);
 	begin_at(c, &c->range.from);
@@ -426,6 +420,7 @@ static int fill_backward(struct th_cursor *c)
 	return err;
 }
 
+/* Returns an entry of the batch, and reads its value if that is off-tree. */
 static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_entry *ret)
 {
 	uint32_t size;
@@ -439,7 +434,7 @@ static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_e
 	free(c->large);
 	c->large = NULL;
 	err = th_chunk_value_read(c->view->store, ret->value, &c->large, &size);
-	if (err == 0)
+	if (!err)
 		ret->value = (struct th_slice){ c->large, size };
 	return err;
 }
@@ -455,7 +450,7 @@ int th_cursor_new(struct th_view *view, const struct th_layers *layers, const st
 	if (!c)
 		return -ENOMEM;
 	err = th_view_span(view, range, &c->range);
-	if (err < 0) {
+	if (err) {
 		free(c);
 		return err;
 	}
@@ -467,8 +462,8 @@ int th_cursor_new(struct th_view *view, const struct th_layers *layers, const st
 	return 0;
 }
 
-/* Begins to read leaves from the cursor's first one on.  Returns 1 if a node above more of them had to be loaded first,
- * which was done. */
+/* Begins to read leaves from the beginning of the range on.  Returns 0, or 1 if an interior node was missing and has
+ * been loaded, so that the next call finds more leaves; or the error of reading the first leaf. */
 static int prefetch_some(struct th_cursor *c)
 {
 	struct th_path path;
@@ -476,7 +471,7 @@ static int prefetch_some(struct th_cursor *c)
 	unsigned count;
 	int err = descend(c, th_key_slice(&c->range.from), false, &path);
 
-	if (err < 0)
+	if (err)
 		return err;
 	c->window = TH_READAHEAD_MAX;
 	c->asked = 0;
@@ -487,8 +482,8 @@ static int prefetch_some(struct th_cursor *c)
 		return 0;
 	err = th_cache_load_quietly(c->view->store->cache, &c->ahead[count - 1].ptr,
 				    th_key_slice(&c->ahead[count - 1].fence), &node);
-	if (err < 0)
-		return 0; /* whoever reads it in earnest is told */
+	if (err)
+		return 0; /* a reader of the node will report it */
 	th_node_unref(node);
 	return 1;
 }
@@ -496,17 +491,14 @@ static int prefetch_some(struct th_cursor *c)
 int th_prefetch(struct th_view *view, const struct th_range *range)
 {
 	struct th_cursor *c;
-	int err = th_cursor_new(view, NULL, range, &c);
+	int more = 1, err = th_cursor_new(view, NULL, range, &c);
 
-	if (err < 0)
+	if (err)
 		return err;
-	for (unsigned i = 0; i < TH_HEIGHT_MAX; i++) {
-		err = prefetch_some(c);
-		if (err <= 0)
-			break;
-	}
+	for (unsigned i = 0; i < TH_HEIGHT_MAX && more == 1; i++)
+		more = prefetch_some(c);
 	th_cursor_close(c);
-	return err < 0 ? err : 0;
+	return more < 0 ? more : 0;
 }
 
 int th_cursor_open(struct th_view *view, const struct th_range *range, struct th_cursor **ret)
@@ -528,7 +520,7 @@ int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 		if (at_range_end(c))
 			return 1;
 		err = fill_forward(c);
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	c->read++;
@@ -543,14 +535,14 @@ int th_cursor_prev(struct th_cursor *c, struct th_cursor_entry *ret)
 		if (!c->at_open_end && th_slice_compare(th_key_slice(&c->lo), th_key_slice(&c->range.from)) <= 0)
 			return 1;
 		err = fill_backward(c);
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	return emit(c, &c->item[--c->at], ret);
 }
 
-/* An empty batch at a key. */
-static void stand_at(struct th_cursor *c, const struct th_key *key)
+/* Moves the cursor to a key, with an empty batch there. */
+static void move_to(struct th_cursor *c, const struct th_key *key)
 {
 	th_key_copy(&c->lo, key);
 	th_key_copy(&c->hi, key);
@@ -567,13 +559,13 @@ int th_cursor_seek(struct th_cursor *c, struct th_slice key)
 	struct th_key at;
 	int err = th_view_bound(c->view, key, &at);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (th_slice_compare(th_key_slice(&at), th_key_slice(&c->range.from)) < 0)
 		at = c->range.from;
 	else if (!c->range.open && th_slice_compare(th_key_slice(&at), th_key_slice(&c->range.to)) > 0)
 		at = c->range.to;
-	stand_at(c, &at);
+	move_to(c, &at);
 	return 0;
 }
 
@@ -581,7 +573,7 @@ void th_cursor_seek_end(struct th_cursor *c)
 {
 	static const struct th_key none;
 
-	stand_at(c, c->range.open ? &none : &c->range.to);
+	move_to(c, c->range.open ? &none : &c->range.to);
 	c->hi_open = c->at_open_end = c->range.open;
 }
 
@@ -591,7 +583,7 @@ void th_cursor_set_range(struct th_cursor *c, struct th_slice from, struct th_sl
 	th_key_set(&c->range.from, from);
 	if (to.data)
 		th_key_set(&c->range.to, to);
-	stand_at(c, &c->range.from);
+	move_to(c, &c->range.from);
 	c->expected = 0;
 	c->limit = TH_BATCH_LAST;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Diff: the keys that differ between two views, at a cost that follows the changes.
+ * Diff: the keys that differ between two views, at a cost that is proportional to the changes.
  *
- * Candidates (candidates.h) are gathered in batches, and each is compared by reading both views there: a single key by
- * two lookups, a range of keys by two cursors.  The lookups of the next candidates are under way meanwhile, so that
- * nodes which are not in memory are read side by side.
+ * Candidates (diff_scan.h) are collected in batches.  Each is compared by reading both views: a single key by two
+ * lookups, a range of keys by two cursors.  The lookups of the next candidates are already under way, so that nodes
+ * that are not in memory are read in parallel.
  *
- * Like a cursor, a diff stands in a gap between two keys.  The batch goes on from there in one direction; whoever turns
- * around or seeks begins a new one.
+ * Like a cursor, a diff stands in a gap between two keys.  A batch continues from there in one direction; a change of
+ * direction or a seek begins a new one.
  */
 #include "tree/view/diff.h"
 
@@ -16,33 +16,36 @@
 #include "tree/view/cursor.h"
 #include "tree/view/diff_scan.h"
 
-#define TH_DIFF_BATCH_FIRST 8 /* candidates of each tree that are wanted in a batch: at first */
-#define TH_DIFF_BATCH_LAST 64 /* and in the end */
-#define TH_DIFF_UNDER_WAY 32 /* candidates that are being read */
+/* Candidates of each tree in a batch: a small first one, for diffs of which only the first change is read, then twice
+ * as many each time, up to the last.  A smaller batch walks from the roots more often, a larger one needs more memory.
+ */
+#define TH_DIFF_BATCH_FIRST 8
+#define TH_DIFF_BATCH_LAST 64
+#define TH_DIFF_UNDER_WAY 32 /* candidates that are read in parallel, at most */
 
-/* One of the two views, and what it has next in the candidate that is being compared. */
+/* One of the two views, and its next entry in the candidate that is being compared. */
 struct side {
 	struct th_cursor *cursor;
 	struct th_value value; /* of a single key */
 	struct th_cursor_entry entry;
-	int r; /* 0: there is an entry; 1: none any more */
-	bool used; /* the entry was dealt with */
+	int end; /* 0: there is an entry; 1: no more entries in the candidate; or the -errno of reading it */
+	bool used; /* the entry was compared */
 };
 
 struct th_diff {
 	struct th_view *view; /* one of the two, which names the keys */
 	struct th_span range;
 	struct th_key at; /* the gap is before this key */
-	bool at_end; /* or behind everything, where the range is open */
+	bool at_end; /* or it is after all keys; only if the range is open */
 	bool backward;
 	struct side side[2];
-	struct th_diff_scan candidates;
-	struct th_span batch; /* what these are of */
-	struct th_span rest; /* what follows it in the range */
-	size_t taken, begun; /* in the diff's direction: how many were compared, and how many have lookups */
-	size_t want;
-	bool active; /* one is being compared */
-	pthread_mutex_t seen_lock; /* lookups go on in other threads */
+	struct th_diff_scan scan; /* the batch */
+	struct th_span batch; /* that the candidates are of */
+	struct th_span rest; /* of the range, after the batch in the diff's direction */
+	size_t taken, begun; /* numbers of candidates that were compared, and for which reads have begun */
+	size_t want; /* size of the next batch */
+	bool active; /* a candidate is being compared */
+	pthread_mutex_t seen_lock; /* of stats and seen: lookups may continue on other threads */
 	struct th_diff_stats stats;
 	uintptr_t *seen; /* distinct nodes visited: a hash set */
 	size_t seen_capacity;
@@ -50,7 +53,7 @@ struct th_diff {
 
 /* --- counting nodes --- */
 
-/* A number of its own for each node: its address, or where it has none, its place in memory. */
+/* Returns a unique number for a node: from its address on disk, or from its address in memory if it has none. */
 static uintptr_t node_number(const struct th_node *node)
 {
 	return node->ptr.addr ? (uintptr_t)node->ptr.addr << 1 | 1 : (uintptr_t)node;
@@ -68,7 +71,7 @@ static bool seen_insert(uintptr_t *set, size_t capacity, uintptr_t number)
 	return true;
 }
 
-/* Has room for one more; a count is not worth failing for. */
+/* Makes room for one more.  False: no memory; then the node is not counted, as a statistic is not worth a failure. */
 static bool seen_reserve(struct th_diff *diff)
 {
 	size_t capacity = diff->seen_capacity ? 2 * diff->seen_capacity : 256;
@@ -100,14 +103,14 @@ static void visit(void *arg, const struct th_node *node)
 
 /* --- batches of candidates --- */
 
-/* Number n of the batch, in the diff's direction. */
+/* Returns candidate number n of the batch, in the diff's direction. */
 static struct th_diff_candidate *candidate(const struct th_diff *diff, size_t n)
 {
-	return diff->candidates.list[diff->backward ? diff->candidates.count - 1 - n : n];
+	return diff->scan.list[diff->backward ? diff->scan.count - 1 - n : n];
 }
 
-/* What was read ahead and is not wanted any more. */
-static void forget_lookups(struct th_diff_candidate *c)
+/* Ends and drops the reads of a candidate. */
+static void drop_reads(struct th_diff_candidate *c)
 {
 	struct th_value value;
 
@@ -118,19 +121,19 @@ static void forget_lookups(struct th_diff_candidate *c)
 	}
 }
 
-/* The batch is over: nothing refers to it any more. */
+/* Frees the batch, and all that refers to it. */
 static void end_batch(struct th_diff *diff)
 {
 	for (; diff->taken < diff->begun; diff->taken++)
-		forget_lookups(candidate(diff, diff->taken));
+		drop_reads(candidate(diff, diff->taken));
 	for (int i = 0; i < 2; i++)
 		th_value_release(&diff->side[i].value);
-	th_diff_scan_clear(&diff->candidates);
+	th_diff_scan_clear(&diff->scan);
 	diff->taken = diff->begun = 0;
 	diff->active = false;
 }
 
-/* Begins anew at the gap. */
+/* Discards the batch; the next one will begin at the gap. */
 static void start(struct th_diff *diff, bool backward)
 {
 	end_batch(diff);
@@ -147,7 +150,7 @@ static void start(struct th_diff *diff, bool backward)
 	}
 }
 
-/* 1: nothing is left. */
+/* Returns 0, 1 if nothing is left of the range, or the error of reading a node. */
 static int next_batch(struct th_diff *diff)
 {
 	int err;
@@ -156,8 +159,8 @@ static int next_batch(struct th_diff *diff)
 	if (th_span_is_empty(&diff->rest))
 		return 1;
 	diff->batch = diff->rest;
-	err = th_diff_scan_gather(&diff->candidates, &diff->batch, diff->backward, diff->want);
-	if (err < 0)
+	err = th_diff_scan_gather(&diff->scan, &diff->batch, diff->backward, diff->want);
+	if (err)
 		return err;
 	th_span_take_off(&diff->rest, &diff->batch, diff->backward);
 	if (diff->want < TH_DIFF_BATCH_LAST)
@@ -165,16 +168,16 @@ static int next_batch(struct th_diff *diff)
 	return 0;
 }
 
-/* Begins to read both views where the next candidates are.  Of a range, that brings its first leaf into memory. */
-static int look_ahead(struct th_diff *diff)
+/* Begins to read the next candidates in both views.  For a range, that brings its first leaf into memory. */
+static int read_ahead(struct th_diff *diff)
 {
-	while (diff->begun < diff->candidates.count && diff->begun < diff->taken + TH_DIFF_UNDER_WAY) {
+	while (diff->begun < diff->scan.count && diff->begun < diff->taken + TH_DIFF_UNDER_WAY) {
 		struct th_diff_candidate *c = candidate(diff, diff->begun++);
 
 		for (int i = 0; i < 2; i++) {
-			int err = th_view_get_async(diff->candidates.view[i], c->from, visit, diff, &c->get[i]);
+			int err = th_view_get_async(diff->scan.view[i], c->from, visit, diff, &c->get[i]);
 
-			if (err < 0)
+			if (err)
 				return err;
 		}
 	}
@@ -191,12 +194,12 @@ static int begin_point(struct th_diff *diff, struct th_diff_candidate *c)
 		struct side *side = &diff->side[i];
 
 		th_value_release(&side->value);
-		side->r = th_get_finish(c->get[i], &side->value);
+		side->end = th_get_finish(c->get[i], &side->value);
 		c->get[i] = NULL;
-		if (side->r == -ENOENT)
-			side->r = 1;
-		if (side->r < 0)
-			err = side->r;
+		if (side->end == -ENOENT)
+			side->end = 1;
+		if (side->end < 0)
+			err = side->end;
 		side->entry.key = c->from;
 		side->entry.value = (struct th_slice){ side->value.data, side->value.size };
 		side->entry.refs = side->value.refs;
@@ -207,7 +210,7 @@ static int begin_point(struct th_diff *diff, struct th_diff_candidate *c)
 
 static int begin_range(struct th_diff *diff, struct th_diff_candidate *c)
 {
-	forget_lookups(c);
+	drop_reads(c);
 	for (int i = 0; i < 2; i++) {
 		struct side *side = &diff->side[i];
 
@@ -219,19 +222,19 @@ static int begin_range(struct th_diff *diff, struct th_diff_candidate *c)
 	return 0;
 }
 
-/* Goes to a side's next entry in the candidate. */
+/* Moves a side to its next entry in the candidate, if its entry was used.  Returns 0 or the error of reading. */
 static int advance(struct th_diff *diff, struct side *side, bool point)
 {
 	if (!side->used)
 		return 0;
 	side->used = false;
 	if (point)
-		side->r = 1;
+		side->end = 1;
 	else if (diff->backward)
-		side->r = th_cursor_prev(side->cursor, &side->entry);
+		side->end = th_cursor_prev(side->cursor, &side->entry);
 	else
-		side->r = th_cursor_next(side->cursor, &side->entry);
-	return side->r < 0 ? side->r : 0;
+		side->end = th_cursor_next(side->cursor, &side->entry);
+	return side->end < 0 ? side->end : 0;
 }
 
 static bool same(const struct th_cursor_entry *a, const struct th_cursor_entry *b)
@@ -239,18 +242,19 @@ static bool same(const struct th_cursor_entry *a, const struct th_cursor_entry *
 	return a->refs == b->refs && th_slice_compare(a->value, b->value) == 0;
 }
 
-/* Which side's entry comes first: < 0 `from`, > 0 `to`, 0 both.  One of them has one. */
+/* Returns < 0 if the entry of `from` is first in the diff's direction, > 0 if that of `to` is, 0 if both have one
+ * key.  At least one of them has an entry. */
 static int order(const struct th_diff *diff, const struct side *from, const struct side *to)
 {
 	int c;
 
-	if (from->r == 1 || to->r == 1)
-		return from->r - to->r;
+	if (from->end == 1 || to->end == 1)
+		return from->end - to->end;
 	c = th_slice_compare(from->entry.key, to->entry.key);
 	return diff->backward ? -c : c;
 }
 
-/* The next key in the candidate that differs; 1 if there is none. */
+/* Finds the next key in the candidate that differs.  Returns 0, 1 if there is none, or the error of reading. */
 static int next_in_candidate(struct th_diff *diff, bool point, struct th_change *ret)
 {
 	struct side *from = &diff->side[0], *to = &diff->side[1];
@@ -258,11 +262,11 @@ static int next_in_candidate(struct th_diff *diff, bool point, struct th_change 
 	for (;;) {
 		int c, err = advance(diff, from, point);
 
-		if (err == 0)
+		if (!err)
 			err = advance(diff, to, point);
-		if (err < 0)
+		if (err)
 			return err;
-		if (from->r == 1 && to->r == 1)
+		if (from->end == 1 && to->end == 1)
 			return 1;
 		c = order(diff, from, to);
 		from->used = c <= 0;
@@ -283,18 +287,21 @@ static int next_in_candidate(struct th_diff *diff, bool point, struct th_change 
 	}
 }
 
-/* --- going on --- */
+/* --- moving --- */
 
-/* The candidate to be compared, the next one if there is none under way; 1 at the end. */
+/* Returns in *ret the candidate that is being compared, or begins the next one.  Returns 0, 1 at the end of the range,
+ * or the error of reading. */
 static int current(struct th_diff *diff, struct th_diff_candidate **ret)
 {
-	int err = 0;
+	int end = 0, err = 0;
 
-	while (err == 0 && diff->taken == diff->candidates.count)
-		err = next_batch(diff);
-	if (err == 0 && !diff->active)
-		err = look_ahead(diff);
-	if (err != 0)
+	while (!end && diff->taken == diff->scan.count)
+		end = next_batch(diff);
+	if (end)
+		return end;
+	if (!diff->active)
+		err = read_ahead(diff);
+	if (err)
 		return err;
 	*ret = candidate(diff, diff->taken);
 	if (!diff->active)
@@ -303,50 +310,50 @@ static int current(struct th_diff *diff, struct th_diff_candidate **ret)
 	return err;
 }
 
+/* Finds the next change.  Returns 0, 1 at the end of the range, or the error of reading. */
 static int find_change(struct th_diff *diff, struct th_change *ret)
 {
 	for (;;) {
 		struct th_diff_candidate *c;
-		int err = current(diff, &c);
+		int end = current(diff, &c);
 
-		if (err == 0)
-			err = next_in_candidate(diff, c->point, ret);
-		else if (err == 1)
-			return 1;
-		if (err != 1)
-			return err;
+		if (end)
+			return end;
+		end = next_in_candidate(diff, c->point, ret);
+		if (end != 1)
+			return end;
 		diff->active = false;
 		diff->taken++;
 	}
 }
 
-/* The gap is next to what was found, or at the end of the range. */
-static void stand(struct th_diff *diff, int found, struct th_slice key)
+/* Moves the gap past the key that was found, or to the end of the range if none was. */
+static void move_gap(struct th_diff *diff, bool found, struct th_slice key)
 {
-	diff->at_end = found == 1 && !diff->backward && diff->range.open;
-	if (found == 0)
+	diff->at_end = !found && !diff->backward && diff->range.open;
+	if (found)
 		th_key_set(&diff->at, key);
 	else
 		diff->at = diff->backward ? diff->range.from : diff->range.to;
-	if (found == 0 && !diff->backward)
+	if (found && !diff->backward)
 		th_key_successor(&diff->at);
 }
 
 static int step(struct th_diff *diff, bool backward, struct th_change *ret)
 {
-	int err;
+	int end;
 
 	if (diff->backward != backward)
 		start(diff, backward);
-	err = find_change(diff, ret);
-	if (err < 0) {
+	end = find_change(diff, ret);
+	if (end < 0) {
 		start(diff, backward);
-		return err;
+		return end;
 	}
-	stand(diff, err, ret->key);
-	if (err == 0)
+	move_gap(diff, end == 0, ret->key);
+	if (end == 0)
 		ret->key = th_view_strip(diff->view, ret->key);
-	return err;
+	return end;
 }
 
 int th_diff_next(struct th_diff *diff, struct th_change *ret)
@@ -365,7 +372,7 @@ int th_diff_seek(struct th_diff *diff, struct th_slice key)
 	struct th_key at;
 	int err = th_view_bound(diff->view, key, &at);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (th_slice_compare(th_key_slice(&at), th_key_slice(&diff->range.from)) < 0)
 		at = diff->range.from;
@@ -396,17 +403,17 @@ int th_diff_new(struct th_view *from, struct th_view *to, const struct th_range 
 		return -ENOMEM;
 	pthread_mutex_init(&diff->seen_lock, NULL);
 	diff->view = from;
-	diff->candidates.since = since;
-	diff->candidates.visit = visit;
-	diff->candidates.visit_arg = diff;
+	diff->scan.since = since;
+	diff->scan.visit = visit;
+	diff->scan.visit_arg = diff;
 	err = th_view_span(from, range, &diff->range);
-	for (int i = 0; i < 2 && err == 0; i++) {
-		diff->candidates.view[i] = views[i];
+	for (int i = 0; i < 2 && !err; i++) {
+		diff->scan.view[i] = views[i];
 		err = th_cursor_new(views[i], NULL, NULL, &diff->side[i].cursor);
-		if (err == 0)
+		if (!err)
 			th_cursor_watch(diff->side[i].cursor, visit, diff);
 	}
-	if (err < 0) {
+	if (err) {
 		th_diff_close(diff);
 		return err;
 	}
@@ -428,7 +435,7 @@ void th_diff_close(struct th_diff *diff)
 	if (!diff)
 		return;
 	end_batch(diff);
-	th_diff_scan_release(&diff->candidates);
+	th_diff_scan_release(&diff->scan);
 	for (int i = 0; i < 2; i++)
 		th_cursor_close(diff->side[i].cursor);
 	pthread_mutex_destroy(&diff->seen_lock);

@@ -3,18 +3,19 @@
 
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "tree/state/state.h"
 
 /* A walk over one tree. */
 struct walk {
 	struct th_diff_scan *to;
 	struct th_cache *cache;
-	struct th_span left; /* to be walked; cut off where the walk stops */
+	struct th_span left; /* to be walked; reduced to the part that was walked when the walk stops */
 	bool backward;
-	size_t enough; /* it stops behind the node with which the list has so many */
+	size_t enough; /* the walk stops after the node with which the list has this many candidates */
 	bool stopped;
 	bool missing; /* it stopped before a node that has to be loaded */
-	bool nothing; /* and that was the first that it came to */
+	bool nothing; /* that node was the first one, so nothing was walked */
 	struct th_need need;
 };
 
@@ -22,19 +23,11 @@ struct walk {
 
 static int add(struct th_diff_scan *to, struct th_slice from, struct th_slice end, bool point)
 {
-	struct th_diff_candidate *c = malloc(sizeof(*c) + from.size + end.size);
+	struct th_diff_candidate *c;
 
-	if (c && to->count == to->capacity) {
-		size_t capacity = to->capacity ? 2 * to->capacity : 64;
-		struct th_diff_candidate **list = realloc(to->list, capacity * sizeof(struct th_diff_candidate *));
-
-		if (!list) {
-			free(c);
-			return -ENOMEM;
-		}
-		to->list = list;
-		to->capacity = capacity;
-	}
+	if (th_grow(to->list, to->capacity, to->count + 1))
+		return -ENOMEM;
+	c = malloc(sizeof(*c) + from.size + end.size);
 	if (!c)
 		return -ENOMEM;
 	*c = (struct th_diff_candidate){ .from = { c->bytes, from.size }, .point = point };
@@ -47,7 +40,7 @@ static int add(struct th_diff_scan *to, struct th_slice from, struct th_slice en
 	return 0;
 }
 
-/* By where they begin; of those that begin at one key, ranges before points, which they have in them. */
+/* Orders candidates by their beginning; at the same key, a range before the points in it. */
 static int compare(const void *a, const void *b)
 {
 	const struct th_diff_candidate *x = *(struct th_diff_candidate *const *)a,
@@ -62,8 +55,8 @@ static bool lies_before(struct th_slice key, struct th_slice end)
 	return !end.data || th_slice_compare(key, end) < 0;
 }
 
-/* Cuts a candidate off where the one before it ends (NULL: none does), and where the span does.  False if nothing is
- * left of it. */
+/* Reduces a candidate to the part that is after the one before it (NULL: there is none) and in the span.  Returns
+ * false if nothing is left of it. */
 static bool clip(struct th_diff_candidate *c, const struct th_diff_candidate *before, const struct th_span *span)
 {
 	struct th_slice from = th_key_slice(&span->from), to = th_span_end(span);
@@ -82,39 +75,40 @@ static bool clip(struct th_diff_candidate *c, const struct th_diff_candidate *be
 	return lies_before(c->from, c->to);
 }
 
-static void tidy(struct th_diff_scan *candidates, const struct th_span *span)
+/* Makes the list ascending and disjoint. */
+static void tidy(struct th_diff_scan *scan, const struct th_span *span)
 {
-	struct th_diff_candidate **list = candidates->list;
+	struct th_diff_candidate **list = scan->list;
 	size_t kept = 0;
 
-	if (candidates->count == 0)
+	if (scan->count == 0)
 		return;
-	qsort(list, candidates->count, sizeof(struct th_diff_candidate *), compare);
-	for (size_t i = 0; i < candidates->count; i++) {
+	qsort(list, scan->count, sizeof(struct th_diff_candidate *), compare);
+	for (size_t i = 0; i < scan->count; i++) {
 		if (clip(list[i], kept ? list[kept - 1] : NULL, span))
 			list[kept++] = list[i];
 		else
 			free(list[i]);
 	}
-	candidates->count = kept;
+	scan->count = kept;
 }
 
-void th_diff_scan_clear(struct th_diff_scan *candidates)
+void th_diff_scan_clear(struct th_diff_scan *scan)
 {
-	for (size_t i = 0; i < candidates->count; i++)
-		free(candidates->list[i]);
-	candidates->count = 0;
+	for (size_t i = 0; i < scan->count; i++)
+		free(scan->list[i]);
+	scan->count = 0;
 }
 
-void th_diff_scan_release(struct th_diff_scan *candidates)
+void th_diff_scan_release(struct th_diff_scan *scan)
 {
-	th_diff_scan_clear(candidates);
-	free(candidates->list);
+	th_diff_scan_clear(scan);
+	free(scan->list);
 }
 
 /* --- the walk --- */
 
-/* News in the overlay.  What lies in a part of the span that the walk leaves for later is left for later, too. */
+/* Adds the newer messages of the overlay, but only those in the part of the span that was walked. */
 static int add_messages(struct walk *w, const struct th_node *node)
 {
 	const struct th_slab *overlay = &node->overlay;
@@ -124,8 +118,8 @@ static int add_messages(struct walk *w, const struct th_node *node)
 	int err = 0;
 
 	if (i > 0 && (th_slab_entry(overlay, i - 1)->flags & TH_ENTRY_RANGE))
-		i--; /* it may reach into the span */
-	for (; i < end && err == 0; i++) {
+		i--; /* it may extend into the span */
+	for (; i < end && !err; i++) {
 		const struct th_entry *e = th_slab_entry(overlay, i);
 		bool range = e->flags & TH_ENTRY_RANGE;
 		struct th_key key;
@@ -147,7 +141,7 @@ static uint64_t child_seq(const struct th_node *node, unsigned i)
 	return th_node_child_ptr(node, i, &ptr) == 0 ? ptr.seq : UINT64_MAX;
 }
 
-/* All of the span up to the child [lo, hi) was walked: the child itself is not in memory. */
+/* Stops the walk before the child [lo, hi), which is not in memory. */
 static void stop_before(struct walk *w, struct th_slice lo, struct th_slice hi)
 {
 	struct th_slice from = th_key_slice(&w->left.from);
@@ -161,8 +155,8 @@ static void stop_before(struct walk *w, struct th_slice lo, struct th_slice hi)
 	}
 }
 
-/* The child was walked, too. */
-static void stop_behind(struct walk *w, struct th_slice lo, struct th_slice hi)
+/* Stops the walk after the child [lo, hi). */
+static void stop_after(struct walk *w, struct th_slice lo, struct th_slice hi)
 {
 	w->stopped = true;
 	if (w->backward) {
@@ -198,12 +192,12 @@ static int walk_child(struct walk *w, struct th_node *node, unsigned i, struct t
 		stop_before(w, lo, hi);
 		return 0;
 	}
-	if (err < 0)
+	if (err)
 		return err;
 	err = walk_node(w, child, lo, hi);
 	th_node_unref(child);
-	if (err == 0 && !w->stopped && w->to->count >= w->enough)
-		stop_behind(w, lo, hi);
+	if (!err && !w->stopped && w->to->count >= w->enough)
+		stop_after(w, lo, hi);
 	return err;
 }
 
@@ -215,9 +209,9 @@ static int walk_node(struct walk *w, struct th_node *node, struct th_slice lo, s
 	w->to->visit(w->to->visit_arg, node);
 	if (node->level == 0)
 		return add(w->to, lo, hi, false);
-	for (unsigned n = 0; n < count && err == 0 && !w->stopped; n++)
+	for (unsigned n = 0; n < count && !err && !w->stopped; n++)
 		err = walk_child(w, node, w->backward ? count - 1 - n : n, hi);
-	return err == 0 && !w->nothing ? add_messages(w, node) : err;
+	return err || w->nothing ? err : add_messages(w, node);
 }
 
 static int walk_root(struct walk *w, struct th_view *view)
@@ -233,7 +227,8 @@ static int walk_root(struct walk *w, struct th_view *view)
 	return err;
 }
 
-/* Adds the candidates of one tree. */
+/* Adds the candidates of one tree, and reduces the span to the part that was walked.  A walk holds the lock, so it
+ * stops where a node has to be loaded, and continues there when it is. */
 static int gather(struct th_diff_scan *to, struct th_view *view, struct th_span *span, bool backward, size_t want)
 {
 	struct walk w = { .to = to, .cache = view->store->cache, .backward = backward, .enough = to->count + want };
@@ -244,12 +239,12 @@ static int gather(struct th_diff_scan *to, struct th_view *view, struct th_span 
 	do {
 		w.left = rest;
 		err = walk_root(&w, view);
-		if (err == 0 && w.missing) {
+		if (!err && w.missing) {
 			if (!w.nothing)
 				th_span_take_off(&rest, &w.left, backward);
 			err = th_need_load(&w.need, w.cache);
 		}
-	} while (err == 0 && w.missing);
+	} while (!err && w.missing);
 	th_need_release(&w.need);
 	if (backward) {
 		span->from = w.left.from;
@@ -260,15 +255,15 @@ static int gather(struct th_diff_scan *to, struct th_view *view, struct th_span 
 	return err;
 }
 
-int th_diff_scan_gather(struct th_diff_scan *candidates, struct th_span *span, bool backward, size_t want)
+int th_diff_scan_gather(struct th_diff_scan *scan, struct th_span *span, bool backward, size_t want)
 {
-	int err = gather(candidates, candidates->view[0], span, backward, want);
+	int err = gather(scan, scan->view[0], span, backward, want);
 
-	if (err == 0)
-		err = gather(candidates, candidates->view[1], span, backward, want);
-	if (err < 0)
-		th_diff_scan_clear(candidates);
+	if (!err)
+		err = gather(scan, scan->view[1], span, backward, want);
+	if (err)
+		th_diff_scan_clear(scan);
 	else
-		tidy(candidates, span);
+		tidy(scan, span);
 	return err;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Point reads that nobody waits for yet.
+ * Asynchronous point reads.
  *
- * What takes the lock is done at once.  Below that everything is settled, so the rest needs no lock and may go on
- * wherever a transfer completes: each node that is not in memory is asked for, and whoever brings it takes the lookup
- * one level further.  As a rule that is whoever ends a read, on his own thread, for all reads that are under way.
+ * The part of a lookup that needs the tree's lock is done at once.  All nodes below are clean, so the rest needs no
+ * lock and may run on the thread that completes a transfer: the lookup requests a node that is not in memory, and its
+ * completion continues the lookup one level further.  Usually that is a thread that waits for some read to end: it
+ * completes the transfers of all reads.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ struct th_get {
 	struct th_step next;
 	struct th_key key; /* whole */
 	struct th_future future;
-	bool watched; /* nobody need wait for the future */
+	bool watched; /* the disk completes transfers although no thread waits for the future */
 };
 
 static void get_drive(struct th_future *future)
@@ -29,14 +30,14 @@ static void get_drive(struct th_future *future)
 	th_disk_reap(get->view->store->disk, future);
 }
 
-static void get_over(struct th_get *get, int result)
+static void get_complete(struct th_get *get, int result)
 {
 	th_future_complete(&get->future, result);
 }
 
 static void get_loaded(void *arg, int result, struct th_node *node);
 
-/* From a settled node, a reference to which is taken over, to the first one that is not in memory. */
+/* Continues the lookup from a clean node to the first node that is not in memory.  Takes over the reference to it. */
 static void get_below(struct th_get *get, struct th_node *node)
 {
 	struct th_cache *cache = get->view->store->cache;
@@ -47,12 +48,12 @@ static void get_below(struct th_get *get, struct th_node *node)
 	for (;;) {
 		err = th_lookup_step(&get->lookup, node, cache, key, &get->next, &child);
 		th_node_unref(node);
-		if (err < 0 || get->lookup.done) {
-			get_over(get, err);
+		if (err || get->lookup.done) {
+			get_complete(get, err);
 			return;
 		}
 		if (!child) {
-			/* the get may be gone when this returns */
+			/* the get may be freed when this returns */
 			th_cache_load_async(cache, &get->next.ptr, th_key_slice(&get->next.fence), get_loaded, get);
 			return;
 		}
@@ -63,7 +64,7 @@ static void get_below(struct th_get *get, struct th_node *node)
 static void get_loaded(void *arg, int result, struct th_node *node)
 {
 	if (result < 0)
-		get_over(arg, result);
+		get_complete(arg, result);
 	else
 		get_below(arg, node);
 }
@@ -73,7 +74,7 @@ int th_get_async(struct th_view *view, struct th_slice key, struct th_get **ret)
 	struct th_key space;
 	int err = th_view_key(view, &key, &space);
 
-	return err < 0 ? err : th_view_get_async(view, key, NULL, NULL, ret);
+	return err ? err : th_view_get_async(view, key, NULL, NULL, ret);
 }
 
 int th_view_get_async(struct th_view *view, struct th_slice key, th_node_visit *visit, void *arg, struct th_get **ret)
@@ -90,7 +91,7 @@ int th_view_get_async(struct th_view *view, struct th_slice key, th_node_visit *
 	*ret = get;
 	th_view_begin(view, th_key_slice(&get->key), &get->lookup, &get->next);
 	if (get->next.error < 0 || get->lookup.done)
-		get_over(get, get->next.error);
+		get_complete(get, get->next.error);
 	else if (get->next.node)
 		get_below(get, get->next.node);
 	else
@@ -99,7 +100,7 @@ int th_view_get_async(struct th_view *view, struct th_slice key, th_node_visit *
 	return 0;
 }
 
-/* From now on it may be that nobody waits. */
+/* The caller may poll the future or give it a continuation, so from now on there may be no thread that waits for it. */
 struct th_future *th_get_future(struct th_get *get)
 {
 	if (!get->watched)
@@ -114,8 +115,8 @@ int th_get_finish(struct th_get *get, struct th_value *ret)
 
 	if (get->watched)
 		th_disk_watch(get->view->store->disk, false);
-	/* Whatever was wrong is found out, and said, by looking again in the plain way. */
-	if (err < 0) {
+	/* A second, waiting lookup finds the cause of an error and reports it; or it succeeds. */
+	if (err) {
 		th_lookup_release(&get->lookup);
 		err = th_view_look_up(get->view, NULL, th_key_slice(&get->key), ret);
 	} else {

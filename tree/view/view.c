@@ -42,7 +42,7 @@ int th_view_freeze(struct th_store *store, struct th_view **ret)
 	pthread_rwlock_wrlock(&store->live.lock);
 	view->root = th_tree_freeze(&store->live);
 	view->seq = store->seq;
-	th_space_pin(store->space); /* what later commits free, this view still reads */
+	th_space_pin(store->space); /* the view still reads blocks that later checkpoints free */
 	pthread_rwlock_unlock(&store->live.lock);
 	pthread_mutex_unlock(&store->merge_lock);
 	*ret = view;
@@ -89,12 +89,12 @@ int th_view_subtree(struct th_view *view, struct th_slice prefix, struct th_view
 	return 0;
 }
 
-/* Ends a view of a whole tree. */
+/* Frees a view of a whole tree. */
 static void view_end(struct th_view *view)
 {
 	struct th_store *store = view->store;
 
-	/* A frozen view may hold the last reference to nodes with children: they are only touched under the lock. */
+	/* A frozen view may have the last reference to nodes with children, which are changed only under the lock. */
 	if (view->tree)
 		pthread_rwlock_wrlock(&view->tree->lock);
 	th_node_unref(view->root);
@@ -141,7 +141,7 @@ int th_view_span(const struct th_view *view, const struct th_range *range, struc
 	struct th_range all;
 	int err = th_view_bound(view, range ? range->from : TH_SLICE_EMPTY, &ret->from);
 
-	if (err < 0)
+	if (err)
 		return err;
 	ret->open = !range || !range->to.data;
 	if (!ret->open)
@@ -166,14 +166,14 @@ void th_view_unlock(struct th_view *view)
 		pthread_rwlock_unlock(&view->tree->lock);
 }
 
-/* Turns a large value's descriptor into the value. */
+/* Replaces the descriptor of a large value with the value. */
 static int resolve_value(struct th_store *store, struct th_value *value)
 {
 	struct th_value whole = { .refs = value->refs };
 	void *memory;
 	int err = th_chunk_value_read(store, (struct th_slice){ value->data, value->size }, &memory, &whole.size);
 
-	if (err < 0)
+	if (err)
 		return err;
 	whole.data = memory;
 	whole.owner = (void *)((uintptr_t)memory | TH_OWNER_MEMORY);
@@ -200,28 +200,28 @@ int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_val
 	*ret = lookup->value;
 	ret->refs = lookup->refs;
 	err = lookup->entry->flags & TH_ENTRY_CHUNK ? resolve_value(view->store, ret) : 0;
-	if (err < 0)
+	if (err)
 		th_value_release(ret);
 	return err;
 }
 
-/* Looks the key up once; -EAGAIN if the tree has changed too much meanwhile. */
+/* Looks the key up once.  Returns -EAGAIN if a node could not be read, and a checkpoint may have freed it. */
 static int look_up(struct th_view *view, const struct th_layers *layers, struct th_slice key, struct th_lookup *lookup)
 {
 	struct th_store *store = view->store;
-	uint64_t commits = atomic_load_explicit(&store->checkpoints, memory_order_relaxed);
+	uint64_t checkpoints = atomic_load_explicit(&store->checkpoints, memory_order_relaxed);
 	struct th_step next;
 	int err;
 
 	err = layers ? th_layers_lookup(layers, lookup, key) : 0;
-	if (err < 0 || lookup->done)
+	if (err || lookup->done)
 		return err;
 	th_view_begin(view, key, lookup, &next);
 	err = th_lookup_finish(lookup, store->cache, key, &next);
-	if (err == 0)
+	if (!err)
 		return 0;
-	/* Only the live tree gives blocks up while it is read (S3). */
-	if (!view->root && atomic_load(&store->checkpoints) != commits)
+	/* Only blocks of the live tree are freed while it is read (S3). */
+	if (!view->root && atomic_load(&store->checkpoints) != checkpoints)
 		return -EAGAIN;
 	return th_step_failed(&next, store->cache, err);
 }
@@ -235,7 +235,7 @@ int th_view_look_up(struct th_view *view, const struct th_layers *layers, struct
 		th_lookup_release(&lookup);
 		err = look_up(view, layers, key, &lookup);
 	} while (err == -EAGAIN);
-	if (err == 0)
+	if (!err)
 		return th_view_finish(view, &lookup, ret);
 	th_lookup_release(&lookup);
 	return err;
@@ -246,7 +246,7 @@ int th_view_get(struct th_view *view, const struct th_layers *layers, struct th_
 	struct th_key space;
 	int err = th_view_key(view, &key, &space);
 
-	return err < 0 ? err : th_view_look_up(view, layers, key, ret);
+	return err ? err : th_view_look_up(view, layers, key, ret);
 }
 
 int th_get(struct th_view *view, struct th_slice key, struct th_value *ret)
