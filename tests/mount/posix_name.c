@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes of names: links, directories, renaming, watching. */
+/* Probes of names: links, directories, renames, inotify. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +109,7 @@ static void probe_renameat2(void)
 	must(status.st_mode == S_IFCHR && status.st_rdev == 0 && status.st_nlink == 1);
 }
 
-/* A file that has lost its last name does not get one again. */
+/* linkat() of a file without names fails. */
 static void probe_link_unlinked(void)
 {
 	char path[64];
@@ -145,65 +145,104 @@ static void probe_links(void)
 
 /* --- directories --- */
 
-static void expect_seekdir(DIR *dir, long position, const char *name)
-{
-	struct dirent *entry;
+/*
+ * POSIX leaves open whether a name that was added or removed after opendir() is returned.  So the probe judges the names
+ * that stay: each is returned exactly once, by a whole listing and from any position that telldir() returned.  The
+ * kernel answers from its cached listing, which it drops when it reclaims memory; both ways are probed.
+ */
+struct stream {
+	DIR *dir;
+	unsigned count;
+	char names[ENTRIES + 2][32];
+	long positions[ENTRIES + 2];
+};
 
-	seekdir(dir, position);
-	entry = readdir(dir);
-	must(entry && !strcmp(entry->d_name, name));
+static void drop_cached_listing(DIR *dir)
+{
+	must(!posix_fadvise(dirfd(dir), 0, 0, POSIX_FADV_DONTNEED));
 }
 
-/* Positions stay what they are while other names come and go, and what stays is seen once. */
+/* Returns the number of a name that stays, or -1. */
+static int stable_number(const char *name)
+{
+	unsigned number;
+
+	return sscanf(name, "entry.%u", &number) == 1 && number % 2 ? (int)number : -1;
+}
+
+/* Reads the whole directory, with the position before each name. */
+static void read_positions(struct stream *stream)
+{
+	for (struct dirent *entry;; stream->count++) {
+		long position = telldir(stream->dir);
+
+		entry = readdir(stream->dir);
+		if (!entry)
+			break;
+		must(stream->count < ENTRIES + 2 && strlen(entry->d_name) < sizeof(stream->names[0]));
+		strcpy(stream->names[stream->count], entry->d_name);
+		stream->positions[stream->count] = position;
+	}
+	must(stream->count == ENTRIES + 2);
+}
+
+/* Reads on from here: of the names that stay, those from index `from` of the first listing follow, each once. */
+static void expect_stable_from(const struct stream *stream, unsigned from)
+{
+	unsigned seen[ENTRIES] = { 0 };
+	int number;
+
+	for (struct dirent *entry; (entry = readdir(stream->dir));) {
+		number = stable_number(entry->d_name);
+		if (number >= 0)
+			seen[number]++;
+	}
+	for (unsigned i = 0; i < stream->count; i++) {
+		number = stable_number(stream->names[i]);
+		if (number >= 0)
+			must(seen[number] == (i >= from));
+	}
+}
+
+/* From the end back, since the kernel replaces an outdated listing when a reader begins at the beginning. */
+static void expect_positions(const struct stream *stream, bool cached)
+{
+	for (unsigned i = stream->count; i-- > 0;) {
+		if (!cached)
+			drop_cached_listing(stream->dir);
+		seekdir(stream->dir, stream->positions[i]);
+		expect_stable_from(stream, i);
+	}
+}
+
 static void probe_telldir(void)
 {
-	static char names[ENTRIES + 2][32];
-	static long positions[ENTRIES + 2];
-	bool seen[ENTRIES] = { false };
+	static struct stream stream;
 	char name[32];
-	unsigned count = 0, number;
-	DIR *dir;
 
 	must(!mkdir("telldir", 0755) && !chdir("telldir"));
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		snprintf(name, sizeof(name), "entry.%u", i);
 		make_file(name);
 	}
-	dir = opendir(".");
-	must(dir);
-	for (struct dirent *entry;; count++) {
-		positions[count % (ENTRIES + 2)] = telldir(dir);
-		entry = readdir(dir);
-		if (!entry)
-			break;
-		must(count < ENTRIES + 2 && strlen(entry->d_name) < sizeof(names[0]));
-		strcpy(names[count], entry->d_name);
-	}
-	must(count == ENTRIES + 2);
+	stream.dir = opendir(".");
+	must(stream.dir);
+	read_positions(&stream);
 	for (unsigned i = 0; i < ENTRIES; i += 2) {
 		snprintf(name, sizeof(name), "entry.%u", i);
 		must(!unlink(name));
 		snprintf(name, sizeof(name), "new.%u", i);
 		make_file(name);
 	}
-	for (unsigned i = 0; i < count; i++) {
-		if (sscanf(names[i], "entry.%u", &number) == 1 && number % 2)
-			expect_seekdir(dir, positions[i], names[i]);
-	}
-	rewinddir(dir);
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		if (sscanf(entry->d_name, "entry.%u", &number) != 1)
-			continue;
-		must(number % 2 && !seen[number]);
-		seen[number] = true;
-	}
-	for (unsigned i = 1; i < ENTRIES; i += 2)
-		must(seen[i]);
-	closedir(dir);
+	expect_positions(&stream, true);
+	expect_positions(&stream, false);
+	rewinddir(stream.dir);
+	expect_stable_from(&stream, 0);
+	closedir(stream.dir);
 	must(!chdir(".."));
 }
 
-/* A path of 4,096 levels, down and up; it is left for the check of the image. */
+/* A path of 4,096 levels, down and up; it stays, for the check of the image. */
 static void probe_deep(void)
 {
 	struct stat top, status;
@@ -231,7 +270,7 @@ static void probe_deep(void)
 	close(fd);
 }
 
-/* --- watching --- */
+/* --- inotify --- */
 
 static uint32_t events_of(int fd, const char *name)
 {
