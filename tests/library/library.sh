@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The installed library: what it exports, that its headers stand alone in C and C++, that the examples and the snippets
-# of docs/library.md compile against it by pkg-config alone, and that the examples do what they say.
-. "$(dirname "$0")/../tools/tap.sh"
+# The installed library: it exports the functions of its headers and no others; the headers compile alone in C and C++; the
+# examples and the snippets of docs/library.md compile with the options of pkg-config alone; the examples work.
+. "$(dirname "$0")/../support/tap.sh"
 
 root=$work/root
 cc=${CC:-cc}
@@ -14,7 +14,7 @@ headers=(thunderhead.h disk.h future.h transfer.h)
 export LD_LIBRARY_PATH=$root$TH_LIBDIR PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=$root$TH_LIBDIR/pkgconfig
 unset DESTDIR
 
-# package OPTION... : what pkg-config says, in the array `package`
+# package OPTION... : the options from pkg-config, in the array `package`
 package() {
 	read -ra package <<<"$(pkg-config "$@" thunderhead)"
 }
@@ -27,15 +27,14 @@ compile() {
 	"$compiler" "${flags[@]}" "$@" "$source" -o "$program" "${package[@]}"
 }
 
-DESTDIR=$root meson install -C "$TH_BUILD" --no-rebuild >"$work/install.log" 2>&1 || sed 's/^/# /' "$work/install.log"
+DESTDIR=$root meson install -C "$TH_BUILD" --no-rebuild >"$work/install.log" 2>&1 || diag "$(cat "$work/install.log")"
 [ -e "$root$TH_LIBDIR/libthunderhead.so" ] && [ -e "$root$TH_LIBDIR/libthunderhead.a" ]
-tap "installed, shared and static"
-[ "$(pkg-config --modversion thunderhead)" = "$("$THUNDERHEAD" --version | grep -oE '[0-9]+\.[0-9.]+' | head -n 1)" ]
-tap "pkg-config knows the version"
+tap "meson install installs the shared and the static library"
+check "pkg-config reports the version" is "$("$THUNDERHEAD" --version | grep -oE '[0-9]+\.[0-9.]+' | head -n 1)" "$(pkg-config --modversion thunderhead)"
 
-# --- what it exports ---
+# --- exported symbols ---
 
-# Functions that the headers declare: what stands before the first parenthesis of a statement that is no typedef.
+# Functions that the headers declare: the name before the first parenthesis of a statement that is no typedef
 declared() {
 	package --cflags
 	printf '#include <thunderhead/%s>\n' "${headers[@]}" | "$cc" -E -P "${package[@]}" - | tr '\n' ' ' | tr ';{}' '\n\n\n' |
@@ -45,20 +44,18 @@ declared() {
 declared >"$work/declared"
 nm -D --defined-only "$root$TH_LIBDIR/libthunderhead.so" | awk '$2 == "T" { print $3 }' | sort >"$work/versioned"
 sed 's/@.*//' "$work/versioned" >"$work/exported"
-diff "$work/declared" "$work/exported" >"$work/difference"
-sed 's/^/# /' "$work/difference"
+diff "$work/declared" "$work/exported" >"$work/difference" || diag "$(cat "$work/difference")"
 [ ! -s "$work/difference" ] && [ "$(wc -l <"$work/declared")" -gt 80 ]
-tap "the shared library exports what the headers declare, and nothing else"
+tap "the shared library exports the functions that its headers declare, and nothing else"
 ! grep -qv '@@THUNDERHEAD_0$' "$work/versioned"
 tap "every symbol has the version of the map"
 ! nm -D --defined-only "$root$TH_LIBDIR/libthunderhead.so" | awk '$2 ~ /[BDRVW]/' | grep -q . && \
 	! nm -g --defined-only "$root$TH_LIBDIR/libthunderhead.a" | awk 'NF == 3 { print $3 }' | grep -v '^_*asan\|^_*odr' | grep -qv '^th_'
-tap "no variables are exported, and the static library takes no name that does not begin with th_"
+tap "no variables are exported, and all names of the static library begin with th_"
 
-# --- its headers ---
+# --- headers ---
 
-[ "$(cd "$root$TH_INCLUDES/thunderhead" && printf '%s\n' *.h)" = "$(printf '%s\n' "${headers[@]}" | sort)" ]
-tap "these headers are installed and no others"
+check "these headers are installed and no others" is "$(printf '%s\n' "${headers[@]}" | sort)" "$(cd "$root$TH_INCLUDES/thunderhead" && printf '%s\n' *.h)"
 package --cflags
 stands_alone() {
 	local compiler=$1 language=$2 standard=$3 header
@@ -68,7 +65,7 @@ stands_alone() {
 	done
 }
 stands_alone "$cc" c c11 && stands_alone "$cc" c gnu17
-tap "each header stands alone in C"
+tap "each header compiles alone in C"
 
 cat >"$work/one.cc" <<'END'
 #include <cstdio>
@@ -94,11 +91,11 @@ int main()
 END
 if command -v "$cxx" >/dev/null; then
 	stands_alone "$cxx" c++ c++11 && stands_alone "$cxx" c++ c++20
-	tap "each header stands alone in C++"
-	compile "$cxx" "$work/one.cc" "$work/one" && [ "$("$work/one")" = value ]
-	tap "a program in C++"
+	tap "each header compiles alone in C++"
+	compile "$cxx" "$work/one.cc" "$work/one" && is value "$("$work/one")"
+	tap "a program in C++ stores and reads a value"
 else
-	tap_skip "C++" "no compiler for it"
+	tap_skip "headers compile in C++" "no compiler for it"
 fi
 
 # --- the examples ---
@@ -117,36 +114,36 @@ what if:
 on the main branch: 4 accounts, 4000 together'
 
 run_ledger() {
-	[ "$("$1" "$2")" = "$expected_ledger" ]
+	is "$expected_ledger" "$("$1" "$2")"
 }
 
 run_stripe() {
-	[ "$("$1" "$2.left" "$2.right")" = '3000 records, 0 problems' ] && [ "$(du -k "$2.left" | cut -f 1)" -gt 1000 ] &&
+	is '3000 records, 0 problems' "$("$1" "$2.left" "$2.right")" && [ "$(du -k "$2.left" | cut -f 1)" -gt 1000 ] &&
 		[ "$(du -k "$2.right" | cut -f 1)" -gt 1000 ]
 }
 
 compile "$cc" "$examples/ledger.c" "$work/ledger" && run_ledger "$work/ledger" "$work/ledger.img"
-tap "ledger.c"
+tap "ledger.c prints the expected report"
 th check "$work/ledger.img" >"$work/checked" && grep -q '1 snapshots, 2 branches; no problems' "$work/checked"
-tap "thunderhead check of what it made"
+tap "thunderhead check finds nothing wrong in its image"
 compile "$cc" "$examples/stripe.c" "$work/stripe" && run_stripe "$work/stripe" "$work/stripe"
-tap "stripe.c"
+tap "stripe.c writes to both files and finds no problems"
 "$work/ledger" "$work/ledger.img" 2>"$work/err"
 [ $? -eq 1 ] && grep -q '^ledger: .*: File exists$' "$work/err"
-tap "an example says what is wrong"
+tap "an example reports an existing image"
 
 if [ "${TH_SANITIZE:-none}" = none ]; then
 	package --static --cflags --libs
 	"$cc" "${flags[@]}" -static "$examples/ledger.c" -o "$work/ledger-static" "${package[@]}" &&
 		run_ledger "$work/ledger-static" "$work/ledger-static.img"
-	tap "ledger.c, with nothing shared"
+	tap "ledger.c runs when it is linked statically"
 else
-	tap_skip "ledger.c, with nothing shared" "sanitizers are"
+	tap_skip "ledger.c runs when it is linked statically" "sanitizers have shared libraries only"
 fi
 
 # --- the snippets of docs/library.md ---
 
-# Each is the body of a function that is given what its neighbours made.
+# Each is the body of a function; its parameters are the objects that other snippets create.
 snippets() {
 	printf '#include <errno.h>\n#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n'
 	printf '#include <thunderhead/disk.h>\n#include <thunderhead/thunderhead.h>\n'

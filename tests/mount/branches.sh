@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Branches of a mounted filesystem: each is edited by itself, and each differs from the others as a walk over all files
-# says it does; rolled back, it is what it was.  With all deleted the space is back, to within 4 MiB.
-#   TH_BRANCHES_ROUNDS  how often each is edited (4)
-#   TH_BRANCHES_EDITS   changes each time (40)
+# Branches of a mounted filesystem: each is edited by itself; `diff` of two branches finds the same differences as a walk
+# over all files; a rolled back branch equals its snapshot.  With all branches deleted their space is free again, to
+# within 4 MiB.
+#   TH_BRANCHES_ROUNDS  rounds of edits of each branch (4)
+#   TH_BRANCHES_EDITS   changes in a round (40)
 #   TH_BRANCHES_FILES   files in the tree, about (150)
-. "$(dirname "$0")/mount.sh"
+. "$(dirname "$0")/../support/mount_test.sh"
 rounds=${TH_BRANCHES_ROUNDS:-4}
 edits=${TH_BRANCHES_EDITS:-40}
 files=${TH_BRANCHES_FILES:-150}
@@ -16,11 +17,11 @@ edit() {
 	program edit "$mnt/tree" "$1" "$edits" "$files"
 }
 
-# on BRANCH COMMAND... : mounts it, and does something there
+# on BRANCH COMMAND... : mounts the branch, runs the command and unmounts
 on() {
 	local branch=$1 status
 	shift
-	start -o "branch=$branch" "$image" "$mnt" || return 1
+	start -o "branch=$branch" "$image" "$mnt"
 	"$@"
 	status=$?
 	stop && return "$status"
@@ -47,7 +48,7 @@ rounds_of_edits() {
 	done
 }
 
-# The snapshots of every branch are seen from each.
+# Every branch shows the snapshots of all.
 snapshots_equal() {
 	local file name
 	for file in "$manifests"/*.*; do
@@ -56,8 +57,8 @@ snapshots_equal() {
 	done
 }
 
-# What diff says of two branches, and of their newest snapshots, is what a walk over both finds.
-diff_is_true() {
+# `diff` of two branches, and of their newest snapshots, reports the same as a walk over both trees.
+diff_equals_walk() {
 	local last=$((seed % 1000000 + rounds)) from to
 	for from in main one two; do
 		for to in main one two; do
@@ -71,41 +72,44 @@ diff_is_true() {
 }
 
 check "a filesystem with a tree" eval 'fresh 512M && mkdir "$mnt/tree" && edit "$seed"'
-free=$(number free_bytes)
-check "two branches" eval 'th branch create "$mnt" one && th branch create "$mnt" two --from one-origin && stop'
-check "are edited by turns" rounds_of_edits
+free=$(info_number free_bytes)
+check "two branches are created" eval 'th branch create "$mnt" one && th branch create "$mnt" two --from one-origin && stop'
+check "the branches are edited in turn" rounds_of_edits
 for branch in main one two; do
-	check "branch $branch is as it was left" on "$branch" same "$branch"
+	check "branch $branch has its own edits and no others" on "$branch" same "$branch"
 done
-check "the snapshots of all are seen" on one snapshots_equal
-check "differences between branches are what a walk finds" on two diff_is_true
-check "nothing is wrong" th check "$image"
-check "without the option the last one is mounted" eval 'start "$image" "$mnt" && same two && stop'
-check "read-only, another one" eval 'start -o ro,branch=main "$image" "$mnt" && same main && stop && start "$image" "$mnt" && same two && stop'
-check_fails "a branch that is not there" th mount -o branch=none "$image" "$mnt"
-check "what is mounted is not rolled back" eval 'start "$image" "$mnt" && not th rollback "$mnt" one-origin && stop'
+check "a branch shows the snapshots of all branches" on one snapshots_equal
+check "diff of branches equals a walk over both" on two diff_equals_walk
+check "nothing is wrong after the edits" th check "$image"
+check "without branch= the branch mounted last is mounted" eval 'start "$image" "$mnt" && same two && stop'
+check "a read-only mount of another branch does not change that" eval 'start -o ro,branch=main "$image" "$mnt" && same main && stop && start "$image" "$mnt" && same two && stop'
+check_fails "a branch that is not there is refused" th mount -o branch=none "$image" "$mnt"
+check "rollback of a mounted filesystem is refused" eval 'start "$image" "$mnt" && not th rollback "$mnt" one-origin && stop'
 first=$((seed % 1000000 + 1))
 check "a branch is rolled back" th rollback --keep before "$image" "two.$first"
-check "and is as it was" on two same "two.$first"
-check "what was before is kept" on two eval 'manifest "$mnt/.snapshots/before/tree" | cmp - "$manifests/two"'
-check "the others are as they were" on one same one
-check "nothing is wrong after that" th check "$image"
-a_hold_keeps_it() {
+check "a rolled back branch equals its snapshot" on two same "two.$first"
+check "rollback --keep keeps the state before" on two eval 'manifest "$mnt/.snapshots/before/tree" | cmp - "$manifests/two"'
+check "rollback leaves other branches unchanged" on one same one
+check "nothing is wrong after the rollback" th check "$image"
+hold_blocks_delete() {
 	th snapshot hold "$mnt" tag "two.$first" && th branch create "$mnt" held --from "two.$first" || return 1
 	th branch delete --snapshots "$mnt" one two 2>&1 | grep -q "snapshot 'two.$first' of branch 'two' is held by 'tag'; see " &&
-		[ "$(th branch list "$mnt" | wc -l)" -eq 4 ] && [ -d "$mnt/.snapshots/one.$first" ] &&
+		is 4 "$(th branch list "$mnt" | wc -l)" && [ -d "$mnt/.snapshots/one.$first" ] &&
 		th branch delete "$mnt" held && th snapshot release "$mnt" tag "two.$first"
 }
-check "a branch with a held snapshot stays" on main a_hold_keeps_it
+check "a branch with a held snapshot cannot be deleted" on main hold_blocks_delete
 delete_all() {
 	th snapshot delete "$mnt" $(th snapshot list "$mnt" | awk '{ print $5 }' | grep -v -- -origin | tac) &&
 		th branch delete "$mnt" one two && th snapshot delete "$mnt" one-origin
 }
-check "all but one are deleted" on main delete_all
-check "what is left is as it was" on main same main
+check "all branches but one are deleted" on main delete_all
+check "the remaining branch is unchanged" on main same main
 space_is_back() {
-	rm -rf "$mnt/tree" && mkdir "$mnt/tree" && edit "$seed" && settle && [ "$(number free_bytes)" -ge $((free - (4 << 20))) ]
+	settle && [ "$(info_number free_bytes)" -ge $((free - (4 << 20))) ]
 }
-check "the space is back" on main space_is_back
-check "and nothing is wrong" th check "$image"
+same_tree_takes_same_space() {
+	rm -rf "$mnt/tree" && mkdir "$mnt/tree" && edit "$seed" && wait_for space_is_back
+}
+check "the space of deleted branches is free" on main same_tree_takes_same_space
+check "nothing is wrong at the end" th check "$image"
 tap_done

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Cost follows changes: a diff of ten changes reads few nodes however many files there are, and taking a snapshot writes
-# the same number of bytes whether there are few files or many.
-#   TH_COST_FILES  many (10000)
-. "$(dirname "$0")/mount.sh"
+# Cost depends on the number of changes, not of files: a diff of ten changes reads few nodes, and taking a snapshot of a
+# large tree writes as many bytes as of a small one.
+#   TH_COST_FILES  files in the large tree (10000)
+. "$(dirname "$0")/../support/mount_test.sh"
 many=${TH_COST_FILES:-10000}
 
-# make_files COUNT: in directories of a hundred
+# make_files COUNT : in directories of a hundred files
 make_files() {
 	local dir
 	for ((dir = 0; dir < $1 / 100; dir++)); do
@@ -24,31 +24,31 @@ ten_changes() {
 		echo new >"$mnt/tree/5/new" && ln "$mnt/tree/6/54" "$mnt/tree/7/link"
 }
 
-# snapshot_bytes NAME: what taking it writes, in bytes, when all that was changed before has been committed; into $bytes.
+# snapshot_bytes NAME : the bytes written by taking a snapshot when all changes are durable already, in $bytes
 snapshot_bytes() {
 	local before
 	settle || return 1
-	before=$(number disk_bytes_written)
+	before=$(info_number disk_bytes_written)
 	th snapshot create "$mnt" "$1" || return 1
-	bytes=$(($(number disk_bytes_written) - before))
+	bytes=$(($(info_number disk_bytes_written) - before))
 }
 
-check "mkfs and mount" fresh 2G -o commit=600 || tap_done
-check "1000 files" make_files 1000
-check "a snapshot" snapshot_bytes few
+check "mkfs and mount" fresh 2G -o commit=600
+check "1000 files are made" make_files 1000
+check "a snapshot of the small tree" snapshot_bytes few
 few=$bytes
-check "$many files" make_files "$many"
-check "another snapshot" snapshot_bytes many
+check "$many files are made" make_files "$many"
+check "a snapshot of the large tree" snapshot_bytes many
 say "bytes written to take a snapshot: $few with 1000 files, $bytes with $many"
-check "it wrote no more" [ "$bytes" -eq "$few" ]
-check "ten changes" ten_changes
+check "a snapshot of a large tree writes as much as one of a small tree" is "$few" "$bytes"
+check "ten changes are made" ten_changes
 th diff --stats "$mnt" many >"$work/diff" 2>"$work/stats"
-say "$(cat "$work/stats"); $(number height) levels"
+say "$(cat "$work/stats"); $(info_number height) levels"
 nodes=$(sed 's/.*; \([0-9]*\) nodes read.*/\1/' "$work/stats")
-check "the diff reads under 200 nodes" [ "$nodes" -lt 200 ]
-check "it finds them all" [ "$(grep -c '/tree/[0-9]*/' "$work/diff")" -ge 9 ]
+check "a diff of ten changes reads fewer than 200 nodes" [ "$nodes" -lt 200 ]
+check "the diff finds all ten changes" [ "$(grep -c '/tree/[0-9]*/' "$work/diff")" -ge 9 ]
 program diff_oracle "$mnt/.snapshots/many" "$mnt" >"$work/walked"
-check "as many changes as walking both trees finds" [ "$(wc -l <"$work/walked")" -eq "$(wc -l <"$work/diff")" ]
+check "the diff has as many lines as a walk over both trees" is "$(wc -l <"$work/walked")" "$(wc -l <"$work/diff")"
 check "unmount" stop
-check "check" th check "$image"
+check "nothing is wrong in the image" th check "$image"
 tap_done

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Random rounds of edits, a snapshot after each: what `thunderhead diff --json` says between two snapshots, in both
-# directions, and between a snapshot and the present, is what walking both trees finds.
+# Random rounds of edits with a snapshot after each: `thunderhead diff --json` of two snapshots, in both directions, and
+# of a snapshot and the present, reports the same as a walk over both trees.
 #   TH_DIFF_ROUNDS  rounds (20)
-#   TH_DIFF_EDITS   most edits in a round (120)
-. "$(dirname "$0")/mount.sh"
+#   TH_DIFF_EDITS   the largest number of edits in a round (120)
+. "$(dirname "$0")/../support/mount_test.sh"
 rounds=${TH_DIFF_ROUNDS:-20}
 most=${TH_DIFF_EDITS:-120}
 
-# same FROM TO: names of snapshots; TO empty: the present
+# same FROM TO : names of snapshots; an empty TO is the present
 same() {
 	local to=$mnt/tree${2:+/.snapshots/$2} status
-	th diff --json "$mnt/tree" "$1" ${2:+"$2"} >"$work/said"
+	th diff --json "$mnt/tree" "$1" ${2:+"$2"} >"$work/reported"
 	status=$?
 	program diff_oracle "$mnt/.snapshots/$1" "$mnt${2:+/.snapshots/$2}" >"$work/walked" || return 1
-	sort "$work/said" >"$work/said.sorted"
+	sort "$work/reported" >"$work/reported.sorted"
 	sort "$work/walked" >"$work/walked.sorted"
 	[ "$status" -eq "$([ -s "$work/walked" ] && echo 1 || echo 0)" ] || { echo "diff's exit code was $status"; return 1; }
 	changes=$((changes + $(wc -l <"$work/walked")))
-	diff "$work/said.sorted" "$work/walked.sorted" >"$work/difference" ||
-		{ echo "diff $1 ${2:-now}: < as said, > as walked"; head -c 3500 "$work/difference"; return 1; }
+	diff "$work/reported.sorted" "$work/walked.sorted" >"$work/difference" ||
+		{ echo "diff $1 ${2:-now}: < as reported, > as walked"; head -c 3500 "$work/difference"; return 1; }
 }
 
 one_round() {
@@ -35,15 +35,14 @@ one_round() {
 	fi
 }
 
-check "mkfs and mount" fresh 512M || tap_done
+check "mkfs and mount" fresh 512M
 mkdir "$mnt/tree" && program edit "$mnt/tree" "$seed" 1500
-check "snapshot" mkdir "$mnt/.snapshots/r0"
+check "a snapshot of the first tree" mkdir "$mnt/.snapshots/r0"
 changes=0
-failed=0
-for ((round = 1; round <= rounds && !failed; round++)); do
-	check "round $round" one_round || failed=1
+for ((round = 1; round <= rounds; round++)); do
+	check "diff equals a walk in round $round" one_round || break
 done
 say "$changes changes compared"
 check "unmount" stop
-check "check" th check "$image"
+check "nothing is wrong in the image" th check "$image"
 tap_done

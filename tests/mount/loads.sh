@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Programs that demand much of a filesystem, each with its own way of finding out whether it was served well.  What is
-# not installed is skipped; on Debian all of it is: postgresql fio stress-ng dbench postmark rocksdb-tools lmdb-utils
-# debootstrap.
-#   TH_LOADS_SECONDS  each of those that go by time (20)
-#   TH_LOADS_ENTRIES  in one directory (1000000)
-#   TH_LOADS_MIRROR   where debootstrap finds packages (the first one in sources.list)
-. "$(dirname "$0")/mount.sh"
+# Demanding programs, each of which verifies its own data.  One that is not installed is skipped; Debian has them in
+# postgresql fio stress-ng dbench postmark rocksdb-tools lmdb-utils debootstrap.
+#   TH_LOADS_SECONDS  duration of each timed load (20)
+#   TH_LOADS_ENTRIES  entries in one directory (1000000)
+#   TH_LOADS_MIRROR   the mirror for debootstrap (the first one in sources.list)
+. "$(dirname "$0")/../support/mount_test.sh"
 seconds=${TH_LOADS_SECONDS:-20}
 entries=${TH_LOADS_ENTRIES:-1000000}
 
-# load NAME PROGRAM COMMAND...
+# load NAME PROGRAM COMMAND... : a check that needs this program
 load() {
 	local name=$1 needed=$2
 	shift 2
@@ -21,13 +20,13 @@ load() {
 	fi
 }
 
-again() {
+remount() {
 	cd "$work" && stop && th check "$image" && start "$image" "$mnt" && cd "$mnt" || return 1
 }
 
-check "mkfs and mount" fresh 16G || tap_done
-[ "$(id -u)" -eq 0 ] && chmod 755 "$work"
-cd "$mnt" || exit 1
+check "mkfs and mount" fresh 16G
+[ "$(id -u)" -ne 0 ] || chmod 755 "$work"
+cd "$mnt" || bail_out "cd $mnt"
 
 # --- databases ---
 
@@ -42,7 +41,7 @@ as_postgres() {
 	fi
 }
 postgres_run() {
-	as_postgres pg_ctl -D "$data" -l "$data/log" -w -o "-k $data -c listen_addresses=" "$@"
+	as_postgres pg_ctl -D "$data" -l "$data/log" -w -t "$TH_PATIENCE" -o "-k $data -c listen_addresses=" "$@"
 }
 bank() {
 	as_postgres "${@:1:1}" -h "$data" "${@:2}" bank
@@ -52,36 +51,43 @@ postgres_new() {
 		as_postgres initdb -k -D "$data" && postgres_run start && as_postgres createdb -h "$data" bank &&
 		bank pgbench -q -i -s 10
 }
-# What was told to be committed is there after all of its processes were killed at once.
+# Committed transactions are there after the server was killed.  The children of the killed process end by themselves, and
+# must have ended before the next start.
+postgres_children_ended() {
+	local child
+	for child in "$@"; do
+		ended "$child" || return 1
+	done
+}
 postgres_killed() {
-	local main before
+	local main before children
 	main=$(head -1 "$data/postmaster.pid")
 	bank pgbench -n -c 4 -T "$seconds" >"$work/bank" 2>&1 &
 	sleep $((seconds / 2))
+	mapfile -t children < <(pgrep -P "$main")
 	kill -9 "$main"
 	wait $!
 	before=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$work/bank")
 	rm -f "$data/postmaster.pid"
-	sleep 2
-	postgres_run start && [ "$(bank psql -At -c 'SELECT count(*) FROM pgbench_history')" -ge "${before:-1}" ] && balanced
+	wait_for postgres_children_ended "${children[@]}" && postgres_run start && [ "$(bank psql -At -c 'SELECT count(*) FROM pgbench_history')" -ge "${before:-1}" ] && balanced
 }
 balanced() {
 	[ "$(bank psql -At -c 'SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance) FROM pgbench_branches)
 		AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT coalesce(sum(delta), 0) FROM pgbench_history)')" = t ]
 }
-load "PostgreSQL: initdb" initdb postgres_new
-load "pgbench" initdb bank pgbench -c 4 -T "$seconds"
-load "killed, it recovers, and the sums are right" initdb postgres_killed
-load "stop, and its checksums" initdb eval 'postgres_run stop -m fast && as_postgres pg_checksums --check -D "$data"'
-check "mounted anew" again
-load "it starts, and the sums are right" initdb eval 'postgres_run start && balanced && postgres_run stop -m fast'
+load "PostgreSQL creates a database" initdb postgres_new
+load "PostgreSQL serves pgbench" initdb bank pgbench -c 4 -T "$seconds"
+load "PostgreSQL keeps committed transactions after a kill" initdb postgres_killed
+load "PostgreSQL finds its page checksums right" initdb eval 'postgres_run stop -m fast && as_postgres pg_checksums --check -D "$data"'
+check "nothing is wrong in the image, and it mounts again" remount
+load "PostgreSQL starts after the next mount with the right sums" initdb eval 'postgres_run start && balanced && postgres_run stop -m fast'
 
 rocksdb() {
-	db_bench --db="$mnt/rocksdb" --num=300000 --value_size=400 --verify_checksum=1 --sync=0 "$@" | tee "$work/said.rocksdb" &&
-		! grep -qiE 'corrupt|error' "$work/said.rocksdb"
+	db_bench --db="$mnt/rocksdb" --num=300000 --value_size=400 --verify_checksum=1 --sync=0 "$@" | tee "$work/rocksdb.log" &&
+		! grep -qiE 'corrupt|error' "$work/rocksdb.log"
 }
-load "RocksDB: fill, overwrite, read back" db_bench rocksdb --benchmarks=fillrandom,overwrite,readwhilewriting,compact,verifychecksum --reads=50000
-load "RocksDB with direct transfers" db_bench rocksdb --use_existing_db=1 --use_direct_reads=1 \
+load "RocksDB reads back its records" db_bench rocksdb --benchmarks=fillrandom,overwrite,readwhilewriting,compact,verifychecksum --reads=50000
+load "RocksDB with O_DIRECT reads back its records" db_bench rocksdb --use_existing_db=1 --use_direct_reads=1 \
 	--use_direct_io_for_flush_and_compaction=1 --benchmarks=overwrite,readrandom,compact,verifychecksum --reads=50000
 lmdb() {
 	mkdir lmdb lmdb2
@@ -92,7 +98,7 @@ lmdb() {
 	} >"$work/dump" && mdb_load -f "$work/dump" lmdb && mdb_copy lmdb lmdb2 && mdb_dump -p lmdb | cksum >"$work/a" &&
 		mdb_dump -p lmdb2 | cksum | cmp - "$work/a" && [ "$(mdb_dump -p lmdb | grep -c '^ value of')" -eq 300000 ]
 }
-load "LMDB: load, copy, dump" mdb_load lmdb
+load "LMDB copies and dumps its records" mdb_load lmdb
 
 # --- transfers ---
 
@@ -104,25 +110,25 @@ for engine in psync libaio io_uring mmap; do
 	for direct in 0 1; do
 		[ "$engine$direct" = mmap1 ] && continue
 		bs=$([ $direct = 1 ] && echo --blockalign=4k)
-		load "fio: $engine, direct=$direct" fio eval "mkdir -p fio.$engine.$direct && verified --filename=fio.$engine.$direct/f --rw=randwrite \
+		load "fio verifies random writes with $engine, direct=$direct" fio eval "mkdir -p fio.$engine.$direct && verified --filename=fio.$engine.$direct/f --rw=randwrite \
 			--ioengine=$engine --direct=$direct --iodepth=16 --bs=4k $bs"
 	done
 done
-check "mounted anew" again
-load "fio: what it wrote is there still" fio eval 'for at in fio.*; do verified --filename=$at/f --rw=randwrite --bs=4k --verify_only || exit 1; done'
-load "postmark" postmark eval 'mkdir postmark && printf "set location postmark\nset number 5000\nset transactions 20000\nrun\nquit\n" | postmark && rmdir postmark'
-load "dbench" dbench dbench -D "$mnt" -t "$seconds" -c /usr/share/dbench/client.txt 4
+check "nothing is wrong after the transfers, and the image mounts again" remount
+load "fio verifies them after the next mount" fio eval 'for at in fio.*; do verified --filename=$at/f --rw=randwrite --bs=4k --verify_only || exit 1; done'
+load "postmark creates and deletes files" postmark eval 'mkdir postmark && printf "set location postmark\nset number 5000\nset transactions 20000\nrun\nquit\n" | postmark && rmdir postmark'
+load "dbench runs its client" dbench dbench -D "$mnt" -t "$seconds" -c /usr/share/dbench/client.txt 4
 
-# --- systems ---
+# --- an operating system ---
 
-system_within() {
+system_inside() {
 	local mirror=${TH_LOADS_MIRROR:-$(sed -n 's/^deb [^h]*\(http[^ ]*\).*/\1/p' /etc/apt/sources.list | head -1)}
 	debootstrap --variant=minbase bookworm system ${mirror:+"$mirror"} >"$work/debootstrap" || { tail -5 "$work/debootstrap"; return 1; }
 	chroot system dpkg --verify && chroot system dpkg --audit && chroot system apt-get -qq check &&
 		chroot system sh -c 'dpkg -l | grep -c ^ii' && cp -a system system2 && chroot system2 dpkg --verify
 }
 if [ "$(id -u)" -eq 0 ]; then
-	load "debootstrap, dpkg and apt within" debootstrap system_within
+	load "a Debian system is installed and verified by dpkg and apt" debootstrap system_inside
 fi
 
 # --- directories ---
@@ -132,16 +138,16 @@ million() {
 		[ "$(find many | sort -u | wc -l)" -eq $((entries + 1)) ] && find many -name '*3' -delete &&
 		[ "$(find many -type f | wc -l)" -eq $((entries - entries / 10)) ] && rm -r many
 }
-check "$entries entries in a directory" million
+check "a directory holds $entries entries" million
 linked() {
 	mkdir links && echo x >links/0 && seq 65000 | (cd links && xargs -I{} -P2 -n 1 ln 0 {}) &&
 		[ "$(stat -c %h links/0)" -eq 65001 ] && rm -r links
 }
-check "65000 links to a file" linked
-load "stress-ng" stress-ng stress-ng --temp-path "$mnt" --class filesystem --sequential 1 -t 3s --verify \
+check "a file has 65000 links" linked
+load "stress-ng finds nothing wrong" stress-ng stress-ng --temp-path "$mnt" --class filesystem --sequential 1 -t 3s --verify \
 	--exclude "${TH_LOADS_STRESS_EXCLUDE:-binderfs,sysinval,quota,ioport}" --metrics-brief --oomable --no-rand-seed
 
-cd "$work" || exit 1
+cd "$work" || exit
 check "unmount" stop
-check "check" th check "$image"
+check "nothing is wrong in the image" th check "$image"
 tap_done

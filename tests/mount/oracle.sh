@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The same random operations here and on ext4 (oracle/oracle.c) come out the same, whoever does them and however they
-# meet, and leave the same tree.  Now and then the filesystem is mounted anew in between; snapshots that were taken
-# meanwhile are at the end what they were.  Needs root, to make devices, to act as others, and to mount the reference.
-#   TH_ORACLE_OPERATIONS  how many (24000)
+# The same random operations by several users, here and on ext4 (oracle/oracle.c), have the same results and leave the same
+# tree.  The filesystem is remounted at intervals; snapshots taken on the way are unchanged at the end.  Needs root, to make
+# device nodes, to change the user, and to mount the reference.
+#   TH_ORACLE_OPERATIONS  operations (24000)
 #   TH_ORACLE_STOP_EVERY  operations between two mounts (8000)
-#   TH_ORACLE_WALK_EVERY  operations between two looks at the whole trees (500)
-. "$(dirname "$0")/mount.sh"
+#   TH_ORACLE_WALK_EVERY  operations between two comparisons of the whole trees (500)
+. "$(dirname "$0")/../support/mount_test.sh"
 operations=${TH_ORACLE_OPERATIONS:-24000}
 every=${TH_ORACLE_STOP_EVERY:-8000}
 walk=${TH_ORACLE_WALK_EVERY:-500}
 reference=$work/reference
 if [ "$(id -u)" -ne 0 ] || ! command -v mkfs.ext4 >/dev/null; then
-	tap_skip "operations as on ext4" "needs root and mkfs.ext4"
+	tap_skip "operations have the same results as on ext4" "needs root and mkfs.ext4"
 	tap_done
 fi
 
@@ -21,19 +21,19 @@ mount_reference() {
 		mkdir "$reference" && mount -o loop,noatime "$work/reference.image" "$reference"
 }
 
-# What waits in memory is written much later, or behind every other operation, by turns.
+# The commit interval alternates: changes become durable after every few operations, or much later.
 mount_ours() {
 	commit=$([ "${commit:-5}" = 5 ] && echo 0.02 || echo 5)
 	start -o "noatime,snapdir=hidden,commit=$commit" "$image" "$mnt"
 }
 
-# Operations from $1 on, up to the next stop.
+# play N : the operations from this one up to the next remount
 play() {
 	local to=$(($1 + every < operations ? $1 + every : operations))
 	program oracle --seed "$seed" --from "$1" --to "$to" --walk "$walk" --snapshots "$mnt/tree" "$reference/tree"
 }
 
-# The snapshot that is taken here, with nothing open, outlives the mount.
+# Takes a snapshot, with no file open, to be compared at the end.
 remount() {
 	manifest "$mnt" >"$work/manifest.$1" && mkdir "$mnt/.snapshots/stop-$1" && stop && th check "$image" && mount_ours
 }
@@ -46,16 +46,16 @@ all_equal() {
 	return $bad
 }
 
-check "ext4" mount_reference || tap_done
-check "mkfs and mount" eval 'th mkfs --size 4G "$image" && mount_ours' || tap_done
-# Everybody may work here, as in /tmp.
+mount_reference >"$work/reference.log" 2>&1 && mountpoint -q "$reference" || bail_out "ext4: $(tail -n 1 "$work/reference.log")"
+check "mkfs and mount" eval 'th mkfs --size 4G "$image" && mount_ours'
+# All users may write here, as in /tmp.
 mkdir -m 1777 "$mnt/tree" "$reference/tree"
 for ((at = 0; at < operations; at += every)); do
-	check "operations from $at come out as on ext4" play "$at" || break
-	check "mount anew" remount "$at" || break
+	check "operations from $at have the same results as on ext4" play "$at" || break
+	check "nothing is wrong after them, and the image mounts again" remount "$at" || break
 done
-check "the trees are the same" program oracle --seed "$seed" --from "$at" --to "$at" "$mnt/tree" "$reference/tree"
-check "snapshots are what they were" all_equal
+check "the trees are equal at the end" program oracle --seed "$seed" --from "$at" --to "$at" "$mnt/tree" "$reference/tree"
+check "snapshots are unchanged" all_equal
 check "unmount" stop
-check "check" th check "$image"
+check "nothing is wrong in the image" th check "$image"
 tap_done

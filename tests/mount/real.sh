@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Real input.  A source tree is unpacked into a mount and compared with the original; a snapshot; many files are edited and a
-# directory renamed; the diff says exactly that; the old directory is copied back out of the snapshot; all of it is the
-# same after the next mount.
+# Real input.  A source tree is unpacked into a mount and equals the original.  After a snapshot many files are edited and a
+# directory is renamed: the diff lists exactly these changes.  The old directory is copied back out of the snapshot.  All
+# of it is the same after the next mount.
 #   TH_REAL_ARCHIVE  a tar archive with one directory in it (the project's own sources)
-#   TH_REAL_EDITS    files edited (50)
-#   TH_REAL_SIZE     of the image (1G)
-. "$(dirname "$0")/mount.sh"
+#   TH_REAL_EDITS    files to edit (50)
+#   TH_REAL_SIZE     size of the image (1G)
+. "$(dirname "$0")/../support/mount_test.sh"
 edits=${TH_REAL_EDITS:-50}
 archive=${TH_REAL_ARCHIVE:-}
 if [ -z "$archive" ]; then
@@ -19,7 +19,7 @@ same_as() {
 		{ diff "$1" "$work/manifest.now" | head -20; false; }
 }
 
-# The edits: each changes the size, so that none can go unseen; every tenth file changes its mode only.
+# Each edit changes the size, so that a comparison cannot miss it; every tenth file changes its mode only.
 edit_files() {
 	local n=0 name
 	while IFS= read -r -d '' name; do
@@ -36,23 +36,23 @@ mkdir "$work/original"
 tar -xf "$archive" -C "$work/original"
 top=$(ls "$work/original")
 say "$(find "$work/original" -type f | wc -l) files, $(du -sm "$work/original" | cut -f1) MiB"
-check "mkfs and mount" fresh "${TH_REAL_SIZE:-1G}" || tap_done
+check "mkfs and mount" fresh "${TH_REAL_SIZE:-1G}"
 begin=$SECONDS
-check "unpack" tar -xf "$archive" -C "$mnt"
+check "the archive is unpacked" tar -xf "$archive" -C "$mnt"
 say "unpacked in $((SECONDS - begin)) s"
-# tar leaves the times of some directories as they come.
+# tar does not restore the times of some directories.
 manifest -pp "$work/original" >"$work/manifest.original"
-check "content, modes, times and links are the original's" same_as "$work/manifest.original" -pp "$mnt"
-check "diff -r agrees" diff -r --no-dereference "$work/original/$top" "$mnt/$top"
+check "content, modes, times and links equal the original" same_as "$work/manifest.original" -pp "$mnt"
+check "diff -r finds no difference from the original" diff -r --no-dereference "$work/original/$top" "$mnt/$top"
 manifest "$mnt" >"$work/manifest.before"
-check "snapshot" th snapshot create "$mnt" before
+check "a snapshot before the edits" th snapshot create "$mnt" before
 
-# Directories one below the top; the one that is renamed is edited in too.
+# The directory that is renamed has edited files too.
 moved=$(cd "$mnt/$top" && find . -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort | head -1)
 (cd "$mnt" && find "$top" -type f -links 1 -print0 | sort -z | shuf -z -n "$edits" --random-source=<(yes "$seed")) >"$work/edited"
-check "edits" eval '(cd "$mnt" && edit_files)'
-check "rename of a directory" mv "$mnt/$top/$moved" "$mnt/$top/moved elsewhere"
-# A rename changes its directory too.  Names as diff -H shows them: awkward ones do not occur in these trees.
+check "files are edited" eval '(cd "$mnt" && edit_files)'
+check "a directory is renamed" mv "$mnt/$top/$moved" "$mnt/$top/moved elsewhere"
+# A rename changes its directory too.  Apart from the new one, no name in these trees needs the escapes of diff -H.
 {
 	tr '\0' '\n' <"$work/edited" | sed "s,^$top/$moved/,$top/moved\\\\0040elsewhere/,; s,^,M\t/,"
 	printf 'M\t/%s\n' "$top"
@@ -62,24 +62,24 @@ diff_is_exact() {
 	th diff -H --stats "$mnt" before "$@" >"$work/diff" 2>"$work/stats"
 	[ $? -eq 1 ] && sort "$work/diff" | diff - "$work/expected"
 }
-check "diff lists exactly that" diff_is_exact
+check "diff lists exactly these changes" diff_is_exact
 say "$(cat "$work/stats")"
-check "snapshot after" mkdir "$mnt/.snapshots/after"
-check "diff of two snapshots" diff_is_exact after
-check "the snapshot is what it was" same_as "$work/manifest.before" "$mnt/.snapshots/before"
-check "copying the directory back out of the snapshot" cp -a "$mnt/$top/.snapshots/before/$moved" "$mnt/$top/$moved"
+check "a snapshot after the edits" mkdir "$mnt/.snapshots/after"
+check "diff of the two snapshots lists exactly these changes" diff_is_exact after
+check "the first snapshot is unchanged" same_as "$work/manifest.before" "$mnt/.snapshots/before"
+check "the directory is copied back out of the snapshot" cp -a "$mnt/$top/.snapshots/before/$moved" "$mnt/$top/$moved"
 manifest -p "$mnt/$top/.snapshots/before/$moved" >"$work/manifest.moved"
-check "it is the snapshot's" same_as "$work/manifest.moved" -p "$mnt/$top/$moved"
-check "it is the original" diff -r --no-dereference "$work/original/$top/$moved" "$mnt/$top/$moved"
+check "the copy equals the snapshot" same_as "$work/manifest.moved" -p "$mnt/$top/$moved"
+check "the copy equals the original" diff -r --no-dereference "$work/original/$top/$moved" "$mnt/$top/$moved"
 manifest "$mnt" >"$work/manifest.after"
 
 check "unmount" stop
-check "check" th check "$image"
-check "mount" start "$image" "$mnt"
-check "all is as it was" same_as "$work/manifest.after" "$mnt"
-check "so is the snapshot" same_as "$work/manifest.before" "$mnt/.snapshots/before"
+check "nothing is wrong in the image" th check "$image"
+check "the image mounts again" start "$image" "$mnt"
+check "the tree is equal after the next mount" same_as "$work/manifest.after" "$mnt"
+check "the snapshot is equal after the next mount" same_as "$work/manifest.before" "$mnt/.snapshots/before"
 rm "$work/manifest.after"
-check "the other one still gives the same diff" diff_is_exact after
+check "diff of the snapshots is the same after the next mount" diff_is_exact after
 check "unmount again" stop
-check "check again" th check "$image"
+check "nothing is wrong in the image at the end" th check "$image"
 tap_done

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Many snapshots over a changing tree.  Each still equals the manifest that was recorded of the live tree when it was
-# taken; after a half was deleted in random order and after the next mount, the others do; with all deleted the space is
-# back, to within 4 MiB.
-#   TH_SNAPSHOTS        how many (50)
+# Many snapshots of a changing tree.  Each equals the manifest of the live tree at the time it was taken, also after half of
+# them were deleted in random order, and after the next mount.  With all deleted their space is free again, to within
+# 4 MiB.
+#   TH_SNAPSHOTS        snapshots (50)
 #   TH_SNAPSHOTS_EDITS  changes between two (15)
 #   TH_SNAPSHOTS_FILES  files in the tree, about (80)
-. "$(dirname "$0")/mount.sh"
+#   TH_SNAPSHOTS_SIZE   size of the image (1G)
+. "$(dirname "$0")/../support/mount_test.sh"
 count=${TH_SNAPSHOTS:-50}
 edits=${TH_SNAPSHOTS_EDITS:-15}
 files=${TH_SNAPSHOTS_FILES:-80}
@@ -30,7 +31,7 @@ all_equal() {
 	return $bad
 }
 
-# Deletes that many in random order, by both ways that there are.
+# delete_some N : in random order, half of them by rmdir and half by the tool
 delete_some() {
 	local name n=0
 	for name in $(ls "$manifests" | shuf -n "$1" --random-source=<(yes "$seed")); do
@@ -43,57 +44,54 @@ delete_some() {
 	done
 }
 
+# The space of a removed file comes back when the kernel forgets the inode.
+has_free() {
+	settle && free=$(info_number free_bytes) && [ "$free" -ge $(($1 - (4 << 20))) ]
+}
 space_is() {
-	local free tries
-	for ((tries = 0; tries < 50; tries++)); do
-		free=$(number free_bytes)
-		[ "$free" -ge $(($1 - (4 << 20))) ] && break
-		sleep 0.2
-		settle # what was removed is gone when the kernel lets go of it
-	done
-	echo "# $2: $free bytes free, $1 expected" >&3
-	[ "$free" -ge $(($1 - (4 << 20))) ] || { echo "free: $free, expected at least $1 less 4 MiB"; return 1; }
+	local free status
+	wait_for has_free "$1"
+	status=$?
+	say "free: $free bytes, expected $1 (- 4 MiB)"
+	return "$status"
 }
 
-exec 3>&1
-check "mkfs and mount" fresh "${TH_SNAPSHOTS_SIZE:-1G}" || tap_done
+check "mkfs and mount" fresh "${TH_SNAPSHOTS_SIZE:-1G}"
 settle
-empty=$(number free_bytes)
+empty=$(info_number free_bytes)
 mkdir "$mnt/tree" && program edit "$mnt/tree" "$seed" $((4 * files)) "$files"
 begin=$SECONDS
-check "$count snapshots" take_all
+check "$count snapshots are taken" take_all
 say "taken in $((SECONDS - begin)) s, manifests included"
 begin=$SECONDS
-check "each equals its manifest" all_equal
+check "each snapshot equals its manifest" all_equal
 say "read in $((SECONDS - begin)) s"
-check "half are deleted" delete_some $((count / 2))
-check "each other equals its manifest" all_equal
+check "half of the snapshots are deleted" delete_some $((count / 2))
+check "each remaining snapshot equals its manifest" all_equal
 check "unmount" stop
-check "check" th check "$image"
-check "mount" start "$image" "$mnt"
-check "each equals its manifest after the next mount" all_equal
-check "the others are deleted" delete_some "$count"
-check "none is left" eval '[ -z "$(ls "$mnt/.snapshots")" ]'
+check "nothing is wrong in the image" th check "$image"
+check "the image mounts again" start "$image" "$mnt"
+check "each snapshot equals its manifest after the next mount" all_equal
+check "the other snapshots are deleted" delete_some "$count"
+check "no snapshot is left" eval 'is "" "$(ls "$mnt/.snapshots")"'
 
-# The same tree, written once into a fresh image, takes as much space.
-stop
+# The same tree, written once into a new image, takes as much space.
+check "unmount the aged image" stop
 mv "$image" "$work/aged"
-check "another image" fresh "${TH_SNAPSHOTS_SIZE:-1G}"
+check "a new image is mounted" fresh "${TH_SNAPSHOTS_SIZE:-1G}"
 mkdir "$work/aged.mnt"
-start "$work/aged" "$work/aged.mnt"
-aged=$daemon
-cp -a "$work/aged.mnt/tree" "$mnt/tree" && settle
-once=$(number free_bytes)
-stop # of the other image
-daemon=$aged
-stop "$work/aged.mnt"
+new=$daemon
+check "the aged image is mounted beside it" start "$work/aged" "$work/aged.mnt"
+check "the tree is copied into the new image" eval 'cp -a "$work/aged.mnt/tree" "$mnt/tree" && settle'
+once=$(info_number free_bytes)
+check "unmount the aged image again" stop "$work/aged.mnt"
+daemon=$new
+check "unmount the new image" stop
 mv "$work/aged" "$image"
-check "mount the first one" start "$image" "$mnt"
-settle
-check "the space of all snapshots is back" space_is "$once" "the tree without snapshots"
-check "rm -rf" rm -rf "$mnt/tree"
-settle
-check "all space is back" space_is "$empty" "empty"
+check "the aged image mounts" start "$image" "$mnt"
+check "the aged image has as much free space as the new one" space_is "$once"
+check "rm -rf of the tree" rm -rf "$mnt/tree"
+check "all space is free again" space_is "$empty"
 check "unmount at the end" stop
-check "check at the end" th check "$image"
+check "nothing is wrong in the image at the end" th check "$image"
 tap_done
