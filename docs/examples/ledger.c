@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ledger: accounts, and transfers between them by several clerks at a time.  It shows how a program uses the store:
- * transactions under range locks, a cursor, a snapshot, what changed since, and a branch to try something on.
+ * A ledger: accounts, and transfers between them by several clerks at the same time.  It shows how a program uses the
+ * store: transactions under range locks, a cursor, a snapshot, a diff against it, and a branch for an experiment.
  *
  *   cc ledger.c $(pkg-config --cflags --libs thunderhead) -o ledger && ./ledger ledger.img
  *
@@ -42,34 +42,34 @@ static int64_t parse(const void *data, size_t size)
 	return strtoll(text, NULL, 10);
 }
 
-/* The balance of an account that nobody opened is 0. */
+/* Reads a balance, which is 0 if the account does not exist. */
 static int read_balance(struct th_txn *txn, struct th_slice key, int64_t *ret)
 {
 	struct th_value value;
-	int r = th_txn_get(txn, key, &value);
+	int err = th_txn_get(txn, key, &value);
 
 	*ret = 0;
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
 	*ret = parse(value.data, value.size);
 	th_value_release(&value);
 	return 0;
 }
 
-/* Reads and writes one account.  The lock, which the transaction holds until its end, keeps other clerks from writing
- * in between; it is a range of one key: up to the next one possible, the same with a 0 behind it. */
+/* Reads and writes one account.  The lock keeps other clerks from writing in between; the transaction holds it until
+ * its end.  Its range has one key: it ends at the next possible key, which is the same with a 0 byte appended. */
 static int add(struct th_txn *txn, const char *name, int64_t amount)
 {
 	char key[64], balance[24];
 	int size = snprintf(key, sizeof(key), "account/%s", name);
 	struct th_range range = { { key, (size_t)size }, { key, (size_t)size + 1 } };
 	int64_t before;
-	int r = th_txn_lock(txn, &range, TH_LOCK_EXCLUSIVE, TH_LOCK_WAIT);
+	int err = th_txn_lock(txn, &range, TH_LOCK_EXCLUSIVE, TH_LOCK_WAIT);
 
-	if (r == 0)
-		r = read_balance(txn, range.from, &before);
-	if (r < 0)
-		return r;
+	if (err == 0)
+		err = read_balance(txn, range.from, &before);
+	if (err < 0)
+		return err;
 	if (before + amount < 0)
 		return -EDOM;
 	snprintf(balance, sizeof(balance), "%" PRId64, before + amount);
@@ -80,47 +80,48 @@ static int try_transfer(struct th_store *store, const char *id, const char *from
 {
 	char key[64], text[80];
 	struct th_txn *txn;
-	int r = th_txn_begin(store, &txn);
+	int err = th_txn_begin(store, &txn);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	snprintf(key, sizeof(key), "transfer/%s", id);
 	snprintf(text, sizeof(text), "%" PRId64 " from %s to %s", amount, from, to);
-	r = add(txn, from, -amount);
-	if (r == 0)
-		r = add(txn, to, amount);
-	if (r == 0)
-		r = th_txn_put(txn, slice(key), slice(text));
-	if (r == 0)
-		return th_txn_commit(txn); /* which ends the transaction in any case */
+	err = add(txn, from, -amount);
+	if (err == 0)
+		err = add(txn, to, amount);
+	if (err == 0)
+		err = th_txn_put(txn, slice(key), slice(text));
+	if (err == 0)
+		return th_txn_commit(txn); /* ends the transaction in any case */
 	th_txn_rollback(txn);
-	return r;
+	return err;
 }
 
-/* Two clerks may each hold what the other one waits for.  One is told so; it lets go of everything and begins anew. */
+/* Retries after a deadlock, when each of two clerks holds the account that the other one waits for.  The rollback has
+ * unlocked both accounts of this clerk, so that the other one can go on. */
 static int transfer(struct th_store *store, const char *id, const char *from, const char *to, int64_t amount)
 {
-	int r;
+	int err;
 
 	do
-		r = try_transfer(store, id, from, to, amount);
-	while (r == -EDEADLK);
-	return r;
+		err = try_transfer(store, id, from, to, amount);
+	while (err == -EDEADLK);
+	return err;
 }
 
 static int open_accounts(struct th_store *store)
 {
 	struct th_txn *txn;
-	int r = th_txn_begin(store, &txn);
+	int err = th_txn_begin(store, &txn);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < ACCOUNTS && r == 0; i++)
-		r = add(txn, names[i], OPENING_BALANCE);
-	if (r == 0)
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < ACCOUNTS && err == 0; i++)
+		err = add(txn, names[i], OPENING_BALANCE);
+	if (err == 0)
 		return th_txn_commit(txn);
 	th_txn_rollback(txn);
-	return r;
+	return err;
 }
 
 /* --- clerks --- */
@@ -150,25 +151,25 @@ static int let_clerks_work(struct th_store *store)
 {
 	struct clerk clerks[CLERKS];
 	unsigned count = 0;
-	int r = 0;
+	int err = 0;
 
-	for (; count < CLERKS && r == 0; count++) {
+	for (; count < CLERKS && err == 0; count++) {
 		clerks[count] = (struct clerk){ .store = store, .number = count };
-		r = -pthread_create(&clerks[count].thread, NULL, clerk_main, &clerks[count]);
+		err = -pthread_create(&clerks[count].thread, NULL, clerk_main, &clerks[count]);
 	}
-	if (r < 0)
+	if (err < 0)
 		count--;
 	for (unsigned i = 0; i < count; i++) {
 		pthread_join(clerks[i].thread, NULL);
-		if (r == 0)
-			r = clerks[i].result;
+		if (err == 0)
+			err = clerks[i].result;
 	}
-	return r;
+	return err;
 }
 
-/* --- looking --- */
+/* --- reading --- */
 
-/* Prints how many there are, and what they have together. */
+/* Prints the number of accounts and the sum of their balances. */
 static int print_sum(struct th_view *view, const char *title)
 {
 	char space[16];
@@ -177,30 +178,30 @@ static int print_sum(struct th_view *view, const char *title)
 	struct th_cursor *cursor;
 	int64_t sum = 0;
 	unsigned count = 0;
-	int r = th_cursor_open(view, &range, &cursor);
+	int err = th_cursor_open(view, &range, &cursor);
 
-	if (r < 0)
-		return r;
-	while ((r = th_cursor_next(cursor, &entry)) == 0) {
+	if (err < 0)
+		return err;
+	while ((err = th_cursor_next(cursor, &entry)) == 0) {
 		sum += parse(entry.value.data, entry.value.size);
 		count++;
 	}
 	th_cursor_close(cursor);
-	if (r == 1) /* the end */
+	if (err == 1) /* the end */
 		printf("%s: %u accounts, %" PRId64 " together\n", title, count, sum);
-	return r < 0 ? r : 0;
+	return err < 0 ? err : 0;
 }
 
-/* Prints the keys that differ.  Of accounts, by how much. */
+/* Prints the keys that differ, and by how much a balance changed. */
 static int print_changes(struct th_view *from, struct th_view *to)
 {
 	struct th_change c;
 	struct th_diff *diff;
-	int r = th_diff_open(from, to, NULL, &diff);
+	int err = th_diff_open(from, to, NULL, &diff);
 
-	if (r < 0)
-		return r;
-	while ((r = th_diff_next(diff, &c)) == 0) {
+	if (err < 0)
+		return err;
+	while ((err = th_diff_next(diff, &c)) == 0) {
 		printf("  %.*s: ", (int)c.key.size, (const char *)c.key.data);
 		if (c.from.data && c.to.data)
 			printf("%+" PRId64 "\n", parse(c.to.data, c.to.size) - parse(c.from.data, c.from.size));
@@ -208,129 +209,129 @@ static int print_changes(struct th_view *from, struct th_view *to)
 			printf("%s\n", c.to.data ? "new" : "gone");
 	}
 	th_diff_close(diff);
-	return r < 0 ? r : 0;
+	return err < 0 ? err : 0;
 }
 
-/* What changed between a snapshot and the present. */
+/* Prints the changes since a snapshot. */
 static int print_since(struct th_store *store, const char *name)
 {
 	struct th_view *then = NULL, *now = NULL;
 	struct th_snapshot snapshot;
-	int r = th_snapshot_find(store, name, &snapshot);
+	int err = th_snapshot_find(store, name, &snapshot);
 
-	if (r == 0)
-		r = th_view_snapshot(store, snapshot.id, &then);
-	if (r == 0)
-		r = th_view_freeze(store, &now);
-	if (r == 0)
-		r = print_changes(then, now);
+	if (err == 0)
+		err = th_view_snapshot(store, snapshot.id, &then);
+	if (err == 0)
+		err = th_view_freeze(store, &now);
+	if (err == 0)
+		err = print_changes(then, now);
 	th_view_close(then);
 	th_view_close(now);
-	return r;
+	return err;
 }
 
 /* --- the day --- */
 
 static int first_session(struct th_store *store)
 {
-	int r = open_accounts(store);
+	int err = open_accounts(store);
 
-	if (r == 0)
-		r = let_clerks_work(store);
-	if (r == 0)
-		r = print_sum(th_view_live(store), "at closing time");
-	if (r == 0)
-		r = th_snapshot_create(store, "closing", NULL); /* durable from here on */
-	if (r == 0)
-		r = transfer(store, "late/0000", "ada", "bob", 50);
-	if (r == 0)
-		r = th_store_sync(store); /* and so is this */
-	if (r < 0)
-		return r;
+	if (err == 0)
+		err = let_clerks_work(store);
+	if (err == 0)
+		err = print_sum(th_view_live(store), "at closing time");
+	if (err == 0)
+		err = th_snapshot_create(store, "closing", NULL); /* durable when it returns */
+	if (err == 0)
+		err = transfer(store, "late/0000", "ada", "bob", 50);
+	if (err == 0)
+		err = th_store_sync(store); /* makes the transfer durable */
+	if (err < 0)
+		return err;
 	printf("since then:\n");
-	r = print_since(store, "closing");
-	if (r == 0)
-		r = transfer(store, "late/0001", "ada", "bob", 1000000) == -EDOM ? 0 : -EPROTO;
-	if (r == 0)
-		r = th_branch_create(store, "what-if", "closing", NULL);
-	return r;
+	err = print_since(store, "closing");
+	if (err == 0)
+		err = transfer(store, "late/0001", "ada", "bob", 1000000) == -EDOM ? 0 : -EPROTO;
+	if (err == 0)
+		err = th_branch_create(store, "what-if", "closing", NULL);
+	return err;
 }
 
-/* On the branch it is closing time still; what is done here does not touch the main one. */
+/* Runs on the branch, which begins at closing time; its transfer does not change the main branch. */
 static int second_session(struct th_store *store)
 {
 	struct th_view *view;
-	int r = transfer(store, "if/0000", "cyd", "dee", 10);
+	int err = transfer(store, "if/0000", "cyd", "dee", 10);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	printf("what if:\n");
-	r = print_since(store, "closing");
-	if (r == 0)
-		r = th_view_branch(store, "main", &view);
-	if (r < 0)
-		return r;
-	r = print_sum(view, "on the main branch");
+	err = print_since(store, "closing");
+	if (err == 0)
+		err = th_view_branch(store, "main", &view);
+	if (err < 0)
+		return err;
+	err = print_sum(view, "on the main branch");
 	th_view_close(view);
-	return r;
+	return err;
 }
 
-/* Opens the store on a branch (NULL: the current one), which is current from then on. */
+/* Opens the store and makes a branch the current one; NULL: keeps the current one. */
 static int open_store(const char *path, const char *branch, bool format, struct th_store **ret)
 {
 	struct th_store_options options = { .branch = branch };
 	struct th_disk *disk;
-	int r = th_disk_open(path, 0, &disk);
+	int err = th_disk_open(path, 0, &disk);
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (format)
-		r = th_store_format(disk, NULL);
-	if (r == 0)
-		r = th_store_open(disk, &options, ret);
-	if (r < 0)
-		th_disk_close(disk); /* else the store closes it */
-	return r;
+		err = th_store_format(disk, NULL);
+	if (err == 0)
+		err = th_store_open(disk, &options, ret);
+	if (err < 0)
+		th_disk_close(disk); /* after success the store closes it */
+	return err;
 }
 
 static int create_image(const char *path)
 {
 	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0666);
-	int r = 0;
+	int err = 0;
 
 	if (fd < 0 || ftruncate(fd, IMAGE_BYTES) < 0)
-		r = -errno;
+		err = -errno;
 	if (fd >= 0)
 		close(fd);
-	return r;
+	return err;
 }
 
 static int session(const char *path, const char *branch, bool format, int (*work)(struct th_store *store))
 {
 	struct th_store *store;
-	int r = open_store(path, branch, format, &store), closed;
+	int err = open_store(path, branch, format, &store), closed;
 
-	if (r < 0)
-		return r;
-	r = work(store);
+	if (err < 0)
+		return err;
+	err = work(store);
 	closed = th_store_close(store);
-	return r < 0 ? r : closed;
+	return err < 0 ? err : closed;
 }
 
 int main(int argc, char **argv)
 {
-	int r;
+	int err;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: ledger IMAGE\n");
 		return 2;
 	}
-	r = create_image(argv[1]);
-	if (r == 0)
-		r = session(argv[1], NULL, true, first_session);
-	if (r == 0)
-		r = session(argv[1], "what-if", false, second_session);
-	if (r < 0)
-		fprintf(stderr, "ledger: %s: %s\n", argv[1], strerror(-r));
-	return r < 0;
+	err = create_image(argv[1]);
+	if (err == 0)
+		err = session(argv[1], NULL, true, first_session);
+	if (err == 0)
+		err = session(argv[1], "what-if", false, second_session);
+	if (err < 0)
+		fprintf(stderr, "ledger: %s: %s\n", argv[1], strerror(-err));
+	return err < 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk of one's own: it spreads what it is given over two others, so that two devices work for one store.  It shows
- * what a disk owes the store (thunderhead/disk.h): a table of operations, and futures that complete once.
+ * A disk of your own: it spreads blocks over two other disks, so that two devices work for one store.  It shows the
+ * duties of a disk (thunderhead/disk.h): a table of operations, and futures that complete exactly once.
  *
  *   cc stripe.c $(pkg-config --cflags --libs thunderhead) -o stripe && ./stripe left.img right.img
  *
@@ -27,26 +27,26 @@
 #define HALF_BYTES (16 << 20)
 
 struct stripe_disk {
-	struct th_disk disk; /* what the store sees; the first member, so that one pointer is the other */
+	struct th_disk disk; /* the store uses this; the first member, so that both have one address */
 	struct th_disk *half[2];
 };
 
-/* What goes to one half in one go. */
+/* The part of a transfer that goes to one stripe of one half. */
 struct part {
 	struct th_future future;
 	struct iovec *iov;
 	int iovcnt;
 };
 
-/* One transfer of the striped disk.  It is complete when the last of its parts is. */
+/* One transfer of the striped disk.  It completes with the last of its parts. */
 struct request {
 	struct th_future *whole;
-	atomic_uint left; /* parts under way, and one while more are being started */
+	atomic_uint left; /* parts under way, plus one while parts are being started */
 	atomic_int result;
 	struct part part[];
 };
 
-/* May run on a thread of either half. */
+/* Ends one part, on a thread of either half. */
 static void request_put(struct request *request, int result)
 {
 	struct th_future *whole = request->whole;
@@ -57,7 +57,7 @@ static void request_put(struct request *request, int result)
 		return;
 	result = atomic_load(&request->result);
 	free(request);
-	th_future_complete(whole, result); /* last: the whole may be gone, with whoever waited for it */
+	th_future_complete(whole, result); /* last, since the waiting caller may free the whole */
 }
 
 static void part_done(struct th_future *future, void *request)
@@ -65,7 +65,7 @@ static void part_done(struct th_future *future, void *request)
 	request_put(request, future->result);
 }
 
-/* The parts lie in the request, and their buffers behind them. */
+/* Allocates a request with its parts, and their buffers after them. */
 static struct request *request_new(struct th_future *whole, size_t parts, size_t iovs)
 {
 	struct request *request;
@@ -112,7 +112,7 @@ static void start_part(struct stripe_disk *stripe, enum th_transfer_kind kind, u
 	th_future_then(&part->future, part_done, request);
 }
 
-/* Gets and saves.  A get has one buffer, and so has each of its parts. */
+/* Starts a get or a save.  A get has one buffer, and so has each of its parts. */
 static void stripe_move(struct stripe_disk *stripe, const struct th_transfer *transfer, struct th_future *whole)
 {
 	int iovcnt;
@@ -123,7 +123,7 @@ static void stripe_move(struct stripe_disk *stripe, const struct th_transfer *tr
 	struct iovec *iov;
 	uint64_t addr = transfer->addr;
 
-	th_future_init(whole, NULL, NULL); /* nobody needs to drive it: the halves complete what has a continuation */
+	th_future_init(whole, NULL, NULL); /* no drive: the halves complete futures with a continuation */
 	request = request_new(whole, parts, parts + (size_t)iovcnt);
 	if (!request) {
 		th_future_complete(whole, -ENOMEM);
@@ -193,7 +193,7 @@ static const struct th_disk_ops stripe_ops = {
 	.close = stripe_close,
 };
 
-/* The halves become the striped disk's on success. */
+/* Makes the striped disk, which owns the halves on success. */
 static int stripe_new(struct th_disk *left, struct th_disk *right, struct th_disk **ret)
 {
 	struct stripe_disk *stripe = calloc(1, sizeof(*stripe));
@@ -218,29 +218,29 @@ static int stripe_new(struct th_disk *left, struct th_disk *right, struct th_dis
 static int create_file(const char *path)
 {
 	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0666);
-	int r = 0;
+	int err = 0;
 
 	if (fd < 0 || ftruncate(fd, HALF_BYTES) < 0)
-		r = -errno;
+		err = -errno;
 	if (fd >= 0)
 		close(fd);
-	return r;
+	return err;
 }
 
 static int open_stripe(char **paths, struct th_disk **ret)
 {
 	struct th_disk *left = NULL, *right = NULL;
-	int r = th_disk_open(paths[0], 0, &left);
+	int err = th_disk_open(paths[0], 0, &left);
 
-	if (r == 0)
-		r = th_disk_open(paths[1], 0, &right);
-	if (r == 0)
-		r = stripe_new(left, right, ret);
-	if (r < 0) {
+	if (err == 0)
+		err = th_disk_open(paths[1], 0, &right);
+	if (err == 0)
+		err = stripe_new(left, right, ret);
+	if (err < 0) {
 		th_disk_close(left);
 		th_disk_close(right);
 	}
-	return r;
+	return err;
 }
 
 static void make_record(uint32_t number, char *record)
@@ -253,88 +253,88 @@ static int write_records(struct th_store *store)
 {
 	char record[RECORD_BYTES];
 	struct th_txn *txn;
-	int r = th_txn_begin(store, &txn);
+	int err = th_txn_begin(store, &txn);
 
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < RECORDS && r == 0; i++) {
+	if (err < 0)
+		return err;
+	for (uint32_t i = 0; i < RECORDS && err == 0; i++) {
 		make_record(i, record);
-		r = th_txn_put(txn, (struct th_slice){ &i, sizeof(i) }, (struct th_slice){ record, sizeof(record) });
+		err = th_txn_put(txn, (struct th_slice){ &i, sizeof(i) }, (struct th_slice){ record, sizeof(record) });
 	}
-	if (r == 0)
+	if (err == 0)
 		return th_txn_commit(txn);
 	th_txn_rollback(txn);
-	return r;
+	return err;
 }
 
 static int read_records(struct th_store *store)
 {
 	char record[RECORD_BYTES];
 	struct th_value value;
-	int r = 0;
+	int err = 0;
 
-	for (uint32_t i = 0; i < RECORDS && r == 0; i++) {
+	for (uint32_t i = 0; i < RECORDS && err == 0; i++) {
 		make_record(i, record);
-		r = th_get(th_view_live(store), (struct th_slice){ &i, sizeof(i) }, &value);
-		if (r < 0)
+		err = th_get(th_view_live(store), (struct th_slice){ &i, sizeof(i) }, &value);
+		if (err < 0)
 			break;
 		if (value.size != sizeof(record) || memcmp(value.data, record, sizeof(record)) != 0)
-			r = -EPROTO;
+			err = -EPROTO;
 		th_value_release(&value);
 	}
-	return r;
+	return err;
 }
 
 static int check(struct th_store *store)
 {
 	struct th_check_options options = { .read_data = true };
 	struct th_check_result result;
-	int r = th_store_check(store, &options, &result);
+	int err = th_store_check(store, &options, &result);
 
-	if (r == 0)
+	if (err == 0)
 		printf("%d records, %u problems\n", RECORDS, (unsigned)result.problems);
-	return r;
+	return err;
 }
 
-/* Opens a store on both files, lets `work` and `more` do something with it, and closes it. */
+/* Opens a store on both files, calls `work` and `more`, and closes it. */
 static int session(char **paths, bool format, int (*work)(struct th_store *), int (*more)(struct th_store *))
 {
 	struct th_store *store;
 	struct th_disk *disk;
-	int r = open_stripe(paths, &disk), closed;
+	int err = open_stripe(paths, &disk), closed;
 
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (format)
-		r = th_store_format(disk, NULL);
-	if (r == 0)
-		r = th_store_open(disk, NULL, &store);
-	if (r < 0) {
+		err = th_store_format(disk, NULL);
+	if (err == 0)
+		err = th_store_open(disk, NULL, &store);
+	if (err < 0) {
 		th_disk_close(disk);
-		return r;
+		return err;
 	}
-	r = work(store);
-	if (r == 0)
-		r = more(store);
+	err = work(store);
+	if (err == 0)
+		err = more(store);
 	closed = th_store_close(store);
-	return r < 0 ? r : closed;
+	return err < 0 ? err : closed;
 }
 
 int main(int argc, char **argv)
 {
-	int r = 0;
+	int err = 0;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: stripe LEFT RIGHT\n");
 		return 2;
 	}
-	for (int i = 1; i <= 2 && r == 0; i++)
-		r = create_file(argv[i]);
-	if (r == 0)
-		r = session(argv + 1, true, write_records, th_store_checkpoint);
-	if (r == 0)
-		r = session(argv + 1, false, read_records, check);
-	if (r < 0)
-		fprintf(stderr, "stripe: %s\n", strerror(-r));
-	return r < 0;
+	for (int i = 1; i <= 2 && err == 0; i++)
+		err = create_file(argv[i]);
+	if (err == 0)
+		err = session(argv + 1, true, write_records, th_store_checkpoint);
+	if (err == 0)
+		err = session(argv + 1, false, read_records, check);
+	if (err < 0)
+		fprintf(stderr, "stripe: %s\n", strerror(-err));
+	return err < 0;
 }

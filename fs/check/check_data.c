@@ -9,6 +9,7 @@
 
 #include "fs/data/extent.h"
 #include "journal/disk/disk.h"
+#include "tree/chunk.h"
 
 struct data_check {
 	struct th_fs *fs;

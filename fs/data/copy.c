@@ -11,6 +11,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
+#include "tree/chunk.h"
 
 /* Bytes that one call copies at most, and bytes that it copies without sharing, so that it returns in bounded time. */
 #define COPY_MAX (UINT64_C(1) << 30)

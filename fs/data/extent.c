@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "tree/chunk.h"
+
 /* Blocks: the longest extent that joining makes.  Joining rewrites the older value, so its cost is limited to this.  A
  * file that grows by a block between syncs consists of extents of this length. */
 #define JOIN_MAX 64

@@ -22,6 +22,7 @@
 #include "fs/format/key.h"
 #include "fs/inode/context.h"
 #include "journal/disk/disk.h"
+#include "tree/chunk.h"
 
 struct th_extent {
 	uint64_t block; /* its first block in the file */

@@ -9,6 +9,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
+#include "tree/chunk.h"
 
 /* Blocks allocated in one transaction. */
 #define ALLOCATE_MAX 4096

@@ -10,6 +10,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
+#include "tree/chunk.h"
 
 /* Extents dropped in one transaction when a file is deleted. */
 #define DROP_MAX 1000

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/inode/dirty_list.h"
+#include "tree/chunk.h"
 
 int th_file_pages_init(struct th_inode *inode)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/data/file_pages.h"
+#include "tree/chunk.h"
 
 /* --- finding; inode->lock held --- */
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "journal/disk/disk.h"
+#include "tree/chunk.h"
 
 static int part_compare(const void *a, const void *b)
 {

@@ -10,6 +10,7 @@
 #define TH_FS_DATA_READ_BATCH_H
 
 #include "fs/data/extent.h"
+#include "tree/chunk.h"
 
 struct th_read_batch {
 	struct th_store *store;

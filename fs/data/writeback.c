@@ -5,6 +5,7 @@
 
 #include "fs/data/run_writer.h"
 #include "fs/inode/dirty_list.h"
+#include "tree/chunk.h"
 
 /* Extents cleared in one transaction. */
 #define CLEAR_MAX 4096

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "journal/disk/disk.h"
+#include "tree/chunk.h"
 
 void th_diff_content_init(struct th_diff_content *content, bool want_ranges)
 {

@@ -9,7 +9,7 @@ cc=${CC:-cc}
 cxx=${CXX:-c++}
 flags=(-Wall -Wextra -Werror)
 [ "${TH_SANITIZE:-none}" = none ] || flags+=("-fsanitize=$TH_SANITIZE")
-headers=(thunderhead.h disk.h future.h transfer.h)
+headers=(thunderhead.h chunk.h reference.h disk.h future.h transfer.h)
 
 export LD_LIBRARY_PATH=$root$TH_LIBDIR PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=$root$TH_LIBDIR/pkgconfig
 unset DESTDIR
@@ -146,11 +146,11 @@ fi
 # Each is the body of a function; its parameters are the objects that other snippets create.
 snippets() {
 	printf '#include <errno.h>\n#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n'
-	printf '#include <thunderhead/disk.h>\n#include <thunderhead/thunderhead.h>\n'
-	awk '/^```c$/ { printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int r);\n", ++n;
-			printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int r)\n{\n#line %d \"library.md\"\n", n, NR + 1;
+	printf '#include <thunderhead/disk.h>\n#include <thunderhead/reference.h>\n#include <thunderhead/thunderhead.h>\n'
+	awk '/^```c$/ { printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int err);\n", ++n;
+			printf "int snippet_%d(struct th_disk *disk, struct th_store *store, struct th_txn *txn, struct th_view *view, int err)\n{\n#line %d \"library.md\"\n", n, NR + 1;
 			inside = 1; next }
-		/^```$/ { if (inside) print "return r;\n}"; inside = 0 }
+		/^```$/ { if (inside) print "return err;\n}"; inside = 0 }
 		inside' "$1"
 }
 

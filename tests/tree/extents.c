@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "tree/chunk.h"
+
 size_t th_extents_pack(const struct th_extents *extents, uint8_t *to)
 {
 	size_t size = 0;

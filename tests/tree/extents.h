@@ -8,6 +8,7 @@
 #define TH_TESTS_TREE_EXTENTS_H
 
 #include "tests/tree/fixture.h"
+#include "tree/chunk.h"
 
 #define TH_EXTENTS_MAX 6
 

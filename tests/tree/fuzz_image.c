@@ -7,6 +7,7 @@
  * in it, and how.  Builds as a libFuzzer target with -DTH_FUZZER; otherwise main makes inputs from a seed.
  */
 #include "tests/tree/extents.h"
+#include "tree/chunk.h"
 #include "tree/node/node.h"
 
 #include <inttypes.h>

@@ -3,6 +3,8 @@
  * What a caller may get wrong: each function says so with the error that thunderhead.h names, and the store goes on.
  */
 #include "tests/tree/fixture.h"
+#include "tree/chunk.h"
+#include "tree/reference.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,6 +13,7 @@
 
 #include "tests/tree/extents.h"
 #include "tests/tree/world.h"
+#include "tree/chunk.h"
 #include "tree/state/state.h"
 
 #define STEPS 40

@@ -6,6 +6,7 @@
 
 #include "tests/tree/extents.h"
 #include "tests/tree/world.h"
+#include "tree/chunk.h"
 #include "tree/state/state.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };

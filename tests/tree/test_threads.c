@@ -6,6 +6,7 @@
  */
 #include "tests/tree/extents.h"
 #include "tests/tree/walk.h"
+#include "tree/chunk.h"
 
 #include <pthread.h>
 #include <stdio.h>

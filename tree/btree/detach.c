@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "tree/btree/tree.h"
+#include "tree/chunk.h"
 #include "tree/io/chunk.h"
 
 static struct th_slice fence_prefix(struct th_slice lo, struct th_slice hi)

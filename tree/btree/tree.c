@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/btree/push_down.h"
+#include "tree/chunk.h"
 
 #include <errno.h>
 #include <stdlib.h>

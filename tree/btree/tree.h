@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 
+#include "tree/chunk.h"
 #include "tree/node/cache.h"
 #include "tree/node/overlay.h"
 

@@ -22,6 +22,7 @@
 
 #include "tree/catalogue/block_refs.h"
 #include "tree/catalogue/lineage.h"
+#include "tree/chunk.h"
 #include "tree/state/state.h"
 
 static int free_blocks(struct th_store *store, uint64_t addr, uint32_t blocks)

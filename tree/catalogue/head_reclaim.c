@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "tree/catalogue/dead_list.h"
+#include "tree/chunk.h"
 #include "tree/io/chunk.h"
 #include "tree/state/state.h"
 

@@ -7,6 +7,7 @@
 #include "journal/base/checksum.h"
 #include "tree/catalogue/meta.h"
 #include "tree/check/check.h"
+#include "tree/chunk.h"
 #include "tree/io/chunk.h"
 
 /* One entry whose runs are being claimed. */

@@ -22,6 +22,7 @@
 #include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/force_flush.h"
 #include "tree/checkpoint/log_queue.h"
+#include "tree/chunk.h"
 #include "tree/io/chunk.h"
 #include "tree/io/node_writer.h"
 #include "tree/node/nowait.h"

@@ -8,6 +8,7 @@
 
 #include "journal/base/checksum.h"
 #include "journal/base/thread.h"
+#include "tree/chunk.h"
 #include "tree/state/state.h"
 #include "tree/txn/txn.h"
 

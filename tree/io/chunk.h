@@ -9,6 +9,7 @@
 #ifndef TH_TREE_IO_CHUNK_H
 #define TH_TREE_IO_CHUNK_H
 
+#include "tree/chunk.h"
 #include "tree/node/entry.h"
 
 struct th_drops;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tree/chunk.h"
 #include "tree/io/chunk.h"
 
 int th_drops_add(struct th_drops *drops, const struct th_run *run)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tree/checkpoint/log_queue.h"
+#include "tree/chunk.h"
 #include "tree/state/state.h"
 
 struct merge_state {

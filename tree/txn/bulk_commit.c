@@ -5,6 +5,7 @@
 
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/checkpoint/log_queue.h"
+#include "tree/chunk.h"
 #include "tree/io/node_writer.h"
 #include "tree/layers/window.h"
 #include "tree/state/state.h"

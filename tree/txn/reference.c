@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tree/reference.h"
 #include "tree/thunderhead.h"
 
 static const uint8_t mark[TH_REFERENCE_MARK] = { 0xff, 'T', 'H', 'R', 'E', 'F', 0, 1 };

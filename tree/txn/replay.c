@@ -15,6 +15,7 @@
 #include "journal/base/checksum.h"
 #include "tree/checkpoint/log_format.h"
 #include "tree/checkpoint/log_queue.h"
+#include "tree/chunk.h"
 #include "tree/io/chunk.h"
 #include "tree/state/state.h"
 #include "tree/txn/apply.h"

@@ -12,6 +12,7 @@
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
+#include "tree/chunk.h"
 
 #define FILE_BLOCKS 1500
 #define FILE_ID 77

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chunks: data off-tree, shared, sliced, kept by snapshots, crashed, and on a full image. */
 #include "tests/tree/extents.h"
+#include "tree/chunk.h"
 
 #include <stdio.h>
 #include <stdlib.h>

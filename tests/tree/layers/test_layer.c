@@ -2,6 +2,7 @@
 /* Savepoints: what is undone, and what is not.  Random ones are in test_model.c. */
 #include "tests/support/suite.h"
 #include "tests/tree/extents.h"
+#include "tree/chunk.h"
 
 #include <stdio.h>
 

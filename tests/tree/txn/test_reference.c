@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* References against a plain model: made, re-pointed, followed, listed and deleted, in snapshots too. */
 #include "tests/tree/fixture.h"
+#include "tree/reference.h"
 
 #include <stdio.h>
 #include <stdlib.h>
