@@ -25,7 +25,7 @@ static_assert(sizeof(struct acl_head_disk) == 4, "format.md: access control list
 struct acl_entry_disk {
 	struct th_le16 tag;
 	struct th_le16 permissions; /* read 4, write 2, execute 1 */
-	struct th_le32 id; /* of the user or group named; else ACL_NO_ID */
+	struct th_le32 id; /* of the user or group; ACL_NO_ID in entries without one */
 };
 static_assert(sizeof(struct acl_entry_disk) == 8, "format.md: access control lists");
 
@@ -39,7 +39,7 @@ struct acl {
 	size_t count;
 };
 
-/* Who reads a list only, does not write to its entries. */
+/* Drops const: callers with a const list do not write to its entries. */
 static struct acl acl_of(const void *value, size_t size)
 {
 	const uint8_t *entries = (const uint8_t *)value + sizeof(struct acl_head_disk);
@@ -50,7 +50,7 @@ static struct acl acl_of(const void *value, size_t size)
 	};
 }
 
-/* The entry with this tag; NULL: there is none. */
+/* Returns the first entry with this tag, or NULL. */
 static struct acl_entry_disk *acl_find(const struct acl *acl, enum acl_tag tag)
 {
 	for (size_t i = 0; i < acl->count; i++) {
@@ -60,7 +60,7 @@ static struct acl_entry_disk *acl_find(const struct acl *acl, enum acl_tag tag)
 	return NULL;
 }
 
-/* --- is it one? --- */
+/* --- validation --- */
 
 static bool is_named(unsigned tag)
 {
@@ -83,8 +83,8 @@ static bool entry_valid(const struct acl_entry_disk *entry)
 	}
 }
 
-/* Entries are in the order of their tags; those without a name are there once, and all but the mask must be.  Who is
- * named needs a mask. */
+/* Entries are sorted by tag.  Each tag without an id occurs at most once, and all of these but the mask are required.
+ * Entries with an id require a mask. */
 static bool acl_valid(const struct acl *acl)
 {
 	const unsigned required = ACL_OWNER | ACL_GROUP | ACL_OTHERS;
@@ -123,7 +123,7 @@ bool th_acl_is_minimal(struct th_slice value)
 	return acl_of(value.data, value.size).count == 3;
 }
 
-/* The three entries of a list that the mode shows. */
+/* The three entries that the mode shows. */
 struct shown {
 	struct acl_entry_disk *owner, *group, *others;
 };

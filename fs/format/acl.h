@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POSIX access control lists, as the values of two extended attributes: the form in which Linux gives and takes them
- * (docs/format.md, "Access control lists").  Who may do what is decided by the kernel; what is left to a filesystem is
- * here: what a list makes of the mode, what a mode makes of a list, and what a new inode gets from its directory.
+ * POSIX access control lists, as Linux passes them: the values of two extended attributes (docs/format.md, "Access
+ * control lists").
  *
- * The bits of the mode and the entries of the list say the same: owner and others directly, the group's bits are the
- * mask's if there is one, else the group's.
+ * The kernel checks permissions.  The filesystem keeps the list and the mode consistent, and derives the list of a new
+ * inode from the default list of its directory.  The mode bits of owner and others equal the list's entries.  The group
+ * bits equal the mask entry if there is one, otherwise the group entry.
  */
 #ifndef TH_FS_FORMAT_ACL_H
 #define TH_FS_FORMAT_ACL_H
@@ -18,18 +18,19 @@
 #define TH_ACL_ACCESS "system.posix_acl_access"
 #define TH_ACL_DEFAULT "system.posix_acl_default"
 
+/* Returns true for the names of the two attributes. */
 bool th_acl_is_name(const char *name);
 
-/* Is the value an access control list?  The other functions expect one. */
+/* Returns true if the value is a valid access control list.  The functions below are for valid lists only. */
 bool th_acl_valid(struct th_slice value);
-/* Has it no entry beyond what the mode can say?  Then it need not be kept. */
+/* Returns true if the mode expresses the whole list, which then need not be stored. */
 bool th_acl_is_minimal(struct th_slice value);
-/* The mode, with the permissions that the list gives. */
+/* Returns the mode with the permission bits of the list. */
 uint32_t th_acl_to_mode(struct th_slice value, uint32_t mode);
-/* Gives the list, in place, the permissions of the mode. */
+/* Sets the list's entries, in place, to the permission bits of the mode. */
 void th_acl_from_mode(void *value, size_t size, uint32_t mode);
-/* Makes a directory's default list, in place, the access list of a new inode that was asked for with this mode; each
- * limits the other.  Answers the mode. */
+/* Turns a directory's default list, in place, into the access list of a new inode that is created with this mode.
+ * Permissions are those that both list and mode grant.  Returns the resulting mode. */
 uint32_t th_acl_inherit(void *value, size_t size, uint32_t mode);
 
 #endif

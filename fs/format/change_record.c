@@ -14,7 +14,7 @@ struct side_record {
 };
 
 struct change_record {
-	struct th_le32 size; /* of all of it: this, both paths, the ranges */
+	struct th_le32 size; /* of the whole record: this head, both paths, the ranges */
 	uint8_t kind, rough;
 	struct th_le16 what;
 	struct th_le64 inode;
@@ -85,7 +85,7 @@ static struct th_fs_change_side side_unpack(const struct side_record *record)
 	};
 }
 
-/* Copies a path without its zero; answers where the next thing goes. */
+/* Copies a path without its NUL.  Returns the address after it. */
 static uint8_t *append_path(uint8_t *at, const char *path, size_t size)
 {
 	if (size)
@@ -128,7 +128,7 @@ static bool head_is_sound(const struct change_record *head)
 	       th_get_le32(head->path_size) && size == th_get_le32(head->size);
 }
 
-/* Takes a path off the record; *ret stays NULL if there is none. */
+/* Decodes a path and advances *at.  *ret stays NULL if size is 0. */
 static int unpack_path(const uint8_t **at, uint32_t size, char **ret)
 {
 	if (!size)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A change of a file between two views of a filesystem, and how it travels from the daemon to the tool.
+ * A change of a file between two views of a filesystem, and its encoding between daemon and tool.
  *
- * There is one change for each name that is there in one view only ('+', '-', or 'R' where an inode lost one name and
- * got another), and one for each name that stayed and whose inode differs ('M').  So every name of a file with several
- * is told; links in `from` and `to` tell how many it had.
+ * There is one change for each name that only one view has: '+', '-', or 'R' if an inode lost one name and got another.
+ * And there is one for each name that both views have and whose inode differs: 'M'.  So each name of a file with
+ * several names is reported; `links` in `from` and `to` is the number of its names.
  */
 #ifndef TH_FS_FORMAT_CHANGE_RECORD_H
 #define TH_FS_FORMAT_CHANGE_RECORD_H
@@ -20,21 +20,21 @@ enum th_fs_change_kind {
 	TH_CHANGE_RENAMED = 'R',
 };
 
-/* What differs in an inode that is in both views.  The times of access and of change of status do not count. */
+/* The differences of an inode that both views have.  atime and ctime are not compared. */
 enum th_fs_change_what {
-	TH_CHANGED_CONTENT = 1 << 0, /* bytes below the new end of the file */
+	TH_CHANGED_CONTENT = 1 << 0, /* bytes before the new end of the file */
 	TH_CHANGED_SIZE = 1 << 1, /* of a directory: the number of entries */
 	TH_CHANGED_MODE = 1 << 2,
 	TH_CHANGED_OWNER = 1 << 3, /* or group */
 	TH_CHANGED_MTIME = 1 << 4,
 	TH_CHANGED_LINKS = 1 << 5,
 	TH_CHANGED_XATTR = 1 << 6,
-	TH_CHANGED_FLAGS = 1 << 7, /* as chattr(1) sets */
+	TH_CHANGED_FLAGS = 1 << 7, /* of chattr(1) */
 	TH_CHANGED_DEVICE = 1 << 8,
 	TH_CHANGED_ALL = (1 << 9) - 1,
 };
 
-/* An inode as one view has it; all zero if it is not there. */
+/* The inode in one view; all zero if the view does not have it. */
 struct th_fs_change_side {
 	uint32_t mode, uid, gid, links;
 	uint64_t size;
@@ -51,26 +51,28 @@ struct th_fs_change {
 	uint32_t what; /* enum th_fs_change_what */
 	uint64_t inode; /* its number in the live tree */
 	struct th_fs_change_side from, to;
-	/* In the newer view; of a removed name in the older one.  Begins with '/', the root of the filesystem. */
+	/* In the newer view; the path of a removed name is that in the older one.  Begins with '/', the root of the
+	 * filesystem. */
 	char *path;
-	char *old_path; /* in the older view, where that is another; else NULL */
-	/* Where the content differs, in whole blocks up to the new end of the file: with these copied, an old copy that
-	 * was cut or grown (with zeros) to the new size is the new file. */
+	char *old_path; /* in the older view, if it differs; otherwise NULL */
+	/* The ranges whose content differs, in whole blocks up to the new end of the file.  A copy of the old file, cut
+	 * or extended with zeros to the new size, becomes the new file when these ranges are copied to it. */
 	struct th_fs_change_range *ranges;
 	size_t nranges;
-	bool rough; /* there were too many ranges to keep: the last ones cover unchanged bytes too */
+	bool rough; /* the number of ranges was limited: the last ones cover unchanged bytes too */
 };
 
 /* Frees what the change owns, not the change. */
 void th_fs_change_release(struct th_fs_change *change);
-/* Is one of its paths `directory` (which has no '/' at its end; "" is everything) or below it? */
+/* Returns true if one of the paths is `directory` or below it.  directory has no '/' at its end; "" matches all. */
 bool th_fs_change_below(const struct th_fs_change *change, const char *directory);
 
-/* The change as bytes, appended one after another to a stream.  The first four bytes are the record's size. */
+/* Returns the size in bytes of the record that th_fs_change_pack writes.  A stream is a sequence of records; each
+ * begins with its size in four bytes. */
 size_t th_fs_change_packed_size(const struct th_fs_change *change);
 void th_fs_change_pack(const struct th_fs_change *change, void *record);
-/* Takes the first record of a stream.  1: more bytes are needed; -EUCLEAN: this is no record; -ENOMEM.  After 0 the
- * caller releases the change. */
+/* Decodes the first record of a stream and returns its size in *ret_size.  The caller releases the change.  Returns 0,
+ * 1 if more bytes are needed, -EUCLEAN if this is no record, or -ENOMEM. */
 int th_fs_change_unpack(const void *stream, size_t size, struct th_fs_change *ret, size_t *ret_size);
 
 #endif

@@ -31,7 +31,7 @@ const char *th_error_text(int err)
 	}
 }
 
-/* The process that holds a lock of the file, by /proc/locks; 0 if that cannot be told. */
+/* Returns the process that holds a lock of the file according to /proc/locks; 0 if it is unknown. */
 static long lock_holder(const char *path)
 {
 	struct stat status;
@@ -54,7 +54,7 @@ static long lock_holder(const char *path)
 	return holder;
 }
 
-/* Where the image is mounted; the caller frees it. */
+/* Returns the mount point of the image, or NULL.  The caller frees it. */
 static char *mount_place(const char *path)
 {
 	char *real = realpath(path, NULL), *place = NULL;

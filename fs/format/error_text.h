@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What an error means to somebody who uses an image: the words for the tool's and the daemon's messages.
- */
+/* Texts of errors for users of an image, in the messages of the tool and of the daemon. */
 #ifndef TH_FS_FORMAT_ERROR_TEXT_H
 #define TH_FS_FORMAT_ERROR_TEXT_H
 
 #include <stddef.h>
 
-#define TH_EXPLAIN_MAX 4352 /* enough for a path and some words */
+#define TH_EXPLAIN_MAX 4352 /* bytes: a path and a sentence */
 
-/* err is an errno, either sign.  Valid until the thread's next call. */
+/* Returns the text of an errno of either sign.  It is valid until the thread's next call. */
 const char *th_error_text(int err);
-/* Why that image cannot be had; if it is in use, who has it.  Fills and returns text[TH_EXPLAIN_MAX]. */
+/* Returns why the image at `path` cannot be opened; if it is in use, by which mount or process.  Fills and returns
+ * text[TH_EXPLAIN_MAX]. */
 const char *th_error_text_image(const char *path, int err, char *text);
 
 #endif

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How files and directories lie in the store: keys and values (docs/format.md, "Filesystem").
+ * The keys and values of files and directories in the store (docs/format.md, "Filesystem").
  *
  *   key                     value
  *   id INODE                struct th_inode_disk, then the name; its reference count is the link count
  *   id XATTR name           the attribute's bytes
- *   id LINK parent-id name  empty: one more name of this inode, beside the one in its inode value
- *   id EXTENT offset        struct th_extent_disk: file data from that block on
+ *   id LINK parent-id name  empty: another name of this inode, besides the primary one in its inode value
+ *   id EXTENT offset        struct th_extent_disk: file data that begins at that block
  *   id ENTRY hash name      struct th_dirent_disk: a name in this directory; a reference to the target's inode key
- *   0  NEXT_ID              le64: ids from here on were never used
- *   0  ORPHAN id            empty: has no name, but was in use when it lost it; cleaned up at mount
+ *   0  NEXT_ID              le64: this id and larger ones were never used
+ *   0  ORPHAN id            empty: an inode without a name that is or was in use; the next mount deletes it
  *
- * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them; kinds are one byte.  One inode's
- * keys lie together; a directory is one key range; a rename moves one key whatever hangs below it.
+ * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them.  Kinds are one byte.  The keys of
+ * an inode are adjacent, and a directory is one key range.  The rename of a directory moves one key, not its contents.
  *
- * A directory's names are sorted by a 55-bit hash of the name first.  The readdir cookie is (hash << 8 | twin), where
- * twin tells names with the same hash apart: positions are unique, stay what they are while other names come and go,
- * and need no state.
+ * The names of a directory sort by a 55-bit hash first.  The readdir cookie is (hash << 8 | twin), where the twin
+ * number distinguishes names with the same hash.  So a cookie is unique, does not change when other names are created
+ * or removed, and needs no state.
  */
 #ifndef TH_FS_FORMAT_FORMAT_H
 #define TH_FS_FORMAT_FORMAT_H
@@ -24,15 +24,15 @@
 #include "journal/base/format.h"
 
 #define TH_ROOT_ID 1u
-#define TH_ID_BITS 40 /* an inode number is (snapshot id << 40 | id); snapshot id 0 is the live tree */
+#define TH_ID_BITS 40 /* st_ino is (snapshot id << 40 | id); snapshot id 0 is the live tree */
 #define TH_ID_MAX ((UINT64_C(1) << TH_ID_BITS) - 1)
 #define TH_SNAPDIR_SNAPSHOT 0xffffffu /* "snapshot id" of a directory's virtual .snapshots */
 #define TH_NAME_MAX 255
 #define TH_NAME_HASH_BITS 55
-#define TH_NAME_TWINS 256 /* names of one directory that may share a hash */
+#define TH_NAME_TWINS 256 /* limit of names with the same hash in one directory */
 #define TH_SYMLINK_MAX 4095
 #define TH_LINK_MAX 1000000
-#define TH_FILE_INLINE_MAX 1024 /* file data up to this size stays in the tree */
+#define TH_FILE_INLINE_MAX 1024 /* bytes; a smaller file is stored in the tree */
 
 enum th_fs_key_kind {
 	TH_FS_KEY_INODE = 1,
@@ -67,21 +67,21 @@ static_assert(sizeof(struct th_inode_disk) == 104, "format.md: inode");
 struct th_dirent_disk {
 	struct th_le64 target; /* inode id */
 	uint8_t type; /* DT_* */
-	uint8_t twin; /* differs among the names of this directory that share a hash */
+	uint8_t twin; /* unique among the names of this directory with the same hash */
 };
 static_assert(sizeof(struct th_dirent_disk) == 10, "format.md: directory entry");
 
 enum th_extent_kind {
-	/* Bytes follow; only at offset 0, and then it is the file's only extent; symlink targets too. */
+	/* The bytes follow.  Only at offset 0, as the only extent of the file.  Also the target of a symlink. */
 	TH_EXTENT_INLINE = 1,
-	TH_EXTENT_RUN = 2, /* blocks, with one XXH3 each following */
-	TH_EXTENT_UNWRITTEN = 3, /* blocks allocated by fallocate, reading as zeros; no checksums */
+	TH_EXTENT_RUN = 2, /* blocks; an XXH3 of each follows */
+	TH_EXTENT_UNWRITTEN = 3, /* blocks allocated by fallocate, which read as zeros; no checksums */
 };
 
 /* Key offset and lengths count 4 KiB blocks. */
 struct th_extent_disk {
 	uint8_t kind;
-	uint8_t compression; /* 0: none; others are refused until they are defined */
+	uint8_t compression; /* 0: none; other values are refused */
 	struct th_le16 blocks; /* 1 to TH_RUN_MAX; 0 for inline */
 	struct th_le32 reserved;
 	struct th_le64 addr;

@@ -93,7 +93,7 @@ static uint64_t get_number(const uint8_t *bytes)
 	return number;
 }
 
-/* What stands behind the id and the kind: has the key a number, and what may its name measure? */
+/* What follows the id and the kind in a key: an 8-byte number or not, and a name of so many bytes. */
 struct key_shape {
 	bool number;
 	uint16_t name_min, name_max;
@@ -119,7 +119,7 @@ int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret)
 	const struct key_shape *shape = &shapes[ret->kind];
 	bool global = ret->kind == TH_FS_KEY_NEXT_ID || ret->kind == TH_FS_KEY_ORPHAN;
 
-	/* Kinds that are not defined have an empty shape; INODE, the first kind, is the one that equals it. */
+	/* The table has empty shapes between ENTRY and NEXT_ID, where no kind is defined. */
 	if ((ret->kind > TH_FS_KEY_ENTRY && !global) || global != (ret->id == 0))
 		return -EUCLEAN;
 	if (shape->number) {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Keys of the filesystem (format.h), built and taken apart.
- */
+/* Builds and parses the keys of the filesystem (format.h). */
 #ifndef TH_FS_FORMAT_KEY_H
 #define TH_FS_FORMAT_KEY_H
 
@@ -13,7 +11,7 @@
 
 #define TH_FS_KEY_MAX (8 + 1 + 8 + TH_NAME_MAX)
 
-/* A key being built, in place. */
+/* A key in place, without allocation. */
 struct th_fs_key {
 	uint16_t size;
 	uint8_t bytes[TH_FS_KEY_MAX];
@@ -22,6 +20,7 @@ static inline struct th_slice th_fs_key_slice(const struct th_fs_key *key)
 {
 	return (struct th_slice){ key->bytes, key->size };
 }
+/* Names are at most TH_NAME_MAX bytes; name and size may be NULL, 0 for the smallest key with this hash. */
 struct th_fs_key th_fs_key_inode(uint64_t id);
 struct th_fs_key th_fs_key_xattr(uint64_t id, const void *name, size_t size);
 struct th_fs_key th_fs_key_link(uint64_t id, uint64_t parent, const void *name, size_t size);
@@ -29,17 +28,17 @@ struct th_fs_key th_fs_key_extent(uint64_t id, uint64_t block);
 struct th_fs_key th_fs_key_entry(uint64_t directory, uint64_t hash, const void *name, size_t size);
 struct th_fs_key th_fs_key_next_id(void);
 struct th_fs_key th_fs_key_orphan(uint64_t id);
-/* The prefix of all keys of a kind under an id: for ranges. */
+/* Returns the common prefix of the keys of a kind under an id, for ranges. */
 struct th_fs_key th_fs_key_kind(uint64_t id, enum th_fs_key_kind kind);
 
-/* A key taken apart.  name is lent from the key. */
+/* The parts of a key.  name points into the key. */
 struct th_fs_key_parts {
 	uint64_t id;
 	uint8_t kind;
-	uint64_t number; /* hash, parent id, block or orphan's id, as the kind has it */
+	uint64_t number; /* depends on the kind: hash, parent id, block, or the id of an orphan */
 	struct th_slice name;
 };
-/* -EUCLEAN: no key of this filesystem. */
+/* Returns 0, or -EUCLEAN if it is no key of a filesystem. */
 int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret);
 
 #endif

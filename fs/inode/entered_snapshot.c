@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* --- entrances; static functions here with fs->entrance_lock held --- */
+/* --- the list; called with fs->entrance_lock held --- */
 
 static struct th_entered_snapshot *entrance_find(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)
 {
@@ -24,7 +24,7 @@ static bool number_used(const struct th_fs *fs, uint64_t number)
 	return false;
 }
 
-/* A number that no entrance has.  Numbers come round only after 2^24 entrances. */
+/* Returns an unused number.  Numbers wrap around after 2^24. */
 static uint64_t number_new(struct th_fs *fs)
 {
 	uint64_t number;
@@ -43,7 +43,7 @@ static void entrance_link(struct th_fs *fs, struct th_entered_snapshot *snapshot
 	fs->snapshots = snapshot;
 }
 
-/* The same entrance, if there is one, with one more reference. */
+/* Returns the entry for this pair with one more reference, or NULL. */
 static struct th_entered_snapshot *entrance_share(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)
 {
 	struct th_entered_snapshot *snapshot = entrance_find(fs, snapshot_id, root);
@@ -53,7 +53,7 @@ static struct th_entered_snapshot *entrance_share(struct th_fs *fs, uint64_t sna
 	return snapshot;
 }
 
-/* --- without the lock: everybody needs it, and opening a view may read its root --- */
+/* --- called without the lock: opening a view may read its root from the disk --- */
 
 static int entrance_new(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_entered_snapshot **ret)
 {
@@ -101,7 +101,7 @@ int th_entered_snapshot_get(struct th_fs *fs, uint64_t snapshot_id, uint64_t roo
 	if (!*ret) {
 		mine->number = number_new(fs);
 		entrance_link(fs, mine);
-		/* Whoever deleted it meanwhile has not found the entrance (mark_deleted). */
+		/* A thread that deleted it before this moment has not found the entry (mark_deleted). */
 		mine->deleted = th_snapshot_find_id(fs->store, snapshot_id, &snapshot) == -ENOENT;
 		*ret = mine;
 		mine = NULL;

@@ -33,7 +33,8 @@ int th_entered_snapshot_open_base(struct th_fs *fs, uint64_t snapshot_id);
 
 /* Marks all entered snapshots with this id as deleted. */
 void th_entered_snapshot_mark_deleted(struct th_fs *fs, uint64_t snapshot_id);
-/* Returns the smallest number above `number` of an entered snapshot that was deleted and is still referenced; 0: none. */
+/* Returns the smallest number above `number` of an entered snapshot that was deleted and is still referenced; 0:
+ * none. */
 uint64_t th_entered_snapshot_next_deleted(struct th_fs *fs, uint64_t number);
 
 #endif

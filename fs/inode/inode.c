@@ -5,9 +5,9 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "fs/inode/inode_id.h"
+#include "journal/base/array.h"
 
 struct th_inode_table {
 	struct th_inode **buckets;
@@ -17,7 +17,7 @@ struct th_inode_table {
 
 #define FIRST_BUCKETS 1024
 
-/* --- the table; all static functions here with fs->table_lock held --- */
+/* --- the table; the static functions are called with fs->table_lock held --- */
 
 int th_inode_table_new(struct th_inode_table **ret)
 {
@@ -59,7 +59,7 @@ static void table_link(struct th_inode_table *table, struct th_inode *inode)
 	*bucket = inode;
 }
 
-/* A table that cannot grow is merely slower. */
+/* Without memory the table keeps its size, and is slower. */
 static void table_grow(struct th_inode_table *table)
 {
 	struct th_inode **old = table->buckets;
@@ -97,7 +97,7 @@ static void table_remove(struct th_inode_table *table, struct th_inode *inode)
 	table->count--;
 }
 
-/* --- life --- */
+/* --- loading --- */
 
 static struct th_inode *inode_alloc(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t number,
 				    uint64_t id)
@@ -143,7 +143,7 @@ void th_inode_table_free(struct th_fs *fs)
 	fs->table = NULL;
 }
 
-/* Copies the attributes with a name of its own. */
+/* Sets the attributes and a copy of their name. */
 static int attr_set(struct th_inode *inode, const struct th_attr *attr)
 {
 	char *name = NULL;
@@ -224,7 +224,7 @@ static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uin
 	} else {
 		inode = inode_alloc(fs, snapshot, number, id);
 		if (inode) {
-			/* Nobody else knows it yet: this neither fails nor waits, and so is no breach of L4. */
+			/* No other thread knows it yet: this neither fails nor waits, and so does not violate L4. */
 			pthread_rwlock_trywrlock(&inode->lock);
 			table_add(fs->table, inode);
 			load = true;
@@ -290,8 +290,8 @@ struct th_inode *th_inode_ref(struct th_inode *inode)
 	return inode;
 }
 
-/* Has it lost its last name, so that its last reference takes it along? */
-static bool inode_doomed(const struct th_inode *inode)
+/* Is the inode deleted with its last reference, since it has no name? */
+static bool inode_unnamed(const struct th_inode *inode)
 {
 	return inode->loaded > 0 && !inode->deleted && !inode->attr.nlink && !inode->snapshot &&
 	       !th_inode_is_snapdir(inode) && !inode->fs->read_only;
@@ -302,9 +302,9 @@ static void put_refs(struct th_inode *inode, uint32_t n)
 	struct th_fs *fs = inode->fs;
 
 	pthread_mutex_lock(&fs->table_lock);
-	if (inode->refs == n + inode->on_dirty_list && inode_doomed(inode)) {
-		/* Nobody can find it any more, so it stays ours while its keys go; what is dirty need not be written.
-		 */
+	if (inode->refs == n + inode->on_dirty_list && inode_unnamed(inode)) {
+		/* No other thread can find it any more, so it cannot get new references while its keys are deleted.
+		 * Its dirty data is discarded. */
 		pthread_mutex_unlock(&fs->table_lock);
 		if (fs->inode_end->delete_unnamed(inode))
 			n++;
@@ -377,18 +377,18 @@ static bool has_number(const struct th_inode *inode, uint64_t number)
 	return inode->number == number;
 }
 
-static bool is_doomed(const struct th_inode *inode, uint64_t number)
+static bool has_no_name(const struct th_inode *inode, uint64_t number)
 {
 	(void)number;
-	return inode_doomed(inode);
+	return inode_unnamed(inode);
 }
 
-/* The inodes of the table that `wanted` says, each with a reference. */
+/* Lists the inodes of the table for which wanted() is true, each with a reference. */
 static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode, uint64_t number), uint64_t number,
 		   struct th_inode ***ret, size_t *ret_count)
 {
 	struct th_inode **list = NULL;
-	size_t count = 0, room = 0;
+	size_t count = 0, capacity = 0;
 	int err = 0;
 
 	pthread_mutex_lock(&fs->table_lock);
@@ -396,15 +396,9 @@ static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode
 		for (struct th_inode *inode = fs->table->buckets[i]; inode; inode = inode->hash_next) {
 			if (!wanted(inode, number))
 				continue;
-			if (count == room) {
-				struct th_inode **more = realloc(list, (room = room * 2 + 16) * sizeof(*list));
-
-				if (!more) {
-					err = -ENOMEM;
-					break;
-				}
-				list = more;
-			}
+			err = th_grow(list, capacity, count + 1);
+			if (err)
+				break;
 			inode->refs++;
 			list[count++] = inode;
 		}
@@ -425,7 +419,8 @@ void th_inode_delete_unnamed(struct th_fs *fs)
 	struct th_inode **list;
 	size_t count;
 
-	collect(fs, is_doomed, 0, &list, &count); /* what is left out is left to the next mount */
+	/* Without memory the list is incomplete: the next mount deletes the rest. */
+	collect(fs, has_no_name, 0, &list, &count);
 	for (size_t i = 0; i < count; i++) {
 		bool was_dirty = fs->inode_end->delete_unnamed(list[i]);
 
@@ -435,115 +430,6 @@ void th_inode_delete_unnamed(struct th_fs *fs)
 }
 
 /* --- attributes --- */
-
-struct th_time th_time_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (struct th_time){ now.tv_sec, (uint32_t)now.tv_nsec };
-}
-
-static struct th_time_disk time_encode(struct th_time time)
-{
-	return (struct th_time_disk){ th_le64((uint64_t)time.seconds), th_le32(time.nanoseconds) };
-}
-
-static struct th_time time_decode(struct th_time_disk time)
-{
-	return (struct th_time){ (int64_t)th_get_le64(time.seconds), th_get_le32(time.nanoseconds) };
-}
-
-size_t th_inode_encode(const struct th_attr *attr, void *value)
-{
-	struct th_inode_disk disk = {
-		.mode = th_le32(attr->mode),
-		.uid = th_le32(attr->uid),
-		.gid = th_le32(attr->gid),
-		.flags = th_le32(attr->flags),
-		.size = th_le64(attr->size),
-		.blocks = th_le64(attr->blocks),
-		.rdev = th_le64(attr->rdev),
-		.subdirs = th_le32(S_ISDIR(attr->mode) && attr->nlink > 2 ? attr->nlink - 2 : 0),
-		.generation = th_le32(attr->generation),
-		.atime = time_encode(attr->atime),
-		.mtime = time_encode(attr->mtime),
-		.ctime = time_encode(attr->ctime),
-		.btime = time_encode(attr->btime),
-		.parent = th_le64(attr->parent),
-	};
-
-	memcpy(value, &disk, sizeof(disk));
-	if (attr->name_size)
-		memcpy((char *)value + sizeof(disk), attr->name, attr->name_size);
-	return sizeof(disk) + attr->name_size;
-}
-
-static bool mode_valid(uint32_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-	case S_IFDIR:
-	case S_IFLNK:
-	case S_IFCHR:
-	case S_IFBLK:
-	case S_IFIFO:
-	case S_IFSOCK:
-		return !(mode & ~(uint32_t)(S_IFMT | 07777));
-	default:
-		return false;
-	}
-}
-
-static bool time_valid(struct th_time time)
-{
-	return time.nanoseconds < 1000000000;
-}
-
-static bool attr_valid(const struct th_attr *attr)
-{
-	return mode_valid(attr->mode) && time_valid(attr->atime) && time_valid(attr->mtime) &&
-	       time_valid(attr->ctime) && time_valid(attr->btime) && attr->size <= INT64_MAX &&
-	       attr->parent <= TH_ID_MAX && attr->nlink <= INT32_MAX;
-}
-
-/* A directory has one name and links from its subdirectories; without a name it is a root, or on its way out. */
-static uint32_t nlink_decode(const struct th_inode_disk *disk, int32_t refs)
-{
-	if (refs < 0)
-		return UINT32_MAX;
-	if (!S_ISDIR(th_get_le32(disk->mode)))
-		return (uint32_t)refs;
-	return 2 + th_get_le32(disk->subdirs);
-}
-
-int th_inode_decode(const void *value, size_t size, int32_t refs, struct th_attr *ret)
-{
-	struct th_inode_disk disk;
-
-	if (size < sizeof(disk) || size > TH_INODE_VALUE_MAX)
-		return -EUCLEAN;
-	memcpy(&disk, value, sizeof(disk));
-	*ret = (struct th_attr){
-		.mode = th_get_le32(disk.mode),
-		.uid = th_get_le32(disk.uid),
-		.gid = th_get_le32(disk.gid),
-		.flags = th_get_le32(disk.flags),
-		.generation = th_get_le32(disk.generation),
-		.nlink = nlink_decode(&disk, refs),
-		.size = th_get_le64(disk.size),
-		.blocks = th_get_le64(disk.blocks),
-		.rdev = th_get_le64(disk.rdev),
-		.atime = time_decode(disk.atime),
-		.mtime = time_decode(disk.mtime),
-		.ctime = time_decode(disk.ctime),
-		.btime = time_decode(disk.btime),
-		.parent = th_get_le64(disk.parent),
-		.name = (const char *)value + sizeof(disk),
-		.name_size = (uint16_t)(size - sizeof(disk)),
-	};
-	return attr_valid(ret) ? 0 : -EUCLEAN;
-}
 
 int th_inode_store(struct th_txn *txn, const struct th_inode *inode, const struct th_attr *attr)
 {
@@ -570,7 +456,7 @@ void th_inode_publish(struct th_inode *inode, const struct th_attr *attr)
 	inode->attr_dirty = false;
 }
 
-/* A descriptor may be older than the flag, or have lost its O_APPEND since. */
+/* Open checks the flags too, but a descriptor may be older than the flag, or may have lost O_APPEND since. */
 int th_inode_check_data(const struct th_inode *inode, uint64_t off)
 {
 	if (inode->attr.flags & FS_IMMUTABLE_FL)
@@ -585,7 +471,7 @@ bool th_attr_kill_privileges(struct th_attr *attr, bool outsider)
 	if (S_ISDIR(mode))
 		return false;
 	attr->mode &= ~(uint32_t)S_ISUID;
-	if ((mode & S_IXGRP) || outsider) /* without execution the bit means something else */
+	if ((mode & S_IXGRP) || outsider) /* without S_IXGRP the bit means mandatory locking */
 		attr->mode &= ~(uint32_t)S_ISGID;
 	return attr->mode != mode;
 }
@@ -595,8 +481,8 @@ static struct timespec time_spec(struct th_time time)
 	return (struct timespec){ .tv_sec = time.seconds, .tv_nsec = time.nanoseconds };
 }
 
-/* In units of 512 bytes.  Data kept inline occupies no block of its own, but a file without blocks is taken for a hole
- * by programs that copy. */
+/* Returns st_blocks, in units of 512 bytes.  Inline data occupies no block, but copying programs take a file without
+ * blocks for a hole, so its bytes count. */
 static uint64_t stat_blocks(const struct th_attr *attr)
 {
 	if (S_ISREG(attr->mode) && !attr->blocks && attr->size && attr->size <= TH_FILE_INLINE_MAX)

@@ -6,6 +6,7 @@
 
 #include "fs/format/key.h"
 
+/* Ids reserved by one transaction.  A crash loses at most that many of the 2^40. */
 #define ID_BATCH 1024
 
 int th_fs_view_next_id(struct th_view *view, uint64_t *ret)
@@ -23,7 +24,7 @@ int th_fs_view_next_id(struct th_view *view, uint64_t *ret)
 	return *ret > TH_ROOT_ID && *ret <= TH_ID_MAX ? 0 : -EUCLEAN;
 }
 
-/* After a crash, the log may have brought a head on that the mark does not know of. */
+/* Raises the mark to the next id of another branch: after a crash, log replay may have moved its head past the mark. */
 static int raise_by_head(struct th_store *store, const struct th_branch *branch)
 {
 	struct th_view *view;
@@ -36,7 +37,8 @@ static int raise_by_head(struct th_store *store, const struct th_branch *branch)
 	}
 	if (!err)
 		th_store_raise_mark(store, next);
-	/* one that is damaged, which was said, is no reason not to mount another; what was committed the mark knows */
+	/* A damaged head, which was reported, must not prevent the mount of another branch.  The mark covers the ids of
+	 * its last checkpoint. */
 	return err == -EBADMSG || err == -EUCLEAN || err == -EIO ? 0 : err;
 }
 
@@ -62,7 +64,7 @@ int th_fs_next_id(struct th_store *store, uint64_t *ret)
 	return err;
 }
 
-/* fs->id_lock held. */
+/* Reserves the next batch.  fs->id_lock held. */
 static int reserve_ids(struct th_fs *fs)
 {
 	uint64_t upto = fs->reserved_id + ID_BATCH;

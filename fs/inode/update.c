@@ -56,21 +56,21 @@ int th_update_name(struct th_update *update, struct th_inode *inode, uint64_t pa
 	return 0;
 }
 
-int th_update_end(struct th_update *update, int r)
+int th_update_end(struct th_update *update, int err)
 {
 	struct th_update_item *items = update->items;
 
-	for (unsigned i = 0; i < update->nitems && !r; i++)
-		r = th_inode_store(update->txn, items[i].inode, &items[i].attr);
-	if (r)
+	for (unsigned i = 0; i < update->nitems && !err; i++)
+		err = th_inode_store(update->txn, items[i].inode, &items[i].attr);
+	if (err)
 		th_txn_rollback(update->txn);
 	else
-		r = th_txn_commit(update->txn);
+		err = th_txn_commit(update->txn);
 	for (unsigned i = 0; i < update->nitems; i++) {
-		if (r)
+		if (err)
 			drop_name(&items[i]);
 		else
 			th_inode_publish(items[i].inode, &items[i].attr);
 	}
-	return r;
+	return err;
 }
