@@ -9,8 +9,6 @@
 #include <stdlib.h>
 
 #include "tree/btree/tree.h"
-#include "tree/chunk.h"
-#include "tree/io/chunk.h"
 
 static struct th_slice fence_prefix(struct th_slice lo, struct th_slice hi)
 {
@@ -107,7 +105,7 @@ static int drop_values(struct walk *w, const struct th_slab *slab)
 
 	for (unsigned i = 0; i < slab->count && err == 0; i++)
 		if (th_slab_entry(slab, i)->flags & TH_ENTRY_CHUNK)
-			err = th_chunk_value_drop(th_entry_value(th_slab_entry(slab, i)), w->values);
+			err = th_large_value_drop(th_entry_value(th_slab_entry(slab, i)), w->values);
 	return err;
 }
 

@@ -60,7 +60,7 @@ static bool hidden(const struct walk *w, struct th_slice key)
 /* The runs that a visible large value names, unless it is as old as its place: those are older still.  If the value
  * cannot be read, they stay lost. */
 static int free_named_by_large(struct walk *w, struct th_slice key, struct th_slice descriptor,
-			       const struct th_chunk *chunk)
+			       const struct th_large_value *chunk)
 {
 	struct th_slice value;
 	void *bytes;
@@ -85,8 +85,8 @@ static int free_named_by_large(struct walk *w, struct th_slice key, struct th_sl
 
 static int free_large(struct walk *w, struct th_slice key, struct th_slice descriptor)
 {
-	struct th_chunk chunk;
-	int err = th_chunk_unpack(descriptor, &chunk);
+	struct th_large_value chunk;
+	int err = th_large_value_unpack(descriptor, &chunk);
 
 	if (err == 0 && w->store->options.runs && !hidden(w, key))
 		err = free_named_by_large(w, key, descriptor, &chunk);

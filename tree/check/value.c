@@ -90,7 +90,7 @@ static int claim_named(struct th_check_walk *walk, struct th_slice key, struct t
 
 /* --- large values --- */
 
-static int read_large(struct th_check *check, const struct th_chunk *chunk, void **ret)
+static int read_large(struct th_check *check, const struct th_large_value *chunk, void **ret)
 {
 	uint8_t *buffer = th_disk_buffer(chunk->size);
 	size_t at = 0;
@@ -125,7 +125,7 @@ static int bad_large(struct th_check_walk *walk, struct th_slice key)
 }
 
 /* Reads a value that can be seen.  Snapshots share most of theirs: each is read once for all of them. */
-static int check_large(struct th_check_walk *walk, struct th_slice key, const struct th_chunk *chunk)
+static int check_large(struct th_check_walk *walk, struct th_slice key, const struct th_large_value *chunk)
 {
 	struct th_check *check = walk->check;
 	bool live = walk->tree->kind == TH_CHECK_LIVE;
@@ -160,9 +160,9 @@ static int account_large(struct th_check_walk *walk, struct th_slice key, const 
 	struct value value = { .walk = walk, .key = key };
 	struct th_check *check = walk->check;
 	char text[TH_CHECK_KEY_TEXT];
-	struct th_chunk chunk;
+	struct th_large_value chunk;
 
-	if (th_chunk_unpack(th_entry_value(e), &chunk) < 0) {
+	if (th_large_value_unpack(th_entry_value(e), &chunk) < 0) {
 		if (walk->first)
 			th_check_problem(check, "%s: key %s: the descriptor of its value is broken", walk->tree->name,
 					 th_check_key(key, text));

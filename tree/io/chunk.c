@@ -337,81 +337,20 @@ int th_chunk_read(struct th_store *store, uint64_t addr, uint32_t blocks, const 
 
 /* --- large values --- */
 
-int th_chunk_unpack(struct th_slice descriptor, struct th_chunk *ret)
-{
-	struct th_chunk_disk header;
-	uint64_t blocks = 0;
-
-	if (descriptor.size < sizeof(header))
-		return -EUCLEAN;
-	memcpy(&header, descriptor.data, sizeof(header));
-	ret->size = th_get_le32(header.size);
-	ret->checksum = th_get_le64(header.checksum);
-	ret->runs = th_get_le16(header.runs);
-	if (ret->runs == 0 || ret->runs > TH_CHUNK_RUNS_MAX || ret->size > TH_VALUE_MAX ||
-	    th_get_le16(header.reserved) ||
-	    descriptor.size != sizeof(header) + ret->runs * sizeof(struct th_chunk_run_disk))
-		return -EUCLEAN;
-	for (unsigned i = 0; i < ret->runs; i++) {
-		struct th_chunk_run_disk run;
-
-		memcpy(&run, (const char *)descriptor.data + sizeof(header) + i * sizeof(run), sizeof(run));
-		ret->run[i] = (struct th_run){ th_get_le64(run.addr), th_get_le64(run.birth), th_get_le32(run.blocks) };
-		if (ret->run[i].addr == 0 || ret->run[i].blocks == 0 || ret->run[i].blocks > TH_RUN_MAX)
-			return -EUCLEAN;
-		blocks += ret->run[i].blocks;
-	}
-	return blocks == ((uint64_t)ret->size + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE ? 0 : -EUCLEAN;
-}
-
-size_t th_chunk_pack(const struct th_chunk *chunk, void *to)
-{
-	struct th_chunk_disk header = {
-		.size = th_le32(chunk->size),
-		.runs = th_le16((uint16_t)chunk->runs),
-		.checksum = th_le64(chunk->checksum),
-	};
-	uint8_t *out = to;
-
-	memcpy(out, &header, sizeof(header));
-	out += sizeof(header);
-	for (unsigned i = 0; i < chunk->runs; i++) {
-		struct th_chunk_run_disk run = {
-			.addr = th_le64(chunk->run[i].addr),
-			.birth = th_le64(chunk->run[i].birth),
-			.blocks = th_le32(chunk->run[i].blocks),
-		};
-
-		memcpy(out, &run, sizeof(run));
-		out += sizeof(run);
-	}
-	return (size_t)(out - (uint8_t *)to);
-}
-
-int th_chunk_value_drop(struct th_slice descriptor, struct th_drops *drops)
-{
-	struct th_chunk chunk;
-	int err = th_chunk_unpack(descriptor, &chunk);
-
-	for (unsigned i = 0; err == 0 && i < chunk.runs; i++)
-		err = th_drops_add(drops, &chunk.run[i]);
-	return err;
-}
-
 int th_chunk_value_read(struct th_store *store, struct th_slice descriptor, void **ret, uint32_t *ret_size)
 {
-	struct th_chunk chunk;
+	struct th_large_value large;
 	uint8_t *buffer;
 	size_t at = 0;
-	int err = th_chunk_unpack(descriptor, &chunk);
+	int err = th_large_value_unpack(descriptor, &large);
 
 	if (err < 0)
 		return err;
-	buffer = th_disk_buffer(chunk.size);
+	buffer = th_disk_buffer(large.size);
 	if (!buffer)
 		return -ENOMEM;
-	for (unsigned i = 0; i < chunk.runs && err == 0; i++) {
-		struct th_run *run = &chunk.run[i];
+	for (unsigned i = 0; i < large.runs && err == 0; i++) {
+		struct th_run *run = &large.run[i];
 
 		err = valid_run(store, run) ? 0 : -EUCLEAN;
 		if (err == 0) {
@@ -420,9 +359,9 @@ int th_chunk_value_read(struct th_store *store, struct th_slice descriptor, void
 		}
 		at += (size_t)run->blocks * TH_BLOCK_SIZE;
 	}
-	if (err == 0 && th_checksum(buffer, chunk.size) != chunk.checksum) {
-		th_store_report(store, "value at block %" PRIu64 " (%u bytes): wrong checksum", chunk.run[0].addr,
-				chunk.size);
+	if (err == 0 && th_checksum(buffer, large.size) != large.checksum) {
+		th_store_report(store, "value at block %" PRIu64 " (%u bytes): wrong checksum", large.run[0].addr,
+				large.size);
 		err = -EBADMSG;
 	}
 	if (err < 0) {
@@ -430,16 +369,16 @@ int th_chunk_value_read(struct th_store *store, struct th_slice descriptor, void
 		return err;
 	}
 	*ret = buffer;
-	*ret_size = chunk.size;
+	*ret_size = large.size;
 	return 0;
 }
 
-/* Writes one run of a large value, `left` bytes of which are still to go; adds it to the chunk. */
-static int write_run(struct th_txn *txn, struct th_chunk *chunk, const uint8_t *data, size_t left)
+/* Writes one run of a large value, `left` bytes of which are still to go; adds it to the descriptor. */
+static int write_run(struct th_txn *txn, struct th_large_value *large, const uint8_t *data, size_t left)
 {
 	size_t blocks = (left + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE, bytes;
 	uint64_t checksums[TH_RUN_MAX];
-	struct th_run *run = &chunk->run[chunk->runs];
+	struct th_run *run = &large->run[large->runs];
 	uint8_t *buffer;
 	int err;
 
@@ -458,25 +397,25 @@ static int write_run(struct th_txn *txn, struct th_chunk *chunk, const uint8_t *
 	if (err < 0)
 		free(buffer);
 	else
-		chunk->runs++;
+		large->runs++;
 	return err;
 }
 
 int th_chunk_value_write(struct th_txn *txn, struct th_slice value, void *to, size_t *ret_size)
 {
-	struct th_chunk chunk = { .size = (uint32_t)value.size, .checksum = th_checksum(value.data, value.size) };
+	struct th_large_value large = { .size = (uint32_t)value.size, .checksum = th_checksum(value.data, value.size) };
 	size_t done = 0;
 
 	while (done < value.size) {
 		int err;
 
-		if (chunk.runs == TH_CHUNK_RUNS_MAX)
+		if (large.runs == TH_LARGE_VALUE_RUNS_MAX)
 			return -ENOSPC; /* free space is in too many pieces */
-		err = write_run(txn, &chunk, (const uint8_t *)value.data + done, value.size - done);
+		err = write_run(txn, &large, (const uint8_t *)value.data + done, value.size - done);
 		if (err < 0)
 			return err;
-		done += (size_t)chunk.run[chunk.runs - 1].blocks * TH_BLOCK_SIZE;
+		done += (size_t)large.run[large.runs - 1].blocks * TH_BLOCK_SIZE;
 	}
-	*ret_size = th_chunk_pack(&chunk, to);
+	*ret_size = th_large_value_pack(&large, to);
 	return 0;
 }

@@ -2,45 +2,11 @@
 #include "tree/node/overlay.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
-#include "tree/chunk.h"
-#include "tree/io/chunk.h"
-
-int th_drops_add(struct th_drops *drops, const struct th_run *run)
-{
-	if (drops->count == drops->capacity) {
-		size_t capacity = drops->capacity ? 2 * drops->capacity : 16;
-		struct th_run *runs = realloc(drops->runs, capacity * sizeof(*runs));
-
-		if (!runs)
-			return -ENOMEM;
-		drops->runs = runs;
-		drops->capacity = capacity;
-	}
-	drops->runs[drops->count++] = *run;
-	return 0;
-}
-
-int th_drops_append(struct th_drops *drops, const struct th_drops *more)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < more->count && err == 0; i++)
-		err = th_drops_add(drops, &more->runs[i]);
-	return err;
-}
-
-void th_drops_release(struct th_drops *drops)
-{
-	free(drops->runs);
-	*drops = (struct th_drops){ 0 };
-}
 
 /* The entry's value is forgotten: so are the runs behind it. */
 static int drop_value(const struct th_entry *e, struct th_drops *drops)
 {
-	return e->flags & TH_ENTRY_CHUNK ? th_chunk_value_drop(th_entry_value(e), drops) : 0;
+	return e->flags & TH_ENTRY_CHUNK ? th_large_value_drop(th_entry_value(e), drops) : 0;
 }
 
 /* A heap entry with these flags, key of `like`, value of `value`. */

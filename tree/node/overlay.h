@@ -9,18 +9,8 @@
 #ifndef TH_TREE_NODE_OVERLAY_H
 #define TH_TREE_NODE_OVERLAY_H
 
+#include "tree/node/large_value.h"
 #include "tree/node/node.h"
-
-/* Off-tree values that lost their last mention in the tree being changed; whoever owns the list frees or keeps their
- * runs. */
-struct th_drops {
-	struct th_run *runs;
-	size_t count, capacity;
-};
-
-int th_drops_add(struct th_drops *drops, const struct th_run *run);
-int th_drops_append(struct th_drops *drops, const struct th_drops *more);
-void th_drops_release(struct th_drops *drops);
 
 /* Puts a message into the overlay of `node`, upholding N3 but for child boundaries.  The message is on the heap; its
  * reference is taken over, also on failure.  -ENOMEM. */

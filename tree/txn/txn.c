@@ -86,7 +86,7 @@ static int stage(struct th_txn *txn, struct th_entry *message)
 /* Puts a value that is kept off-tree. */
 static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice value)
 {
-	uint8_t descriptor[sizeof(struct th_chunk_disk) + TH_CHUNK_RUNS_MAX * sizeof(struct th_chunk_run_disk)];
+	uint8_t descriptor[TH_LARGE_VALUE_DISK_MAX];
 	size_t before = txn->nallocs;
 	int err = th_chunk_value_write(txn, value, descriptor, &value.size);
 
