@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/btree/merge_iter.h"
 
-static struct th_slice behind(struct th_slice key, size_t n)
+static struct th_slice skip(struct th_slice key, size_t n)
 {
 	return (struct th_slice){ (const uint8_t *)key.data + n, key.size - n };
 }
 
-/* Keys with different heads compare as these do, and most have. */
+/* The first bytes of a key as a number.  Keys compare as their heads do unless these are equal, which is rare. */
 static uint64_t key_head(struct th_slice key)
 {
 	const uint8_t *bytes = key.data;
@@ -33,8 +33,8 @@ static void source_load_key(struct th_merge_iter *m, struct th_merge_iter_source
 	if (s->i >= s->end)
 		return;
 	e = th_slab_entry(s->slab, s->i);
-	s->key = behind((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
-			th_node_skip(s->node, e, m->prefix.size));
+	s->key = skip((struct th_slice){ th_entry_key(e), th_entry_key_size(e) },
+		      th_node_skip(s->node, e, m->prefix.size));
 	s->head = key_head(s->key);
 }
 
@@ -46,8 +46,9 @@ static void source_set_end(struct th_merge_iter *m, struct th_merge_iter_source 
 static void source_advance(struct th_merge_iter *m, struct th_merge_iter_source *s)
 {
 	s->i++;
-	while (s->stage && s->i >= s->end && s->block + 1 < s->stage->count) {
-		s->node = s->stage->block[++s->block];
+	while (s->i >= s->end && s->next.count > 0) {
+		s->node = *s->next.node++;
+		s->next.count--;
 		s->slab = &s->node->overlay;
 		s->i = 0;
 		source_set_end(m, s);
@@ -57,22 +58,22 @@ static void source_advance(struct th_merge_iter *m, struct th_merge_iter_source 
 	source_load_key(m, s);
 }
 
-/* A range message reaching up to `to` comes into force. */
+/* A range message that ends at `to` comes into force. */
 static void source_cover(struct th_merge_iter *m, struct th_merge_iter_source *s, struct th_slice to)
 {
 	s->covered = true;
 	s->cover_end = (struct th_slice){ NULL, 0 };
 	if (th_slice_common(to, m->prefix) == m->prefix.size)
-		s->cover_end = behind(to, m->prefix.size);
-	/* else it ends behind every key with the prefix, since it began before one of them */
+		s->cover_end = skip(to, m->prefix.size);
+	/* else `to` is greater than every key with the prefix, since the message begins before one of them */
 }
 
 static void merge_add(struct th_merge_iter *m, const struct th_node *node, const struct th_slab *slab,
-		      const struct th_memtable *stage, size_t block, struct th_slice from)
+		      struct th_overlay_row next, struct th_slice from)
 {
 	struct th_merge_iter_source *s = &m->source[m->sources];
 
-	*s = (struct th_merge_iter_source){ .node = node, .slab = slab, .stage = stage, .block = block };
+	*s = (struct th_merge_iter_source){ .node = node, .slab = slab, .next = next };
 	s->i = th_slab_lower(node, slab, from);
 	source_set_end(m, s);
 	if (s->i > 0) {
@@ -83,7 +84,7 @@ static void merge_add(struct th_merge_iter *m, const struct th_node *node, const
 			source_cover(m, s, th_entry_value(e));
 	}
 	if (s->i >= s->end) {
-		s->i--; /* advance() then looks into the next block, if there is one */
+		s->i--; /* source_advance() then moves on to the next node, if there is one */
 		source_advance(m, s);
 	}
 	source_load_key(m, s);
@@ -97,8 +98,8 @@ static const struct th_merge_iter_source *lower_source(const struct th_merge_ite
 	return s->i < s->end && (!low || key_less(s, low)) ? s : low;
 }
 
-/* Finds out anew what is pending, after one of the newer sources moved. */
-static void merge_look_ahead(struct th_merge_iter *m)
+/* Updates `pending` and `covered` after a source other than the leaf's has moved. */
+static void merge_update_pending(struct th_merge_iter *m)
 {
 	m->pending = NULL;
 	m->covered = false;
@@ -112,29 +113,31 @@ static void merge_look_ahead(struct th_merge_iter *m)
 	}
 }
 
-void th_merge_iter_init(struct th_merge_iter *m, const struct th_path *path, const struct th_memtable *stage,
+void th_merge_iter_init(struct th_merge_iter *m, const struct th_path *path, struct th_overlay_row staged,
 			struct th_slice from, struct th_slice to)
 {
 	const struct th_node *leaf = path->node[path->depth - 1];
+	const struct th_overlay_row none = { NULL, 0 };
 	unsigned newer;
-	size_t block;
 
 	m->sources = 0;
 	m->records = NULL;
 	m->prefix = (struct th_slice){ leaf->prefix, leaf->prefix_size };
 	m->to = to;
-	if (stage && th_memtable_block(stage, from, &block))
-		merge_add(m, stage->block[block], &stage->block[block]->overlay, stage, block, from);
+	if (staged.count > 0)
+		merge_add(m, staged.node[0], &staged.node[0]->overlay,
+			  (struct th_overlay_row){ staged.node + 1, staged.count - 1 }, from);
 	for (unsigned i = 0; i + 1 < path->depth; i++)
-		merge_add(m, path->node[i], &path->node[i]->overlay, NULL, 0, from);
+		merge_add(m, path->node[i], &path->node[i]->overlay, none, from);
 	newer = m->sources;
-	merge_add(m, leaf, &leaf->base, NULL, 0, from);
+	merge_add(m, leaf, &leaf->base, none, from);
 	if (m->sources > newer)
 		m->records = &m->source[newer];
-	merge_look_ahead(m);
+	merge_update_pending(m);
 }
 
-/* Takes one source's word on the key; true if what is older does not count. */
+/* Adds a source's entry for the key to *out, if `counts`, and moves the source past it.  Returns true if the source
+ * hides the older ones. */
 static bool merge_source(struct th_merge_iter *m, struct th_merge_iter_source *s, struct th_merged *out, bool counts)
 {
 	bool final = false;
@@ -159,7 +162,7 @@ static bool merge_source(struct th_merge_iter *m, struct th_merge_iter_source *s
 	return final || s->covered;
 }
 
-/* The leaf's next record, if nothing pending concerns it. */
+/* Returns the leaf's next record in *out, if no message interferes with it. */
 static bool merge_record(struct th_merge_iter *m, struct th_merged *out)
 {
 	struct th_merge_iter_source *s = m->records;
@@ -188,6 +191,6 @@ bool th_merge_iter_next(struct th_merge_iter *m, struct th_merged *out)
 	for (unsigned i = 0; i < m->sources; i++)
 		if (merge_source(m, &m->source[i], out, counts))
 			counts = false;
-	merge_look_ahead(m);
+	merge_update_pending(m);
 	return true;
 }

@@ -110,6 +110,16 @@ static int batch_add(struct th_cursor *c, const struct th_merge_iter *m, const s
 	return 0;
 }
 
+/* Returns the messages of a transaction (NULL: none) from a key on. */
+static struct th_overlay_row staged_from(const struct th_memtable *memtable, struct th_slice from)
+{
+	size_t block;
+
+	if (!memtable || !th_memtable_block(memtable, from, &block))
+		return (struct th_overlay_row){ NULL, 0 };
+	return (struct th_overlay_row){ memtable->block + block, memtable->count - block };
+}
+
 /* Fills the batch with the entries of [from, *to) in the path's leaf.  After `limit` entries it stops, and sets *to to
  * the key after the last one. */
 static int batch_merge(struct th_cursor *c, const struct th_path *path, struct th_slice from, struct th_key *to,
@@ -120,7 +130,8 @@ static int batch_merge(struct th_cursor *c, const struct th_path *path, struct t
 
 	c->count = 0;
 	c->arena_size = 0;
-	th_merge_iter_init(&m, path, c->memtable, from, *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
+	th_merge_iter_init(&m, path, staged_from(c->memtable, from), from,
+			   *open ? (struct th_slice){ NULL, 0 } : th_key_slice(to));
 	while (th_merge_iter_next(&m, &found)) {
 		int err;
 
