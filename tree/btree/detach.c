@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Subtrees that a range delete covers whole.
- *
- * They are cut off at once, unread, and replaced by an empty leaf; what they held is given up when the next commit
- * walks them, outside every lock.  Leaves are not read unless a value in them is off-tree.
- */
+#include "tree/btree/detach.h"
+
 #include <errno.h>
 #include <stdlib.h>
-
-#include "tree/btree/tree.h"
 
 static struct th_slice fence_prefix(struct th_slice lo, struct th_slice hi)
 {
 	return (struct th_slice){ lo.data, hi.data ? th_slice_common(lo, hi) : 0 };
 }
 
-/* An empty leaf with as many one-child nodes above it as the level asks for. */
+/* Makes an empty leaf below as many one-child nodes as the level requires. */
 static struct th_node *empty_subtree(unsigned level, struct th_slice lo, struct th_slice hi, uint64_t gen, uint64_t seq)
 {
 	struct th_node *node = th_node_new(0, fence_prefix(lo, hi), gen), *above;
@@ -35,24 +29,25 @@ static struct th_node *empty_subtree(unsigned level, struct th_slice lo, struct 
 	return node;
 }
 
-static int doom(struct th_tree *tree, struct th_node *node, unsigned i)
+/* Adds child i to the tree's list. */
+static int detach(struct th_tree *tree, struct th_node *node, unsigned i)
 {
-	struct th_detached *doomed = calloc(1, sizeof(*doomed));
+	struct th_detached *detached = calloc(1, sizeof(*detached));
 	int err = 0;
 
-	if (!doomed)
+	if (!detached)
 		return -ENOMEM;
 	if (node->children && node->children[i])
-		doomed->node = th_node_ref(node->children[i]);
+		detached->node = th_node_ref(node->children[i]);
 	else
-		err = th_node_child_ptr(node, i, &doomed->ptr);
+		err = th_node_child_ptr(node, i, &detached->ptr);
 	if (err < 0) {
-		free(doomed);
+		free(detached);
 		return err;
 	}
-	th_node_key(node, th_slab_entry(&node->base, i), &doomed->fence);
-	doomed->next = tree->doomed;
-	tree->doomed = doomed;
+	th_node_key(node, th_slab_entry(&node->base, i), &detached->fence);
+	detached->next = tree->detached;
+	tree->detached = detached;
 	return 0;
 }
 
@@ -63,7 +58,7 @@ int th_detached_replace(struct th_tree *tree, struct th_node *node, unsigned fro
 	int err = empty ? 0 : -ENOMEM;
 
 	for (unsigned i = from; i < to && err == 0; i++)
-		err = doom(tree, node, i);
+		err = detach(tree, node, i);
 	if (err == 0)
 		err = th_node_set_child(node, from, empty);
 	if (err < 0) {
@@ -111,8 +106,8 @@ static int drop_values(struct walk *w, const struct th_slab *slab)
 
 static int walk_node(struct walk *w, struct th_node *node);
 
-/* A leaf without large values need not be read to be given up.  Of a node that cannot be read, which the cache tells
- * of, what it has below or names is lost. */
+/* A leaf without large values is not read.  If a node cannot be read, which the cache reports, the nodes and values below
+ * it stay allocated. */
 static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fence)
 {
 	struct th_node *node;
@@ -152,12 +147,12 @@ static int walk_node(struct walk *w, struct th_node *node)
 	return err;
 }
 
-int th_detached_walk(struct th_cache *cache, const struct th_detached *doomed, struct th_drops *values,
+int th_detached_walk(struct th_cache *cache, const struct th_detached *detached, struct th_drops *values,
 		     int (*dead)(const struct th_run *run, void *arg), void *arg)
 {
 	struct walk w = { cache, values, dead, arg };
 
-	if (doomed->node)
-		return walk_node(&w, doomed->node);
-	return walk_ptr(&w, &doomed->ptr, th_key_slice(&doomed->fence));
+	if (detached->node)
+		return walk_node(&w, detached->node);
+	return walk_ptr(&w, &detached->ptr, th_key_slice(&detached->fence));
 }

@@ -10,7 +10,7 @@
 #ifndef TH_TREE_BTREE_MERGE_ITER_H
 #define TH_TREE_BTREE_MERGE_ITER_H
 
-#include "tree/btree/tree.h"
+#include "tree/btree/path.h"
 
 #define TH_MERGE_ITER_SOURCES (TH_HEIGHT_MAX + 1)
 

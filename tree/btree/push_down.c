@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages on their way down. */
+#include "tree/btree/push_down.h"
+
 #include <errno.h>
 
-#include "tree/btree/push_down.h"
+#include "tree/btree/detach.h"
+#include "tree/node/overlay.h"
 
 /* --- messages into a node --- */
 
@@ -17,9 +19,9 @@ static int insert_range_piece(struct th_tree *tree, struct th_node *node, struct
 	return piece ? th_overlay_insert(node, piece, &tree->drops) : -ENOMEM;
 }
 
-/* Children [first, last) are covered whole: what is pending for them goes, and so do they. */
-static int drop_children(struct th_tree *tree, struct th_node *node, unsigned first, unsigned last, struct th_slice lo,
-			 struct th_slice hi, uint64_t seq)
+/* Detaches children [first, last), which the range [lo, hi) covers entirely, and drops their pending messages. */
+static int detach_children(struct th_tree *tree, struct th_node *node, unsigned first, unsigned last,
+			   struct th_slice lo, struct th_slice hi, uint64_t seq)
 {
 	bool exact;
 	unsigned i;
@@ -39,11 +41,11 @@ static int drop_children(struct th_tree *tree, struct th_node *node, unsigned fi
 }
 
 /*
- * A range message on its way into a node.  Children that it covers whole are dropped; at either end a piece is left for
- * the child that it covers in part (N3):
+ * Puts a range message into a node.  Children that it covers entirely are detached; at either end a piece remains for the
+ * child that it covers in part (N3):
  *
  *      | child | child | child | child |
- *           [piece)[dropped   )[piece)
+ *           [piece)[detached  )[piece)
  */
 static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struct th_fences at,
 			       const struct th_entry *message)
@@ -76,7 +78,7 @@ static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struc
 		right = fence;
 	}
 	if (last > first)
-		err = drop_children(tree, node, first, last, th_key_slice(&left), th_key_slice(&right), seq);
+		err = detach_children(tree, node, first, last, th_key_slice(&left), th_key_slice(&right), seq);
 	if (err == 0)
 		err = insert_range_piece(tree, node, from, th_key_slice(&left), seq);
 	if (err == 0)
@@ -85,7 +87,7 @@ static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struc
 	return err;
 }
 
-/* The node is on the message's way. */
+/* Updates a node that a message enters, or passes on its way down. */
 static void note_message(struct th_node *node, const struct th_entry *message)
 {
 	uint64_t seq = th_entry_seq(message);
@@ -96,7 +98,6 @@ static void note_message(struct th_node *node, const struct th_entry *message)
 		node->chunks = true;
 }
 
-/* Puts a message into a writable node: its overlay, or its records at a leaf.  Takes the reference over. */
 int th_push_down_accept(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message)
 {
 	note_message(node, message);
@@ -109,8 +110,8 @@ int th_push_down_accept(struct th_tree *tree, struct th_node *node, struct th_fe
 
 /* --- a new message --- */
 
-/* Does the overlay say anything of the key? */
-static bool concerns(const struct th_node *node, struct th_slice key)
+/* Does the overlay have a message for the key? */
+static bool has_message(const struct th_node *node, struct th_slice key)
 {
 	const struct th_slab *slab = &node->overlay;
 	bool exact;
@@ -135,9 +136,9 @@ static bool is_last(const struct th_node *leaf, struct th_slice key)
 	       memcmp((const uint8_t *)key.data + leaf->prefix_size, suffix.data, suffix.size) == 0;
 }
 
-/* What a message that went in at child i, or below it, makes necessary. */
-static int settle_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i,
-			struct th_slice key, bool shrinks)
+/* Accounts for child i, and fixes its size, after a message went into it or below it. */
+static int fix_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, struct th_slice key,
+		     bool shrinks)
 {
 	struct th_node *child = node->children[i];
 
@@ -147,7 +148,8 @@ static int settle_child(struct th_tree *tree, struct th_node *node, struct th_fe
 	return th_child_fix(tree, node, i, at, child->level == 0 && is_last(child, key));
 }
 
-/* The message's key is needed after the message was taken over: somebody above holds another reference. */
+/* As th_push_down_sink, but the caller holds another reference to the message: its key is needed after the message was
+ * taken over. */
 static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
 		struct th_need *need)
 {
@@ -159,7 +161,7 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	unsigned i;
 	int err;
 
-	if (node->level > 0 && !(message->flags & TH_ENTRY_RANGE) && !concerns(node, key)) {
+	if (node->level > 0 && !(message->flags & TH_ENTRY_RANGE) && !has_message(node, key)) {
 		i = th_node_child(node, key);
 		child = node->children ? node->children[i] : NULL;
 	}
@@ -171,7 +173,7 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	child_at = th_child_fences(node, i, at, &lo, &hi);
 	shrinks = !(message->flags & TH_ENTRY_VALUE);
 	err = sink(tree, child, child_at, message, need);
-	return err < 0 ? err : settle_child(tree, node, at, i, key, shrinks);
+	return err < 0 ? err : fix_child(tree, node, at, i, key, shrinks);
 }
 
 int th_push_down_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
@@ -190,9 +192,9 @@ static bool over_budget(const struct th_tree *tree, const struct th_node *node)
 	return node->overlay.bytes > tree->overlay_bytes || node->overlay.count > TH_OVERLAY_SLOTS;
 }
 
-/* --- flushing --- */
+/* --- pushing messages down --- */
 
-/* Where child i's messages end in the overlay. */
+/* The overlay slot after the last message of child i. */
 static unsigned messages_end(const struct th_node *node, unsigned i)
 {
 	struct th_key fence;
@@ -223,7 +225,7 @@ static unsigned heaviest_child(const struct th_node *node, unsigned *ret_from, u
 	return best;
 }
 
-/* Moves overlay messages [from, to) of node into its child. */
+/* Moves overlay messages [from, to) of a node into its child. */
 static int move_messages(struct th_tree *tree, struct th_node *node, struct th_node *child, struct th_fences child_at,
 			 unsigned from, unsigned to)
 {
@@ -239,7 +241,7 @@ static int move_messages(struct th_tree *tree, struct th_node *node, struct th_n
 	return err;
 }
 
-/* Is everything to be moved behind the child's last key? */
+/* Are all messages from slot `from` on greater than the last key of the child, a leaf? */
 static bool appends(const struct th_node *node, unsigned from, const struct th_node *child)
 {
 	struct th_key first, last;
@@ -251,11 +253,11 @@ static bool appends(const struct th_node *node, unsigned from, const struct th_n
 	return th_slice_compare(th_key_slice(&first), th_key_slice(&last)) > 0;
 }
 
-/* Sends overlay messages [from, to), which are child i's, down, and has the child do the same if that is too much for
- * it.  A child that could not, for want of a node, stays as it is until it can: if it were split now, one piece only
- * would be found by need->key, and the other stay over its budget. */
-static int flush_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, unsigned from,
-		       unsigned to, struct th_need *need)
+/* Pushes overlay messages [from, to), all of child i, down into it, and relieves the child if its overlay exceeds the
+ * budget.  If that lacks a node, the child is not split before the push-down was continued: need->key would lead to only
+ * one of the pieces, and the other would stay over its budget. */
+static int push_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, unsigned from,
+		      unsigned to, struct th_need *need)
 {
 	struct th_fences child_at;
 	struct th_node *child;
@@ -280,11 +282,11 @@ static int flush_child(struct th_tree *tree, struct th_node *node, struct th_fen
 	return err < 0 ? err : th_child_fix(tree, node, i, at, appended);
 }
 
-static int flush_heaviest(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
+static int push_heaviest(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
 {
 	unsigned from = 0, to = 0, i = heaviest_child(node, &from, &to);
 
-	return flush_child(tree, node, at, i, from, to, need);
+	return push_child(tree, node, at, i, from, to, need);
 }
 
 int th_push_down_relieve(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
@@ -292,12 +294,11 @@ int th_push_down_relieve(struct th_tree *tree, struct th_node *node, struct th_f
 	int err = 0;
 
 	while (err == 0 && over_budget(tree, node))
-		err = flush_heaviest(tree, node, at, need);
+		err = push_heaviest(tree, node, at, need);
 	th_tree_account(tree, node);
 	return err;
 }
 
-/* Goes on where a flush had to stop for want of a node: every writable node towards the key is relieved. */
 int th_push_down_relieve_path(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need,
 			      struct th_slice key)
 {
@@ -306,7 +307,7 @@ int th_push_down_relieve_path(struct th_tree *tree, struct th_node *node, struct
 	struct th_key lo, hi;
 	int err;
 
-	/* Below first: what flows down from here must not pile up on a node that was left over its budget. */
+	/* The child first: messages from this node must not be added to one that is over its budget already. */
 	if (node->level >= 2 && child && child->gen == tree->gen) {
 		err = th_push_down_relieve_path(tree, child, th_child_fences(node, i, at, &lo, &hi), need, key);
 		if (err == 0)
@@ -319,7 +320,7 @@ int th_push_down_relieve_path(struct th_tree *tree, struct th_node *node, struct
 
 /* --- wide ranges --- */
 
-/* The child that holds one end of a wide range gets its messages now, and passes the range on. */
+/* Pushes all messages of the child with the key `end`, one end of a wide range, down into it, and continues there. */
 static int push_into(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_slice end,
 		     struct th_slice from, struct th_slice to, struct th_need *need)
 {
@@ -332,10 +333,10 @@ static int push_into(struct th_tree *tree, struct th_node *node, struct th_fence
 	th_node_key(node, th_slab_entry(&node->base, i), &fence);
 	begin = i > 0 ? th_slab_lower(node, &node->overlay, th_key_slice(&fence)) : 0;
 	if (begin < stop)
-		err = flush_child(tree, node, at, i, begin, stop, need);
+		err = push_child(tree, node, at, i, begin, stop, need);
 	if (err < 0)
 		return err;
-	i = th_node_child(node, end); /* the flush may have split it */
+	i = th_node_child(node, end); /* the push-down may have split it */
 	child = node->children ? node->children[i] : NULL;
 	if (!child || child->gen != tree->gen || child->level == 0)
 		return 0;
@@ -349,10 +350,6 @@ static int push_into(struct th_tree *tree, struct th_node *node, struct th_fence
 	return err;
 }
 
-/*
- * A range delete over several children drops those in the middle at once; so that nothing large stays pending at its
- * ends, they are pushed down as far as they span several children.
- */
 int th_push_down_range(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_slice from,
 		       struct th_slice to, struct th_need *need)
 {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Splitting and joining: how nodes keep their size.
- */
+#include "tree/btree/split_join.h"
+
 #include <errno.h>
 
-#include "tree/btree/push_down.h"
+#include "tree/node/overlay.h"
 
 bool th_node_too_big(const struct th_node *node)
 {
@@ -13,14 +12,14 @@ bool th_node_too_big(const struct th_node *node)
 	return node->base.bytes > TH_LEAF_BYTES || node->base.count > TH_SLOTS_MAX;
 }
 
-/* How much of the base a piece of a split takes: bytes of a leaf, children of an interior node. */
-static size_t piece_weight(const struct th_node *node, unsigned i)
+/* The weight of slot i when a base is divided into pieces: bytes in a leaf, 1 in an interior node. */
+static size_t slot_weight(const struct th_node *node, unsigned i)
 {
 	return node->level > 0 ? 1 : th_slab_cost(node, &node->base, th_slab_entry(&node->base, i));
 }
 
-/* The slot behind a piece that begins at `from`.  Pieces are even, but for a leaf that grew at its end only: then they
- * are full. */
+/* The slot after a piece that begins at `from`.  Pieces are of equal size, unless the leaf grew at its end only: then
+ * they are filled, as their keys will hardly change again. */
 static unsigned piece_end(const struct th_node *node, unsigned from, bool appended)
 {
 	size_t whole = node->level > 0 ? node->base.count : node->base.bytes;
@@ -34,7 +33,7 @@ static unsigned piece_end(const struct th_node *node, unsigned from, bool append
 		pieces = by_slots;
 	target = appended ? limit * 19 / 20 : (whole + pieces - 1) / pieces;
 	for (i = from; i < node->base.count; i++) {
-		weight += piece_weight(node, i);
+		weight += slot_weight(node, i);
 		if (i > from && (weight > target || i - from >= slots * 19 / 20))
 			break;
 	}
@@ -53,11 +52,6 @@ static void separator(const struct th_node *node, unsigned i, struct th_key *ret
 	ret->size = (uint16_t)(th_slice_common(th_key_slice(&left), th_key_slice(ret)) + 1);
 }
 
-/*
- * Replaces child i, which is too big, by pieces:
- *
- *      ... | i | ...     ->     ... | i | i' | i'' | ...
- */
 int th_child_split(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences child_at, bool appended)
 {
 	struct th_node *child = th_node_ref(node->children[i]), *piece;
@@ -112,7 +106,6 @@ static bool fits_together(const struct th_node *a, const struct th_node *b)
 	       a->overlay.count + b->overlay.count <= TH_OVERLAY_SLOTS;
 }
 
-/* The fences of child i. */
 struct th_fences th_child_fences(const struct th_node *node, unsigned i, struct th_fences at, struct th_key *lo,
 				 struct th_key *hi)
 {
@@ -129,7 +122,7 @@ struct th_fences th_child_fences(const struct th_node *node, unsigned i, struct 
 	return child;
 }
 
-/* Are children i and i + 1 in memory, and small enough together? */
+/* Are children i and i + 1 in memory, and do they fit into one node? */
 static bool worth_joining(struct th_tree *tree, struct th_node *node, unsigned i)
 {
 	struct th_node *left, *right;
@@ -147,7 +140,7 @@ static bool worth_joining(struct th_tree *tree, struct th_node *node, unsigned i
 	return worth;
 }
 
-/* Joins children i and i + 1 if both are in memory and small; otherwise leaves them. */
+/* Joins children i and i + 1 if both are in memory and small enough. */
 static int join_children(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at)
 {
 	struct th_node *left, *right, *joined;
@@ -170,7 +163,7 @@ static int join_children(struct th_tree *tree, struct th_node *node, unsigned i,
 	if (!joined)
 		return -ENOMEM;
 	if (joined->base.bytes > TH_LEAF_BYTES || joined->overlay.bytes > TH_OVERLAY_BYTES) {
-		th_node_unref(joined); /* a shorter common prefix made it grow */
+		th_node_unref(joined); /* the common prefix is shorter, so its keys take more */
 		return 0;
 	}
 	th_tree_unaccount(tree, left);
@@ -182,7 +175,6 @@ static int join_children(struct th_tree *tree, struct th_node *node, unsigned i,
 	return err;
 }
 
-/* Brings child i, which is writable, back within its limits. */
 int th_child_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at, bool appended)
 {
 	struct th_node *child = node->children[i];

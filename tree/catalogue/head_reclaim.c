@@ -23,6 +23,7 @@
 #include "tree/catalogue/dead_list.h"
 #include "tree/chunk.h"
 #include "tree/io/chunk.h"
+#include "tree/node/overlay.h"
 #include "tree/state/state.h"
 
 enum { DONE, PAUSED };

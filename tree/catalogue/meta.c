@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tree/btree/insert.h"
+#include "tree/btree/lookup.h"
 #include "tree/catalogue/meta_format.h"
 #include "tree/state/state.h"
 

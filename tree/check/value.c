@@ -9,6 +9,7 @@
 #include "tree/check/check.h"
 #include "tree/chunk.h"
 #include "tree/io/chunk.h"
+#include "tree/node/overlay.h"
 
 /* One entry whose runs are being claimed. */
 struct value {

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "journal/base/thread.h"
+#include "tree/btree/detach.h"
 #include "tree/catalogue/block_refs.h"
 #include "tree/catalogue/dead_list.h"
 #include "tree/catalogue/reclaim.h"
@@ -78,8 +79,8 @@ static void freeze(struct checkpoint *c)
 	live->drops = (struct th_drops){ 0 };
 	c->dead = live->dead;
 	live->dead = (struct th_dead_nodes){ 0 };
-	c->doomed = live->doomed;
-	live->doomed = NULL;
+	c->doomed = live->detached;
+	live->detached = NULL;
 	atomic_store(&store->writing_bytes, live->dirty_bytes);
 	live->dirty_bytes = 0;
 	atomic_store(&store->dirty_bytes, 0);

@@ -20,7 +20,9 @@
 
 #include <errno.h>
 
+#include "tree/btree/insert.h"
 #include "tree/btree/push_down.h"
+#include "tree/node/overlay.h"
 #include "tree/state/state.h"
 
 struct drain {

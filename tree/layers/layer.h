@@ -15,6 +15,7 @@
 #ifndef TH_TREE_LAYERS_LAYER_H
 #define TH_TREE_LAYERS_LAYER_H
 
+#include "tree/btree/lookup.h"
 #include "tree/layers/memtable.h"
 #include "tree/layers/spill.h"
 

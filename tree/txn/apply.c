@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tree/btree/insert.h"
 #include "tree/checkpoint/log_queue.h"
 #include "tree/chunk.h"
 #include "tree/state/state.h"

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "tree/btree/detach.h"
+#include "tree/btree/insert.h"
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/checkpoint/log_queue.h"
 #include "tree/chunk.h"
@@ -82,10 +84,10 @@ static int walk_doomed(struct graft *g)
 {
 	int err = 0;
 
-	for (const struct th_detached *doomed = g->fork.doomed; doomed && err == 0; doomed = doomed->next)
+	for (const struct th_detached *doomed = g->fork.detached; doomed && err == 0; doomed = doomed->next)
 		err = th_detached_walk(g->fork.cache, doomed, &g->fork.drops, add_dead, g);
-	th_detached_free(g->fork.doomed);
-	g->fork.doomed = NULL;
+	th_detached_free(g->fork.detached);
+	g->fork.detached = NULL;
 	return err;
 }
 

@@ -13,6 +13,7 @@
 
 #include "journal/base/array.h"
 #include "tree/btree/merge_iter.h"
+#include "tree/btree/path.h"
 #include "tree/io/chunk.h"
 #include "tree/layers/window.h"
 #include "tree/state/state.h"

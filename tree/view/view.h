@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "tree/btree/lookup.h"
 #include "tree/layers/layer.h"
 #include "tree/state/state.h"
 

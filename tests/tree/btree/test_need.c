@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "tests/tree/fixture.h"
-#include "tree/btree/tree.h"
+#include "tree/btree/need.h"
 #include "tree/node/readahead.h"
 
 #define DISK_BLOCKS 1024u

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/btree/path.h"
+
+#include <errno.h>
+
+void th_path_release(struct th_path *path)
+{
+	for (unsigned i = 0; i < path->depth; i++)
+		th_node_unref(path->node[i]);
+	path->depth = 0;
+}
+
+/* The child to descend to: see th_path_descend. */
+static unsigned child_for(const struct th_node *node, struct th_slice key, bool before)
+{
+	unsigned i;
+
+	if (!before)
+		return th_node_child(node, key);
+	i = key.data ? th_slab_lower(node, &node->base, key) : node->base.count;
+	return i > 0 ? i - 1 : 0;
+}
+
+int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slice key, bool before,
+		    struct th_path *path, struct th_need *need)
+{
+	struct th_node *node = th_node_ref(root);
+	const struct th_node *lo = NULL, *hi = NULL; /* children lo_i and hi_i of these begin at the fences */
+	unsigned lo_i = 0, hi_i = 0;
+	int err;
+
+	path->depth = 0;
+	for (;;) {
+		unsigned i;
+
+		path->node[path->depth++] = node;
+		th_slab_expect(&node->base);
+		if (node->level == 0)
+			break;
+		th_slab_expect(&node->overlay); /* searched when the path is complete */
+		i = child_for(node, key, before);
+		path->child[path->depth - 1] = i;
+		if (i > 0) {
+			lo = node;
+			lo_i = i;
+		}
+		if (i + 1 < node->base.count) {
+			hi = node;
+			hi_i = i + 1;
+		}
+		err = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
+		if (err < 0) {
+			th_path_release(path);
+			return err;
+		}
+	}
+	path->lo.size = 0;
+	if (lo)
+		th_node_key(lo, th_slab_entry(&lo->base, lo_i), &path->lo);
+	path->open = !hi;
+	if (hi)
+		th_node_key(hi, th_slab_entry(&hi->base, hi_i), &path->hi);
+	return 0;
+}
