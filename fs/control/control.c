@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/snapshot/branch.h"
 #include "fs/diff/diff_session.h"
+#include "fs/snapshot/branch.h"
 #include "fs/snapshot/snapshot.h"
 
 struct th_control {
@@ -15,15 +15,15 @@ struct th_control {
 	struct th_diff_sessions *sessions;
 };
 
-/* --- names and paths, as they come in --- */
+/* --- names and paths in requests --- */
 
-/* A name within its zeros. */
-static bool name_is_sound(const struct th_control_name *name)
+/* Returns whether the name is terminated. */
+static bool name_is_valid(const struct th_control_name *name)
 {
 	return !name->text[TH_SNAPSHOT_NAME_MAX];
 }
 
-/* "/a/b" becomes what th_fs_change_below takes; the root, or nothing, becomes NULL. */
+/* Copies a path in the form that th_fs_change_below takes; the root, or an empty path, becomes NULL. */
 static int take_path(const char *path, size_t size, char **ret)
 {
 	size_t length = strnlen(path, size);
@@ -39,7 +39,7 @@ static int take_path(const char *path, size_t size, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* --- the commands: each gets a request of the right size and version, and room for an answer of that size --- */
+/* --- commands: the request has the right size and version, and the answer has room for that size --- */
 
 static void pack_store_numbers(const struct th_store_info *info, struct th_control_info *answer)
 {
@@ -117,7 +117,7 @@ static int answer_create(struct th_control *control, const void *request, void *
 	const struct th_control_snapshot *wanted = request;
 	struct th_control_snapshot *created = answer;
 	struct th_snapshot snapshot;
-	int err = name_is_sound(&wanted->name) ? 0 : -EINVAL;
+	int err = name_is_valid(&wanted->name) ? 0 : -EINVAL;
 
 	if (!err)
 		err = th_fs_snapshot_create(control->fs, wanted->name.text, &snapshot);
@@ -131,7 +131,7 @@ static int answer_delete(struct th_control *control, const void *request, void *
 	const struct th_control_snapshot *wanted = request;
 
 	(void)answer;
-	if (!name_is_sound(&wanted->name))
+	if (!name_is_valid(&wanted->name))
 		return -EINVAL;
 	return th_fs_snapshot_delete(control->fs, wanted->name.text);
 }
@@ -141,7 +141,7 @@ static int answer_rename(struct th_control *control, const void *request, void *
 	const struct th_control_rename *wanted = request;
 
 	(void)answer;
-	if (!name_is_sound(&wanted->from) || !name_is_sound(&wanted->to))
+	if (!name_is_valid(&wanted->from) || !name_is_valid(&wanted->to))
 		return -EINVAL;
 	return th_fs_snapshot_rename(control->fs, wanted->from.text, wanted->to.text);
 }
@@ -169,7 +169,7 @@ static int answer_list(struct th_control *control, const void *request, void *an
 static int answer_tag(struct th_control *control, const struct th_control_hold *wanted,
 		      int (*act)(struct th_fs *fs, const char *name, const char *tag))
 {
-	if (!name_is_sound(&wanted->snapshot) || !name_is_sound(&wanted->tag))
+	if (!name_is_valid(&wanted->snapshot) || !name_is_valid(&wanted->tag))
 		return -EINVAL;
 	return act(control->fs, wanted->snapshot.text, wanted->tag.text);
 }
@@ -242,7 +242,7 @@ static int answer_branch_create(struct th_control *control, const void *request,
 	struct th_branch branch;
 	int err = -EINVAL;
 
-	if (name_is_sound(&wanted->name) && name_is_sound(&wanted->from))
+	if (name_is_valid(&wanted->name) && name_is_valid(&wanted->from))
 		err = th_fs_branch_create(control->fs, wanted->name.text,
 					  wanted->from.text[0] ? wanted->from.text : NULL, &branch);
 	if (!err)
@@ -256,7 +256,7 @@ static int answer_branch_delete(struct th_control *control, const void *request,
 	uint32_t flags = th_get_le32(wanted->flags);
 
 	(void)answer;
-	if (!name_is_sound(&wanted->name) || flags & ~TH_CONTROL_BRANCH_SNAPSHOTS)
+	if (!name_is_valid(&wanted->name) || flags & ~TH_CONTROL_BRANCH_SNAPSHOTS)
 		return -EINVAL;
 	return th_fs_branch_delete(control->fs, wanted->name.text, flags & TH_CONTROL_BRANCH_SNAPSHOTS);
 }
@@ -266,7 +266,7 @@ static int answer_branch_rename(struct th_control *control, const void *request,
 	const struct th_control_rename *wanted = request;
 
 	(void)answer;
-	if (!name_is_sound(&wanted->from) || !name_is_sound(&wanted->to))
+	if (!name_is_valid(&wanted->from) || !name_is_valid(&wanted->to))
 		return -EINVAL;
 	return th_fs_branch_rename(control->fs, wanted->from.text, wanted->to.text);
 }
@@ -293,14 +293,14 @@ static int answer_branch_list(struct th_control *control, const void *request, v
 
 static int answer_reclaim(struct th_control *control, const void *request, void *answer)
 {
-	int err = th_fs_writable(control->fs);
+	int ret = th_fs_writable(control->fs);
 
 	(void)request;
-	if (!err)
-		err = th_store_reclaim(control->fs->store);
-	if (err < 0)
-		return err;
-	((struct th_control_reclaim *)answer)->done = th_le32((uint32_t)err);
+	if (!ret)
+		ret = th_store_reclaim(control->fs->store);
+	if (ret < 0)
+		return ret;
+	((struct th_control_reclaim *)answer)->done = th_le32((uint32_t)ret);
 	return 0;
 }
 
@@ -315,7 +315,7 @@ static int answer_diff_begin(struct th_control *control, const void *request, vo
 	uint64_t id;
 	int err = -EINVAL;
 
-	if (name_is_sound(&wanted->from) && name_is_sound(&wanted->to) && !(flags & ~TH_CONTROL_DIFF_RANGES))
+	if (name_is_valid(&wanted->from) && name_is_valid(&wanted->to) && !(flags & ~TH_CONTROL_DIFF_RANGES))
 		err = take_path(wanted->path, sizeof(wanted->path), &path);
 	if (!err)
 		err = th_fs_diff_open(control->fs, wanted->from.text, to, flags & TH_CONTROL_DIFF_RANGES, &diff);
@@ -356,7 +356,7 @@ static int answer_diff_end(struct th_control *control, const void *request, void
 
 static const struct command {
 	unsigned cmd;
-	bool everybody; /* else only the owner and root */
+	bool any_user; /* else only the owner and root */
 	int (*answer)(struct th_control *control, const void *request, void *answer);
 } commands[] = {
 	{ TH_CONTROL_INFO, true, answer_info },
@@ -422,7 +422,7 @@ int th_control_ioctl(struct th_control *control, uid_t uid, unsigned cmd, const 
 		return -ENOTTY;
 	if (in_size < size || out_max < answer_size)
 		return -EINVAL;
-	if (!command->everybody && uid != 0 && uid != control->owner)
+	if (!command->any_user && uid != 0 && uid != control->owner)
 		return -EPERM;
 	memcpy(&version, in, sizeof(version));
 	if (th_get_le32(version) != TH_CONTROL_VERSION)

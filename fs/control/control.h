@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tool asks a mounted filesystem for: ioctls on any of its directories.
+ * The protocol between the tool and a mounted filesystem: ioctls on any of its directories.
  *
- * The kernel copies in and out exactly the structure that the command's number tells, so that every request and every
- * answer is one structure of fixed size, of at most 16383 bytes.  They are made of little-endian byte arrays and begin
- * with a version: the tool and the daemon may be of different builds.  Whoever can open a directory can send these, so
- * nothing in them is believed.
+ * The kernel copies exactly the structure whose size is in the command's number, in and out.  So every request and
+ * every answer is one structure of fixed size, of at most 16383 bytes.  They consist of little-endian byte arrays and
+ * begin with a version, as the tool and the daemon may be of different builds.  A user only has to open a directory to
+ * send requests, so all fields are checked.
  *
- * The tool also uses this on an image that is not mounted, with the answering side in its own process: so there is one
- * way of doing things, whether mounted or not.
+ * For an image that is not mounted, the tool runs the answering side in its own process, so that all commands work in
+ * the same way, mounted or not.
  *
- * A diff is a session: it is begun, read piece by piece as a stream of changes (change.h), and ended.  It holds two
- * views, which keep the space of snapshots that are deleted meanwhile; so a session that nobody has used for a while
- * (the tool was killed) is ended.
+ * A diff is a session (diff_session.h): the tool begins it, reads a stream of changes (change_record.h) piece by piece,
+ * and ends it.
  */
 #ifndef TH_FS_CONTROL_CONTROL_H
 #define TH_FS_CONTROL_CONTROL_H
@@ -24,10 +23,8 @@
 
 #define TH_CONTROL_TYPE 0xd4
 #define TH_CONTROL_VERSION 1u
-#define TH_CONTROL_SESSIONS 16 /* diffs under way at one time, of one filesystem */
-#define TH_CONTROL_IDLE_SECONDS 60
 
-/* A snapshot's or branch's name, or a hold's tag, padded with zeros.  Empty: none, where that has a meaning. */
+/* The name of a snapshot or branch, or the tag of a hold, padded with zeros.  Empty: none, where that is allowed. */
 struct th_control_name {
 	char text[TH_SNAPSHOT_NAME_MAX + 1];
 };
@@ -53,7 +50,7 @@ struct th_control_info {
 };
 static_assert(sizeof(struct th_control_info) == 592, "the size is part of the command's number");
 
-/* One snapshot.  To create, the name goes in and the rest comes back. */
+/* One snapshot.  To create one, the request has the name and the answer the rest. */
 struct th_control_snapshot {
 	struct th_le32 version, reserved;
 	struct th_le64 id, generation, created_ns, branch, holds;
@@ -66,7 +63,7 @@ struct th_control_rename {
 	struct th_control_name from, to;
 };
 
-/* Up to TH_CONTROL_LIST_MAX snapshots, oldest first, with ids above `after`. */
+/* Lists up to TH_CONTROL_LIST_MAX snapshots with ids above `after`, oldest first. */
 #define TH_CONTROL_LIST_MAX 53
 struct th_control_list {
 	struct th_le32 version, count;
@@ -74,18 +71,19 @@ struct th_control_list {
 	struct th_control_snapshot list[TH_CONTROL_LIST_MAX];
 };
 
-/* To put a tag on a snapshot, or take it off. */
+/* Adds a tag to a snapshot, or removes it. */
 struct th_control_hold {
 	struct th_le32 version, reserved;
 	struct th_control_name snapshot, tag;
 };
 
-/* Up to TH_CONTROL_HOLDS_MAX holds of all snapshots, oldest first, with ids above `after`. */
+/* One hold. */
 struct th_control_held {
 	struct th_le32 version, reserved;
-	struct th_le64 id, snapshot, created_ns; /* snapshot: id */
+	struct th_le64 id, snapshot, created_ns; /* snapshot: its id */
 	struct th_control_name tag;
 };
+/* Lists up to TH_CONTROL_HOLDS_MAX holds of all snapshots with ids above `after`, oldest first. */
 #define TH_CONTROL_HOLDS_MAX 56
 struct th_control_holds {
 	struct th_le32 version, count;
@@ -95,12 +93,12 @@ struct th_control_holds {
 
 enum th_control_branch_flags {
 	TH_CONTROL_BRANCH_CURRENT = 1 << 0,
-	TH_CONTROL_BRANCH_DETACHED = 1 << 1, /* the name is one that it had */
-	TH_CONTROL_BRANCH_SNAPSHOTS = 1 << 2, /* to delete: its snapshots too */
+	TH_CONTROL_BRANCH_DETACHED = 1 << 1, /* the name is the one it had before the rollback */
+	TH_CONTROL_BRANCH_SNAPSHOTS = 1 << 2, /* in a request to delete: delete its snapshots too */
 };
 
-/* One branch.  To create, the name goes in, and the snapshot that it begins from (empty: one of the present, which is
- * taken: see th_fs_branch_create). */
+/* One branch.  To create one, the request has the name and the snapshot that it begins from (empty: a new one of the
+ * live tree, see th_fs_branch_create). */
 struct th_control_branch {
 	struct th_le32 version, flags;
 	struct th_le64 id, origin, created_ns, snapshots;
@@ -108,7 +106,7 @@ struct th_control_branch {
 };
 static_assert(sizeof(struct th_control_branch) == 552, "the size is part of the command's number");
 
-/* Up to TH_CONTROL_BRANCHES_MAX branches, oldest first, with ids above `after`. */
+/* Lists up to TH_CONTROL_BRANCHES_MAX branches with ids above `after`, oldest first. */
 #define TH_CONTROL_BRANCHES_MAX 29
 struct th_control_branches {
 	struct th_le32 version, count;
@@ -117,19 +115,19 @@ struct th_control_branches {
 };
 
 enum th_control_diff_flags {
-	TH_CONTROL_DIFF_RANGES = 1 << 0, /* say where contents differ */
+	TH_CONTROL_DIFF_RANGES = 1 << 0, /* list the ranges whose content differs */
 };
 
-/* Snapshots, or else branches.  `to` empty: the present. */
+/* from, to: snapshots, or else branches.  `to` empty: the live tree. */
 struct th_control_diff_begin {
 	struct th_le32 version, flags;
-	struct th_le64 session; /* comes back */
+	struct th_le64 session; /* in the answer */
 	struct th_control_name from, to;
-	char path[4096]; /* "/a/b": only what is there or below; padded with zeros; empty: all */
+	char path[4096]; /* "/a/b": only changes at or below it; padded with zeros; empty: all */
 };
 
 #define TH_CONTROL_DIFF_BYTES 16128
-/* The next bytes of the stream; fewer than there is room for, even none, before its end too. */
+/* The next bytes of the stream.  There may be fewer than fit, or none, before its end. */
 struct th_control_diff_next {
 	struct th_le32 version, bytes;
 	struct th_le64 session;
@@ -143,10 +141,10 @@ struct th_control_diff_end {
 	struct th_le64 session;
 };
 
-/* A part of what gives the space of deleted snapshots and branches back (th_store_reclaim). */
+/* Does a part of the work that frees the space of deleted snapshots and branches (th_store_reclaim). */
 struct th_control_reclaim {
 	struct th_le32 version;
-	struct th_le32 done; /* comes back: nothing is left */
+	struct th_le32 done; /* in the answer: nothing is left to free */
 };
 
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
@@ -171,16 +169,17 @@ static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_co
 
 struct th_control;
 
-/* The answering side for one filesystem, which must outlive it.  owner: who mounted it; that user and root may change
- * things and see differences, everybody may ask for information and the lists of snapshots, holds and branches. */
+/* Makes the answering side for one filesystem, which must outlive it.  owner: the user that mounted it.  The owner and
+ * root may send all requests; other users only those for information and for lists of snapshots, holds and branches.
+ * Returns 0 or -ENOMEM. */
 int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret);
-/* Ends the sessions too.  No request may be under way.  NULL is fine. */
+/* Ends the diff sessions too.  No request may be in progress.  NULL is fine. */
 void th_control_free(struct th_control *control);
 
-/* Answers one request of `uid`: writes at most out_max bytes to out (which may not overlap in) and says how many.
- * -ENOTTY: no such command; -EINVAL: ill-formed; -EPROTO: another version; -EPERM; -ESTALE: no such session (any
- * more); -EBUSY: the session is in use; -EMFILE: too many sessions; or what the filesystem says.  Any thread, no lock
- * held (L5). */
+/* Answers one request of user `uid`.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
+ * the number of bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for
+ * another version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
+ * -EMFILE if there are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */
 int th_control_ioctl(struct th_control *control, uid_t uid, unsigned cmd, const void *in, size_t in_size, void *out,
 		     size_t out_max, size_t *ret_size);
 

@@ -11,8 +11,9 @@
 #include "fs/diff/diff_content.h"
 #include "fs/diff/inode_names.h"
 #include "fs/diff/inode_paths.h"
+#include "journal/base/array.h"
 
-/* One of the two views, and the inode under way as it has it. */
+/* One of the two views, and the current inode in it. */
 struct side {
 	struct th_view *view;
 	struct th_inode_paths *paths;
@@ -27,41 +28,41 @@ struct th_fs_diff {
 	struct th_diff *keys;
 	bool ranges;
 	struct side from, to;
-	/* The key that is next, if there is one. */
-	bool ahead;
+	/* The next key, if it has been read. */
+	bool have_key;
 	struct th_change change;
 	struct th_fs_key_parts key;
-	/* The inode under way. */
+	/* The current inode. */
 	uint64_t id;
 	uint32_t what;
 	struct th_diff_content content;
-	/* Its changes, handed out one after another. */
+	/* Its changes, not yet returned from `taken` on. */
 	struct th_fs_change *queue;
-	size_t taken, queued, room;
+	size_t taken, queued, capacity;
 };
 
 /* --- the keys of an inode --- */
 
-/* Makes sure that `change` and `key` are the next key of an inode.  1: there is none. */
-static int peek(struct th_fs_diff *diff)
+/* Makes `change` and `key` the next key of an inode.  Returns 0, 1 if there is none, or an error. */
+static int peek_key(struct th_fs_diff *diff)
 {
-	while (!diff->ahead) {
+	while (!diff->have_key) {
 		int err = th_diff_next(diff->keys, &diff->change);
 
 		if (err)
 			return err;
 		err = th_fs_key_parse(diff->change.key, &diff->key);
 		if (err) {
-			th_fs_report(diff->fs, "diff: a key of %zu bytes is none of a filesystem",
+			th_fs_report(diff->fs, "diff: a key of %zu bytes does not belong to a filesystem",
 				     diff->change.key.size);
 			return err;
 		}
-		diff->ahead = diff->key.id != 0;
+		diff->have_key = diff->key.id != 0;
 	}
 	return 0;
 }
 
-/* Takes over the inode's value; absent, or without a name, it is not there. */
+/* Decodes the inode's value.  An inode without a value or without names is not present. */
 static int side_decode(struct th_fs_diff *diff, struct side *side, struct th_slice value, int32_t refs)
 {
 	int err;
@@ -73,7 +74,7 @@ static int side_decode(struct th_fs_diff *diff, struct side *side, struct th_sli
 	}
 	err = th_inode_decode(value.data, value.size, refs, &side->attr);
 	if (err) {
-		th_fs_report(diff->fs, "diff: inode %llu: its value is broken", (unsigned long long)diff->id);
+		th_fs_report(diff->fs, "diff: inode %llu: malformed value", (unsigned long long)diff->id);
 		return err;
 	}
 	side->refs = refs;
@@ -98,7 +99,7 @@ static int side_read(struct th_fs_diff *diff, struct side *side)
 	return err;
 }
 
-/* Begins with the inode of the next key.  If its own value differs, that is the first of its keys. */
+/* Begins the inode of the next key.  If the inode's value differs, it is the first of its keys. */
 static int begin_inode(struct th_fs_diff *diff)
 {
 	int err;
@@ -132,19 +133,20 @@ static int take_extent(struct th_fs_diff *diff)
 	return err;
 }
 
-/* All differing keys of the inode.  Names and directory entries need no look: the inode's own value tells of them. */
+/* Processes all differing keys of the inode.  Names and directory entries are skipped: the inode's value reflects
+ * them. */
 static int take_keys(struct th_fs_diff *diff)
 {
 	int err;
 
-	while (!(err = peek(diff)) && diff->key.id == diff->id) {
+	while (!(err = peek_key(diff)) && diff->key.id == diff->id) {
 		if (diff->key.kind == TH_FS_KEY_XATTR)
 			diff->what |= TH_CHANGED_XATTR;
 		else if (diff->key.kind == TH_FS_KEY_EXTENT)
 			err = take_extent(diff);
 		if (err)
 			return err;
-		diff->ahead = false;
+		diff->have_key = false;
 	}
 	return err < 0 ? err : 0;
 }
@@ -163,8 +165,8 @@ static uint32_t compare_attributes(const struct th_attr *a, const struct th_attr
 	       (a->rdev != b->rdev ? TH_CHANGED_DEVICE : 0);
 }
 
-/* When all keys have been taken: what is different in the inode? */
-static int judge(struct th_fs_diff *diff)
+/* Compares the two sides of the inode, after all of its keys. */
+static int compare_inode(struct th_fs_diff *diff)
 {
 	int err;
 
@@ -210,22 +212,15 @@ static int copy_ranges(const struct th_fs_diff *diff, struct th_fs_change *chang
 	return 0;
 }
 
-/* Queues a change; the paths become its own, whatever the answer is. */
+/* Queues a change, which owns the paths; on an error they are freed. */
 static int queue_change(struct th_fs_diff *diff, enum th_fs_change_kind kind, char *path, char *old_path)
 {
 	struct th_fs_change *change;
 
-	if (diff->queued == diff->room) {
-		size_t room = diff->room ? 2 * diff->room : 8;
-		struct th_fs_change *queue = realloc(diff->queue, room * sizeof(*queue));
-
-		if (!queue) {
-			free(path);
-			free(old_path);
-			return -ENOMEM;
-		}
-		diff->queue = queue;
-		diff->room = room;
+	if (th_grow(diff->queue, diff->capacity, diff->queued + 1)) {
+		free(path);
+		free(old_path);
+		return -ENOMEM;
 	}
 	change = &diff->queue[diff->queued++];
 	*change = (struct th_fs_change){
@@ -240,7 +235,7 @@ static int queue_change(struct th_fs_diff *diff, enum th_fs_change_kind kind, ch
 	return copy_ranges(diff, change);
 }
 
-/* *ret is NULL if the name is not below the root. */
+/* Finds the path of a name; *ret is NULL if it is not below the root. */
 static int name_path(struct th_fs_diff *diff, struct side *side, const struct th_inode_name *name, char **ret)
 {
 	int err;
@@ -252,14 +247,14 @@ static int name_path(struct th_fs_diff *diff, struct side *side, const struct th
 	}
 	err = name->parent ? th_inode_paths_join(side->paths, name->parent, name->name, ret) : 1;
 	if (err == -EUCLEAN)
-		th_fs_report(diff->fs, "diff: inode %llu: the directories above it do not lead to the root",
+		th_fs_report(diff->fs, "diff: inode %llu: its parent directories do not lead to the root",
 			     (unsigned long long)diff->id);
 	return err < 0 ? err : 0;
 }
 
-/* A name that both views have: told if the inode differs.  Where a directory above it was moved, it may have come from
- * outside of the root, or left it. */
-static int tell_kept(struct th_fs_diff *diff, const struct th_inode_name *name)
+/* Reports a name that both views have, if the inode differs.  If a directory above it was moved, the path may have
+ * added from outside the root, or left it. */
+static int report_kept(struct th_fs_diff *diff, const struct th_inode_name *name)
 {
 	char *path = NULL, *old_path = NULL;
 	int err;
@@ -285,7 +280,7 @@ static int tell_kept(struct th_fs_diff *diff, const struct th_inode_name *name)
 	return queue_change(diff, TH_CHANGE_MODIFIED, path, old_path);
 }
 
-/* The names of one side that the other has not, as paths; those of both are told. */
+/* Paths of the names that only one side has. */
 struct path_list {
 	char **list;
 	size_t count;
@@ -309,9 +304,9 @@ static int path_list_add(struct th_fs_diff *diff, struct path_list *paths, struc
 	return err;
 }
 
-/* Goes through both sorted lists of names at once. */
-static int sort_out_names(struct th_fs_diff *diff, const struct th_inode_names *from, const struct th_inode_names *to,
-			  struct path_list *ret_gone, struct path_list *ret_come)
+/* Merges both sorted lists of names: reports those of both sides, and collects those of one side. */
+static int merge_names(struct th_fs_diff *diff, const struct th_inode_names *from, const struct th_inode_names *to,
+		       struct path_list *ret_removed, struct path_list *ret_added)
 {
 	size_t f = 0, t = 0;
 	int err = 0;
@@ -322,30 +317,30 @@ static int sort_out_names(struct th_fs_diff *diff, const struct th_inode_names *
 					     : th_inode_name_compare(&from->list[f], &to->list[t]);
 
 		if (!order)
-			err = tell_kept(diff, &to->list[t]);
+			err = report_kept(diff, &to->list[t]);
 		else if (order < 0)
-			err = path_list_add(diff, ret_gone, &diff->from, &from->list[f]);
+			err = path_list_add(diff, ret_removed, &diff->from, &from->list[f]);
 		else
-			err = path_list_add(diff, ret_come, &diff->to, &to->list[t]);
+			err = path_list_add(diff, ret_added, &diff->to, &to->list[t]);
 		f += order <= 0;
 		t += order >= 0;
 	}
 	return err;
 }
 
-/* A name lost and a name won are one name changed; what is left over came or went. */
-static int tell_moved(struct th_fs_diff *diff, struct path_list *gone, struct path_list *come)
+/* Pairs removed and added names as renamed; reports the rest as removed or added. */
+static int report_moved(struct th_fs_diff *diff, struct path_list *removed, struct path_list *added)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && (i < gone->count || i < come->count); i++) {
-		char *old_path = i < gone->count ? gone->list[i] : NULL;
-		char *path = i < come->count ? come->list[i] : NULL;
+	for (size_t i = 0; !err && (i < removed->count || i < added->count); i++) {
+		char *old_path = i < removed->count ? removed->list[i] : NULL;
+		char *path = i < added->count ? added->list[i] : NULL;
 
 		if (old_path)
-			gone->list[i] = NULL;
+			removed->list[i] = NULL;
 		if (path)
-			come->list[i] = NULL;
+			added->list[i] = NULL;
 		if (old_path && path)
 			err = queue_change(diff, TH_CHANGE_RENAMED, path, old_path);
 		else
@@ -362,45 +357,46 @@ static int read_names(struct th_fs_diff *diff, const struct side *side, struct t
 	return th_inode_names_read(side->view, diff->id, &side->attr, side->refs, ret);
 }
 
-static int tell_names(struct th_fs_diff *diff)
+static int report_names(struct th_fs_diff *diff)
 {
 	struct th_inode_names from = { 0 }, to = { 0 };
-	struct path_list gone = { 0 }, come = { 0 };
+	struct path_list removed = { 0 }, added = { 0 };
 	int err = read_names(diff, &diff->from, &from);
 
 	if (!err)
 		err = read_names(diff, &diff->to, &to);
 	if (!err) {
-		gone.list = calloc(from.count + 1, sizeof(*gone.list));
-		come.list = calloc(to.count + 1, sizeof(*come.list));
-		err = gone.list && come.list ? 0 : -ENOMEM;
+		removed.list = calloc(from.count + 1, sizeof(*removed.list));
+		added.list = calloc(to.count + 1, sizeof(*added.list));
+		err = removed.list && added.list ? 0 : -ENOMEM;
 	}
 	if (!err)
-		err = sort_out_names(diff, &from, &to, &gone, &come);
+		err = merge_names(diff, &from, &to, &removed, &added);
 	if (!err)
-		err = tell_moved(diff, &gone, &come);
-	path_list_release(&gone);
-	path_list_release(&come);
+		err = report_moved(diff, &removed, &added);
+	path_list_release(&removed);
+	path_list_release(&added);
 	th_inode_names_release(&from);
 	th_inode_names_release(&to);
 	return err;
 }
 
-/* --- the whole --- */
+/* --- the public functions --- */
 
-/* Queues the changes of the next inode that has a differing key; there may be none.  1: no more inodes. */
+/* Queues the changes, if any, of the next inode that has a differing key.  Returns 0, 1 after the last inode, or an
+ * error. */
 static int next_inode(struct th_fs_diff *diff)
 {
-	int err = peek(diff);
+	int err = peek_key(diff);
 
 	if (!err)
 		err = begin_inode(diff);
 	if (!err)
 		err = take_keys(diff);
 	if (!err)
-		err = judge(diff);
+		err = compare_inode(diff);
 	if (!err)
-		err = tell_names(diff);
+		err = report_names(diff);
 	return err;
 }
 
@@ -430,7 +426,7 @@ static int side_open(struct th_fs *fs, struct side *side, const char *name)
 
 	if (!err) {
 		err = th_view_snapshot(fs->store, snapshot.id, &side->view);
-	} else if (err == -ENOENT) { /* a branch, which may be the live one */
+	} else if (err == -ENOENT) { /* a branch, maybe the live one */
 		err = th_writeback_all(fs);
 		if (!err && name)
 			err = th_view_branch(fs->store, name, &side->view);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The difference between two views of a filesystem, as changes of files (change.h).
+ * The difference between two views of a filesystem, as changes of files (change_record.h).
  *
- * The store tells which keys differ, in key order, without looking at what has not changed.  One inode's keys lie
- * together, so the keys are taken an inode at a time; an inode knows its names, and paths are found by walking up from
- * there (paths.h).  What lies below a renamed directory is not looked at: its keys are the same.
+ * The store lists the keys that differ, in key order, without visiting unchanged parts.  The keys of one inode are
+ * adjacent, so they are processed inode by inode.  An inode knows its names, and paths are found by walking up from
+ * there (inode_paths.h).  Entries below a renamed directory are not visited: their keys are unchanged.
  *
- * An inode that has no name left, but was kept because it was in use, is not there.  Directories: an entry that comes
- * or goes changes the directory's size and time, so the directory is told as modified too, as zfs diff does.
+ * An inode without names, kept because it was in use, counts as absent.  A directory with a new or removed entry
+ * changes in size and time, so it is reported as modified too, as by zfs diff.
  */
 #ifndef TH_FS_DIFF_DIFF_H
 #define TH_FS_DIFF_DIFF_H
@@ -17,13 +17,15 @@
 
 struct th_fs_diff;
 
-/* Between the snapshot or else branch `from` and the one called `to` (NULL: the live tree as it is now), in either
- * order of time; only what is below the root of fs, which must outlive the diff.  ranges: say where contents differ.
- * -ENOENT: there is none of that name. */
+/* Opens the diff from the snapshot, or else the branch, called `from` to the one called `to` (NULL: the live tree as it
+ * is now), in either order of time.  It covers the files below the root of fs, which must outlive it.  ranges: changes
+ * list the ranges whose content differs.  Returns 0, -ENOENT if one of the names does not exist, or an error of the
+ * store.  No lock held (L5). */
 int th_fs_diff_open(struct th_fs *fs, const char *from, const char *to, bool ranges, struct th_fs_diff **ret);
-/* The next change, in the order of inode numbers.  It is the caller's to release.  1: that was all. */
+/* Returns 0 with the next change in the order of inode numbers, which the caller releases; 1 at the end; -EUCLEAN after
+ * a report; or an error of the store. */
 int th_fs_diff_next(struct th_fs_diff *diff, struct th_fs_change *ret);
 void th_fs_diff_stats(const struct th_fs_diff *diff, struct th_diff_stats *ret);
-void th_fs_diff_close(struct th_fs_diff *diff);
+void th_fs_diff_close(struct th_fs_diff *diff); /* NULL is fine */
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/base/array.h"
 #include "journal/disk/disk.h"
 #include "tree/chunk.h"
 
@@ -37,7 +38,7 @@ static uint64_t extent_end(const struct th_extent *extent)
 	return extent->block + extent->blocks;
 }
 
-/* Has this side anything but zeros from `at` on, up to *ret_until where that changes at the latest? */
+/* Returns whether the block `at` of this side has data.  Lowers *ret_until to the block where that may change. */
 static bool side_covers(const struct th_diff_content_side *side, uint64_t at, uint64_t *ret_until)
 {
 	bool covers = side->present && extent_end(&side->extent) > at;
@@ -69,27 +70,19 @@ static uint64_t block_checksum(const struct th_diff_content *content, const stru
 	return checksum;
 }
 
+/* Appends a range, or extends the last one if they are adjacent or there are too many. */
 static int add_range(struct th_diff_content *content, uint64_t offset, uint64_t length)
 {
-	struct th_fs_change_range *ranges = content->ranges, *last = NULL;
+	struct th_fs_change_range *last = content->nranges ? &content->ranges[content->nranges - 1] : NULL;
 
-	if (content->nranges)
-		last = &ranges[content->nranges - 1];
-	if (last && (last->offset + last->length == offset || content->nranges == TH_CONTENT_RANGES_MAX)) {
+	if (last && (last->offset + last->length == offset || content->nranges == TH_DIFF_CONTENT_RANGES_MAX)) {
 		content->rough |= last->offset + last->length != offset;
 		last->length = offset + length - last->offset;
 		return 0;
 	}
-	if (content->nranges == content->room) {
-		size_t room = content->room ? 2 * content->room : 16;
-
-		ranges = realloc(ranges, room * sizeof(*ranges));
-		if (!ranges)
-			return -ENOMEM;
-		content->ranges = ranges;
-		content->room = room;
-	}
-	ranges[content->nranges++] = (struct th_fs_change_range){ offset, length };
+	if (th_grow(content->ranges, content->capacity, content->nranges + 1))
+		return -ENOMEM;
+	content->ranges[content->nranges++] = (struct th_fs_change_range){ offset, length };
 	return 0;
 }
 
@@ -127,7 +120,7 @@ static int compare_until(struct th_diff_content *content, uint64_t until)
 	return err;
 }
 
-/* The next extent of one side.  What it had before has been compared up to `block` and must not reach further. */
+/* Takes the next extent of one side.  The one before it has been compared up to `block` and must not reach further. */
 static int side_take(struct th_diff_content_side *side, uint64_t block, struct th_slice value, const char **ret_why)
 {
 	if (!value.data)
@@ -135,7 +128,7 @@ static int side_take(struct th_diff_content_side *side, uint64_t block, struct t
 	*ret_why = "extents overlap";
 	if (side->present && extent_end(&side->extent) > block)
 		return -EUCLEAN;
-	*ret_why = "an extent's value is too long";
+	*ret_why = "extent value too long";
 	if (value.size > sizeof(side->value))
 		return -EUCLEAN;
 	memcpy(side->value, value.data, value.size);

@@ -6,16 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
-#include "fs/control/control.h"
+#include "journal/base/clock.h"
 
-#define CHANGES_AT_A_TIME 1024 /* looked at in one read, so that a worker of the daemon is not kept for long */
+/* Changes that one read examines at most, so that it does not occupy a worker of the daemon for long. */
+#define CHANGES_AT_A_TIME 1024
+#define IDLE_NS (TH_DIFF_SESSION_IDLE_SECONDS * TH_NS_PER_S)
 
 struct session {
 	uint64_t id; /* 0: free */
-	bool busy; /* somebody uses it without the lock */
-	time_t deadline; /* CLOCK_MONOTONIC */
+	bool busy; /* a thread uses it without the lock */
+	uint64_t deadline_ns; /* of th_monotonic_ns: ended then if it is not busy */
 	struct th_fs_diff *diff;
 	char *path;
 	bool ended;
@@ -26,10 +27,10 @@ struct session {
 
 struct th_diff_sessions {
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a deadline, or stop */
+	pthread_cond_t changed; /* signals a new deadline, or stop */
 	pthread_t watcher;
 	bool watched, stop;
-	struct session list[TH_CONTROL_SESSIONS];
+	struct session list[TH_DIFF_SESSIONS_MAX];
 };
 
 int th_diff_sessions_new(struct th_diff_sessions **ret)
@@ -48,15 +49,7 @@ int th_diff_sessions_new(struct th_diff_sessions **ret)
 	return 0;
 }
 
-static time_t now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
-/* Ends what a session, taken off the list, holds. */
+/* Frees the contents of a session that is not on the list. */
 static void session_release(struct session *session)
 {
 	th_fs_diff_close(session->diff);
@@ -64,7 +57,7 @@ static void session_release(struct session *session)
 	free(session->record);
 }
 
-/* Takes a session off the list.  The lock is held. */
+/* Removes a session from the list.  sessions->lock held. */
 static struct session take_off(struct session *session)
 {
 	struct session taken = *session;
@@ -83,7 +76,7 @@ void th_diff_sessions_free(struct th_diff_sessions *sessions)
 	pthread_mutex_unlock(&sessions->lock);
 	if (sessions->watched)
 		pthread_join(sessions->watcher, NULL);
-	for (size_t i = 0; i < TH_CONTROL_SESSIONS; i++) {
+	for (size_t i = 0; i < TH_DIFF_SESSIONS_MAX; i++) {
 		if (sessions->list[i].id)
 			session_release(&sessions->list[i]);
 	}
@@ -92,15 +85,15 @@ void th_diff_sessions_free(struct th_diff_sessions *sessions)
 	free(sessions);
 }
 
-/* The session whose time is up first, if any.  The lock is held. */
+/* Returns the idle session with the first deadline, or NULL.  sessions->lock held. */
 static struct session *first_due(struct th_diff_sessions *sessions)
 {
 	struct session *first = NULL;
 
-	for (size_t i = 0; i < TH_CONTROL_SESSIONS; i++) {
+	for (size_t i = 0; i < TH_DIFF_SESSIONS_MAX; i++) {
 		struct session *session = &sessions->list[i];
 
-		if (session->id && !session->busy && (!first || session->deadline < first->deadline))
+		if (session->id && !session->busy && (!first || session->deadline_ns < first->deadline_ns))
 			first = session;
 	}
 	return first;
@@ -116,8 +109,11 @@ static void *watch(void *arg)
 
 		if (!due) {
 			pthread_cond_wait(&sessions->changed, &sessions->lock);
-		} else if (due->deadline > now_seconds()) {
-			struct timespec until = { .tv_sec = due->deadline };
+		} else if (due->deadline_ns > th_monotonic_ns()) {
+			struct timespec until = {
+				.tv_sec = (time_t)(due->deadline_ns / TH_NS_PER_S),
+				.tv_nsec = (long)(due->deadline_ns % TH_NS_PER_S),
+			};
 
 			pthread_cond_timedwait(&sessions->changed, &sessions->lock, &until);
 		} else {
@@ -132,7 +128,7 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-/* The lock is held. */
+/* sessions->lock held. */
 static int ensure_watcher(struct th_diff_sessions *sessions)
 {
 	if (!sessions->watched) {
@@ -145,10 +141,10 @@ static int ensure_watcher(struct th_diff_sessions *sessions)
 	return 0;
 }
 
-/* The lock is held. */
+/* sessions->lock held. */
 static struct session *find(struct th_diff_sessions *sessions, uint64_t id)
 {
-	for (size_t i = 0; i < TH_CONTROL_SESSIONS; i++) {
+	for (size_t i = 0; i < TH_DIFF_SESSIONS_MAX; i++) {
 		if (sessions->list[i].id == id)
 			return &sessions->list[i];
 	}
@@ -170,7 +166,7 @@ int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *
 	err = session ? ensure_watcher(sessions) : -EMFILE;
 	if (!err) {
 		*session = (struct session){ .id = id, .diff = diff, .path = path };
-		session->deadline = now_seconds() + TH_CONTROL_IDLE_SECONDS;
+		session->deadline_ns = th_monotonic_ns() + IDLE_NS;
 		pthread_cond_broadcast(&sessions->changed);
 		*ret_id = id;
 	}
@@ -178,7 +174,8 @@ int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *
 	return err;
 }
 
-/* Puts the next change that touches the path into session->record.  1: that was all; -EAGAIN: none within reach. */
+/* Packs the next change at or below the path into session->record.  Returns 0, 1 at the end, -EAGAIN if there is none
+ * among the next CHANGES_AT_A_TIME, or an error. */
 static int next_record(struct session *session)
 {
 	for (unsigned i = 0; i < CHANGES_AT_A_TIME; i++) {
@@ -203,7 +200,7 @@ static int next_record(struct session *session)
 	return -EAGAIN;
 }
 
-/* Copies what fits of the record. */
+/* Copies as much of the record as fits. */
 static size_t copy_record(struct session *session, uint8_t *buffer, size_t size)
 {
 	size_t rest = session->record_size - session->record_at;
@@ -240,7 +237,7 @@ static int fill(struct session *session, uint8_t *buffer, size_t size, struct th
 	return err == -EAGAIN ? 0 : err;
 }
 
-/* Makes the session the caller's alone. */
+/* Marks the session busy, for this thread only. */
 static int claim(struct th_diff_sessions *sessions, uint64_t id, struct session **ret)
 {
 	struct session *session;
@@ -273,7 +270,7 @@ int th_diff_session_read(struct th_diff_sessions *sessions, uint64_t id, void *b
 		dead = take_off(session);
 	} else {
 		session->busy = false;
-		session->deadline = now_seconds() + TH_CONTROL_IDLE_SECONDS;
+		session->deadline_ns = th_monotonic_ns() + IDLE_NS;
 		pthread_cond_broadcast(&sessions->changed);
 	}
 	pthread_mutex_unlock(&sessions->lock);

@@ -1,32 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Diffs under way on behalf of a tool, which reads them piece by piece (control.h).  A few at a time; those that nobody
- * has asked anything of for a while are ended by a thread that runs while there are any to watch.
+ * Diff sessions: diffs that a tool reads piece by piece (control.h).  Their number is limited.  A session pins two
+ * views and so the space of snapshots that are deleted; a thread ends sessions that are idle, because the tool may have
+ * been killed.  The thread starts with the first session.
  */
 #ifndef TH_FS_DIFF_DIFF_SESSION_H
 #define TH_FS_DIFF_DIFF_SESSION_H
 
 #include "fs/diff/diff.h"
 
+#define TH_DIFF_SESSIONS_MAX 16 /* open at a time, of one filesystem */
+#define TH_DIFF_SESSION_IDLE_SECONDS 60
+
 struct th_diff_sessions;
 
-/* What one read of a session brought. */
+/* The result of one read. */
 struct th_diff_session_piece {
 	size_t bytes; /* put into the buffer */
-	bool ended; /* nothing comes after them */
+	bool ended; /* these were the last */
 	struct th_diff_stats stats;
 };
 
+/* Returns 0 or -ENOMEM. */
 int th_diff_sessions_new(struct th_diff_sessions **ret);
 /* Ends all sessions.  None may be in use.  NULL is fine. */
 void th_diff_sessions_free(struct th_diff_sessions *sessions);
 
-/* Takes over the diff, and path (may be NULL; freed with free()), on success only.  -EMFILE: too many. */
+/* Begins a session, which owns diff and path (NULL: all paths; else freed with free()), both on success only.  Returns
+ * 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of creating the thread. */
 int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id);
-/* The next bytes of the stream of changes that touch path; the work done at a time is limited, so there may be none
- * before the end.  An error ends the session.  -ESTALE: no such session; -EBUSY: it is in use. */
+/* Reads the next bytes of the stream of changes at or below the session's path.  A call does a limited amount of work,
+ * so it may return no bytes before the end.  Returns 0, -ESTALE if there is no such session, -EBUSY if another thread
+ * uses it, or an error of the diff, which ends the session. */
 int th_diff_session_read(struct th_diff_sessions *sessions, uint64_t id, void *buffer, size_t size,
 			 struct th_diff_session_piece *ret);
+/* Returns 0, -ESTALE or -EBUSY. */
 int th_diff_session_end(struct th_diff_sessions *sessions, uint64_t id);
 
 #endif

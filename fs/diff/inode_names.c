@@ -5,22 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/base/array.h"
+
 static int add(struct th_inode_names *names, uint64_t parent, const char *name, size_t size)
 {
-	struct th_inode_name *list = names->list;
+	char *copy;
 
-	if (names->count == names->room) {
-		size_t room = names->room ? 2 * names->room : 4;
-
-		list = realloc(list, room * sizeof(*list));
-		if (!list)
-			return -ENOMEM;
-		names->list = list;
-		names->room = room;
-	}
-	list[names->count].parent = parent;
-	list[names->count].name = strndup(name, size);
-	return list[names->count].name ? (names->count++, 0) : -ENOMEM;
+	if (th_grow(names->list, names->capacity, names->count + 1))
+		return -ENOMEM;
+	copy = strndup(name, size);
+	if (!copy)
+		return -ENOMEM;
+	names->list[names->count++] = (struct th_inode_name){ parent, copy };
+	return 0;
 }
 
 static int add_links(struct th_inode_names *names, struct th_view *view, uint64_t id)

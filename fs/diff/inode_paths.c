@@ -10,9 +10,10 @@
 
 #include "fs/format/key.h"
 #include "fs/inode/inode.h"
+#include "journal/base/array.h"
 
 #define CACHE_SLOTS 4096
-#define DEPTH_MAX 65536 /* a longer way up is a circle */
+#define DEPTH_MAX 65536 /* directories; a longer walk up is a cycle */
 
 struct step {
 	uint64_t id;
@@ -22,13 +23,13 @@ struct step {
 struct th_inode_paths {
 	struct th_view *view;
 	uint64_t root;
-	/* A directory's slot is its id modulo the number of slots; whoever comes later takes it. */
+	/* Direct-mapped: a directory's slot is its id modulo the number of slots. */
 	struct {
 		uint64_t id;
 		char *path; /* NULL: not below the root */
 	} cache[CACHE_SLOTS];
-	struct step *steps; /* the walk under way, lowest first */
-	size_t nsteps, room;
+	struct step *steps; /* of the current walk, lowest directory first */
+	size_t nsteps, capacity;
 };
 
 int th_inode_paths_new(struct th_view *view, uint64_t root, struct th_inode_paths **ret)
@@ -62,25 +63,20 @@ void th_inode_paths_free(struct th_inode_paths *paths)
 
 static int push_step(struct th_inode_paths *paths, uint64_t id, const char *name, size_t size)
 {
-	struct step *steps = paths->steps;
+	char *copy;
 
 	if (paths->nsteps == DEPTH_MAX)
 		return -EUCLEAN;
-	if (paths->nsteps == paths->room) {
-		size_t room = paths->room ? 2 * paths->room : 64;
-
-		steps = realloc(steps, room * sizeof(*steps));
-		if (!steps)
-			return -ENOMEM;
-		paths->steps = steps;
-		paths->room = room;
-	}
-	steps[paths->nsteps].id = id;
-	steps[paths->nsteps].name = strndup(name, size);
-	return steps[paths->nsteps].name ? (paths->nsteps++, 0) : -ENOMEM;
+	if (th_grow(paths->steps, paths->capacity, paths->nsteps + 1))
+		return -ENOMEM;
+	copy = strndup(name, size);
+	if (!copy)
+		return -ENOMEM;
+	paths->steps[paths->nsteps++] = (struct step){ id, copy };
+	return 0;
 }
 
-/* One step up: notes the directory's name and finds its parent, 0 for the root of the filesystem. */
+/* Walks one step up: records the directory's name and finds its parent, 0 for the root of the filesystem. */
 static int step_up(struct th_inode_paths *paths, uint64_t id, uint64_t *ret_parent)
 {
 	struct th_fs_key key = th_fs_key_inode(id);
@@ -101,8 +97,8 @@ static int step_up(struct th_inode_paths *paths, uint64_t id, uint64_t *ret_pare
 	return err;
 }
 
-/* Keeps a copy of a directory's path (NULL: not below the root), unless it is overlong. */
-static int remember(struct th_inode_paths *paths, uint64_t id, const char *path)
+/* Caches a copy of a directory's path (NULL: not below the root), unless it is very long. */
+static int cache_path(struct th_inode_paths *paths, uint64_t id, const char *path)
 {
 	size_t slot = id % CACHE_SLOTS;
 	char *copy = NULL;
@@ -120,7 +116,7 @@ static int remember(struct th_inode_paths *paths, uint64_t id, const char *path)
 	return 0;
 }
 
-/* Goes down again what was walked up, adding a name at each step. */
+/* Walks the steps down again, and appends a name to the path at each step. */
 static int walk_down(struct th_inode_paths *paths, FILE *path_stream, char *const *path, bool inside)
 {
 	int err = 0;
@@ -131,14 +127,14 @@ static int walk_down(struct th_inode_paths *paths, FILE *path_stream, char *cons
 		if (inside && (fprintf(path_stream, "/%s", step->name) < 0 || fflush(path_stream)))
 			err = -ENOMEM;
 		else
-			err = remember(paths, step->id, inside ? *path : NULL);
+			err = cache_path(paths, step->id, inside ? *path : NULL);
 		free(step->name);
 	}
 	return err;
 }
 
-/* Walks up from a directory to the root, or to one whose path is remembered. *ret_base: the path there, or NULL where
- * the root is not on the way. */
+/* Walks up from a directory to the root, or to a directory whose path is cached.  *ret_base: the path there, or NULL if
+ * that is not below the root. */
 static int walk_up(struct th_inode_paths *paths, uint64_t id, const char **ret_base)
 {
 	int err = 0;

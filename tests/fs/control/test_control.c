@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/diff/diff_session.h"
 #include "fs/dir/namei.h"
 #include "fs/format/change_record.h"
 #include "journal/disk/disk.h"
@@ -292,12 +293,12 @@ END_TEST
 
 START_TEST(so_many_diffs)
 {
-	struct th_le64 sessions[TH_CONTROL_SESSIONS], more;
+	struct th_le64 sessions[TH_DIFF_SESSIONS_MAX], more;
 
 	ck_assert_int_eq(create(0, "one"), 0);
 	ck_assert_int_eq(begin(0, "none", "", &more), -ENOENT);
 	ck_assert_int_eq(begin(0, "one", "none", &more), -ENOENT);
-	for (unsigned i = 0; i < TH_CONTROL_SESSIONS; i++)
+	for (unsigned i = 0; i < TH_DIFF_SESSIONS_MAX; i++)
 		ck_assert_int_eq(begin(0, "one", "", &sessions[i]), 0);
 	ck_assert_int_eq(begin(0, "one", "", &more), -EMFILE);
 	ck_assert_int_eq(end(sessions[3]), 0);
