@@ -8,23 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/inode/inode_id.h"
-#include "fs/snapshot/branch.h"
 #include "fs/check/check_data.h"
 #include "fs/data/extent.h"
 #include "fs/dir/dir.h"
 #include "fs/format/acl.h"
 #include "fs/inode/inode.h"
+#include "fs/inode/inode_id.h"
+#include "fs/snapshot/branch.h"
 
 struct check {
 	struct th_fs *fs;
 	const struct th_fs_check_options *options;
 	struct th_view *view;
 	uint64_t next_id;
-	uint64_t problems; /* told by problem() */
-	uint64_t answers; /* of them the store knows: one for each time that look_at() said so */
-	struct th_inode *parent; /* the directory that was looked into last */
-	/* The inode whose keys are passing by, and what they add up to. */
+	uint64_t problems; /* reported by problem() */
+	uint64_t counted; /* calls of check_live_entry() that found a problem: the store counts each of these as one */
+	struct th_inode *parent; /* the directory of the last lookup of a name */
+	/* The current inode, and the sums over its keys. */
 	uint64_t id;
 	bool exists;
 	struct th_attr attr;
@@ -44,7 +44,7 @@ static void problem(struct check *check, const char *format, ...)
 	check->options->problem(check->options->arg, line);
 }
 
-/* --- the inode whose keys have all passed by --- */
+/* --- after the last key of an inode --- */
 
 static void end_directory(struct check *check)
 {
@@ -65,7 +65,7 @@ static void end_inode(struct check *check)
 	if (S_ISDIR(check->attr.mode))
 		end_directory(check);
 	else if (names != check->attr.nlink)
-		problem(check, "inode %llu: knows %llu names, expected %u by its link count",
+		problem(check, "inode %llu: has %llu names, expected %u by its link count",
 			(unsigned long long)check->id, (unsigned long long)names, check->attr.nlink);
 	if (check->blocks != check->attr.blocks)
 		problem(check, "inode %llu: its extents hold %llu blocks, expected %llu", (unsigned long long)check->id,
@@ -82,7 +82,7 @@ static void begin_inode(struct check *check, uint64_t id)
 
 /* --- names --- */
 
-/* Makes check->parent that directory, if it can be had. */
+/* Makes check->parent that directory.  Returns false if it cannot be loaded or is no directory. */
 static bool take_parent(struct check *check, uint64_t directory)
 {
 	if (check->parent && check->parent->id == directory)
@@ -93,8 +93,8 @@ static bool take_parent(struct check *check, uint64_t directory)
 	return check->parent && th_inode_is_dir(check->parent);
 }
 
-/* Does the directory have this name for the inode under way? */
-static void find_name(struct check *check, uint64_t directory, struct th_slice name)
+/* Checks that the directory has this name for the current inode. */
+static void check_name(struct check *check, uint64_t directory, struct th_slice name)
 {
 	struct th_dirent entry;
 
@@ -114,41 +114,40 @@ static bool key_exists(struct check *check, struct th_fs_key key)
 	return true;
 }
 
-/* The name of an inode that its value gives, and whether it may be without one. */
+/* Checks the primary name, which is in the inode's value; only the root and orphans may have none. */
 static void check_primary_name(struct check *check, int32_t refs)
 {
 	if (check->id == TH_ROOT_ID) {
 		if (check->attr.parent || refs || !S_ISDIR(check->attr.mode))
-			problem(check, "inode %u: is no root directory", TH_ROOT_ID);
+			problem(check, "inode %u: is not a root directory", TH_ROOT_ID);
 	} else if (check->attr.parent) {
-		find_name(check, check->attr.parent, (struct th_slice){ check->attr.name, check->attr.name_size });
+		check_name(check, check->attr.parent, (struct th_slice){ check->attr.name, check->attr.name_size });
 	} else if (refs) {
-		problem(check, "inode %llu: is referred to %d times and knows no name", (unsigned long long)check->id,
-			refs);
+		problem(check, "inode %llu: has %d references but no name", (unsigned long long)check->id, refs);
 	} else if (!key_exists(check, th_fs_key_orphan(check->id))) {
 		problem(check, "inode %llu: has no name and is not on the list of orphans",
 			(unsigned long long)check->id);
 	}
 }
 
-/* --- the keys, by kind --- */
+/* --- keys by kind --- */
 
 static void check_inode(struct check *check, const struct th_cursor_entry *entry)
 {
 	if (th_inode_decode(entry->value.data, entry->value.size, entry->refs, &check->attr)) {
-		problem(check, "inode %llu: its value is broken", (unsigned long long)check->id);
+		problem(check, "inode %llu: malformed value", (unsigned long long)check->id);
 		return;
 	}
 	check->exists = true;
 	if (check->id >= check->next_id)
-		problem(check, "inode %llu: its id may be given out again, as all from %llu on may be",
+		problem(check, "inode %llu: its id may be allocated again, as all ids from %llu on",
 			(unsigned long long)check->id, (unsigned long long)check->next_id);
 	check_primary_name(check, entry->refs);
-	check->attr.name = NULL; /* was lent by the cursor */
+	check->attr.name = NULL; /* it belongs to the cursor */
 }
 
-/* Is there an inode of that id and type that knows this name in the directory under way? */
-static bool inode_knows(struct check *check, uint64_t id, uint8_t type, struct th_slice name)
+/* Returns whether the inode has that type and this name in the current directory. */
+static bool inode_has_name(struct check *check, uint64_t id, uint8_t type, struct th_slice name)
 {
 	struct th_fs_key key = th_fs_key_inode(id);
 	struct th_value value;
@@ -171,23 +170,23 @@ static void check_entry(struct check *check, struct th_slice name, struct th_sli
 
 	check->entries++;
 	if (value.size != sizeof(disk)) {
-		problem(check, "directory %llu, entry '%.*s': its value is broken", (unsigned long long)check->id,
+		problem(check, "directory %llu, entry '%.*s': malformed value", (unsigned long long)check->id,
 			(int)name.size, (const char *)name.data);
 		return;
 	}
 	memcpy(&disk, value.data, sizeof(disk));
 	id = th_get_le64(disk.target);
 	check->subdirs += disk.type == DT_DIR;
-	if (!inode_knows(check, id, disk.type, name))
+	if (!inode_has_name(check, id, disk.type, name))
 		problem(check,
-			"directory %llu, entry '%.*s': inode %llu is not there, of another type, or does not know it",
+			"directory %llu, entry '%.*s': inode %llu is missing, of another type, or does not have this name",
 			(unsigned long long)check->id, (int)name.size, (const char *)name.data, (unsigned long long)id);
 }
 
 static void check_extent(struct check *check, uint64_t block, struct th_slice value)
 {
 	struct th_extent extent;
-	const char *why = "overlaps the one before";
+	const char *why = "overlaps the extent before it";
 	int err = th_extent_decode(block, value, &extent, &why);
 
 	if (err || check->extent_end > block) {
@@ -213,7 +212,7 @@ static void check_xattr(struct check *check, struct th_slice name, struct th_sli
 static void check_key(struct check *check, const struct th_fs_key_parts *parts, const struct th_cursor_entry *entry)
 {
 	if (parts->kind != TH_FS_KEY_INODE && parts->id && !check->exists) {
-		problem(check, "inode %llu: is not there or broken, but a key of kind %u is there",
+		problem(check, "inode %llu: is missing or malformed, but has a key of kind %u",
 			(unsigned long long)check->id, parts->kind);
 		return;
 	}
@@ -223,7 +222,7 @@ static void check_key(struct check *check, const struct th_fs_key_parts *parts, 
 		break;
 	case TH_FS_KEY_LINK:
 		check->links++;
-		find_name(check, parts->number, parts->name);
+		check_name(check, parts->number, parts->name);
 		break;
 	case TH_FS_KEY_EXTENT:
 		check_extent(check, parts->number, entry->value);
@@ -233,7 +232,7 @@ static void check_key(struct check *check, const struct th_fs_key_parts *parts, 
 		break;
 	case TH_FS_KEY_ORPHAN:
 		if (!key_exists(check, th_fs_key_inode(parts->number)))
-			problem(check, "orphan %llu: there is no such inode", (unsigned long long)parts->number);
+			problem(check, "orphan %llu: no such inode", (unsigned long long)parts->number);
 		break;
 	case TH_FS_KEY_XATTR:
 		check_xattr(check, parts->name, entry->value);
@@ -243,8 +242,8 @@ static void check_key(struct check *check, const struct th_fs_key_parts *parts, 
 	}
 }
 
-/* One live entry; they come in the order of their keys.  Answers whether anything was wrong. */
-static int look_at(void *arg, struct th_view *view, const struct th_cursor_entry *entry)
+/* Checks one live entry; called in the order of the keys.  Returns 1 if it found a problem, else 0. */
+static int check_live_entry(void *arg, struct th_view *view, const struct th_cursor_entry *entry)
 {
 	struct check *check = arg;
 	struct th_fs_key_parts parts;
@@ -252,13 +251,13 @@ static int look_at(void *arg, struct th_view *view, const struct th_cursor_entry
 
 	(void)view;
 	if (th_fs_key_parse(entry->key, &parts)) {
-		problem(check, "a key of %zu bytes is none of a filesystem", entry->key.size);
+		problem(check, "a key of %zu bytes does not belong to a filesystem", entry->key.size);
 	} else {
 		if (parts.id != check->id)
 			begin_inode(check, parts.id);
 		check_key(check, &parts, entry);
 	}
-	check->answers += check->problems > before;
+	check->counted += check->problems > before;
 	return check->problems > before;
 }
 
@@ -276,21 +275,21 @@ int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, str
 		.read_data = options->read_data,
 		.runs = th_extent_runs,
 		.only_entries = options->only_names,
-		.entry = look_at,
+		.entry = check_live_entry,
 		.arg = &check,
 		.problem = store_problem,
 	};
 	uint64_t data_problems = 0;
 	int err;
 
-	th_fs_view_next_id(fs->live, &check.next_id); /* of a number that is wrong, the ids in use tell */
+	/* An error is ignored: a next id that is wrong is reported for the inodes in use. */
+	th_fs_view_next_id(fs->live, &check.next_id);
 	err = th_store_check(fs->store, &store_options, ret);
-
 	if (!err) {
 		end_inode(&check);
-		ret->problems += check.problems - check.answers;
+		ret->problems += check.problems - check.counted;
 	}
-	/* Trees that are damaged cannot be read through; that was told already. */
+	/* Damaged trees cannot be read completely; the damage has been reported. */
 	if (!err && options->read_data && !ret->problems)
 		err = th_fs_check_data(fs, options, &data_problems);
 	ret->problems += data_problems;

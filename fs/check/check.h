@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checker of the filesystem: the store's own (th_store_check), which it tells where file data lies, and on top of
- * it what only the filesystem can know of its live tree:
+ * The checker of a filesystem: the checker of the store (th_store_check), with the locations of file data, and checks
+ * of the live tree that need to know the filesystem's records:
  *
- *   K1  every key is of a kind that is defined, its value is well-formed, and the inode that it belongs to exists;
- *   K2  a directory entry leads to an inode of the type that it says, which knows this name;
- *   K3  an inode's names are entries of directories that lead to it, and as many as its link count says; one without a
- *       name is on the list of orphans;
- *   K4  a directory has as many entries and subdirectories as it says;
- *   K5  a file's extents do not overlap and hold as many blocks as it says;
- *   K6  no id is in use that may be given out again.
+ *   K1  Every key is of a defined kind, its value is well-formed, and the inode that it belongs to exists.
+ *   K2  A directory entry refers to an inode of the type in the entry, and the inode has this name.
+ *   K3  The names of an inode are directory entries that refer to it, as many as its link count.  An inode without
+ *       names is on the list of orphans.
+ *   K4  A directory's counts of entries and subdirectories are right.
+ *   K5  The extents of a file do not overlap, and its count of blocks is right.
+ *   K6  No id in use may be allocated again.
  */
 #ifndef TH_FS_CHECK_CHECK_H
 #define TH_FS_CHECK_CHECK_H
@@ -17,13 +17,14 @@
 #include "fs/fs.h"
 
 struct th_fs_check_options {
-	bool only_names; /* what the store checks by itself, and data, was looked at already: of another branch */
-	bool read_data; /* read all file data, and compare it with its checksums */
-	void (*problem)(void *arg, const char *line); /* told of each, without a newline */
+	bool only_names; /* skip the checks of the store and of data, which a check of another branch has done */
+	bool read_data; /* read all file data and verify its checksums */
+	void (*problem)(void *arg, const char *line); /* called for each problem, with a line without a newline */
 	void *arg;
 };
 
-/* Checks a filesystem that nobody else uses.  0 when the check was carried through, whatever it found. */
+/* Checks a filesystem that has no other user at the time.  Returns 0 if the check was completed, whether or not it
+ * found problems, or an error that kept it from being completed. */
 int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, struct th_check_result *ret);
 
 #endif

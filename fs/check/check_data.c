@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading all file data: of the live tree, of the other branches and of every snapshot, each block once. */
 #include "fs/check/check_data.h"
 
 #include <errno.h>
@@ -14,13 +13,13 @@
 struct data_check {
 	struct th_fs *fs;
 	const struct th_fs_check_options *options;
-	uint8_t *seen; /* a bit for each block of the image that was read */
+	uint8_t *seen; /* a bit for each block of the image: it has been read */
 	uint64_t blocks;
 	uint8_t *buffer; /* for one run */
 	uint64_t problems;
 };
 
-/* Marks a run as read; true if every block of it was already. */
+/* Marks a run as read.  Returns true if all of its blocks had been marked. */
 static bool mark_seen(struct data_check *check, const struct th_run *run)
 {
 	bool all = true;
@@ -45,9 +44,9 @@ static void check_run(struct data_check *check, const char *where, uint64_t id, 
 	if (err >= 0)
 		return;
 	check->problems++;
-	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ", block %" PRIu64 ": its data at block %" PRIu64 " %s",
+	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ", block %" PRIu64 ": data at disk block %" PRIu64 " %s",
 		 where, id, extent->block, extent->run.addr,
-		 err == -EBADMSG ? "does not have its checksum" : "cannot be read");
+		 err == -EBADMSG ? "has a wrong checksum" : "cannot be read");
 	check->options->problem(check->options->arg, line);
 }
 
@@ -64,7 +63,7 @@ static int check_view(struct data_check *check, struct th_view *view, const char
 		struct th_extent extent;
 		const char *why;
 
-		/* What is malformed was told of by the check of entries. */
+		/* Malformed extents were reported by th_fs_check. */
 		if (th_fs_key_parse(entry.key, &parts) || parts.kind != TH_FS_KEY_EXTENT ||
 		    th_extent_decode(parts.number, entry.value, &extent, &why))
 			continue;
@@ -75,14 +74,13 @@ static int check_view(struct data_check *check, struct th_view *view, const char
 	return err < 0 ? err : 0;
 }
 
-/* A view as it was opened, with what came of that; closes it. */
-static int check_opened(struct data_check *check, int result, struct th_view *view, const char *name)
+/* Checks a view and closes it. */
+static int check_and_close(struct data_check *check, struct th_view *view, const char *name)
 {
-	if (result < 0)
-		return result;
-	result = check_view(check, view, name);
+	int err = check_view(check, view, name);
+
 	th_view_close(view);
-	return result;
+	return err;
 }
 
 static int check_snapshots(struct data_check *check)
@@ -96,7 +94,8 @@ static int check_snapshots(struct data_check *check)
 		return err;
 	for (size_t i = 0; i < count && !err; i++) {
 		err = th_view_snapshot(check->fs->store, list[i].id, &view);
-		err = check_opened(check, err, view, list[i].name);
+		if (!err)
+			err = check_and_close(check, view, list[i].name);
 	}
 	free(list);
 	return err;
@@ -115,7 +114,8 @@ static int check_branches(struct data_check *check)
 		if (list[i].detached || list[i].current)
 			continue;
 		err = th_view_branch(check->fs->store, list[i].name, &view);
-		err = check_opened(check, err, view, list[i].name);
+		if (!err)
+			err = check_and_close(check, view, list[i].name);
 	}
 	free(list);
 	return err;

@@ -174,7 +174,7 @@ END_TEST
 START_TEST(value_of_an_inode)
 {
 	spoil(file, no_mode);
-	expect("its value is broken");
+	expect("malformed value");
 }
 END_TEST
 
@@ -188,7 +188,7 @@ END_TEST
 START_TEST(inode_that_is_gone)
 {
 	drop(th_fs_key_inode(file));
-	expect("is not there or broken");
+	expect("is missing or malformed");
 	ck_assert_ptr_nonnull(strstr(said, "entry 'f'"));
 }
 END_TEST
@@ -196,7 +196,7 @@ END_TEST
 START_TEST(link_that_is_gone)
 {
 	drop(th_fs_key_link(file, TH_ROOT_ID, "l", 1));
-	expect("knows 1 names, expected 2");
+	expect("has 1 names, expected 2");
 	ck_assert_ptr_nonnull(strstr(said, "entry 'l'"));
 }
 END_TEST
@@ -234,7 +234,7 @@ START_TEST(ids_given_out_again)
 	struct th_le64 next = th_le64(2);
 
 	put(th_fs_key_next_id(), &next, sizeof(next));
-	expect("may be given out again");
+	expect("may be allocated again");
 }
 END_TEST
 
@@ -243,7 +243,7 @@ START_TEST(key_that_is_none)
 	struct th_fs_key key = { .size = 9, .bytes = { 0, 0, 0, 0, 0, 0, 0, 9, 99 } };
 
 	put(key, "", 0);
-	expect("is none of a filesystem");
+	expect("does not belong to a filesystem");
 }
 END_TEST
 
