@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on whole block lists: walking, appending, joining and filtering. */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "journal/space/blocklist_page.h"
 
 /* Addresses of pages to be freed once everything else has succeeded. */
@@ -12,17 +14,11 @@ struct page_set {
 
 static int page_set_add(struct page_set *set, uint64_t addr)
 {
-	if (set->count == set->room) {
-		size_t room = set->room ? 2 * set->room : 16;
-		uint64_t *addrs = reallocarray(set->addrs, room, sizeof(*addrs));
+	int err = th_grow(set->addrs, set->room, set->count + 1);
 
-		if (!addrs)
-			return -ENOMEM;
-		set->addrs = addrs;
-		set->room = room;
-	}
-	set->addrs[set->count++] = addr;
-	return 0;
+	if (!err)
+		set->addrs[set->count++] = addr;
+	return err;
 }
 
 static void page_set_free(const struct page_set *set, struct th_space *space)
@@ -33,17 +29,17 @@ static void page_set_free(const struct page_set *set, struct th_space *space)
 
 /* --- walking --- */
 
-/* Pages that may be kept while what is before them is walked; further ones are read again when it is their turn. */
+/* Pages (4 MiB) that a walk keeps while it visits older pages.  Pages beyond that are read a second time. */
 #define WALK_HELD_MAX 1024
 
-/* What is still to be walked, the next on top: a list, or a page whose predecessors have been walked already. */
+/* One step of a walk: a list to open, or a page whose predecessors have been visited. */
 struct walk_item {
 	struct th_blocklist list;
-	bool is_page; /* just the newest page of list */
-	struct th_blocklist_page *page; /* NULL: read it again */
+	bool is_page; /* only the newest page of list */
+	struct th_blocklist_page *page; /* owned; NULL: read it again */
 };
 
-/* A stack instead of recursion: neither long chains nor deep nesting may exhaust the program's own. */
+/* Steps still to do, the next on top.  A stack in memory: long chains and deep nesting would exhaust the thread's. */
 struct walk {
 	struct th_disk *disk;
 	struct walk_item *items;
@@ -60,17 +56,11 @@ static void walk_release(struct walk *walk)
 
 static int walk_push(struct walk *walk, const struct walk_item *item)
 {
-	if (walk->count == walk->room) {
-		size_t room = walk->room ? 2 * walk->room : 16;
-		struct walk_item *items = reallocarray(walk->items, room, sizeof(*items));
+	int err = th_grow(walk->items, walk->room, walk->count + 1);
 
-		if (!items)
-			return -ENOMEM;
-		walk->items = items;
-		walk->room = room;
-	}
-	walk->items[walk->count++] = *item;
-	return 0;
+	if (!err)
+		walk->items[walk->count++] = *item;
+	return err;
 }
 
 static int walk_push_list(struct walk *walk, const struct th_blocklist *list)
@@ -96,7 +86,7 @@ static int walk_read(struct walk *walk, const struct th_blocklist *list, struct 
 	return 0;
 }
 
-/* Oldest first: what is before the newest page goes on top of that page. */
+/* Pushes the newest page of a list, and on top of it the older pages, so that these are visited first. */
 static int walk_open(struct walk *walk, const struct th_blocklist *list)
 {
 	struct walk_item item = { .list = *list, .is_page = true };
@@ -118,7 +108,7 @@ static int walk_open(struct walk *walk, const struct th_blocklist *list)
 	return err ? err : walk_push_list(walk, &prev);
 }
 
-/* Takes the page of an item off the walk; the caller frees it. */
+/* Returns the page of an item, which the caller frees. */
 static int walk_page(struct walk *walk, struct walk_item *item, struct th_blocklist_page **ret)
 {
 	if (!item->page)
@@ -140,21 +130,19 @@ static int walk_push_members(struct walk *walk, const struct th_blocklist_page *
 	return err;
 }
 
-static int each_run(const struct th_blocklist_page *page, int (*each)(const struct th_blockrun *run, void *arg),
-		    void *arg)
+static int visit_runs(const struct th_blocklist_page *page, th_blocklist_visit *visit, void *arg)
 {
 	int err = 0;
 
 	for (unsigned i = 0; i < th_blocklist_page_count(page) && !err; i++) {
 		struct th_blockrun run = th_blocklist_page_run(page, i);
 
-		err = each(&run, arg);
+		err = visit(&run, arg);
 	}
 	return err;
 }
 
-static int each_in_page(struct walk *walk, struct walk_item *item,
-			int (*each)(const struct th_blockrun *run, void *arg), void *arg)
+static int visit_item(struct walk *walk, struct walk_item *item, th_blocklist_visit *visit, void *arg)
 {
 	struct th_blocklist_page *page;
 	int err;
@@ -164,15 +152,14 @@ static int each_in_page(struct walk *walk, struct walk_item *item,
 		return err;
 	if (th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
 		err = walk_push_members(walk, page);
-	else if (each)
-		err = each_run(page, each, arg);
+	else if (visit)
+		err = visit_runs(page, visit, arg);
 	free(page);
 	return err;
 }
 
-int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
-		      int (*each)(const struct th_blockrun *run, void *arg), int (*each_page)(uint64_t addr, void *arg),
-		      void *arg)
+int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk, th_blocklist_visit *visit,
+		      th_blocklist_visit_page *visit_page, void *arg)
 {
 	struct walk walk = { .disk = disk };
 	int err;
@@ -182,12 +169,12 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
 		struct walk_item item = walk.items[--walk.count];
 
 		if (item.is_page) {
-			err = each_in_page(&walk, &item, each, arg);
+			err = visit_item(&walk, &item, visit, arg);
 			continue;
 		}
 		err = walk_open(&walk, &item.list);
-		if (!err && each_page)
-			err = each_page(item.list.head, arg);
+		if (!err && visit_page)
+			err = visit_page(item.list.head, arg);
 	}
 	walk_release(&walk);
 	return err;
@@ -195,13 +182,14 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk,
 
 /* --- changing --- */
 
-/* A page that cannot be read, which the disk has told of, costs what it names, and not the list. */
-static bool unreadable(int error)
+/* Returns whether an error means a page that cannot be read.  The disk has reported it.  It costs the entries of that
+ * page and of older ones, not the whole list. */
+static bool unreadable(int err)
 {
-	return error == -EIO || error == -EBADMSG || error == -EUCLEAN;
+	return err == -EIO || err == -EBADMSG || err == -EUCLEAN;
 }
 
-/* It is not given up for an error of the disk that passes. */
+/* Reads a second time after -EIO, so that a transient error of the disk loses nothing. */
 static int walk_read_twice(struct walk *walk, const struct th_blocklist *list, struct th_blocklist_page **ret)
 {
 	int err = walk_read(walk, list, ret);
@@ -209,8 +197,8 @@ static int walk_read_twice(struct walk *walk, const struct th_blocklist *list, s
 	return err == -EIO ? walk_read(walk, list, ret) : err;
 }
 
-/* Goes on in the newest page, or, where it cannot be read, behind it. */
-static int go_on(struct th_blocklist_writer *writer, enum th_blocklist_kind kind)
+/* Continues in the newest page, or in a new page after it if it cannot be read. */
+static int writer_continue(struct th_blocklist_writer *writer, enum th_blocklist_kind kind)
 {
 	int err = th_blocklist_writer_reopen(writer, kind);
 
@@ -220,7 +208,7 @@ static int go_on(struct th_blocklist_writer *writer, enum th_blocklist_kind kind
 }
 
 int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
-			const struct th_blockrun *runs, size_t nruns, struct th_blocklist_write *behind)
+			const struct th_blockrun *runs, size_t nruns, struct th_blocklist_write *pending)
 {
 	struct th_blocklist_writer writer;
 	int err;
@@ -230,8 +218,8 @@ int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct 
 	err = th_blocklist_writer_init(&writer, disk, space, list);
 	if (err)
 		return err;
-	writer.behind = behind;
-	err = go_on(&writer, TH_BLOCKLIST_RUNS);
+	writer.pending = pending;
+	err = writer_continue(&writer, TH_BLOCKLIST_RUNS);
 	writer.expect = th_blocklist_writer_pages(&writer, nruns);
 	for (size_t i = 0; i < nruns && !err; i++)
 		err = th_blocklist_writer_run(&writer, &runs[i]);
@@ -252,7 +240,7 @@ static int join_member(struct th_blocklist *list, struct th_disk *disk, struct t
 	err = th_blocklist_writer_init(&writer, disk, space, list);
 	if (err)
 		return err;
-	err = go_on(&writer, TH_BLOCKLIST_MEMBERS);
+	err = writer_continue(&writer, TH_BLOCKLIST_MEMBERS);
 	if (!err)
 		err = th_blocklist_writer_member(&writer, member);
 	if (!err)
@@ -263,7 +251,8 @@ static int join_member(struct th_blocklist *list, struct th_disk *disk, struct t
 	return err;
 }
 
-/* A member of one page is not worth a page that names it: its runs are copied, if they can be read. */
+/* Copies the runs of a member of one page, which is cheaper than a page that refers to it.  If they cannot be read, the
+ * member is joined like a large one. */
 static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th_space *space,
 		      const struct th_blocklist *member)
 {
@@ -308,22 +297,22 @@ int th_blocklist_join(struct th_blocklist *list, struct th_disk *disk, struct th
 
 /* --- filtering --- */
 
-/* What stays of a list: a list before it or a member as it is, or the runs left of a page. */
+/* A part that stays in the list: a list as it is, or the runs left of a page. */
 struct piece {
 	struct th_blocklist list;
-	struct th_blockrun *runs; /* NULL: the list */
+	struct th_blockrun *runs; /* owned; NULL: the list */
 	unsigned count;
 };
 
 struct filter {
-	struct walk walk; /* what was not looked at yet; only lists, the newest on top */
-	size_t unreadable; /* at the bottom of it: lists whose newest page cannot be read */
-	struct piece *pieces; /* the newest first */
+	struct walk walk; /* lists still to be looked at, the newest on top */
+	size_t unreadable; /* lists at the bottom of the walk whose newest page cannot be read */
+	struct piece *pieces; /* newest first */
 	size_t count, room;
-	struct th_blockrun *off; /* split off: nobody is told before all else has succeeded */
-	size_t noff, off_room;
-	struct page_set old; /* pages that were taken apart */
-	uint64_t than;
+	struct th_blockrun *removed; /* visited only after everything else has succeeded */
+	size_t nremoved, removed_room;
+	struct page_set old; /* pages whose entries are in `pieces`, `removed` and `walk` now */
+	uint64_t keep_birth;
 };
 
 static void filter_release(struct filter *filter)
@@ -331,39 +320,27 @@ static void filter_release(struct filter *filter)
 	for (size_t i = 0; i < filter->count; i++)
 		free(filter->pieces[i].runs);
 	free(filter->pieces);
-	free(filter->off);
+	free(filter->removed);
 	free(filter->old.addrs);
 	walk_release(&filter->walk);
 }
 
 static int filter_keep(struct filter *filter, const struct piece *piece)
 {
-	if (filter->count == filter->room) {
-		size_t room = filter->room ? 2 * filter->room : 16;
-		struct piece *pieces = reallocarray(filter->pieces, room, sizeof(*pieces));
+	int err = th_grow(filter->pieces, filter->room, filter->count + 1);
 
-		if (!pieces)
-			return -ENOMEM;
-		filter->pieces = pieces;
-		filter->room = room;
-	}
-	filter->pieces[filter->count++] = *piece;
-	return 0;
+	if (!err)
+		filter->pieces[filter->count++] = *piece;
+	return err;
 }
 
-static int filter_off(struct filter *filter, const struct th_blockrun *run)
+static int filter_remove(struct filter *filter, const struct th_blockrun *run)
 {
-	if (filter->noff == filter->off_room) {
-		size_t room = filter->off_room ? 2 * filter->off_room : 256;
-		struct th_blockrun *off = reallocarray(filter->off, room, sizeof(*off));
+	int err = th_grow(filter->removed, filter->removed_room, filter->nremoved + 1);
 
-		if (!off)
-			return -ENOMEM;
-		filter->off = off;
-		filter->off_room = room;
-	}
-	filter->off[filter->noff++] = *run;
-	return 0;
+	if (!err)
+		filter->removed[filter->nremoved++] = *run;
+	return err;
 }
 
 static int filter_members(struct filter *filter, const struct th_blocklist_page *page)
@@ -386,8 +363,8 @@ static int filter_runs(struct filter *filter, const struct th_blocklist_page *pa
 	for (unsigned i = 0; i < th_blocklist_page_count(page) && !err; i++) {
 		struct th_blockrun run = th_blocklist_page_run(page, i);
 
-		if (run.birth > filter->than)
-			err = filter_off(filter, &run);
+		if (run.birth > filter->keep_birth)
+			err = filter_remove(filter, &run);
 		else
 			left.runs[left.count++] = run;
 	}
@@ -398,7 +375,7 @@ static int filter_runs(struct filter *filter, const struct th_blocklist_page *pa
 	return err;
 }
 
-/* It stays where it does not keep anybody from what can be read. */
+/* Moves an unreadable list to the bottom of the walk, out of the way of readable ones. */
 static int filter_set_aside(struct filter *filter, const struct th_blocklist *list)
 {
 	const struct walk_item item = { .list = *list };
@@ -414,7 +391,7 @@ static int filter_set_aside(struct filter *filter, const struct th_blocklist *li
 	return 0;
 }
 
-/* Looks at a list's newest page, and leaves what is before it for later. */
+/* Takes apart the newest page of a list; the older pages stay on the walk. */
 static int filter_list(struct filter *filter, const struct th_blocklist *list, size_t *budget)
 {
 	struct th_blocklist_page *page;
@@ -422,7 +399,7 @@ static int filter_list(struct filter *filter, const struct th_blocklist *list, s
 	unsigned count;
 	int err;
 
-	if (list->max_birth <= filter->than)
+	if (list->max_birth <= filter->keep_birth)
 		return filter_keep(filter, &(struct piece){ .list = *list });
 	err = walk_read_twice(&filter->walk, list, &page);
 	if (unreadable(err))
@@ -443,7 +420,7 @@ static int filter_list(struct filter *filter, const struct th_blocklist *list, s
 	return err;
 }
 
-/* A list of what stays. */
+/* Writes the pieces that stay as one list. */
 static int filter_gather(struct filter *filter, struct th_blocklist_writer *writer, struct th_blocklist *ret)
 {
 	size_t i = filter->count;
@@ -462,12 +439,13 @@ static int filter_gather(struct filter *filter, struct th_blocklist_writer *writ
 	return err ? err : th_blocklist_writer_finish(writer, ret);
 }
 
-/* Behind the oldest list that was not looked at: the others, and, so that it is passed by next time, what stays. */
+/* Appends to the oldest list that was not looked at: the other such lists, and the pieces that stay, as a member, which
+ * the next call skips by its max_birth. */
 static int filter_join(struct filter *filter, struct th_blocklist_writer *writer, struct th_blocklist_writer *stays,
 		       struct th_blocklist *ret)
 {
 	struct th_blocklist list;
-	int err = go_on(writer, TH_BLOCKLIST_MEMBERS);
+	int err = writer_continue(writer, TH_BLOCKLIST_MEMBERS);
 
 	if (!err)
 		err = filter_gather(filter, stays, &list);
@@ -497,14 +475,14 @@ static int filter_finish(struct filter *filter, struct th_space *space, struct t
 	return err;
 }
 
-int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct th_space *space, uint64_t than,
-			size_t *budget, int (*each)(const struct th_blockrun *run, void *arg), void *arg)
+int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct th_space *space, uint64_t keep_birth,
+			size_t *budget, th_blocklist_visit *visit, void *arg)
 {
-	struct filter filter = { .walk = { .disk = disk }, .than = than };
+	struct filter filter = { .walk = { .disk = disk }, .keep_birth = keep_birth };
 	bool changes;
 	int err;
 
-	if (list->max_birth <= than || *budget == 0)
+	if (list->max_birth <= keep_birth || *budget == 0)
 		return 0;
 	err = walk_push_list(&filter.walk, list);
 	while (!err && filter.walk.count > filter.unreadable && *budget > 0) {
@@ -512,13 +490,13 @@ int th_blocklist_filter(struct th_blocklist *list, struct th_disk *disk, struct 
 
 		err = filter_list(&filter, &item.list, budget);
 	}
-	changes = filter.noff || filter.walk.count != filter.unreadable || !filter.unreadable;
+	changes = filter.nremoved || filter.walk.count != filter.unreadable || !filter.unreadable;
 	if (!err && changes)
 		err = filter_finish(&filter, space, list);
 	if (!err && changes)
 		page_set_free(&filter.old, space);
-	for (size_t i = 0; i < filter.noff && !err; i++)
-		err = each(&filter.off[i], arg);
+	for (size_t i = 0; i < filter.nremoved && !err; i++)
+		err = visit(&filter.removed[i], arg);
 	filter_release(&filter);
 	return err;
 }

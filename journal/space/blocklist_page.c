@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Pages of block lists: packing, and verifying what was read. */
 #include "journal/space/blocklist_page.h"
 
 #include <errno.h>
@@ -126,7 +127,7 @@ static bool rest_is_zero(const struct th_blocklist_page *page)
 	return true;
 }
 
-/* Do the page's entries and what is before it add up to the list? */
+/* Checks that the page's entries and its `prev` add up to the totals of the list.  Returns 0 or -EUCLEAN. */
 static int verify(const struct th_disk *disk, const struct th_blocklist *list, const struct th_blocklist_page *page)
 {
 	unsigned kind = th_get_le16(page->kind), count = th_get_le16(page->count);

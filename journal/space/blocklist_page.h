@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One page of a block list as it lies on disk, and the writer that makes pages.  Internal to journal/.
+ * One page of a block list on disk, and the writer that makes pages.  Internal to journal/space.
  *
- * A page holds the whole root of the list that it extends.  So the rest of a list is again a list, and every page's
- * numbers can be checked against what is in it and what is before it: `pages` shrinks with every step down, towards the
- * page before as towards a member, and no walk can run in circles.
+ * A page contains the whole root of the list that it extends.  So the rest of a list is again a list, and the totals of
+ * a root can be checked against its newest page and the root in that.  `pages` decreases with every step, to the
+ * previous page as to a member, so no walk can run in circles.
  */
 #ifndef TH_JOURNAL_SPACE_BLOCKLIST_PAGE_H
 #define TH_JOURNAL_SPACE_BLOCKLIST_PAGE_H
@@ -40,65 +40,69 @@ struct th_blocklist_page {
 static_assert(offsetof(struct th_blocklist_page, runs) == 64, "format.md: block list");
 static_assert(sizeof(struct th_blocklist_page) == TH_BLOCK_SIZE, "format.md: block list");
 
-/* Reads and verifies the newest page of a list that is not empty. */
+/* Reads and verifies the newest page of a list that is not empty.  Returns 0, -EBADMSG for a wrong checksum, -EUCLEAN
+ * for contradictory content (both are reported), or a read error. */
 int th_blocklist_page_read(struct th_disk *disk, const struct th_blocklist *list, struct th_blocklist_page *ret);
 enum th_blocklist_kind th_blocklist_page_kind(const struct th_blocklist_page *page);
 unsigned th_blocklist_page_count(const struct th_blocklist_page *page);
-/* The list without this page.  The page was read or is being written: it can't fail. */
+/* Returns the list without this page.  The page was verified or is being written, so this cannot fail. */
 struct th_blocklist th_blocklist_page_prev(const struct th_blocklist_page *page);
 struct th_blockrun th_blocklist_page_run(const struct th_blocklist_page *page, unsigned i);
 struct th_blocklist th_blocklist_page_member(const struct th_blocklist_page *page, unsigned i);
 
-/* Adds b's numbers to a's.  -EOVERFLOW. */
+/* Adds the totals of b to those of a.  Returns 0 or -EOVERFLOW. */
 int th_blocklist_sum(struct th_blocklist *a, const struct th_blocklist *b);
 
 /* --- the writer --- */
 
-#define TH_BLOCKLIST_BATCH 16
+#define TH_BLOCKLIST_BATCH 16 /* pages: 64 KiB in one write */
 
-/* Addresses that pages may be written to. */
+/* A run of addresses for pages. */
 struct th_blocklist_supply {
 	uint64_t addr;
 	uint32_t blocks;
 };
 
 /*
- * Appends runs and members to a list.  Pages are gathered and written a batch at a time, in consecutive blocks where
- * the supply allows it.  With a space, pages are taken from it as needed and noted in the commit set; without one, they
- * must have been supplied.  Nothing that exists is changed; on an error the list that the writer began with is whole.
+ * Appends runs and members to a list.  Pages are collected and written a batch at a time, in consecutive blocks where
+ * the supply allows it.  With a space, pages are taken from it as needed and noted in the checkpoint set; without one,
+ * the caller supplies them.  Existing pages are not changed: after an error the list that the writer started with is
+ * still valid.
  */
 struct th_blocklist_writer {
 	struct th_disk *disk;
 	struct th_space *space;
-	struct th_blocklist list; /* everything sealed */
-	struct th_blocklist_page *page; /* being filled; extends list */
-	struct th_blocklist own; /* what is in that page */
-	uint64_t replaced; /* the page that the open one began as a copy of; 0: none */
-	uint64_t expect; /* pages that will probably be needed still */
+	struct th_blocklist list; /* the sealed pages */
+	struct th_blocklist_page *page; /* owned; the open page, which extends list */
+	struct th_blocklist own; /* totals of that page's entries */
+	uint64_t replaced; /* the page that the open one is a copy of; 0: none */
+	uint64_t expect; /* estimate of the pages still needed; if wrong, pages are taken in more or smaller runs */
 
-	struct th_blocklist_supply supply; /* not used yet */
-	const struct th_blocklist_supply *more; /* and what comes after it */
+	struct th_blocklist_supply supply; /* unused addresses */
+	const struct th_blocklist_supply *more; /* the next ones; the caller's */
 	size_t nmore;
 
-	char *batch;
+	char *batch; /* owned */
 	uint64_t batch_addr;
 	uint32_t batch_pages;
-	struct th_blocklist_write *behind; /* takes over the last batch; NULL: it is waited for */
+	struct th_blocklist_write *pending; /* takes the last batch while it is written; NULL: finish waits for it */
 };
 
-/* space is NULL if the pages are supplied: in `more`, before the first page is full. */
+/* Starts a writer that extends *list.  space is NULL if the caller supplies pages: it sets more and nmore before the
+ * first page is full.  The caller releases the writer, even after an error.  Returns 0 or -ENOMEM. */
 int th_blocklist_writer_init(struct th_blocklist_writer *writer, struct th_disk *disk, struct th_space *space,
 			     const struct th_blocklist *list);
-/* Also after a failed init. */
+/* Frees the writer's memory and gives unused pages back to the space. */
 void th_blocklist_writer_release(struct th_blocklist_writer *writer);
-/* Goes on in a copy of the newest page, if that is of this kind and has room: writer->replaced is its address.  If it
- * cannot be read the writer is as it was, and begins a page of its own. */
+/* Continues in a copy of the newest page, if that has this kind and room; writer->replaced is then its address. 
+ * Returns 0 or an error of th_blocklist_page_read(), after which the writer can be used and starts a new page. */
 int th_blocklist_writer_reopen(struct th_blocklist_writer *writer, enum th_blocklist_kind kind);
-/* Pages that so many more runs take up, the open one included. */
+/* Returns how many pages `runs` more runs need, the open one included. */
 uint64_t th_blocklist_writer_pages(const struct th_blocklist_writer *writer, uint64_t runs);
+/* Append one run or member.  Return 0, -EINVAL for an empty run, -EOVERFLOW, -ENOSPC or a write error. */
 int th_blocklist_writer_run(struct th_blocklist_writer *writer, const struct th_blockrun *run);
 int th_blocklist_writer_member(struct th_blocklist_writer *writer, const struct th_blocklist *member);
-/* Writes everything; the new root. */
+/* Writes all remaining pages and sets *ret to the new root.  Returns as th_blocklist_writer_run(). */
 int th_blocklist_writer_finish(struct th_blocklist_writer *writer, struct th_blocklist *ret);
 
 #endif

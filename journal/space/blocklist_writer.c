@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The writer of block lists.  See blocklist_page.h. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -94,7 +95,7 @@ static int supply_from_space(struct th_blocklist_writer *writer)
 			     &writer->supply.blocks);
 }
 
-/* An address for one page. */
+/* Takes an address for one page. */
 static int supply_next(struct th_blocklist_writer *writer, uint64_t *ret)
 {
 	if (writer->supply.blocks == 0) {
@@ -127,26 +128,26 @@ static int batch_write(struct th_blocklist_writer *writer)
 	return pages ? th_disk_write(writer->disk, writer->batch_addr, pages, writer->batch) : 0;
 }
 
-/* The buffer goes with the transfer. */
-static void batch_write_behind(struct th_blocklist_writer *writer)
+/* Starts to write the batch; its buffer belongs to the pending write. */
+static void batch_write_pending(struct th_blocklist_writer *writer)
 {
-	struct th_blocklist_write *behind = writer->behind;
+	struct th_blocklist_write *pending = writer->pending;
 
-	behind->iov = (struct iovec){ writer->batch, writer->batch_pages * sizeof(*writer->page) };
+	pending->iov = (struct iovec){ writer->batch, writer->batch_pages * sizeof(*writer->page) };
 	writer->batch = NULL;
 	writer->batch_pages = 0;
-	th_disk_save(writer->disk, writer->batch_addr, &behind->iov, 1, &behind->future);
+	th_disk_save(writer->disk, writer->batch_addr, &pending->iov, 1, &pending->future);
 }
 
-int th_blocklist_wait(struct th_blocklist_write *behind)
+int th_blocklist_wait(struct th_blocklist_write *pending)
 {
 	int err = 0;
 
-	if (behind->iov.iov_base) {
-		err = th_future_wait(&behind->future);
-		free(behind->iov.iov_base);
+	if (pending->iov.iov_base) {
+		err = th_future_wait(&pending->future);
+		free(pending->iov.iov_base);
 	}
-	*behind = (struct th_blocklist_write){ 0 };
+	*pending = (struct th_blocklist_write){ 0 };
 	return err;
 }
 
@@ -165,7 +166,7 @@ static int batch_add(struct th_blocklist_writer *writer, uint64_t addr)
 	return 0;
 }
 
-/* The open page is full, or the last: it becomes the head of the list. */
+/* Makes the open page the head of the list, because it is full or the last. */
 static int page_seal(struct th_blocklist_writer *writer)
 {
 	struct th_blocklist list = writer->list;
@@ -189,7 +190,7 @@ static int page_seal(struct th_blocklist_writer *writer)
 	return 0;
 }
 
-/* Room for one more entry of this kind in the open page; *ret is its place. */
+/* Makes room for one more entry of this kind, with totals `sum`, in the open page.  *ret is its index. */
 static int page_slot(struct th_blocklist_writer *writer, enum th_blocklist_kind kind, const struct th_blocklist *sum,
 		     unsigned *ret)
 {
@@ -248,8 +249,8 @@ int th_blocklist_writer_finish(struct th_blocklist_writer *writer, struct th_blo
 
 	if (th_blocklist_page_count(writer->page))
 		err = page_seal(writer);
-	if (!err && writer->behind && writer->batch_pages)
-		batch_write_behind(writer);
+	if (!err && writer->pending && writer->batch_pages)
+		batch_write_pending(writer);
 	else if (!err)
 		err = batch_write(writer);
 	if (!err)

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The allocator: hands out blocks, and keeps the sets of noted runs. */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "journal/space/space_state.h"
 
-#define EMERGENCY_MIN 256 /* blocks, if that is not too large a part of the disk */
+/* The emergency reserve is 1/32 of the disk, within these bounds (1 MiB and 1 GiB in blocks), but at most 1/8. 
+ * Deletions and a checkpoint fit into it; if it were too small, a full image could not be emptied. */
+#define EMERGENCY_MIN 256
 #define EMERGENCY_MAX (1u << (30 - TH_BLOCK_SHIFT))
 
 static uint64_t emergency_for(uint64_t blocks)
@@ -70,22 +74,17 @@ bool th_space_run_merge(struct th_space_run *last, uint64_t addr, uint32_t block
 	return true;
 }
 
-bool th_space_runs_add(struct th_space_runs *runs, uint64_t addr, uint32_t blocks)
+int th_space_runs_add(struct th_space_runs *runs, uint64_t addr, uint32_t blocks)
 {
 	if (runs->count == 0 || !th_space_run_merge(&runs->runs[runs->count - 1], addr, blocks)) {
-		if (runs->count == runs->room) {
-			size_t room = runs->room ? 2 * runs->room : 64;
-			struct th_space_run *grown = reallocarray(runs->runs, room, sizeof(*grown));
+		int err = th_grow(runs->runs, runs->room, runs->count + 1);
 
-			if (!grown)
-				return false;
-			runs->runs = grown;
-			runs->room = room;
-		}
+		if (err)
+			return err;
 		runs->runs[runs->count++] = (struct th_space_run){ .addr = addr, .blocks = blocks };
 	}
 	runs->blocks += blocks;
-	return true;
+	return 0;
 }
 
 void th_space_runs_release(struct th_space_runs *runs)
@@ -101,7 +100,7 @@ static uint64_t free_blocks(const struct th_space *space)
 	return space->in_use.blocks - space->in_use.used;
 }
 
-/* What may be taken by this class. */
+/* Returns how many blocks this class may take. */
 static uint64_t available(const struct th_space *space, enum th_space_class class)
 {
 	uint64_t free = free_blocks(space), kept = space->reserved + space->emergency;
@@ -119,8 +118,9 @@ void th_space_reached(struct th_space *space, uint64_t end)
 		space->high = end;
 }
 
-/* While a quarter of what was ever used is free, fresh blocks are left alone: an image in a sparse file stays small,
- * and its file system need not allocate. */
+/* While a quarter of the blocks that were ever used is free, blocks that were never used are not taken: an image in a
+ * sparse file stays small, and the filesystem below need not allocate.  If a quarter is wrong, the image grows early,
+ * or runs get shorter. */
 static uint64_t search_limit(const struct th_space *space)
 {
 	uint64_t used = space->in_use.used;
@@ -130,8 +130,8 @@ static uint64_t search_limit(const struct th_space *space)
 	return space->in_use.blocks;
 }
 
-/* Runs that begin before `end`.  What was not found is remembered, for all of the map and for the part that is data's:
- * `end` is one or the other. */
+/* Finds a run that begins before `end`, which is the end of the map or of the part for data.  A length that was not
+ * found is remembered for each of the two. */
 static bool search(struct th_space *space, uint64_t from, uint64_t end, uint32_t least, uint64_t *ret)
 {
 	uint32_t *longest = &space->in_use.longest[end == space->in_use.blocks];
@@ -149,7 +149,8 @@ static bool search(struct th_space *space, uint64_t from, uint64_t end, uint32_t
 	return false;
 }
 
-/* A run right at `from` is worth having even if it is rather short: it goes on where the writer is. */
+/* Finds a run right at `from`, where the writer is.  Down to an eighth of the wanted length it is better than a longer
+ * one elsewhere, as it continues the previous run. */
 static bool search_here(const struct th_space *space, uint64_t from, uint32_t want, uint32_t min, uint64_t *ret)
 {
 	uint32_t least = want / 8 > min ? want / 8 : min;
@@ -181,9 +182,10 @@ static int find_run(struct th_space *space, uint64_t from, uint64_t end, uint32_
 }
 
 /*
- * Data stays out of the last `reserve` blocks.  So however full and fragmented the rest is, nodes, which need runs,
- * find them there.  They go there only when there is no run elsewhere; and so does data that was reserved room, if
- * nodes have used up the rest.
+ * Data stays out of the last `emergency` blocks.  So however full and fragmented the rest is, nodes, which need runs,
+ * find them there.  Nodes use that part only when there is no run elsewhere; reserved data does too, if nodes have used
+ * up the rest.
+ *
  */
 static int find_run_for(struct th_space *space, enum th_space_class class, uint64_t from, uint32_t want, uint32_t min,
 			uint64_t *ret_addr, uint32_t *ret_blocks)
@@ -246,7 +248,7 @@ int th_space_take(struct th_space *space, enum th_space_class class, uint32_t wa
 void th_space_give(struct th_space *space, uint64_t addr, uint32_t blocks)
 {
 	pthread_mutex_lock(&space->lock);
-	/* Without memory for a bitmap the blocks stay lost until the next mount; nothing else is wrong then. */
+	/* Without memory for a bitmap the blocks stay in use until the next mount, which is harmless. */
 	if (th_space_map_inside(&space->in_use, addr, blocks))
 		th_space_map_set(&space->in_use, addr, blocks, false);
 	pthread_mutex_unlock(&space->lock);
@@ -257,7 +259,7 @@ void th_space_give(struct th_space *space, uint64_t addr, uint32_t blocks)
 void th_space_note_alloc(struct th_space *space, enum th_space_set set, uint64_t addr, uint32_t blocks)
 {
 	pthread_mutex_lock(&space->lock);
-	if (!th_space_runs_add(&space->sets[set].allocated, addr, blocks))
+	if (th_space_runs_add(&space->sets[set].allocated, addr, blocks))
 		space->broken = -ENOMEM;
 	pthread_mutex_unlock(&space->lock);
 }
@@ -266,9 +268,9 @@ void th_space_note_free(struct th_space *space, enum th_space_set set, uint64_t 
 {
 	pthread_mutex_lock(&space->lock);
 	if (th_space_runs_add(&space->sets[set].freed, addr, blocks))
-		space->waiting += blocks;
-	else
 		space->broken = -ENOMEM;
+	else
+		space->waiting += blocks;
 	pthread_mutex_unlock(&space->lock);
 }
 
@@ -325,7 +327,7 @@ void th_space_stat(struct th_space *space, struct th_space_stat *ret)
 	pthread_mutex_unlock(&space->lock);
 }
 
-int th_space_each_used(struct th_space *space, int (*each)(uint64_t addr, uint64_t blocks, void *arg), void *arg)
+int th_space_each_used(struct th_space *space, th_space_visit *visit, void *arg)
 {
 	uint64_t addr = 0, blocks = 0;
 	int err = 0;
@@ -338,7 +340,7 @@ int th_space_each_used(struct th_space *space, int (*each)(uint64_t addr, uint64
 		pthread_mutex_unlock(&space->lock);
 		if (!found)
 			break;
-		err = each(addr, blocks, arg);
+		err = visit(addr, blocks, arg);
 	}
 	return err;
 }

@@ -2,26 +2,29 @@
 /*
  * Space: which blocks are in use.  A map in memory, logged on disk.
  *
- * Each commit appends the runs it allocated and freed to a block list, the space log; when the log has grown to twice
- * what the plain map would need, it is condensed: written anew as the list of runs in use.  Loading replays it. Freeing
- * a block therefore never needs the structure it is freed from.
+ * Each checkpoint appends the runs it allocated and freed to a block list, the space log.  Loading replays the log, so
+ * freeing a block never needs the structure that it belonged to.  A log more than twice as long as the plain list of
+ * runs in use is condensed: replaced by that list.
  *
  * The life of a block:
  *
- *   free --take--> taken --note_alloc--> allocated --note_free--> freed --two commits--> free
- *             \--give--> free
+ *   free --take--> taken --note_alloc--> allocated --note_free--> freed --two checkpoints--> free
+ *                      \--give--> free
  *
- *   S1  A block that was merely taken is in no set: after a crash it is free again.
+ *   S1  A block that was only taken is in no set: after a crash it is free again.
  *
- *   S2  A set is written by exactly one commit.  The live set collects what merges note; th_space_freeze turns it into
- *       the commit set, to which the commit adds its own nodes and pages.
+ *   S2  A set is written by exactly one checkpoint.  The live set collects the notes of transactions.
+ *       th_space_freeze() turns it into the checkpoint set, to which the checkpoint adds its own nodes and pages.
  *
- *   S3  A freed block is handed out again only when the commit that freed it and the one after it are durable, so that
- *       the two newest superblocks always name whole trees.
+ *   S3  A freed block is handed out again only when the checkpoint that freed it and the next one are durable, so that
+ *       the two newest superblocks always refer to whole trees.
  *
- * Free counts: a few per cent are kept in reserve; only TH_SPACE_META may take from it, so that deleting and flushing
- * work on a full image.  th_space_reserve sets blocks aside for data that is written later (delayed allocation).
- * All functions may be called from any thread.
+ * Counts of free blocks: a few per cent are kept as an emergency reserve, which only TH_SPACE_META may use, so that
+ * deletions and checkpoints work on a full image.  th_space_reserve() sets blocks aside for data that is written later
+ * (delayed allocation).
+ *
+ * Addresses and lengths count blocks of TH_BLOCK_SIZE.  Any thread may call any function here, except where stated.
+ *
  */
 #ifndef TH_JOURNAL_SPACE_SPACE_H
 #define TH_JOURNAL_SPACE_SPACE_H
@@ -33,58 +36,78 @@
 
 struct th_space;
 
-enum th_space_class { TH_SPACE_USER, TH_SPACE_RESERVED, TH_SPACE_META };
+enum th_space_class {
+	TH_SPACE_USER, /* data without a reservation */
+	TH_SPACE_RESERVED, /* data; uses up reserved blocks */
+	TH_SPACE_META, /* nodes and pages; may use reserved blocks and the emergency reserve */
+};
 enum th_space_set { TH_SPACE_LIVE, TH_SPACE_CHECKPOINT };
 
+/* Counts of blocks. */
 struct th_space_stat {
-	uint64_t blocks; /* in all */
+	uint64_t blocks; /* total */
 	uint64_t free; /* neither taken, allocated nor waiting */
-	uint64_t waiting; /* freed, not yet reusable (S3) */
+	uint64_t waiting; /* freed, not reusable yet (S3) */
 	uint64_t reserved;
 	uint64_t emergency; /* kept for TH_SPACE_META */
 };
 
-/* A map over the blocks [0, blocks), all free.  The caller then claims what is fixed (superblocks, log). */
+/* Makes a map of the blocks [0, blocks), all free.  The caller then claims the fixed areas (superblocks, intent log),
+ * and owns *ret.  Returns 0, -EINVAL if blocks is 0 or too many, or -ENOMEM. */
 int th_space_new(uint64_t blocks, struct th_space **ret);
+/* Frees it.  NULL is ignored. */
 void th_space_free(struct th_space *space);
 
-/* Takes a run of at most `want` and at least `min` blocks, near and after *hint where it can; *hint (may be NULL, 0: no
- * wish) is moved behind the run, so that one writer's runs follow one another.  TH_SPACE_RESERVED uses up reserved
- * blocks.  -ENOSPC. */
+/* Takes a run of `min` to `want` blocks, at or after *hint if possible, and moves *hint to the end of the run, so that
+ * the runs of one writer are consecutive.  hint may be NULL and *hint 0: no preference.
+ * Returns 0, -ENOSPC, -EINVAL if min is 0 or above want, or -ENOMEM. */
 int th_space_take(struct th_space *space, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *hint,
 		  uint64_t *ret_addr, uint32_t *ret_blocks);
-/* Gives back what was taken and never noted. */
+/* Returns taken blocks that were not noted. */
 void th_space_give(struct th_space *space, uint64_t addr, uint32_t blocks);
 
+/* Note a run in a set as allocated or freed.  They cannot fail: if there is no memory, the next checkpoint fails. */
 void th_space_note_alloc(struct th_space *space, enum th_space_set set, uint64_t addr, uint32_t blocks);
 void th_space_note_free(struct th_space *space, enum th_space_set set, uint64_t addr, uint32_t blocks);
 
-/* Sets blocks aside out of the unreserved part; -ENOSPC.  th_space_unreserve returns what was not used. */
+/* Sets blocks aside from those free for TH_SPACE_USER.  Returns 0 or -ENOSPC. */
 int th_space_reserve(struct th_space *space, uint32_t blocks);
+/* Returns reserved blocks that were not used. */
 void th_space_unreserve(struct th_space *space, uint32_t blocks);
 
-/* Marks a run as in use: fixed areas at the start, and runs named by a replayed log (which are also noted in the live
- * set by the caller).  -EUCLEAN if it is outside the map or in use already. */
+/* Marks a run as in use: a fixed area at the start, or a run named by a replayed intent log, which the caller also
+ * notes in the live set.  Returns 0, -EUCLEAN if the run is outside the map or in use, or -ENOMEM. */
 int th_space_claim(struct th_space *space, uint64_t addr, uint64_t blocks);
-/* Is every block of the run inside the map and in use?  For the checker and for replay. */
+/* Returns whether every block of the run is inside the map and in use.  For the checker and for replay. */
 bool th_space_in_use(struct th_space *space, uint64_t addr, uint64_t blocks);
 
-/* Loads the map from a space log.  Fixed areas must have been claimed before. */
+/* Loads the map from a space log, after the fixed areas were claimed.  Returns 0, -EINVAL if the disk is smaller than
+ * the map, -EBADMSG or -EUCLEAN for a damaged log (which is reported), a read error or -ENOMEM. */
 int th_space_load(struct th_space *space, struct th_disk *disk, const struct th_blocklist *log);
-/* The live set becomes the commit set.  There must be none under way. */
+
+/* The steps of a checkpoint, which one thread at a time does. */
+/* Turns the live set into the checkpoint set, which must be empty. */
 void th_space_freeze(struct th_space *space);
-/* Writes the commit set to the log (condensing now and then); the pages of the log note themselves.  Nothing may be
- * noted in the commit set after it. */
+/* Appends the checkpoint set to the log, or condenses the log.  Notes the log's own pages itself.  The caller notes
+ * nothing in the checkpoint set afterwards.
+ * Returns 0, -EUCLEAN if the set contradicts the map (which is reported), -ENOSPC, -ENOMEM or a write error, which
+ * leave *log as it was. */
 int th_space_checkpoint(struct th_space *space, struct th_disk *disk, struct th_blocklist *log);
-/* The superblock naming that log is durable: what the commit before freed becomes free, unless it is held. */
+/* The superblock with that log is durable: blocks freed by the previous checkpoint become free, unless pinned. */
 void th_space_checkpointed(struct th_space *space);
-/* Until th_space_unpin, as often called, no freed block is handed out again: somebody still reads a state that is not
- * kept on disk.  The frees themselves are logged as ever. */
+
+/* Pins freed blocks: none is handed out again until th_space_unpin() was called as often, because a reader uses a state
+ * that no superblock refers to.  The frees are logged as usual. */
 void th_space_pin(struct th_space *space);
 void th_space_unpin(struct th_space *space);
 
 void th_space_stat(struct th_space *space, struct th_space_stat *ret);
-/* Calls each() for every maximal run that the logged map (the state of the last th_space_checkpoint or load) has in use. */
-int th_space_each_used(struct th_space *space, int (*each)(uint64_t addr, uint64_t blocks, void *arg), void *arg);
+
+/* Is called for a run of blocks in use.  Non-zero ends the walk, which returns it. */
+typedef int th_space_visit(uint64_t addr, uint64_t blocks, void *arg);
+
+/* Calls visit(), without a lock, for every maximal run in use in the logged map: the state of the last
+ * th_space_checkpoint() or th_space_load().  Returns 0 or the first non-zero value of visit(). */
+int th_space_each_used(struct th_space *space, th_space_visit *visit, void *arg);
 
 #endif

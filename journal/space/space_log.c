@@ -1,45 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The space log: a block list whose runs say "allocated" or "freed", each with the number of the commit that said so.
+ * The space log: a block list whose runs are records, "allocated" or "freed", with the number of their checkpoint.
  *
- * The log names its own pages like any others.  How many a commit needs depends on its records, and each run of pages
- * costs one more record; so pages are taken until they hold what is to be written including the records that name them.
- * A page holds 168 records, and each run taken is at least one page and adds one record: the need grows far slower than
- * what is taken, and that ends.  Pages that are replaced are freed by records of the commit that replaces them.
+ * The log records its own pages like any others.  How many pages a checkpoint needs depends on its records, and each
+ * run of pages costs one more record.  So pages are taken until they have room for all records, those of the pages
+ * included. A page has room for 168 records, and each run taken is at least one page and adds one record: the need
+ * grows far slower than the supply, so this ends.  Replaced pages are freed by records of the checkpoint that replaces
+ * them.
  *
- * A condensed log begins with what the commit before it had in use, as allocations, and goes on with the records of
- * this commit like any other.
+ * A condensed log begins with the blocks in use at the previous checkpoint, as allocations, and continues with the
+ * records of this checkpoint like any other.
  *
- * A block freed by the newest commit may belong to the tree of the superblock before it (S3): when a log is loaded,
- * frees that carry the newest commit's number wait for one more commit.
+ * A block freed by the newest checkpoint may belong to the tree of the superblock before it (S3): when a log is loaded,
+ * frees with the newest checkpoint's number wait for one more checkpoint.
  *
- * Every record must change what it is about: allocate what is free, free what is allocated.  A log that does not is
- * broken, and a commit whose changes do not is refused before it is written.
+ * Every record must change the state of its blocks: allocate free ones, free allocated ones.  A log that does not is
+ * damaged, and a checkpoint that does not is refused before it is written.
+ *
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "journal/space/blocklist_page.h"
 #include "journal/space/space_state.h"
 
-#define CONDENSE_MIN 64 /* pages */
+#define CONDENSE_MIN 64 /* pages: a shorter log is loaded quickly and never condensed */
 
 enum space_log_tag { SPACE_LOG_ALLOC = 1, SPACE_LOG_FREE = 2 };
 
-static bool log_pages_add(struct th_space *space, uint64_t addr)
+static int log_pages_add(struct th_space *space, uint64_t addr)
 {
-	if (space->nlog_pages == space->log_pages_room) {
-		size_t room = space->log_pages_room ? 2 * space->log_pages_room : 64;
-		uint64_t *pages = reallocarray(space->log_pages, room, sizeof(*pages));
+	int err = th_grow(space->log_pages, space->log_pages_room, space->nlog_pages + 1);
 
-		if (!pages)
-			return false;
-		space->log_pages = pages;
-		space->log_pages_room = room;
-	}
-	space->log_pages[space->nlog_pages++] = addr;
-	return true;
+	if (!err)
+		space->log_pages[space->nlog_pages++] = addr;
+	return err;
 }
 
 /* --- loading --- */
@@ -47,7 +44,7 @@ static bool log_pages_add(struct th_space *space, uint64_t addr)
 struct loading {
 	struct th_space *space;
 	struct th_disk *disk;
-	uint64_t newest; /* number of the commit that wrote the log last */
+	uint64_t newest; /* number of the newest checkpoint in the log */
 };
 
 static int load_alloc(struct th_space *space, const struct th_blockrun *run)
@@ -75,10 +72,10 @@ static int load_free(struct th_space *space, const struct th_blockrun *run, bool
 		return err;
 	if (!wait)
 		return th_space_map_set(&space->in_use, run->addr, run->blocks, false);
-	if (!th_space_runs_add(&space->freed_before, run->addr, run->blocks))
-		return -ENOMEM;
-	space->waiting += run->blocks;
-	return 0;
+	err = th_space_runs_add(&space->freed_before, run->addr, run->blocks);
+	if (!err)
+		space->waiting += run->blocks;
+	return err;
 }
 
 static void report_record(struct th_disk *disk, const char *where, const struct th_blockrun *run)
@@ -110,10 +107,10 @@ static int load_page(uint64_t addr, void *arg)
 {
 	struct loading *loading = arg;
 
-	return log_pages_add(loading->space, addr) ? 0 : -ENOMEM;
+	return log_pages_add(loading->space, addr);
 }
 
-/* They were told newest first. */
+/* The walk visits pages newest first. */
 static void log_pages_reverse(struct th_space *space)
 {
 	for (size_t i = 0, j = space->nlog_pages; i + 1 < j; i++) {
@@ -124,7 +121,7 @@ static void log_pages_reverse(struct th_space *space)
 	}
 }
 
-/* A log allocates its own pages. */
+/* Checks that the log allocates its own pages. */
 static int log_pages_check(const struct th_space *space, struct th_disk *disk)
 {
 	for (size_t i = 0; i < space->nlog_pages; i++) {
@@ -153,60 +150,56 @@ int th_space_load(struct th_space *space, struct th_disk *disk, const struct th_
 	return err;
 }
 
-/* --- committing --- */
+/* --- checkpoints --- */
 
-static bool runs_move(struct th_space_runs *to, struct th_space_runs *from)
+/* Moves all runs.  Returns 0 or -ENOMEM; then some are lost. */
+static int runs_move(struct th_space_runs *to, struct th_space_runs *from)
 {
-	bool moved = true;
+	int err = 0;
 
 	if (to->count == 0) {
 		th_space_runs_release(to);
 		*to = *from;
 		*from = (struct th_space_runs){ 0 };
-		return true;
+		return 0;
 	}
-	for (size_t i = 0; i < from->count && moved; i++)
-		moved = th_space_runs_add(to, from->runs[i].addr, from->runs[i].blocks);
+	for (size_t i = 0; i < from->count && !err; i++)
+		err = th_space_runs_add(to, from->runs[i].addr, from->runs[i].blocks);
 	th_space_runs_release(from);
-	return moved;
+	return err;
 }
 
 void th_space_freeze(struct th_space *space)
 {
-	struct th_space_changes *live = &space->sets[TH_SPACE_LIVE], *commit = &space->sets[TH_SPACE_CHECKPOINT];
+	struct th_space_changes *live = &space->sets[TH_SPACE_LIVE], *frozen = &space->sets[TH_SPACE_CHECKPOINT];
 
 	pthread_mutex_lock(&space->lock);
-	if (!runs_move(&commit->allocated, &live->allocated) || !runs_move(&commit->freed, &live->freed))
+	if (runs_move(&frozen->allocated, &live->allocated) || runs_move(&frozen->freed, &live->freed))
 		space->broken = -ENOMEM;
 	pthread_mutex_unlock(&space->lock);
 }
 
-/* What one commit writes. */
-struct committing {
+/* One checkpoint of the log. */
+struct log_checkpoint {
 	struct th_space *space;
 	struct th_blocklist_writer writer;
 	struct th_blockrun *records;
 	size_t count, room;
-	size_t skip; /* of the records: the condensed past, which changes nothing */
-	uint64_t number;
+	size_t skip; /* records at the start that repeat the logged map, in a condensed log */
+	uint64_t number; /* of this checkpoint */
 	bool condense;
 	struct th_blocklist_supply *supplies; /* pages taken */
-	size_t nsupplies;
+	size_t nsupplies, supplies_room;
 };
 
-static int add_record(struct committing *committing, uint64_t addr, uint32_t blocks, enum space_log_tag tag)
+static int add_record(struct log_checkpoint *cp, uint64_t addr, uint32_t blocks, enum space_log_tag tag)
 {
-	if (committing->count == committing->room) {
-		size_t room = committing->room ? 2 * committing->room : 256;
-		struct th_blockrun *records = reallocarray(committing->records, room, sizeof(*records));
+	int err = th_grow(cp->records, cp->room, cp->count + 1);
 
-		if (!records)
-			return -ENOMEM;
-		committing->records = records;
-		committing->room = room;
-	}
-	committing->records[committing->count++] =
-		(struct th_blockrun){ .addr = addr, .birth = committing->number, .blocks = blocks, .tag = tag };
+	if (err)
+		return err;
+	cp->records[cp->count++] =
+		(struct th_blockrun){ .addr = addr, .birth = cp->number, .blocks = blocks, .tag = tag };
 	return 0;
 }
 
@@ -217,7 +210,7 @@ static int compare_runs(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-/* In the order of addresses many become one. */
+/* Sorts runs by address, so that many merge. */
 static void runs_sort(struct th_space_runs *runs)
 {
 	size_t count = 0;
@@ -233,12 +226,12 @@ static void runs_sort(struct th_space_runs *runs)
 	runs->count = count;
 }
 
-static int add_runs(struct committing *committing, const struct th_space_runs *runs, enum space_log_tag tag)
+static int add_runs(struct log_checkpoint *cp, const struct th_space_runs *runs, enum space_log_tag tag)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < runs->count && !err; i++)
-		err = add_record(committing, runs->runs[i].addr, runs->runs[i].blocks, tag);
+		err = add_record(cp, runs->runs[i].addr, runs->runs[i].blocks, tag);
 	return err;
 }
 
@@ -251,8 +244,9 @@ static uint64_t count_runs(const struct th_space_map *map)
 	return count;
 }
 
-/* Is the log more than twice as long as it need be?  Counting walks the whole map, so it is done only when the log
- * has grown by a quarter since the last time. */
+/* Returns whether the log is more than twice as long as a condensed one.  Counting walks the whole map, so it is done
+ * only when the log has grown by a quarter since the last time: a log may get a quarter longer than that before it is
+ * condensed. */
 static bool worth_condensing(struct th_space *space, const struct th_blocklist *log)
 {
 	uint64_t need;
@@ -266,86 +260,78 @@ static bool worth_condensing(struct th_space *space, const struct th_blocklist *
 	return false;
 }
 
-/* With the lock held. */
-static int add_past(struct committing *committing)
+/* Adds the logged map as allocations.  Requires the lock. */
+static int add_logged(struct log_checkpoint *cp)
 {
-	const struct th_space_map *map = &committing->space->logged;
+	const struct th_space_map *map = &cp->space->logged;
 	uint64_t addr = 0, blocks = 0;
 	int err = 0;
 
 	while (!err && th_space_map_next_used(map, addr + blocks, &addr, &blocks)) {
 		if (blocks > UINT32_MAX)
 			blocks = UINT32_MAX;
-		err = add_record(committing, addr, (uint32_t)blocks, SPACE_LOG_ALLOC);
+		err = add_record(cp, addr, (uint32_t)blocks, SPACE_LOG_ALLOC);
 	}
-	committing->skip = committing->count;
+	cp->skip = cp->count;
 	return err;
 }
 
-/* Pages for `records` records and those that name the pages themselves. */
-static int take_pages(struct committing *committing, size_t records)
+/* Takes pages for `records` records and for those of the pages themselves. */
+static int take_pages(struct log_checkpoint *cp, size_t records)
 {
 	uint64_t have = 0, need;
 
-	while ((need = th_blocklist_writer_pages(&committing->writer, records + committing->nsupplies)) > have) {
-		struct th_blocklist_supply *supplies =
-			reallocarray(committing->supplies, committing->nsupplies + 1, sizeof(*supplies));
-		struct th_blocklist_supply *supply;
+	while ((need = th_blocklist_writer_pages(&cp->writer, records + cp->nsupplies)) > have) {
 		uint32_t want = need - have < UINT32_MAX ? (uint32_t)(need - have) : UINT32_MAX;
+		struct th_blocklist_supply *supply;
 		int err;
 
-		if (!supplies)
-			return -ENOMEM;
-		committing->supplies = supplies;
-		supply = &supplies[committing->nsupplies];
-		err = th_space_take(committing->space, TH_SPACE_META, want, 1, NULL, &supply->addr, &supply->blocks);
+		err = th_grow(cp->supplies, cp->supplies_room, cp->nsupplies + 1);
 		if (err)
 			return err;
-		committing->nsupplies++;
+		supply = &cp->supplies[cp->nsupplies];
+		err = th_space_take(cp->space, TH_SPACE_META, want, 1, NULL, &supply->addr, &supply->blocks);
+		if (err)
+			return err;
+		cp->nsupplies++;
 		have += supply->blocks;
 	}
 	return 0;
 }
 
-static void give_pages(struct committing *committing)
+static void give_pages(struct log_checkpoint *cp)
 {
-	for (size_t i = 0; i < committing->nsupplies; i++)
-		th_space_give(committing->space, committing->supplies[i].addr, committing->supplies[i].blocks);
+	for (size_t i = 0; i < cp->nsupplies; i++)
+		th_space_give(cp->space, cp->supplies[i].addr, cp->supplies[i].blocks);
 }
 
-/* The pages that this commit replaces join what it frees. */
-static int free_old_pages(struct committing *committing, struct th_space_runs *freed)
+/* Adds the pages that this checkpoint replaces to the runs that it frees. */
+static int free_old_pages(struct log_checkpoint *cp, struct th_space_runs *freed)
 {
-	const struct th_space *space = committing->space;
+	const struct th_space *space = cp->space;
+	int err = 0;
 
-	if (!committing->condense) {
-		if (committing->writer.replaced && !th_space_runs_add(freed, committing->writer.replaced, 1))
-			return -ENOMEM;
-		return 0;
-	}
-	for (size_t i = 0; i < space->nlog_pages; i++) {
-		if (!th_space_runs_add(freed, space->log_pages[i], 1))
-			return -ENOMEM;
-	}
-	return 0;
+	if (!cp->condense)
+		return cp->writer.replaced ? th_space_runs_add(freed, cp->writer.replaced, 1) : 0;
+	for (size_t i = 0; i < space->nlog_pages && !err; i++)
+		err = th_space_runs_add(freed, space->log_pages[i], 1);
+	return err;
 }
 
-static int build_records(struct committing *committing, struct th_space_changes *set)
+static int build_records(struct log_checkpoint *cp, struct th_space_changes *set)
 {
 	int err;
 
 	runs_sort(&set->allocated);
 	runs_sort(&set->freed);
-	err = add_runs(committing, &set->allocated, SPACE_LOG_ALLOC);
-	/* where there is nothing to say, a page says that of itself: the number is what counts */
+	err = add_runs(cp, &set->allocated, SPACE_LOG_ALLOC);
+	/* Without any record there is one page with the record of itself, for the checkpoint's number. */
 	if (!err)
-		err = take_pages(committing,
-				 committing->count + set->freed.count ? committing->count + set->freed.count : 1);
-	for (size_t i = 0; i < committing->nsupplies && !err; i++)
-		err = add_record(committing, committing->supplies[i].addr, committing->supplies[i].blocks,
-				 SPACE_LOG_ALLOC);
+		err = take_pages(cp, cp->count + set->freed.count ? cp->count + set->freed.count : 1);
+	for (size_t i = 0; i < cp->nsupplies && !err; i++)
+		err = add_record(cp, cp->supplies[i].addr, cp->supplies[i].blocks, SPACE_LOG_ALLOC);
 	if (!err)
-		err = add_runs(committing, &set->freed, SPACE_LOG_FREE);
+		err = add_runs(cp, &set->freed, SPACE_LOG_FREE);
 	return err;
 }
 
@@ -359,120 +345,122 @@ static int apply_record(struct th_space *space, const struct th_blockrun *run, b
 	return th_space_map_set(&space->logged, run->addr, run->blocks, used);
 }
 
-/* With the lock held: all or nothing. */
-static int apply_records(const struct committing *committing)
+/* Applies the records to the logged map, all or none.  Requires the lock. */
+static int apply_records(const struct log_checkpoint *cp)
 {
-	struct th_space *space = committing->space;
-	size_t i = committing->skip;
+	struct th_space *space = cp->space;
+	size_t i = cp->skip;
 	int err = 0;
 
-	for (; i < committing->count && !err; i++)
-		err = apply_record(space, &committing->records[i], false);
+	for (; i < cp->count && !err; i++)
+		err = apply_record(space, &cp->records[i], false);
 	if (!err)
 		return 0;
 	if (err == -EUCLEAN)
-		report_record(committing->writer.disk, "commit", &committing->records[i - 1]);
+		report_record(cp->writer.disk, "checkpoint", &cp->records[i - 1]);
 	if (err == -ENOMEM)
 		space->broken = err;
-	for (i--; i > committing->skip; i--)
-		apply_record(space, &committing->records[i - 1], true);
+	for (i--; i > cp->skip; i--)
+		apply_record(space, &cp->records[i - 1], true);
 	return err;
 }
 
-static void undo_records(const struct committing *committing)
+static void undo_records(const struct log_checkpoint *cp)
 {
-	for (size_t i = committing->count; i > committing->skip; i--)
-		apply_record(committing->space, &committing->records[i - 1], true);
+	for (size_t i = cp->count; i > cp->skip; i--)
+		apply_record(cp->space, &cp->records[i - 1], true);
 }
 
-static int write_records(struct committing *committing, struct th_blocklist *ret)
+static int write_records(struct log_checkpoint *cp, struct th_blocklist *ret)
 {
 	int err = 0;
 
-	committing->writer.more = committing->supplies;
-	committing->writer.nmore = committing->nsupplies;
-	for (size_t i = 0; i < committing->count && !err; i++)
-		err = th_blocklist_writer_run(&committing->writer, &committing->records[i]);
-	return err ? err : th_blocklist_writer_finish(&committing->writer, ret);
+	cp->writer.more = cp->supplies;
+	cp->writer.nmore = cp->nsupplies;
+	for (size_t i = 0; i < cp->count && !err; i++)
+		err = th_blocklist_writer_run(&cp->writer, &cp->records[i]);
+	return err ? err : th_blocklist_writer_finish(&cp->writer, ret);
 }
 
-static int remember_pages(struct committing *committing)
+static int remember_pages(struct log_checkpoint *cp)
 {
-	struct th_space *space = committing->space;
+	struct th_space *space = cp->space;
 
-	if (committing->condense)
+	if (cp->condense)
 		space->nlog_pages = 0;
-	else if (committing->writer.replaced)
+	else if (cp->writer.replaced)
 		space->nlog_pages--;
-	for (size_t i = 0; i < committing->nsupplies; i++) {
-		for (uint32_t j = 0; j < committing->supplies[i].blocks; j++) {
-			if (!log_pages_add(space, committing->supplies[i].addr + j))
-				return -ENOMEM;
+	for (size_t i = 0; i < cp->nsupplies; i++) {
+		for (uint32_t j = 0; j < cp->supplies[i].blocks; j++) {
+			int err = log_pages_add(space, cp->supplies[i].addr + j);
+
+			if (err)
+				return err;
 		}
 	}
 	return 0;
 }
 
-static int prepare(struct committing *committing, struct th_disk *disk, const struct th_blocklist *log)
+static int prepare(struct log_checkpoint *cp, struct th_disk *disk, const struct th_blocklist *log)
 {
-	struct th_space *space = committing->space;
+	struct th_space *space = cp->space;
 	const struct th_blocklist empty = { 0 };
 	int err;
 
 	pthread_mutex_lock(&space->lock);
 	err = space->broken;
-	committing->condense = worth_condensing(space, log);
-	if (!err && committing->condense)
-		err = add_past(committing);
+	cp->condense = worth_condensing(space, log);
+	if (!err && cp->condense)
+		err = add_logged(cp);
 	pthread_mutex_unlock(&space->lock);
 	if (err)
 		return err;
-	err = th_blocklist_writer_init(&committing->writer, disk, NULL, committing->condense ? &empty : log);
+	err = th_blocklist_writer_init(&cp->writer, disk, NULL, cp->condense ? &empty : log);
 	if (err)
 		return err;
-	return th_blocklist_writer_reopen(&committing->writer, TH_BLOCKLIST_RUNS);
+	return th_blocklist_writer_reopen(&cp->writer, TH_BLOCKLIST_RUNS);
 }
 
-/* The set's frees, with the old pages, now wait for the next commit. */
-static void commit_set_done(struct committing *committing, struct th_space_changes *set)
+/* The runs freed by the set, with the old pages, now wait for the next checkpoint. */
+static void set_written(struct log_checkpoint *cp, struct th_space_changes *set)
 {
-	struct th_space *space = committing->space;
+	struct th_space *space = cp->space;
 
 	th_space_runs_release(&set->allocated);
 	th_space_runs_release(&space->freed_now);
 	space->freed_now = set->freed;
 	set->freed = (struct th_space_runs){ 0 };
-	if (committing->condense)
+	if (cp->condense)
 		space->condense_at = 0;
-	if (remember_pages(committing))
+	if (remember_pages(cp))
 		space->broken = -ENOMEM;
 }
 
-static int commit_records(struct committing *committing, struct th_space_changes *set, struct th_blocklist *log)
+static int checkpoint_set(struct log_checkpoint *cp, struct th_space_changes *set, struct th_blocklist *log)
 {
-	struct th_space *space = committing->space;
+	struct th_space *space = cp->space;
 	uint64_t before = set->freed.blocks;
 	int err;
 
-	err = free_old_pages(committing, &set->freed);
+	err = free_old_pages(cp, &set->freed);
 	pthread_mutex_lock(&space->lock);
 	space->waiting += set->freed.blocks - before;
 	pthread_mutex_unlock(&space->lock);
 	if (!err)
-		err = build_records(committing, set);
+		err = build_records(cp, set);
 	if (err)
 		return err;
 	pthread_mutex_lock(&space->lock);
-	err = apply_records(committing);
+	err = apply_records(cp);
 	pthread_mutex_unlock(&space->lock);
 	if (err)
 		return err;
-	err = write_records(committing, log);
+	err = write_records(cp, log);
 	pthread_mutex_lock(&space->lock);
 	if (err)
-		undo_records(committing);
+		undo_records(cp);
 	else
-		commit_set_done(committing, set);
+		set_written(cp, set);
 	pthread_mutex_unlock(&space->lock);
 	return err;
 }
@@ -480,35 +468,33 @@ static int commit_records(struct committing *committing, struct th_space_changes
 int th_space_checkpoint(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
 {
 	struct th_space_changes *set = &space->sets[TH_SPACE_CHECKPOINT];
-	struct committing committing = { .space = space, .number = log->max_birth + 1 };
+	struct log_checkpoint cp = { .space = space, .number = log->max_birth + 1 };
 	int err;
 
-	err = prepare(&committing, disk, log);
-	/* Even a commit that changed nothing ends the waiting of what the one before freed; the log must tell (S3). */
+	err = prepare(&cp, disk, log);
+	/* Even a checkpoint without changes ends the wait of the runs that the previous one freed; the log must show it
+	 * (S3). */
 	if (!err && (set->allocated.count || set->freed.count || space->freed_before.count))
-		err = commit_records(&committing, set, log);
+		err = checkpoint_set(&cp, set, log);
 	if (err)
-		give_pages(&committing);
-	th_blocklist_writer_release(&committing.writer);
-	free(committing.supplies);
-	free(committing.records);
+		give_pages(&cp);
+	th_blocklist_writer_release(&cp.writer);
+	free(cp.supplies);
+	free(cp.records);
 	return err;
 }
 
-/* What waits is not released while it is held; what was freed last joins it. */
+/* Keeps the waiting runs while there are pins, and adds those freed last. */
 static void keep_waiting(struct th_space *space)
 {
-	for (size_t i = 0; i < space->freed_now.count; i++)
-		if (!th_space_runs_add(&space->freed_before, space->freed_now.runs[i].addr,
-				       space->freed_now.runs[i].blocks))
-			space->broken = -ENOMEM;
-	th_space_runs_release(&space->freed_now);
+	if (runs_move(&space->freed_before, &space->freed_now))
+		space->broken = -ENOMEM;
 }
 
 void th_space_checkpointed(struct th_space *space)
 {
 	pthread_mutex_lock(&space->lock);
-	if (space->holds > 0) {
+	if (space->pins > 0) {
 		keep_waiting(space);
 	} else {
 		for (size_t i = 0; i < space->freed_before.count; i++)
@@ -525,13 +511,13 @@ void th_space_checkpointed(struct th_space *space)
 void th_space_pin(struct th_space *space)
 {
 	pthread_mutex_lock(&space->lock);
-	space->holds++;
+	space->pins++;
 	pthread_mutex_unlock(&space->lock);
 }
 
 void th_space_unpin(struct th_space *space)
 {
 	pthread_mutex_lock(&space->lock);
-	space->holds--;
+	space->pins--;
 	pthread_mutex_unlock(&space->lock);
 }

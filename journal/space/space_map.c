@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The bitmap of used blocks. */
 #include "journal/space/space_map.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ bool th_space_map_inside(const struct th_space_map *map, uint64_t addr, uint64_t
 	return blocks > 0 && blocks <= map->blocks && addr <= map->blocks - blocks;
 }
 
-/* Blocks from `at` to `end` of a segment that are like the first.  64 a step. */
+/* Returns how many blocks in [at, end) of a segment have the state of the first.  64 a step. */
 static uint32_t bits_run(const uint64_t *bits, uint32_t at, uint32_t end, bool *ret_used)
 {
 	bool used = bits[at / 64] >> (at % 64) & 1;
@@ -99,7 +100,7 @@ bool th_space_map_all(const struct th_space_map *map, uint64_t addr, uint64_t bl
 	return th_space_map_run(map, addr, blocks, &is_used) == blocks && is_used == used;
 }
 
-/* Changes bits [at, end) of a bitmap; how many were different. */
+/* Sets bits [at, end) of a bitmap.  Returns how many changed. */
 static uint32_t bits_set(uint64_t *bits, uint32_t at, uint32_t end, bool used)
 {
 	uint32_t changed = 0;
@@ -154,7 +155,7 @@ static int segment_set(struct th_space_map *map, size_t index, uint32_t at, uint
 	map->used = used ? map->used + changed : map->used - changed;
 	if (segment->used == 0 || segment->used == size)
 		segment_drop_bits(segment);
-	/* A run that begins in the segment before may have grown into this one. */
+	/* A run that begins in the previous segment may now extend into this one. */
 	if (!used) {
 		map->longest[0] = map->longest[1] = UINT32_MAX;
 		segment->longest = UINT32_MAX;
@@ -181,8 +182,8 @@ int th_space_map_set(struct th_space_map *map, uint64_t addr, uint64_t blocks, b
 	return err;
 }
 
-/* The same within one segment, beginning in [*from, to); moves *from to it, or behind what was searched. *ret_longest
- * is the length of the longest run that was too short. */
+/* Finds a run that begins in [*from, to), within one segment.  Moves *from to it, or if there is none past the searched
+ * part.  *ret_longest is the length of the longest run that was too short. */
 static bool segment_find(const struct th_space_map *map, uint64_t *from, uint64_t to, uint32_t least,
 			 uint32_t *ret_longest)
 {
@@ -193,7 +194,7 @@ static bool segment_find(const struct th_space_map *map, uint64_t *from, uint64_
 
 		if (!used && run >= least)
 			return true;
-		/* What stopped it short is the end of the run, or that of the map. */
+		/* The run ended early, at a used block or the end of the map, so this is its whole length. */
 		if (!used && *ret_longest < run)
 			*ret_longest = (uint32_t)run;
 		if (used)
@@ -222,7 +223,8 @@ bool th_space_map_find(struct th_space_map *map, uint64_t from, uint64_t to, uin
 			*ret = from;
 			return true;
 		}
-		/* Longer ones may span more segments than a change tells its neighbour of. */
+		/* Not for longer runs: they may span several segments, and a change resets only the previous segment.
+		 */
 		if (whole && least <= TH_SPACE_SEGMENT_BLOCKS)
 			segment->longest = longest;
 	}
