@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The intent log: the ring, appending and replay. */
 #include "journal/log.h"
 
 #include <errno.h>
@@ -8,13 +9,13 @@
 #include "journal/base/checksum.h"
 
 #define LOG_MAGIC UINT64_C(0x0a474f4c4e554854) /* "THUNLOG\n" */
-#define TRANSFER_MAX (1u << (30 - TH_BLOCK_SHIFT)) /* blocks */
-#define LOG_BUFFER_KEPT (1u << 20)
+#define TRANSFER_MAX (1u << (30 - TH_BLOCK_SHIFT)) /* blocks: 1 GiB; one system call moves less than 2 GiB */
+#define LOG_BUFFER_KEPT (1u << 20) /* bytes; a larger buffer is freed after its record */
 
-/* docs/format.md, "Intent log".  The payload follows, then zeros up to a whole block. */
+/* docs/format.md, "Intent log".  Followed by the payload, and zeros up to a whole block. */
 struct record_disk {
 	struct th_le64 magic;
-	struct th_le64 checksum; /* XXH3 of everything behind this field, padding included */
+	struct th_le64 checksum; /* XXH3 of everything after this field, padding included */
 	struct th_le64 identity;
 	struct th_le64 sequence;
 	struct th_le64 before; /* checksum of the record before */
@@ -24,13 +25,13 @@ static_assert(sizeof(struct record_disk) == 48, "format.md: log record");
 
 #define CHECKED_FROM offsetof(struct record_disk, identity)
 
-/* Blocks that a record with such a payload takes up. */
+/* Returns the blocks of a record with `size` bytes of payload. */
 static uint64_t record_blocks(uint64_t size)
 {
 	return (sizeof(struct record_disk) + size + TH_BLOCK_SIZE - 1) >> TH_BLOCK_SHIFT;
 }
 
-/* The largest payload that fits into so many blocks. */
+/* Returns the largest payload of a record of that many blocks. */
 static uint64_t payload_max(uint64_t blocks)
 {
 	return blocks ? (blocks << TH_BLOCK_SHIFT) - sizeof(struct record_disk) : 0;
@@ -41,7 +42,7 @@ static uint64_t record_checksum(const char *record, uint64_t blocks)
 	return th_checksum(record + CHECKED_FROM, (blocks << TH_BLOCK_SHIFT) - CHECKED_FROM);
 }
 
-/* Where blocks of the ring lie. */
+/* The blocks of the ring on the disk. */
 struct ring {
 	struct th_disk *disk;
 	uint64_t first, blocks;
@@ -53,14 +54,15 @@ static bool ring_fits(const struct ring *ring, struct th_log_position at)
 	       ring->first <= ring->disk->blocks - ring->blocks && at.block < ring->blocks;
 }
 
-static uint64_t ring_behind(const struct ring *ring, uint64_t block, uint64_t blocks)
+/* Returns the block that is `blocks` after `block`. */
+static uint64_t ring_advance(const struct ring *ring, uint64_t block, uint64_t blocks)
 {
 	uint64_t left = ring->blocks - block;
 
 	return blocks < left ? block + blocks : blocks - left;
 }
 
-/* One transfer, or two where it goes over the end of the ring. */
+/* Reads or writes blocks of the ring: in two transfers if they wrap around its end. */
 static int ring_transfer(const struct ring *ring, uint64_t block, uint64_t blocks, char *buf, bool save)
 {
 	int err = 0;
@@ -75,7 +77,7 @@ static int ring_transfer(const struct ring *ring, uint64_t block, uint64_t block
 		else
 			err = th_disk_read(ring->disk, ring->first + block, (uint32_t)part, buf);
 		buf += part << TH_BLOCK_SHIFT;
-		block = ring_behind(ring, block, part);
+		block = ring_advance(ring, block, part);
 		blocks -= part;
 	}
 	return err;
@@ -86,10 +88,10 @@ static int ring_transfer(const struct ring *ring, uint64_t block, uint64_t block
 struct th_log {
 	struct ring ring;
 	uint64_t identity;
-	pthread_mutex_t lock; /* guards head, tail and used: trimming may meet appending */
+	pthread_mutex_t lock; /* guards head, tail and used: one thread may trim while another appends */
 	struct th_log_position head, tail;
 	uint64_t used; /* blocks from tail to head */
-	char *buf; /* the appender's; kept from one record to the next */
+	char *buf; /* owned; for the appending thread, kept from one record to the next */
 	size_t buf_size;
 };
 
@@ -140,7 +142,7 @@ static void drop_large_buffer(struct th_log *log)
 	log->buf_size = 0;
 }
 
-/* The whole record, in log->buf. */
+/* Builds the whole record in log->buf.  Returns its checksum. */
 static uint64_t build_record(struct th_log *log, struct th_log_position at, const struct iovec *parts, int nparts,
 			     uint64_t size, uint64_t blocks)
 {
@@ -189,7 +191,7 @@ static uint64_t blocks_left(struct th_log *log)
 static void move_head(struct th_log *log, uint64_t blocks, uint64_t checksum)
 {
 	pthread_mutex_lock(&log->lock);
-	log->head.block = ring_behind(&log->ring, log->head.block, blocks);
+	log->head.block = ring_advance(&log->ring, log->head.block, blocks);
 	log->head.sequence++;
 	log->head.checksum = checksum;
 	log->used += blocks;
@@ -232,7 +234,7 @@ struct th_log_position th_log_head(const struct th_log *log)
 	return head;
 }
 
-/* Full and empty look alike by their blocks; sequences tell them apart. */
+/* A full and an empty log have the same blocks as head and tail; the sequences differ. */
 void th_log_trim(struct th_log *log, struct th_log_position tail)
 {
 	pthread_mutex_lock(&log->lock);
@@ -255,14 +257,14 @@ size_t th_log_room(const struct th_log *log)
 
 /* --- replay --- */
 
-/* A record that was read, whole and fitting. */
+/* A record that was read and matches. */
 struct found {
-	char *buf; /* NULL: none */
-	uint64_t size;
-	struct th_log_position behind;
+	char *buf; /* owned; NULL: none */
+	uint64_t size; /* of the payload */
+	struct th_log_position end;
 };
 
-/* Is this the header of the record that belongs at `at`? */
+/* Returns whether this is the header of the record expected at `at`. */
 static bool header_fits(const struct record_disk *record, uint64_t identity, struct th_log_position at, uint64_t room)
 {
 	return th_get_le64(record->magic) == LOG_MAGIC && th_get_le64(record->identity) == identity &&
@@ -279,7 +281,7 @@ static bool padding_is_zero(const char *from, const char *to)
 	return true;
 }
 
-/* The header's block has been read into *buf; reads the rest. */
+/* Reads the rest of a record, whose first block is in *buf.  Replaces *buf by a larger buffer. */
 static int read_rest(const struct ring *ring, struct th_log_position at, uint64_t blocks, char **buf)
 {
 	char *whole;
@@ -292,9 +294,10 @@ static int read_rest(const struct ring *ring, struct th_log_position at, uint64_
 	memcpy(whole, *buf, TH_BLOCK_SIZE);
 	free(*buf);
 	*buf = whole;
-	return ring_transfer(ring, ring_behind(ring, at.block, 1), blocks - 1, whole + TH_BLOCK_SIZE, false);
+	return ring_transfer(ring, ring_advance(ring, at.block, 1), blocks - 1, whole + TH_BLOCK_SIZE, false);
 }
 
+/* Sets *ret to the record at `at` if it matches.  *ret then owns *buf, which becomes NULL. */
 static int find_in(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room, char **buf,
 		   struct found *ret)
 {
@@ -319,15 +322,16 @@ static int find_in(const struct ring *ring, uint64_t identity, struct th_log_pos
 	    !padding_is_zero(*buf + sizeof(*record) + size, *buf + (blocks << TH_BLOCK_SHIFT)))
 		return 0;
 	ret->size = size;
-	ret->behind = (struct th_log_position){ .block = ring_behind(ring, at.block, blocks),
-						.sequence = at.sequence + 1,
-						.checksum = checksum };
+	ret->end = (struct th_log_position){ .block = ring_advance(ring, at.block, blocks),
+					     .sequence = at.sequence + 1,
+					     .checksum = checksum };
 	ret->buf = *buf;
 	*buf = NULL;
 	return 0;
 }
 
-/* *ret is the record at `at`, if it is within the `room` blocks that were not read yet; its buf is the caller's. */
+/* Sets *ret to the record at `at`, if it matches and is within the `room` blocks that were not read yet.  The caller
+ * frees its buf. */
 static int find_record(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room,
 		       struct found *ret)
 {
@@ -346,13 +350,12 @@ static int find_record(const struct ring *ring, uint64_t identity, struct th_log
 }
 
 int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
-		  int (*each)(const void *payload, size_t size, bool last, void *arg), void *arg,
-		  struct th_log_position *ret_end)
+		  th_log_visit *visit, void *arg, struct th_log_position *ret_end)
 {
 	struct ring ring = { .disk = disk, .first = first, .blocks = blocks };
 	struct found record = { 0 }, next = { 0 };
 	uint64_t room = blocks;
-	int err, answer = 0;
+	int err, ret = 0;
 
 	if (!ring_fits(&ring, at))
 		return -EUCLEAN;
@@ -360,20 +363,20 @@ int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_
 	err = find_record(&ring, identity, at, room, &record);
 	while (!err && record.buf) {
 		room -= record_blocks(record.size);
-		err = find_record(&ring, identity, record.behind, room, &next);
+		err = find_record(&ring, identity, record.end, room, &next);
 		if (err)
 			break;
-		answer = each(record.buf + sizeof(struct record_disk), (size_t)record.size, !next.buf, arg);
-		if (answer)
+		ret = visit(record.buf + sizeof(struct record_disk), (size_t)record.size, !next.buf, arg);
+		if (ret)
 			break;
-		*ret_end = record.behind;
+		*ret_end = record.end;
 		free(record.buf);
 		record = next;
 		next = (struct found){ 0 };
 	}
 	free(record.buf);
 	free(next.buf);
-	if (!err && answer < 0)
-		err = answer;
+	if (!err && ret < 0)
+		err = ret;
 	return err;
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The intent log: what makes fsync fast.  A ring of blocks at a fixed place, written in place.
+ * The intent log, which makes fsync fast: a ring of blocks at a fixed place, written in place.
  *
- * A record is whatever the tree wants replayed.  It is framed by a header with the log's identity (the store's UUID and
- * the mount count, so that an older life's records never fit), a sequence number that grows by one, the checksum of the
- * record before it, and its own checksum; and padded to whole blocks.  It may wrap around.  Replay starts where the
- * superblock says and goes on to the first record that does not fit: that is the end, and not an error.
+ * The payload of a record is the tree's.  A header frames it with the log's identity, a sequence number that grows by
+ * one, the checksum of the previous record, and its own checksum; zeros fill its last block.  The identity is made of
+ * the store's UUID and the mount count, so that records of an earlier mount never match.  A record may wrap around the
+ * end of the ring.  Replay starts at the position in the superblock and ends at the first record that does not match:
+ * that is the end of the log, not an error.
  *
- *   L1  A record is durable when th_disk_flush, started after the append completed, has completed.
- *   L2  A position is trimmed only when a commit that holds everything before it is durable.
+ *   L1  A record is durable when a th_disk_flush() that started after the append completed has completed.
+ *   L2  A position is trimmed only when a checkpoint with everything before that position is durable.
  *
- * One thread at a time may append; the caller (tree/sync.c) sees to it.
+ * One thread at a time appends, as its caller ensures (tree/checkpoint/log_queue.c).  The other functions may be called
+ * from any thread at the same time.
  */
 #ifndef TH_JOURNAL_LOG_H
 #define TH_JOURNAL_LOG_H
@@ -24,8 +26,8 @@ struct th_log;
 
 struct th_log_position {
 	uint64_t block; /* within the ring, from 0 */
-	uint64_t sequence; /* of the next record */
-	uint64_t checksum; /* of the record before it */
+	uint64_t sequence; /* of the record at this position */
+	uint64_t checksum; /* of the record before it; 0 before the first */
 };
 
 struct th_log_position_disk {
@@ -33,27 +35,35 @@ struct th_log_position_disk {
 };
 static_assert(sizeof(struct th_log_position_disk) == 24, "format.md: log position");
 
-/* A log over [first, first + blocks) of the disk whose records carry `identity`, to be continued at `at`, with
- * everything from `at` on free. */
+/* Makes a log on the blocks [first, first + blocks) of the disk, whose records have `identity`.  Appending continues at
+ * `at`; the whole ring is free.  The disk must outlive the log, which the caller owns.
+ * Returns 0, -EINVAL if the ring is not on the disk or `at` not in the ring, or -ENOMEM. */
 int th_log_new(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
 	       struct th_log **ret);
+/* Frees it.  NULL is ignored. */
 void th_log_free(struct th_log *log);
 
-/* Writes one record made of the given parts (of any size and alignment; copied).  Returns when it is written, not
- * flushed. -ENOSPC: the ring has no room until th_log_trim; -EFBIG: larger than the ring can ever hold. */
+/* Writes one record, whose payload is the parts one after another.  They may have any size and alignment and are
+ * copied.  The record is written, not flushed, on return.
+ * Returns 0, -ENOSPC if the ring has no room before a th_log_trim(), -EFBIG if the record is larger than the ring,
+ * -ENOMEM or a write error; after an error the position is as before. */
 int th_log_append(struct th_log *log, const struct iovec *parts, int nparts);
-/* Where the next record will go. */
+/* Returns the position of the next record. */
 struct th_log_position th_log_head(const struct th_log *log);
-/* Everything before `tail` may be overwritten. */
+/* Allows records before `tail` to be overwritten.  A tail older than the last one is ignored. */
 void th_log_trim(struct th_log *log, struct th_log_position tail);
-/* Bytes of payload that still fit into one record now. */
+/* Returns the bytes of payload that fit into one record now. */
 size_t th_log_room(const struct th_log *log);
 
-/* Reads records of `identity` from `at` on and calls each(payload, size, is_last_readable).  A non-zero answer ends the
- * walk and that record counts as not fitting if it is 1 (end of log); negative is an error.  *ret_end is behind the
- * last record taken. */
+/* Is called for each record of a replay, with its payload of `size` bytes, valid during the call.  `last`: the next
+ * record does not match.  Returns 0 to continue, 1 if this record counts as the end of the log, or -errno. */
+typedef int th_log_visit(const void *payload, size_t size, bool last, void *arg);
+
+/* Reads the records of `identity` from `at` on and calls visit() for each.  Sets *ret_end to the position after the
+ * last record for which visit() returned 0.
+ * Returns 0 at the end of the log, -EUCLEAN if the ring is not on the disk or `at` not in the ring, a negative value of
+ * visit(), -ENOMEM or a read error. */
 int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
-		  int (*each)(const void *payload, size_t size, bool last, void *arg), void *arg,
-		  struct th_log_position *ret_end);
+		  th_log_visit *visit, void *arg, struct th_log_position *ret_end);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Superblocks: packing, checking, and finding the newest valid slot. */
 #include "journal/super.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ struct super_disk {
 	uint8_t reserved;
 	struct th_le16 carried_size;
 	uint8_t carried[TH_SUPER_CARRIED_BYTES];
-	struct th_le64 checksum; /* XXH3 of all that is before it */
+	struct th_le64 checksum; /* XXH3 of everything before it */
 };
 static_assert(offsetof(struct super_disk, uuid) == 16, "format.md: superblock");
 static_assert(offsetof(struct super_disk, label) == 32, "format.md: superblock");
@@ -56,10 +57,10 @@ static bool all_zero(const uint8_t *bytes, size_t size)
 	return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* Could this be the state of a store?  Says nothing of the disk that it is on. */
+/* Returns whether the fields can be those of a store, on a disk of any size. */
 static bool plausible(const struct th_super *super)
 {
-	uint64_t end = super->blocks - TH_SUPER_TAIL_BLOCKS; /* the last block of all is before 2^52 */
+	uint64_t end = super->blocks - TH_SUPER_TAIL_BLOCKS;
 
 	return super->blocks > TH_SUPER_FIRST_FREE + TH_SUPER_TAIL_BLOCKS &&
 	       super->blocks <= UINT64_MAX >> TH_BLOCK_SHIFT && super->log_first >= TH_SUPER_FIRST_FREE &&
@@ -104,7 +105,8 @@ static void pack(const struct th_super *super, struct super_disk *ret)
 	ret->checksum = th_le64(checksum(ret));
 }
 
-/* 0, -EUCLEAN, or -EPROTONOSUPPORT if only a newer program can know.  -ENOMSG: not a superblock at all. */
+/* Returns 0, -ENOMSG if there is no magic number, -EUCLEAN if the slot is not valid, or -EPROTONOSUPPORT if it has a
+ * right checksum and an unknown version or feature. */
 static int unpack(const struct super_disk *disk, unsigned slot, struct th_super *ret)
 {
 	struct th_super super = { 0 };
@@ -151,18 +153,18 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	return 0;
 }
 
-/* At both ends of the disk, at the same time. */
+/* Writes to both rings at the same time. */
 static int write_copies(struct th_disk *disk, const struct th_super *super, struct super_disk *block)
 {
 	uint64_t slot = super->generation % TH_SUPER_SLOTS;
 	struct iovec iov = { block, sizeof(*block) };
 	struct th_future future;
-	int err, first_error;
+	int err, front_err;
 
 	th_disk_save(disk, slot, &iov, 1, &future);
 	err = th_disk_write(disk, super->blocks - TH_SUPER_TAIL_BLOCKS + slot, 1, block);
-	first_error = th_future_wait(&future);
-	return first_error ? first_error : err;
+	front_err = th_future_wait(&future);
+	return front_err ? front_err : err;
 }
 
 int th_super_write(struct th_disk *disk, const struct th_super *super)
@@ -189,12 +191,12 @@ int th_super_write(struct th_disk *disk, const struct th_super *super)
 
 struct search {
 	struct th_disk *disk;
-	struct super_disk *ring; /* buffer for one ring */
+	struct super_disk *ring; /* owned; buffer for one ring */
 	struct th_super newest;
 	bool found; /* newest is valid */
-	bool seen; /* something had the magic number */
-	int unsupported; /* -EPROTONOSUPPORT if a slot is whole but of an unknown kind */
-	int io_error; /* a ring could not be read */
+	bool seen; /* a slot has the magic number */
+	int unsupported; /* -EPROTONOSUPPORT if a slot has a right checksum and an unknown version or feature */
+	int read_err; /* of a ring that could not be read */
 };
 
 static void look_at_slot(struct search *search, unsigned slot)
@@ -220,14 +222,15 @@ static void look_at_ring(struct search *search, uint64_t first)
 		return;
 	err = th_disk_read(search->disk, first, TH_SUPER_SLOTS, search->ring);
 	if (err) {
-		search->io_error = err;
+		search->read_err = err;
 		return;
 	}
 	for (unsigned slot = 0; slot < TH_SUPER_SLOTS; slot++)
 		look_at_slot(search, slot);
 }
 
-/* The end ring is where the first one says, or, if that is lost, at the end of the disk. */
+/* Searches both rings.  The end ring is at the end of the image as the first ring has it, or at the end of the disk if
+ * the first ring is damaged. */
 static int search_run(struct search *search, struct th_disk *disk)
 {
 	uint64_t end = disk->blocks;
@@ -252,19 +255,19 @@ int th_super_read(struct th_disk *disk, struct th_super *ret)
 	if (err)
 		return err;
 	if (search.unsupported) {
-		th_disk_report(disk, "superblock: version or feature unknown to this program");
+		th_disk_report(disk, "superblock: its version or a feature is unknown to this program");
 		return search.unsupported;
 	}
 	if (!search.found) {
-		if (search.io_error)
-			return search.io_error;
+		if (search.read_err)
+			return search.read_err;
 		if (search.seen)
-			th_disk_report(disk, "superblock: none of the sixteen is whole");
+			th_disk_report(disk, "superblock: all 16 copies are damaged");
 		return search.seen ? -EUCLEAN : -EMEDIUMTYPE;
 	}
 	if (search.newest.blocks > disk->blocks) {
-		th_disk_report(disk, "superblock: %" PRIu64 " blocks expected, %" PRIu64 " found", search.newest.blocks,
-			       disk->blocks);
+		th_disk_report(disk, "superblock: the image has %" PRIu64 " blocks, the disk only %" PRIu64,
+			       search.newest.blocks, disk->blocks);
 		return -EUCLEAN;
 	}
 	*ret = search.newest;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Superblocks: a ring of eight at the start of the image and a second ring at its end, one block each.
+ * Superblocks: a ring of eight one-block slots at the start of the image, and a second ring at its end.
  *
- * A commit writes slot (generation mod 8) of both rings.  The newest slot whose checksum, identity and geometry are
- * right is the state of the store.  A slot is one block and carries its own XXH3; a torn one is simply not the
- * newest valid one.
+ * A checkpoint writes slot (generation mod 8) of both rings.  The newest slot whose checksum and content are valid is
+ * the state of the store.  Each slot has its own checksum, so a torn one is not valid, and the one before it counts.
  */
 #ifndef TH_JOURNAL_SUPER_H
 #define TH_JOURNAL_SUPER_H
@@ -17,43 +16,46 @@
 #define TH_SUPER_SLOTS 8
 #define TH_SUPER_ROOT_SIZE 64 /* room for one packed root pointer of a tree; its format is the tree's */
 #define TH_SUPER_CARRIED_BYTES 3532
-#define TH_LABEL_MAX 63
+#define TH_LABEL_MAX 63 /* bytes */
 #define TH_FORMAT_VERSION 1
 
 struct th_super {
 	uint8_t uuid[16];
 	char label[TH_LABEL_MAX + 1];
-	uint64_t compat, ro_compat, incompat; /* feature bits; none defined yet, unknown ones are refused at the door */
+	uint64_t compat, ro_compat,
+		incompat; /* feature bits; none is defined yet; unknown ones are refused, except in compat */
 	uint64_t blocks; /* size of the image */
-	uint64_t log_first, log_blocks; /* the intent log's ring */
-	uint64_t generation; /* of this commit */
-	uint64_t sequence; /* newest message in it */
+	uint64_t log_first, log_blocks; /* the ring of the intent log */
+	uint64_t generation; /* number of this checkpoint */
+	uint64_t sequence; /* number of the newest message in it */
 	uint64_t mount_count;
 	uint64_t next_snapshot_id;
 	uint64_t created_ns, checkpoint_ns; /* since the epoch, UTC */
-	uint8_t clean; /* unmounted in an orderly way: there is no log to replay */
-	struct th_log_position log_tail;
+	uint8_t clean; /* 1: closed properly, there is no log to replay; else 0 */
+	struct th_log_position log_tail; /* replay starts here */
 	struct th_blocklist space_log;
-	struct th_blocklist dead, strays; /* the live dead list; see tree/dead.c */
+	struct th_blocklist dead, strays; /* of the current branch; see tree/catalogue/dead_list.c */
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
-	uint64_t counters[8]; /* for the tree: see tree/state/state.h */
-	uint16_t carried_size; /* bytes of `carried` that mean something; what, the tree knows: see tree/meta.h */
+	uint64_t counters[8]; /* the tree's: docs/format.md, "Branch" */
+	uint16_t carried_size; /* bytes of `carried` in use; the tree defines them: see tree/catalogue/meta.h */
 	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 };
 
-/* First block that no superblock occupies, and how many blocks the end ring takes. */
+/* The first block after the first ring, and the blocks of the end ring. */
 #define TH_SUPER_FIRST_FREE ((uint64_t)TH_SUPER_SLOTS)
 #define TH_SUPER_TAIL_BLOCKS ((uint64_t)TH_SUPER_SLOTS)
 
-/* Writes both copies of the slot of super->generation.  Not flushed.  -EINVAL: fields that no reader would accept. */
+/* Writes both copies of the slot of super->generation, without a flush.  Returns 0, -EINVAL for fields that no reader
+ * would accept, -ENOMEM or a write error. */
 int th_super_write(struct th_disk *disk, const struct th_super *super);
-/* Reads the newest valid one.  -EMEDIUMTYPE: no Thunderhead image; -EUCLEAN: one, but no slot is whole, or the image is
- * shorter than it says; -EPROTONOSUPPORT: a feature or version that this program does not know. */
+/* Reads the newest valid superblock.  Returns 0, -EMEDIUMTYPE if this is no Thunderhead image, -EUCLEAN if it is one
+ * but no slot is valid or the disk is smaller than the image, -EPROTONOSUPPORT for an unknown version or feature,
+ * -ENOMEM or a read error. */
 int th_super_read(struct th_disk *disk, struct th_super *ret);
-/* Zeroes every slot of both rings, and of an older image's end ring, if there was one.  Not flushed.  For mkfs: what an
- * older store left behind may carry higher generations. */
+/* Zeroes both rings, and the end ring of an older, smaller image, without a flush.  For mkfs: slots of an older store
+ * may have higher generations.  Returns 0, -EINVAL if the disk is too small for two rings, -ENOMEM or a write error. */
 int th_super_erase(struct th_disk *disk);
-/* Would th_super_read find any valid slot?  For mkfs, which refuses to overwrite without being told to. */
+/* Returns whether any slot is valid or of an unknown version.  For mkfs, which overwrites an image only by force. */
 bool th_super_present(struct th_disk *disk);
 
 #endif
