@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Merging: the one short step in which a transaction becomes part of the live tree. */
 #include "tree/txn/apply.h"
 
 #include <errno.h>
@@ -10,7 +9,7 @@
 #include "tree/chunk.h"
 #include "tree/state/state.h"
 
-struct merge_state {
+struct apply {
 	struct th_store *store;
 	struct th_need need;
 	uint64_t seq;
@@ -22,24 +21,25 @@ static int number_message(const struct th_entry *message, void *arg)
 	return 0;
 }
 
-/* Inserts one message; the live lock is held, but for the time it takes to load a node. */
-static int merge_message(const struct th_entry *message, void *arg)
+/* Inserts one message.  The live tree's lock is held, and dropped while a node is loaded. */
+static int apply_message(const struct th_entry *message, void *arg)
 {
-	struct merge_state *m = arg;
-	struct th_tree *live = &m->store->live;
-	int err = th_tree_insert(live, th_entry_ref(message), &m->need);
+	struct apply *a = arg;
+	struct th_tree *live = &a->store->live;
+	int err = th_tree_insert(live, th_entry_ref(message), &a->need);
 
 	while (err == -EAGAIN) {
 		pthread_rwlock_unlock(&live->lock);
-		err = th_need_load(&m->need, live->cache);
+		err = th_need_load(&a->need, live->cache);
 		pthread_rwlock_wrlock(&live->lock);
-		if (err == 0)
-			err = th_tree_relieve(live, &m->need);
+		if (!err)
+			err = th_tree_relieve(live, &a->need);
 	}
 	return err;
 }
 
-/* What was born before the present generation may be older than a snapshot that does not have it (dead.c). */
+/* A reference with a birth before the current generation may be older than a snapshot that does not have it: a stray
+ * (see catalogue/dead_list.c). */
 static int note_stray(struct th_store *store, const struct th_run *run)
 {
 	return run->birth <= store->live.checkpoint_gen ? th_drops_add(&store->epoch.strays, run) : 0;
@@ -49,11 +49,11 @@ int th_apply_blocks(struct th_store *store, const struct th_batch *batch)
 {
 	int err = th_drops_append(&store->epoch.drops, &batch->drops);
 
-	if (err == 0)
+	if (!err)
 		err = th_drops_append(&store->epoch.shares, &batch->shares);
-	for (size_t i = 0; i < batch->shares.count && err == 0; i++)
+	for (size_t i = 0; i < batch->shares.count && !err; i++)
 		err = note_stray(store, &batch->shares.runs[i]);
-	for (size_t i = 0; i < batch->nallocs && err == 0; i++) {
+	for (size_t i = 0; i < batch->nallocs && !err; i++) {
 		th_space_note_alloc(store->space, TH_SPACE_LIVE, batch->allocs[i].run.addr,
 				    batch->allocs[i].run.blocks);
 		err = note_stray(store, &batch->allocs[i].run);
@@ -71,40 +71,41 @@ static void note_dirty(struct th_store *store)
 
 int th_apply(struct th_store *store, struct th_batch *batch, uint64_t seq_if_replayed)
 {
-	struct merge_state m = { .store = store };
+	struct apply a = { .store = store };
 	struct th_pending *pending = NULL;
 	int err;
 
-	th_need_init(&m.need);
+	th_need_init(&a.need);
 	pthread_mutex_lock(&store->merge_lock);
-	m.seq = seq_if_replayed ? seq_if_replayed : store->seq + 1;
-	th_memtable_each(batch->memtable, number_message, &m.seq);
+	a.seq = seq_if_replayed ? seq_if_replayed : store->seq + 1;
+	th_memtable_each(batch->memtable, number_message, &a.seq);
 	if (!seq_if_replayed) {
-		pending = th_pending_new(batch, m.seq);
+		pending = th_pending_new(batch, a.seq);
 		if (!pending) {
 			err = -ENOMEM;
 			goto out;
 		}
 	}
 	err = th_apply_blocks(store, batch);
-	if (err == 0) {
+	if (!err) {
 		pthread_rwlock_wrlock(&store->live.lock);
-		err = th_memtable_each(batch->memtable, merge_message, &m);
+		err = th_memtable_each(batch->memtable, apply_message, &a);
 		pthread_rwlock_unlock(&store->live.lock);
 	}
-	if (err < 0) {
-		th_store_fail(store, err, "merging a transaction");
+	if (err) {
+		th_store_fail(store, err, "applying a transaction");
 		free(pending);
 		goto out;
 	}
 	if (pending)
 		th_log_queue_add(store, pending);
-	__atomic_store_n(&store->seq, m.seq, __ATOMIC_RELEASE); /* whoever sees it finds the record queued */
+	__atomic_store_n(&store->seq, a.seq,
+			 __ATOMIC_RELEASE); /* release: a thread that reads this number finds the record queued */
 	note_dirty(store);
 	th_store_budget(store);
 	atomic_fetch_add(&store->merges, 1);
 out:
 	pthread_mutex_unlock(&store->merge_lock);
-	th_need_release(&m.need);
+	th_need_release(&a.need);
 	return err;
 }

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "journal/base/clock.h"
 #include "journal/base/thread.h"
 #include "tree/state/state.h"
 #include "tree/txn/txn.h"
@@ -24,10 +24,10 @@ struct th_lock {
 
 struct th_locker {
 	struct th_range_lock_table *table;
-	const struct th_view *view; /* whose keys it locks */
-	struct th_lock *waiting; /* R2; NULL: it does not wait */
+	const struct th_view *view; /* the keys of its ranges are of this view */
+	struct th_lock *waiting; /* the request that it waits for (R2); NULL: none */
 	pthread_cond_t wake;
-	uint64_t search; /* the last one that came by */
+	uint64_t search; /* number of the last search that visited it */
 };
 
 void th_range_lock_table_init(struct th_range_lock_table *table)
@@ -36,7 +36,7 @@ void th_range_lock_table_init(struct th_range_lock_table *table)
 	pthread_mutex_init(&table->mutex, NULL);
 }
 
-/* --- the list; the mutex is held, but where the table ends --- */
+/* --- the list; the mutex is held, except in th_range_lock_table_release() --- */
 
 static void append(struct th_range_lock_table *table, struct th_lock *lock)
 {
@@ -81,14 +81,15 @@ static bool conflict(const struct th_lock *a, const struct th_lock *b)
 	return !ends_before(a, b) && !ends_before(b, a);
 }
 
-static bool in_the_way(const struct th_lock *other, const struct th_lock *lock)
+/* Has `lock` to wait for `other`, cycles aside? */
+static bool blocks(const struct th_lock *other, const struct th_lock *lock)
 {
 	return (other->held || other->asked < lock->asked) && conflict(other, lock);
 }
 
-/* --- rings --- */
+/* --- cycles --- */
 
-/* Does `locker` wait, by way of whomever, for something of `target`'s? */
+/* Does `locker` wait for a lock or request of `target`, directly or by way of other lockers? */
 static bool search(struct th_range_lock_table *table, struct th_locker *locker, const struct th_locker *target)
 {
 	if (locker == target)
@@ -97,7 +98,7 @@ static bool search(struct th_range_lock_table *table, struct th_locker *locker, 
 		return false;
 	locker->search = table->search;
 	for (const struct th_lock *other = table->first; other; other = other->next)
-		if (in_the_way(other, locker->waiting) && search(table, other->owner, target))
+		if (blocks(other, locker->waiting) && search(table, other->owner, target))
 			return true;
 	return false;
 }
@@ -108,19 +109,20 @@ static bool waits_for(struct th_range_lock_table *table, struct th_locker *locke
 	return search(table, locker, target);
 }
 
-/* Would waiting for the lock close a ring of holders? */
+/* Would waiting for the lock close a cycle of holders (R3)? */
 static bool is_deadlock(struct th_range_lock_table *table, const struct th_lock *lock)
 {
 	for (const struct th_lock *other = table->first; other; other = other->next)
-		if (other->held && in_the_way(other, lock) && waits_for(table, other->owner, lock->owner))
+		if (other->held && blocks(other, lock) && waits_for(table, other->owner, lock->owner))
 			return true;
 	return false;
 }
 
+/* Is the request blocked?  An earlier request that waits for this locker does not block it (R3). */
 static bool has_to_wait(struct th_range_lock_table *table, const struct th_lock *lock)
 {
 	for (const struct th_lock *other = table->first; other; other = other->next) {
-		if (!in_the_way(other, lock))
+		if (!blocks(other, lock))
 			continue;
 		if (other->held || !waits_for(table, other->owner, lock->owner))
 			return true;
@@ -130,8 +132,9 @@ static bool has_to_wait(struct th_range_lock_table *table, const struct th_lock 
 
 /* --- waiting --- */
 
-/* Something was let go of: whoever need not wait any more is served, in the order of asking. */
-static void serve(struct th_range_lock_table *table)
+/* Grants all requests that are not blocked any more, in the order of requests.  Called after a lock or request was
+ * removed. */
+static void grant(struct th_range_lock_table *table)
 {
 	for (struct th_lock *lock = table->first; lock; lock = lock->next) {
 		if (lock->held || has_to_wait(table, lock))
@@ -142,33 +145,20 @@ static void serve(struct th_range_lock_table *table)
 	}
 }
 
-static struct timespec deadline(int timeout_ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
-	return until;
-}
-
+/* Waits until the lock is held.  Returns 0 or -ETIMEDOUT. */
 static int await(struct th_range_lock_table *table, struct th_lock *lock, int timeout_ms)
 {
-	struct timespec until = deadline(timeout_ms > 0 ? timeout_ms : 0);
+	struct timespec until = th_clock_after_ms(CLOCK_MONOTONIC, timeout_ms > 0 ? (uint64_t)timeout_ms : 0);
 	int err = 0;
 
 	th_thread_waits();
-	while (!lock->held && err == 0)
+	while (!lock->held && !err)
 		err = timeout_ms < 0 ? pthread_cond_wait(&lock->owner->wake, &table->mutex)
 				     : pthread_cond_timedwait(&lock->owner->wake, &table->mutex, &until);
 	return lock->held ? 0 : -err;
 }
 
-/* Has a lock that is in the list. */
+/* Acquires a lock that is in the list.  Returns 0, -EBUSY, -EDEADLK or -ETIMEDOUT. */
 static int acquire(struct th_range_lock_table *table, struct th_lock *lock, int timeout_ms)
 {
 	if (!has_to_wait(table, lock)) {
@@ -244,7 +234,7 @@ int th_locker_lock(struct th_locker *locker, const struct th_range *range, enum 
 	struct th_span span;
 	int err = th_view_span(locker->view, range, &span);
 
-	if (err < 0 || th_span_is_empty(&span))
+	if (err || th_span_is_empty(&span))
 		return err;
 	lock = lock_new(locker, &span, mode);
 	if (!lock)
@@ -252,10 +242,10 @@ int th_locker_lock(struct th_locker *locker, const struct th_range *range, enum 
 	pthread_mutex_lock(&table->mutex);
 	append(table, lock);
 	err = acquire(table, lock, timeout_ms);
-	if (err < 0) {
+	if (err) {
 		locker->waiting = NULL;
 		discard(table, lock);
-		serve(table); /* its turn is nobody's any more */
+		grant(table); /* later requests may have waited for this one */
 	}
 	pthread_mutex_unlock(&table->mutex);
 	return err;
@@ -271,7 +261,7 @@ void th_locker_unlock(struct th_locker *locker)
 		if (lock->owner == locker)
 			discard(table, lock);
 	}
-	serve(table);
+	grant(table);
 	pthread_mutex_unlock(&table->mutex);
 }
 
@@ -279,5 +269,5 @@ int th_txn_lock(struct th_txn *txn, const struct th_range *range, enum th_lock_m
 {
 	int err = txn->locker ? 0 : th_locker_new_in(txn->view, &txn->locker);
 
-	return err < 0 ? err : th_locker_lock(txn->locker, range, mode, timeout_ms);
+	return err ? err : th_locker_lock(txn->locker, range, mode, timeout_ms);
 }

@@ -2,12 +2,13 @@
 /*
  * References: values that name another key, counted there, and listed in an index.
  *
- * All of this is ordinary entries, written by public calls, so nothing else in the store has to know of it: a snapshot
- * has the references of its time, a diff shows what became of them.
+ * References are ordinary entries, written by public calls, so no other code in the store has to know of them: a
+ * snapshot has the references of its time, and a diff shows their changes.
  *
+ *     key                             value                       purpose
  *     key                             a mark, and the target      the reference
- *     target                          ...  with count 2           whatever it is, a reference maybe
- *     index | size | target | key     nothing                     says who refers; size: of the target, two bytes
+ *     target                          any; its count is 2         another reference, maybe
+ *     index | size | target | key     empty                       names the referring key; size: of the target, 2 bytes
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ bool th_reference_target(struct th_slice value, struct th_slice *ret)
 
 /* --- keys and values --- */
 
-/* A key with room of its own. */
+/* A copy of a key. */
 struct name {
 	uint8_t bytes[TH_KEY_MAX];
 	size_t size;
@@ -54,7 +55,8 @@ static bool same(struct th_slice a, struct th_slice b)
 	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* The index's key; that without `key` is the prefix of all who refer to the target.  -ENAMETOOLONG. */
+/* Makes the index's key for a reference.  Without `key` it is the prefix of all keys that refer to the target.
+ * Returns 0 or -ENAMETOOLONG. */
 static int index_key(const struct th_references *refs, struct th_slice target, struct th_slice key, struct name *ret)
 {
 	const uint8_t size[2] = { (uint8_t)(target.size >> 8), (uint8_t)target.size };
@@ -73,21 +75,23 @@ static int index_key(const struct th_references *refs, struct th_slice target, s
 
 /* --- changing --- */
 
-/* What a key refers to: 1 if it is no reference, -ENOENT if it is not there. */
+/* Reads the target and the reference count of a key.  Returns 0 for a reference, 1 for another value,
+ * -ENOENT if the key does not exist, or the error of reading it. */
 static int read_target(struct th_txn *txn, struct th_slice key, struct name *ret, int32_t *ret_refs)
 {
 	struct th_value value;
 	struct th_slice target;
+	bool is_reference;
 	int err = th_txn_get(txn, key, &value);
 
-	if (err < 0)
+	if (err)
 		return err;
-	err = !th_reference_target((struct th_slice){ value.data, value.size }, &target);
-	if (err == 0)
+	is_reference = th_reference_target((struct th_slice){ value.data, value.size }, &target);
+	if (is_reference)
 		name_set(ret, target);
 	*ret_refs = value.refs;
 	th_value_release(&value);
-	return err;
+	return is_reference ? 0 : 1;
 }
 
 static int index_put(struct th_txn *txn, const struct th_references *refs, struct th_slice target, struct th_slice key)
@@ -95,7 +99,7 @@ static int index_put(struct th_txn *txn, const struct th_references *refs, struc
 	struct name name;
 	int err = index_key(refs, target, key, &name);
 
-	return err < 0 ? err : th_txn_put(txn, name_slice(&name), (struct th_slice){ "", 0 });
+	return err ? err : th_txn_put(txn, name_slice(&name), (struct th_slice){ "", 0 });
 }
 
 static int index_delete(struct th_txn *txn, const struct th_references *refs, struct th_slice target,
@@ -104,29 +108,30 @@ static int index_delete(struct th_txn *txn, const struct th_references *refs, st
 	struct name name;
 	int err = index_key(refs, target, key, &name);
 
-	return err < 0 ? err : th_txn_delete(txn, name_slice(&name));
+	return err ? err : th_txn_delete(txn, name_slice(&name));
 }
 
-/* Takes a reference from `from` off its target.  If it was the last one, and that is to be deleted, the same is done
- * with what the target refers to: every round deletes a key, so there is an end. */
-static int let_go(struct th_txn *txn, const struct th_references *refs, struct th_slice key, struct name *target)
+/* Removes the reference of `key` from its target.  If it was the last one and the target is to be deleted, deletes it,
+ * and removes the target's own reference in the same way: every round deletes a key, so the loop ends. */
+static int drop_reference(struct th_txn *txn, const struct th_references *refs, struct th_slice key,
+			  struct name *target)
 {
 	struct name from, next;
 	int32_t count;
-	int err, is;
+	int err, kind;
 
 	name_set(&from, key);
 	for (;;) {
 		err = index_delete(txn, refs, name_slice(target), name_slice(&from));
-		if (err == 0)
+		if (!err)
 			err = th_txn_ref(txn, name_slice(target), -1);
-		if (err < 0 || !refs->delete_last)
+		if (err || !refs->delete_last)
 			return err;
-		is = read_target(txn, name_slice(target), &next, &count);
-		if (is < 0 || count > 0)
-			return is < 0 && is != -ENOENT ? is : 0;
+		kind = read_target(txn, name_slice(target), &next, &count);
+		if (kind < 0 || count > 0)
+			return kind < 0 && kind != -ENOENT ? kind : 0;
 		err = th_txn_delete(txn, name_slice(target));
-		if (err < 0 || is != 0)
+		if (err || kind == 1)
 			return err;
 		from = *target;
 		*target = next;
@@ -142,9 +147,9 @@ static int put_reference(struct th_txn *txn, const struct th_references *refs, s
 	memcpy(value, mark, sizeof(mark));
 	if (target.size > 0)
 		memcpy(value + sizeof(mark), target.data, target.size);
-	if (err == 0)
+	if (!err)
 		err = th_txn_put(txn, key, (struct th_slice){ value, sizeof(mark) + target.size });
-	return err < 0 ? err : th_txn_ref(txn, target, 1);
+	return err ? err : th_txn_ref(txn, target, 1);
 }
 
 int th_txn_link(struct th_txn *txn, const struct th_references *refs, struct th_slice key, struct th_slice target)
@@ -152,41 +157,42 @@ int th_txn_link(struct th_txn *txn, const struct th_references *refs, struct th_
 	struct name old, unused;
 	struct th_value value;
 	int32_t count;
-	int err, had;
+	int err, kind;
 
 	if (same(key, target))
 		return -EINVAL;
 	err = index_key(refs, target, key, &unused);
-	if (err == 0)
+	if (!err)
 		err = th_txn_get(txn, target, &value);
-	if (err < 0)
+	if (err)
 		return err;
 	th_value_release(&value);
-	had = read_target(txn, key, &old, &count);
-	if (had < 0 && had != -ENOENT)
-		return had;
-	if (had == 0 && same(name_slice(&old), target))
+	kind = read_target(txn, key, &old, &count);
+	if (kind < 0 && kind != -ENOENT)
+		return kind;
+	if (kind == 0 && same(name_slice(&old), target))
 		return 0;
 	err = put_reference(txn, refs, key, target);
-	return err < 0 || had != 0 ? err : let_go(txn, refs, key, &old);
+	return err || kind != 0 ? err : drop_reference(txn, refs, key, &old);
 }
 
 int th_txn_unlink(struct th_txn *txn, const struct th_references *refs, struct th_slice key)
 {
 	struct name target;
 	int32_t count;
-	int err = read_target(txn, key, &target, &count);
+	int err, kind = read_target(txn, key, &target, &count);
 
-	if (err != 0)
-		return err < 0 ? err : -EINVAL;
+	if (kind != 0)
+		return kind < 0 ? kind : -EINVAL;
 	if (count > 0)
 		return -EBUSY;
 	err = th_txn_delete(txn, key);
-	return err < 0 ? err : let_go(txn, refs, key, &target);
+	return err ? err : drop_reference(txn, refs, key, &target);
 }
 
 /* --- following --- */
 
+/* Follows references from key on, through a transaction (NULL: in the view). */
 static int follow(struct th_view *view, struct th_txn *txn, struct th_slice key, unsigned steps, struct th_value *ret)
 {
 	struct th_slice target;
@@ -195,7 +201,7 @@ static int follow(struct th_view *view, struct th_txn *txn, struct th_slice key,
 
 	for (;; steps--) {
 		err = txn ? th_txn_get(txn, key, ret) : th_get(view, key, ret);
-		if (err < 0 || !th_reference_target((struct th_slice){ ret->data, ret->size }, &target))
+		if (err || !th_reference_target((struct th_slice){ ret->data, ret->size }, &target))
 			return err;
 		name_set(&at, target);
 		th_value_release(ret);
@@ -215,7 +221,7 @@ int th_txn_follow(struct th_txn *txn, struct th_slice key, unsigned steps, struc
 	return follow(NULL, txn, key, steps, ret);
 }
 
-/* --- who refers --- */
+/* --- referring keys --- */
 
 struct th_referrers {
 	struct th_cursor *cursor;
@@ -230,7 +236,7 @@ static int referrers_open(struct th_view *view, struct th_txn *txn, const struct
 	struct th_range range;
 	int err = index_key(refs, target, (struct th_slice){ NULL, 0 }, &prefix);
 
-	if (err < 0)
+	if (err)
 		return err;
 	referrers = calloc(1, sizeof(*referrers));
 	if (!referrers)
@@ -238,7 +244,7 @@ static int referrers_open(struct th_view *view, struct th_txn *txn, const struct
 	referrers->skip = prefix.size;
 	range = th_range_prefix(name_slice(&prefix), end.bytes);
 	err = txn ? th_txn_cursor(txn, &range, &referrers->cursor) : th_cursor_open(view, &range, &referrers->cursor);
-	if (err < 0)
+	if (err)
 		free(referrers);
 	else
 		*ret = referrers;
@@ -260,12 +266,12 @@ int th_txn_referrers(struct th_txn *txn, const struct th_references *refs, struc
 int th_referrers_next(struct th_referrers *referrers, struct th_slice *ret)
 {
 	struct th_cursor_entry entry;
-	int err = th_cursor_next(referrers->cursor, &entry);
+	int end = th_cursor_next(referrers->cursor, &entry);
 
-	if (err == 0)
+	if (end == 0)
 		*ret = (struct th_slice){ (const uint8_t *)entry.key.data + referrers->skip,
 					  entry.key.size - referrers->skip };
-	return err;
+	return end;
 }
 
 void th_referrers_close(struct th_referrers *referrers)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replay: transactions out of the intent log, after a crash.
+ * Replay: transactions of the intent log, after a crash.
  *
- * A record may have reached the disk without the data that its transactions refer to, since one flush covers both.
- * Replay therefore checks the data of the last record (every earlier one was flushed before its successor was written)
- * against the digests in it.
+ * One disk flush covers a record and the data that its transactions refer to, so a crash may leave the record without
+ * the data.  Replay compares the data of the last record with the digests in it, and ignores the record if they differ.
+ * Every earlier record was flushed before its successor was written.
  */
 #include "tree/txn/replay.h"
 
@@ -26,7 +26,7 @@ struct replay {
 	uint64_t newest_birth;
 };
 
-/* Takes `size` bytes of the record. */
+/* Returns the next `size` bytes of the record; NULL if it has fewer. */
 static const void *take(struct replay *p, size_t size)
 {
 	const uint8_t *bytes = p->at;
@@ -90,7 +90,7 @@ static int read_runs(struct replay *p, struct th_drops *runs, uint32_t count)
 		run = (struct th_run){ th_get_le64(disk.addr), th_get_le64(disk.birth), th_get_le32(disk.blocks) };
 		if (run.birth > p->newest_birth)
 			p->newest_birth = run.birth;
-		if (th_drops_add(runs, &run) < 0)
+		if (th_drops_add(runs, &run))
 			return -ENOMEM;
 	}
 	return 0;
@@ -113,7 +113,7 @@ static int read_messages(struct replay *p, struct th_memtable *memtable, uint32_
 			return -ENOMEM;
 		th_entry_set_refs(message, th_entry_refs(packed));
 		err = th_memtable_insert(memtable, message);
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	return 0;
@@ -123,77 +123,102 @@ static int claim_allocs(struct th_store *store, const struct th_batch *batch)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < batch->nallocs && err == 0; i++)
+	for (size_t i = 0; i < batch->nallocs && !err; i++)
 		err = th_space_claim(store->space, batch->allocs[i].run.addr, batch->allocs[i].run.blocks);
 	return err;
 }
 
-/* Replays one transaction.  `apply` false: only looks whether its data is there; 1 if not. */
-static int replay_txn(struct replay *p, bool apply)
+/* Reads the header of the next transaction in the record.  *ret_end: where the transaction ends. */
+static int read_header(struct replay *p, struct th_log_txn_disk *ret, const uint8_t **ret_end)
 {
 	const struct th_log_txn_disk *disk = take(p, sizeof(*disk));
-	struct th_memtable memtable = { 0 };
-	struct th_batch batch = { .memtable = &memtable };
-	struct th_log_txn_disk header;
-	struct th_alloc *allocs = NULL;
-	const uint8_t *end;
-	int err = -EUCLEAN;
+	size_t left = (size_t)(p->end - p->at), size;
 
 	if (!disk)
 		return -EUCLEAN;
-	memcpy(&header, disk, sizeof(header));
-	batch.nallocs = th_get_le32(header.allocs);
-	if (th_get_le32(header.size) < sizeof(header) ||
-	    th_get_le32(header.size) - sizeof(header) > (size_t)(p->end - p->at) ||
-	    batch.nallocs > (size_t)(p->end - p->at) / sizeof(struct th_log_alloc_disk))
+	memcpy(ret, disk, sizeof(*ret));
+	size = th_get_le32(ret->size);
+	if (size < sizeof(*ret) || size - sizeof(*ret) > left ||
+	    th_get_le32(ret->allocs) > left / sizeof(struct th_log_alloc_disk))
 		return -EUCLEAN;
-	end = p->at + th_get_le32(header.size) - sizeof(header);
+	*ret_end = p->at + size - sizeof(*ret);
+	return 0;
+}
+
+/* Reads the rest of a transaction and applies it. */
+static int apply_txn(struct replay *p, struct th_batch *batch, struct th_memtable *memtable,
+		     const struct th_log_txn_disk *header, const uint8_t *end)
+{
+	int err = read_runs(p, &batch->drops, th_get_le32(header->drops));
+
+	if (!err)
+		err = read_runs(p, &batch->shares, th_get_le32(header->shares));
+	if (!err)
+		err = read_messages(p, memtable, th_get_le32(header->messages));
+	if (!err && p->at != end)
+		err = -EUCLEAN;
+	if (!err)
+		err = claim_allocs(p->store, batch);
+	return err ? err : th_apply(p->store, batch, th_get_le64(header->seq));
+}
+
+/* Is data of the transaction missing on the disk? */
+static bool data_is_missing(struct replay *p, const struct th_batch *batch)
+{
+	for (size_t i = 0; i < batch->nallocs; i++)
+		if (batch->allocs[i].written && !data_is_there(p->store, &batch->allocs[i]))
+			return true;
+	return false;
+}
+
+/* Replays one transaction, unless the checkpoint has it.  `apply` false: only checks its data.  Returns 0, 1 if data is
+ * missing, or -errno. */
+static int replay_txn(struct replay *p, bool apply)
+{
+	struct th_memtable memtable = { 0 };
+	struct th_batch batch = { .memtable = &memtable };
+	struct th_log_txn_disk header;
+	struct th_alloc *allocs;
+	const uint8_t *end;
+	int ret = read_header(p, &header, &end);
+
+	if (ret)
+		return ret;
 	if (th_get_le64(header.seq) <= p->store->super.sequence) {
 		p->at = end;
 		return 0;
 	}
+	batch.nallocs = th_get_le32(header.allocs);
 	allocs = calloc(batch.nallocs + 1, sizeof(*allocs));
 	if (!allocs)
 		return -ENOMEM;
 	batch.allocs = allocs;
-	err = read_allocs(p, allocs, th_get_le32(header.allocs));
-	if (err == 0 && !apply) {
-		for (size_t i = 0; i < batch.nallocs && err == 0; i++)
-			err = allocs[i].written && !data_is_there(p->store, &allocs[i]);
+	ret = read_allocs(p, allocs, th_get_le32(header.allocs));
+	if (!ret && apply) {
+		ret = apply_txn(p, &batch, &memtable, &header, end);
+	} else if (!ret) {
+		ret = data_is_missing(p, &batch) ? 1 : 0;
 		p->at = end;
-		goto out;
 	}
-	if (err == 0)
-		err = read_runs(p, &batch.drops, th_get_le32(header.drops));
-	if (err == 0)
-		err = read_runs(p, &batch.shares, th_get_le32(header.shares));
-	if (err == 0)
-		err = read_messages(p, &memtable, th_get_le32(header.messages));
-	if (err == 0 && p->at != end)
-		err = -EUCLEAN;
-	if (err == 0)
-		err = claim_allocs(p->store, &batch);
-	if (err == 0)
-		err = th_apply(p->store, &batch, th_get_le64(header.seq));
-out:
 	free(allocs);
 	th_drops_release(&batch.drops);
 	th_drops_release(&batch.shares);
 	th_memtable_release(&memtable);
-	return err;
+	return ret;
 }
 
+/* Replays a record.  Returns 1 if it is the last one and its data is missing: the log ends before it. */
 static int replay_record(const void *payload, size_t size, bool last, void *arg)
 {
 	struct replay *p = arg;
-	int err = 0;
+	int ret = 0;
 
 	p->end = (const uint8_t *)payload + size;
-	for (p->at = payload; last && p->at < p->end && err == 0;)
-		err = replay_txn(p, false);
-	for (p->at = payload; p->at < p->end && err == 0;)
-		err = replay_txn(p, true);
-	return err;
+	for (p->at = payload; last && p->at < p->end && !ret;)
+		ret = replay_txn(p, false);
+	for (p->at = payload; p->at < p->end && !ret;)
+		ret = replay_txn(p, true);
+	return ret;
 }
 
 int th_log_replay_store(struct th_store *store)
@@ -203,11 +228,11 @@ int th_log_replay_store(struct th_store *store)
 	int err = th_log_replay(store->disk, store->super.log_first, store->super.log_blocks,
 				th_log_identity(&store->super), store->super.log_tail, replay_record, &p, &end);
 
-	if (err < 0) {
+	if (err) {
 		th_store_report(store, "%s: the intent log cannot be replayed: %s", store->disk->name, strerror(-err));
 		return err;
 	}
-	/* A run may have been born in a generation whose commit did not make it: no later one may be older. */
+	/* A run may have a birth in a generation whose checkpoint did not complete: later births must not be lower. */
 	if (store->live.gen <= p.newest_birth) {
 		store->live.gen = p.newest_birth + 1;
 		store->live.checkpoint_gen = p.newest_birth;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transactions: staging, reading through, merging. */
+/* Transactions: writing to their layers, reading through them, savepoints, and the commit. */
 #include "tree/txn/txn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "tree/checkpoint/log_queue.h"
 #include "tree/checkpoint/throttle.h"
 #include "tree/io/chunk.h"
@@ -25,7 +26,7 @@ int th_txn_begin_in(struct th_view *view, struct th_txn **ret)
 	struct th_txn *txn;
 	int err = th_view_is_live(view) ? th_store_writable(store) : -EINVAL;
 
-	if (err < 0)
+	if (err)
 		return err;
 	txn = calloc(1, sizeof(*txn));
 	if (!txn)
@@ -56,15 +57,15 @@ static void txn_free(struct th_txn *txn)
 	free(txn);
 }
 
-/* Gives back the runs allocated since there were `count`. */
-static void give_back(struct th_txn *txn, size_t count)
+/* Frees the runs allocated since there were `count`. */
+static void free_runs(struct th_txn *txn, size_t count)
 {
 	bool written = false;
 
 	for (size_t i = count; i < txn->nallocs; i++)
 		written |= txn->allocs[i].written;
 	if (written)
-		th_chunk_wait_all(txn->store); /* a late write must not hit the blocks' next owner */
+		th_chunk_wait_all(txn->store); /* a late write must not reach blocks that were allocated again */
 	for (size_t i = count; i < txn->nallocs; i++)
 		th_space_give(txn->store->space, txn->allocs[i].run.addr, txn->allocs[i].run.blocks);
 	txn->nallocs = count;
@@ -74,16 +75,17 @@ void th_txn_rollback(struct th_txn *txn)
 {
 	if (!txn)
 		return;
-	give_back(txn, 0);
+	free_runs(txn, 0);
 	txn_free(txn);
 }
 
-static int stage(struct th_txn *txn, struct th_entry *message)
+/* Adds a message, and takes over the reference to it.  NULL: the caller had no memory for it. */
+static int add(struct th_txn *txn, struct th_entry *message)
 {
 	return message ? th_layers_insert(&txn->layers, message) : -ENOMEM;
 }
 
-/* Puts a value that is kept off-tree. */
+/* Puts a value that is stored off-tree. */
 static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice value)
 {
 	uint8_t descriptor[TH_LARGE_VALUE_DISK_MAX];
@@ -91,10 +93,10 @@ static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice va
 	int err = th_chunk_value_write(txn, value, descriptor, &value.size);
 
 	value.data = descriptor;
-	if (err == 0)
-		err = stage(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, txn->view->prefix, key, value));
-	if (err < 0 && err != -ENOMEM) /* without memory it may be staged nevertheless */
-		give_back(txn, before);
+	if (!err)
+		err = add(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, txn->view->prefix, key, value));
+	if (err && err != -ENOMEM) /* after -ENOMEM the message may have been added */
+		free_runs(txn, before);
 	return err;
 }
 
@@ -104,7 +106,7 @@ int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value)
 		return -EINVAL;
 	if (value.size > TH_INLINE_MAX)
 		return put_large(txn, key, value);
-	return stage(txn, th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value));
+	return add(txn, th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value));
 }
 
 int th_txn_delete(struct th_txn *txn, struct th_slice key)
@@ -112,7 +114,7 @@ int th_txn_delete(struct th_txn *txn, struct th_slice key)
 	if (key.size > th_view_key_max(txn->view))
 		return -EINVAL;
 	txn->layers.emergency = true;
-	return stage(txn, th_entry_new(TH_ENTRY_RESET, txn->view->prefix, key, TH_SLICE_EMPTY));
+	return add(txn, th_entry_new(TH_ENTRY_RESET, txn->view->prefix, key, TH_SLICE_EMPTY));
 }
 
 int th_txn_delete_range(struct th_txn *txn, struct th_range range)
@@ -120,12 +122,12 @@ int th_txn_delete_range(struct th_txn *txn, struct th_range range)
 	struct th_span span;
 	int err = th_view_span(txn->view, &range, &span);
 
-	if (err < 0 || th_span_is_empty(&span))
+	if (err || th_span_is_empty(&span))
 		return err;
 	if (span.open)
 		th_key_set_last(&span.to);
 	txn->layers.emergency = true;
-	return stage(txn, th_range_message(th_key_slice(&span.from), th_key_slice(&span.to), 0));
+	return add(txn, th_range_message(th_key_slice(&span.from), th_key_slice(&span.to), 0));
 }
 
 int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta)
@@ -140,20 +142,13 @@ int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta)
 	if (!message)
 		return -ENOMEM;
 	th_entry_set_refs(message, delta);
-	return stage(txn, message);
+	return add(txn, message);
 }
 
 static int add_loan(struct th_txn *txn, struct th_entry *entry)
 {
-	if (txn->nloans == txn->loans_capacity) {
-		size_t capacity = txn->loans_capacity ? 2 * txn->loans_capacity : 8;
-		struct th_entry **loans = realloc(txn->loans, capacity * sizeof(struct th_entry *));
-
-		if (!loans)
-			return -ENOMEM;
-		txn->loans = loans;
-		txn->loans_capacity = capacity;
-	}
+	if (th_grow(txn->loans, txn->loans_capacity, txn->nloans + 1))
+		return -ENOMEM;
 	txn->loans[txn->nloans++] = entry;
 	return 0;
 }
@@ -166,7 +161,7 @@ int th_txn_alloc(struct th_txn *txn, size_t key_size, size_t value_size, struct 
 	if (key_size > th_view_key_max(txn->view) || value_size > TH_INLINE_MAX)
 		return -EINVAL;
 	entry = th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value);
-	if (!entry || add_loan(txn, entry) < 0) {
+	if (!entry || add_loan(txn, entry)) {
 		if (entry)
 			th_entry_unref(entry);
 		return -ENOMEM;
@@ -190,7 +185,7 @@ int th_txn_put_loan(struct th_txn *txn, struct th_loan *loan)
 	if (!entry || i == 0)
 		return -EINVAL;
 	txn->loans[i - 1] = txn->loans[--txn->nloans];
-	return stage(txn, entry);
+	return add(txn, entry);
 }
 
 int th_txn_get(struct th_txn *txn, struct th_slice key, struct th_value *ret)
@@ -242,7 +237,7 @@ int th_txn_restore(struct th_txn *txn, unsigned savepoint)
 		return -EINVAL;
 	to = &txn->savepoint[savepoint];
 	th_layers_cut(&txn->layers, to->layers);
-	give_back(txn, to->allocs);
+	free_runs(txn, to->allocs);
 	txn->drops.count = to->drops;
 	txn->shares.count = to->shares;
 	txn->savepoints = savepoint + 1;
@@ -266,8 +261,8 @@ static bool is_empty(const struct th_txn *txn)
 	return txn->layers.count == 0 && txn->nallocs == 0 && txn->drops.count == 0 && txn->shares.count == 0;
 }
 
-/* Merges what is all in memory. */
-static int merge(struct th_txn *txn)
+/* Applies a transaction that is all in memory. */
+static int apply(struct th_txn *txn)
 {
 	static const struct th_memtable none;
 	const struct th_memtable *memtable;
@@ -276,7 +271,7 @@ static int merge(struct th_txn *txn)
 
 	txn->layers.floor = 0;
 	err = th_layers_fold(&txn->layers);
-	if (err < 0)
+	if (err)
 		return err;
 	memtable = th_layers_memtable(&txn->layers);
 	err = memtable ? th_drops_append(&txn->drops, &memtable->drops) : 0;
@@ -287,7 +282,7 @@ static int merge(struct th_txn *txn)
 		.drops = txn->drops,
 		.shares = txn->shares,
 	};
-	return err < 0 ? err : th_apply(txn->store, &batch, 0);
+	return err ? err : th_apply(txn->store, &batch, 0);
 }
 
 static int commit(struct th_txn *txn)
@@ -297,10 +292,10 @@ static int commit(struct th_txn *txn)
 
 	th_checkpoint_throttle(store);
 	err = th_store_writable(store);
-	if (err == 0)
+	if (!err)
 		err = th_checkpoint_room(store, txn->layers.bytes, txn->layers.emergency);
-	if (err == 0)
-		err = th_layers_spilled(&txn->layers) ? th_bulk_commit(txn) : merge(txn);
+	if (!err)
+		err = th_layers_spilled(&txn->layers) ? th_bulk_commit(txn) : apply(txn);
 	return err;
 }
 
@@ -313,10 +308,10 @@ int th_txn_commit(struct th_txn *txn)
 		txn_free(txn);
 		return 0;
 	}
-	nowait = th_nowait_suspend(); /* half of a merge is not undone */
+	nowait = th_nowait_suspend(); /* a half-applied transaction cannot be undone, so it waits for nodes */
 	err = commit(txn);
 	th_nowait_resume(nowait);
-	if (err < 0)
+	if (err)
 		th_txn_rollback(txn);
 	else
 		txn_free(txn);

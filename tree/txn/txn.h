@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A transaction's inside, for what works on its behalf (chunk.c, merge.c). */
+/* Transactions from inside, for the code that works on their behalf: io/chunk.c, bulk_commit.c. */
 #ifndef TH_TREE_TXN_TXN_H
 #define TH_TREE_TXN_TXN_H
 
@@ -7,24 +7,24 @@
 
 #define TH_SAVEPOINTS_MAX 64
 
-/* What the transaction had when it was set. */
+/* The sizes of a transaction's lists when the savepoint was set. */
 struct th_savepoint {
 	size_t layers, allocs, drops, shares;
 };
 
 struct th_txn {
 	struct th_store *store;
-	struct th_view *view; /* live: of the whole tree, or of the subtree whose keys it has */
+	struct th_view *view; /* live; of a subtree, if the transaction is limited to its keys */
 	struct th_layers layers;
 	struct th_savepoint *savepoint; /* TH_SAVEPOINTS_MAX; NULL: none was set yet */
 	unsigned savepoints;
-	struct th_alloc *allocs;
+	struct th_alloc *allocs; /* runs allocated by the transaction */
 	size_t nallocs, allocs_capacity;
-	struct th_drops drops, shares;
-	struct th_entry **loans; /* lent and not put yet */
+	struct th_drops drops, shares; /* references to runs that it dropped, and that it added */
+	struct th_entry **loans; /* entries of th_txn_alloc() that were not put yet */
 	size_t nloans, loans_capacity;
-	struct th_locker *locker; /* what it has locked (th_txn_lock), NULL: nothing yet */
-	uint64_t hint; /* where large values go */
+	struct th_locker *locker; /* of th_txn_lock(); NULL: it has locked nothing yet */
+	uint64_t hint; /* where to allocate runs for large values */
 };
 
 #endif
