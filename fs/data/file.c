@@ -10,6 +10,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
 /* Extents dropped in one transaction when a file is deleted. */
@@ -75,12 +76,7 @@ static int file_read(struct th_inode *inode, uint64_t off, size_t size, struct t
 
 int th_file_read(struct th_inode *inode, uint64_t off, size_t size, struct th_file_data *ret)
 {
-	int err;
-
-	do
-		err = file_read(inode, off, size, ret);
-	while (th_nowait_again(err));
-	return err;
+	return TH_RETRY(file_read(inode, off, size, ret));
 }
 
 void th_file_data_release(struct th_file_data *data)
@@ -241,10 +237,7 @@ static int write_pages(struct th_inode *inode, const void *buf, size_t size, uin
 		window.count = th_file_pages_blocks(end) - window.first;
 		/* After the first window there would be pages to undo; but a request of the kernel is one window, or
 		 * slightly more. */
-		if (!done)
-			th_nowait_begin();
-		err = window_reserve(&window);
-		th_nowait_end();
+		err = done ? window_reserve(&window) : TH_NOWAIT(window_reserve(&window));
 		if (!err)
 			err = window_write(&window, (const uint8_t *)buf + done, end - at, at, &done);
 		if (window.credit)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
 int th_file_pages_init(struct th_inode *inode)
@@ -251,11 +252,8 @@ int th_file_pages_read_begin(struct th_inode *inode, uint64_t block, uint32_t bl
 
 	th_read_batch_init(&ret->batch, inode->fs->store);
 	ret->guard = NULL;
-	if (plan_pages(&plan, false) < blocks) {
-		th_nowait_begin();
-		err = plan_stored(&plan);
-		th_nowait_end();
-	}
+	if (plan_pages(&plan, false) < blocks)
+		err = TH_NOWAIT(plan_stored(&plan));
 	if (err)
 		return err;
 	plan_pages(&plan, true);

@@ -77,7 +77,7 @@ struct th_file_pages_read {
 	struct th_locker *guard; /* NULL: nothing to read, or nothing that could be freed */
 };
 /* Begins a read of `blocks` blocks, at most TH_RUN_MAX.  Returns 0: th_file_pages_read_end has to follow; or an error:
- * it must not.  -EINPROGRESS: a node has to be read first (th_nowait_begin).  inode->lock held for reading. */
+ * it must not.  -EINPROGRESS: a node has to be read first (TH_RETRY).  inode->lock held for reading. */
 int th_file_pages_read_begin(struct th_inode *inode, uint64_t block, uint32_t blocks, void *buffer,
 			     struct th_file_pages_read *ret);
 /* Reads the blocks from disk and ends the guard.  No lock held. */

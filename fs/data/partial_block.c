@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/data/file_pages.h"
+#include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
 /* --- finding; inode->lock held --- */
@@ -108,11 +109,9 @@ int th_partial_blocks_find(struct th_partial_blocks *partial, struct th_inode *i
 	partial->inode = inode;
 	part_reset(&partial->first);
 	part_reset(&partial->last);
-	th_nowait_begin();
-	err = part_prepare(partial, &partial->first, first, from, to);
+	err = TH_NOWAIT(part_prepare(partial, &partial->first, first, from, to));
 	if (!err && last != first)
-		err = part_prepare(partial, &partial->last, last, from, to);
-	th_nowait_end();
+		err = TH_NOWAIT(part_prepare(partial, &partial->last, last, from, to));
 	return !err && partial->guard ? -EAGAIN : err;
 }
 

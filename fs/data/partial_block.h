@@ -15,7 +15,7 @@
  *	} while (th_partial_blocks_retry(&partial, &err));
  *	th_partial_blocks_release(&partial);
  *
- * Nodes of the store that say where the block is are read without the lock too (th_nowait_begin).
+ * Nodes of the store that say where the block is are read without the lock too (TH_NOWAIT).
  *
  * The file may change in any way while it is unlocked.  A block that was read is used if the store still has that very
  * block at that place; else the block that is there now is read.

@@ -5,6 +5,7 @@
 
 #include "fs/data/run_writer.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
 /* Extents cleared in one transaction. */
@@ -213,14 +214,11 @@ static int clear_items(struct writeback *writeback)
 {
 	int err = 0;
 
-	if (writeback->nowait)
-		th_nowait_begin();
 	for (writeback->at = 0; writeback->at < writeback->nitems; writeback->at++) {
 		err = clear_item(writeback, &writeback->items[writeback->at]);
 		if (err)
 			break;
 	}
-	th_nowait_end();
 	return err;
 }
 
@@ -286,7 +284,7 @@ static int stage_inode(struct writeback *writeback, struct item *item)
 
 static int stage_items(struct writeback *writeback)
 {
-	int err = clear_items(writeback);
+	int err = writeback->nowait ? TH_NOWAIT(clear_items(writeback)) : clear_items(writeback);
 
 	for (size_t i = 0; i < writeback->nitems && !err; i++) {
 		struct item *item = &writeback->items[i];
@@ -443,20 +441,23 @@ static int lookup_from(struct th_inode *inode, uint64_t *block)
 	return 0;
 }
 
+static int lookup_locked(struct th_inode *inode, uint64_t *block)
+{
+	int err;
+
+	pthread_rwlock_rdlock(&inode->lock);
+	err = TH_NOWAIT(lookup_from(inode, block));
+	pthread_rwlock_unlock(&inode->lock);
+	return err;
+}
+
 /* Brings the nodes with these extents into memory, and drops the lock while the disk is read.  Errors are left to the
  * writeback, which meets them again. */
 static void lookup_extents(struct th_inode *inode)
 {
 	uint64_t block = 0;
-	int err;
 
-	do {
-		pthread_rwlock_rdlock(&inode->lock);
-		th_nowait_begin();
-		err = lookup_from(inode, &block);
-		th_nowait_end();
-		pthread_rwlock_unlock(&inode->lock);
-	} while (th_nowait_again(err));
+	(void)TH_RETRY(lookup_locked(inode, &block));
 }
 
 int th_writeback_lock(struct th_inode *inode)
@@ -469,7 +470,7 @@ int th_writeback_lock(struct th_inode *inode)
 		if (err != -EINPROGRESS)
 			return err;
 		pthread_rwlock_unlock(&inode->lock);
-		th_nowait_again(err);
+		th_nowait_again(err); /* waits for the node */
 		lookup_extents(inode);
 	}
 }
