@@ -86,7 +86,9 @@ if [ "$(id -u)" -eq 0 ]; then
 	mkdir "$work/bin" && helper=$work/bin/mount.thunderhead && ln -s "$(realpath "$THUNDERHEAD")" "$helper"
 	# by_helper OPTIONS : mounts with the helper's order of arguments
 	by_helper() {
-		"$helper" "$image" "$mnt" -o "$1" && images+=("$image") && must_be_mounted "$mnt"
+		images+=("$image")
+		"$helper" "$image" "$mnt" -o "$1"
+		must_be_mounted "$mnt"
 	}
 	as_other() {
 		setpriv --reuid 65534 --clear-groups "$@"

@@ -75,7 +75,9 @@ fsck=$work/fsck.thunderhead
 ln -s "$(realpath "$THUNDERHEAD")" "$fsck" && "$fsck" -a "$image" && "$fsck" -fn "$image" >/dev/null
 tap "fsck.thunderhead accepts the options of fsck"
 mounter=$work/mount.thunderhead
-ln -s "$(realpath "$THUNDERHEAD")" "$mounter" && "$mounter" "$image" "$mnt" -o ro && must_be_mounted "$mnt" && [ -d "$mnt/new" ]
+ln -s "$(realpath "$THUNDERHEAD")" "$mounter" && "$mounter" "$image" "$mnt" -o ro
+must_be_mounted "$mnt"
+[ -d "$mnt/new" ]
 tap "mount.thunderhead -o ro mounts"
 ! touch "$mnt/x" 2>/dev/null && ! th snapshot create "$mnt" x 2>/dev/null
 tap "a read-only mount refuses files and snapshots"
@@ -83,7 +85,9 @@ check "the image is unlocked after the second umount" release "$mnt" "$image"
 
 # --- without standard streams ---
 
-mkdir "$work/bare" && th mkfs --size 16M "$work/bare.img" && th mount "$work/bare.img" "$work/bare" <&- >&- 2>&- && must_be_mounted "$work/bare"
+mkdir "$work/bare" && th mkfs --size 16M "$work/bare.img"
+th mount "$work/bare.img" "$work/bare" <&- >&- 2>&-
+must_be_mounted "$work/bare"
 tap "mount works with all standard streams closed"
 printf 'kept\n' >"$work/bare/file" && release "$work/bare" "$work/bare.img" && start_detached "$work/bare.img" "$work/bare" &&
 	is kept "$(cat "$work/bare/file")" && release "$work/bare" "$work/bare.img"
