@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The store among its peers, one after the other on one loop device: Thunderhead on the device itself, the others in
-# ext4 on it.  Prints what each phase took (bench_engines.c says how), and a table with ratios.
+# The store beside other stores, one after the other on one loop device: Thunderhead on the device itself, the others in
+# ext4 on it.  Prints the results of each phase (described in bench_engines.c), and a table with ratios.
 #
 #   engines.sh [RECORDS [ENGINE...]]
 #
-# TH_BENCH_ENGINES names the program; TH_BENCH_SIZE is the size of the device (32G, sparse), in TMPDIR; TH_BENCH_CACHE
-# is what an engine may use as a cache, in MiB (512).  Thunderhead reads the device itself, and once more (-buffered)
-# through the page cache, as the others do, which have that beside their cache.
-# Exits 77 where there is no right to set up a loop device.
+# TH_BENCH_ENGINES names the program; TH_BENCH_SIZE is the size of the device (32G, sparse), in TMPDIR; TH_BENCH_CACHE is
+# the cache of an engine, in MiB (512).  Thunderhead reads the device with O_DIRECT, and once more (-buffered) through the
+# page cache, which the others have beside their own.  Exits 77 without the right to set up a loop device.
 set -euo pipefail
 : "${TH_BENCH_ENGINES:?the program}"
 records=${1:-1000000}
@@ -29,7 +28,7 @@ cleanup() {
 trap cleanup EXIT
 mkdir "$work/mnt"
 
-# fresh ENGINE : a device without a past, in $loop; the place for the engine in $place
+# fresh ENGINE : a new device, in $loop; the path for the engine, in $place
 fresh() {
 	umount "$work/mnt" 2>/dev/null || true
 	[ -n "$loop" ] && losetup -d "$loop"
@@ -48,7 +47,7 @@ fresh() {
 there=$("$TH_BENCH_ENGINES" engines)
 for engine in "${engines[@]}"; do
 	if ! grep -qx "$engine" <<<"$there"; then
-		echo "skipped: $engine, which was not found when this was built" >&2
+		echo "skipped: $engine, which was not found at build time" >&2
 		continue
 	fi
 	for run in order random; do
@@ -57,8 +56,8 @@ for engine in "${engines[@]}"; do
 	done
 done
 
-# table FIELD TITLE : a row a phase, thousands of operations a second by that field of the results; then how many times as
-# many the first engine does as each of the others.
+# table FIELD TITLE : a row a phase, thousands of operations a second by this field of the results; then the ratios of the
+# first engine to each of the others
 table() {
 	printf '\n%s records; thousands of operations a second of %s (bytes written per byte put)\n\n' "$records" "$2"
 	awk -F'\t' -v field="$1" '

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Thunderhead among other filesystems: the same work on each in turn, every one on a loop device of its own over the same
-# disk.  Prints what each phase took, in seconds (the median of the runs), and how many times as long it took Thunderhead;
-# how far the runs lie apart; what four jobs do more than one; and the bytes that the device wrote.  After each phase it
-# looks whether the work was done: the names and attributes of every file, digests of their contents, the data of every
-# block written, from the device again.  What was not done is called FAILED, and the end is a failure.
+# Thunderhead beside other filesystems: the same work on each in turn, each on a loop device of its own over the same disk.
+# Prints the duration of each phase in seconds (the median of the runs) and Thunderhead's relative to it; the spread of the
+# runs; the speedup of four jobs over one; and the bytes that the device wrote.  After each phase the work is verified:
+# names and attributes of every file, digests of their contents, the data of every written block, read from the device
+# again.  A phase that did not do its work is called FAILED, and so is the comparison.
 #
 #   filesystems.sh [-r RUNS] [-s] [-g GROUPS] [FILESYSTEM...]
 #
-# -s: small, for a look.  -g: of the phases these groups only (trees programs files jobs).
+# -s: small, for a first look.  -g: only these groups of phases (trees programs files jobs).
 #
-# The filesystems are thunderhead, null (null_fs.c, what FUSE itself costs), ext4, btrfs, zfs-fuse and bindfs (over ext4).
-# Their runs take turns.  What cannot be run is said and skipped.  run-benchmarks installs what they need.
+# The filesystems are thunderhead, null (null_fs.c, the cost of FUSE itself), ext4, btrfs, zfs-fuse and bindfs (over ext4).
+# Their runs alternate.  A phase that cannot run is skipped with a message.  run-benchmarks installs the packages.
 #
-# THUNDERHEAD, TH_NULL_FS and TH_BENCH_FILES name the programs.  The tree that is unpacked comes from Debian's
-# linux-source-6.1, or is TH_BENCH_TREE, a tar archive.  Takes root, and some 15 GB in TMPDIR.  Exits 77 if it cannot run.
+# THUNDERHEAD, TH_NULL_FS and TH_BENCH_FILES name the programs.  The tree to unpack is from Debian's linux-source-6.1, or
+# TH_BENCH_TREE, a tar archive.  Takes root, and some 15 GB in TMPDIR.  Exits 77 if it cannot run.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
 : "${TH_NULL_FS:?null_fs}"
@@ -44,6 +44,7 @@ mkdir "$mnt" "$work/below"
 fs=none
 loop=
 export LC_ALL=C
+. "$here/../support/mount.sh"
 . "$here/peers.sh"
 
 cleanup() {
@@ -61,7 +62,7 @@ skip() {
 
 # --- measuring ---
 
-# MB written to the device, so far
+# MB written to the device so far
 written() {
 	awk '{ print $7 * 512 / 1e6 }' "/sys/block/${loop#/dev/}/stat"
 }
@@ -71,41 +72,43 @@ note() {
 	echo "$1|$fs|$run|$2|$3" | tee -a "$work/result"
 }
 
-failure() { # PHASE WHAT
+failure() { # PHASE REASON
 	note "$1" FAILED ''
 	printf '%s: %s: %s:\n' "$fs" "$1" "$2" >&2
 	tail -n 5 "$work/out" >&2
 }
 
-# phase NAME COMMAND ARGUMENT... : runs it, and notes how long it took (or says itself that it took, into $work/took), and
-# what the device wrote meanwhile.  Then COMMAND_done ARGUMENT... looks whether it was done.
+# phase NAME COMMAND ARGUMENT... : runs the command, notes its duration (the one in $work/took if it writes that) and the MB
+# that the device wrote.  COMMAND_done ARGUMENT... then verifies its work.  Without a mount nothing runs: it would measure,
+# and fill, the host's disk.
 phase() {
 	local name=$1 from seconds before mb
 	shift
 	rm -f "$work/took"
+	mountpoint -q "$mnt" || { : >"$work/out"; failure "$name" "nothing is mounted"; return 1; }
 	before=$(written)
 	from=$EPOCHREALTIME
 	"$@" >"$work/out" 2>&1 || { failure "$name" failed; return 1; }
 	seconds=$(awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.4f", b - a }')
 	[ ! -e "$work/took" ] || seconds=$(cat "$work/took")
 	mb=$(awk -v a="$before" -v b="$(written)" 'BEGIN { printf "%.1f", b - a }')
-	"$1_done" "${@:2}" >"$work/why" 2>&1 || { mv "$work/why" "$work/out"; failure "$name" "was not done"; return 1; }
+	"$1_done" "${@:2}" >"$work/why" 2>&1 || { mv "$work/why" "$work/out"; failure "$name" "the work was not done"; return 1; }
 	note "$name" "$seconds" "$mb"
 }
 
-# --- looking whether it was done ---
+# --- verifying the work ---
 
-# listing DIRECTORY : names and attributes of all below it; the first is the time
+# listing DIRECTORY : names and attributes of all files below it; the first is the time
 listing() {
 	(cd "$1" && find . -mindepth 1 -type d -printf '%T@ %p %y %m %U %G\n' -o -printf '%T@ %p %y %m %U %G %s %l\n') | kept | sort -k 2
 }
 
-# What of a listing the present filesystem keeps
+# The attributes in a listing that the current filesystem keeps
 kept() {
 	if can timeless; then sed 's/^[^ ]*/-/'; else cat; fi
 }
 
-# digest DIRECTORY : of the contents of all files below it, but not of a repository
+# digest DIRECTORY : of the contents of all files below it, without those of a git repository
 digest() {
 	(cd "$1" && find . -name .git -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 }
@@ -114,23 +117,23 @@ same_tree() {
 	diff <(listing "$1") <(listing "$2") && { can zeros || diff -r --no-dereference "$1" "$2"; }
 }
 
-# same_contents DIRECTORY : as in the archive
+# same_contents DIRECTORY : true if they are those of the archive
 same_contents() {
-	[ "$(digest "$1")" = "$contents" ] || { echo "other contents"; return 1; }
+	[ "$(digest "$1")" = "$contents" ] || { echo "contents differ from the archive"; return 1; }
 }
 
 # number EXPECTED FOUND
 number() {
-	[ "$1" -eq "$2" ] || { echo "$2 instead of $1"; return 1; }
+	[ "$1" -eq "$2" ] || { echo "found $2, expected $1"; return 1; }
 }
 
-# Of what ls -lR says
+# The number of files in the output of ls -lR
 lines_of_files() {
 	grep -c '^[-dlbcps][-rwxsStT]\{9\}'
 }
 
-# What the command said is this number.
-said() {
+# The output of the command is this number.
+printed() {
 	number "$1" "$(cat "$work/out")"
 }
 
@@ -141,13 +144,13 @@ unpack_done() {
 	cold && diff <(kept <"$work/listing") <(listing "$mnt/tree") && { can zeros || same_contents "$mnt/tree"; }
 }
 find_all() { find "$mnt/tree" | wc -l; }
-find_all_done() { said "$entries"; }
+find_all_done() { printed "$entries"; }
 read_all() { tar -cf - -C "$mnt/tree" . | wc -c; }
-read_all_done() { said "$bytes"; }
+read_all_done() { printed "$bytes"; }
 list_all() { ls -lR "$mnt/tree"; }
 list_all_done() { number "$listed" "$(lines_of_files <"$work/out")"; }
 search_all() { grep -rl EXPORT_SYMBOL_GPL "$mnt/tree" | wc -l; }
-search_all_done() { said "$found"; }
+search_all_done() { printed "$found"; }
 copy_part() { cp -a "$mnt/tree/$part" "$mnt/$1"; }
 copy_part_done() { same_tree "$mnt/tree/$part" "$mnt/$1"; }
 remove_all() { rm -rf "$mnt/tree" "$mnt/copy"; }
@@ -166,10 +169,10 @@ differ_done() { number "$touched" "$(of changed before after)"; }
 copy_old() { cp -a "$(of old before)/$part" "$mnt/old"; }
 copy_old_done() { same_tree "$(of old before)/$part" "$mnt/old"; }
 checkout() { git clone -q --shared "$work/repository" "$mnt/git" && of durable; }
-# git reads files anew, and writes its index anew, as long as they are of the index's own second.
+# git reads a file again, and rewrites its index, if the file is as new as the index, to the second.
 checkout_done() { sleep 1 && git_status && same_contents "$mnt/git" && git_status; }
 git_status() { git -C "$mnt/git" status --porcelain >"$work/status" && [ ! -s "$work/status" ]; }
-git_status_done() { true; } # it says itself
+git_status_done() { true; } # it verifies itself
 build() { cp -r "$work/project" "$mnt/project" && meson setup "$mnt/project/build" "$mnt/project" -Dtests=disabled && ninja -C "$mnt/project/build" && of durable; }
 build_done() { "$mnt/project/build/tools/thunderhead" --version; }
 create_files() { # DIRECTORY COUNT THREADS [fsync]
@@ -187,9 +190,9 @@ write_data_done() {
 		{ can zeros || { cold && "$TH_BENCH_FILES" written "$mnt/file" "$size" "${@:1:3}"; }; }
 }
 read_data() { "$TH_BENCH_FILES" read "$mnt/file" "$size" "$@"; }
-read_data_done() { true; } # all bytes came, or it had failed; which ones was seen after they were written
+read_data_done() { true; } # it fails unless it reads all bytes; write_data_done has verified their values
 
-# The same number of reads, by so many processes together; fio's start is not counted.
+# fio_reads JOBS : the same total number of reads by this many processes; the start of fio is not counted.
 fio_reads() {
 	fio --name=reads --filename="$mnt/file" --size="$size" --rw=randread --bs=4k --io_size=$((random_reads / $1)) --numjobs="$1" \
 		--group_reporting --allow_file_create=0 --minimal --terse-version=3 &&
@@ -198,7 +201,7 @@ fio_reads() {
 fio_reads_done() { number $((random_reads / 1024)) "$(awk -F';' '$1 == 3 && $5 == 0 { print $6 }' "$work/out")"; }
 
 phases_of_trees() {
-	! can timeless || skip "$fs: looking at times, which it does not keep where only one of a file's is set"
+	! can timeless || skip "$fs: verification of times, which it does not keep where only one of a file's is set"
 	phase "untar, durable" unpack || return
 	cold && phase "find, cold" find_all
 	cold && phase "read all, cold" read_all
@@ -206,7 +209,7 @@ phases_of_trees() {
 	phase "find, warm" find_all
 	phase "ls -lR, warm" list_all
 	if can zeros; then
-		skip "$fs: whatever reads back what it wrote, or renames"
+		skip "$fs: phases in which written data is read back, or files are renamed"
 	else
 		search_all >/dev/null
 		phase "grep -r, warm" search_all
@@ -238,13 +241,13 @@ phases_of_programs() {
 		phase "git status, warm" git_status
 		rm -rf "$mnt/git"
 	else
-		skip "git clone and status: git is not there"
+		skip "git clone and status: git is not installed"
 	fi
 	if have meson && have ninja; then
 		phase "build of this project, durable" build
 		rm -rf "$mnt/project"
 	else
-		skip "build of this project: meson or ninja is not there"
+		skip "build of this project: meson or ninja is not installed"
 	fi
 }
 
@@ -270,11 +273,11 @@ phases_of_jobs() {
 			cold && phase "random 4 KiB reads by fio, cold, $jobs" fio_reads "${jobs%% *}"
 		done
 	else
-		skip "random reads by several jobs, which take fio (Debian: fio) and the file that is written before"
+		skip "random reads by several jobs, which take fio (Debian: fio) and the group files"
 	fi
 }
 
-# in_group NAME : is it among those asked for?
+# in_group NAME : true if this group of phases was selected
 in_group() {
 	[[ " $groups " == *" $1 "* ]]
 }
@@ -282,12 +285,12 @@ in_group() {
 phases() {
 	local group
 	for group in trees programs files jobs; do
-		in_group "$group" || skip "phases of $group, which were not asked for"
+		in_group "$group" || skip "phases of $group, which were not selected"
 		if in_group "$group"; then "phases_of_$group"; fi
 	done
 }
 
-# --- the tree, and what it has ---
+# --- the tree ---
 
 archive=${TH_BENCH_TREE:-}
 source=/usr/src/linux-source-6.1.tar.xz
@@ -302,7 +305,7 @@ if [ -z "$archive" ]; then
 	mkdir "$work/source" && tar -xf "$source" -C "$work/source" --strip-components=1 "${parts[@]/#/linux-source-6.1/}" &&
 		tar -cf "$archive" -C "$work/source" . && rm -rf "$work/source" || exit
 fi
-# What comes out of the archive, which may have coarser times than what went in
+# The expected listing is of the unpacked archive, whose times may be coarser than the originals.
 mkdir "$tree" && tar -xf "$archive" -C "$tree" || exit
 listing "$tree" >"$work/listing" || exit
 contents=$(digest "$tree")
@@ -318,7 +321,7 @@ if in_group programs && have git; then
 fi
 ! in_group programs || { mkdir "$work/project" && tar -cf - -C "$here/../.." --exclude ./build --exclude ./.git . | tar -xf - -C "$work/project"; } || exit
 
-# --- all of it ---
+# --- the runs ---
 
 for ((run = 1; run <= runs; run++)); do
 	for name in "${filesystems[@]}"; do
@@ -335,17 +338,17 @@ for ((run = 1; run <= runs; run++)); do
 	done
 done
 
-# table WHAT TITLE
+# table KIND TITLE
 table() {
 	printf '\n%s\n\n' "$2"
-	awk -v order="${filesystems[*]}" -v what="$1" -f "$here/table.awk" "$work/result"
+	awk -v order="${filesystems[*]}" -v kind="$1" -f "$here/table.awk" "$work/result"
 }
 
 printf '\n%s entries, %s runs, the part is %s\n' "$entries" "$runs" "$part"
-table seconds 'Seconds, and how many times as long it took Thunderhead'
+table seconds 'Seconds; in brackets, the time of Thunderhead relative to it'
 [ "$runs" -eq 1 ] || table spread 'The fastest and the slowest run, and the ratios within one run'
-table jobs 'How many times as much four jobs do as one'
-table mb 'MB written to the device meanwhile, where Thunderhead writes at least one'
+table jobs 'The speedup of four jobs over one'
+table mb 'MB written to the device, where Thunderhead writes at least one'
 [ ! -s "$work/skipped" ] || { printf '\nSkipped:\n'; cat "$work/skipped"; }
 if grep -qF '|FAILED|' "$work/result"; then
 	printf '\nFAILED:\n'

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# How the filesystem keeps its speed as it grows: many files in a tree, as many in one directory, much data in an image
-# that is larger still.  Prints, step by step, the rate, what the daemon keeps in memory, and what a snapshot, a diff and
-# the next mount cost then.
+# The speed of the filesystem as it grows: many files in a tree, as many in one directory, much data in an image that is
+# larger still.  Prints, step by step, the rate, the memory of the daemon, and the cost of a snapshot, a diff and the next
+# mount at that size.
 #
 #   growth.sh [-n FILES] [-d GIB]     a million files, 20 GiB of data in an image of 100
 #
-# THUNDERHEAD and TH_BENCH_FILES name the programs.  Takes as much room in TMPDIR as the data, and some 5 GiB.
+# THUNDERHEAD and TH_BENCH_FILES name the programs.  Takes as much space in TMPDIR as the data, and some 5 GiB.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
 : "${TH_BENCH_FILES:?bench_files}"
@@ -22,26 +22,21 @@ steps=10
 step=$((files / steps))
 [ "$step" -gt 0 ] || exit 2
 [ -e /dev/fuse ] || { echo "skipped: there is no /dev/fuse" >&2; exit 77; }
+. "$(dirname "$0")/../support/mount.sh"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/thunderhead-growth.XXXXXX")
-mnt=$work/mnt image=$work/image daemon=
+mnt=$work/mnt image=$work/image
 mkdir "$mnt"
 export LC_ALL=C
 
 # --- the mount ---
 
 attach() {
-	"$THUNDERHEAD" mount -f "$image" "$mnt" &
-	daemon=$!
-	until mountpoint -q "$mnt"; do
-		kill -0 "$daemon" 2>/dev/null || return 1
-		sleep 0.01
-	done
+	mount_foreground "$image" "$mnt" || exit
 }
 
 detach() {
-	umount "$mnt" && wait "$daemon"
-	daemon=
+	unmount "$mnt" && wait "$daemon"
 }
 
 fresh() {
@@ -49,59 +44,54 @@ fresh() {
 }
 
 cleanup() {
-	! mountpoint -q "$mnt" || umount -l "$mnt"
-	[ -z "$daemon" ] || wait "$daemon" 2>/dev/null
-	rm -rf "$work"
+	unmount_below "$work"
+	rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 # --- measuring ---
 
-# timed COMMAND... : into $seconds
+# timed COMMAND... : its duration, in $seconds
 timed() {
 	local from=$EPOCHREALTIME
 	"$@" >"$work/out" || { echo "growth: failed: $*" >&2; exit 1; }
 	seconds=$(awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.4f", b - a }')
 }
 
-# memory FIELD : of the daemon, in MiB
+# memory FIELD : this field of the daemon's /proc/PID/status, in MiB
 memory() {
 	awk -v f="$1:" '$1 == f { printf "%d", $2 / 1024 }' "/proc/$daemon/status"
 }
 
-number() {
-	"$THUNDERHEAD" info --json "$mnt" | tr ',' '\n' | sed -n 's/.*"'"$1"'": *\([0-9]*\).*/\1/p'
-}
-
-# rate AMOUNT : per second, of what was timed last
+# rate AMOUNT : per second of the last timed command
 rate() {
 	awk -v n="$1" -v s="$seconds" 'BEGIN { printf "%.0f", n / s }'
 }
 
 first='' last=''
-note() { # RATE of a step
+note() { # RATE : of a step
 	first=${first:-$1} last=$1
 }
-compare() { # WHAT
+compare() { # NAME
 	awk -v w="$1" -v f="$first" -v l="$last" 'BEGIN { printf "%s: the first step was %.2f times as fast as the last\n\n", w, f / l }'
 	first=''
 }
 
-# --- what a size costs ---
+# --- costs at one size ---
 
 differ() {
 	"$THUNDERHEAD" diff --stats "$mnt" "$1" 2>"$work/stats"
 	[ $? -eq 1 ] # there are differences
 }
 
-# Taking a snapshot, and what changed since, when NAME is the newest and 16 files are touched.
+# costs NAME DIRECTORY : of taking a snapshot of this name, and of a diff after 16 files in the directory have changed
 costs() {
 	local created bytes diff
 	timed "$THUNDERHEAD" snapshot create "$mnt" "$1-before"
-	bytes=$(number disk_bytes_written)
+	bytes=$(info_number disk_bytes_written)
 	timed "$THUNDERHEAD" snapshot create "$mnt" "$1"
-	created=$seconds bytes=$(($(number disk_bytes_written) - bytes))
+	created=$seconds bytes=$(($(info_number disk_bytes_written) - bytes))
 	find "$2" -type f | head -n 16 | while read -r file; do echo x >>"$file"; done
 	timed differ "$1"
 	diff=$seconds
@@ -122,7 +112,7 @@ grow_tree() {
 	compare 'creating'
 }
 
-again() {
+remount() {
 	timed detach
 	printf 'unmounted in %s s\n' "$seconds"
 	echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
@@ -131,7 +121,7 @@ again() {
 }
 
 walk_tree() {
-	again
+	remount
 	# shellcheck disable=SC2016 # for eval
 	timed eval '[ "$(find "$mnt/tree" -type f | wc -l)" -eq $((step * steps)) ]'
 	printf 'find, cold: %d a second; daemon %d MiB, at most %d\n' "$(rate "$files")" "$(memory VmRSS)" "$(memory VmHWM)"
@@ -150,7 +140,7 @@ grow_directory() {
 		printf '%9d files: %6d a second, daemon %4d MiB\n' $(((i + 1) * step)) "$last" "$(memory VmRSS)"
 	done
 	compare 'creating'
-	again
+	remount
 	timed eval '[ "$(ls -f "$mnt/crowd" | wc -l)" -ge $((step * steps)) ]'
 	printf 'listing, cold: %d a second\n' "$(rate "$files")"
 	timed rm -rf "$mnt/crowd"
@@ -168,7 +158,7 @@ grow_data() {
 		printf '%9d GiB: %6d MiB a second, daemon %4d MiB\n' "$i" "$last" "$(memory VmRSS)"
 	done
 	compare 'writing'
-	again
+	remount
 	timed "$TH_BENCH_FILES" read "$mnt/$gib" $((1 << 30)) $((1 << 20)) $((1 << 30)) seq
 	printf 'reading the last: %d MiB a second\n' "$(rate 1024)"
 	detach

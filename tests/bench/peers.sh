@@ -2,18 +2,18 @@
 # shellcheck shell=bash disable=SC2154
 # The filesystems that filesystems.sh compares; sourced by it.  For each, on the loop device $loop and mounted at $mnt:
 #
-#   X_missing                        says what it needs and is not there
-#   X_make, X_attach, X_detach       attach leaves nothing cached by itself; where X_keep stands for them, it drops what is
-#   X_durable                        makes everything durable that was written
-#   X_end                            what is left to do when it is over
-#   X_snapshot, X_delete, X_count    snapshots; how many there are
-#   X_old                            where a snapshot shows the tree
-#   X_diff, X_changed                between two snapshots; how many files a diff finds changed
-#   X_timeless                       is there where times are not kept
-#   X_zeros                          is there where data is thrown away: what would have to be read back is left out
+#   X_missing                        prints the programs that it needs and that are not installed
+#   X_make, X_attach, X_detach       attach begins with empty caches; X_keep replaces both and drops the caches
+#   X_durable                        makes all written data durable
+#   X_end                            ends what make has started
+#   X_snapshot, X_delete, X_count    takes, deletes and counts snapshots
+#   X_old                            prints the directory in which a snapshot shows the tree
+#   X_diff, X_changed                a diff of two snapshots, and the number of files it finds changed
+#   X_timeless                       defined if the filesystem does not keep times
+#   X_zeros                          defined if it discards data: phases that read data back are skipped
 #
-# What a filesystem does not have is not defined.  sync(2) does not reach a FUSE daemon; there a snapshot, which makes
-# everything durable, stands for it.
+# A function that a filesystem cannot provide is not defined.  sync(2) does not reach a FUSE daemon; a snapshot, which
+# makes everything durable, replaces it.
 
 have() {
 	command -v "$1" >/dev/null
@@ -21,7 +21,7 @@ have() {
 
 # need COMMAND PACKAGE
 need() {
-	have "$1" || echo "$1 is not there (Debian: $2)"
+	have "$1" || echo "$1 is not installed (Debian: $2)"
 }
 
 drop_caches() {
@@ -30,8 +30,8 @@ drop_caches() {
 
 thunderhead_missing() { :; }
 thunderhead_make() { "$THUNDERHEAD" mkfs "$loop" >/dev/null; }
-thunderhead_attach() { "$THUNDERHEAD" mount -o allow_other "$loop" "$mnt"; }
-thunderhead_detach() { umount "$mnt" && flock -w 60 "$loop" true; }
+thunderhead_attach() { mount_detached -o allow_other "$loop" "$mnt"; }
+thunderhead_detach() { umount "$mnt" && unlocked "$loop"; }
 thunderhead_durable() { mkdir "$mnt/.snapshots/durable" && rmdir "$mnt/.snapshots/durable"; }
 thunderhead_snapshot() { "$THUNDERHEAD" snapshot create "$mnt" "$1" >/dev/null; }
 thunderhead_delete() { "$THUNDERHEAD" snapshot delete "$mnt" "$1"; }
@@ -58,7 +58,7 @@ btrfs_old() { echo "$mnt/snapshot-$1/tree"; }
 btrfs_diff() { btrfs -q send --no-data -p "$mnt/snapshot-$1" "$mnt/snapshot-$2"; }
 btrfs_changed() { btrfs_diff "$1" "$2" | btrfs receive --dump | awk '$1 == "update_extent" { print $2 }' | sort -u | wc -l; }
 
-# Its snapshots cannot be looked into without a clone, and it has no diff.
+# Its snapshots can be read through a clone only, and it has no diff.
 zfs_pool=thunderhead-bench
 zfs_fuse_missing() {
 	need zfs-fuse zfs-fuse
@@ -68,10 +68,7 @@ zfs_fuse_make() {
 	mkdir -p "$work/devices" && ln -sfn "$loop" "$work/devices/disk" || return
 	zfs-fuse --no-daemon --no-kstat-mount >"$work/zfs-fuse.log" 2>&1 &
 	zfs_daemon=$!
-	for _ in {1..50}; do
-		zpool list >/dev/null 2>&1 && break
-		sleep 0.1
-	done
+	wait_for zpool list >/dev/null 2>&1 || return
 	zpool create -f -m none -o cachefile=none "$zfs_pool" "$work/devices/disk" && zfs set mountpoint="$mnt" "$zfs_pool"
 }
 zfs_fuse_attach() { mountpoint -q "$mnt" || zpool import -o cachefile=none -d "$work/devices" "$zfs_pool"; }
@@ -87,7 +84,7 @@ zfs_fuse_end() {
 	zfs_daemon=
 }
 
-# What passing everything on costs: bindfs over ext4.
+# The cost of passing every request on: bindfs over ext4
 bindfs_missing() { need bindfs bindfs && need mkfs.ext4 e2fsprogs; }
 bindfs_make() { ext4_make; }
 bindfs_attach() { mount "$loop" "$work/below" && bindfs "$work/below" "$mnt"; }
@@ -95,7 +92,7 @@ bindfs_detach() { umount "$mnt" && umount "$work/below"; }
 bindfs_durable() { sync -f "$work/below"; }
 bindfs_timeless() { :; }
 
-# The floor: null_fs.c.
+# The cost of FUSE itself: null_fs.c
 null_missing() { :; }
 null_make() { :; }
 null_attach() { "$TH_NULL_FS" "$mnt"; }
@@ -104,7 +101,7 @@ null_keep() { drop_caches; }
 null_durable() { :; }
 null_zeros() { :; }
 
-# The same, saying that it keeps data: what the harness must find out.  For its own test.
+# The same, but it claims to keep data, which the comparison must detect: for test_filesystems.sh.
 liar_missing() { :; }
 liar_make() { :; }
 liar_attach() { null_attach; }
@@ -112,18 +109,19 @@ liar_detach() { null_detach; }
 liar_keep() { drop_caches; }
 liar_durable() { :; }
 
-# of NAME ARGUMENT... : the present filesystem's own
+# of NAME ARGUMENT... : calls the function of the current filesystem
 of() {
 	local name=${fs//-/_}_$1
 	shift
 	"$name" "$@"
 }
 
+# can NAME : true if the current filesystem has the function
 can() {
 	declare -F "${fs//-/_}_$1" >/dev/null
 }
 
-# Nothing is cached any more, neither by the kernel nor by a daemon.
+# Empties all caches, of the kernel and of a daemon.
 cold() {
 	if can keep; then
 		of keep

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What unpacking an archive asks of the daemon, and what that costs it, in counts that do not depend on the machine's load:
-# the kernel's requests by kind; the daemon's instructions for them, and the ten functions with the most, by callgrind.
+# The cost to the daemon of unpacking an archive, in counts that do not depend on the load of the machine: requests of the
+# kernel by kind, instructions of the daemon, and the ten functions with the most instructions (by callgrind).
 #
 #   requests.sh [PART...]      the parts of Debian's linux-source-6.1 to unpack (fs), or TH_BENCH_TREE, a tar archive
 #
-# THUNDERHEAD names the program.  Takes root, tracefs with the event fuse:fuse_request_send, and valgrind: what is missing is
-# said and skipped.  Exits 77 if nothing can be counted.  Instructions are counted in another run than requests, as valgrind
-# answers more slowly; those of mounting, unmounting and the commit at the end are among them.
+# THUNDERHEAD names the program.  Takes root, tracefs with the event fuse:fuse_request_send, and valgrind; a count whose
+# tool is missing is skipped with a message.  Exits 77 if nothing can be counted.  Instructions and requests are counted in
+# separate runs, because the daemon is slower under valgrind.  Instructions include mounting, unmounting and the last
+# checkpoint.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
 source=/usr/src/linux-source-6.1.tar.xz
@@ -19,49 +20,45 @@ archive=${TH_BENCH_TREE:-}
 [ -n "$archive" ] || [ -e "$source" ] || { echo "skipped: neither TH_BENCH_TREE nor $source is there (Debian: linux-source-6.1)" >&2; exit 77; }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/thunderhead-requests.XXXXXX")
-mnt=$work/mnt image=$work/image daemon='' reader=''
+mnt=$work/mnt image=$work/image reader=''
 tracefs=/sys/kernel/tracing
 trace=$tracefs/instances/${work##*/}
 mkdir "$mnt"
 export LC_ALL=C
+. "$(dirname "$0")/../support/mount.sh"
 
 detach() {
-	[ -n "$daemon" ] || return 0
-	umount "$mnt" 2>/dev/null || umount -l "$mnt"
-	wait "$daemon"
-	daemon=
+	unmount "$mnt" && wait "$daemon"
 }
 
 trace_stop() {
 	[ -n "$reader" ] || return 0
 	echo 0 >"$trace/events/fuse/fuse_request_send/enable"
-	sleep 0.5 # the reader takes what is left
-	kill "$reader" && wait "$reader" 2>/dev/null
+	# With tracing off the reader ends after the last event; a kernel before 6.1 does not wake it for that.
+	echo 0 >"$trace/tracing_on"
+	TH_PATIENCE=10 wait_for ended "$reader" 2>/dev/null || kill "$reader"
+	wait "$reader" 2>/dev/null
 	reader=
 	rmdir "$trace"
 }
 
 cleanup() {
 	trace_stop
-	detach
-	rm -rf "$work"
+	unmount_below "$work"
+	rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# attach COMMAND... : the daemon, under this
+# attach COMMAND... : a new image, whose daemon runs under this command
 attach() {
 	rm -f "$image"
 	"$THUNDERHEAD" mkfs --size 4G "$image" >/dev/null || exit
-	"$@" "$THUNDERHEAD" mount -f "$image" "$mnt" 2>"$work/daemon" &
-	daemon=$!
-	until mountpoint -q "$mnt"; do
-		kill -0 "$daemon" 2>/dev/null || { cat "$work/daemon" >&2; exit 1; }
-		sleep 0.05
-	done
+	launcher=("$@")
+	mount_foreground "$image" "$mnt" 2>"$work/daemon" || { cat "$work/daemon" >&2; exit 1; }
 }
 
-# A trace of our own, of this connection only.
+# A trace instance of its own, for this connection only
 trace_start() {
 	mkdir "$trace" || return
 	echo 16384 >"$trace/buffer_size_kb"
@@ -81,7 +78,7 @@ count_requests() {
 	unpack || exit
 	trace_stop
 	detach
-	! grep -m 1 LOST "$work/trace" >&2 || exit 1 # the buffer was too small
+	! grep -m 1 LOST "$work/trace" >&2 || exit 1 # the trace buffer overflowed
 	sed -n 's/.*(FUSE_\([A-Z0-9_]*\)).*/\1/p' "$work/trace" | sort | uniq -c | sort -rn >"$work/requests"
 	requests=$(awk '{ n += $1 } END { print n }' "$work/requests")
 	printf '\n| request | number | a file |\n| --- | ---: | ---: |\n'

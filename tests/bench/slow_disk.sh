@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# That nobody waits for another's disk: an image on a loop device that gives the daemon so many reads a second and no more;
-# programs that read files with nothing cached, then others that write 100 bytes here and there, for which the rest of the
-# block must be read: each waits for the disk.  Beside them one that asks for attributes of these very files, and makes others.
-# Prints what that one waits: while nobody else does, beside the readers, and beside the writers.
+# Latency beside programs that wait for the disk.  The image is on a loop device with a limited number of reads a second.
+# Some programs read files that are not cached; then others write 100 bytes at random places, for which the rest of the
+# block must be read: all of them wait for the disk.  Beside them one program asks for attributes of these files and creates
+# others; its latency is printed: alone, beside the readers, and beside the writers.
 #
 #   slow_disk.sh [-i READS-A-SECOND] [-s SECONDS]     20, and 8
 #
-# THUNDERHEAD, TH_BENCH_FILES and TH_BENCH_LATENCY name the programs.  Takes root, and the controller of block devices, of
-# cgroup v1 or v2, mounted.  Exits 77 if it cannot run.
+# THUNDERHEAD, TH_BENCH_FILES and TH_BENCH_LATENCY name the programs.  Takes root and a mounted cgroup, v1 or v2, with the
+# controller of block devices.  Exits 77 if it cannot run.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
 : "${TH_BENCH_FILES:?bench_files}"
@@ -37,16 +37,18 @@ else
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/thunderhead-slow.XXXXXX")
-mnt=$work/mnt group=$groups/${work##*/} loop='' daemon='' jobs=()
+mnt=$work/mnt group=$groups/${work##*/} loop='' jobs=()
 export LC_ALL=C
+. "$(dirname "$0")/../support/mount.sh"
+launcher=(in_group)
 
 cleanup() {
 	[ ${#jobs[@]} -eq 0 ] || kill "${jobs[@]}" 2>/dev/null
 	limit "$none" 2>/dev/null
-	[ -z "$daemon" ] || { umount "$mnt" 2>/dev/null || umount -l "$mnt"; wait "$daemon"; }
+	unmount_below "$work"
 	[ -z "$loop" ] || losetup -d "$loop"
 	rmdir "$group"
-	rm -rf "$work"
+	rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
@@ -56,18 +58,17 @@ limit() {
 	echo "$(cat "/sys/block/${loop#/dev/}/dev") $key$1" >"$group/$file"
 }
 
+# in_group COMMAND... : becomes the command, in the cgroup with the limit
+in_group() {
+	echo "$BASHPID" >"$group/cgroup.procs" && exec "$@"
+}
+
 attach() {
-	(echo "$BASHPID" >"$group/cgroup.procs" && exec "$THUNDERHEAD" mount -f "$loop" "$mnt") &
-	daemon=$!
-	until mountpoint -q "$mnt"; do
-		kill -0 "$daemon" 2>/dev/null || exit
-		sleep 0.01
-	done
+	mount_foreground "$loop" "$mnt" || exit
 }
 
 cold() {
-	umount "$mnt" && wait "$daemon"
-	daemon=
+	unmount "$mnt" && wait "$daemon"
 	echo 3 >/proc/sys/vm/drop_caches
 	attach
 }
@@ -84,49 +85,56 @@ fill() {
 	done
 }
 
-# start PROGRAM COMMAND BLOCK [ARGUMENT] : in the background, each with a file of its own
-start() {
+# transferred N : true if the disk has done more than so many transfers
+transferred() {
+	[ "$(transfers)" -gt "$1" ]
+}
+
+# start_programs NAME COMMAND BLOCK [ARGUMENT] : in the background, each with a file of its own; returns when the disk is
+# busy with as many transfers
+start_programs() {
+	local from
+	from=$(transfers)
 	jobs=()
 	for ((i = 0; i < programs; i++)); do
 		"$TH_BENCH_FILES" "$2" "$mnt/used/$1-$i" "$size" "$3" "$size" random ${4+"$4"} &
 		jobs+=($!)
 	done
-	sleep 1 # until all wait
+	wait_for transferred $((from + programs))
 }
 
-stop() {
+stop_programs() {
 	kill "${jobs[@]}"
 	wait "${jobs[@]}" 2>/dev/null
 	jobs=()
 }
 
-# row DIRECTORY WHO
+# row DIRECTORY LABEL
 row() {
 	"$TH_BENCH_LATENCY" "$mnt/used" "$mnt/$1" "$seconds" >"$work/times" || exit
-	awk -F'|' -v who="$2" '{ printf "| %s, %s | %d | %d | %d | %d |\n", $1, who, $2, $3, $4, $5 }' "$work/times"
+	awk -F'|' -v label="$2" '{ printf "| %s, %s | %d | %d | %d | %d |\n", $1, label, $2, $3, $4, $5 }' "$work/times"
 }
 
-# row_beside COMMAND BLOCK DIRECTORY WHO : while the programs run
+# row_beside COMMAND BLOCK DIRECTORY LABEL [ARGUMENT] : while the programs run
 row_beside() {
-	local before
-
+	local before from
 	cold || exit
-	ls -l "$mnt/used" >"$work/listing" # before anybody has to wait
+	ls -l "$mnt/used" >"$work/listing" # while the disk is fast
 	limit "$reads"
-	before=$(transfers)
-	start "$3" "$1" "$2" ${5+"$5"}
+	before=$(transfers) from=$EPOCHREALTIME
+	start_programs "$3" "$1" "$2" ${5+"$5"}
 	row "$3" "$4"
-	stop
-	told+="$(($(transfers) - before)) transfers in $((seconds + 1)) s beside those $4; "
+	stop_programs
+	rates+="$(awk -v n="$(($(transfers) - before))" -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { printf "%d transfers in %.1f s", n, b - a }') beside $4; "
 	limit "$none"
 }
 
 mkdir "$mnt" "$group" && truncate -s 4G "$work/disk" && loop=$(losetup --find --show "$work/disk") || exit
 "$THUNDERHEAD" mkfs "$loop" >/dev/null && attach && fill && cold || exit
 ls -l "$mnt/used" >"$work/listing"
-told=''
+rates=''
 printf '| microseconds | number | median | 99 %% | longest |\n| --- | ---: | ---: | ---: | ---: |\n'
-row quiet "nobody else"
+row quiet "alone"
 row_beside read 4096 read "$programs reading"
 row_beside write 100 written "$programs writing" each
-printf '\n%sthe disk gives %d a second\n' "$told" "$reads"
+printf '\n%sthe disk does %d a second\n' "$rates" "$reads"

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-# A table of the results of filesystems.sh: a row a phase, in the order in which they were run; a column a filesystem.
+# A table of the results of filesystems.sh: a row a phase, in the order of the runs; a column a filesystem.  Input:
 #   phase|filesystem|run|seconds, or FAILED|MB written
 #
-# order: the filesystems.  what:
-#   seconds  the median, and how many times as long it took Thunderhead
-#   mb       the same of what was written, where Thunderhead writes at least one
-#   spread   the fastest and the slowest run; then the smallest and the largest of the ratios, each within one run
-#   jobs     of a phase that was run with 1 job and with 4: how many times as much was done in the same time
+# order: the filesystems.  kind:
+#   seconds  the median, and the time of Thunderhead relative to it
+#   mb       the same of the MB written, where Thunderhead writes at least one
+#   spread   the fastest and the slowest run; then the smallest and the largest ratio within one run
+#   jobs     of a phase with 1 job and with 4: the speedup
 BEGIN { FS = "|" }
 !($1 in seen) { seen[$1] = 1; phase[++phases] = $1 }
 {
 	if ($4 == "FAILED") failed[$1, $2] = 1
-	value[$1, $2, $3] = what == "mb" ? $5 : $4
+	value[$1, $2, $3] = kind == "mb" ? $5 : $4
 	if ($3 > runs) runs = $3
 }
 
-# Into sorted[1...n], the figures of a phase, or with `ours` what Thunderhead's are over them.  n.
+# Sorts the figures of a phase, or with `ours` their ratios to Thunderhead's, into sorted[1...n].  Returns n.
 function collect(name, fs, ours,    run, n, i, t) {
 	delete sorted
 	for (run = 1; run <= runs; run++) {
@@ -60,8 +60,8 @@ function jobs(name, fs,    one, four, first) {
 
 function cell(name, fs) {
 	if (failed[name, fs]) return "FAILED"
-	if (what == "spread") return spread(name, fs)
-	if (what == "jobs") return jobs(name, fs)
+	if (kind == "spread") return spread(name, fs)
+	if (kind == "jobs") return jobs(name, fs)
 	return plain(name, fs)
 }
 
@@ -70,8 +70,8 @@ END {
 	printf "| phase |"; for (i = 1; i <= n; i++) printf " %s |", fs[i]; print ""
 	printf "| --- |"; for (i = 1; i <= n; i++) printf " ---: |"; print ""
 	for (p = 1; p <= phases; p++) {
-		if (what == "mb" && median(phase[p], "thunderhead") < 1) continue
-		if (what == "jobs" && phase[p] !~ /, 4 jobs$/) continue
+		if (kind == "mb" && median(phase[p], "thunderhead") < 1) continue
+		if (kind == "jobs" && phase[p] !~ /, 4 jobs$/) continue
 		printf "| %s |", phase[p]
 		for (i = 1; i <= n; i++) {
 			text = cell(phase[p], fs[i])
