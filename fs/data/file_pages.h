@@ -19,7 +19,7 @@
 
 #include "fs/data/extent.h"
 #include "fs/data/read_batch.h"
-#include "fs/format/page_tree.h"
+#include "fs/data/page_tree.h"
 #include "fs/inode/inode.h"
 
 struct th_file {

@@ -23,7 +23,7 @@
 #ifndef TH_FS_DATA_PARTIAL_BLOCK_H
 #define TH_FS_DATA_PARTIAL_BLOCK_H
 
-#include "fs/format/page_tree.h"
+#include "fs/data/page_tree.h"
 #include "fs/inode/inode.h"
 
 struct th_partial_block {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/format/page_tree.h"
+#include "fs/data/page_tree.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 #define HEIGHT_MAX ((64 + NODE_BITS - 1) / NODE_BITS)
 
 struct pages_node {
-	uint64_t used; /* one bit a slot */
-	void *slots[NODE_SLOTS]; /* on the lowest level pages, else nodes */
+	uint64_t used; /* a bit for each slot that is not NULL */
+	void *slots[NODE_SLOTS]; /* pages on the lowest level, otherwise nodes */
 };
 
 struct th_file_page *th_page_tree_alloc(void)
@@ -23,7 +23,7 @@ void th_page_tree_free(struct th_file_page *page)
 	free(page);
 }
 
-/* Which slot of a node at that level (1 is the lowest) leads to the block. */
+/* Returns the slot of a node on this level (1 is the lowest) that leads to the block. */
 static unsigned pages_slot(uint64_t block, unsigned level)
 {
 	return block >> ((level - 1) * NODE_BITS) & (NODE_SLOTS - 1);
@@ -45,7 +45,7 @@ struct th_file_page *th_page_tree_get(const struct th_page_tree *pages, uint64_t
 	return at;
 }
 
-/* The first page at or after `block` below a node that covers the blocks from `base` on. */
+/* Finds the first page at or after `block` below a node whose first block is `base`. */
 static struct th_file_page *pages_next_below(void *at, unsigned level, uint64_t base, uint64_t block,
 					     uint64_t *ret_block)
 {
@@ -75,7 +75,7 @@ struct th_file_page *th_page_tree_next(const struct th_page_tree *pages, uint64_
 	return pages_next_below(pages->root, pages->height, 0, block, ret_block);
 }
 
-/* Puts levels on top until the block is in reach. */
+/* Adds levels at the root until the tree covers the block. */
 static int pages_grow(struct th_page_tree *pages, uint64_t block)
 {
 	while (!pages_reaches(pages->height, block)) {
@@ -130,7 +130,7 @@ int th_page_tree_add(struct th_page_tree *pages, uint64_t block, struct th_file_
 	return err;
 }
 
-/* Nodes that become empty go with the page. */
+/* Removes a page and the nodes that become empty. */
 static struct th_file_page *pages_take_below(void **at, unsigned level, uint64_t block)
 {
 	struct pages_node *node = *at;

@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "fs/format/page_tree.h"
+#include "fs/data/page_tree.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 
