@@ -16,7 +16,7 @@
 #include "fs/inode/inode_id.h"
 #include "journal/disk/disk.h"
 
-/* 1 if the key has a value, 0 if not, or -errno. */
+/* Returns 1 if the key has a value, 0 if not, or -errno. */
 static int has_key(struct th_view *view, struct th_fs_key key)
 {
 	struct th_value value;
@@ -178,7 +178,7 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 	return 0;
 }
 
-/* The directory that the mount shows as its root. */
+/* Finds the directory that the mount shows as its root. */
 static int find_root(struct th_fs *fs)
 {
 	struct th_snapshot snapshot;
@@ -259,12 +259,11 @@ int th_fs_close(struct th_fs *fs)
 		th_inode_delete_unnamed(fs);
 		err = th_writeback_all(fs);
 	}
-	/* Commits go on in the background until the store is closed, but from here on inodes are none of their
-	 * business. */
+	/* Background checkpoints go on until the store is closed.  From here on their hook must not touch inodes. */
 	pthread_mutex_lock(&fs->checkpoint_hook_lock);
 	fs->closing = true;
 	pthread_mutex_unlock(&fs->checkpoint_hook_lock);
-	/* Inodes hold views, which must be closed before the store. */
+	/* Inodes refer to views, which must be closed before the store. */
 	th_inode_table_free(fs);
 	if (fs->base)
 		th_entered_snapshot_put(fs, fs->base);
@@ -281,17 +280,18 @@ int th_fs_sync(struct th_fs *fs)
 	return err < 0 || fs->read_only ? err : th_store_sync(fs->store);
 }
 
-/* Deleting a file's extents is one message to the tree; what they took is known to be free when that has reached the
- * leaves, with a commit at the latest.  Who makes room and looks whether it is enough is not to wait for that: where it
- * is much, the commit is now. */
-#define GIVEN_UP_SHARE 256
+/* The deletion of a file's extents is one message in the tree.  The store counts their blocks as free when the message
+ * has reached the leaves, with the next checkpoint at the latest.  A user who deletes files and then looks at the free
+ * space must see the effect.  So if more than 1/256 of all blocks is uncounted, statfs runs a checkpoint.  A larger
+ * share makes df less exact; a smaller one makes statfs slower. */
+#define UNCOUNTED_SHARE 256
 
-static void settle_given_up(struct th_fs *fs, const struct th_store_info *info)
+static void count_freed_blocks(struct th_fs *fs, const struct th_store_info *info)
 {
-	if (atomic_load(&fs->given_up) <= info->blocks / GIVEN_UP_SHARE)
+	if (atomic_load(&fs->uncounted_blocks) <= info->blocks / UNCOUNTED_SHARE)
 		return;
-	atomic_store(&fs->given_up, 0);
-	th_store_checkpoint(fs->store); /* what goes wrong with it is reported, and stops all writing */
+	atomic_store(&fs->uncounted_blocks, 0);
+	th_store_checkpoint(fs->store); /* the store reports a failure, and becomes read-only */
 }
 
 int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
@@ -299,9 +299,9 @@ int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
 	struct th_store_info info;
 
 	th_store_info(fs->store, &info);
-	settle_given_up(fs, &info);
+	count_freed_blocks(fs, &info);
 	th_store_info(fs->store, &info);
-	/* Blocks that wait for a commit count: whoever runs out of the others commits. */
+	/* Blocks that wait for a checkpoint count as free: a writer that needs them runs one. */
 	uint64_t held = info.blocks_reserved + info.blocks_emergency, all = info.blocks_free + info.blocks_waiting;
 	uint64_t free = all > held ? all - held : 0;
 
@@ -311,7 +311,7 @@ int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
 		.f_blocks = info.blocks,
 		.f_bfree = free,
 		.f_bavail = free,
-		/* Inodes come out of the same space: as many as there are blocks is a promise that can be kept. */
+		/* Inodes use the same space.  One for each block is certainly possible. */
 		.f_files = info.blocks,
 		.f_ffree = free,
 		.f_favail = free,

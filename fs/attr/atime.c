@@ -5,14 +5,16 @@
 
 #include "fs/inode/dirty_list.h"
 
-#define RELATIVE_SECONDS (24 * 60 * 60) /* even what nobody changes is told to be read once a day */
+/* Relative mode updates an atime that is older than this, so that programs see which files are in use at all.  mount(8)
+ * has the same value. */
+#define RELATIVE_SECONDS (24 * 60 * 60)
 
 static bool not_after(struct th_time a, struct th_time b)
 {
 	return a.seconds < b.seconds || (a.seconds == b.seconds && a.nanoseconds <= b.nanoseconds);
 }
 
-/* As the option relatime of mount(8) has it. */
+/* Implements the option relatime of mount(8). */
 static bool relative_due(const struct th_attr *attr, struct th_time now)
 {
 	struct th_time day_old = { now.seconds - RELATIVE_SECONDS, now.nanoseconds };

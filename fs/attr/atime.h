@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Times of access.  The kernel leaves them to us, and we see only what it asks for: a read that it answers from its
- * cache touches nothing, as with NFS.  A touch changes memory, and comes to the store with the next flush.
+ * Access times.  The kernel leaves them to the filesystem, which sees only the requests that the kernel's cache does
+ * not answer: a cached read updates no atime, as with NFS.  An update changes memory; the next writeback stores it.
  */
 #ifndef TH_FS_ATTR_ATIME_H
 #define TH_FS_ATTR_ATIME_H
 
 #include "fs/inode/inode.h"
 
-/* Somebody has read the inode's data, entries or target.  Takes the lock. */
+/* Updates the atime, as options.atime demands, after a read of data, entries or symlink target.  Takes inode->lock. */
 void th_atime_touch(struct th_inode *inode);
 
 #endif

@@ -23,7 +23,7 @@ static int check_writable(const struct th_inode *inode)
 	return th_fs_writable(inode->fs);
 }
 
-/* An append-only file may be touched, but nothing else about it may be set. */
+/* Of an append-only inode only the times may be set to the present. */
 static int check_flags(const struct th_inode *inode, unsigned set)
 {
 	const unsigned harmless = TH_ATTR_ATIME_NOW | TH_ATTR_MTIME_NOW | TH_ATTR_CTIME;
@@ -60,13 +60,13 @@ static void set_owner_and_mode(struct th_attr *to, unsigned set, const struct th
 		th_attr_kill_privileges(to, set & TH_ATTR_OUTSIDER);
 }
 
-static int set_size(struct th_inode *inode, uint64_t size, struct th_partial_blocks *edges)
+static int set_size(struct th_inode *inode, uint64_t size, struct th_partial_blocks *partial)
 {
 	if (S_ISDIR(inode->attr.mode))
 		return -EISDIR;
 	if (!S_ISREG(inode->attr.mode))
 		return -EINVAL;
-	return th_file_truncate(inode, size, edges);
+	return th_file_truncate(inode, size, partial);
 }
 
 static void set_in_memory(struct th_inode *inode, unsigned set, const struct th_attr *attr)
@@ -76,7 +76,7 @@ static void set_in_memory(struct th_inode *inode, unsigned set, const struct th_
 	th_inode_mark_dirty(inode);
 }
 
-/* The inode's access control list follows the mode, in one transaction with it. */
+/* Changes the inode's access control list and its mode in one transaction. */
 static int set_with_acl(struct th_inode *inode, unsigned set, const struct th_attr *from, void *acl, size_t size)
 {
 	struct th_update update;
@@ -115,13 +115,14 @@ static int set_but_size(struct th_inode *inode, unsigned set, const struct th_at
 	return err;
 }
 
-static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr *attr, struct th_partial_blocks *edges)
+static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr *attr,
+		      struct th_partial_blocks *partial)
 {
 	int err = check_flags(inode, set);
 
 	if (!err && (set & TH_ATTR_SIZE))
-		err = set_size(inode, attr->size, edges);
-	/* The size alone sets its times itself; nothing at all, as chown(2) may ask, is still a change. */
+		err = set_size(inode, attr->size, partial);
+	/* Setting the size sets the times too.  An empty set, as of chown(2) with -1, still changes ctime. */
 	if (!err && set != TH_ATTR_SIZE)
 		err = TH_NOWAIT(set_but_size(inode, set, attr));
 	return err;
@@ -129,17 +130,17 @@ static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr
 
 int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr)
 {
-	struct th_partial_blocks edges = { .guard = NULL };
+	struct th_partial_blocks partial = { .guard = NULL };
 	int err = check_writable(inode);
 
 	if (err < 0)
 		return err;
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
-		err = set_locked(inode, set, attr, &edges);
+		err = set_locked(inode, set, attr, &partial);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_partial_blocks_retry(&edges, &err));
-	th_partial_blocks_release(&edges);
+	} while (th_partial_blocks_retry(&partial, &err));
+	th_partial_blocks_release(&partial);
 	return err;
 }
 
@@ -163,10 +164,10 @@ bool th_attr_kill(struct th_inode *inode, bool outsider)
 }
 
 #define FLAGS_GUARDED (FS_IMMUTABLE_FL | FS_APPEND_FL)
-/* Kept for their tools; every file is already kept as these ask. */
+/* Stored for tools that read them; they change nothing here. */
 #define FLAGS_ADVISORY (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_DIRSYNC_FL)
 
-/* As on ext4: what the flags ask for means the contents of the directory, too.  The guards are for itself. */
+/* As on ext4: the advisory flags pass on to new inodes, the immutable and append-only flags do not. */
 uint32_t th_attr_inherit_flags(uint32_t dir_flags, uint32_t mode)
 {
 	uint32_t mask = FS_NODUMP_FL | FS_NOATIME_FL;

@@ -58,9 +58,9 @@ static int find(const struct th_inode *inode, const char *name, struct th_value 
 	return err == -ENOENT ? -ENODATA : err;
 }
 
-/* Most inodes have no extended attribute, and the kernel asks again and again: one look tells for all names.
- * inode->lock held for writing. */
-static int look(struct th_inode *inode)
+/* Determines xattr_state.  Most inodes have no extended attribute and the kernel asks often: one read of the store
+ * answers for all names.  inode->lock held for writing. */
+static int load_state(struct th_inode *inode)
 {
 	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
@@ -82,27 +82,28 @@ static int look(struct th_inode *inode)
 	return 0;
 }
 
-/* Takes the lock, in whatever manner it takes to know xattr_state. */
-static int lock_and_look(struct th_inode *inode)
+/* Locks the inode, for reading if xattr_state is known, otherwise for writing, and determines it.  The lock is held in
+ * either case. */
+static int lock_with_state(struct th_inode *inode)
 {
 	pthread_rwlock_rdlock(&inode->lock);
 	if (inode->xattr_state != TH_XATTR_UNKNOWN)
 		return 0;
 	pthread_rwlock_unlock(&inode->lock);
 	pthread_rwlock_wrlock(&inode->lock);
-	return look(inode);
+	return load_state(inode);
 }
 
-static int get_locked(struct th_inode *inode, const char *name, struct th_value *ret)
+static int get_locking(struct th_inode *inode, const char *name, struct th_value *ret)
 {
-	int err = lock_and_look(inode);
+	int err = lock_with_state(inode);
 
 	return err < 0 ? err : find(inode, name, ret);
 }
 
 static int try_get(struct th_inode *inode, const char *name, struct th_value *ret)
 {
-	int err = TH_NOWAIT(get_locked(inode, name, ret));
+	int err = TH_NOWAIT(get_locking(inode, name, ret));
 
 	pthread_rwlock_unlock(&inode->lock);
 	return err;
@@ -117,14 +118,14 @@ int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
 
 int th_xattr_find(struct th_inode *inode, const char *name, struct th_value *ret)
 {
-	int err = look(inode);
+	int err = load_state(inode);
 
 	if (!err)
 		err = find(inode, name, ret);
 	if (err < 0 || !th_acl_is_name(name) || th_acl_valid((struct th_slice){ ret->data, ret->size }))
 		return err;
-	th_fs_report(inode->fs, "inode %llu: its %s is not an access control list", (unsigned long long)inode->id,
-		     name);
+	th_fs_report(inode->fs, "inode %llu: its %s is not an access control list; run 'thunderhead check'",
+		     (unsigned long long)inode->id, name);
 	th_value_release(ret);
 	return -EUCLEAN;
 }
@@ -157,7 +158,7 @@ int th_xattr_stage(struct th_txn *txn, const struct th_inode *inode, const char 
 	return value ? th_txn_put(txn, th_fs_key_slice(&key), *value) : th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
-/* One key of the inode, its mode and its ctime change together.  value NULL: delete. */
+/* Changes an attribute, the mode and the ctime in one transaction.  A NULL value deletes the attribute. */
 static int change(struct th_inode *inode, const char *name, const struct th_slice *value, uint32_t mode)
 {
 	struct th_update update;
@@ -175,14 +176,14 @@ static int change(struct th_inode *inode, const char *name, const struct th_slic
 	return err;
 }
 
-/* What an access control list says beyond the mode is kept in an attribute, the rest in the mode. */
+/* Sets the access list: its permission bits go to the mode; it is stored only if the mode does not express it. */
 static int change_access(struct th_inode *inode, struct th_slice value, int flags)
 {
 	uint32_t mode = th_acl_to_mode(value, inode->attr.mode);
 
 	if (flags & TH_XATTR_KILL_SGID)
 		mode &= ~(uint32_t)S_ISGID;
-	/* As programs that copy do with every file: it is no more than chmod(2). */
+	/* Copying programs set such a list on every file: it is a chmod(2), and stays in memory like one. */
 	if (th_acl_is_minimal(value) && inode->xattr_state == TH_XATTR_NONE) {
 		inode->attr.mode = mode;
 		inode->attr.ctime = th_time_now();
@@ -239,7 +240,7 @@ int th_xattr_remove(struct th_inode *inode, const char *name)
 	if (err < 0)
 		return err;
 	err = TH_RETRY_LOCKED(inode, remove_locked(inode, name));
-	/* A file without a list is as good as one whose list is taken away. */
+	/* An inode without a list already has the state that removal produces. */
 	return err == -ENODATA && th_acl_is_name(name) ? 0 : err;
 }
 
@@ -250,7 +251,7 @@ static bool is_trusted(struct th_slice name)
 	return name.size >= strlen(prefix) && !memcmp(name.data, prefix, strlen(prefix));
 }
 
-/* Names, each with a NUL after it. */
+/* Names, each with its NUL. */
 struct name_list {
 	char *names;
 	size_t size, capacity;
@@ -284,13 +285,13 @@ static int list_fill(struct name_list *list, struct th_cursor *cursor, bool priv
 	return err < 0 ? err : 0;
 }
 
-static int list_locked(struct th_inode *inode, struct name_list *list, bool privileged)
+static int list_locking(struct th_inode *inode, struct name_list *list, bool privileged)
 {
 	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct th_cursor *cursor;
-	int err = lock_and_look(inode);
+	int err = lock_with_state(inode);
 
 	if (err < 0 || inode->xattr_state != TH_XATTR_SOME)
 		return err;
@@ -305,7 +306,7 @@ static int list_locked(struct th_inode *inode, struct name_list *list, bool priv
 static int try_list(struct th_inode *inode, struct name_list *list, bool privileged)
 {
 	list->size = 0;
-	int err = TH_NOWAIT(list_locked(inode, list, privileged));
+	int err = TH_NOWAIT(list_locking(inode, list, privileged));
 
 	pthread_rwlock_unlock(&inode->lock);
 	return err;

@@ -49,7 +49,7 @@ static int hole_blocks(struct th_inode *inode, uint64_t from, uint64_t to)
 	if (from < to && !th_file_pages_bare(inode))
 		err = th_writeback_cleared(inode, from, to);
 	if (inode->stored_blocks < old_blocks)
-		atomic_fetch_add(&inode->fs->given_up, old_blocks - inode->stored_blocks);
+		atomic_fetch_add(&inode->fs->uncounted_blocks, old_blocks - inode->stored_blocks);
 	th_file_pages_count_blocks(inode);
 	return err;
 }

@@ -8,44 +8,44 @@
 #include "fs/attr/xattr.h"
 #include "fs/format/acl.h"
 
-static int init_access(struct th_acl_inheritance *heritage)
+static int init_access(struct th_acl_inheritance *inherited)
 {
-	size_t size = heritage->list.size;
+	size_t size = inherited->list.size;
 
-	heritage->access = malloc(size);
-	if (!heritage->access)
+	inherited->access = malloc(size);
+	if (!inherited->access)
 		return -ENOMEM;
-	memcpy(heritage->access, heritage->list.data, size);
-	heritage->mode = th_acl_inherit(heritage->access, size, heritage->mode);
-	if (th_acl_is_minimal((struct th_slice){ heritage->access, size })) {
-		free(heritage->access);
-		heritage->access = NULL;
+	memcpy(inherited->access, inherited->list.data, size);
+	inherited->mode = th_acl_inherit(inherited->access, size, inherited->mode);
+	if (th_acl_is_minimal((struct th_slice){ inherited->access, size })) {
+		free(inherited->access);
+		inherited->access = NULL;
 	}
 	return 0;
 }
 
-int th_acl_inheritance_init(struct th_acl_inheritance *heritage, struct th_inode *dir, uint32_t mode, uint32_t umask)
+int th_acl_inheritance_init(struct th_acl_inheritance *inherited, struct th_inode *dir, uint32_t mode, uint32_t umask)
 {
-	*heritage = (struct th_acl_inheritance){ .mode = mode };
+	*inherited = (struct th_acl_inheritance){ .mode = mode };
 	if (S_ISLNK(mode))
 		return 0;
-	int err = th_xattr_find(dir, TH_ACL_DEFAULT, &heritage->list);
+	int err = th_xattr_find(dir, TH_ACL_DEFAULT, &inherited->list);
 
 	if (err == -ENODATA) {
-		heritage->mode &= ~(umask & 0777);
+		inherited->mode &= ~(umask & 0777);
 		return 0;
 	}
 	if (!err)
-		err = init_access(heritage);
+		err = init_access(inherited);
 	if (err < 0)
-		th_acl_inheritance_release(heritage);
+		th_acl_inheritance_release(inherited);
 	return err;
 }
 
-int th_acl_inheritance_stage(const struct th_acl_inheritance *heritage, struct th_txn *txn, struct th_inode *inode)
+int th_acl_inheritance_stage(const struct th_acl_inheritance *inherited, struct th_txn *txn, struct th_inode *inode)
 {
-	struct th_slice list = { heritage->list.data, heritage->list.size };
-	struct th_slice access = { heritage->access, heritage->list.size };
+	struct th_slice list = { inherited->list.data, inherited->list.size };
+	struct th_slice access = { inherited->access, inherited->list.size };
 	int err = 0;
 
 	if (access.data)
@@ -57,10 +57,10 @@ int th_acl_inheritance_stage(const struct th_acl_inheritance *heritage, struct t
 	return err;
 }
 
-void th_acl_inheritance_release(struct th_acl_inheritance *heritage)
+void th_acl_inheritance_release(struct th_acl_inheritance *inherited)
 {
-	if (heritage->list.data)
-		th_value_release(&heritage->list);
-	free(heritage->access);
-	*heritage = (struct th_acl_inheritance){ 0 };
+	if (inherited->list.data)
+		th_value_release(&inherited->list);
+	free(inherited->access);
+	*inherited = (struct th_acl_inheritance){ 0 };
 }

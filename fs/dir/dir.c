@@ -7,6 +7,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "journal/base/array.h"
+
 int th_dir_check_name(struct th_slice name)
 {
 	const char *bytes = name.data;
@@ -20,7 +22,7 @@ int th_dir_check_name(struct th_slice name)
 	return 0;
 }
 
-/* 55 bits, and never 0, so that a name's cookie is larger than TH_DIR_COOKIE_MAX. */
+/* Returns 55 bits that are never 0, so that the cookie of a name is larger than TH_DIR_COOKIE_MAX. */
 static uint64_t name_hash(const struct th_inode *dir, struct th_slice name)
 {
 	uint64_t (*hash)(const void *, size_t) = dir->fs->options.name_hash;
@@ -64,8 +66,8 @@ static int entry_decode(struct th_slice value, struct th_dirent *ret)
 
 static void report_entry(const struct th_inode *dir, struct th_slice name)
 {
-	th_fs_report(dir->fs, "directory %llu: entry '%.*s' is not a valid entry", (unsigned long long)dir->id,
-		     (int)name.size, (const char *)name.data);
+	th_fs_report(dir->fs, "directory %llu: entry '%.*s' is not valid; run 'thunderhead check'",
+		     (unsigned long long)dir->id, (int)name.size, (const char *)name.data);
 }
 
 int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret)
@@ -83,13 +85,13 @@ int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dire
 	return err;
 }
 
-/* The range of the names that share a hash. */
+/* Returns the range of the entries with the hash of this key. */
 static struct th_range twins_range(const struct th_fs_key *key, void *space)
 {
 	return th_range_prefix((struct th_slice){ key->bytes, 9 + 8 }, space);
 }
 
-/* Picks a twin number that no name of the same hash has. */
+/* Finds the smallest twin number that no entry with the same hash has. */
 static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struct th_fs_key *key, uint8_t *ret)
 {
 	bool used[TH_NAME_TWINS] = { false };
@@ -175,29 +177,23 @@ int th_dir_is_empty(const struct th_inode *dir)
 
 /* --- walking --- */
 
-/* Names of one hash, in the order of their twin numbers: the order of their cookies, which is not that of their keys.
- */
+/* Entries with one hash, sorted by twin number: that is the order of their cookies, but not of their keys. */
 struct group {
 	struct group_name {
 		struct th_dirent entry;
 		uint16_t size;
 		char name[TH_NAME_MAX];
 	} * names;
-	size_t count, room;
+	size_t count, capacity;
 	uint64_t hash;
 };
 
 static int group_add(struct group *group, const struct th_fs_key_parts *parts, const struct th_dirent *entry)
 {
-	if (group->count == group->room) {
-		size_t room = group->room * 2 + 1;
-		struct group_name *names = realloc(group->names, room * sizeof(*names));
+	int err = th_grow(group->names, group->capacity, group->count + 1);
 
-		if (!names)
-			return -ENOMEM;
-		group->names = names;
-		group->room = room;
-	}
+	if (err)
+		return err;
 	size_t at = group->count++;
 
 	for (; at && group->names[at - 1].entry.twin > entry->twin; at--)

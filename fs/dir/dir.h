@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories: names and what they refer to.  Unless said otherwise
- * dir->lock is held, for reading or (in a transaction) for writing.
+ * Directory entries.  Unless stated otherwise the caller holds dir->lock: for reading, or in a transaction for writing.
  */
 #ifndef TH_FS_DIR_DIR_H
 #define TH_FS_DIR_DIR_H
@@ -11,23 +10,27 @@
 struct th_dirent {
 	uint64_t id;
 	uint8_t type; /* DT_* */
-	uint8_t twin;
+	uint8_t twin; /* format.h */
 };
 
-/* 0 if a directory may hold such a name; -EINVAL (empty, ".", "..", '/' or NUL in it), -ENAMETOOLONG. */
+/* Checks whether a directory may have an entry of this name.  Returns 0, -EINVAL if the name is empty, "." or "..", or
+ * contains '/' or NUL, or -ENAMETOOLONG. */
 int th_dir_check_name(struct th_slice name);
-/* -ENOENT, -EUCLEAN. */
+/* Finds an entry.  Returns 0, -ENOENT, -EUCLEAN if the entry is invalid (which is reported), or a read error. */
 int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret);
-/* Stages a new name.  -EEXIST if it is there already; -ENOSPC if TH_NAME_TWINS others have its hash. */
+/* Stages a new entry.  Returns 0, -EEXIST, -ENOSPC if TH_NAME_TWINS other names have its hash, or an error of the
+ * transaction. */
 int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type);
-/* Stages that a name that is there (`entry`) refers to something else. */
+/* Stages another target for an existing entry, whose present state is `entry`.  Returns as th_txn_put. */
 int th_dir_replace(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, struct th_dirent entry,
 		   uint64_t id, uint8_t type);
+/* Stages the removal of an existing entry.  Returns as th_txn_delete. */
 int th_dir_remove(struct th_txn *txn, const struct th_inode *dir, struct th_slice name);
-/* 1 if it holds nothing, 0 if it does. */
+/* Returns 1 if the directory has no entry, 0 if it has, or -errno. */
 int th_dir_is_empty(const struct th_inode *dir);
 
-/* Cookies of what every directory begins with.  0 is the place before all; those of names are larger than these. */
+/* Cookies of the entries that each directory begins with.  0 is the position before all entries.  Cookies of names are
+ * larger than TH_DIR_COOKIE_MAX. */
 enum th_dir_cookie {
 	TH_DIR_COOKIE_DOT = 1,
 	TH_DIR_COOKIE_DOTDOT = 2,
@@ -35,11 +38,11 @@ enum th_dir_cookie {
 	TH_DIR_COOKIE_MAX = 255,
 };
 
-/* A name met on the way through a directory; `next` is the cookie to go on behind it.  Non-zero ends the walk. */
+/* Receives an entry.  next: the cookie from which a later walk continues after it.  A non-zero result ends the walk. */
 typedef int th_dir_each(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next);
-/* Calls each() for the names behind a cookie.  0 at the end, or what each() answered, or -errno.  Needs no lock, and
- * each() may take some: names that come or go meanwhile may or may not be seen, all others are seen once.  (A name that
- * was seen may have gone when each() looks it up.) */
+/* Calls each() for the entries after a cookie.  Returns 0 at the end, the non-zero result of each(), or -errno.  Needs
+ * no lock, and each() may take locks.  Entries that are created or removed during the walk may be seen or not; all
+ * others are seen exactly once.  An entry that each() receives may no longer exist. */
 int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *arg);
 
 #endif

@@ -11,7 +11,7 @@ void th_link_parent(struct th_update *update, struct th_inode *dir, int entries,
 {
 	struct th_attr *attr = th_update_attr(update, dir);
 
-	/* A damaged image may have counted wrong. */
+	/* The counts of a damaged image may be too small: they do not become negative. */
 	if (entries > 0 || attr->size)
 		attr->size += (uint64_t)(int64_t)entries;
 	if (subdirs > 0 || attr->nlink > 2)
@@ -59,7 +59,7 @@ int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, 
 	return err;
 }
 
-/* Makes another name the primary one. */
+/* Makes another name the primary name. */
 static int promote(struct th_update *update, struct th_inode *inode)
 {
 	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_LINK);
@@ -74,7 +74,8 @@ static int promote(struct th_update *update, struct th_inode *inode)
 		return err;
 	err = th_cursor_next(cursor, &at);
 	if (err == 1) {
-		th_fs_report(inode->fs, "inode %llu: has more links than names", (unsigned long long)inode->id);
+		th_fs_report(inode->fs, "inode %llu: has more links than names; run 'thunderhead check'",
+			     (unsigned long long)inode->id);
 		err = th_update_name(update, inode, 0, (struct th_slice){ "", 0 });
 	} else if (!err) {
 		err = th_fs_key_parse(at.key, &parts);

@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Links: what a name's coming or going changes in the inode it refers to, and in its directory.  The first name an
- * inode gets is its primary one, kept in its value; further ones have LINK keys.  When the primary one goes, another is
- * promoted.  All of it is staged in an update, with the inodes' locks held for writing.
+ * Links: the changes in an inode and in its directory when a name is created, removed or moved.
+ *
+ * The first name of an inode is its primary name, stored in the inode's value.  Further names have LINK keys.  When the
+ * primary name is removed, another one is promoted.  All functions stage in an update.  The caller holds the locks of
+ * the inodes for writing.
  */
 #ifndef TH_FS_DIR_LINK_H
 #define TH_FS_DIR_LINK_H
 
 #include "fs/inode/update.h"
 
-/* The directory has so many more entries and subdirectories; its times are touched. */
+/* Adds to the directory's counts of entries and of subdirectories (negative: subtracts), and updates its mtime and
+ * ctime. */
 void th_link_parent(struct th_update *update, struct th_inode *dir, int entries, int subdirs);
-/* The inode gets one more name, or its first. */
+/* Adds a name to the inode, its first or another one.  Returns 0 or -errno. */
 int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name);
-/* The inode loses a name.  With the last one it becomes an orphan. */
+/* Removes a name from the inode.  An inode without names becomes an orphan.  Returns 0 or -errno. */
 int th_link_remove(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name);
-/* One of the inode's names becomes another. */
+/* Replaces one of the inode's names by another.  Returns 0 or -errno. */
 int th_link_move(struct th_update *update, struct th_inode *inode, uint64_t from_dir, struct th_slice from,
 		 uint64_t to_dir, struct th_slice to);
 
-/* Stages a symlink's target. */
+/* Stages the target of a symlink, 1 to TH_SYMLINK_MAX bytes.  Returns as th_txn_put. */
 int th_symlink_store(struct th_txn *txn, const struct th_inode *inode, struct th_slice target);
 
 #endif

@@ -17,11 +17,11 @@
 #include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 
-/* --- finding --- */
+/* --- lookup --- */
 
-/* Without the directory's lock, since both steps may wait for the disk: flushes, and whoever changes the directory,
- * would wait along, for as long as others look for something in it one after another.  An inode that is gone when it is
- * asked for has lost the name in between, and another one may have got it. */
+/* Takes no lock, since both steps may wait for the disk: writeback, and threads that change the directory, would wait
+ * as long as other threads look up one name after another.  An inode that is gone at the second step has lost the name
+ * in between; another inode may have it now, so the lookup is repeated until an id fails twice. */
 static int lookup_entry(struct th_inode *dir, struct th_slice name, struct th_inode **ret)
 {
 	struct th_dirent entry = { .id = 0 };
@@ -88,9 +88,9 @@ int th_path_lookup(struct th_fs *fs, struct th_entered_snapshot *snapshot, const
 	return err;
 }
 
-/* --- what every change asks first --- */
+/* --- checks before a change --- */
 
-/* May names of this directory change? */
+/* Checks whether names in this directory can change at all. */
 static int check_dir(const struct th_inode *dir)
 {
 	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->read_only)
@@ -98,7 +98,7 @@ static int check_dir(const struct th_inode *dir)
 	return th_inode_is_dir(dir) ? 0 : -ENOTDIR;
 }
 
-/* May this name be made?  dir->lock held. */
+/* Checks whether this name may be created.  dir->lock held. */
 static int check_new_name(const struct th_inode *dir, struct th_slice name)
 {
 	if (!dir->attr.nlink)
@@ -110,7 +110,7 @@ static int check_new_name(const struct th_inode *dir, struct th_slice name)
 	return th_dir_check_name(name);
 }
 
-/* May this name be taken away?  dir->lock held. */
+/* Checks whether this name may be removed.  dir->lock held. */
 static int check_old_name(const struct th_inode *dir, struct th_slice name)
 {
 	if (th_snapdir_is_name(dir, name))
@@ -120,7 +120,7 @@ static int check_old_name(const struct th_inode *dir, struct th_slice name)
 	return th_dir_check_name(name);
 }
 
-/* May the inode lose, or get, a name?  inode->lock held. */
+/* Checks whether the inode may get or lose a name.  inode->lock held. */
 static int check_inode(const struct th_inode *inode)
 {
 	return inode->attr.flags & (FS_IMMUTABLE_FL | FS_APPEND_FL) ? -EPERM : 0;
@@ -131,20 +131,20 @@ static uint8_t mode_type(uint32_t mode)
 	return (uint8_t)IFTODT(mode);
 }
 
-/* --- making --- */
+/* --- create and link --- */
 
-static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name, const struct th_namei_new *new,
 			       uint32_t mode)
 {
 	struct th_time now = th_time_now();
 	struct th_attr attr = {
 		.mode = mode,
-		.uid = what->uid,
-		.gid = what->gid,
+		.uid = new->uid,
+		.gid = new->gid,
 		.flags = th_attr_inherit_flags(dir->attr.flags, mode),
 		.nlink = S_ISDIR(mode) ? 2 : name.size > 0,
-		.size = what->target.size,
-		.rdev = what->rdev,
+		.size = new->target.size,
+		.rdev = new->rdev,
 		.atime = now,
 		.mtime = now,
 		.ctime = now,
@@ -162,11 +162,11 @@ static struct th_attr new_attr(const struct th_inode *dir, struct th_slice name,
 	return attr;
 }
 
-/* Stages the new inode itself. */
-static int stage_inode(struct th_update *update, struct th_inode *inode, const struct th_namei_new *what)
+/* Stages the new inode and the reference of its name. */
+static int stage_inode(struct th_update *update, struct th_inode *inode, const struct th_namei_new *new)
 {
 	struct th_fs_key key = th_fs_key_inode(inode->id);
-	int err = S_ISLNK(what->mode) ? th_symlink_store(update->txn, inode, what->target) : 0;
+	int err = S_ISLNK(new->mode) ? th_symlink_store(update->txn, inode, new->target) : 0;
 
 	if (!err)
 		err = th_txn_ref(update->txn, th_fs_key_slice(&key), 1);
@@ -176,31 +176,31 @@ static int stage_inode(struct th_update *update, struct th_inode *inode, const s
 }
 
 static int stage_name(struct th_update *update, struct th_inode *dir, struct th_inode *inode,
-		      const struct th_namei_new *what)
+		      const struct th_namei_new *new)
 {
 	const struct th_attr *attr = &inode->attr;
 	struct th_slice name = { attr->name, attr->name_size };
 	int err = th_dir_add(update->txn, dir, name, inode->id, mode_type(attr->mode));
 
 	if (!err)
-		err = stage_inode(update, inode, what);
+		err = stage_inode(update, inode, new);
 	if (!err)
 		th_link_parent(update, dir, 1, S_ISDIR(attr->mode) ? 1 : 0);
 	return err;
 }
 
-/* What has no name is an orphan from the beginning. */
+/* An inode without a name is an orphan from the beginning. */
 static int stage_unnamed(struct th_update *update, struct th_inode *inode)
 {
 	th_update_attr(update, inode);
 	return th_orphan_add(update->txn, inode);
 }
 
-/* name.size 0: it gets none. */
-static int create_with(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
-		       const struct th_acl_inheritance *heritage, struct th_inode **ret)
+/* name.size 0: no name. */
+static int create_with(struct th_inode *dir, struct th_slice name, const struct th_namei_new *new,
+		       const struct th_acl_inheritance *inherited, struct th_inode **ret)
 {
-	struct th_attr attr = new_attr(dir, name, what, heritage->mode);
+	struct th_attr attr = new_attr(dir, name, new, inherited->mode);
 	struct th_update update;
 	struct th_inode *inode;
 	int err = th_inode_new(dir->fs, &attr, &inode);
@@ -209,9 +209,9 @@ static int create_with(struct th_inode *dir, struct th_slice name, const struct 
 		return err;
 	err = th_update_begin(&update, dir->fs);
 	if (!err) {
-		err = th_acl_inheritance_stage(heritage, update.txn, inode);
+		err = th_acl_inheritance_stage(inherited, update.txn, inode);
 		if (!err)
-			err = name.size ? stage_name(&update, dir, inode, what) : stage_unnamed(&update, inode);
+			err = name.size ? stage_name(&update, dir, inode, new) : stage_unnamed(&update, inode);
 		err = th_update_end(&update, err);
 	}
 	if (err < 0) {
@@ -224,54 +224,54 @@ static int create_with(struct th_inode *dir, struct th_slice name, const struct 
 	return 0;
 }
 
-static int create_locked(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what,
+static int create_locked(struct th_inode *dir, struct th_slice name, const struct th_namei_new *new,
 			 struct th_inode **ret)
 {
-	struct th_acl_inheritance heritage;
+	struct th_acl_inheritance inherited;
 	int err = check_new_name(dir, name);
 
 	if (!err)
-		err = th_acl_inheritance_init(&heritage, dir, what->mode, what->umask);
+		err = th_acl_inheritance_init(&inherited, dir, new->mode, new->umask);
 	if (err < 0)
 		return err;
-	err = create_with(dir, name, what, &heritage, ret);
-	th_acl_inheritance_release(&heritage);
+	err = create_with(dir, name, new, &inherited, ret);
+	th_acl_inheritance_release(&inherited);
 	return err;
 }
 
-int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_namei_new *what, struct th_inode **ret)
+int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_namei_new *new, struct th_inode **ret)
 {
 	int err = check_dir(dir);
 
 	if (err < 0)
 		return err;
-	if (what->target.size > TH_SYMLINK_MAX)
+	if (new->target.size > TH_SYMLINK_MAX)
 		return -ENAMETOOLONG;
-	return TH_RETRY_LOCKED(dir, create_locked(dir, name, what, ret));
+	return TH_RETRY_LOCKED(dir, create_locked(dir, name, new, ret));
 }
 
-static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
+static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new *new, struct th_inode **ret)
 {
-	struct th_acl_inheritance heritage;
-	/* No name is missing in a directory that was removed, so it is not -ENOENT either. */
+	struct th_acl_inheritance inherited;
+	/* A removed directory is -EPERM here, not -ENOENT: no name is looked up in it. */
 	int err = dir->attr.flags & FS_IMMUTABLE_FL || !dir->attr.nlink ? -EPERM : 0;
 
 	if (!err)
-		err = th_acl_inheritance_init(&heritage, dir, what->mode, what->umask);
+		err = th_acl_inheritance_init(&inherited, dir, new->mode, new->umask);
 	if (err < 0)
 		return err;
-	err = create_with(dir, (struct th_slice){ "", 0 }, what, &heritage, ret);
-	th_acl_inheritance_release(&heritage);
+	err = create_with(dir, (struct th_slice){ "", 0 }, new, &inherited, ret);
+	th_acl_inheritance_release(&inherited);
 	return err;
 }
 
-int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *what, struct th_inode **ret)
+int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *new, struct th_inode **ret)
 {
 	int err = check_dir(dir);
 
 	if (err < 0)
 		return err;
-	return TH_RETRY_LOCKED(dir, create_unnamed_locked(dir, what, ret));
+	return TH_RETRY_LOCKED(dir, create_unnamed_locked(dir, new, ret));
 }
 
 static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
@@ -298,7 +298,7 @@ static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_s
 	err = th_update_end(&update, err);
 	if (!err)
 		inode->linkable = false;
-	/* Flushes have passed it by as long as it had no name. */
+	/* Writeback may have skipped it while it had no name. */
 	if (!err && th_writeback_needed(inode))
 		th_dirty_add(inode);
 	return err;
@@ -328,7 +328,7 @@ int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice 
 	return TH_RETRY(try_link(inode, dir, name));
 }
 
-/* --- taking away --- */
+/* --- unlink and rmdir --- */
 
 /* dir->lock and inode->lock held. */
 static int remove_locked(struct th_inode *dir, struct th_slice name, struct th_inode *inode)
@@ -376,7 +376,7 @@ static int try_remove(struct th_inode *dir, struct th_slice name, bool directory
 		err = directory ? -ENOTDIR : -EISDIR;
 	if (!err)
 		err = th_inode_get(dir->fs, NULL, entry.id, &inode);
-	/* In itself it can only be in an image that was made to deceive. */
+	/* Only a manipulated image has a directory that contains itself, or an entry of another type than its inode. */
 	if (!err && (th_inode_is_dir(inode) != directory || inode == dir))
 		err = -EUCLEAN;
 	if (!err)

@@ -38,7 +38,7 @@ static int delete_target(struct th_txn *txn, const struct th_inode *inode)
 	return S_ISLNK(inode->attr.mode) ? th_txn_delete(txn, th_fs_key_slice(&key)) : 0;
 }
 
-/* Stages one step: 1 if there are more to come. */
+/* Stages one step of the deletion.  Returns 1 if more steps follow, 0 after the last one, or -errno. */
 static int delete_step(struct th_txn *txn, struct th_inode *inode)
 {
 	struct th_fs_key key = th_fs_key_inode(inode->id);
@@ -81,20 +81,21 @@ bool th_orphan_delete(struct th_inode *inode)
 	pthread_rwlock_wrlock(&inode->lock);
 	int err = delete_all(inode);
 
-	atomic_fetch_add(&inode->fs->given_up, inode->stored_blocks);
+	atomic_fetch_add(&inode->fs->uncounted_blocks, inode->stored_blocks);
 	bool was_dirty = th_dirty_remove(inode);
 
 	inode->deleted = true;
 	pthread_rwlock_unlock(&inode->lock);
 	if (err < 0)
-		th_fs_report(inode->fs, "inode %llu: cannot be deleted: %s; the next mount will try again",
+		th_fs_report(inode->fs,
+			     "inode %llu: it has no name, and cannot be deleted: %s; the next mount will retry",
 			     (unsigned long long)inode->id, strerror(-err));
 	return was_dirty;
 }
 
 /* --- at mount --- */
 
-static int forget_note(struct th_fs *fs, uint64_t id)
+static int remove_key(struct th_fs *fs, uint64_t id)
 {
 	struct th_fs_key key = th_fs_key_orphan(id);
 	struct th_txn *txn;
@@ -116,22 +117,24 @@ static int recover_one(struct th_fs *fs, uint64_t id)
 	int err = th_inode_get(fs, NULL, id, &inode);
 
 	if (err == -ENOENT)
-		return forget_note(fs, id);
+		return remove_key(fs, id);
 	if (err < 0)
 		return err;
 	bool unnamed = id != TH_ROOT_ID && !inode->attr.parent;
 
 	if (unnamed) {
-		inode->attr.nlink = 0; /* a directory's count does not show it */
+		inode->attr.nlink = 0; /* of a directory the stored count is never 0 */
 	} else {
-		th_fs_report(fs, "inode %llu: noted as an orphan, but it has a name; kept", (unsigned long long)id);
-		err = forget_note(fs, id);
+		th_fs_report(
+			fs, "inode %llu: it has a name, but also an orphan key; the key was removed, the inode is kept",
+			(unsigned long long)id);
+		err = remove_key(fs, id);
 	}
 	th_inode_put(inode);
 	return err;
 }
 
-/* The first orphan's id after `after`; 1 if there is none. */
+/* Finds the smallest orphan id above `after`.  Returns 0, 1 if there is none, or -errno. */
 static int next_orphan(struct th_fs *fs, uint64_t after, uint64_t *ret)
 {
 	struct th_fs_key prefix = th_fs_key_kind(0, TH_FS_KEY_ORPHAN);

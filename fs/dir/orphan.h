@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Orphans: inodes without a name that are still in use.  The transaction that takes the last name away notes the inode
- * under an orphan key; the last reference's end deletes it, or, after a crash, the next mount.
+ * Orphans: inodes without a name that are still in use.  The transaction that removes the last name stores an orphan
+ * key.  The inode is deleted with its last reference, or, after a crash, by the next mount.
  */
 #ifndef TH_FS_DIR_ORPHAN_H
 #define TH_FS_DIR_ORPHAN_H
 
 #include "fs/inode/inode.h"
 
-/* Stages the note. */
+/* Stages the orphan key of an inode.  Returns as th_txn_put. */
 int th_orphan_add(struct th_txn *txn, const struct th_inode *inode);
-/* Stages taking it back: the inode has a name again. */
+/* Stages the removal of the orphan key, as the inode gets a name.  Returns as th_txn_delete. */
 int th_orphan_remove(struct th_txn *txn, const struct th_inode *inode);
-/* Deletes everything of an inode that has no name and which nobody else can find, in as many transactions as it takes,
- * and marks it deleted.  What fails is reported, and left to the next mount.  True: it was dirty, and the caller now
- * owns the dirty list's reference. */
+/* Deletes all keys of an inode that has no name and that no other thread can find, in as many transactions as needed,
+ * and marks it deleted.  Takes inode->lock.  A failure is reported; the next mount deletes the rest.  Returns true if
+ * the inode was on the dirty list: then the caller owns the list's reference. */
 bool th_orphan_delete(struct th_inode *inode);
-/* Deletes every orphan that is noted. */
+/* Deletes all orphans that a crash left.  For th_fs_open.  Returns 0 or -errno. */
 int th_orphan_recover(struct th_fs *fs);
 
 #endif

@@ -12,27 +12,29 @@
 #include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 
-/* One side of a move: a name, and what it refers to. */
+/* One side of a move: a name and its inode. */
 struct side {
 	struct th_inode *dir;
 	struct th_slice name;
 	struct th_dirent entry;
-	struct th_inode *inode; /* NULL: nothing has that name */
+	struct th_inode *inode; /* NULL: the name does not exist */
 };
 
 struct move {
 	struct side from, to;
-	struct th_inode *whiteout; /* what takes the old name; NULL: nothing does */
+	struct th_inode *whiteout; /* gets the old name; NULL: no inode does */
 	unsigned flags;
 	bool across; /* between two directories */
-	bool held; /* L1 is */
+	bool held; /* L1 is held */
 };
 
-/* --- who is above whom; L1 held, so that nothing moves --- */
+/* --- ancestors; L1 is held, so that no directory moves --- */
 
-#define DEPTH_MAX (1u << 24) /* a damaged image may have a ring of parents */
+/* Ancestors that is_above follows before it fails with -ELOOP: a damaged image may have a cycle of parents.  Real trees
+ * are never that deep; in one that is, some renames between directories fail. */
+#define DEPTH_MAX (1u << 24)
 
-/* 1 if `id` is the directory or above it. */
+/* Returns 1 if `id` is the directory or an ancestor of it, 0 if not, or -errno. */
 static int is_above(struct th_inode *dir, uint64_t id)
 {
 	struct th_inode *at = th_inode_ref(dir);
@@ -47,7 +49,7 @@ static int is_above(struct th_inode *dir, uint64_t id)
 			break;
 		}
 
-		/* A directory that was removed has no parent: nothing is above it. */
+		/* A directory that was removed has no parent, and so no ancestor. */
 		err = at->parent ? th_inode_get(dir->fs, NULL, at->parent, &parent) : 1;
 		if (err)
 			break;
@@ -96,7 +98,7 @@ static void unlock_dirs(struct move *move)
 		pthread_rwlock_unlock(&move->to.dir->lock);
 }
 
-/* What is moved and what it meets: directories first, then by id. */
+/* Locks the moved and the replaced inode in the order of L3: directories first, then by id. */
 static void lock_inodes(struct move *move)
 {
 	struct th_inode *first = move->from.inode, *second = move->to.inode;
@@ -118,13 +120,13 @@ static void unlock_inodes(struct move *move)
 		pthread_rwlock_unlock(&move->to.inode->lock);
 }
 
-/* --- may it be? --- */
+/* --- checks --- */
 
 static int check_dirs(const struct move *move)
 {
 	for (int i = 0; i < 2; i++) {
 		const struct side *side = i ? &move->to : &move->from;
-		/* Into a directory that only grows a new name may come; what is there must stay. */
+		/* An append-only directory accepts new names, but keeps the names that it has. */
 		uint32_t fixed = !i || side->inode ? FS_IMMUTABLE_FL | FS_APPEND_FL : FS_IMMUTABLE_FL;
 
 		if (side->dir->attr.flags & fixed)
@@ -133,8 +135,8 @@ static int check_dirs(const struct move *move)
 	return move->to.dir->attr.nlink ? 0 : -ENOENT;
 }
 
-/* Would the tree become a ring, or what is in the way be a directory that holds what is moved? */
-static int check_rings(const struct move *move)
+/* Refuses to move a directory into itself, and to replace or exchange a directory that contains the moved inode. */
+static int check_cycles(const struct move *move)
 {
 	if (move->across && th_inode_is_dir(move->from.inode)) {
 		int err = is_above(move->to.dir, move->from.inode->id);
@@ -162,7 +164,7 @@ static int check_types(const struct move *move)
 	return 0;
 }
 
-/* With the inodes locked. */
+/* The inodes are locked. */
 static int check_inodes(const struct move *move)
 {
 	const uint32_t fixed = FS_IMMUTABLE_FL | FS_APPEND_FL;
@@ -180,7 +182,7 @@ static int check_inodes(const struct move *move)
 	return err < 0 ? err : err ? 0 : -ENOTEMPTY;
 }
 
-/* --- doing it --- */
+/* --- staging --- */
 
 static int stage_exchange(struct th_update *update, struct move *move)
 {
@@ -199,7 +201,7 @@ static int stage_exchange(struct th_update *update, struct move *move)
 	return err;
 }
 
-/* --- whiteouts: a device of no kind, by which an overlay filesystem knows that a name of a lower layer is gone --- */
+/* --- whiteouts: character devices 0:0, with which overlay filesystems mark a name of a lower layer as removed --- */
 
 static int whiteout_new(struct move *move)
 {
@@ -235,10 +237,10 @@ static int whiteout_stage(struct th_update *update, const struct move *move)
 	return err;
 }
 
-/* r: how the move ended. */
-static void whiteout_put(struct move *move, int r)
+/* Puts the whiteout, and discards it if the move failed (err). */
+static void whiteout_put(struct move *move, int err)
 {
-	if (r && move->whiteout)
+	if (err && move->whiteout)
 		move->whiteout->deleted = true;
 	th_inode_put(move->whiteout);
 	move->whiteout = NULL;
@@ -308,7 +310,8 @@ static int find_sides(struct move *move)
 
 #define NEEDS_RENAME_LOCK 1
 
-/* NEEDS_RENAME_LOCK: it takes L1, which must be taken before everything else. */
+/* Returns 0, -errno, or NEEDS_RENAME_LOCK: a directory replaces another, which needs L1, and L1 comes before the locks
+ * that are held. */
 static int move_locked(struct move *move)
 {
 	int err = find_sides(move);
@@ -322,7 +325,7 @@ static int move_locked(struct move *move)
 		return err;
 	if (move->to.inode == move->from.inode)
 		return 0; /* two names of one inode, or one name: nothing to do */
-	err = check_rings(move);
+	err = check_cycles(move);
 	if (!err)
 		err = check_types(move);
 	if (err < 0)
@@ -364,9 +367,9 @@ static int try_move(struct move *move)
 		err = move_locked(move);
 		unlock_dirs(move);
 	}
-	/* Programs replace a file by a new one without fsync, and expect one of the two after a crash.  So what still
-	 * waits of the new one goes to the tree with its name; a failure leaves it waiting, and is told to whoever
-	 * syncs it. */
+	/* Programs replace a file by a new one without fsync, and expect the content of one of the two after a crash.
+	 * So the dirty data of the new file is written back together with its name.  After a failure the data stays
+	 * dirty, and fsync reports the error. */
 	if (!err && move->to.inode && move->to.inode != move->from.inode && !th_inode_is_dir(move->from.inode))
 		th_file_writeback(move->from.inode);
 	th_inode_put(move->from.inode);

@@ -33,7 +33,7 @@ static struct th_time time_of(uint64_t ns)
 	return (struct th_time){ (int64_t)(ns / 1000000000), (uint32_t)(ns % 1000000000) };
 }
 
-/* Snapshots are the business of whoever owns the filesystem's root. */
+/* The owner of the filesystem's root owns .snapshots, and so may create and delete snapshots. */
 int th_snapdir_refresh(struct th_inode *snapdir)
 {
 	struct th_inode *root = snapdir->fs->root;
@@ -63,9 +63,9 @@ int th_snapdir_refresh(struct th_inode *snapdir)
 	return 0;
 }
 
-/* --- finding --- */
+/* --- lookup --- */
 
-/* A directory that a snapshot has only because it was still in use does not count. */
+/* A directory without a name was an orphan when the snapshot was taken: it is not shown. */
 static bool has_name(const struct th_attr *attr, uint64_t id)
 {
 	return S_ISDIR(attr->mode) && (attr->parent || id == TH_ROOT_ID);
@@ -84,11 +84,11 @@ static int enter(struct th_inode *snapdir, uint64_t snapshot_id, struct th_inode
 		th_inode_put(*ret);
 		err = -ENOENT;
 	}
-	th_entered_snapshot_put(fs, snapshot); /* the inode holds its own */
+	th_entered_snapshot_put(fs, snapshot); /* the inode has its own reference */
 	return err;
 }
 
-/* Names come with a length, the store's are strings. */
+/* Copies a name to a string of TH_SNAPSHOT_NAME_MAX + 1 bytes, as the store's functions expect it. */
 static int name_string(struct th_slice name, char *string)
 {
 	if (name.size > TH_SNAPSHOT_NAME_MAX)
@@ -109,7 +109,7 @@ int th_snapdir_lookup(struct th_inode *snapdir, struct th_slice name, struct th_
 	return err < 0 ? err : enter(snapdir, snapshot.id, ret);
 }
 
-/* 1 if the snapshot has the directory. */
+/* Returns 1 if the snapshot contains the directory, 0 if not, or -errno. */
 static int is_in(struct th_inode *snapdir, uint64_t snapshot_id)
 {
 	struct th_fs_key key = th_fs_key_inode(snapdir->id);
@@ -150,7 +150,7 @@ int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each
 			continue;
 		int in = is_in(snapdir, list[i].id);
 
-		/* One that goes away meanwhile, or cannot be read, is no reason to hide the others. */
+		/* A snapshot that is deleted during the walk, or cannot be read, must not hide the others. */
 		if (in > 0)
 			err = each(arg, (struct th_slice){ list[i].name, strlen(list[i].name) }, &entry, next);
 	}
@@ -158,7 +158,7 @@ int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each
 	return err;
 }
 
-/* --- changing --- */
+/* --- changes --- */
 
 int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_inode **ret)
 {
@@ -171,7 +171,7 @@ int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_i
 	return err < 0 ? err : enter(snapdir, snapshot.id, ret);
 }
 
-/* Is there an entry of that name?  Leaves it as a string. */
+/* Checks that the directory shows this snapshot, and copies the name to `string`. */
 static int check_shown(struct th_inode *snapdir, struct th_slice name, char *string)
 {
 	struct th_inode *shown;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * .snapshots: a virtual directory in every directory of the live tree, whose entries are that directory as of each
- * snapshot that has it.  The entry's inode is the directory's, read through the snapshot's view.
+ * .snapshots: a virtual directory in each directory of the live tree.  It has an entry for each snapshot that contains
+ * the directory.  The inode of an entry is the directory's inode, read through the snapshot's view.
  */
 #ifndef TH_FS_DIR_SNAPDIR_H
 #define TH_FS_DIR_SNAPDIR_H
@@ -9,20 +9,24 @@
 #include "fs/dir/dir.h"
 #include "fs/inode/inode.h"
 
-/* Does this name, in this directory, mean the virtual directory? */
+/* Returns true if this name in this directory means the virtual directory. */
 bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name);
-/* Is it listed there? */
+/* Returns true if readdir of this directory lists .snapshots. */
 bool th_snapdir_is_listed(const struct th_inode *dir);
 
-/* Brings times and link count up to date. */
+/* Updates owner, times and link count, before they are shown.  Takes the locks of the root and of the virtual
+ * directory, one after the other.  Returns 0 or -errno. */
 int th_snapdir_refresh(struct th_inode *snapdir);
 
+/* Finds the directory as of the snapshot `name`.  The caller puts it.  Returns 0, -ENOENT if there is no such snapshot
+ * or if it does not contain the directory, -ENAMETOOLONG, -EINVAL, or an error of reading. */
 int th_snapdir_lookup(struct th_inode *snapdir, struct th_slice name, struct th_inode **ret);
-/* Like th_dir_walk. */
+/* As th_dir_walk.  Skips snapshots that cannot be read. */
 int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each, void *arg);
 
-/* Takes, deletes, renames a snapshot (of everything, wherever the directory is).  No lock may be held (L5).
- * Deleting and renaming work on what the directory shows: -ENOENT else. */
+/* Create, delete or rename a snapshot, always of the whole filesystem.  No lock held (L5).  Deleting and renaming are
+ * -ENOENT for a snapshot that the directory does not show.  rename: flags are 0 or RENAME_NOREPLACE, otherwise -EINVAL;
+ * an existing name `to` is -EEXIST. */
 int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_inode **ret);
 int th_snapdir_rmdir(struct th_inode *snapdir, struct th_slice name);
 int th_snapdir_rename(struct th_inode *snapdir, struct th_slice from, struct th_slice to, unsigned flags);

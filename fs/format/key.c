@@ -93,7 +93,7 @@ static uint64_t get_number(const uint8_t *bytes)
 	return number;
 }
 
-/* What follows the id and the kind in a key: an 8-byte number or not, and a name of so many bytes. */
+/* The rest of a key after the id and the kind: perhaps an 8-byte number, then a name of so many bytes. */
 struct key_shape {
 	bool number;
 	uint16_t name_min, name_max;

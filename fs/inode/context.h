@@ -97,7 +97,7 @@ struct th_fs {
 	struct th_entered_snapshot *snapshots;
 	uint64_t next_number;
 
-	_Atomic uint64_t given_up; /* blocks that deleted data used and that the store may not count as free yet */
+	_Atomic uint64_t uncounted_blocks; /* of deleted data; perhaps not free yet for the store (th_fs_statfs) */
 
 	void *dirty; /* dirty_list.c: made by th_dirty_init, freed by th_dirty_release */
 

@@ -174,8 +174,9 @@ static int inode_load(struct th_inode *inode)
 		return err;
 	err = th_inode_decode(value.data, value.size, value.refs, &attr);
 	if (err < 0)
-		th_fs_report(inode->fs, "inode %llu: not a valid inode (%u bytes)", (unsigned long long)inode->id,
-			     value.size);
+		th_fs_report(inode->fs,
+			     "inode %llu: its value of %u bytes is not a valid inode; run 'thunderhead check'",
+			     (unsigned long long)inode->id, value.size);
 	else
 		err = attr_set(inode, &attr);
 	th_value_release(&value);

@@ -57,7 +57,7 @@ int th_fs_rollback(struct th_store *store, const char *snapshot, const char *kee
 {
 	struct th_snapshot unused;
 	uint64_t next;
-	int err = th_fs_next_id(store, &next); /* what goes away has used ids */
+	int err = th_fs_next_id(store, &next); /* raises the mark: the abandoned head has used ids */
 
 	if (!err)
 		err = th_snapshot_find(store, snapshot, &unused);

@@ -6,7 +6,8 @@
 #include "fs/inode/entered_snapshot.h"
 #include "journal/base/clock.h"
 
-static void tell(struct th_fs *fs, const char *name, uint64_t except)
+/* Runs the callback fs->snapshot_changed, and records the time of a change of names. */
+static void notify(struct th_fs *fs, const char *name, uint64_t except)
 {
 	if (name)
 		atomic_store(&fs->snapshots_changed_ns, th_now_ns());
@@ -14,7 +15,7 @@ static void tell(struct th_fs *fs, const char *name, uint64_t except)
 		fs->snapshot_changed(fs->snapshot_changed_arg, name, except);
 }
 
-/* The kernel does not remember that a snapshot is not there: no name is stale. */
+/* The kernel does not cache that a snapshot does not exist, so no cached name is stale. */
 int th_fs_snapshot_create(struct th_fs *fs, const char *name, struct th_snapshot *ret)
 {
 	struct th_snapshot snapshot;
@@ -23,14 +24,14 @@ int th_fs_snapshot_create(struct th_fs *fs, const char *name, struct th_snapshot
 	if (!err)
 		err = th_snapshot_create(fs->store, name, ret ? ret : &snapshot);
 	if (!err)
-		tell(fs, NULL, 0);
+		notify(fs, NULL, 0);
 	return err;
 }
 
 void th_fs_snapshot_deleted_with_branch(struct th_fs *fs, const struct th_snapshot *snapshot)
 {
 	th_entered_snapshot_mark_deleted(fs, snapshot->id);
-	tell(fs, snapshot->name, 0);
+	notify(fs, snapshot->name, 0);
 }
 
 int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in)
@@ -45,7 +46,7 @@ int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in)
 	if (err < 0)
 		return err;
 	th_entered_snapshot_mark_deleted(fs, snapshot.id);
-	tell(fs, name, in);
+	notify(fs, name, in);
 	return 0;
 }
 
@@ -56,8 +57,8 @@ int th_fs_snapshot_rename_in(struct th_fs *fs, const char *from, const char *to,
 	if (!err)
 		err = th_snapshot_rename(fs->store, from, to);
 	if (!err) {
-		tell(fs, from, in);
-		tell(fs, to, in);
+		notify(fs, from, in);
+		notify(fs, to, in);
 	}
 	return err;
 }
