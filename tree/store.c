@@ -96,7 +96,7 @@ static int claim_fixed(struct th_store *store)
 	const struct th_super *super = &store->super;
 	int err = th_space_claim(store->space, 0, super->log_first + super->log_blocks);
 
-	return err < 0 ? err : th_space_claim(store->space, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS);
+	return err ? err : th_space_claim(store->space, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS);
 }
 
 static void init_locks(struct th_store *store)
@@ -112,7 +112,7 @@ static void init_locks(struct th_store *store)
 	pthread_mutex_init(&store->snapshot_lock, NULL);
 	pthread_mutex_init(&store->checkpointer_lock, NULL);
 	pthread_mutex_init(&store->budget_lock, NULL);
-	pthread_cond_init(&store->settled, NULL);
+	pthread_cond_init(&store->progress, NULL);
 }
 
 static void set_options(struct th_store *store, const struct th_store_options *options)
@@ -164,7 +164,7 @@ static void store_release(struct th_store *store)
 	pthread_mutex_destroy(&store->snapshot_lock);
 	pthread_mutex_destroy(&store->checkpointer_lock);
 	pthread_mutex_destroy(&store->budget_lock);
-	pthread_cond_destroy(&store->settled);
+	pthread_cond_destroy(&store->progress);
 	free(store);
 }
 
@@ -186,23 +186,23 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	atomic_store(&store->mark, super->counters[TH_SUPER_MARK]);
 	store->branch = super->counters[TH_SUPER_BRANCH];
 	store->abandoned_nodes = TH_ABANDONED_NODES;
-	store->reap_entries = TH_RECLAIM_ENTRIES;
+	store->reclaim_entries = TH_RECLAIM_ENTRIES;
 	atomic_store(&store->lists_due, true); /* the first pass tells */
 	store->pending_end = &store->pending;
 	store->live_view = (struct th_view){ .store = store, .tree = &store->live };
 	set_options(store, options);
 	init_locks(store);
 	err = th_readahead_new(disk, &store->ahead);
-	if (err == 0)
+	if (!err)
 		err = th_cache_new(disk, store->ahead, store->options.cache_bytes, store->options.report,
 				   store->options.arg, &store->cache);
 	th_tree_init(&store->live, store->cache, super->generation + 1, TH_OVERLAY_BYTES);
 	th_tree_init(&store->meta, store->cache, super->generation + 1, TH_META_OVERLAY_BYTES);
-	if (err == 0)
+	if (!err)
 		err = th_space_new(super->blocks, &store->space);
-	if (err == 0)
+	if (!err)
 		err = claim_fixed(store);
-	if (err < 0)
+	if (err)
 		goto fail;
 	*ret = store;
 	return 0;
@@ -217,20 +217,20 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
 	struct th_super super;
 	int err = blank_super(disk, options, &super);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (th_super_present(disk) && !(options && options->force))
 		return -EEXIST;
 	err = th_super_erase(disk);
-	if (err == 0)
+	if (!err)
 		err = store_new(disk, NULL, &super, &store);
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_tree_load(&store->live, &(struct th_ptr){ 0 });
-	if (err == 0)
+	if (!err)
 		err = th_tree_load(&store->meta, &(struct th_ptr){ 0 });
 	store->meta_due = true;
-	if (err == 0)
+	if (!err)
 		err = th_checkpoint(store, th_branch_first_step, NULL, TH_CHECKPOINT_FORCE | TH_CHECKPOINT_CLEAN);
 	store_release(store);
 	return err;
@@ -244,28 +244,28 @@ static int load_root(struct th_tree *tree, const uint8_t *bytes)
 
 	memcpy(&disk, bytes, sizeof(disk));
 	err = th_ptr_unpack(&disk, &ptr);
-	return err < 0 ? err : th_tree_load(tree, &ptr);
+	return err ? err : th_tree_load(tree, &ptr);
 }
 
 static int load_state(struct th_store *store)
 {
 	int err = th_space_load(store->space, store->disk, &store->super.space_log);
 
-	if (err == 0)
+	if (!err)
 		err = load_root(&store->live, store->super.live_root);
-	if (err == 0)
+	if (!err)
 		err = load_root(&store->meta, store->super.meta_root);
-	if (err == 0)
+	if (!err)
 		err = th_meta_load(store);
-	if (err == 0)
+	if (!err)
 		err = th_branch_table_load(store);
-	if (err == 0)
+	if (!err)
 		err = th_snapshot_table_load(store);
-	if (err == 0)
+	if (!err)
 		err = th_hold_table_load(store);
-	if (err == 0)
+	if (!err)
 		err = th_block_refs_load(store);
-	if (err < 0)
+	if (err)
 		th_store_report(store, "%s: generation %" PRIu64 " cannot be loaded: %s", store->disk->name,
 				store->super.generation, strerror(-err));
 	return err;
@@ -280,12 +280,12 @@ static int begin_life(struct th_store *store)
 	store->log_head = (struct th_log_position){ 0 };
 	err = th_log_new(store->disk, store->super.log_first, store->super.log_blocks, th_log_identity(&store->super),
 			 store->log_head, &store->log);
-	if (err == 0)
+	if (!err)
 		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_FORCE);
-	if (err == 0 && store->options.branch)
+	if (!err && store->options.branch)
 		err = th_branch_switch(store, store->options.branch);
 	store->options.branch = NULL; /* the caller's */
-	return err < 0 ? err : th_checkpointer_start(store);
+	return err ? err : th_checkpointer_start(store);
 }
 
 /* The state that the superblock names, without its log. */
@@ -295,12 +295,12 @@ static int open_state(struct th_disk *disk, const struct th_store_options *optio
 	struct th_store *store;
 	int err = store_new(disk, options, super, &store);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = load_state(store);
-	if (err == 0 && store->options.branch && !th_branch_table_named(&store->branches, store->options.branch))
+	if (!err && store->options.branch && !th_branch_table_named(&store->branches, store->options.branch))
 		err = -ENOENT;
-	if (err < 0)
+	if (err)
 		store_release(store);
 	else
 		*ret = store;
@@ -319,7 +319,7 @@ static int replay(const struct th_store_options *options, const struct th_super 
 	store_release(*store);
 	*store = NULL;
 	err = open_state(disk, options, super, store);
-	if (err < 0)
+	if (err)
 		return err;
 	(*store)->log_lost = true;
 	th_store_report(*store, "%s: it is shown as it was at its last commit", disk->name);
@@ -335,15 +335,15 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 	disk->report = options && options->report ? options->report : report_to_stderr;
 	disk->report_arg = options ? options->arg : NULL;
 	err = th_super_read(disk, &super);
-	if (err == 0)
+	if (!err)
 		err = open_state(disk, options, &super, &store);
-	if (err == 0 && !super.clean)
+	if (!err && !super.clean)
 		err = replay(options, &super, &store);
-	if (err == 0 && !store->read_only)
+	if (!err && !store->read_only)
 		err = begin_life(store);
-	else if (err == 0 && store->options.branch)
+	else if (!err && store->options.branch)
 		err = th_branch_switch(store, store->options.branch);
-	if (err == 0)
+	if (!err)
 		*ret = store;
 	else if (store)
 		store_release(store);
@@ -359,7 +359,7 @@ int th_store_close(struct th_store *store)
 	if (!store->read_only) {
 		if (store->options.before_checkpoint)
 			err = store->options.before_checkpoint(store->options.arg);
-		if (err == 0)
+		if (!err)
 			err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_CLEAN);
 	}
 	th_chunk_wait_all(store);

@@ -309,7 +309,7 @@ static int change_branch(struct script *script, struct th_world *world)
 		return err;
 	}
 	fixture->store->abandoned_nodes = script->abandoned_nodes;
-	fixture->store->reap_entries = script->abandoned_nodes;
+	fixture->store->reclaim_entries = script->abandoned_nodes;
 	th_world_note_switch(world, to->name);
 	return 0;
 }
@@ -372,7 +372,7 @@ static void script_begin(struct script *script, uint64_t seed)
 	script->count = 1;
 	script->abandoned_nodes = th_random_between(&script->random, 1, 5);
 	script->fixture.store->abandoned_nodes = script->abandoned_nodes;
-	script->fixture.store->reap_entries = script->abandoned_nodes;
+	script->fixture.store->reclaim_entries = script->abandoned_nodes;
 	script->moments[0] = (struct moment){ .durable = 0 };
 	th_world_init(&script->moments[0].world);
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/meta_format.h"
 #include "tree/state/state.h"
@@ -57,19 +58,19 @@ int th_block_refs_each(struct th_store *store, int (*each)(uint64_t addr, uint32
 	struct th_cursor *cursor;
 	struct th_view view;
 	struct share share;
-	int err = open_shares(&view, store, &cursor);
+	int end = 0, err = open_shares(&view, store, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	while ((err = th_cursor_next(cursor, &entry)) == 0) {
+	while (!err && (end = th_cursor_next(cursor, &entry)) == 0) {
 		err = unpack_share(&entry, &share);
-		if (err == 0)
+		if (!err)
 			err = each(share.addr, share.blocks, share.count, arg);
-		if (err != 0)
-			break;
 	}
 	th_cursor_close(cursor);
-	return err == 1 ? 0 : err;
+	if (err)
+		return err;
+	return end < 0 ? end : 0;
 }
 
 static int count_share(uint64_t addr, uint32_t blocks, uint32_t count, void *arg)
@@ -89,44 +90,51 @@ int th_block_refs_load(struct th_store *store)
 	return err;
 }
 
-/* The shared runs that overlap [addr, addr + blocks), in order. */
-static int collect(struct th_store *store, uint64_t addr, uint32_t blocks, struct share **ret, size_t *ret_count)
+/* Moves before the first shared run that may overlap blocks from addr on: the last run that begins before addr, which
+ * may reach beyond it, or else the first one after. */
+static int seek_overlap(struct th_cursor *cursor, uint64_t addr)
 {
 	struct th_meta_key key = th_meta_key(TH_META_SHARE, addr);
 	struct th_cursor_entry entry;
+	int end, err = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
+
+	if (err)
+		return err;
+	end = th_cursor_prev(cursor, &entry);
+	if (end < 0)
+		return end;
+	return th_cursor_seek(cursor, end ? (struct th_slice){ &key, sizeof(key) } : entry.key);
+}
+
+/* Lists the shared runs that overlap [addr, addr + blocks), in order.  The caller frees *ret, even on an error. */
+static int collect(struct th_store *store, uint64_t addr, uint32_t blocks, struct share **ret, size_t *ret_count)
+{
+	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
 	struct th_view view;
-	struct share share, *list = NULL, *grown;
-	size_t count = 0;
-	int err = open_shares(&view, store, &cursor);
+	struct share share;
+	size_t capacity = 0;
+	int end = 0, err = open_shares(&view, store, &cursor);
 
-	if (err < 0)
+	*ret = NULL;
+	*ret_count = 0;
+	if (err)
 		return err;
-	err = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
-	if (err == 0)
-		err = th_cursor_prev(cursor, &entry);
-	if (err == 1) /* nothing before: begin with the first */
-		err = th_cursor_seek(cursor, (struct th_slice){ &key, sizeof(key) });
-	else if (err == 0) /* the one before may reach into the run */
-		err = th_cursor_seek(cursor, (struct th_slice){ entry.key.data, entry.key.size });
-	while (err == 0 && (err = th_cursor_next(cursor, &entry)) == 0) {
+	err = seek_overlap(cursor, addr);
+	while (!err && (end = th_cursor_next(cursor, &entry)) == 0) {
 		err = unpack_share(&entry, &share);
-		if (err < 0 || share.addr >= addr + blocks)
+		if (err || share.addr >= addr + blocks)
 			break;
 		if (share.addr + share.blocks <= addr)
 			continue;
-		grown = realloc(list, (count + 1) * sizeof(*list));
-		if (!grown) {
-			err = -ENOMEM;
-			break;
-		}
-		list = grown;
-		list[count++] = share;
+		err = th_grow(*ret, capacity, *ret_count + 1);
+		if (!err)
+			(*ret)[(*ret_count)++] = share;
 	}
 	th_cursor_close(cursor);
-	*ret = list;
-	*ret_count = count;
-	return err < 0 ? err : 0;
+	if (err)
+		return err;
+	return end < 0 ? end : 0;
 }
 
 /* Blocks that no shared run covers. */
@@ -161,9 +169,9 @@ static int change_run(struct th_store *store, const struct share *old, uint64_t 
 		store->shared_blocks -= part.blocks;
 	if (left.blocks)
 		err = put_share(store, &left);
-	if (err == 0)
+	if (!err)
 		err = put_share(store, &part); /* count 0 deletes it */
-	if (err == 0 && right.blocks)
+	if (!err && right.blocks)
 		err = put_share(store, &right);
 	return err;
 }
@@ -176,15 +184,15 @@ static int change(struct th_store *store, uint64_t addr, uint32_t blocks, int de
 	size_t count = 0;
 	int err = collect(store, addr, blocks, &shares, &count);
 
-	for (size_t i = 0; i < count && err == 0; i++) {
+	for (size_t i = 0; i < count && !err; i++) {
 		uint64_t share_end = shares[i].addr + shares[i].blocks;
 
 		err = change_gap(store, at, shares[i].addr, delta, free_part);
-		if (err == 0)
+		if (!err)
 			err = change_run(store, &shares[i], addr, end, delta);
 		at = share_end < end ? share_end : end;
 	}
-	if (err == 0)
+	if (!err)
 		err = change_gap(store, at, end, delta, free_part);
 	free(shares);
 	return err;

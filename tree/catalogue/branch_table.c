@@ -86,11 +86,11 @@ static int unpack_head(const struct th_branch_disk *disk, struct th_head **ret)
 		return -ENOMEM;
 	head->sequence = th_get_le64(disk->sequence);
 	err = th_ptr_unpack(&disk->root, &head->root);
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_unpack(&disk->dead, &head->dead);
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_unpack(&disk->strays, &head->strays);
-	if (err < 0)
+	if (err)
 		free(head);
 	else
 		*ret = head;
@@ -121,7 +121,7 @@ static int load_branch(struct th_store *store, const struct th_cursor_entry *ent
 	struct th_branch_record *record = calloc(1, sizeof(*record));
 	int err = record ? unpack_branch(entry, record) : -ENOMEM;
 
-	if (err < 0)
+	if (err)
 		free(record);
 	else
 		th_branch_table_add(&store->branches, record);
@@ -144,9 +144,9 @@ static int unpack_abandoned(const struct th_cursor_entry *entry, struct th_aband
 	th_key_set(&ret->at, (struct th_slice){ (const char *)entry->value.data + sizeof(disk), at_size });
 	ret->head->abandoned = true;
 	err = th_ptr_unpack(&disk.root, &ret->head->root);
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_unpack(&disk.dead, &ret->head->dead);
-	return err < 0 ? err : th_blocklist_unpack(&disk.strays, &ret->head->strays);
+	return err ? err : th_blocklist_unpack(&disk.strays, &ret->head->strays);
 }
 
 static int load_abandoned(struct th_store *store, const struct th_cursor_entry *entry)
@@ -159,7 +159,7 @@ static int load_abandoned(struct th_store *store, const struct th_cursor_entry *
 		abandoned->head = head;
 		err = unpack_abandoned(entry, abandoned);
 	}
-	if (err < 0) {
+	if (err) {
 		free(head);
 		free(abandoned);
 		return err;
@@ -174,9 +174,9 @@ int th_branch_table_load(struct th_store *store)
 	const struct th_branch_record *current;
 	int err = th_meta_each(store, TH_META_BRANCH, load_branch);
 
-	if (err == 0)
+	if (!err)
 		err = th_meta_each(store, TH_META_ABANDONED, load_abandoned);
-	if (err < 0)
+	if (err)
 		return err;
 	current = th_branch_table_find(&store->branches, store->branch);
 	for (const struct th_branch_record *record = store->branches.list; record; record = record->next)

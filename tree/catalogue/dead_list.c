@@ -46,7 +46,7 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 	int err = 0;
 
 	th_lineage_limits(store, &newest, &origin);
-	for (size_t i = 0; i < count && err == 0; i++) {
+	for (size_t i = 0; i < count && !err; i++) {
 		if (runs[i].birth > newest) {
 			err = th_dead_free(store, &runs[i]);
 			continue;
@@ -56,7 +56,7 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 		if (runs[i].birth > origin)
 			runs[kept++] = runs[i];
 	}
-	if (err == 0 && kept > 0)
+	if (!err && kept > 0)
 		err = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept,
 					  &store->dead_write);
 	return err;

@@ -83,7 +83,7 @@ static int load(struct th_store *store, const struct th_cursor_entry *entry)
 	uint64_t snapshot;
 	int err = hold ? unpack(entry, hold, &snapshot) : -ENOMEM;
 
-	if (err == 0)
+	if (!err)
 		record = th_snapshot_table_numbered(&store->catalogue, snapshot);
 	if (record)
 		th_hold_add(record, hold);

@@ -47,7 +47,7 @@ int th_carried_each(const struct th_super *super, int (*each)(void *arg, struct 
 	struct message message;
 	int err = 0;
 
-	for (uint32_t at = 0; at < super->carried_size && err == 0; at += message.size) {
+	for (uint32_t at = 0; at < super->carried_size && !err; at += message.size) {
 		if (!message_at(super, at, &message))
 			return -EUCLEAN;
 		err = each(arg, message.key, message.value);
@@ -124,7 +124,7 @@ int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice val
 {
 	int err = put(store, key, value);
 
-	if (err == 0 && !carried_add(&store->super, key, value))
+	if (!err && !carried_add(&store->super, key, value))
 		store->meta_due = true;
 	return err;
 }
@@ -142,15 +142,14 @@ int th_meta_each(struct th_store *store, uint8_t kind,
 	struct th_view view = { .store = store, .tree = &store->meta };
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int err = th_cursor_open(&view, &range, &cursor);
+	int end = 0, err = th_cursor_open(&view, &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	while ((err = th_cursor_next(cursor, &entry)) == 0) {
+	while (!err && (end = th_cursor_next(cursor, &entry)) == 0)
 		err = each(store, &entry);
-		if (err < 0)
-			break;
-	}
 	th_cursor_close(cursor);
-	return err == 1 ? 0 : err;
+	if (err)
+		return err;
+	return end < 0 ? end : 0;
 }

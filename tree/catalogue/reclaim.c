@@ -55,7 +55,7 @@ static int join_lists(struct th_store *store, struct th_snapshot_record *record,
 	int err = th_blocklist_join(dead, store->disk, store->space, &record->dead);
 
 	atomic_store(&store->lists_due, true);
-	return err < 0 ? err : th_blocklist_join(strays, store->disk, store->space, &record->strays);
+	return err ? err : th_blocklist_join(strays, store->disk, store->space, &record->strays);
 }
 
 /* Passes a deleted snapshot's lists on to what comes behind it. */
@@ -67,14 +67,14 @@ static int pass_on(struct th_store *store, size_t at, struct th_branch_record *b
 
 	if (after) {
 		err = join_lists(store, record, &after->dead, &after->strays);
-		return err < 0 ? err : th_snapshot_table_put(store, after);
+		return err ? err : th_snapshot_table_put(store, after);
 	}
 	if (branch->detached)
 		return abandon_last(store, record, th_lineage_before(store, at, branch));
 	if (!branch->head)
 		return join_lists(store, record, &store->super.dead, &store->super.strays);
 	err = join_lists(store, record, &branch->head->dead, &branch->head->strays);
-	return err < 0 ? err : th_branch_put(store, branch);
+	return err ? err : th_branch_put(store, branch);
 }
 
 /* A branch that has neither a head nor snapshots is none. */
@@ -98,9 +98,9 @@ static int settle(struct th_store *store, size_t at, bool *branch_dropped)
 	uint64_t branch = store->catalogue.record[at]->info.branch;
 	int err = pass_on(store, at, th_branch_table_find(&store->branches, branch));
 
-	if (err == 0)
+	if (!err)
 		err = th_snapshot_table_drop(store, store->catalogue.record[at]);
-	if (err < 0)
+	if (err)
 		return err;
 	pthread_mutex_lock(&store->snapshot_lock);
 	th_snapshot_table_remove(&store->catalogue, at);
@@ -114,7 +114,7 @@ static int settle_snapshots(struct th_store *store, size_t *budget)
 	size_t at = 0;
 	int err = 0;
 
-	while (err == 0 && *budget > 0 && at < store->catalogue.count) {
+	while (!err && *budget > 0 && at < store->catalogue.count) {
 		bool branch_dropped, go;
 
 		pthread_mutex_lock(&store->snapshot_lock);
@@ -125,7 +125,7 @@ static int settle_snapshots(struct th_store *store, size_t *budget)
 			continue;
 		}
 		err = settle(store, at, &branch_dropped);
-		if (err == 0 && branch_dropped)
+		if (!err && branch_dropped)
 			at = 0; /* it may have been all that kept its origin */
 		*budget -= TH_RECLAIM_SNAPSHOT < *budget ? TH_RECLAIM_SNAPSHOT : *budget;
 	}
@@ -154,7 +154,7 @@ static int reap_lists(struct th_store *store, struct th_blocklist *dead, struct 
 {
 	int err = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_void, store);
 
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_filter(strays, store->disk, store->space, than, budget, forget_stray, NULL);
 	return err;
 }
@@ -173,7 +173,7 @@ static int clean_snapshot(struct th_store *store, size_t at, size_t *budget)
 	if (!has_void(&record->dead, &record->strays, than))
 		return 0;
 	err = reap_lists(store, &record->dead, &record->strays, than, budget);
-	return err < 0 ? err : th_snapshot_table_put(store, record);
+	return err ? err : th_snapshot_table_put(store, record);
 }
 
 static int clean_branch(struct th_store *store, struct th_branch_record *branch, size_t *budget)
@@ -186,16 +186,16 @@ static int clean_branch(struct th_store *store, struct th_branch_record *branch,
 	if (!branch->head || !has_void(&branch->head->dead, &branch->head->strays, than))
 		return 0;
 	err = reap_lists(store, &branch->head->dead, &branch->head->strays, than, budget);
-	return err < 0 ? err : th_branch_put(store, branch);
+	return err ? err : th_branch_put(store, branch);
 }
 
 static int clean_lists(struct th_store *store, size_t *budget)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < store->catalogue.count && err == 0 && *budget > 0; i++)
+	for (size_t i = 0; i < store->catalogue.count && !err && *budget > 0; i++)
 		err = clean_snapshot(store, i, budget);
-	for (struct th_branch_record *branch = store->branches.list; branch && err == 0 && *budget > 0;
+	for (struct th_branch_record *branch = store->branches.list; branch && !err && *budget > 0;
 	     branch = branch->next)
 		err = clean_branch(store, branch, budget);
 	if (*budget > 0)
@@ -207,14 +207,14 @@ static int clean_lists(struct th_store *store, size_t *budget)
 
 int th_reclaim_step(struct th_store *store)
 {
-	size_t budget = store->reap_entries;
+	size_t budget = store->reclaim_entries;
 	int err = th_blocklist_wait(&store->dead_write);
 
-	if (err == 0)
+	if (!err)
 		err = settle_snapshots(store, &budget);
-	if (err == 0 && atomic_load(&store->lists_due))
+	if (!err && atomic_load(&store->lists_due))
 		err = clean_lists(store, &budget);
-	return err < 0 ? err : th_head_reclaim_step(store, &budget);
+	return err ? err : th_head_reclaim_step(store, &budget);
 }
 
 int th_reclaim_note(struct th_store *store, uint64_t *ret_deletions)
@@ -222,7 +222,7 @@ int th_reclaim_note(struct th_store *store, uint64_t *ret_deletions)
 	int err = 0;
 
 	*ret_deletions = atomic_load(&store->deletions);
-	for (size_t i = 0; i < store->catalogue.count && err == 0; i++) {
+	for (size_t i = 0; i < store->catalogue.count && !err; i++) {
 		struct th_snapshot_record *record = store->catalogue.record[i];
 
 		if (record->deleting && !record->noted)

@@ -66,9 +66,9 @@ static int unpack(const struct th_cursor_entry *entry, struct th_snapshot_record
 	if (disk.deleting > 1 || memchr(ret->info.name, 0, name_size))
 		return -EUCLEAN;
 	err = th_ptr_unpack(&disk.root, &ret->root);
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_unpack(&disk.dead, &ret->dead);
-	return err < 0 ? err : th_blocklist_unpack(&disk.strays, &ret->strays);
+	return err ? err : th_blocklist_unpack(&disk.strays, &ret->strays);
 }
 
 static int load_record(struct th_store *store, const struct th_cursor_entry *entry)
@@ -76,11 +76,11 @@ static int load_record(struct th_store *store, const struct th_cursor_entry *ent
 	struct th_snapshot_record *record = calloc(1, sizeof(*record));
 	int err = record ? unpack(entry, record) : -ENOMEM;
 
-	if (err == 0 && !th_branch_table_find(&store->branches, record->info.branch))
+	if (!err && !th_branch_table_find(&store->branches, record->info.branch))
 		err = -EUCLEAN;
-	if (err == 0)
+	if (!err)
 		err = th_snapshot_table_append(&store->catalogue, record);
-	if (err < 0)
+	if (err)
 		free(record);
 	return err;
 }
@@ -101,7 +101,7 @@ int th_snapshot_table_load(struct th_store *store)
 {
 	int err = th_meta_each(store, TH_META_SNAPSHOT, load_record);
 
-	return err < 0 ? err : check_origins(store);
+	return err ? err : check_origins(store);
 }
 
 /* --- in memory --- */

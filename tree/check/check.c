@@ -13,18 +13,18 @@
 
 /* --- trees --- */
 
-static int unpack_root(struct th_check *check, const char *name, const uint8_t *bytes, struct th_ptr *ret)
+static bool unpack_root(struct th_check *check, const char *name, const uint8_t *bytes, struct th_ptr *ret)
 {
 	static const uint8_t zeros[TH_SUPER_ROOT_SIZE - sizeof(struct th_ptr_disk)];
 	struct th_ptr_disk disk;
 
 	memcpy(&disk, bytes, sizeof(disk));
 	if (th_ptr_unpack(&disk, ret) == 0 && memcmp(bytes + sizeof(disk), zeros, sizeof(zeros)) == 0)
-		return 0;
+		return true;
 	th_check_problem(check, "superblock of generation %" PRIu64 ": its pointer to the %s is broken",
 			 check->super.generation, name);
 	check->incomplete = true;
-	return 1;
+	return false;
 }
 
 static int check_meta_tree(struct th_check *check)
@@ -37,16 +37,15 @@ static int check_meta_tree(struct th_check *check)
 		.owned = UINT64_MAX,
 		.at = TH_SLICE_EMPTY,
 	};
-	int err = unpack_root(check, tree.name, check->super.meta_root, &tree.root);
 
-	return err == 0 ? th_check_tree(check, &tree) : 0;
+	return unpack_root(check, tree.name, check->super.meta_root, &tree.root) ? th_check_tree(check, &tree) : 0;
 }
 
 static int check_snapshots(struct th_check *check)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < check->snapshots_count && err == 0; i++) {
+	for (size_t i = 0; i < check->snapshots_count && !err; i++) {
 		const struct th_check_snapshot *snapshot = &check->snapshots[i];
 		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
 		char name[sizeof(snapshot->name) + 40];
@@ -85,21 +84,19 @@ static int check_head(struct th_check *check, const struct th_check_branch *bran
 		.owned = branch->origin_generation,
 		.at = TH_SLICE_EMPTY,
 	};
-	int err = 0;
 
 	snprintf(name, sizeof(name), "branch '%s'", branch->name);
-	if (!branch->has_head) {
-		tree.sequence = check->super.sequence;
-		err = unpack_root(check, tree.name, check->super.live_root, &tree.root);
-	}
-	return err == 0 ? th_check_tree(check, &tree) : 0;
+	if (branch->has_head)
+		return th_check_tree(check, &tree);
+	tree.sequence = check->super.sequence;
+	return unpack_root(check, tree.name, check->super.live_root, &tree.root) ? th_check_tree(check, &tree) : 0;
 }
 
 static int check_heads(struct th_check *check)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < check->branches_count && err == 0; i++) {
+	for (size_t i = 0; i < check->branches_count && !err; i++) {
 		if (check->branches[i].has_head || check->branches[i].id == check->super.counters[TH_SUPER_BRANCH])
 			err = check_head(check, &check->branches[i]);
 		check->result.branches += !check->branches[i].detached;
@@ -112,7 +109,7 @@ static int check_abandoned(struct th_check *check)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < check->abandoned_count && err == 0; i++) {
+	for (size_t i = 0; i < check->abandoned_count && !err; i++) {
 		const struct th_check_abandoned *abandoned = &check->abandoned[i];
 		struct th_check_tree tree = {
 			.kind = TH_CHECK_ABANDONED,
@@ -131,41 +128,39 @@ static int check_abandoned(struct th_check *check)
 
 /* --- live entries --- */
 
-static int visit_entry(struct th_check *check, const struct th_cursor_entry *entry)
+static void visit_entry(struct th_check *check, const struct th_cursor_entry *entry)
 {
 	check->result.entries++;
 	if (check->options.entry && check->options.entry(check->options.arg, th_view_live(check->store), entry) != 0)
 		check->result.problems++;
-	return 0;
 }
 
 static int visit_range(struct th_check *check, const struct th_range *range)
 {
 	struct th_cursor *cursor;
 	char text[TH_CHECK_KEY_TEXT];
-	int err = th_cursor_open(th_view_live(check->store), range, &cursor);
+	int end = 0, err = th_cursor_open(th_view_live(check->store), range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	for (;;) {
+	while (end == 0) {
 		struct th_cursor_entry entry = { 0 };
 
-		err = th_cursor_next(cursor, &entry);
-		if (err == 0) {
+		end = th_cursor_next(cursor, &entry);
+		if (end == 0) {
 			visit_entry(check, &entry);
-		} else if (err < 0 && err != -ENOMEM && entry.key.data) { /* only this entry's value is bad */
-			th_check_problem(check, "value of key %s: %s", th_check_key(entry.key, text), strerror(-err));
-		} else {
-			break;
+		} else if (end < 0 && end != -ENOMEM && entry.key.data) {
+			th_check_problem(check, "value of key %s: %s", th_check_key(entry.key, text), strerror(-end));
+			end = 0; /* the cursor has moved on: only this value is damaged */
 		}
 	}
 	th_cursor_close(cursor);
-	if (err < 0 && err != -ENOMEM) {
+	if (end == -ENOMEM)
+		return end;
+	if (end < 0)
 		th_check_problem(check, "live tree: entries from key %s on cannot be read: %s",
-				 th_check_key(range->from, text), strerror(-err));
-		err = 0;
-	}
-	return err == 1 ? 0 : err;
+				 th_check_key(range->from, text), strerror(-end));
+	return 0;
 }
 
 static int compare_holes(const void *a, const void *b)
@@ -175,7 +170,7 @@ static int compare_holes(const void *a, const void *b)
 	return th_slice_compare(th_key_slice(&x->from), th_key_slice(&y->from));
 }
 
-/* Every live entry but those that are known to be unreadable. */
+/* Visits all live entries outside the holes, which cannot be read. */
 static int visit_entries(struct th_check *check)
 {
 	struct th_range range = { .from = TH_SLICE_EMPTY };
@@ -183,7 +178,7 @@ static int visit_entries(struct th_check *check)
 
 	if (check->holes_count > 0)
 		qsort(check->holes, check->holes_count, sizeof(*check->holes), compare_holes);
-	for (size_t i = 0; i < check->holes_count && err == 0; i++) {
+	for (size_t i = 0; i < check->holes_count && !err; i++) {
 		const struct th_check_hole *hole = &check->holes[i];
 
 		range.to = th_key_slice(&hole->from);
@@ -195,7 +190,7 @@ static int visit_entries(struct th_check *check)
 			range.from = th_key_slice(&hole->to);
 	}
 	range.to = (struct th_slice){ NULL, 0 };
-	return err == 0 ? visit_range(check, &range) : err;
+	return err ? err : visit_range(check, &range);
 }
 
 /* --- public --- */
@@ -204,27 +199,27 @@ static int run(struct th_check *check)
 {
 	int err = th_super_read(check->store->disk, &check->super);
 
-	if (err == 0 && check->options.only_entries)
+	if (!err && check->options.only_entries)
 		return visit_entries(check);
 	if (check->store->log_lost)
 		th_check_problem(check, "the intent log cannot be replayed; what it has is not checked");
-	if (err == 0)
+	if (!err)
 		err = check_meta_tree(check);
-	if (err == 0)
+	if (!err)
 		err = th_check_carried(check);
-	if (err == 0)
+	if (!err)
 		err = th_check_catalogue(check);
-	if (err == 0)
+	if (!err)
 		err = check_snapshots(check);
-	if (err == 0)
+	if (!err)
 		err = check_heads(check);
-	if (err == 0)
+	if (!err)
 		err = check_abandoned(check);
-	if (err == 0)
+	if (!err)
 		err = th_check_space(check);
-	if (err == 0)
+	if (!err)
 		err = th_check_blocks(check);
-	return err == 0 ? visit_entries(check) : err;
+	return err ? err : visit_entries(check);
 }
 
 int th_store_check(struct th_store *store, const struct th_check_options *options, struct th_check_result *ret)

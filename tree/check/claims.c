@@ -15,7 +15,7 @@ static int add_event(struct th_claims *claims, uint64_t at, int32_t count, enum 
 {
 	int err = th_grow(claims->event, claims->capacity, claims->count + 1);
 
-	if (err == 0)
+	if (!err)
 		claims->event[claims->count++] = (struct th_claim_event){ at, count, claim };
 	return err;
 }
@@ -24,7 +24,7 @@ int th_check_claim(struct th_check *check, enum th_claim claim, uint64_t addr, u
 {
 	int err = add_event(&check->claims, addr, (int32_t)count, claim);
 
-	return err < 0 ? err : add_event(&check->claims, addr + blocks, -(int32_t)count, claim);
+	return err ? err : add_event(&check->claims, addr + blocks, -(int32_t)count, claim);
 }
 
 static int compare_claim_runs(const void *a, const void *b)
@@ -64,7 +64,7 @@ int th_check_claim_snapshot(struct th_check *check, uint64_t addr, uint64_t bloc
 		if (claims->snapshot_count > claims->snapshot_capacity / 2 || claims->snapshot_capacity == 0)
 			err = th_grow(claims->snapshot, claims->snapshot_capacity, claims->snapshot_capacity + 1);
 	}
-	if (err == 0)
+	if (!err)
 		claims->snapshot[claims->snapshot_count++] = (struct th_claim_run){ addr, blocks };
 	return err;
 }
@@ -75,7 +75,7 @@ int th_check_claim_snapshot_data(struct th_check *check)
 	int err = 0;
 
 	merge_snapshot_runs(claims);
-	for (size_t i = 0; i < claims->snapshot_count && err == 0; i++)
+	for (size_t i = 0; i < claims->snapshot_count && !err; i++)
 		err = th_check_claim(check, TH_CLAIM_SNAPSHOT_DATA, claims->snapshot[i].addr,
 				     claims->snapshot[i].blocks, 1);
 	return err;

@@ -40,7 +40,7 @@ static int take_share(struct th_check *check, struct th_slice key, struct th_sli
 		return 0;
 	}
 	err = th_check_claim(check, TH_CLAIM_SHARE, addr, blocks, 1);
-	return err < 0 ? err : th_check_claim(check, TH_CLAIM_SHARED, addr, blocks, count);
+	return err ? err : th_check_claim(check, TH_CLAIM_SHARED, addr, blocks, count);
 }
 
 /* --- snapshots --- */
@@ -92,7 +92,7 @@ static int take_snapshot(struct th_check *check, struct th_slice key, struct th_
 		return 0;
 	}
 	err = th_grow(check->snapshots, check->snapshots_capacity, check->snapshots_count + 1);
-	if (err == 0)
+	if (!err)
 		check->snapshots[check->snapshots_count++] = snapshot;
 	return err;
 }
@@ -116,7 +116,7 @@ static int take_hold(struct th_check *check, struct th_slice key, struct th_slic
 	if (strlen(hold.tag) != tag_size)
 		th_check_problem(check, "hold %" PRIu64 ": its tag is malformed", hold.id);
 	err = th_grow(check->holds, check->holds_capacity, check->holds_count + 1);
-	if (err == 0)
+	if (!err)
 		check->holds[check->holds_count++] = hold;
 	return err;
 }
@@ -166,7 +166,7 @@ static int take_branch(struct th_check *check, struct th_slice key, struct th_sl
 		return 0;
 	}
 	err = th_grow(check->branches, check->branches_capacity, check->branches_count + 1);
-	if (err == 0)
+	if (!err)
 		check->branches[check->branches_count++] = branch;
 	return err;
 }
@@ -199,7 +199,7 @@ static int take_abandoned(struct th_check *check, struct th_slice key, struct th
 		return 0;
 	}
 	err = th_grow(check->abandoned, check->abandoned_capacity, check->abandoned_count + 1);
-	if (err == 0)
+	if (!err)
 		check->abandoned[check->abandoned_count++] = abandoned;
 	return err;
 }

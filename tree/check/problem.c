@@ -47,7 +47,7 @@ int th_check_add_hole(struct th_check *check, struct th_slice from, struct th_sl
 	struct th_check_hole *hole;
 	int err = th_grow(check->holes, check->holes_capacity, check->holes_count + 1);
 
-	if (err < 0)
+	if (err)
 		return err;
 	hole = &check->holes[check->holes_count++];
 	th_key_set(&hole->from, from);

@@ -33,7 +33,7 @@ int th_seen_get(struct th_seen_set *set, uint64_t addr, struct th_seen **ret)
 {
 	int err = 2 * set->count >= set->capacity ? seen_grow(set) : 0;
 
-	if (err < 0)
+	if (err)
 		return err;
 	*ret = seen_slot(set, addr);
 	set->count += (*ret)->addr == 0;

@@ -16,23 +16,23 @@ static int claim_fixed(struct th_check *check)
 	const struct th_super *super = &check->super;
 	int err = th_check_claim(check, TH_CLAIM_FIXED, 0, super->log_first + super->log_blocks, 1);
 
-	return err < 0 ? err
-		       : th_check_claim(check, TH_CLAIM_FIXED, super->blocks - TH_SUPER_TAIL_BLOCKS,
-					TH_SUPER_TAIL_BLOCKS, 1);
+	return err ? err
+		   : th_check_claim(check, TH_CLAIM_FIXED, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS,
+				    1);
 }
 
 static int claim_nodes(struct th_check *check)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < check->nodes.capacity && err == 0; i++) {
+	for (size_t i = 0; i < check->nodes.capacity && !err; i++) {
 		const struct th_seen *seen = &check->nodes.slot[i];
 
 		if (!seen->addr || !th_check_inside(check, seen->addr, seen->blocks))
 			continue;
 		if (seen->flags & TH_SEEN_META)
 			err = th_check_claim(check, TH_CLAIM_META_NODE, seen->addr, seen->blocks, 1);
-		if (err == 0 && seen->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
+		if (!err && seen->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
 			err = th_check_claim(check,
 					     seen->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
 					     seen->addr, seen->blocks, 1);
@@ -119,7 +119,7 @@ static int claim_lists(struct th_check *check, const struct th_blocklist *dead, 
 	int err = claim_list(&list, dead, "dead list", what);
 
 	list.strays = true;
-	return err < 0 ? err : claim_list(&list, strays, "list of strays", what);
+	return err ? err : claim_list(&list, strays, "list of strays", what);
 }
 
 /* What died between a snapshot and the next one of its branch is kept for what was born up to the former. */
@@ -127,7 +127,7 @@ static int claim_snapshot_lists(struct th_check *check)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < check->snapshots_count && err == 0; i++) {
+	for (size_t i = 0; i < check->snapshots_count && !err; i++) {
 		const struct th_check_snapshot *snapshot = &check->snapshots[i];
 		const struct th_check_snapshot *before = th_check_newest(check, snapshot->branch, i);
 		const struct th_check_branch *branch = th_check_branch(check, snapshot->branch);
@@ -145,7 +145,7 @@ static int claim_head_lists(struct th_check *check)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < check->branches_count && err == 0; i++) {
+	for (size_t i = 0; i < check->branches_count && !err; i++) {
 		const struct th_check_branch *branch = &check->branches[i];
 		const struct th_check_snapshot *newest = th_check_newest(check, branch->id, check->snapshots_count);
 		uint64_t limit = newest ? newest->generation : branch->origin_generation;
@@ -168,7 +168,7 @@ static int claim_abandoned_lists(struct th_check *check)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < check->abandoned_count && err == 0; i++) {
+	for (size_t i = 0; i < check->abandoned_count && !err; i++) {
 		const struct th_check_abandoned *abandoned = &check->abandoned[i];
 		struct list list = { .check = check, .origin = abandoned->than, .abandoned = true };
 		char what[64];
@@ -176,7 +176,7 @@ static int claim_abandoned_lists(struct th_check *check)
 		snprintf(what, sizeof(what), "abandoned head %" PRIu64, abandoned->id);
 		err = claim_list(&list, &abandoned->dead, "dead list", what);
 		list.strays = true;
-		if (err == 0)
+		if (!err)
 			err = claim_list(&list, &abandoned->strays, "list of strays", what);
 	}
 	return err;
@@ -196,13 +196,13 @@ static int claim_map(struct th_check *check)
 	struct th_space *space;
 	int err = th_space_new(check->super.blocks, &space);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_space_load(space, check->store->disk, &check->super.space_log);
-	check->claims.map_known = err == 0;
-	if (err == 0)
+	check->claims.map_known = !err;
+	if (!err)
 		err = th_space_each_used(space, claim_used, check);
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_each(&check->super.space_log, check->store->disk, NULL, claim_page, &list);
 	th_space_free(space);
 	return list_result(check, "space log", err);
@@ -212,17 +212,17 @@ int th_check_space(struct th_check *check)
 {
 	int err = claim_fixed(check);
 
-	if (err == 0)
+	if (!err)
 		err = claim_nodes(check);
-	if (err == 0)
+	if (!err)
 		err = th_check_claim_snapshot_data(check);
-	if (err == 0)
+	if (!err)
 		err = claim_snapshot_lists(check);
-	if (err == 0)
+	if (!err)
 		err = claim_head_lists(check);
-	if (err == 0)
+	if (!err)
 		err = claim_abandoned_lists(check);
-	return err < 0 ? err : claim_map(check);
+	return err ? err : claim_map(check);
 }
 
 /* --- the verdict --- */

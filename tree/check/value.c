@@ -79,11 +79,11 @@ static int claim_named(struct th_check_walk *walk, struct th_slice key, struct t
 
 	if (value.error)
 		return value.error;
-	if (err == 0 && !value.refused)
+	if (!err && !value.refused)
 		return 0;
 	check->incomplete = true;
 	/* of live entries, the owner of the format will complain himself */
-	if (err != 0 && walk->first && !(walk->tree->kind == TH_CHECK_LIVE && check->options.entry))
+	if (err && walk->first && !(walk->tree->kind == TH_CHECK_LIVE && check->options.entry))
 		th_check_problem(check, "%s: key %s: its value of %zu bytes is malformed", walk->tree->name,
 				 th_check_key(key, text), bytes.size);
 	return 0;
@@ -99,13 +99,13 @@ static int read_large(struct th_check *check, const struct th_large_value *chunk
 
 	if (!buffer)
 		return -ENOMEM;
-	for (unsigned i = 0; i < chunk->runs && err == 0; i++) {
+	for (unsigned i = 0; i < chunk->runs && !err; i++) {
 		err = th_disk_read(check->store->disk, chunk->run[i].addr, chunk->run[i].blocks, buffer + at);
 		at += (size_t)chunk->run[i].blocks * TH_BLOCK_SIZE;
 	}
-	if (err == 0 && th_checksum(buffer, chunk->size) != chunk->checksum)
+	if (!err && th_checksum(buffer, chunk->size) != chunk->checksum)
 		err = -EBADMSG;
-	if (err < 0)
+	if (err)
 		free(buffer);
 	else
 		*ret = buffer;
@@ -135,7 +135,7 @@ static int check_large(struct th_check_walk *walk, struct th_slice key, const st
 	void *bytes;
 	int err = th_seen_get(&check->values, chunk->run[0].addr, &seen);
 
-	if (err < 0 || (!live && seen->flags))
+	if (err || (!live && seen->flags))
 		return err;
 	if (seen->flags & TH_SEEN_DAMAGED)
 		return bad_large(walk, key);
@@ -143,7 +143,7 @@ static int check_large(struct th_check_walk *walk, struct th_slice key, const st
 	err = read_large(check, chunk, &bytes);
 	if (err == -ENOMEM)
 		return err;
-	if (err < 0) {
+	if (err) {
 		seen->flags |= TH_SEEN_DAMAGED;
 		th_check_problem(check, "%s: key %s: its value of %u bytes at block %" PRIu64 ": %s", walk->tree->name,
 				 th_check_key(key, text), chunk->size, chunk->run[0].addr,
@@ -173,7 +173,7 @@ static int account_large(struct th_check_walk *walk, struct th_slice key, const 
 	for (unsigned i = 0; i < chunk.runs; i++) {
 		int err = claim_run(&chunk.run[i], &value);
 
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	if (value.refused) {
@@ -211,7 +211,7 @@ int th_check_values(struct th_check_walk *walk)
 	const struct th_slab *slab = node->level > 0 ? &node->overlay : &node->base;
 	int err = 0;
 
-	for (unsigned i = 0; i < slab->count && err == 0; i++)
+	for (unsigned i = 0; i < slab->count && !err; i++)
 		err = account_entry(walk, node, th_slab_entry(slab, i));
 	return err;
 }

@@ -1,21 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commit: the transient nodes become a generation on disk.
+ * A checkpoint: the transient nodes become a generation on disk.
  *
- *   freeze        under the merge lock: the root stops changing, what merges gave up is taken over, the space set is
- * closed write         data under way is waited for; live nodes, children first settle        what left the tree is
- * freed or goes on the dead list; the step (a snapshot's creation), or else space is given back (reap.c) meta the meta
- * tree, likewise written space         the commit set goes to the space log flush, superblock, flush
+ *   phase        locks held              what happens
+ *   -----        ----------              ------------
+ *   freeze       checkpoint, merge,      the root stops changing; the checkpoint takes over the lists of dropped
+ *                live                    nodes and blocks; the space set is closed
+ *   write        checkpoint              waits for data under way; writes the live nodes, children first
+ *   settle       checkpoint              frees blocks that left the tree, or appends them to the dead list
+ *   step         checkpoint              the operation that the caller asked for (a snapshot's creation), or else
+ *                                        reclaims space (catalogue/reclaim.c)
+ *   meta         checkpoint, meta        writes the meta tree, unless the superblock carries its changes
+ *   space        checkpoint              appends the space set of this checkpoint to the space log
+ *   publish      checkpoint              waits for all writes; disk flush, superblock, disk flush
+ *   done         checkpoint, log         frees the log up to the freeze; freed blocks become usable (S3)
  *
- * Until the superblock is on disk, nothing that the one before names was written over; merges go on meanwhile against
- * copies. Whatever fails on the way makes the store refuse writes: the last commit and the log are as they were.
+ * Nothing that the last superblock names is overwritten before the new one is on disk, so a crash at any point leaves
+ * one of the two generations.  Transactions go on during all phases but the freeze, against copies of frozen nodes.  On
+ * an error the store refuses writes: the last generation and the log are still complete.
  */
 #include "tree/checkpoint/checkpoint.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "journal/base/clock.h"
 #include "journal/base/thread.h"
 #include "tree/btree/detach.h"
 #include "tree/catalogue/block_refs.h"
@@ -29,8 +38,12 @@
 #include "tree/node/nowait.h"
 #include "tree/state/state.h"
 
-#define TH_WAITING_MAX 4096 /* freed blocks worth a commit of their own */
-#define TH_RECLAIMED_MAX 16384 /* free blocks for which nobody is kept waiting any longer */
+/* Freed blocks (16 MiB) that are worth a checkpoint of their own, since only the next ones make them usable.  A larger
+ * number delays their reuse, a smaller one writes more superblocks. */
+#define TH_WAITING_MAX 4096
+/* Free blocks (64 MiB) that are enough for a caller which waits for room: with more it need not wait for the rest of
+ * the reclaimable space. */
+#define TH_RECLAIMED_MAX 16384
 
 struct checkpoint {
 	struct th_store *store;
@@ -38,20 +51,12 @@ struct checkpoint {
 	struct th_node_writer *live, *meta;
 	struct th_node *root, *meta_root;
 	struct th_epoch epoch;
-	struct th_drops values; /* large values given up */
+	struct th_drops values; /* large values that were replaced or deleted */
 	struct th_dead_nodes dead;
 	struct th_detached *doomed;
 	struct th_log_position log_tail;
-	uint64_t deletions; /* of snapshots: those that it holds */
+	uint64_t deletions; /* of snapshots, noted in it */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static bool worth_a_checkpoint(struct th_store *store)
 {
@@ -64,7 +69,7 @@ static bool worth_a_checkpoint(struct th_store *store)
 	return stat.waiting > TH_WAITING_MAX || th_reclaim_due(store);
 }
 
-/* With merge_lock. */
+/* Freezes the live tree; both locks are held. */
 static void freeze(struct checkpoint *c)
 {
 	struct th_store *store = c->store;
@@ -122,7 +127,7 @@ static int add_dead(const struct th_run *run, void *arg)
 	return th_dead_nodes_add(&c->dead, &(struct th_dead_node){ .run = *run });
 }
 
-/* Everything that left the live tree, in the order of addresses. */
+/* Frees all that left the live tree, or puts it on the dead list, in the order of addresses. */
 static int settle_dead(struct checkpoint *c)
 {
 	const struct th_drops *drops = &c->epoch.drops, *values = &c->values, *shares = &c->epoch.shares;
@@ -130,11 +135,11 @@ static int settle_dead(struct checkpoint *c)
 	size_t n = 0;
 	int err = 0;
 
-	for (size_t i = 0; i < shares->count && err == 0; i++)
+	for (size_t i = 0; i < shares->count && !err; i++)
 		err = th_block_refs_add(c->store, shares->runs[i].addr, shares->runs[i].blocks);
-	for (const struct th_detached *doomed = c->doomed; doomed && err == 0; doomed = doomed->next)
+	for (const struct th_detached *doomed = c->doomed; doomed && !err; doomed = doomed->next)
 		err = th_detached_walk(c->store->cache, doomed, &c->values, add_dead, c);
-	if (err < 0)
+	if (err)
 		return err;
 	runs = calloc(c->dead.count + drops->count + values->count + 1, sizeof(*runs));
 	if (!runs)
@@ -148,10 +153,10 @@ static int settle_dead(struct checkpoint *c)
 	qsort(runs, n, sizeof(*runs), compare_runs);
 	err = th_dead_settle(c->store, runs, n);
 	free(runs);
-	return err < 0 ? err : th_dead_strays(c->store, &c->epoch.strays);
+	return err ? err : th_dead_strays(c->store, &c->epoch.strays);
 }
 
-/* The meta tree has no snapshots: what left it is free. */
+/* Writes the meta tree.  It has no snapshots, so nodes that left it are free. */
 static int write_meta(struct checkpoint *c)
 {
 	struct th_store *store = c->store;
@@ -177,7 +182,7 @@ static int write_meta(struct checkpoint *c)
 	}
 	th_dead_nodes_release(&meta->dead);
 	err = th_node_writer_tree(c->meta, c->meta_root, &root);
-	if (err < 0)
+	if (err)
 		return err;
 	th_ptr_pack(&root, &disk);
 	memcpy(store->super.meta_root, &disk, sizeof(disk));
@@ -193,16 +198,16 @@ static int write_super(struct checkpoint *c, bool clean)
 
 	super->generation = c->state.generation;
 	super->sequence = c->state.sequence;
-	super->checkpoint_ns = now_ns();
+	super->checkpoint_ns = th_now_ns();
 	super->counters[TH_SUPER_MARK] = atomic_load(&store->mark);
 	super->clean = clean;
 	super->log_tail = c->log_tail;
 	th_ptr_pack(&c->state.live_root, &root);
 	memcpy(super->live_root, &root, sizeof(root));
 	err = th_disk_sync(store->disk);
-	if (err == 0)
+	if (!err)
 		err = th_super_write(store->disk, super);
-	return err < 0 ? err : th_disk_sync(store->disk);
+	return err ? err : th_disk_sync(store->disk);
 }
 
 static int write_generation(struct checkpoint *c, th_checkpoint_step *step, void *arg, bool clean)
@@ -211,34 +216,34 @@ static int write_generation(struct checkpoint *c, th_checkpoint_step *step, void
 	int err;
 
 	err = th_node_writer_new(store, &store->live, c->state.generation, NULL, &c->live);
-	if (err == 0)
+	if (!err)
 		err = th_node_writer_new(store, &store->meta, c->state.generation, NULL, &c->meta);
-	if (err < 0)
+	if (err)
 		return err;
 	th_chunk_wait_all(store);
 	err = -atomic_load(&store->failed);
-	if (err == 0)
+	if (!err)
 		err = th_node_writer_tree(c->live, c->root, &c->state.live_root);
-	if (err == 0)
+	if (!err)
 		err = settle_dead(c);
-	if (err == 0)
+	if (!err)
 		err = step ? step(store, &c->state, arg) : th_reclaim_step(store);
-	if (err == 0)
+	if (!err)
 		err = th_reclaim_note(store, &c->deletions);
-	if (err == 0)
+	if (!err)
 		err = write_meta(c);
-	if (err == 0)
+	if (!err)
 		err = th_space_checkpoint(store->space, store->disk, &store->super.space_log);
-	if (err == 0)
+	if (!err)
 		err = th_node_writer_finish(c->live);
-	if (err == 0)
+	if (!err)
 		err = th_node_writer_finish(c->meta);
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_wait(&store->dead_write);
-	return err < 0 ? err : write_super(c, clean);
+	return err ? err : write_super(c, clean);
 }
 
-/* Another head became the live tree; nothing was merged meanwhile. */
+/* Replaces the root of the live tree: the step switched to another head, during which no transaction was applied. */
 static void change_root(struct th_tree *live, struct th_node *root)
 {
 	pthread_rwlock_wrlock(&live->lock);
@@ -247,7 +252,7 @@ static void change_root(struct th_tree *live, struct th_node *root)
 	pthread_rwlock_unlock(&live->lock);
 }
 
-/* The superblock is durable. */
+/* Publishes the generation in memory, once the superblock is durable. */
 static void checkpoint_done(struct checkpoint *c)
 {
 	struct th_store *store = c->store;
@@ -271,7 +276,7 @@ static void checkpoint_release(struct checkpoint *c)
 {
 	th_node_writer_free(c->live);
 	th_node_writer_free(c->meta);
-	th_blocklist_wait(&c->store->dead_write); /* where the commit failed */
+	th_blocklist_wait(&c->store->dead_write); /* if the checkpoint failed before it waited */
 	pthread_rwlock_wrlock(&c->store->live.lock);
 	th_node_unref(c->root);
 	th_dead_nodes_release(&c->dead);
@@ -283,37 +288,29 @@ static void checkpoint_release(struct checkpoint *c)
 	th_drops_release(&c->epoch.shares);
 	th_drops_release(&c->epoch.strays);
 	th_drops_release(&c->values);
-	th_store_settled(c->store, atomic_load(&c->store->writing_bytes));
+	th_store_written(c->store, atomic_load(&c->store->writing_bytes));
 }
 
-static uint64_t monotonic_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
-}
-
-/* Only of a commit that had something to write. */
+/* Measures the speed, if the checkpoint wrote enough for a useful figure. */
 static void note_speed(struct th_store *store, size_t bytes, uint64_t took_us)
 {
 	if (bytes >= store->dirty_soft / 2)
 		atomic_store(&store->checkpoint_speed, bytes / (took_us + 1));
 }
 
-/* What was frozen becomes a generation. */
+/* Writes the frozen tree as a generation. */
 static int checkpoint_frozen(struct checkpoint *c, th_checkpoint_step *step, void *arg, unsigned flags)
 {
 	size_t bytes = atomic_load(&c->store->writing_bytes);
-	uint64_t began = monotonic_us();
+	uint64_t began = th_monotonic_ns() / 1000;
 	int err = write_generation(c, step, arg, (flags & TH_CHECKPOINT_CLEAN) != 0);
 
-	if (err == 0)
+	if (!err)
 		checkpoint_done(c);
 	else
-		th_store_fail(c->store, err, "commit");
+		th_store_fail(c->store, err, "a checkpoint");
 	checkpoint_release(c);
-	note_speed(c->store, bytes, monotonic_us() - began);
+	note_speed(c->store, bytes, th_monotonic_ns() / 1000 - began);
 	return err;
 }
 
@@ -324,10 +321,10 @@ static int checkpoint_locking(struct th_store *store, th_checkpoint_step *step, 
 
 	pthread_mutex_lock(&store->checkpoint_lock);
 	err = th_store_writable(store);
-	if (err < 0 || (!step && !flags && !worth_a_checkpoint(store)))
+	if (err || (!step && !flags && !worth_a_checkpoint(store)))
 		goto out;
 	if (flags == TH_CHECKPOINT_RELIEVE && atomic_load(&store->dirty_bytes) < store->dirty_hard)
-		goto out; /* whoever held the lock did it */
+		goto out; /* the former holder of the lock has written it */
 	pthread_mutex_lock(&store->merge_lock);
 	freeze(&c);
 	pthread_mutex_unlock(&store->merge_lock);
@@ -348,13 +345,13 @@ void th_checkpoint_relief_end(struct th_store *store)
 {
 	pthread_mutex_lock(&store->checkpointer_lock);
 	atomic_fetch_sub(&store->committing, 1);
-	pthread_cond_broadcast(&store->settled);
+	pthread_cond_broadcast(&store->progress);
 	pthread_mutex_unlock(&store->checkpointer_lock);
 }
 
 int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags)
 {
-	bool nowait = th_nowait_suspend(); /* half of a commit is not undone */
+	bool nowait = th_nowait_suspend(); /* a checkpoint cannot be undone half way */
 	int err;
 
 	th_thread_waits();
@@ -365,13 +362,13 @@ int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, u
 	return err;
 }
 
-/* A commit by whoever holds both locks. */
+/* A checkpoint with both locks held. */
 static int checkpoint_held(struct th_store *store)
 {
 	struct checkpoint c = { .store = store };
 	int err = th_store_writable(store);
 
-	if (err < 0)
+	if (err)
 		return err;
 	freeze(&c);
 	return checkpoint_frozen(&c, NULL, NULL, 0);
@@ -393,34 +390,38 @@ static bool has_plenty(struct th_store *store)
 	return stat.free > stat.emergency + stat.reserved + TH_RECLAIMED_MAX;
 }
 
-/* The first commit writes what was merged, and frees what that replaces; two more make it free (S3).  While there is
- * more to be given back, each is a first one. */
-static int checkpoint_all(struct th_store *store, int (*commit)(struct th_store *store))
+/* Checkpoints until much space is free, or no more can be freed.  The first checkpoint writes the dirty nodes and frees
+ * the blocks that these replace; two more make the blocks usable (S3).  As long as there is space to reclaim, each
+ * counts as a first one. */
+static int checkpoint_all(struct th_store *store, int (*one)(struct th_store *store))
 {
 	struct th_space_stat stat;
 	int err = 0, left = 3;
 
-	for (bool first = true; err == 0 && left > 0; first = false) {
+	for (bool first = true; !err && left > 0; first = false) {
 		th_space_stat(store->space, &stat);
 		if (!first && ((stat.waiting == 0 && left < 3) || has_plenty(store)))
 			break;
-		err = commit(store);
+		err = one(store);
 		left = th_reclaim_due(store) ? 3 : left - 1;
 	}
 	return err;
 }
 
-/* What was sent down is written before more is. */
-static int drain(struct th_store *store)
+/* Pushes messages down in batches, and writes each batch before the next. */
+static int push_down_all(struct th_store *store)
 {
 	uint64_t seq = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
 	struct th_key at = { .size = 0 };
-	int err = 0, drained = atomic_load(&store->drained_seq) == seq;
+	bool end = atomic_load(&store->pushed_seq) == seq;
+	int err = 0;
 
-	while (err == 0 && drained == 0 && !has_plenty(store)) {
-		drained = th_force_flush(store, &at, store->dirty_soft);
-		if (drained == 1)
-			atomic_store(&store->drained_seq, seq);
+	while (!err && !end && !has_plenty(store)) {
+		int pushed = th_force_flush(store, &at, store->dirty_soft);
+
+		if (pushed == 1)
+			atomic_store(&store->pushed_seq, seq);
+		end = pushed != 0; /* an error fails the store; -ENOSPC leaves the rest to the caller */
 		err = checkpoint_all(store, checkpoint_one);
 	}
 	return err;
@@ -431,13 +432,13 @@ int th_checkpoint_reclaim(struct th_store *store)
 	bool nowait = th_nowait_suspend();
 	int err = checkpoint_all(store, checkpoint_one);
 
-	if (err == 0)
-		err = drain(store);
+	if (!err)
+		err = push_down_all(store);
 	th_nowait_resume(nowait);
 	return err;
 }
 
-int th_checkpoint_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg)
+int th_checkpoint_exclusive(struct th_store *store, th_exclusive_work *work, void *arg)
 {
 	bool nowait = th_nowait_suspend();
 	int err;
@@ -446,9 +447,9 @@ int th_checkpoint_exclusive(struct th_store *store, int (*work)(struct th_store 
 	pthread_mutex_lock(&store->checkpoint_lock);
 	pthread_mutex_lock(&store->merge_lock);
 	err = checkpoint_all(store, checkpoint_held);
-	if (err == 0)
+	if (!err)
 		err = work(store, arg);
-	if (err == 0)
+	if (!err)
 		err = checkpoint_held(store);
 	pthread_mutex_unlock(&store->merge_lock);
 	pthread_mutex_unlock(&store->checkpoint_lock);
@@ -456,17 +457,10 @@ int th_checkpoint_exclusive(struct th_store *store, int (*work)(struct th_store 
 	return err;
 }
 
-/* --- room --- */
-
-static int checkpoint_with_buffers(struct th_store *store)
+int th_store_checkpoint(struct th_store *store)
 {
 	int err = store->options.before_checkpoint ? store->options.before_checkpoint(store->options.arg) : 0;
 	int checkpoint_err = th_checkpoint(store, NULL, NULL, 0);
 
 	return checkpoint_err < 0 ? checkpoint_err : err;
-}
-
-int th_store_checkpoint(struct th_store *store)
-{
-	return checkpoint_with_buffers(store);
 }

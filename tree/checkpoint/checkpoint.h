@@ -1,33 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints: everything merged so far becomes a generation on disk. */
+/*
+ * Checkpoints: all committed transactions become a generation on disk.
+ *
+ * Operations that change the catalogue (snapshots, branches, holds, rollback) are steps of a checkpoint: the superblock
+ * makes tree and catalogue durable together.
+ */
 #ifndef TH_TREE_CHECKPOINT_CHECKPOINT_H
 #define TH_TREE_CHECKPOINT_CHECKPOINT_H
 
 #include "tree/state/state.h"
 
-/* The commit under way. */
+/* The checkpoint under way, as its step sees it. */
 struct th_checkpoint_state {
-	uint64_t generation, sequence;
-	struct th_ptr live_root; /* a step that changes it sets new_root, too */
-	struct th_node *new_root; /* becomes the live tree's, if nothing fails; NULL: it stays */
+	uint64_t generation, sequence; /* of the frozen tree */
+	struct th_ptr live_root; /* where it is on disk; a step that changes it sets new_root, too */
+	struct th_node *new_root; /* becomes the root of the live tree if the checkpoint succeeds; NULL: no change */
 };
-/* What a commit does besides: run after the live tree is written, before the meta tree is. */
+
+/* An operation that a checkpoint does after it has written the live tree and before it writes the meta tree.
+ * checkpoint_lock is held.  An error fails the store; a request that is refused returns 0 and keeps its error in
+ * arg. */
 typedef int th_checkpoint_step(struct th_store *store, struct th_checkpoint_state *state, void *arg);
+
+/* An operation on the live tree by itself. */
+typedef int th_exclusive_work(struct th_store *store, void *arg);
+
 enum th_checkpoint_flags {
-	TH_CHECKPOINT_CLEAN = 1 << 0, /* the last one: there will be no log to replay */
-	TH_CHECKPOINT_FORCE = 1 << 1, /* even if nothing changed */
-	TH_CHECKPOINT_RELIEVE = 1 << 2, /* only if very much is dirty */
+	TH_CHECKPOINT_CLEAN = 1 << 0, /* the last one before the store is closed: there is no log to replay */
+	TH_CHECKPOINT_FORCE = 1 << 1, /* even if nothing has changed */
+	TH_CHECKPOINT_RELIEVE = 1 << 2, /* only if dirty_hard bytes are dirty */
 };
-/* Writes everything merged so far as a new generation.  Does not call before_checkpoint. */
+
+/* Writes all committed transactions as a new generation, and runs the step (NULL: reclaims space, reclaim.h).  Does not
+ * call before_checkpoint.  Waits for the disk even in a non-blocking section.
+ *
+ * Returns 0, -EROFS, or the error after which the store refuses writes.  No lock may be held. */
 int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags);
-/* Has `work` done while nobody else merges or commits and the live tree is settled, that is, all of it is on disk; then
- * commits what it did to the tree, if it returns 0.  Readers go on. */
-int th_checkpoint_exclusive(struct th_store *store, int (*work)(struct th_store *store, void *arg), void *arg);
-/* Those who merge wait for whoever is between these two, who does not wait for them (th_checkpoint_throttle). */
+
+/* Calls `work` while no other thread commits or checkpoints and the whole live tree is on disk, and then checkpoints
+ * its changes to the tree if it returned 0.  Readers go on.
+ *
+ * Returns 0, the error of work, or as th_checkpoint(). */
+int th_checkpoint_exclusive(struct th_store *store, th_exclusive_work *work, void *arg);
+
+/* Checkpoints until much space is free, or nothing is dirty, waiting to be free, or reclaimable, and large values that
+ * messages replace are freed.  For callers that got -ENOSPC (th_store.make_room).  Returns 0 or as th_checkpoint(). */
+int th_checkpoint_reclaim(struct th_store *store);
+
+/* Encloses a thread that checkpoints, or is about to.  In between, threads that have to wait for dirty nodes to be
+ * written (th_checkpoint_throttle()) wait for this thread instead of checkpointing themselves. */
 void th_checkpoint_relief_begin(struct th_store *store);
 void th_checkpoint_relief_end(struct th_store *store);
-/* Commits until nothing is dirty or waiting to be free, and large values that were replaced are given up: for whoever
- * found no room. */
-int th_checkpoint_reclaim(struct th_store *store);
 
 #endif

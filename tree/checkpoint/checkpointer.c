@@ -1,51 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/checkpoint/checkpointer.h"
 
-#include <errno.h>
-#include <time.h>
-
+#include "journal/base/clock.h"
 #include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/state/state.h"
 
-static struct timespec turn_end(struct th_store *store)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += store->options.checkpoint_interval_ms / 1000;
-	until.tv_nsec += store->options.checkpoint_interval_ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
-	return until;
-}
-
-static bool is_over(const struct timespec *until)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
-}
-
-/* Until the interval is over, or somebody asks for a commit.  checkpointer_lock is held. */
+/* Waits until the interval is over, or a thread asks for a checkpoint.  checkpointer_lock is held. */
 static void wait_for_turn(struct th_store *store)
 {
-	struct timespec until = turn_end(store);
+	struct timespec until = th_clock_after_ms(CLOCK_MONOTONIC, store->options.checkpoint_interval_ms);
 
 	while (!store->checkpointer_stop && !store->checkpoint_wanted &&
 	       pthread_cond_timedwait(&store->checkpointer_wake, &store->checkpointer_lock, &until) == 0)
 		;
 }
 
-/* A commit, and others behind it as long as there is much to write: then none of those who merge has to stop for a
- * whole one of his own (th_checkpoint_throttle).  What goes before commits has its turn nevertheless. */
+/* Checkpoints once, and again as long as much is dirty: so no committing thread has to do a whole checkpoint by itself
+ * (th_checkpoint_throttle()).  If there is a before_checkpoint, it ends after one interval, to call that again.
+ *
+ * buffers: calls before_checkpoint first. */
 static void checkpoint_in_turn(struct th_store *store, bool buffers)
 {
 	bool before = store->options.before_checkpoint != NULL;
-	struct timespec until = turn_end(store);
+	uint64_t until = th_monotonic_ns() + (uint64_t)store->options.checkpoint_interval_ms * 1000000;
 	int err;
 
 	if (before && buffers)
@@ -53,11 +31,12 @@ static void checkpoint_in_turn(struct th_store *store, bool buffers)
 	th_checkpoint_relief_begin(store);
 	do
 		err = th_checkpoint(store, NULL, NULL, 0);
-	while (err == 0 && atomic_load(&store->dirty_bytes) >= store->dirty_soft && !(before && is_over(&until)));
+	while (!err && atomic_load(&store->dirty_bytes) >= store->dirty_soft &&
+	       !(before && th_monotonic_ns() >= until));
 	th_checkpoint_relief_end(store);
 }
 
-/* Once it has begun to give space back, it goes on with that. */
+/* The thread.  It checkpoints without waiting as long as there is space to reclaim. */
 static void *checkpointer(void *arg)
 {
 	struct th_store *store = arg;
@@ -90,7 +69,7 @@ int th_checkpointer_start(struct th_store *store)
 	pthread_cond_init(&store->checkpointer_wake, &attr);
 	pthread_condattr_destroy(&attr);
 	err = -pthread_create(&store->checkpointer, NULL, checkpointer, store);
-	store->checkpointer_runs = err == 0;
+	store->checkpointer_runs = !err;
 	return err;
 }
 

@@ -1,35 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Sync: merged transactions into the intent log, and back out of it after a crash.
- *
- * Every merge queues its record.  Whoever syncs first becomes the leader: it takes all that is queued, writes it as one
- * log record and flushes once; the others wait for it.  Data that the transactions refer to was written to its final
- * blocks; since the same flush covers both, a record may reach the disk without its data.  Replay therefore checks the
- * data of the last record (every earlier one was flushed before its successor was written) against the digests in it.
- */
 #include "tree/checkpoint/log_queue.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "journal/base/checksum.h"
-#include "journal/base/thread.h"
-#include "tree/catalogue/reclaim.h"
-#include "tree/checkpoint/checkpoint.h"
 #include "tree/checkpoint/log_format.h"
-#include "tree/io/chunk.h"
 #include "tree/state/state.h"
 
-#define TH_PENDING_MAX (16u << 20)
-#define TH_SYNC_PARTS 512 /* transactions in one log record */
+#define TH_PENDING_MAX (16u << 20) /* bytes in the queue; beyond it a sync is a checkpoint, which is then cheaper */
 
 uint64_t th_log_identity(const struct th_super *super)
 {
 	return XXH3_64bits_withSeed(super->uuid, sizeof(super->uuid), super->mount_count);
 }
 
-/* --- writing records --- */
+/* --- records --- */
 
 static int measure_message(const struct th_entry *message, void *arg)
 {
@@ -113,7 +98,7 @@ struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq)
 	return pending;
 }
 
-static void free_pending(struct th_pending *list)
+void th_pending_free(struct th_pending *list)
 {
 	while (list) {
 		struct th_pending *next = list->next;
@@ -123,9 +108,11 @@ static void free_pending(struct th_pending *list)
 	}
 }
 
+/* --- the queue --- */
+
 static void drop_all_pending(struct th_store *store)
 {
-	free_pending(store->pending);
+	th_pending_free(store->pending);
 	store->pending = NULL;
 	store->pending_end = &store->pending;
 	store->pending_bytes = 0;
@@ -168,8 +155,7 @@ void th_log_queue_trim(struct th_store *store, uint64_t seq)
 	pthread_mutex_unlock(&store->sync_lock);
 }
 
-/* Takes what is queued, up to what fits one record.  The lock is held. */
-static struct th_pending *take_pending(struct th_store *store, uint64_t *ret_seq, int *ret_count)
+struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq, int *ret_count)
 {
 	struct th_pending *list = store->pending, **end = &store->pending;
 	size_t room, size = 0;
@@ -177,7 +163,7 @@ static struct th_pending *take_pending(struct th_store *store, uint64_t *ret_seq
 	pthread_mutex_lock(&store->log_lock);
 	room = th_log_room(store->log);
 	pthread_mutex_unlock(&store->log_lock);
-	for (*ret_count = 0; *end && *ret_count < TH_SYNC_PARTS && size + (*end)->size <= room; (*ret_count)++) {
+	for (*ret_count = 0; *end && *ret_count < TH_LOG_RECORD_PARTS && size + (*end)->size <= room; (*ret_count)++) {
 		size += (*end)->size;
 		*ret_seq = (*end)->seq;
 		end = &(*end)->next;
@@ -188,89 +174,4 @@ static struct th_pending *take_pending(struct th_store *store, uint64_t *ret_seq
 		store->pending_end = &store->pending;
 	store->pending_bytes -= size;
 	return *ret_count > 0 ? list : NULL;
-}
-
-static int log_pending(struct th_store *store, const struct th_pending *list)
-{
-	struct iovec parts[TH_SYNC_PARTS];
-	size_t bytes = 0;
-	int n = 0, err;
-
-	for (; list; list = list->next) {
-		parts[n++] = (struct iovec){ (void *)(uintptr_t)list->bytes, list->size };
-		bytes += list->size;
-	}
-	th_chunk_wait_all(store);
-	err = th_store_writable(store);
-	if (err == 0) {
-		pthread_mutex_lock(&store->log_lock);
-		err = th_log_append(store->log, parts, n);
-		pthread_mutex_unlock(&store->log_lock);
-	}
-	if (err == 0)
-		err = th_disk_sync(store->disk);
-	if (err == 0) {
-		atomic_fetch_add(&store->log_records, 1);
-		atomic_fetch_add(&store->log_bytes, bytes);
-	}
-	return err;
-}
-
-/* Logs what is queued, as the leader.  The lock is held, and let go meanwhile. */
-static int lead(struct th_store *store)
-{
-	struct th_pending *list;
-	uint64_t seq = 0;
-	int count, err;
-
-	store->syncing = true;
-	list = take_pending(store, &seq, &count);
-	pthread_mutex_unlock(&store->sync_lock);
-	err = list ? log_pending(store, list) : -ENOSPC;
-	free_pending(list);
-	if (err == -ENOSPC || err == -EFBIG)
-		err = th_checkpoint(store, NULL, NULL, 0); /* makes room, and makes durable what did not fit */
-	else if (err < 0)
-		th_store_fail(store, err, "writing the intent log");
-	else
-		th_log_done(store, seq);
-	pthread_mutex_lock(&store->sync_lock);
-	store->syncing = false;
-	pthread_cond_broadcast(&store->sync_done);
-	return err;
-}
-
-void th_log_done(struct th_store *store, uint64_t seq)
-{
-	pthread_mutex_lock(&store->sync_lock);
-	store->log_head = th_log_head(store->log);
-	if (store->synced_seq < seq)
-		store->synced_seq = seq;
-	pthread_mutex_unlock(&store->sync_lock);
-}
-
-int th_store_sync(struct th_store *store)
-{
-	uint64_t target = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
-	int err = store->read_only ? -EROFS : 0;
-
-	atomic_fetch_add(&store->syncs, 1);
-	if (err == 0 && th_reclaim_unnoted(store)) /* no record of the log tells of it */
-		err = th_checkpoint(store, NULL, NULL, 0);
-	pthread_mutex_lock(&store->sync_lock);
-	while (err == 0 && store->synced_seq < target) {
-		if (store->syncing) {
-			th_thread_waits();
-			pthread_cond_wait(&store->sync_done, &store->sync_lock);
-			err = th_store_writable(store);
-		} else if (store->overflow_seq) {
-			pthread_mutex_unlock(&store->sync_lock);
-			err = th_checkpoint(store, NULL, NULL, 0);
-			pthread_mutex_lock(&store->sync_lock);
-		} else {
-			err = lead(store);
-		}
-	}
-	pthread_mutex_unlock(&store->sync_lock);
-	return err;
 }

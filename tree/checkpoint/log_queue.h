@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log queue: records of merged transactions, on their way into the intent log. */
+/*
+ * The log queue: records of committed transactions, on their way into the intent log.
+ *
+ * Each commit queues a record.  th_store_sync() writes all of them as one log record with one disk flush.  A checkpoint
+ * makes records unnecessary.  The queue is bounded: beyond that it is dropped, and the next sync is a checkpoint.
+ */
 #ifndef TH_TREE_CHECKPOINT_LOG_QUEUE_H
 #define TH_TREE_CHECKPOINT_LOG_QUEUE_H
 
@@ -7,7 +12,9 @@
 #include "tree/layers/memtable.h"
 #include "tree/state/state.h"
 
-/* A staged transaction, ready to be merged or logged. */
+#define TH_LOG_RECORD_PARTS 512 /* transactions in one log record; more go to the next one */
+
+/* A transaction that is ready to be logged and applied.  It owns nothing. */
 struct th_batch {
 	const struct th_memtable *memtable;
 	const struct th_alloc *allocs;
@@ -15,21 +22,29 @@ struct th_batch {
 	struct th_drops drops, shares;
 };
 
-/* The log record of one merged transaction, until it was logged or committed. */
+/* The record of one transaction. */
 struct th_pending {
 	struct th_pending *next;
-	uint64_t seq;
-	size_t size;
-	uint8_t bytes[];
+	uint64_t seq; /* number of the transaction */
+	size_t size; /* bytes */
+	uint8_t bytes[]; /* log_format.h */
 };
 
-/* Forgets pending records up to seq: a commit made them durable. */
-void th_log_queue_trim(struct th_store *store, uint64_t seq);
+/* Makes the record of a batch.  Returns it for th_log_queue_add(), or NULL: no memory. */
 struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq);
+/* Queues a record, which then belongs to the queue.  merge_lock is held, so that records are in order. */
 void th_log_queue_add(struct th_store *store, struct th_pending *pending);
-/* What was logged up to seq is durable. */
-void th_log_done(struct th_store *store, uint64_t seq);
-/* What the records of this life of the store carry. */
+/* Frees records up to seq, which a checkpoint has made durable. */
+void th_log_queue_trim(struct th_store *store, uint64_t seq);
+/* Takes as many records off the queue as fit one log record, oldest first.  sync_lock is held.
+ *
+ * *ret_seq: number of the last transaction among them; *ret_count: of records, at most TH_LOG_RECORD_PARTS.
+ * Returns the list, for th_pending_free(), or NULL if the queue is empty or the first record does not fit. */
+struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq, int *ret_count);
+/* Frees a list of records. */
+void th_pending_free(struct th_pending *list);
+/* Returns the identity that log records carry from this opening of the store to the next, so that replay ignores older
+ * ones. */
 uint64_t th_log_identity(const struct th_super *super);
 
 #endif

@@ -8,7 +8,11 @@
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/state/state.h"
 
-#define TH_PACED_PART 4 /* of what may be dirty: the last part, in which merges are slowed down */
+/* Transactions are delayed in the last quarter before dirty_hard.  A larger part delays earlier and by less each time;
+ * a smaller one lets more threads run into the limit and wait there for long. */
+#define TH_PACED_PART 4
+/* Microseconds: a shorter delay is left out, since a sleep takes about as long by itself; a longer one is cut, since
+ * the measured speed may be wrong. */
 #define TH_PACE_MIN_US 50
 #define TH_PACE_MAX_US 100000
 
@@ -30,14 +34,14 @@ static bool very_dirty(struct th_store *store)
 	return atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) >= store->dirty_hard;
 }
 
-/* Until enough has settled, or no commit is under way. */
+/* Waits until enough dirty nodes are written, or no checkpoint is under way. */
 static void await_room(struct th_store *store)
 {
 	pthread_mutex_lock(&store->checkpointer_lock);
 	if (atomic_load(&store->committing) > 0)
 		th_thread_waits();
 	while (very_dirty(store) && atomic_load(&store->committing) > 0)
-		pthread_cond_wait(&store->settled, &store->checkpointer_lock);
+		pthread_cond_wait(&store->progress, &store->checkpointer_lock);
 	pthread_mutex_unlock(&store->checkpointer_lock);
 }
 

@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Throttling of merges: room on the disk, and in memory. */
+/*
+ * Throttling: a transaction waits, before it is applied, for room on the disk and in memory.
+ *
+ * Dirty nodes may take dirty_soft bytes before the checkpointer is woken, and dirty_hard bytes together with those that
+ * it is writing.  At the upper limit a committing thread has to wait.  To spread that over many transactions, each is
+ * delayed a little when the limit comes near.
+ */
 #ifndef TH_TREE_CHECKPOINT_THROTTLE_H
 #define TH_TREE_CHECKPOINT_THROTTLE_H
 
 #include "tree/state/state.h"
 
-/* Is there room for so many bytes besides what was merged and is not written yet?  Deleting may go on into the reserve.
- * Commits if that makes room.  -ENOSPC. */
+/* Returns 0 if the disk has room for `bytes` in addition to the dirty nodes, after checkpoints if these make room; else
+ * -ENOSPC.
+ *
+ * emergency: part of the emergency reserve may be used, as for deletions.  No lock may be held. */
 int th_checkpoint_room(struct th_store *store, uint64_t bytes, bool emergency);
-/* Before a merge.  Wakes the checkpointer if much is dirty.  If very much is, waits until enough of it was written, or
- * commits; if nearly so much is, waits a little. */
+
+/* Waits, before a transaction is applied, until fewer than dirty_hard bytes are dirty or being written: for the
+ * checkpoint under way if there is one, else by a checkpoint of its own.  Delays the thread by th_checkpoint_pace_us()
+ * if a checkpoint is under way.  Wakes the checkpointer if dirty_soft bytes are dirty.  No lock may be held. */
 void th_checkpoint_throttle(struct th_store *store);
-/* How long that is, in microseconds: about what it takes to write what the last merge made dirty; less at first, more
- * and more at the end.  So many merges wait a little, and seldom one for long. */
+
+/* Returns the delay of one transaction, in microseconds: the time in which the checkpoint writes as many bytes as the
+ * last transaction made dirty, scaled from 0 at three quarters of dirty_hard to infinity at dirty_hard, and at most
+ * 100000. */
 uint64_t th_checkpoint_pace_us(struct th_store *store);
 
 #endif

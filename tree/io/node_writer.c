@@ -122,7 +122,7 @@ static void settle_batch(struct th_node_writer *w, struct written_node *batch, s
 	}
 	pthread_rwlock_unlock(&w->tree->lock);
 	if (w->tree == &w->store->live)
-		th_store_settled(w->store, bytes);
+		th_store_written(w->store, bytes);
 }
 
 static void let_go(struct th_node_writer *w, struct written_node *batch, size_t count)

@@ -35,9 +35,9 @@ static int run(struct th_store *store, th_checkpoint_step *step, struct request 
 {
 	int err = th_store_writable(store);
 
-	if (err == 0)
+	if (!err)
 		err = th_checkpoint(store, step, request, 0);
-	return err < 0 ? err : request->result;
+	return err ? err : request->result;
 }
 
 static uint64_t now_ns(void)
@@ -151,11 +151,11 @@ int th_branch_create(struct th_store *store, const char *name, const char *snaps
 	struct th_snapshot unused;
 	int err = th_snapshot_check_name(name);
 
-	if (err == 0)
+	if (!err)
 		err = th_snapshot_find(store, snapshot, &unused);
-	if (err == 0 && th_branch_find(store, name, NULL) == 0)
+	if (!err && th_branch_find(store, name, NULL) == 0)
 		err = -EEXIST;
-	return err < 0 ? err : run(store, create_step, &request);
+	return err ? err : run(store, create_step, &request);
 }
 
 /* --- rename --- */
@@ -184,9 +184,9 @@ int th_branch_rename(struct th_store *store, const char *from, const char *to)
 	struct request request = { .name = from, .other = to };
 	int err = th_snapshot_check_name(to);
 
-	if (err == 0)
+	if (!err)
 		err = th_branch_find(store, from, NULL);
-	return err < 0 ? err : run(store, rename_step, &request);
+	return err ? err : run(store, rename_step, &request);
 }
 
 /* --- delete --- */
@@ -254,7 +254,7 @@ static int delete_step(struct th_store *store, struct th_checkpoint_state *state
 	if (request->result < 0)
 		return 0;
 	err = behead(store, record);
-	if (err < 0)
+	if (err)
 		return err;
 	if (th_lineage_newest(store, record->id))
 		return th_branch_put(store, record);
@@ -273,7 +273,7 @@ int th_branch_delete(struct th_store *store, const char *name, bool snapshots)
 	pthread_mutex_lock(&store->snapshot_lock);
 	err = deletable(store, th_branch_table_named(&store->branches, name), snapshots);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return err < 0 ? err : run(store, delete_step, &request);
+	return err ? err : run(store, delete_step, &request);
 }
 
 /* --- another head for the live tree --- */
@@ -300,9 +300,9 @@ static int switch_step(struct th_store *store, struct th_checkpoint_state *state
 	struct th_head *leaves, *comes = to->head;
 	int err = th_root_load(store, &comes->root, &state->new_root);
 
-	if (err == 0)
+	if (!err)
 		err = th_blocklist_wait(&store->dead_write);
-	if (err < 0)
+	if (err)
 		return err;
 	leaves = take_head(store, state);
 	if (!leaves)
@@ -318,7 +318,7 @@ static int switch_step(struct th_store *store, struct th_checkpoint_state *state
 	pthread_mutex_unlock(&store->snapshot_lock);
 	th_head_free(comes);
 	err = th_branch_put(store, from);
-	return err < 0 ? err : th_branch_put(store, to);
+	return err ? err : th_branch_put(store, to);
 }
 
 /* In memory only. */
@@ -329,7 +329,7 @@ static int look_at(struct th_store *store, struct th_branch_record *to)
 	struct th_node *root;
 	int err = leaves ? th_root_load(store, &comes->root, &root) : -ENOMEM;
 
-	if (err < 0) {
+	if (err) {
 		free(leaves);
 		return err;
 	}
@@ -368,7 +368,7 @@ static int split_off(struct th_store *store, struct th_branch_record *branch, ui
 	detached->detached = true;
 	detached->origin = origin;
 	err = add_record(store, detached);
-	for (size_t i = 0; i < store->catalogue.count && err == 0; i++) {
+	for (size_t i = 0; i < store->catalogue.count && !err; i++) {
 		struct th_snapshot_record *snapshot = store->catalogue.record[i];
 
 		if (snapshot->info.branch != branch->id || snapshot->info.generation <= after)
@@ -407,7 +407,7 @@ static int rollback_step(struct th_store *store, struct th_checkpoint_state *sta
 	if (request->result < 0)
 		return 0;
 	err = abandon_live(store, state);
-	if (err < 0)
+	if (err)
 		return err;
 	state->live_root = to->root;
 	if (to->info.branch == branch->id) {
@@ -419,7 +419,7 @@ static int rollback_step(struct th_store *store, struct th_checkpoint_state *sta
 	}
 	if (newest && newest->info.generation > after)
 		err = split_off(store, branch, origin, after);
-	if (err < 0 || to->info.branch == branch->id)
+	if (err || to->info.branch == branch->id)
 		return err;
 	pthread_mutex_lock(&store->snapshot_lock);
 	branch->origin = to->info.id;
@@ -434,7 +434,7 @@ int th_store_rollback(struct th_store *store, const char *snapshot)
 	bool others = true;
 	int err = th_snapshot_find(store, snapshot, &unused);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (atomic_exchange(&store->rolling_back, true))
 		return -EBUSY;

@@ -83,7 +83,7 @@ static int run(struct th_store *store, th_checkpoint_step *step, struct request 
 	int err = th_checkpoint(store, step, request, 0);
 
 	free(request->hold);
-	return err < 0 ? err : request->result;
+	return err ? err : request->result;
 }
 
 static uint64_t now_ns(void)
@@ -100,11 +100,11 @@ int th_snapshot_hold(struct th_store *store, const char *name, const char *tag)
 	bool held;
 	int err = check_tag(tag);
 
-	if (err == 0)
+	if (!err)
 		err = look(store, name, tag, &held);
-	if (err == 0 && held)
+	if (!err && held)
 		err = -EEXIST;
-	if (err < 0)
+	if (err)
 		return err;
 	request.hold = calloc(1, sizeof(*request.hold));
 	if (!request.hold)
@@ -120,11 +120,11 @@ int th_snapshot_release(struct th_store *store, const char *name, const char *ta
 	bool held;
 	int err = check_tag(tag);
 
-	if (err == 0)
+	if (!err)
 		err = look(store, name, tag, &held);
-	if (err == 0 && !held)
+	if (!err && !held)
 		err = -ENOENT;
-	return err < 0 ? err : run(store, release_step, &request);
+	return err ? err : run(store, release_step, &request);
 }
 
 /* --- listing; snapshot_lock is held --- */
@@ -182,10 +182,10 @@ int th_snapshot_holds(struct th_store *store, const char *name, struct th_hold *
 		*ret = calloc(count_holds(catalogue, name) + 1, sizeof(**ret));
 		err = *ret ? 0 : -ENOMEM;
 	}
-	if (err == 0)
+	if (!err)
 		*ret_count = list_holds(catalogue, name, *ret);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	if (err == 0)
+	if (!err)
 		qsort(*ret, *ret_count, sizeof(**ret), compare_ids);
 	return err;
 }

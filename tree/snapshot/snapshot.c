@@ -65,12 +65,12 @@ static int create_step(struct th_store *store, struct th_checkpoint_state *state
 	record->strays = store->super.strays;
 	store->super.dead = store->super.strays = (struct th_blocklist){ 0 };
 	err = th_snapshot_table_put(store, record);
-	if (err == 0) {
+	if (!err) {
 		pthread_mutex_lock(&store->snapshot_lock);
 		err = th_snapshot_table_append(&store->catalogue, record);
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
-	if (err == 0)
+	if (!err)
 		*request->ret = record->info;
 	else
 		free(record);
@@ -94,7 +94,7 @@ static int rename_step(struct th_store *store, struct th_checkpoint_state *state
 	else
 		err = th_snapshot_table_rename(&store->catalogue, record, request->to);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	if (err == 0 && request->result == 0)
+	if (!err && request->result == 0)
 		err = th_snapshot_table_put(store, record);
 	return err;
 }
@@ -105,7 +105,7 @@ static int run(struct th_store *store, th_checkpoint_step *step, struct request 
 {
 	int err = th_checkpoint(store, step, request, 0);
 
-	return err < 0 ? err : request->result;
+	return err ? err : request->result;
 }
 
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret)
@@ -114,13 +114,13 @@ int th_snapshot_create(struct th_store *store, const char *name, struct th_snaps
 	struct request request = { .name = name, .ret = ret ? ret : &unused };
 	int err = th_snapshot_check_name(name);
 
-	if (err == 0)
+	if (!err)
 		err = th_store_writable(store);
-	if (err == 0 && exists(store, name))
+	if (!err && exists(store, name))
 		err = -EEXIST;
-	if (err == 0 && store->options.before_checkpoint)
+	if (!err && store->options.before_checkpoint)
 		err = store->options.before_checkpoint(store->options.arg);
-	return err < 0 ? err : run(store, create_step, &request);
+	return err ? err : run(store, create_step, &request);
 }
 
 /* In memory: reap.c does the rest. */
@@ -137,7 +137,7 @@ int th_snapshot_delete(struct th_store *store, const char *name)
 		err = -EBUSY;
 	else
 		err = th_store_writable(store);
-	if (err == 0) {
+	if (!err) {
 		th_snapshot_table_unname(&store->catalogue, record);
 		atomic_fetch_add(&store->deletions, 1);
 	}
@@ -150,9 +150,9 @@ int th_snapshot_rename(struct th_store *store, const char *from, const char *to)
 	struct request request = { .name = from, .to = to };
 	int err = th_snapshot_check_name(to);
 
-	if (err == 0 && !exists(store, from))
+	if (!err && !exists(store, from))
 		err = -ENOENT;
-	return err < 0 ? err : run(store, rename_step, &request);
+	return err ? err : run(store, rename_step, &request);
 }
 
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret)
@@ -199,7 +199,7 @@ int th_store_reclaim(struct th_store *store)
 {
 	int err = th_store_writable(store);
 
-	if (err == 0 && th_reclaim_due(store))
+	if (!err && th_reclaim_due(store))
 		err = th_checkpoint(store, NULL, NULL, 0);
-	return err < 0 ? err : !th_reclaim_due(store);
+	return err ? err : !th_reclaim_due(store);
 }

@@ -22,8 +22,8 @@ int th_store_fail(struct th_store *store, int error, const char *what)
 	int none = 0;
 
 	if (atomic_compare_exchange_strong(&store->failed, &none, -error))
-		th_store_report(store, "%s: %s: %s; nothing more is written", store->disk->name, what,
-				strerror(-error));
+		th_store_report(store, "%s: %s failed: %s; writes are refused until the store is opened again",
+				store->disk->name, what, strerror(-error));
 	return error;
 }
 
@@ -34,28 +34,29 @@ int th_store_writable(struct th_store *store)
 
 void th_store_budget(struct th_store *store)
 {
-	pthread_mutex_lock(&store->budget_lock); /* the last word must not be that of somebody who was overtaken */
+	pthread_mutex_lock(&store->budget_lock); /* else an older value could overwrite a newer one */
 	th_cache_reserve(store->cache, th_cache_beside(store->cache));
 	pthread_mutex_unlock(&store->budget_lock);
 }
 
-void th_store_settled(struct th_store *store, size_t bytes)
+void th_store_written(struct th_store *store, size_t bytes)
 {
 	pthread_mutex_lock(&store->checkpointer_lock);
 	atomic_fetch_sub(&store->writing_bytes, bytes);
-	pthread_cond_broadcast(&store->settled);
+	pthread_cond_broadcast(&store->progress);
 	pthread_mutex_unlock(&store->checkpointer_lock);
 	th_store_budget(store);
 }
 
-static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool reserved)
+/* keep_reserved: blocks that callers have reserved are not available. */
+static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool keep_reserved)
 {
 	struct th_space_stat stat;
 	uint64_t pending, floor;
 
 	th_space_stat(store->space, &stat);
 	pending = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) + bytes) / TH_BLOCK_SIZE;
-	floor = (emergency ? stat.emergency / 4 : stat.emergency) + (reserved ? stat.reserved : 0);
+	floor = (emergency ? stat.emergency / 4 : stat.emergency) + (keep_reserved ? stat.reserved : 0);
 	return stat.free > floor + pending ? 0 : -ENOSPC;
 }
 

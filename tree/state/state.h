@@ -2,13 +2,16 @@
 /*
  * The state of one open store, which all folders above share.
  *
- * Locks, taken in this order:
+ * Locks, in the order in which a thread takes them:
  *
- *   checkpoint_lock     one commit at a time; the meta tree is changed only by its holder
- *   merge_lock      one merge at a time; a freeze excludes merges; a graft holds this and checkpoint_lock for long
- *   live.lock       see tree.h
- *   sync_lock, log_lock
- *   chunk_lock, snapshot_lock, locks: leaves, held briefly
+ *   checkpoint_lock        one checkpoint at a time; only its holder changes the meta tree, the superblock and the
+ *                          tables of snapshots and branches
+ *   merge_lock             one transaction is applied at a time, and none during a freeze; a bulk commit holds both
+ *                          locks for long
+ *   live.lock, meta.lock   nodes of a tree (btree/tree.h)
+ *   sync_lock, log_lock    the queue of log records; the log
+ *   chunk_lock, snapshot_lock, checkpointer_lock, budget_lock, locks.mutex
+ *                          leaves, held briefly and never together
  */
 #ifndef TH_TREE_STATE_STATE_H
 #define TH_TREE_STATE_STATE_H
@@ -24,134 +27,141 @@
 #include "tree/node/readahead.h"
 #include "tree/txn/range_lock.h"
 
-/* super.counters */
+/* Indices of super.counters. */
 enum th_super_counter {
-	TH_SUPER_BRANCH, /* id of the current one */
-	TH_SUPER_NEXT_BRANCH,
-	TH_SUPER_MARK, /* th_store_mark */
-	TH_SUPER_HOLD, /* the highest id that a hold has had */
-	TH_SUPER_ABANDONED, /* likewise of an abandoned head */
+	TH_SUPER_BRANCH, /* id of the current branch */
+	TH_SUPER_NEXT_BRANCH, /* id of the next branch */
+	TH_SUPER_MARK, /* th_store_mark() */
+	TH_SUPER_HOLD, /* highest id of a hold so far */
+	TH_SUPER_ABANDONED, /* highest id of an abandoned head so far */
 };
 
 struct th_view {
 	struct th_store *store;
-	_Atomic unsigned refs; /* the one who opened it, and its subtree views; the live one's do not matter */
-	struct th_view *whole; /* of a subtree view: what it is a part of, and holds; else NULL */
-	struct th_slice prefix; /* that its keys lack (view.h): bytes behind a subtree view; else empty */
-	struct th_tree *tree; /* whose lock guards transient nodes; NULL: there are none below root */
-	struct th_node *root; /* NULL: the tree's present one */
-	uint64_t seq;
+	_Atomic unsigned refs; /* its opener and its subtree views; not counted for the live view */
+	struct th_view *whole; /* of a subtree view: the view of all keys, which it references; else NULL */
+	struct th_slice prefix; /* of a subtree view: the prefix of its keys, stored after the view; else empty */
+	struct th_tree *tree; /* its lock guards the transient nodes below root; NULL: there are none */
+	struct th_node *root; /* NULL: the root of `tree` at the time of the read */
+	uint64_t seq; /* newest message in it */
 	uint64_t snapshot; /* id, 0 for none */
-	uint64_t branch; /* id; of a snapshot its record tells */
+	uint64_t branch; /* id; of a snapshot's view the snapshot's record has it */
 	unsigned *open_views; /* count of the snapshot or head it reads, which it keeps from being freed; snapshot_lock.
 				 NULL: it reads the live tree */
 };
 
-/* What merges did since the last freeze that the next commit has to settle. */
+/* Blocks whose references transactions changed since the last freeze, for the next checkpoint. */
 struct th_epoch {
-	struct th_drops drops, shares, strays;
+	struct th_drops drops; /* references dropped */
+	struct th_drops shares; /* references added */
+	struct th_drops strays; /* references that look older than they are (catalogue/dead_list.h) */
 };
 
-struct th_pending;
-struct th_chunk_io;
-struct th_chunk_buffer;
+struct th_chunk_buffer; /* io/chunk.c */
+struct th_chunk_io; /* io/chunk.c */
+struct th_pending; /* checkpoint/log_queue.h */
 
 struct th_store {
 	struct th_disk *disk;
 	struct th_store_options options;
-	struct th_super super; /* of the last commit, and being made that of the next; checkpoint_lock */
-	_Atomic uint64_t generation, checkpoint_ns; /* of the last commit, for whoever has no lock */
+	struct th_super super; /* of the last checkpoint; a checkpoint changes it into its own; checkpoint_lock */
+	_Atomic uint64_t generation, checkpoint_ns; /* of the last checkpoint, for readers without a lock */
 	struct th_cache *cache;
 	struct th_readahead *ahead;
 	struct th_space *space;
-	struct th_log *log;
+	struct th_log *log; /* log_lock; NULL while the store is formatted or read-only */
 	struct th_tree live, meta;
 	struct th_blocklist_write dead_write; /* of the live dead list; checkpoint_lock */
-	bool meta_due; /* the superblock does not carry all that is new in the meta tree; checkpoint_lock */
+	bool meta_due; /* the superblock cannot carry all changes of the meta tree; checkpoint_lock */
 	struct th_view live_view;
-	uint64_t branch; /* id of the one that `live` is the head of */
-	_Atomic uint64_t mark;
-	_Atomic unsigned txns, frozen; /* open transactions and frozen views of the live tree */
-	_Atomic bool rolling_back; /* there must be no new ones */
-	unsigned abandoned_nodes; /* TH_ABANDONED_NODES, but for tests */
-	size_t reap_entries; /* TH_RECLAIM_ENTRIES, likewise */
-	_Atomic bool lists_due; /* something may be void on a dead list */
-	_Atomic uint64_t deletions, deletions_durable; /* of snapshots, ever; those that a commit holds */
+	uint64_t branch; /* id of the branch whose head is `live` */
+	_Atomic uint64_t mark; /* th_store_mark() */
+	_Atomic unsigned txns, frozen; /* open transactions; frozen views of the live tree */
+	_Atomic bool rolling_back; /* no transaction or frozen view may be opened */
+	unsigned abandoned_nodes; /* TH_ABANDONED_NODES, or fewer in tests */
+	size_t reclaim_entries; /* TH_RECLAIM_ENTRIES, or fewer in tests */
+	_Atomic bool lists_due; /* a dead list may have reclaimable entries */
+	_Atomic uint64_t deletions, deletions_durable; /* snapshots deleted since open; those that a checkpoint has */
 	bool read_only;
-	bool log_lost; /* it could not be replayed: the state is that of the last commit */
-	_Atomic int failed; /* -errno of what made the store refuse writes */
-	/* Checkpoints until as much space as possible is free; for callers in lower folders that found none (-ENOSPC).
-	 * Returns 0 or -errno.  Set when the store is opened. */
+	bool log_lost; /* the log could not be replayed: the state is that of the last checkpoint */
+	_Atomic int failed; /* errno of the failure after which the store refuses writes; 0: none */
+	/* Checkpoints until as much space as possible is free, for callers in lower folders that got -ENOSPC.  Returns
+	 * 0 or -errno.  Set when the store is opened.  No lock of the list above is held. */
 	int (*make_room)(struct th_store *store);
 
 	pthread_mutex_t merge_lock;
-	uint64_t seq;
-	struct th_epoch epoch;
-	_Atomic size_t dirty_bytes; /* live.dirty_bytes, for whoever has no lock */
-	_Atomic size_t writing_bytes; /* of the commit under way */
-	_Atomic uint64_t drained_seq; /* all messages up to this one were sent down (drain.c) */
+	uint64_t seq; /* number of the last transaction applied; written with merge_lock, read atomically */
+	struct th_epoch epoch; /* merge_lock */
+	_Atomic size_t dirty_bytes; /* live.dirty_bytes, for readers without a lock */
+	_Atomic size_t writing_bytes; /* frozen by the checkpoint under way, and not yet written */
+	_Atomic uint64_t pushed_seq; /* th_force_flush() has pushed down all messages up to this one */
 	size_t dirty_soft; /* dirty bytes that wake the checkpointer */
-	size_t dirty_hard; /* with those of the commit under way: that make a merging thread wait, or commit itself */
+	size_t dirty_hard; /* dirty and writing bytes that make a committing thread wait, or checkpoint itself */
 
-	_Atomic size_t merged_bytes; /* by so much the last merge made it more */
-	_Atomic size_t checkpoint_speed; /* bytes that the last commit wrote in a microsecond; 0: not known */
+	_Atomic size_t merged_bytes; /* bytes that the last transaction made dirty */
+	_Atomic size_t checkpoint_speed; /* bytes per microsecond of the last checkpoint; 0: not known */
 
 	pthread_mutex_t checkpoint_lock;
-	pthread_mutex_t budget_lock; /* of what the cache leaves to others; a leaf */
+	pthread_mutex_t budget_lock; /* of th_store_budget(); a leaf */
 
-	pthread_mutex_t sync_lock;
+	pthread_mutex_t sync_lock; /* guards the fields up to log_head */
 	pthread_cond_t sync_done;
-	struct th_pending *pending, **pending_end;
+	struct th_pending *pending, **pending_end; /* records for the log, oldest first */
 	size_t pending_bytes;
-	uint64_t overflow_seq; /* newest record left out for want of memory: until a commit holds it, sync is a commit;
-				  0: none */
-	bool syncing;
-	uint64_t synced_seq;
-	struct th_log_position log_head;
+	uint64_t overflow_seq; /* newest record that the queue dropped for lack of memory: until a checkpoint has it, a
+				  sync is a checkpoint; 0: none */
+	bool syncing; /* a thread is writing the log */
+	uint64_t synced_seq; /* transactions up to this one are durable */
+	struct th_log_position log_head; /* end of the log's durable records */
 
-	pthread_mutex_t log_lock; /* of `log`; held while it is appended to */
+	pthread_mutex_t log_lock; /* of `log`; held during appends */
 
-	pthread_mutex_t chunk_lock;
+	pthread_mutex_t chunk_lock; /* guards the fields up to chunk_count */
 	pthread_cond_t chunk_done;
-	struct th_chunk_io *chunk_writes;
-	size_t chunk_bytes;
-	struct th_chunk_buffer *chunk_buffers; /* free ones, each of a whole run */
+	struct th_chunk_io *chunk_writes; /* under way */
+	size_t chunk_bytes; /* of these */
+	struct th_chunk_buffer *chunk_buffers; /* free buffers, each of TH_RUN_MAX blocks */
 	unsigned chunk_buffers_count;
-	_Atomic unsigned chunk_count;
+	_Atomic unsigned chunk_count; /* of writes under way, for readers without a lock */
 
-	pthread_mutex_t snapshot_lock;
+	pthread_mutex_t snapshot_lock; /* guards the two tables */
 	struct th_snapshot_table catalogue;
 	struct th_branch_table branches;
-	_Atomic uint64_t shared_blocks;
+	_Atomic uint64_t shared_blocks; /* in the table of block references */
 
-	struct th_range_lock_table locks; /* of ranges of keys: its callers' */
+	struct th_range_lock_table locks; /* range locks of callers */
 
 	pthread_t checkpointer;
 	bool checkpointer_runs;
-	pthread_mutex_t checkpointer_lock;
+	pthread_mutex_t checkpointer_lock; /* guards the fields below */
 	pthread_cond_t checkpointer_wake;
-	pthread_cond_t settled; /* there is less of writing_bytes, or of committing */
+	pthread_cond_t progress; /* writing_bytes or `committing` became less */
 	bool checkpointer_stop, checkpoint_wanted;
-	_Atomic unsigned committing; /* threads that are in a commit, or about to begin one */
+	_Atomic unsigned committing; /* threads in a checkpoint, or about to begin one */
 
+	/* Statistics: struct th_store_info. */
 	_Atomic uint64_t checkpoints, syncs, log_records, log_bytes, merges, spills, bulk_commits, node_writes,
 		node_bytes_written;
 };
 
-/* Says it once, and makes the store refuse further writes. Returns error. */
+/* Makes the store refuse writes, and reports the first failure: `what` failed with `error`.  Returns error. */
 int th_store_fail(struct th_store *store, int error, const char *what);
+/* Reports one line to the caller of the store. */
 void th_store_report(struct th_store *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* What is dirty, or is being written, takes memory that the cache has to leave to it.  After each change of how much
- * that is. */
+/* Tells the cache how much memory dirty nodes and nodes being written take, which it leaves free.  To be called after
+ * each change of these. */
 void th_store_budget(struct th_store *store);
-/* 0, or why nothing may be written. */
+/* Returns 0, or -EROFS if the store was opened read-only or has failed. */
 int th_store_writable(struct th_store *store);
-/* Subtracts bytes that the checkpoint under way has written from writing_bytes, and wakes waiting merges. */
-void th_store_settled(struct th_store *store, size_t bytes);
-/* Returns 0 if `bytes` more can be written beside all that is dirty and all that is reserved, else -ENOSPC.  emergency:
- * three quarters of the emergency reserve may be used, too. */
+/* Notes that the checkpoint under way has written `bytes` of its frozen nodes, and wakes threads that wait in
+ * th_checkpoint_throttle(). */
+void th_store_written(struct th_store *store, size_t bytes);
+
+/* Returns 0 if `bytes` can be written in addition to all dirty nodes and all reserved blocks, else -ENOSPC.
+ *
+ * emergency: three quarters of the emergency reserve may be used, as for deletions. */
 int th_store_room_now(struct th_store *store, uint64_t bytes, bool emergency);
-/* The same, for bytes that may use blocks reserved to others. */
+/* The same, for bytes that may use reserved blocks. */
 int th_store_room_reserved(struct th_store *store, uint64_t bytes, bool emergency);
 
 #endif

@@ -513,7 +513,7 @@ START_TEST(branch_given_up_in_steps)
 	put_large(&fixture, '2');
 	snapshot(&fixture, "middle");
 	put_large(&fixture, '3');
-	fixture.store->reap_entries = 300;
+	fixture.store->reclaim_entries = 300;
 	fixture.store->abandoned_nodes = 5;
 	th_ok(th_snapshot_delete(fixture.store, "middle"));
 	th_expect(th_store_reclaim(fixture.store), 0); /* its list is joined to the head's: half of that is void */

@@ -368,7 +368,7 @@ START_TEST(snapshot_given_back_in_steps)
 	}
 	change_all_large(album);
 	blocks = blocks_left(album->fixture.store);
-	album->fixture.store->reap_entries = 300;
+	album->fixture.store->reclaim_entries = 300;
 	th_ok(th_snapshot_delete(album->fixture.store, "middle"));
 	while (th_store_reclaim(album->fixture.store) == 0) {
 		steps++;
