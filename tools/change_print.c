@@ -6,9 +6,9 @@
 #include <json-c/json.h>
 #include <sys/stat.h>
 
-#include "tools/name.h"
+#include "tools/name_print.h"
 
-/* The inode as it is; as it was, if it is gone. */
+/* Returns the inode after the change, or before it if it was removed. */
 static const struct th_fs_change_side *present_side(const struct th_fs_change *change)
 {
 	return change->to.mode ? &change->to : &change->from;
@@ -16,7 +16,7 @@ static const struct th_fs_change_side *present_side(const struct th_fs_change *c
 
 /* --- text --- */
 
-/* The letters of zfs diff -F. */
+/* Returns the letter of zfs diff -F. */
 static char type_letter(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
@@ -45,7 +45,7 @@ static void print_path(FILE *stream, const char *path, const struct th_change_st
 		th_name_print(stream, path);
 }
 
-/* "(+1)": how the link count of a file that is there before and after has changed. */
+/* Prints the change of the link count of a file that exists before and after: "(+1)". */
 static void print_links(FILE *stream, const struct th_fs_change *change)
 {
 	int64_t more = (int64_t)change->to.links - change->from.links;
@@ -108,7 +108,7 @@ static const char *kind_name(enum th_fs_change_kind kind)
 	return "modified";
 }
 
-/* Members are added until memory runs out; then *ok tells. */
+/* Adds a member; without memory *ok becomes false. */
 static void add(struct json_object *object, const char *key, struct json_object *value, bool *ok)
 {
 	if (!value || json_object_object_add(object, key, value)) {

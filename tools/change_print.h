@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A change of a file, as a line of text or as JSON. */
+/* Prints a change of a file as a line of text or JSON. */
 #ifndef TH_TOOLS_CHANGE_PRINT_H
 #define TH_TOOLS_CHANGE_PRINT_H
 
@@ -10,12 +10,12 @@
 
 struct th_change_style {
 	bool json;
-	bool types; /* a column with the type, as zfs diff -F has it */
-	bool tabs; /* a tab between old and new path, not an arrow */
-	bool raw; /* names as they are; each followed by a zero byte, a rename has two */
+	bool types; /* a column with the type, as in zfs diff -F */
+	bool tabs; /* a tab between old and new path, instead of an arrow */
+	bool raw; /* names are not escaped, and a zero byte follows each instead of a newline; a rename has two */
 };
 
-/* 0 or -ENOMEM; whether it could be written, the stream knows. */
+/* Returns 0 or -ENOMEM.  For errors of writing, see ferror(stream). */
 int th_change_print(FILE *stream, const struct th_fs_change *change, const struct th_change_style *style);
 
 #endif

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "fs/snapshot/branch.h"
-#include "tools/command.h"
+#include "tools/commands.h"
 #include "tools/error.h"
 #include "tools/holds.h"
-#include "tools/moment.h"
-#include "tools/name.h"
+#include "tools/name_print.h"
 #include "tools/target.h"
+#include "tools/timestamp.h"
 
 struct request {
 	struct th_target *target;
@@ -42,7 +42,7 @@ static const struct th_control_branch *find_branch(const struct th_control_branc
 	return NULL;
 }
 
-/* A snapshot of the branch that is held. */
+/* Returns a snapshot of the branch that has a hold, or NULL. */
 static const struct th_control_snapshot *find_held(const struct th_control_snapshot *snapshots, size_t count,
 						   const struct th_control_branch *branch)
 {
@@ -53,8 +53,8 @@ static const struct th_control_snapshot *find_held(const struct th_control_snaps
 	return NULL;
 }
 
-/* Why a branch that is not the current one cannot be deleted. */
-static int say_pinned(struct th_target *target, const struct th_control_branch *branch)
+/* Reports why a branch that is not the current one cannot be deleted: a hold, or a branch that begins from it. */
+static int report_pinned(struct th_target *target, const struct th_control_branch *branch)
 {
 	const struct th_control_snapshot *held = NULL;
 	struct th_control_snapshot *snapshots;
@@ -66,17 +66,19 @@ static int say_pinned(struct th_target *target, const struct th_control_branch *
 	else
 		snapshots = NULL;
 	if (held)
-		status = th_holds_say(target, held, "snapshot '%s' of branch '%s'", held->name.text, branch->name.text);
+		status = th_holds_report(target, held, "snapshot '%s' of branch '%s'", held->name.text,
+					 branch->name.text);
 	else
-		status = th_error_line("%s: a branch, or snapshots of what was rolled back, begin from a snapshot of "
-				       "branch '%s'",
-				       th_target_path(target), branch->name.text);
+		status = th_error_line(
+			"%s: a snapshot of branch '%s' is the origin of another branch; delete that one, or the "
+			"snapshots of a detached one, first",
+			th_target_path(target), branch->name.text);
 	free(snapshots);
 	return status;
 }
 
-/* Why it cannot be deleted. */
-static int say_busy(struct th_target *target, const char *name)
+/* Reports why a branch cannot be deleted. */
+static int report_busy(struct th_target *target, const char *name)
 {
 	const char *path = th_target_path(target);
 	const struct th_control_branch *branch = NULL;
@@ -89,33 +91,34 @@ static int say_busy(struct th_target *target, const char *name)
 	if (!branch)
 		status = th_error(-EBUSY, "%s: branch '%s'", path, name);
 	else if (current(branch))
-		status = th_error_line("%s: branch '%s' is the current one", path, name);
+		status = th_error_line("%s: branch '%s' is the current one; mount another branch first", path, name);
 	else
-		status = say_pinned(target, branch);
+		status = report_pinned(target, branch);
 	free(list);
 	return status;
 }
 
-/* What went wrong with one branch, in the words that fit. */
-static int say(struct th_target *target, const char *name, int result)
+/* Reports an error about a branch.  Returns TH_EXIT_FAILED. */
+static int report(struct th_target *target, const char *name, int err)
 {
 	const char *path = th_target_path(target);
 
-	switch (result) {
+	switch (err) {
 	case -ENOENT:
-		return th_error_line("%s: there is no branch '%s'", path, name);
+		return th_error_line("%s: there is no branch '%s' (see thunderhead branch list)", path, name);
 	case -EEXIST:
-		return th_error_line("%s: there is a branch '%s' already", path, name);
+		return th_error_line("%s: there is a branch '%s' already; choose another name", path, name);
 	case -EINVAL:
-		return th_error_line("%s: '%s' cannot be the name of a branch", path, name);
+		return th_error_line("%s: '%s' cannot be the name of a branch: it is empty, '.', '..', or contains '/'",
+				     path, name);
 	case -EBUSY:
-		return say_busy(target, name);
+		return report_busy(target, name);
 	case -ENOTEMPTY:
 		return th_error_line("%s: branch '%s' has snapshots; --snapshots deletes them, too", path, name);
 	case -EPERM:
-		return th_error_line("%s: only root and the user who mounted it may do that", path);
+		return th_error_line("%s: only root and the user who mounted it may change branches", path);
 	default:
-		return th_error(result, "%s: branch '%s'", path, name);
+		return th_error(err, "%s: branch '%s'", path, name);
 	}
 }
 
@@ -145,7 +148,7 @@ static int create_branch(struct request *request)
 		err = -ENOENT;
 	if (!err)
 		err = th_target_ask(request->target, TH_CONTROL_BRANCH_CREATE, &branch);
-	return err ? say(request->target, name, err) : TH_EXIT_DONE;
+	return err ? report(request->target, name, err) : TH_EXIT_DONE;
 }
 
 static int delete_branches(struct request *request)
@@ -161,7 +164,7 @@ static int delete_branches(struct request *request)
 		if (!err)
 			err = th_target_ask(request->target, TH_CONTROL_BRANCH_DELETE, &branch);
 		if (err)
-			status = say(request->target, request->names[i], err);
+			status = report(request->target, request->names[i], err);
 	}
 	return status;
 }
@@ -175,7 +178,7 @@ static int rename_branch(struct request *request)
 		err = th_target_name(request->names[1], &rename.to);
 	if (!err)
 		err = th_target_ask(request->target, TH_CONTROL_BRANCH_RENAME, &rename);
-	return err ? say(request->target, request->names[err == -ENOENT ? 0 : 1], err) : TH_EXIT_DONE;
+	return err ? report(request->target, request->names[err == -ENOENT ? 0 : 1], err) : TH_EXIT_DONE;
 }
 
 /* --- the list --- */
@@ -191,7 +194,7 @@ static const char *snapshot_name(const struct th_control_snapshot *list, size_t 
 static void print_table(const struct th_control_branch *list, size_t count, const struct th_control_snapshot *snapshots,
 			size_t nsnapshots)
 {
-	char created[TH_MOMENT_TEXT];
+	char created[TH_TIMESTAMP_TEXT];
 
 	for (size_t i = 0; i < count; i++) {
 		const char *origin = snapshot_name(snapshots, nsnapshots, list[i].origin);
@@ -199,7 +202,7 @@ static void print_table(const struct th_control_branch *list, size_t count, cons
 		if (detached(&list[i]))
 			continue;
 		printf("%c %6llu  %s  ", current(&list[i]) ? '*' : ' ', (unsigned long long)th_get_le64(list[i].id),
-		       th_moment_format(th_get_le64(list[i].created_ns), created));
+		       th_timestamp_format(th_get_le64(list[i].created_ns), created));
 		th_name_print(stdout, list[i].name.text);
 		if (*origin) {
 			fputs("  from ", stdout);
@@ -229,7 +232,7 @@ static int print_json(const struct th_control_branch *list, size_t count, const 
 			err = th_name_to_json(branch, "from", origin);
 		json_object_object_add(branch, "id", json_object_new_uint64(th_get_le64(list[i].id)));
 		json_object_object_add(branch, "current", json_object_new_boolean(current(&list[i])));
-		json_object_object_add(branch, "rolled_back", json_object_new_boolean(detached(&list[i])));
+		json_object_object_add(branch, "detached", json_object_new_boolean(detached(&list[i])));
 		json_object_object_add(branch, "snapshots", json_object_new_uint64(th_get_le64(list[i].snapshots)));
 		json_object_object_add(branch, "created_ns", json_object_new_uint64(th_get_le64(list[i].created_ns)));
 	}
@@ -259,28 +262,13 @@ static int list_branches(struct request *request)
 		   : th_command_finish(TH_EXIT_DONE);
 }
 
-/* --- which of them --- */
+/* --- subcommands --- */
 
-static const struct verb {
-	const char *name;
-	int names_min, names_max;
-	bool changes;
+struct verb {
 	int (*run)(struct request *request);
-} verbs[] = {
-	{ "create", 1, 1, true, create_branch },
-	{ "delete", 1, 65536, true, delete_branches },
-	{ "rename", 2, 2, true, rename_branch },
-	{ "list", 0, 0, false, list_branches },
+	int names; /* of branches; for delete, at least */
+	bool changes;
 };
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (!strcmp(name, verbs[i].name))
-			return &verbs[i];
-	}
-	return NULL;
-}
 
 struct lists {
 	struct th_control_branch *branches;
@@ -289,9 +277,9 @@ struct lists {
 	size_t nsnapshots;
 };
 
-/* 0, or what can be told of a branch before it is deleted. */
-static int look_at_deletion(const struct request *request, const struct lists *lists,
-			    const struct th_control_branch *branch)
+/* Returns 0, or the error that deleting the branch would give. */
+static int check_deletion(const struct request *request, const struct lists *lists,
+			  const struct th_control_branch *branch)
 {
 	if (current(branch))
 		return -EBUSY;
@@ -300,39 +288,41 @@ static int look_at_deletion(const struct request *request, const struct lists *l
 	return find_held(lists->snapshots, lists->nsnapshots, branch) ? -EBUSY : 0;
 }
 
-/* 0, or what can be told of a name before anything is changed. */
-static int look_at_name(const struct verb *verb, const struct request *request, const struct lists *lists, int which)
+/* Returns 0, or the error that the change would give for this name. */
+static int check_name(const struct verb *verb, const struct request *request, const struct lists *lists, int which)
 {
 	const char *name = request->names[which];
 	const struct th_control_branch *found = find_branch(lists->branches, lists->count, name);
-	bool new = verb->run == create_branch || (verb->run == rename_branch && which == 1);
+	bool is_new = verb->run == create_branch || (verb->run == rename_branch && which == 1);
 
-	if (!new && !found)
+	if (!is_new && !found)
 		return -ENOENT;
-	if (new &&found)
+	if (is_new && found)
 		return -EEXIST;
-	if (new &&strlen(name) > TH_BRANCH_NAME_MAX)
+	if (is_new && strlen(name) > TH_BRANCH_NAME_MAX)
 		return -ENAMETOOLONG;
-	if (new && (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..")))
+	if (is_new && (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..")))
 		return -EINVAL;
-	return verb->run == delete_branches ? look_at_deletion(request, lists, found) : 0;
+	return verb->run == delete_branches ? check_deletion(request, lists, found) : 0;
 }
 
-static int look_at_origin(struct th_target *target, const struct request *request)
+static int check_origin(struct th_target *target, const struct request *request)
 {
 	char taken[TH_BRANCH_NAME_MAX + sizeof(TH_FS_BRANCH_ORIGIN)];
 	const char *path = th_target_path(target);
 
 	if (request->from && !snapshot_exists(target, request->from))
-		return th_error_line("%s: there is no snapshot '%s'", path, request->from);
+		return th_error_line("%s: there is no snapshot '%s' (see thunderhead snapshot list)", path,
+				     request->from);
 	snprintf(taken, sizeof(taken), "%s%s", request->names[0], TH_FS_BRANCH_ORIGIN);
 	if (!request->from && snapshot_exists(target, taken))
 		return th_error_line("%s: there is a snapshot '%s' already; --from begins from it", path, taken);
 	return TH_EXIT_DONE;
 }
 
-/* Looks first whether it can be done: opening an image for writing would change it already. */
-static int look(const struct verb *verb, const char *path, struct request *request)
+/* Checks, without changing anything, whether the change is possible.  Opening an image for writing would change it
+ * already. */
+static int check_names(const struct verb *verb, const char *path, struct request *request)
 {
 	struct lists lists = { 0 };
 	struct th_target *target;
@@ -346,13 +336,13 @@ static int look(const struct verb *verb, const char *path, struct request *reque
 	if (err)
 		status = th_error(err, "%s: list of branches", path);
 	for (int i = 0; i < request->count && !err; i++) {
-		int wrong = look_at_name(verb, request, &lists, i);
+		int wrong = check_name(verb, request, &lists, i);
 
 		if (wrong)
-			status = say(target, request->names[i], wrong);
+			status = report(target, request->names[i], wrong);
 	}
 	if (!status && verb->run == create_branch)
-		status = look_at_origin(target, request);
+		status = check_origin(target, request);
 	free(lists.branches);
 	free(lists.snapshots);
 	th_target_close(target);
@@ -361,7 +351,7 @@ static int look(const struct verb *verb, const char *path, struct request *reque
 
 static int run_verb(const struct verb *verb, const char *path, struct request *request)
 {
-	int status = verb->changes ? look(verb, path, request) : TH_EXIT_DONE;
+	int status = verb->changes ? check_names(verb, path, request) : TH_EXIT_DONE;
 
 	if (status)
 		return status;
@@ -373,68 +363,90 @@ static int run_verb(const struct verb *verb, const char *path, struct request *r
 	return status;
 }
 
-static int check_options(const struct th_command *command, const struct verb *verb, const struct request *request)
-{
-	if (request->json && verb->changes)
-		return th_command_usage(command, "%s: --json is for the list", verb->name);
-	if (request->from && verb->run != create_branch)
-		return th_command_usage(command, "%s: --from is for create", verb->name);
-	if (request->snapshots && verb->run != delete_branches)
-		return th_command_usage(command, "%s: --snapshots is for delete", verb->name);
-	if (request->count < verb->names_min || request->count > verb->names_max)
-		return th_command_usage(command, "%s: %s", verb->name,
-					request->count < verb->names_min ? "a name is missing" : "too many names");
-	return TH_EXIT_DONE;
-}
+/* --- the command --- */
+
+enum { OPTION_FROM = TH_OPTION_LONG, OPTION_JSON, OPTION_SNAPSHOTS };
+
+static const struct th_option create_options[] = {
+	{ OPTION_FROM, "from", "SNAPSHOT", "where the branch begins; without it, a snapshot NAME-origin is taken" },
+	{ 0 },
+};
+static const struct th_option list_options[] = { { OPTION_JSON, "json", NULL, "print a JSON array" }, { 0 } };
+static const struct th_option delete_options[] = {
+	{ OPTION_SNAPSHOTS, "snapshots", NULL, "delete the snapshots of the branches, too" },
+	{ 0 },
+};
 
 static int run(const struct th_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "from", required_argument, NULL, 'f' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "snapshots", no_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
+	const struct verb *verb = command->context;
 	struct request request = { 0 };
-	const struct verb *verb;
 	int option, status;
 
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == 'h')
-			return th_command_help(command);
-		if (option == 'f')
+	while ((option = th_command_option(command, argc, argv, &status)) > 0) {
+		if (option == OPTION_FROM)
 			request.from = optarg;
-		else if (option == 'j')
-			request.json = true;
-		else if (option == 's')
-			request.snapshots = true;
-		else
-			return th_command_bad_option(command, option, argv);
+		request.json |= option == OPTION_JSON;
+		request.snapshots |= option == OPTION_SNAPSHOTS;
 	}
-	if (optind == argc)
-		return th_command_usage(command, "create, list, delete or rename?");
-	verb = find_verb(argv[optind]);
-	if (!verb)
-		return th_command_usage(command, "%s: not one of create, list, delete, rename", argv[optind]);
-	request.count = argc - optind - 2;
-	request.names = argv + optind + 2;
+	if (option < 0)
+		return status;
+	request.count = argc - optind - 1;
+	request.names = argv + optind + 1;
 	if (request.count < 0)
-		return th_command_usage(command, "%s: of which target?", verb->name);
-	status = check_options(command, verb, &request);
-	return status ? status : run_verb(verb, argv[optind + 1], &request);
+		return th_command_usage(command, "a target is missing");
+	if (request.count < verb->names)
+		return th_command_usage(command, "a name is missing");
+	if (request.count > verb->names && verb->run != delete_branches)
+		return th_command_usage(command, "too many names");
+	return run_verb(verb, argv[optind], &request);
 }
+
+static const struct verb create_verb = { create_branch, 1, true };
+static const struct verb list_verb = { list_branches, 0, false };
+static const struct verb delete_verb = { delete_branches, 1, true };
+static const struct verb rename_verb = { rename_branch, 2, true };
+
+static const struct th_command verbs[] = {
+	{
+		.name = "branch create",
+		.arguments = "[--from SNAPSHOT] TARGET NAME",
+		.summary = "create a branch from a snapshot",
+		.options = create_options,
+		.run = run,
+		.context = &create_verb,
+	},
+	{
+		.name = "branch list",
+		.arguments = "[--json] TARGET",
+		.summary = "list branches: number, time, name and origin; * marks the current one",
+		.options = list_options,
+		.run = run,
+		.context = &list_verb,
+	},
+	{
+		.name = "branch delete",
+		.arguments = "[--snapshots] TARGET NAME...",
+		.summary = "delete branches",
+		.options = delete_options,
+		.run = run,
+		.context = &delete_verb,
+	},
+	{
+		.name = "branch rename",
+		.arguments = "TARGET NAME NEW",
+		.summary = "rename a branch",
+		.run = run,
+		.context = &rename_verb,
+	},
+	{ 0 },
+};
 
 const struct th_command th_cmd_branch = {
 	.name = "branch",
-	.arguments = "create|list|delete|rename TARGET [NAME...]",
-	.summary = "begin, list, delete or rename branches",
-	.help = "  create TARGET NAME [--from SNAPSHOT]   begin one from a snapshot; without --from, one of the present is\n"
-		"                                         taken, and called NAME-origin\n"
-		"  list TARGET [--json]                   number, time and name of each, and where it begins; * is the\n"
-		"                                         current one\n"
-		"  delete TARGET NAME... [--snapshots]    delete these, and their snapshots\n"
-		"  rename TARGET NAME NEW                 give one another name\n\n"
-		"mount -o branch=NAME mounts one and makes it the current one.\n",
-	.run = run,
+	.arguments = "create|list|delete|rename ...",
+	.summary = "create, list, delete or rename branches",
+	.notes = "mount -o branch=NAME mounts a branch and makes it the current one.\n",
+	.verbs = verbs,
+	.run = th_command_run_verb,
 };

@@ -7,11 +7,11 @@
 
 #include "fs/check/check.h"
 #include "journal/disk/disk.h"
-#include "tools/command.h"
+#include "tools/commands.h"
 #include "tools/error.h"
 #include "tools/image.h"
 
-/* As fsck(8) has them. */
+/* The exit codes of fsck(8). */
 enum fsck_exit {
 	FSCK_CLEAN = 0,
 	FSCK_ERRORS_LEFT = 4,
@@ -22,13 +22,13 @@ enum fsck_exit {
 struct check {
 	const char *path;
 	bool read_data;
-	bool quiet; /* says nothing where all is well */
+	bool quiet; /* prints nothing if there are no problems */
 };
 
-/* Does the answer to opening an image mean that it is broken, and not that it could not be looked at? */
-static bool is_damage(int result)
+/* Returns whether an error of opening an image means damage, and not that the image could not be read. */
+static bool is_damage(int err)
 {
-	return result == -EUCLEAN || result == -EBADMSG;
+	return err == -EUCLEAN || err == -EBADMSG;
 }
 
 static void print_result(const struct check *check, const struct th_check_result *result)
@@ -47,51 +47,50 @@ static void print_result(const struct check *check, const struct th_check_result
 		puts("no problems");
 }
 
-/* Names and links of a branch that is not the current one; the rest was checked with that. */
-static int check_branch(const struct check *check, struct th_image_voice *voice, const char *name,
+/* Checks names and links of a branch that is not the current one; the rest was checked with the current one. */
+static int check_branch(const struct check *check, struct th_image_reporter *reporter, const char *name,
 			struct th_check_result *found)
 {
-	struct th_fs_check_options how = { .only_names = true, .problem = th_image_report, .arg = voice };
+	struct th_fs_check_options how = { .only_names = true, .problem = th_image_report, .arg = reporter };
 	struct th_check_result more = { 0 };
 	struct th_fs *fs;
-	int err = th_image_open(voice, true, name, &fs);
+	int err = th_image_open(reporter, true, name, &fs);
 
 	if (err)
 		return err;
 	err = th_fs_check(fs, &how, &more);
 	if (err)
-		th_error(err, "%s: branch '%s' could not be checked to the end", check->path, name);
+		th_error(err, "%s: branch '%s': the check could not be completed", check->path, name);
 	else if (more.problems)
-		th_error_line("%s: so on branch '%s'", check->path, name);
+		th_error_line("%s: the problems above are on branch '%s'", check->path, name);
 	found->problems += more.problems;
 	found->entries += more.entries;
 	th_fs_close(fs);
 	return err;
 }
 
-static int check_branches(const struct check *check, struct th_image_voice *voice, const struct th_branch *list,
+static int check_branches(const struct check *check, struct th_image_reporter *reporter, const struct th_branch *list,
 			  size_t count, struct th_check_result *found)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < count && !err; i++) {
 		if (!list[i].current && !list[i].detached)
-			err = check_branch(check, voice, list[i].name, found);
+			err = check_branch(check, reporter, list[i].name, found);
 	}
 	return err;
 }
 
-static void say_nothing(void *arg, const char *line)
+static void ignore_report(void *arg, const char *line)
 {
 	(void)arg;
 	(void)line;
 }
 
-/* Is there a store in the image without a filesystem?  What is wrong with it is said by whoever opens it to be checked.
- */
+/* Returns whether the image holds a store without a filesystem.  Reports nothing: the check itself opens the image again. */
 static bool is_plain_store(const char *path)
 {
-	struct th_store_options options = { .read_only = true, .report = say_nothing };
+	struct th_store_options options = { .read_only = true, .report = ignore_report };
 	struct th_store *store;
 	struct th_disk *disk;
 	bool plain;
@@ -107,94 +106,103 @@ static bool is_plain_store(const char *path)
 	return plain;
 }
 
-static int outcome(const struct check *check, int result, const struct th_check_result *found)
+/* Prints the result and returns the exit code.  err: of the check itself. */
+static int outcome(const struct check *check, int err, const struct th_check_result *found)
 {
-	if (!result && (!check->quiet || found->problems))
+	if (!err && (!check->quiet || found->problems))
 		print_result(check, found);
 	if (found->problems)
 		return FSCK_ERRORS_LEFT;
-	if (result)
-		return is_damage(result) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
+	if (err)
+		return is_damage(err) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
 	return fflush(stdout) ? FSCK_FAILED : FSCK_CLEAN;
 }
 
-/* Keys and values without a filesystem: what they mean is their owner's business. */
+/* Checks keys and values without a filesystem, as a store only: their meaning is not known. */
 static int check_store(const struct check *check)
 {
-	struct th_image_voice voice = { .path = check->path };
-	struct th_check_options how = { .read_data = check->read_data, .problem = th_image_report, .arg = &voice };
+	struct th_image_reporter reporter = { .path = check->path };
+	struct th_check_options how = { .read_data = check->read_data, .problem = th_image_report, .arg = &reporter };
 	struct th_check_result found = { 0 };
 	struct th_store *store;
-	int err = th_image_open_store(&voice, true, &store);
+	int err = th_image_open_store(&reporter, true, &store);
 
 	if (err)
 		return is_damage(err) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
 	err = th_store_check(store, &how, &found);
 	if (err)
-		th_error(err, "%s: could not be checked to the end", check->path);
+		th_error(err, "%s: the check could not be completed", check->path);
 	th_store_close(store);
 	return outcome(check, err, &found);
 }
 
-static int check_image(struct check *check)
+static int check_filesystem(const struct check *check)
 {
-	struct th_image_voice voice = { .path = check->path };
-	struct th_fs_check_options how = { .read_data = check->read_data, .problem = th_image_report, .arg = &voice };
+	struct th_image_reporter reporter = { .path = check->path };
+	struct th_fs_check_options how = { .read_data = check->read_data,
+					   .problem = th_image_report,
+					   .arg = &reporter };
 	struct th_check_result found = { 0 };
 	struct th_branch *branches = NULL;
 	size_t count = 0;
 	struct th_fs *fs;
-	int err = th_image_open(&voice, true, NULL, &fs);
+	int err = th_image_open(&reporter, true, NULL, &fs);
 
 	if (err)
 		return is_damage(err) ? FSCK_ERRORS_LEFT : FSCK_FAILED;
 	err = th_fs_check(fs, &how, &found);
 	if (err)
-		th_error(err, "%s: could not be checked to the end", check->path);
+		th_error(err, "%s: the check could not be completed", check->path);
 	else
 		err = th_branch_list(fs->store, &branches, &count);
 	th_fs_close(fs);
 	if (!err)
-		err = check_branches(check, &voice, branches, count, &found);
+		err = check_branches(check, &reporter, branches, count, &found);
 	free(branches);
 	return outcome(check, err, &found);
 }
 
+static int run_check(const struct check *check)
+{
+	return is_plain_store(check->path) ? check_store(check) : check_filesystem(check);
+}
+
+/* --- the command --- */
+
+enum { OPTION_NO_DATA = TH_OPTION_LONG };
+
+static const struct th_option options_table[] = {
+	{ OPTION_NO_DATA, "no-data", NULL, "do not read the data of files, so that its checksums are not verified" },
+	{ 0 },
+};
+
 static int run(const struct th_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "no-data", no_argument, NULL, 'D' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct check check = { .read_data = true };
-	int option;
+	int option, status;
 
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == 'h')
-			return th_command_help(command);
-		if (option != 'D')
-			return th_command_bad_option(command, option, argv), FSCK_USAGE;
+	while ((option = th_command_option(command, argc, argv, &status)) > 0)
 		check.read_data = false;
-	}
+	if (option < 0)
+		return status == TH_EXIT_USAGE ? FSCK_USAGE : status;
 	if (argc - optind != 1)
 		return th_command_usage(command, "one image is needed"), FSCK_USAGE;
 	check.path = argv[optind];
-	return is_plain_store(check.path) ? check_store(&check) : check_image(&check);
+	return run_check(&check);
 }
 
 const struct th_command th_cmd_check = {
 	.name = "check",
 	.arguments = "[--no-data] IMAGE",
-	.summary = "check an image that is not mounted, changing nothing",
-	.help = "  --no-data  do not read the files' data (their checksums then go unchecked)\n\n"
-		"Exit codes as fsck(8): 0 no problems, 4 problems, 8 it could not be checked, 16 called wrongly.\n",
+	.summary = "check an image that is not mounted, without changing it",
+	.options = options_table,
+	.notes = "Exit codes as fsck(8): 0 no problems, 4 problems, 8 not completed, 16 wrong usage.\n",
 	.run = run,
 };
 
-/* fsck.thunderhead [-a|-p|-y|-n|-f|-C [fd]|-V] IMAGE.  There is nothing that it would repair: the options that say how
- * it should ask about repairs mean nothing.  At boot (-a, -p) the mount itself replays the log and file data is checked
- * whenever it is read, so there only the tree is looked at, and only if -f asks for that. */
+/* fsck.thunderhead [-a|-p|-y|-n|-f|-C [fd]|-V] IMAGE.  It repairs nothing, so options about repairs have no effect.  At boot
+ * (-a, -p) nothing needs a check: mounting replays the log, and checksums are verified with every read.  There -f checks
+ * the tree, but not the data of files. */
 int th_fsck_helper(int argc, char **argv)
 {
 	struct check check = { .read_data = true };
@@ -216,5 +224,5 @@ int th_fsck_helper(int argc, char **argv)
 		check.read_data = false;
 		check.quiet = true;
 	}
-	return is_plain_store(check.path) ? check_store(&check) : check_image(&check);
+	return run_check(&check);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Differences between two snapshots or branches, or one of them and the present.  The changes come from the filesystem
- * in the order of its inodes (fs/control.h); they are shown in the order of their paths.
+ * Differences between two snapshots or branches, or from one of them to the current state.  The filesystem returns changes
+ * in the order of inodes (fs/control/control.h); this sorts them by path.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/diff/diff_session.h"
 #include "fs/format/change_record.h"
+#include "journal/base/array.h"
 #include "tools/change_print.h"
-#include "tools/command.h"
+#include "tools/commands.h"
 #include "tools/error.h"
 #include "tools/target.h"
 
@@ -22,15 +24,15 @@ enum diff_exit {
 };
 
 struct diff {
-	const char *from, *to; /* to NULL: the present */
+	const char *from, *to; /* to NULL: the current state */
 	const char *path; /* NULL: all */
 	struct th_change_style style;
 	bool stats;
-	/* What came from the filesystem: changes, and the bytes of one that is not whole yet. */
+	/* Received from the filesystem: changes, and the bytes of one that is not complete yet. */
 	struct th_fs_change *changes;
-	size_t count, room;
+	size_t count, capacity;
 	uint8_t *bytes;
-	size_t nbytes, bytes_room;
+	size_t nbytes, bytes_capacity;
 	uint64_t nodes_read, entries_compared;
 };
 
@@ -42,26 +44,18 @@ static void release(struct diff *diff)
 	free(diff->bytes);
 }
 
-/* --- gathering --- */
+/* --- reading the stream of changes --- */
 
 static int keep_change(struct diff *diff, const struct th_fs_change *change)
 {
-	struct th_fs_change *changes = diff->changes;
+	int err = th_grow(diff->changes, diff->capacity, diff->count + 1);
 
-	if (diff->count == diff->room) {
-		size_t room = diff->room ? 2 * diff->room : 64;
-
-		changes = realloc(changes, room * sizeof(*changes));
-		if (!changes)
-			return -ENOMEM;
-		diff->changes = changes;
-		diff->room = room;
-	}
-	changes[diff->count++] = *change;
-	return 0;
+	if (!err)
+		diff->changes[diff->count++] = *change;
+	return err;
 }
 
-/* Takes the whole changes off the bytes that have come. */
+/* Unpacks the complete changes at the beginning of the received bytes. */
 static int take_changes(struct diff *diff)
 {
 	size_t taken = 0, size;
@@ -86,23 +80,16 @@ static int take_changes(struct diff *diff)
 
 static int take_bytes(struct diff *diff, const uint8_t *bytes, size_t size)
 {
-	if (!size)
-		return 0;
-	if (diff->bytes_room - diff->nbytes < size) {
-		size_t room = 2 * (diff->bytes_room + size);
-		uint8_t *longer = realloc(diff->bytes, room);
+	int err = th_grow(diff->bytes, diff->bytes_capacity, diff->nbytes + size);
 
-		if (!longer)
-			return -ENOMEM;
-		diff->bytes = longer;
-		diff->bytes_room = room;
-	}
+	if (err || !size)
+		return err;
 	memcpy(diff->bytes + diff->nbytes, bytes, size);
 	diff->nbytes += size;
 	return take_changes(diff);
 }
 
-static int gather(struct diff *diff, struct th_target *target, struct th_le64 session)
+static int read_changes(struct diff *diff, struct th_target *target, struct th_le64 session)
 {
 	struct th_control_diff_next *next = calloc(1, sizeof(*next));
 	int err = next ? 0 : -ENOMEM;
@@ -127,7 +114,7 @@ static int gather(struct diff *diff, struct th_target *target, struct th_le64 se
 	return err;
 }
 
-/* --- asking --- */
+/* --- the session --- */
 
 static bool name_exists(struct th_target *target, const char *name)
 {
@@ -150,21 +137,22 @@ static bool name_exists(struct th_target *target, const char *name)
 	return found;
 }
 
-/* Why a diff could not be begun. */
-static void say(const struct diff *diff, struct th_target *target, int result)
+/* Reports why a diff could not begin. */
+static void report(const struct diff *diff, struct th_target *target, int err)
 {
 	const char *path = th_target_path(target), *missing = diff->from;
 
 	if (diff->to && name_exists(target, diff->from))
 		missing = diff->to;
-	if (result == -ENOENT)
-		th_error_line("%s: there is no snapshot or branch '%s'", path, missing);
-	else if (result == -EPERM)
+	if (err == -ENOENT)
+		th_error_line("%s: there is no snapshot or branch '%s' (see thunderhead snapshot list)", path, missing);
+	else if (err == -EPERM)
 		th_error_line("%s: only root and the user who mounted it may see differences", path);
-	else if (result == -EMFILE)
-		th_error_line("%s: too many diffs are under way", path);
+	else if (err == -EMFILE)
+		th_error_line("%s: too many diffs are running (at most %d); try again later", path,
+			      TH_DIFF_SESSIONS_MAX);
 	else
-		th_error(result, "%s: diff", path);
+		th_error(err, "%s: diff", path);
 }
 
 static int begin(const struct diff *diff, struct th_target *target, struct th_le64 *ret_session)
@@ -175,7 +163,7 @@ static int begin(const struct diff *diff, struct th_target *target, struct th_le
 	if (!err && diff->to)
 		err = th_target_name(diff->to, &request.to);
 	if (err)
-		err = -ENOENT; /* nothing has so long a name */
+		err = -ENOENT; /* no name is that long */
 	if (diff->path)
 		snprintf(request.path, sizeof(request.path), "%s%s", diff->path[0] == '/' ? "" : "/", diff->path);
 	request.flags = th_le32(diff->style.json ? TH_CONTROL_DIFF_RANGES : 0);
@@ -190,11 +178,11 @@ static int compare_changes(const void *a, const void *b)
 	const struct th_fs_change *x = a, *y = b;
 	int order = strcmp(x->path, y->path);
 
-	/* Where one file took another's place, what went comes first. */
+	/* Where a file replaced another one of the same name, the removed one comes first. */
 	return order ? order : (y->kind == TH_CHANGE_REMOVED) - (x->kind == TH_CHANGE_REMOVED);
 }
 
-static int ask(struct diff *diff, struct th_target *target)
+static int receive(struct diff *diff, struct th_target *target)
 {
 	struct th_control_diff_end end = { 0 };
 	int err = th_target_sync(target);
@@ -203,11 +191,11 @@ static int ask(struct diff *diff, struct th_target *target)
 		return err;
 	err = begin(diff, target, &end.session);
 	if (err) {
-		say(diff, target, err);
+		report(diff, target, err);
 		return err;
 	}
-	err = gather(diff, target, end.session);
-	th_target_ask(target, TH_CONTROL_DIFF_END, &end); /* after an error it may have ended by itself */
+	err = read_changes(diff, target, end.session);
+	th_target_ask(target, TH_CONTROL_DIFF_END, &end); /* ignores the error if it has ended by itself */
 	if (err)
 		th_error(err, "%s: diff", th_target_path(target));
 	return err;
@@ -238,58 +226,61 @@ static int diff_target(struct diff *diff, const char *path)
 
 	if (th_target_open(path, true, &target))
 		return DIFF_TROUBLE;
-	if (!ask(diff, target))
+	if (!receive(diff, target))
 		status = show(diff);
 	th_target_close(target);
 	release(diff);
 	return status;
 }
 
-/* Answers false if the option is none of this command's. */
-static bool take_option(struct diff *diff, int option)
+/* --- the command --- */
+
+enum { OPTION_PATH = TH_OPTION_LONG, OPTION_JSON, OPTION_STATS };
+
+static const struct th_option options_table[] = {
+	{ OPTION_PATH, "path", "PATH",
+	  "only changes at PATH, from the root of the filesystem, or below it;\nthe path before or after the change counts" },
+	{ OPTION_JSON, "json", NULL, "print a JSON object on each line, with attributes and changed byte ranges" },
+	{ '0', NULL, NULL, "do not escape names; end each with a zero byte instead of a newline" },
+	{ 'F', NULL, NULL, "show the type of the file, as ls -F does (F is a regular file)" },
+	{ 'H', NULL, NULL, "separate fields by tabs only, for scripts" },
+	{ OPTION_STATS, "stats", NULL, "print how much was read, on standard error" },
+	{ 0 },
+};
+
+static void take_option(struct diff *diff, int option)
 {
 	switch (option) {
-	case 'p':
+	case OPTION_PATH:
 		diff->path = optarg;
-		return true;
-	case 'j':
+		break;
+	case OPTION_JSON:
 		diff->style.json = true;
-		return true;
+		break;
 	case '0':
 		diff->style.raw = true;
-		return true;
+		break;
 	case 'F':
 		diff->style.types = true;
-		return true;
+		break;
 	case 'H':
 		diff->style.tabs = true;
-		return true;
-	case 's':
+		break;
+	case OPTION_STATS:
 		diff->stats = true;
-		return true;
-	default:
-		return false;
+		break;
 	}
 }
 
 static int run(const struct th_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "path", required_argument, NULL, 'p' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "stats", no_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct diff diff = { 0 };
-	int option;
+	int option, status;
 
-	while ((option = getopt_long(argc, argv, ":0FHh", options, NULL)) != -1) {
-		if (option == 'h')
-			return th_command_help(command);
-		if (!take_option(&diff, option))
-			return th_command_bad_option(command, option, argv);
-	}
+	while ((option = th_command_option(command, argc, argv, &status)) > 0)
+		take_option(&diff, option);
+	if (option < 0)
+		return status;
 	if (diff.style.json && (diff.style.raw || diff.style.types || diff.style.tabs))
 		return th_command_usage(command, "--json goes with none of -0, -F, -H");
 	if (argc - optind < 2 || argc - optind > 3)
@@ -303,14 +294,9 @@ static int run(const struct th_command *command, int argc, char **argv)
 
 const struct th_command th_cmd_diff = {
 	.name = "diff",
-	.arguments = "TARGET FROM [TO] [--path PATH] [--json | -0 | -F | -H] [--stats]",
-	.summary = "show what changed between two snapshots or branches, or since one",
-	.help = "  --path PATH  only what is at PATH (from the root of the filesystem) or below, before or after\n"
-		"  --json       an object a line, with sizes, times and the changed byte ranges\n"
-		"  -0           names as they are, and a zero byte instead of the end of each line\n"
-		"  -F           with the type of the file, as ls -F has it (F is a regular file)\n"
-		"  -H           fields separated by tabs only, for scripts\n"
-		"  --stats      how much had to be read, on standard error\n\n"
-		"M modified, + added, - removed, R renamed.  Exit codes: 0 no difference, 1 differences, 2 trouble.\n",
+	.arguments = "[--path PATH] [--json | -0 | -F | -H] [--stats] TARGET FROM [TO]",
+	.summary = "show the changes between two snapshots or branches, or from one to the current state",
+	.options = options_table,
+	.notes = "M modified, + added, - removed, R renamed.  Exit codes: 0 no difference, 1 differences, 2 trouble.\n",
 	.run = run,
 };

@@ -6,46 +6,46 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/command.h"
+#include "journal/base/size.h"
+#include "tools/commands.h"
 #include "tools/error.h"
-#include "tools/moment.h"
-#include "tools/name.h"
-#include "tools/size.h"
+#include "tools/name_print.h"
 #include "tools/target.h"
+#include "tools/timestamp.h"
 
-enum number_kind { BLOCKS, BYTES, COUNT, MOMENT };
+enum number_kind { BLOCKS, BYTES, COUNT, TIME };
 
-/* The numbers, as they are shown and as they are called in JSON. */
+/* The numbers: the label in the text, the key in JSON, and the place in the answer. */
 static const struct number {
-	const char *title, *key;
+	const char *label, *key;
 	enum number_kind kind;
 	size_t offset;
 } numbers[] = {
 	{ "size", "size_bytes", BLOCKS, offsetof(struct th_control_info, blocks) },
 	{ "free", "free_bytes", BLOCKS, offsetof(struct th_control_info, blocks_free) },
-	{ "waiting to be free", "waiting_bytes", BLOCKS, offsetof(struct th_control_info, blocks_waiting) },
-	{ "reserved", "reserved_bytes", BLOCKS, offsetof(struct th_control_info, blocks_reserved) },
-	{ "reserve", "reserve_bytes", BLOCKS, offsetof(struct th_control_info, blocks_emergency) },
+	{ "free after a checkpoint", "waiting_bytes", BLOCKS, offsetof(struct th_control_info, blocks_waiting) },
+	{ "reserved for writes", "reserved_bytes", BLOCKS, offsetof(struct th_control_info, blocks_reserved) },
+	{ "emergency reserve", "emergency_bytes", BLOCKS, offsetof(struct th_control_info, blocks_emergency) },
 	{ "shared by copies", "shared_bytes", BLOCKS, offsetof(struct th_control_info, shared_blocks) },
 	{ "branches", "branches", COUNT, offsetof(struct th_control_info, branches) },
 	{ "snapshots", "snapshots", COUNT, offsetof(struct th_control_info, snapshots) },
 	{ "generation", "generation", COUNT, offsetof(struct th_control_info, generation) },
 	{ "sequence", "sequence", COUNT, offsetof(struct th_control_info, sequence) },
 	{ "height of the tree", "height", COUNT, offsetof(struct th_control_info, height) },
-	{ "created", "created_ns", MOMENT, offsetof(struct th_control_info, created_ns) },
-	{ "last commit", "checkpoint_ns", MOMENT, offsetof(struct th_control_info, checkpoint_ns) },
+	{ "created", "created_ns", TIME, offsetof(struct th_control_info, created_ns) },
+	{ "last checkpoint", "checkpoint_ns", TIME, offsetof(struct th_control_info, checkpoint_ns) },
 };
 
-/* Those that count since the filesystem was mounted, and mean nothing for an image. */
+/* Counts since the filesystem was mounted; shown only for a mounted one. */
 static const struct number live_numbers[] = {
 	{ "cache", "cache_bytes", BYTES, offsetof(struct th_control_info, cache_bytes) },
 	{ "cache used", "cache_used_bytes", BYTES, offsetof(struct th_control_info, cache_used) },
-	{ "not yet committed", "dirty_bytes", BYTES, offsetof(struct th_control_info, dirty_bytes) },
+	{ "not in a checkpoint yet", "dirty_bytes", BYTES, offsetof(struct th_control_info, dirty_bytes) },
 	{ "nodes read", "node_reads", COUNT, offsetof(struct th_control_info, node_reads) },
 	{ "nodes found in the cache", "node_cache_hits", COUNT, offsetof(struct th_control_info, node_cache_hits) },
 	{ "nodes written", "node_writes", COUNT, offsetof(struct th_control_info, node_writes) },
 	{ "written for nodes", "node_bytes_written", BYTES, offsetof(struct th_control_info, node_bytes_written) },
-	{ "transactions merged", "merges", COUNT, offsetof(struct th_control_info, merges) },
+	{ "transactions committed", "merges", COUNT, offsetof(struct th_control_info, merges) },
 	{ "checkpoints", "checkpoints", COUNT, offsetof(struct th_control_info, checkpoints) },
 	{ "syncs", "syncs", COUNT, offsetof(struct th_control_info, syncs) },
 	{ "log records", "log_records", COUNT, offsetof(struct th_control_info, log_records) },
@@ -75,11 +75,11 @@ static void print_numbers(const struct number *list, size_t count, const struct 
 
 		if (list[i].kind == COUNT)
 			snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-		else if (list[i].kind == MOMENT)
-			th_moment_format(value, text);
+		else if (list[i].kind == TIME)
+			th_timestamp_format(value, text);
 		else
 			th_size_format(value, text);
-		printf("%-25s %s\n", list[i].title, text);
+		printf("%-25s %s\n", list[i].label, text);
 	}
 }
 
@@ -160,23 +160,21 @@ static int show(const char *path, bool json)
 	return err ? TH_EXIT_FAILED : th_command_finish(TH_EXIT_DONE);
 }
 
+/* --- the command --- */
+
+enum { OPTION_JSON = TH_OPTION_LONG };
+
+static const struct th_option options_table[] = { { OPTION_JSON, "json", NULL, "print a JSON object" }, { 0 } };
+
 static int run(const struct th_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	bool json = false;
-	int option;
+	int option, status;
 
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == 'h')
-			return th_command_help(command);
-		if (option != 'j')
-			return th_command_bad_option(command, option, argv);
+	while ((option = th_command_option(command, argc, argv, &status)) > 0)
 		json = true;
-	}
+	if (option < 0)
+		return status;
 	if (argc - optind != 1)
 		return th_command_usage(command, "one target is needed");
 	return show(argv[optind], json);
@@ -185,7 +183,7 @@ static int run(const struct th_command *command, int argc, char **argv)
 const struct th_command th_cmd_info = {
 	.name = "info",
 	.arguments = "[--json] TARGET",
-	.summary = "show what a filesystem is and what it has done",
-	.help = "  --json  as a JSON object\n",
+	.summary = "show size, free space, snapshots and statistics of a filesystem",
+	.options = options_table,
 	.run = run,
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store by itself, without files: keys and values in an image, for the shell.
+ * The store without a filesystem: keys and values in an image, for the shell.
  *
- * An image that holds a filesystem may be looked at, but not written to: what the filesystem keeps in memory and what
- * lies off-tree would no longer fit its keys.
+ * An image that holds a filesystem may be read but not written to: other structures of the filesystem, such as link counts
+ * and file data outside of the tree, would no longer match its keys.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -14,53 +14,73 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/command.h"
+#include "journal/base/size.h"
+#include "tools/commands.h"
+#include "tools/dump.h"
 #include "tools/error.h"
 #include "tools/image.h"
-#include "tools/make.h"
-#include "tools/name.h"
+#include "tools/image_format.h"
+#include "tools/name_print.h"
 #include "tools/record.h"
-#include "tools/size.h"
 
-/* Records of a load that are merged at once. */
+/* Records of a load in one transaction.  More need more memory; fewer cost more transactions. */
 #define LOAD_BATCH 1000
 
 struct request {
 	const struct th_command *command;
 	const char *path;
 	int count;
-	char **arguments; /* behind the image */
+	char **arguments; /* after the image */
 	bool escaped, print, reverse, keys_only;
 	uint64_t limit;
 	struct th_range range;
 	uint8_t prefix_end[TH_KEY_MAX];
 };
 
+/* --- options --- */
+
+enum { OPTION_FROM = TH_OPTION_LONG, OPTION_TO, OPTION_PREFIX, OPTION_REVERSE, OPTION_LIMIT, OPTION_KEYS };
+
+#define OPTION_ESCAPED_LINE                                                                                            \
+	{                                                                                                              \
+		'e', "escaped", NULL, "a backslash and two hexadecimal digits in an argument are one byte"             \
+	}
+#define OPTION_FROM_LINE                                                                                               \
+	{                                                                                                              \
+		OPTION_FROM, "from", "KEY", "begin with this key"                                                      \
+	}
+#define OPTION_TO_LINE                                                                                                 \
+	{                                                                                                              \
+		OPTION_TO, "to", "KEY", "end before this key"                                                          \
+	}
+#define OPTION_PREFIX_LINE                                                                                             \
+	{                                                                                                              \
+		OPTION_PREFIX, "prefix", "PREFIX", "only keys that begin with this"                                    \
+	}
+
+static const struct th_option key_options[] = { OPTION_ESCAPED_LINE, { 0 } };
+static const struct th_option range_options[] = {
+	OPTION_ESCAPED_LINE,
+	OPTION_FROM_LINE,
+	OPTION_TO_LINE,
+	OPTION_PREFIX_LINE,
+	{ OPTION_REVERSE, "reverse", NULL, "last key first" },
+	{ OPTION_LIMIT, "limit", "N", "print at most N keys" },
+	{ OPTION_KEYS, "keys", NULL, "print keys without values" },
+	{ 0 },
+};
+static const struct th_option dump_options[] = {
+	{ 'p', "print", NULL, "print printable characters as they are, not as digits" },
+	OPTION_ESCAPED_LINE,
+	OPTION_FROM_LINE,
+	OPTION_TO_LINE,
+	OPTION_PREFIX_LINE,
+	{ 0 },
+};
+
 /* --- arguments --- */
 
-enum { OPTION_FROM = 256, OPTION_TO, OPTION_PREFIX, OPTION_REVERSE, OPTION_LIMIT, OPTION_KEYS };
-
-#define OPTIONS_ALL                                                                                                    \
-	{ "escaped", no_argument, NULL, 'e' },                                                                         \
-	{                                                                                                              \
-		"help", no_argument, NULL, 'h'                                                                         \
-	}
-#define OPTIONS_RANGE                                                                                                  \
-	{ "from", required_argument, NULL, OPTION_FROM }, { "to", required_argument, NULL, OPTION_TO },                \
-	{                                                                                                              \
-		"prefix", required_argument, NULL, OPTION_PREFIX                                                       \
-	}
-
-static const struct option plain_options[] = { OPTIONS_ALL, { 0 } };
-static const struct option range_options[] = { OPTIONS_ALL,
-					       OPTIONS_RANGE,
-					       { "reverse", no_argument, NULL, OPTION_REVERSE },
-					       { "limit", required_argument, NULL, OPTION_LIMIT },
-					       { "keys", no_argument, NULL, OPTION_KEYS },
-					       { 0 } };
-static const struct option dump_options[] = { OPTIONS_ALL, OPTIONS_RANGE, { "print", no_argument, NULL, 'p' }, { 0 } };
-
-/* An argument's bytes: as it stands or, with --escaped, as it is printed.  Answers an exit code. */
+/* Returns an exit code, and in *ret the bytes of an argument; with --escaped, text becomes these bytes in place. */
 static int take_bytes(const struct request *request, char *text, size_t size_max, struct th_slice *ret)
 {
 	size_t size = strlen(text);
@@ -106,68 +126,63 @@ static int take_limit(struct request *request, const char *text)
 	return TH_EXIT_DONE;
 }
 
-/* Answers TH_EXIT_DONE and a request with a path, or without one where all is done. */
-static int take_options(struct request *request, const struct option *options, int argc, char **argv)
+/* Returns an exit code. */
+static int take_option(struct request *request, struct bounds *bounds, int option)
+{
+	switch (option) {
+	case 'e':
+		request->escaped = true;
+		break;
+	case 'p':
+		request->print = true;
+		break;
+	case OPTION_FROM:
+		bounds->from = optarg;
+		break;
+	case OPTION_TO:
+		bounds->to = optarg;
+		break;
+	case OPTION_PREFIX:
+		bounds->prefix = optarg;
+		break;
+	case OPTION_REVERSE:
+		request->reverse = true;
+		break;
+	case OPTION_LIMIT:
+		return take_limit(request, optarg);
+	case OPTION_KEYS:
+		request->keys_only = true;
+		break;
+	}
+	return TH_EXIT_DONE;
+}
+
+/* Parses the arguments of a subcommand that takes from min to max arguments after the image.  Returns an exit code;
+ * request->path is NULL if the command ends here. */
+static int take_request(struct request *request, int min, int max, int argc, char **argv)
 {
 	struct bounds bounds = { 0 };
 	int option, status = TH_EXIT_DONE;
 
-	while (!status &&
-	       (option = getopt_long(argc, argv, options == dump_options ? ":ehp" : ":eh", options, NULL)) != -1) {
-		switch (option) {
-		case 'e':
-			request->escaped = true;
-			break;
-		case 'p':
-			request->print = true;
-			break;
-		case 'h':
-			return th_command_help(request->command);
-		case OPTION_FROM:
-			bounds.from = optarg;
-			break;
-		case OPTION_TO:
-			bounds.to = optarg;
-			break;
-		case OPTION_PREFIX:
-			bounds.prefix = optarg;
-			break;
-		case OPTION_REVERSE:
-			request->reverse = true;
-			break;
-		case OPTION_LIMIT:
-			status = take_limit(request, optarg);
-			break;
-		case OPTION_KEYS:
-			request->keys_only = true;
-			break;
-		default:
-			return th_command_bad_option(request->command, option, argv);
-		}
+	while ((option = th_command_option(request->command, argc, argv, &status)) > 0) {
+		status = take_option(request, &bounds, option);
+		if (status)
+			return status;
 	}
-	if (!status)
-		status = take_bounds(request, &bounds);
-	if (!status && optind == argc)
-		status = th_command_usage(request->command, "an image is needed");
+	if (option < 0)
+		return status;
+	status = take_bounds(request, &bounds);
 	if (status)
 		return status;
-	request->path = argv[optind];
+	if (optind == argc)
+		return th_command_usage(request->command, "an image is needed");
 	request->count = argc - optind - 1;
 	request->arguments = argv + optind + 1;
-	return TH_EXIT_DONE;
-}
-
-/* Parses what a verb was given, which takes so many arguments behind the image. */
-static int take_request(struct request *request, const struct option *options, int min, int max, int argc, char **argv)
-{
-	int status = take_options(request, options, argc, argv);
-
-	if (status || !request->path)
-		return status;
 	if (request->count < min)
 		return th_command_usage(request->command, "a key is missing");
 	if (request->count > max)
 		return th_command_usage(request->command, "%s: one argument too many", request->arguments[max]);
+	request->path = argv[optind];
 	return TH_EXIT_DONE;
 }
 
@@ -180,18 +195,19 @@ static int close_store(const struct request *request, struct th_store *store, in
 	return err && !status ? th_error(err, "%s", request->path) : status;
 }
 
-/* Opens the image to look at it.  Says what goes wrong; answers an exit code. */
-static int open_read(const struct request *request, struct th_image_voice *voice, struct th_store **ret)
+/* Opens the image read-only.  Returns an exit code; reports errors. */
+static int open_read(const struct request *request, struct th_image_reporter *reporter, struct th_store **ret)
 {
-	voice->path = request->path;
-	return th_image_open_store(voice, true, ret) ? TH_EXIT_FAILED : TH_EXIT_DONE;
+	reporter->path = request->path;
+	return th_image_open_store(reporter, true, ret) ? TH_EXIT_FAILED : TH_EXIT_DONE;
 }
 
-/* Opens it to write, if it holds no filesystem.  That is looked at first: opening for writing changes it already. */
-static int open_write(const struct request *request, struct th_image_voice *voice, struct th_store **ret)
+/* Opens the image for writing, if it holds no filesystem.  That is checked first, read-only, because opening for writing
+ * changes the image already.  Returns an exit code; reports errors. */
+static int open_write(const struct request *request, struct th_image_reporter *reporter, struct th_store **ret)
 {
 	struct th_store *store;
-	int status = open_read(request, voice, &store), present;
+	int status = open_read(request, reporter, &store), present;
 
 	if (status)
 		return status;
@@ -199,15 +215,15 @@ static int open_write(const struct request *request, struct th_image_voice *voic
 	if (present < 0)
 		status = th_error(present, "%s", request->path);
 	else if (present)
-		status = th_error_line("%s: holds a filesystem, which is written to by mounting it", request->path);
+		status = th_error_line("%s: holds a filesystem; mount it to write to it", request->path);
 	status = close_store(request, store, status);
 	if (status)
 		return status;
-	return th_image_open_store(voice, false, ret) ? TH_EXIT_FAILED : TH_EXIT_DONE;
+	return th_image_open_store(reporter, false, ret) ? TH_EXIT_FAILED : TH_EXIT_DONE;
 }
 
-/* Says that of a key something cannot be done.  Answers TH_EXIT_FAILED. */
-static int say(const struct request *request, struct th_slice key, int result)
+/* Reports an error about a key.  Returns TH_EXIT_FAILED. */
+static int report(const struct request *request, struct th_slice key, int err)
 {
 	char *text = NULL;
 	size_t size;
@@ -216,30 +232,30 @@ static int say(const struct request *request, struct th_slice key, int result)
 	if (stream)
 		th_record_write(stream, key, TH_RECORD_PRINT);
 	if (!stream || fclose(stream)) {
-		th_error(result, "%s", request->path);
-	} else if (result == -ENOENT) {
+		th_error(err, "%s", request->path);
+	} else if (err == -ENOENT) {
 		th_error_line("%s: there is no key '%s'", request->path, text);
 	} else {
-		th_error(result, "%s: key '%s'", request->path, text);
+		th_error(err, "%s: key '%s'", request->path, text);
 	}
 	free(text);
 	return TH_EXIT_FAILED;
 }
 
-/* Ends a transaction, merged if nothing went wrong so far (result). */
-static int end_txn(struct th_txn *txn, int result)
+/* Commits a transaction, or rolls it back if err is an error.  Returns 0 or -errno. */
+static int end_txn(struct th_txn *txn, int err)
 {
-	if (!result)
+	if (!err)
 		return th_txn_commit(txn);
 	th_txn_rollback(txn);
-	return result;
+	return err;
 }
 
 /* --- create --- */
 
 static int run_create(const struct th_command *command, int argc, char **argv)
 {
-	return th_make_run(command, th_store_format, argc, argv);
+	return th_image_format_run(command, th_store_format, argc, argv);
 }
 
 /* --- get --- */
@@ -247,22 +263,22 @@ static int run_create(const struct th_command *command, int argc, char **argv)
 static int run_get(const struct th_command *command, int argc, char **argv)
 {
 	struct request request = { .command = command };
-	struct th_image_voice voice = { 0 };
+	struct th_image_reporter reporter = { 0 };
 	struct th_store *store;
 	struct th_value value;
 	struct th_slice key;
-	int err, status = take_request(&request, plain_options, 1, 1, argc, argv);
+	int err, status = take_request(&request, 1, 1, argc, argv);
 
 	if (status || !request.path)
 		return status;
 	status = take_bytes(&request, request.arguments[0], TH_KEY_MAX, &key);
 	if (!status)
-		status = open_read(&request, &voice, &store);
+		status = open_read(&request, &reporter, &store);
 	if (status)
 		return status;
 	err = th_get(th_view_live(store), key, &value);
 	if (err) {
-		status = say(&request, key, err);
+		status = report(&request, key, err);
 	} else {
 		fwrite(value.data, 1, value.size, stdout);
 		if (isatty(STDOUT_FILENO))
@@ -274,7 +290,7 @@ static int run_get(const struct th_command *command, int argc, char **argv)
 
 /* --- put --- */
 
-/* All of standard input, at most one byte more than a value may have. */
+/* Reads standard input, at most one byte more than a value may have.  Returns 0 or -errno; the caller frees *ret. */
 static int read_value(void **ret, size_t *ret_size)
 {
 	size_t room = TH_VALUE_MAX + 1u;
@@ -294,10 +310,10 @@ static int read_value(void **ret, size_t *ret_size)
 
 static int put_one(const struct request *request, struct th_slice key, struct th_slice value)
 {
-	struct th_image_voice voice = { 0 };
+	struct th_image_reporter reporter = { 0 };
 	struct th_store *store;
 	struct th_txn *txn;
-	int err, status = open_write(request, &voice, &store);
+	int err, status = open_write(request, &reporter, &store);
 
 	if (status)
 		return status;
@@ -305,7 +321,7 @@ static int put_one(const struct request *request, struct th_slice key, struct th
 	if (!err)
 		err = end_txn(txn, th_txn_put(txn, key, value));
 	if (err)
-		status = say(request, key, err);
+		status = report(request, key, err);
 	return close_store(request, store, status);
 }
 
@@ -314,7 +330,7 @@ static int run_put(const struct th_command *command, int argc, char **argv)
 	struct request request = { .command = command };
 	struct th_slice key, value;
 	void *input = NULL;
-	int err, status = take_request(&request, plain_options, 1, 2, argc, argv);
+	int err, status = take_request(&request, 1, 2, argc, argv);
 
 	if (status || !request.path)
 		return status;
@@ -337,23 +353,23 @@ static int run_put(const struct th_command *command, int argc, char **argv)
 
 /* --- del --- */
 
-/* Stages the deletion of every key, or says which one is not there. */
-static int stage_deletes(const struct request *request, struct th_txn *txn, int *ret_result)
+/* Deletes the keys in the transaction, or reports which one does not exist.  Returns an exit code. */
+static int delete_keys(const struct request *request, struct th_txn *txn)
 {
 	for (int i = 0; i < request->count; i++) {
 		struct th_slice key;
 		struct th_value value;
-		int status = take_bytes(request, request->arguments[i], TH_KEY_MAX, &key);
+		int err, status = take_bytes(request, request->arguments[i], TH_KEY_MAX, &key);
 
 		if (status)
 			return status;
-		*ret_result = th_txn_get(txn, key, &value);
-		if (!*ret_result) {
+		err = th_txn_get(txn, key, &value);
+		if (!err) {
 			th_value_release(&value);
-			*ret_result = th_txn_delete(txn, key);
+			err = th_txn_delete(txn, key);
 		}
-		if (*ret_result)
-			return say(request, key, *ret_result);
+		if (err)
+			return report(request, key, err);
 	}
 	return TH_EXIT_DONE;
 }
@@ -361,19 +377,19 @@ static int stage_deletes(const struct request *request, struct th_txn *txn, int 
 static int run_del(const struct th_command *command, int argc, char **argv)
 {
 	struct request request = { .command = command };
-	struct th_image_voice voice = { 0 };
+	struct th_image_reporter reporter = { 0 };
 	struct th_store *store;
 	struct th_txn *txn;
-	int err = 0, status = take_request(&request, plain_options, 1, INT32_MAX, argc, argv);
+	int err, status = take_request(&request, 1, INT32_MAX, argc, argv);
 
 	if (status || !request.path)
 		return status;
-	status = open_write(&request, &voice, &store);
+	status = open_write(&request, &reporter, &store);
 	if (status)
 		return status;
 	err = th_txn_begin(store, &txn);
 	if (!err) {
-		status = stage_deletes(&request, txn, &err);
+		status = delete_keys(&request, txn);
 		err = end_txn(txn, status ? -ECANCELED : 0);
 	}
 	if (err && !status)
@@ -424,13 +440,13 @@ static int print_dump(const struct request *request, struct th_cursor *cursor)
 	return 0;
 }
 
-/* Opens the store and walks through the request's range. */
+/* Opens the store and prints the range of the request.  Returns an exit code. */
 static int walk(const struct request *request, int (*print)(const struct request *request, struct th_cursor *cursor))
 {
-	struct th_image_voice voice = { 0 };
+	struct th_image_reporter reporter = { 0 };
 	struct th_cursor *cursor;
 	struct th_store *store;
-	int err, status = open_read(request, &voice, &store);
+	int err, status = open_read(request, &reporter, &store);
 
 	if (status)
 		return status;
@@ -447,7 +463,7 @@ static int walk(const struct request *request, int (*print)(const struct request
 static int run_range(const struct th_command *command, int argc, char **argv)
 {
 	struct request request = { .command = command, .limit = UINT64_MAX };
-	int status = take_request(&request, range_options, 0, 0, argc, argv);
+	int status = take_request(&request, 0, 0, argc, argv);
 
 	return status || !request.path ? status : walk(&request, print_range);
 }
@@ -455,14 +471,15 @@ static int run_range(const struct th_command *command, int argc, char **argv)
 static int run_dump(const struct th_command *command, int argc, char **argv)
 {
 	struct request request = { .command = command };
-	int status = take_request(&request, dump_options, 0, 0, argc, argv);
+	int status = take_request(&request, 0, 0, argc, argv);
 
 	return status || !request.path ? status : walk(&request, print_dump);
 }
 
 /* --- load --- */
 
-/* Puts up to LOAD_BATCH records.  1 at the end of the dump; what is wrong with the dump is in dump->fault. */
+/* Puts up to LOAD_BATCH records in one transaction.  Returns 0, 1 at the end of the dump, or -errno; an error of the dump
+ * itself is in dump->fault. */
 static int load_batch(struct th_store *store, struct th_dump *dump)
 {
 	struct th_slice key, value;
@@ -472,11 +489,13 @@ static int load_batch(struct th_store *store, struct th_dump *dump)
 	if (err)
 		return err;
 	for (int i = 0; i < LOAD_BATCH && !err && !end; i++) {
-		err = th_dump_next(dump, &key, &value);
-		if (err == 1) {
+		int ret = th_dump_next(dump, &key, &value);
+
+		if (ret == 1) {
 			end = 1;
-			err = 0;
-		} else if (!err) {
+		} else if (ret < 0) {
+			err = ret;
+		} else {
 			err = th_txn_put(txn, key, value);
 			if (err == -EINVAL)
 				dump->fault = key.size > TH_KEY_MAX ? "a key of more than 1024 bytes"
@@ -487,29 +506,29 @@ static int load_batch(struct th_store *store, struct th_dump *dump)
 	return err ? err : end;
 }
 
-/* Something is wrong with the dump, with reading it, or with the store. */
-static int say_of_load(const struct request *request, const struct th_dump *dump, const char *name, int result)
+/* Reports an error of the dump, of reading it, or of the store.  Returns TH_EXIT_FAILED. */
+static int report_load(const struct request *request, const struct th_dump *dump, const char *name, int err)
 {
 	if (dump->fault)
 		return th_error_line("%s: line %lu: %s", name, dump->line, dump->fault);
 	if (ferror(dump->stream))
-		return th_error(result, "%s", name);
-	return th_error(result, "%s: at line %lu of %s", request->path, dump->line, name);
+		return th_error(err, "%s", name);
+	return th_error(err, "%s: at line %lu of %s", request->path, dump->line, name);
 }
 
 static int load(const struct request *request, FILE *stream, const char *name)
 {
-	struct th_image_voice voice = { 0 };
+	struct th_image_reporter reporter = { 0 };
 	struct th_store *store = NULL;
 	struct th_dump dump;
-	int err = th_dump_open(&dump, stream), status = TH_EXIT_DONE;
+	int ret = th_dump_open(&dump, stream), status = TH_EXIT_DONE;
 
-	if (!err)
-		status = open_write(request, &voice, &store);
-	while (store && !err)
-		err = load_batch(store, &dump);
-	if (err < 0)
-		status = say_of_load(request, &dump, name, err);
+	if (!ret)
+		status = open_write(request, &reporter, &store);
+	while (store && !ret)
+		ret = load_batch(store, &dump);
+	if (ret < 0)
+		status = report_load(request, &dump, name, ret);
 	th_dump_release(&dump);
 	return store ? close_store(request, store, status) : status;
 }
@@ -517,7 +536,7 @@ static int load(const struct request *request, FILE *stream, const char *name)
 static int run_load(const struct th_command *command, int argc, char **argv)
 {
 	struct request request = { .command = command };
-	int status = take_request(&request, plain_options, 0, 1, argc, argv);
+	int status = take_request(&request, 0, 1, argc, argv);
 	FILE *stream;
 
 	if (status || !request.path)
@@ -555,16 +574,16 @@ static int count_records(struct th_store *store, struct count *ret)
 	return err < 0 ? err : 0;
 }
 
-static void print_size(const char *title, uint64_t bytes)
+static void print_size(const char *label, uint64_t bytes)
 {
 	char text[TH_SIZE_TEXT];
 
-	printf("%-25s %s\n", title, th_size_format(bytes, text));
+	printf("%-25s %s\n", label, th_size_format(bytes, text));
 }
 
-static void print_count(const char *title, uint64_t count)
+static void print_count(const char *label, uint64_t count)
 {
-	printf("%-25s %" PRIu64 "\n", title, count);
+	printf("%-25s %" PRIu64 "\n", label, count);
 }
 
 static void print_stat(const struct th_store_info *info, const struct count *count, bool filesystem)
@@ -585,15 +604,15 @@ static void print_stat(const struct th_store_info *info, const struct count *cou
 static int run_stat(const struct th_command *command, int argc, char **argv)
 {
 	struct request request = { .command = command };
-	struct th_image_voice voice = { 0 };
+	struct th_image_reporter reporter = { 0 };
 	struct th_store_info info;
 	struct count count = { 0 };
 	struct th_store *store;
-	int err, present, status = take_request(&request, plain_options, 0, 0, argc, argv);
+	int err, present, status = take_request(&request, 0, 0, argc, argv);
 
 	if (status || !request.path)
 		return status;
-	status = open_read(&request, &voice, &store);
+	status = open_read(&request, &reporter, &store);
 	if (status)
 		return status;
 	th_store_info(store, &info);
@@ -608,101 +627,69 @@ static int run_stat(const struct th_command *command, int argc, char **argv)
 
 /* --- the command --- */
 
-#define HELP_ESCAPED "  -e, --escaped     a backslash and two hexadecimal digits in an argument are one byte\n"
-#define HELP_RANGE                                                                                                     \
-	"  --from KEY        from this key on\n"                                                                       \
-	"  --to KEY          up to the last key before this one\n"                                                     \
-	"  --prefix PREFIX   only keys that begin so\n"
-
 static const struct th_command verbs[] = {
 	{
 		.name = "kv create",
-		.arguments = TH_MAKE_ARGUMENTS,
+		.arguments = TH_IMAGE_FORMAT_ARGUMENTS,
 		.summary = "make an empty store in a file or on a block device",
-		.help = TH_MAKE_HELP,
+		.options = th_image_format_options,
 		.run = run_create,
 	},
 	{
 		.name = "kv get",
 		.arguments = "[-e] IMAGE KEY",
-		.summary = "print a key's value",
-		.help = HELP_ESCAPED,
+		.summary = "print the value of a key",
+		.options = key_options,
 		.run = run_get,
 	},
 	{
 		.name = "kv put",
 		.arguments = "[-e] IMAGE KEY [VALUE]",
-		.summary = "give a key a value, from standard input if it is left out",
-		.help = HELP_ESCAPED,
+		.summary = "set the value of a key; without VALUE it is read from standard input",
+		.options = key_options,
 		.run = run_put,
 	},
 	{
 		.name = "kv del",
 		.arguments = "[-e] IMAGE KEY...",
-		.summary = "delete keys, if they are all there",
-		.help = HELP_ESCAPED,
+		.summary = "delete keys; none of them if one does not exist",
+		.options = key_options,
 		.run = run_del,
 	},
 	{
 		.name = "kv range",
 		.arguments = "[-e] [--from KEY] [--to KEY] [--prefix PREFIX] [--reverse] [--limit N] [--keys] IMAGE",
-		.summary = "print keys and values in order, a line each with a tab between",
-		.help = HELP_ESCAPED HELP_RANGE "  --reverse         the last first\n"
-						"  --limit N         at most so many\n"
-						"  --keys            without the values\n",
+		.summary = "print keys and values in order, one pair on each line with a tab between",
+		.options = range_options,
 		.run = run_range,
 	},
 	{
 		.name = "kv load",
 		.arguments = "IMAGE [FILE]",
-		.summary = "put what a dump holds, from standard input or a file",
+		.summary = "put the records of a dump, from a file or standard input",
 		.run = run_load,
 	},
 	{
 		.name = "kv dump",
 		.arguments = "[-p] [-e] [--from KEY] [--to KEY] [--prefix PREFIX] IMAGE",
 		.summary = "print a dump, as db_dump(1) and mdb_dump(1) do",
-		.help = "  -p, --print       printable characters as they are, not as digits\n" HELP_ESCAPED HELP_RANGE,
+		.options = dump_options,
 		.run = run_dump,
 	},
 	{
 		.name = "kv stat",
 		.arguments = "IMAGE",
-		.summary = "count what the store holds",
+		.summary = "count the records of the store",
 		.run = run_stat,
 	},
+	{ 0 },
 };
-
-static int run(const struct th_command *command, int argc, char **argv)
-{
-	size_t name = sizeof("kv ") - 1;
-
-	if (argc < 2)
-		return th_command_usage(command, "create, get, put, del, range, load, dump or stat?");
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return th_command_help(command);
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (!strcmp(argv[1], verbs[i].name + name))
-			return verbs[i].run(&verbs[i], argc - 1, argv + 1);
-	}
-	return th_command_usage(command, "%s: %s", argv[1],
-				argv[1][0] == '-' ? "no such option"
-						  : "not one of create, get, put, del, range, load, dump, stat");
-}
 
 const struct th_command th_cmd_kv = {
 	.name = "kv",
 	.arguments = "create|get|put|del|range|load|dump|stat ...",
-	.summary = "use the store by itself, for keys and values instead of files",
-	.help = "  create [--size SIZE] IMAGE   make an empty store\n"
-		"  get IMAGE KEY                print a value\n"
-		"  put IMAGE KEY [VALUE]        give a key a value (from standard input)\n"
-		"  del IMAGE KEY...             delete keys\n"
-		"  range IMAGE                  print keys and values in order\n"
-		"  load IMAGE [FILE]            put what a dump holds\n"
-		"  dump IMAGE                   print a dump\n"
-		"  stat IMAGE                   count what it holds\n\n"
-		"The image must not be mounted.  One that holds a filesystem is only read.\n"
-		"thunderhead kv get --help tells the options of get, and so on.\n",
-	.run = run,
+	.summary = "use the store directly, for keys and values instead of files",
+	.notes = "The image must not be mounted.  One that holds a filesystem can be read, but not written to.\n",
+	.verbs = verbs,
+	.run = th_command_run_verb,
 };

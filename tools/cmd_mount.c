@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/fuse/mount.h"
-#include "tools/command.h"
+#include "fs/fuse/mount_options.h"
+#include "tools/commands.h"
 #include "tools/error.h"
 
-/* Puts more mount options behind those there are.  *options is malloc's, or NULL. */
+/* Appends mount options to *options, a malloc'ed string or NULL.  Returns 0 or TH_EXIT_FAILED. */
 static int add_options(char **options, const char *more)
 {
 	char *joined;
@@ -21,37 +23,50 @@ static int add_options(char **options, const char *more)
 	return 0;
 }
 
-/* 0: mounted (or, in the foreground and in the daemon: served to the end). */
+/* Returns TH_EXIT_DONE when it is mounted; or, in the foreground and in the daemon, after it was unmounted. */
 static int mount_image(const struct th_mount_options *options)
 {
 	return th_mount_run(options) ? TH_EXIT_FAILED : TH_EXIT_DONE;
 }
 
+/* --- the command --- */
+
+static const struct th_option options_table[] = {
+	{ 'o', NULL, "OPTIONS", "mount options, joined by commas (see below)" },
+	{ 'f', "foreground", NULL, "stay in the foreground and log to standard error" },
+	{ 0 },
+};
+
+static void print_mount_options(void)
+{
+	char form[64];
+
+	puts("\nMount options:");
+	for (const struct th_mount_option *option = th_mount_option_table; option->name; option++) {
+		if (!option->help)
+			continue;
+		snprintf(form, sizeof(form), "%s%s%s", option->name, option->argument ? "=" : "",
+			 option->argument ? option->argument : "");
+		printf("  %-14s  %s\n", form, option->help);
+	}
+	puts("and those of mount.fuse3(8).");
+}
+
 static int run(const struct th_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "options", required_argument, NULL, 'o' },
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct th_mount_options mount = { 0 };
 	char *given = NULL;
-	int option, status = TH_EXIT_DONE;
+	int option = 0, status = TH_EXIT_DONE;
 
-	while (!status && (option = getopt_long(argc, argv, ":o:fh", options, NULL)) != -1) {
+	while (!status && (option = th_command_option(command, argc, argv, &status)) > 0) {
 		if (option == 'o')
 			status = add_options(&given, optarg);
 		else if (option == 'f')
 			mount.foreground = true;
-		else if (option == 'h')
-			return free(given), th_command_help(command);
-		else
-			status = th_command_bad_option(command, option, argv);
 	}
-	if (!status && argc - optind != 2)
+	if (option == 0 && !status && argc - optind != 2)
 		status = th_command_usage(command, "an image and a directory are needed");
-	if (!status) {
+	if (option == 0 && !status) {
 		mount.image = argv[optind];
 		mount.directory = argv[optind + 1];
 		mount.options = given;
@@ -65,26 +80,21 @@ const struct th_command th_cmd_mount = {
 	.name = "mount",
 	.arguments = "[-o OPTIONS] [-f] IMAGE DIRECTORY",
 	.summary = "mount an image; umount(8) or fusermount3 -u unmounts it",
-	.help = "  -o OPTIONS        joined by commas:\n"
-		"    ro              change nothing\n"
-		"    cache=SIZE      memory for the tree (256M)\n"
-		"    commit=SECONDS  how often what was changed is committed (5)\n"
-		"    snapdir=MODE    where .snapshots is listed: root, hidden, visible, disabled (root)\n"
-		"    snapshot=NAME   show that snapshot, read-only\n"
-		"    subdir=PATH     show that directory as the root\n"
-		"                    and those of mount.fuse3(8)\n"
-		"  -f, --foreground  stay in the foreground and log to standard error\n",
+	.options = options_table,
+	.print_details = print_mount_options,
 	.run = run,
 };
 
-/* As mount(8) has them. */
+/* --- mount.thunderhead --- */
+
+/* The exit codes of mount(8). */
 enum mount_exit {
 	MOUNT_DONE = 0,
 	MOUNT_USAGE = 1,
 	MOUNT_FAILED = 32,
 };
 
-/* mount.thunderhead IMAGE DIRECTORY [-sfnv] [-N namespace] [-t type] [-o options] */
+/* mount.thunderhead IMAGE DIRECTORY [-sfnvrw] [-N namespace] [-t type] [-o options] */
 int th_mount_helper(int argc, char **argv)
 {
 	struct th_mount_options mount = { 0 };

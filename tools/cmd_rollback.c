@@ -7,52 +7,57 @@
 #include <time.h>
 
 #include "fs/snapshot/branch.h"
-#include "tools/command.h"
+#include "tools/commands.h"
 #include "tools/error.h"
 #include "tools/image.h"
 #include "tools/target.h"
 
 struct rollback {
 	const char *path, *snapshot;
-	const char *keep; /* what the present is to be called; NULL: by the time */
+	const char *keep; /* name of the snapshot taken before; NULL: made from the time */
 	bool discard;
 };
 
-static int say(const struct rollback *rollback, const char *keep, int result)
+static int report(const struct rollback *rollback, const char *keep, int err)
 {
-	switch (result) {
+	switch (err) {
 	case -ENOENT:
-		return th_error_line("%s: there is no snapshot '%s'", rollback->path, rollback->snapshot);
+		return th_error_line("%s: there is no snapshot '%s' (see thunderhead snapshot list)", rollback->path,
+				     rollback->snapshot);
 	case -EEXIST:
-		return th_error_line("%s: there is a snapshot '%s' already", rollback->path, keep);
+		return th_error_line("%s: there is a snapshot '%s' already; choose another name with --keep",
+				     rollback->path, keep);
 	case -EINVAL:
-		return th_error_line("%s: '%s' cannot be the name of a snapshot", rollback->path, keep);
+		return th_error_line(
+			"%s: '%s' cannot be the name of a snapshot: it is empty, '.', '..', or contains '/'",
+			rollback->path, keep);
 	default:
-		return th_error(result, "%s: rollback to '%s'", rollback->path, rollback->snapshot);
+		return th_error(err, "%s: rollback to '%s'", rollback->path, rollback->snapshot);
 	}
 }
 
-/* Looks whether it can be done, without changing anything. */
-static int look(const struct rollback *rollback, const char *keep)
+/* Checks, without changing anything, whether the rollback is possible.  Opening an image for writing would change it
+ * already.  Returns an exit code. */
+static int check_names(const struct rollback *rollback, const char *keep)
 {
-	struct th_image_voice voice = { .path = rollback->path };
+	struct th_image_reporter reporter = { .path = rollback->path };
 	struct th_snapshot unused;
 	struct th_fs *fs;
 	int status = TH_EXIT_DONE;
 
-	if (th_image_open(&voice, true, NULL, &fs))
+	if (th_image_open(&reporter, true, NULL, &fs))
 		return TH_EXIT_FAILED;
 	if (th_snapshot_find(fs->store, rollback->snapshot, &unused))
-		status = say(rollback, keep, -ENOENT);
+		status = report(rollback, keep, -ENOENT);
 	else if (keep && !th_snapshot_find(fs->store, keep, &unused))
-		status = say(rollback, keep, -EEXIST);
+		status = report(rollback, keep, -EEXIST);
 	th_fs_close(fs);
 	return status;
 }
 
 static int roll_back(const struct rollback *rollback)
 {
-	struct th_image_voice voice = { .path = rollback->path };
+	struct th_image_reporter reporter = { .path = rollback->path };
 	const char *keep = rollback->discard ? NULL : rollback->keep;
 	struct th_store *store;
 	struct tm utc;
@@ -64,23 +69,23 @@ static int roll_back(const struct rollback *rollback)
 		strftime(name, sizeof(name), "before-rollback-%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
 		keep = name;
 	}
-	status = look(rollback, keep);
+	status = check_names(rollback, keep);
 	if (status)
 		return status;
-	if (th_image_open_store(&voice, false, &store))
+	if (th_image_open_store(&reporter, false, &store))
 		return TH_EXIT_FAILED;
 	err = th_fs_rollback(store, rollback->snapshot, keep);
 	closed = th_store_close(store);
 	if (!err)
 		err = closed;
 	if (err)
-		return say(rollback, keep, err);
+		return report(rollback, keep, err);
 	if (keep == name)
 		puts(name);
 	return th_command_finish(TH_EXIT_DONE);
 }
 
-/* The kernel has too much of what is mounted in its caches. */
+/* A mounted filesystem is not rolled back: the kernel has too much of it in its caches. */
 static int refuse_directory(const char *path)
 {
 	struct th_target *target;
@@ -88,38 +93,40 @@ static int refuse_directory(const char *path)
 	if (th_target_open(path, true, &target))
 		return TH_EXIT_FAILED;
 	th_target_close(target);
-	return th_error_line("%s: what is mounted cannot be rolled back: unmount it, and name the image", path);
+	return th_error_line(
+		"%s: is a directory: a mounted filesystem cannot be rolled back; unmount it and name its image", path);
 }
+
+enum { OPTION_KEEP = TH_OPTION_LONG, OPTION_DISCARD };
+
+static const struct th_option options_table[] = {
+	{ OPTION_KEEP, "keep", "NAME",
+	  "name of the snapshot that is taken before; without it, the name\nis made from the time, and printed" },
+	{ OPTION_DISCARD, "discard", NULL, "take no snapshot: changes since the last one are lost" },
+	{ 0 },
+};
 
 static int run(const struct th_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "keep", required_argument, NULL, 'k' },
-		{ "discard", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct rollback rollback = { 0 };
-	struct stat status;
-	int option;
+	struct stat file;
+	int option, status;
 
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == 'h')
-			return th_command_help(command);
-		if (option == 'k')
+	while ((option = th_command_option(command, argc, argv, &status)) > 0) {
+		if (option == OPTION_KEEP)
 			rollback.keep = optarg;
-		else if (option == 'd')
-			rollback.discard = true;
 		else
-			return th_command_bad_option(command, option, argv);
+			rollback.discard = true;
 	}
+	if (option < 0)
+		return status;
 	if (rollback.keep && rollback.discard)
-		return th_command_usage(command, "--keep and --discard contradict one another");
+		return th_command_usage(command, "--keep and --discard contradict each other");
 	if (argc - optind != 2)
 		return th_command_usage(command, "an image and a snapshot are needed");
 	rollback.path = argv[optind];
 	rollback.snapshot = argv[optind + 1];
-	if (!stat(rollback.path, &status) && S_ISDIR(status.st_mode))
+	if (!stat(rollback.path, &file) && S_ISDIR(file.st_mode))
 		return refuse_directory(rollback.path);
 	return roll_back(&rollback);
 }
@@ -127,10 +134,8 @@ static int run(const struct th_command *command, int argc, char **argv)
 const struct th_command th_cmd_rollback = {
 	.name = "rollback",
 	.arguments = "[--keep NAME | --discard] IMAGE SNAPSHOT",
-	.summary = "take the current branch back to a snapshot",
-	.help = "  --keep NAME  what the snapshot of the present is called that is taken before; without it, it gets a\n"
-		"               name from the time, which is printed\n"
-		"  --discard    take none: the present is lost\n\n"
-		"Other snapshots stay, newer ones too.  The image must not be mounted.\n",
+	.summary = "reset the current branch of an image to a snapshot",
+	.options = options_table,
+	.notes = "All snapshots are kept, newer ones too.  The image must not be mounted.\n",
 	.run = run,
 };

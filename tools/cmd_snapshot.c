@@ -8,15 +8,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "tools/command.h"
+#include "tools/commands.h"
 #include "tools/error.h"
 #include "tools/holds.h"
-#include "tools/moment.h"
-#include "tools/name.h"
+#include "tools/name_print.h"
 #include "tools/target.h"
+#include "tools/timestamp.h"
 
-/* So many snapshots may be made without a name within one second. */
+/* Snapshots without a name within one second, which get a number after the time.  More than these fail with EEXIST. */
 #define TIME_NAMES 100
+
+#define NAMES_MAX 65536
 
 struct lists {
 	struct th_control_snapshot *snapshots;
@@ -33,10 +35,10 @@ static const struct th_control_branch *branch_of(const struct lists *lists, cons
 		if (th_get_le64(lists->branches[i].id) == th_get_le64(snapshot->branch))
 			return &lists->branches[i];
 	}
-	return NULL; /* it was deleted between the two questions */
+	return NULL; /* it was deleted between the two requests */
 }
 
-static bool rolled_back(const struct th_control_branch *branch)
+static bool is_detached(const struct th_control_branch *branch)
 {
 	return th_get_le32(branch->flags) & TH_CONTROL_BRANCH_DETACHED;
 }
@@ -75,10 +77,10 @@ static bool is_among(const char *name, int count, char **names)
 	return false;
 }
 
-/* Does the branch go with these snapshots?  One that was rolled back has nothing else. */
-static bool goes_with(const struct lists *lists, const struct th_control_branch *branch, int count, char **names)
+/* Returns whether the branch disappears with these snapshots: it is detached and has no others. */
+static bool ends_with(const struct lists *lists, const struct th_control_branch *branch, int count, char **names)
 {
-	if (!rolled_back(branch))
+	if (!is_detached(branch))
 		return false;
 	for (size_t i = 0; i < lists->count; i++) {
 		if (branch_of(lists, &lists->snapshots[i]) == branch &&
@@ -88,14 +90,15 @@ static bool goes_with(const struct lists *lists, const struct th_control_branch 
 	return true;
 }
 
-/* A branch that begins from the snapshot and stays when those of these names are deleted; NULL: none. */
-static const struct th_control_branch *find_begun(const struct lists *lists, const char *name, int count, char **names)
+/* Returns a branch whose origin is the snapshot, and that remains when the snapshots of these names are deleted; or NULL. */
+static const struct th_control_branch *find_branch_from(const struct lists *lists, const char *name, int count,
+							char **names)
 {
 	const struct th_control_snapshot *snapshot = find_snapshot(lists, name);
 
 	for (size_t i = 0; snapshot && i < lists->nbranches; i++) {
 		if (th_get_le64(lists->branches[i].origin) == th_get_le64(snapshot->id) &&
-		    !goes_with(lists, &lists->branches[i], count, names))
+		    !ends_with(lists, &lists->branches[i], count, names))
 			return &lists->branches[i];
 	}
 	return NULL;
@@ -106,8 +109,8 @@ static bool held(const struct th_control_snapshot *snapshot)
 	return snapshot && th_get_le64(snapshot->holds);
 }
 
-/* It is held, or a branch begins from it: by whom, which one? */
-static int say_busy(struct th_target *target, const char *name)
+/* Reports why a snapshot cannot be deleted: its holds, or the branch that begins from it. */
+static int report_busy(struct th_target *target, const char *name)
 {
 	const struct th_control_snapshot *snapshot = NULL;
 	const struct th_control_branch *branch = NULL;
@@ -117,38 +120,44 @@ static int say_busy(struct th_target *target, const char *name)
 
 	if (!lists_read(target, &lists)) {
 		snapshot = find_snapshot(&lists, name);
-		branch = find_begun(&lists, name, 0, NULL);
+		branch = find_branch_from(&lists, name, 0, NULL);
 	}
 	if (held(snapshot))
-		status = th_holds_say(target, snapshot, "snapshot '%s'", name);
+		status = th_holds_report(target, snapshot, "snapshot '%s'", name);
 	else if (!branch)
 		status = th_error(-EBUSY, "%s: snapshot '%s'", path, name);
-	else if (rolled_back(branch))
-		status = th_error_line("%s: snapshots of what was rolled back to '%s' are still there", path, name);
+	else if (is_detached(branch))
+		status = th_error_line(
+			"%s: snapshot '%s' is the origin of a detached branch; delete that branch's snapshots "
+			"first: in brackets in the list of snapshots",
+			path, name);
 	else
-		status = th_error_line("%s: branch '%s' begins from snapshot '%s'", path, branch->name.text, name);
+		status = th_error_line("%s: snapshot '%s' is the origin of branch '%s'; delete that branch first", path,
+				       name, branch->name.text);
 	lists_release(&lists);
 	return status;
 }
 
-/* What went wrong with one snapshot, in the words that fit. */
-static int say(struct th_target *target, const char *name, int result)
+/* Reports an error about a snapshot.  Returns TH_EXIT_FAILED. */
+static int report(struct th_target *target, const char *name, int err)
 {
 	const char *path = th_target_path(target);
 
-	switch (result) {
+	switch (err) {
 	case -ENOENT:
-		return th_error_line("%s: there is no snapshot '%s'", path, name);
+		return th_error_line("%s: there is no snapshot '%s' (see thunderhead snapshot list)", path, name);
 	case -EEXIST:
-		return th_error_line("%s: there is a snapshot '%s' already", path, name);
+		return th_error_line("%s: there is a snapshot '%s' already; choose another name", path, name);
 	case -EINVAL:
-		return th_error_line("%s: '%s' cannot be the name of a snapshot", path, name);
+		return th_error_line(
+			"%s: '%s' cannot be the name of a snapshot: it is empty, '.', '..', or contains '/'", path,
+			name);
 	case -EBUSY:
-		return say_busy(target, name);
+		return report_busy(target, name);
 	case -EPERM:
-		return th_error_line("%s: only root and the user who mounted it may do that", path);
+		return th_error_line("%s: only root and the user who mounted it may change snapshots", path);
 	default:
-		return th_error(result, "%s: snapshot '%s'", path, name);
+		return th_error(err, "%s: snapshot '%s'", path, name);
 	}
 }
 
@@ -161,7 +170,7 @@ static int create_one(struct th_target *target, const char *name, struct th_cont
 	return err ? err : th_target_ask(target, TH_CONTROL_SNAPSHOT_CREATE, request);
 }
 
-/* Names a snapshot after the present, and tells what it was called. */
+/* Takes a snapshot that is named after the time, and prints its name. */
 static int create_by_time(struct th_target *target)
 {
 	char stamp[32], name[48];
@@ -176,12 +185,12 @@ static int create_by_time(struct th_target *target)
 		err = create_one(target, name, &request);
 	}
 	if (err)
-		return say(target, name, err);
+		return report(target, name, err);
 	puts(name);
 	return TH_EXIT_DONE;
 }
 
-static int create(struct th_target *target, int count, char **names)
+static int create_snapshots(struct th_target *target, int count, char **names)
 {
 	struct th_control_snapshot request;
 	int status = TH_EXIT_DONE;
@@ -194,12 +203,12 @@ static int create(struct th_target *target, int count, char **names)
 		int err = create_one(target, names[i], &request);
 
 		if (err)
-			status = say(target, names[i], err);
+			status = report(target, names[i], err);
 	}
 	return status;
 }
 
-static int delete (struct th_target *target, int count, char **names)
+static int delete_snapshots(struct th_target *target, int count, char **names)
 {
 	int status = TH_EXIT_DONE;
 
@@ -210,13 +219,13 @@ static int delete (struct th_target *target, int count, char **names)
 		if (!err)
 			err = th_target_ask(target, TH_CONTROL_SNAPSHOT_DELETE, &request);
 		if (err)
-			status = say(target, names[i], err);
+			status = report(target, names[i], err);
 	}
 	return status;
 }
 
-/* Until the space of what was deleted is back. */
-static int reclaim(struct th_target *target)
+/* Waits until the space of deleted snapshots is free. */
+static int wait_for_space(struct th_target *target)
 {
 	struct th_control_reclaim request = { 0 };
 	int err;
@@ -224,10 +233,11 @@ static int reclaim(struct th_target *target)
 	do
 		err = th_target_ask(target, TH_CONTROL_RECLAIM, &request);
 	while (!err && !th_get_le32(request.done));
-	return err ? th_error(err, "%s: giving space back", th_target_path(target)) : TH_EXIT_DONE;
+	return err ? th_error(err, "%s: cannot free the space of deleted snapshots", th_target_path(target))
+		   : TH_EXIT_DONE;
 }
 
-static int rename_one(struct th_target *target, int count, char **names)
+static int rename_snapshot(struct th_target *target, int count, char **names)
 {
 	struct th_control_rename request = { 0 };
 	int err = th_target_name(names[0], &request.from);
@@ -237,7 +247,7 @@ static int rename_one(struct th_target *target, int count, char **names)
 		err = th_target_name(names[1], &request.to);
 	if (!err)
 		err = th_target_ask(target, TH_CONTROL_SNAPSHOT_RENAME, &request);
-	return err ? say(target, names[err == -ENOENT ? 0 : 1], err) : TH_EXIT_DONE;
+	return err ? report(target, names[err == -ENOENT ? 0 : 1], err) : TH_EXIT_DONE;
 }
 
 /* --- holds: the first argument is the tag --- */
@@ -251,15 +261,16 @@ static bool snapshot_exists(struct th_target *target, const char *name)
 	return exists;
 }
 
-static int say_of_hold(struct th_target *target, const char *tag, const char *name, int result)
+static int report_hold(struct th_target *target, const char *tag, const char *name, int err)
 {
 	const char *path = th_target_path(target);
 
-	switch (result) {
+	switch (err) {
 	case -ENOENT:
 		if (!snapshot_exists(target, name))
-			return say(target, name, result);
-		return th_error_line("%s: snapshot '%s' is not held by '%s'", path, name, tag);
+			return report(target, name, err);
+		return th_error_line("%s: snapshot '%s' is not held by '%s' (see thunderhead snapshot holds)", path,
+				     name, tag);
 	case -EEXIST:
 		return th_error_line("%s: snapshot '%s' is held by '%s' already", path, name, tag);
 	case -EINVAL:
@@ -267,7 +278,7 @@ static int say_of_hold(struct th_target *target, const char *tag, const char *na
 	case -ENAMETOOLONG:
 		return th_error_line("%s: a tag has at most %d bytes", path, TH_HOLD_TAG_MAX);
 	default:
-		return say(target, name, result);
+		return report(target, name, err);
 	}
 }
 
@@ -285,29 +296,29 @@ static int ask_hold(struct th_target *target, unsigned cmd, int count, char **ar
 		if (!err)
 			err = th_target_ask(target, cmd, &request);
 		if (err)
-			status = say_of_hold(target, tag, arguments[i], err);
+			status = report_hold(target, tag, arguments[i], err);
 	}
 	return status;
 }
 
-static int hold(struct th_target *target, int count, char **arguments)
+static int hold_snapshots(struct th_target *target, int count, char **arguments)
 {
 	return ask_hold(target, TH_CONTROL_SNAPSHOT_HOLD, count, arguments);
 }
 
-static int release(struct th_target *target, int count, char **arguments)
+static int release_snapshots(struct th_target *target, int count, char **arguments)
 {
 	return ask_hold(target, TH_CONTROL_SNAPSHOT_RELEASE, count, arguments);
 }
 
 /* --- the list --- */
 
-/* In brackets: of a state of that branch that was rolled back. */
+/* In brackets: the snapshot is of a detached branch, which had that name. */
 static void print_branch(const struct th_control_branch *branch)
 {
-	fputs(rolled_back(branch) ? "  (" : "  ", stdout);
+	fputs(is_detached(branch) ? "  (" : "  ", stdout);
 	th_name_print(stdout, branch->name.text);
-	if (rolled_back(branch))
+	if (is_detached(branch))
 		putchar(')');
 }
 
@@ -321,14 +332,14 @@ static void print_holds(const struct th_control_snapshot *snapshot)
 
 static void print_table(const struct lists *lists)
 {
-	char created[TH_MOMENT_TEXT];
+	char created[TH_TIMESTAMP_TEXT];
 
 	for (size_t i = 0; i < lists->count; i++) {
 		const struct th_control_snapshot *snapshot = &lists->snapshots[i];
 		const struct th_control_branch *branch = branch_of(lists, snapshot);
 
 		printf("%6llu  %s  ", (unsigned long long)th_get_le64(snapshot->id),
-		       th_moment_format(th_get_le64(snapshot->created_ns), created));
+		       th_timestamp_format(th_get_le64(snapshot->created_ns), created));
 		th_name_print(stdout, snapshot->name.text);
 		if (lists->nbranches > 1 && branch)
 			print_branch(branch);
@@ -355,7 +366,7 @@ static int print_json(const struct lists *lists)
 		err = th_name_to_json(snapshot, "name", from->name.text);
 		if (!err && branch) {
 			err = th_name_to_json(snapshot, "branch", branch->name.text);
-			json_object_object_add(snapshot, "rolled_back", json_object_new_boolean(rolled_back(branch)));
+			json_object_object_add(snapshot, "detached", json_object_new_boolean(is_detached(branch)));
 		}
 		json_object_object_add(snapshot, "id", json_object_new_uint64(th_get_le64(from->id)));
 		json_object_object_add(snapshot, "generation", json_object_new_uint64(th_get_le64(from->generation)));
@@ -368,7 +379,7 @@ static int print_json(const struct lists *lists)
 	return err;
 }
 
-static int list(struct th_target *target, bool json, int count, char **names)
+static int list_snapshots(struct th_target *target, bool json, int count, char **names)
 {
 	struct lists lists = { 0 };
 	int err = lists_read(target, &lists);
@@ -383,42 +394,23 @@ static int list(struct th_target *target, bool json, int count, char **names)
 	return err ? th_error(err, "%s: list of snapshots", th_target_path(target)) : th_command_finish(TH_EXIT_DONE);
 }
 
-/* --- which of them --- */
+/* --- subcommands --- */
 
-/* What a name must be for a command to make sense: one of a snapshot, or a tag; or one of a snapshot that has the tag,
- * or has not. */
-enum want { WANT_NEW, WANT_THERE, WANT_TAG, WANT_HELD, WANT_NOT_HELD };
+/* Requirements of a subcommand for one of its arguments. */
+enum want {
+	WANT_NEW, /* the name of a new snapshot */
+	WANT_PRESENT, /* the name of a snapshot */
+	WANT_TAG,
+	WANT_HELD, /* the name of a snapshot that has the tag */
+	WANT_NOT_HELD, /* the name of a snapshot that does not have it */
+};
 
-static const struct verb {
-	const char *name;
+struct verb {
+	int (*change)(struct th_target *target, int count, char **names);
+	int (*list)(struct th_target *target, bool json, int count, char **names); /* instead of change */
 	int names_min, names_max;
-	int (*run)(struct th_target *target, int count, char **names);
-	int (*list)(struct th_target *target, bool json, int count, char **names); /* changes nothing; or run */
 	enum want first, others;
-} verbs[] = {
-	{ "create", 0, 65536, create, NULL, WANT_NEW, WANT_NEW },
-	{ "delete", 1, 65536, delete, NULL, WANT_THERE, WANT_THERE },
-	{ "rename", 2, 2, rename_one, NULL, WANT_THERE, WANT_NEW },
-	{ "list", 0, 0, NULL, list, WANT_THERE, WANT_THERE },
-	{ "hold", 2, 65536, hold, NULL, WANT_TAG, WANT_NOT_HELD },
-	{ "release", 2, 65536, release, NULL, WANT_TAG, WANT_HELD },
-	{ "holds", 0, 65536, NULL, th_holds_list, WANT_THERE, WANT_THERE },
 };
-
-#define VERBS "create, list, delete, rename, hold, release or holds"
-
-struct flags {
-	bool json, wait;
-};
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (!strcmp(name, verbs[i].name))
-			return &verbs[i];
-	}
-	return NULL;
-}
 
 static int check_new(const char *name)
 {
@@ -445,7 +437,7 @@ static int check_name(const struct lists *lists, const char *name, enum want wan
 		return snapshot ? -EEXIST : check_new(name);
 	if (!snapshot)
 		return -ENOENT;
-	if (want == WANT_THERE)
+	if (want == WANT_PRESENT)
 		return 0;
 	has = th_holds_has(lists->holds, lists->nholds, snapshot, tag);
 	if (want == WANT_HELD)
@@ -455,12 +447,12 @@ static int check_name(const struct lists *lists, const char *name, enum want wan
 
 static bool undeletable(const struct lists *lists, const char *name, int count, char **names)
 {
-	return held(find_snapshot(lists, name)) || find_begun(lists, name, count, names);
+	return held(find_snapshot(lists, name)) || find_branch_from(lists, name, count, names);
 }
 
-/* Looks before anything is changed whether it can be done with every name.  Opening an image for writing would change
- * it already. */
-static int look(const struct verb *verb, const char *path, int count, char **names)
+/* Checks, without changing anything, whether the change is possible for every name.  Opening an image for writing would
+ * change it already. */
+static int check_names(const struct verb *verb, const char *path, int count, char **names)
 {
 	struct lists lists = { 0 };
 	struct th_target *target;
@@ -474,99 +466,149 @@ static int look(const struct verb *verb, const char *path, int count, char **nam
 	for (int i = 0; i < count && !err; i++) {
 		int wrong = check_name(&lists, names[i], i ? verb->others : verb->first, names[0]);
 
-		if (!wrong && verb->run == delete &&undeletable(&lists, names[i], count, names))
+		if (!wrong && verb->change == delete_snapshots && undeletable(&lists, names[i], count, names))
 			wrong = -EBUSY;
 		if (wrong && verb->first == WANT_TAG)
-			status = say_of_hold(target, names[0], names[i], wrong);
+			status = report_hold(target, names[0], names[i], wrong);
 		else if (wrong)
-			status = say(target, names[i], wrong);
+			status = report(target, names[i], wrong);
 	}
 	lists_release(&lists);
 	th_target_close(target);
 	return status;
 }
 
-/* What takes a single request to a mounted filesystem is done as a whole or not at all: there is nothing to look at. */
-static bool at_once(const char *path, int count)
+/* A single request to a mounted filesystem is done as a whole or not at all, so it needs no check before. */
+static bool is_atomic(const char *path, int count)
 {
 	struct stat status;
 
 	return count == 1 && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-static int run_verb(const struct verb *verb, const struct flags *flags, int count, char **arguments)
+/* Runs a subcommand.  arguments: the target, and `count` names. */
+static int run_verb(const struct verb *verb, bool json, bool wait, int count, char **arguments)
 {
 	struct th_target *target;
 	int status = TH_EXIT_DONE;
 
-	if (verb->run && !at_once(arguments[0], count - 1))
-		status = look(verb, arguments[0], count - 1, arguments + 1);
+	if (verb->change && !is_atomic(arguments[0], count))
+		status = check_names(verb, arguments[0], count, arguments + 1);
 	if (status)
 		return status;
-	if (th_target_open(arguments[0], !verb->run, &target))
+	if (th_target_open(arguments[0], !verb->change, &target))
 		return TH_EXIT_FAILED;
-	status = verb->run ? verb->run(target, count - 1, arguments + 1)
-			   : verb->list(target, flags->json, count - 1, arguments + 1);
-	if (flags->wait && !status)
-		status = reclaim(target);
+	status = verb->change ? verb->change(target, count, arguments + 1)
+			      : verb->list(target, json, count, arguments + 1);
+	if (wait && !status)
+		status = wait_for_space(target);
 	if (th_target_close(target) && !status)
 		status = TH_EXIT_FAILED;
 	return status;
 }
 
+/* --- the command --- */
+
+enum { OPTION_JSON = TH_OPTION_LONG, OPTION_WAIT };
+
+static const struct th_option list_options[] = { { OPTION_JSON, "json", NULL, "print a JSON array" }, { 0 } };
+static const struct th_option delete_options[] = {
+	{ OPTION_WAIT, "wait", NULL, "return when their space is free, except for what is still open in them" },
+	{ 0 },
+};
+
 static int run(const struct th_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "wait", no_argument, NULL, 'w' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	const struct verb *verb;
-	struct flags flags = { false, false };
-	int option, names;
+	const struct verb *verb = command->context;
+	bool json = false, wait = false;
+	int option, count, status;
 
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == 'h')
-			return th_command_help(command);
-		if (option == 'j')
-			flags.json = true;
-		else if (option == 'w')
-			flags.wait = true;
-		else
-			return th_command_bad_option(command, option, argv);
+	while ((option = th_command_option(command, argc, argv, &status)) > 0) {
+		json |= option == OPTION_JSON;
+		wait |= option == OPTION_WAIT;
 	}
-	if (optind == argc)
-		return th_command_usage(command, VERBS "?");
-	verb = find_verb(argv[optind]);
-	if (!verb)
-		return th_command_usage(command, "%s: not one of " VERBS, argv[optind]);
-	names = argc - optind - 2;
-	if (names < 0)
-		return th_command_usage(command, "%s: of which target?", verb->name);
-	if (names == 0 && verb->first == WANT_TAG)
-		return th_command_usage(command, "%s: a tag is missing", verb->name);
-	if (names < verb->names_min || names > verb->names_max)
-		return th_command_usage(command, "%s: %s", verb->name,
-					names < verb->names_min ? "a name is missing" : "too many names");
-	if (flags.json && verb->run)
-		return th_command_usage(command, "%s: --json is for the lists", verb->name);
-	if (flags.wait && verb->run != delete)
-		return th_command_usage(command, "%s: --wait is for delete", verb->name);
-	return run_verb(verb, &flags, argc - optind - 1, argv + optind + 1);
+	if (option < 0)
+		return status;
+	count = argc - optind - 1;
+	if (count < 0)
+		return th_command_usage(command, "a target is missing");
+	if (count == 0 && verb->first == WANT_TAG)
+		return th_command_usage(command, "a tag is missing");
+	if (count < verb->names_min)
+		return th_command_usage(command, "a name is missing");
+	if (count > verb->names_max)
+		return th_command_usage(command, "too many names");
+	return run_verb(verb, json, wait, count, argv + optind);
 }
+
+static const struct verb create_verb = { create_snapshots, NULL, 0, NAMES_MAX, WANT_NEW, WANT_NEW };
+static const struct verb list_verb = { NULL, list_snapshots, 0, 0, WANT_PRESENT, WANT_PRESENT };
+static const struct verb delete_verb = { delete_snapshots, NULL, 1, NAMES_MAX, WANT_PRESENT, WANT_PRESENT };
+static const struct verb rename_verb = { rename_snapshot, NULL, 2, 2, WANT_PRESENT, WANT_NEW };
+static const struct verb hold_verb = { hold_snapshots, NULL, 2, NAMES_MAX, WANT_TAG, WANT_NOT_HELD };
+static const struct verb release_verb = { release_snapshots, NULL, 2, NAMES_MAX, WANT_TAG, WANT_HELD };
+static const struct verb holds_verb = { NULL, th_holds_list, 0, NAMES_MAX, WANT_PRESENT, WANT_PRESENT };
+
+static const struct th_command verbs[] = {
+	{
+		.name = "snapshot create",
+		.arguments = "TARGET [NAME...]",
+		.summary = "take snapshots; one without a name gets a name from the time (UTC), which is printed",
+		.run = run,
+		.context = &create_verb,
+	},
+	{
+		.name = "snapshot list",
+		.arguments = "[--json] TARGET",
+		.summary = "list snapshots, oldest first: number, time, name, branch, and how many holds",
+		.options = list_options,
+		.run = run,
+		.context = &list_verb,
+	},
+	{
+		.name = "snapshot delete",
+		.arguments = "[--wait] TARGET NAME...",
+		.summary = "delete snapshots",
+		.options = delete_options,
+		.run = run,
+		.context = &delete_verb,
+	},
+	{
+		.name = "snapshot rename",
+		.arguments = "TARGET NAME NEW",
+		.summary = "rename a snapshot",
+		.run = run,
+		.context = &rename_verb,
+	},
+	{
+		.name = "snapshot hold",
+		.arguments = "TARGET TAG NAME...",
+		.summary = "put a tag on snapshots; while it has any, a snapshot cannot be deleted",
+		.run = run,
+		.context = &hold_verb,
+	},
+	{
+		.name = "snapshot release",
+		.arguments = "TARGET TAG NAME...",
+		.summary = "take a tag off snapshots",
+		.run = run,
+		.context = &release_verb,
+	},
+	{
+		.name = "snapshot holds",
+		.arguments = "[--json] TARGET [NAME...]",
+		.summary = "list holds on these snapshots, or on all: name, tag and time",
+		.options = list_options,
+		.run = run,
+		.context = &holds_verb,
+	},
+	{ 0 },
+};
 
 const struct th_command th_cmd_snapshot = {
 	.name = "snapshot",
-	.arguments = "create|list|delete|rename|hold|release|holds TARGET [TAG] [NAME...]",
+	.arguments = "create|list|delete|rename|hold|release|holds ...",
 	.summary = "take, list, delete, rename or hold snapshots",
-	.help = "  create TARGET [NAME...]    take a snapshot; without a name it gets one from the time, which is printed\n"
-		"  list TARGET [--json]       number, time and name of each, oldest first; and its branch,\n"
-		"                             if there are several; and how many holds it has, if any\n"
-		"  delete TARGET NAME...      delete these; with --wait, return when their space is back\n"
-		"  rename TARGET NAME NEW     give one another name\n"
-		"  hold TARGET TAG NAME...    put a tag on these: while it has any, a snapshot is not deleted\n"
-		"  release TARGET TAG NAME... take it off\n"
-		"  holds TARGET [NAME...] [--json]   name, tag and time of each hold on these, or on all\n",
-	.run = run,
+	.verbs = verbs,
+	.run = th_command_run_verb,
 };

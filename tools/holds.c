@@ -10,10 +10,10 @@
 
 #include "tools/command.h"
 #include "tools/error.h"
-#include "tools/moment.h"
-#include "tools/name.h"
+#include "tools/name_print.h"
+#include "tools/timestamp.h"
 
-#define TAGS_SAID 3 /* in one line */
+#define TAGS_SHOWN 3 /* in an error */
 
 static bool is_on(const struct th_control_held *hold, const struct th_control_snapshot *snapshot)
 {
@@ -30,26 +30,26 @@ bool th_holds_has(const struct th_control_held *holds, size_t count, const struc
 	return false;
 }
 
-/* --- what is held --- */
+/* --- errors --- */
 
-/* "'one', 'two' and 3 more"; empty if there are none (any more). */
+/* Prints "'one', 'two' and 3 more", or nothing if there are no holds, or no more. */
 static void print_tags(FILE *stream, const struct th_control_held *holds, size_t count,
 		       const struct th_control_snapshot *snapshot)
 {
 	size_t tags = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!is_on(&holds[i], snapshot) || tags++ >= TAGS_SAID)
+		if (!is_on(&holds[i], snapshot) || tags++ >= TAGS_SHOWN)
 			continue;
 		fputs(tags > 1 ? ", '" : "'", stream);
 		th_name_print(stream, holds[i].tag.text);
 		putc('\'', stream);
 	}
-	if (tags > TAGS_SAID)
-		fprintf(stream, " and %zu more", tags - TAGS_SAID);
+	if (tags > TAGS_SHOWN)
+		fprintf(stream, " and %zu more", tags - TAGS_SHOWN);
 }
 
-/* NULL: that cannot be told.  The caller frees it. */
+/* Returns the text of print_tags, which the caller frees, or NULL if it cannot be read. */
 static char *name_tags(struct th_target *target, const struct th_control_snapshot *snapshot)
 {
 	struct th_control_held *holds;
@@ -68,7 +68,7 @@ static char *name_tags(struct th_target *target, const struct th_control_snapsho
 	return tags;
 }
 
-int th_holds_say(struct th_target *target, const struct th_control_snapshot *snapshot, const char *what, ...)
+int th_holds_report(struct th_target *target, const struct th_control_snapshot *snapshot, const char *what, ...)
 {
 	char *tags = name_tags(target, snapshot), *text = NULL;
 	const char *path = th_target_path(target);
@@ -92,7 +92,7 @@ int th_holds_say(struct th_target *target, const struct th_control_snapshot *sna
 
 static void print_table(const struct th_control_held *holds, size_t count, const struct th_control_snapshot *snapshot)
 {
-	char created[TH_MOMENT_TEXT];
+	char created[TH_TIMESTAMP_TEXT];
 
 	for (size_t i = 0; i < count; i++) {
 		if (!is_on(&holds[i], snapshot))
@@ -100,7 +100,7 @@ static void print_table(const struct th_control_held *holds, size_t count, const
 		th_name_print(stdout, snapshot->name.text);
 		fputs("  ", stdout);
 		th_name_print(stdout, holds[i].tag.text);
-		printf("  %s\n", th_moment_format(th_get_le64(holds[i].created_ns), created));
+		printf("  %s\n", th_timestamp_format(th_get_le64(holds[i].created_ns), created));
 	}
 }
 
@@ -127,7 +127,7 @@ static int add_json(struct json_object *array, const struct th_control_held *hol
 	return err;
 }
 
-/* Is it one of these?  All are, if there are none. */
+/* Returns whether the snapshot is one of these names; without names, all are. */
 static bool wanted(const struct th_control_snapshot *snapshot, int count, char **names)
 {
 	for (int i = 0; i < count; i++) {
@@ -157,7 +157,7 @@ static int print(const struct th_control_held *holds, size_t nholds, const struc
 	return err;
 }
 
-/* Says which name is none. */
+/* Reports names that are not snapshots.  Returns an exit code. */
 static int check_names(struct th_target *target, const struct th_control_snapshot *snapshots, size_t nsnapshots,
 		       int count, char **names)
 {
@@ -169,7 +169,8 @@ static int check_names(struct th_target *target, const struct th_control_snapsho
 		while (at < nsnapshots && strcmp(snapshots[at].name.text, names[i]) != 0)
 			at++;
 		if (at == nsnapshots)
-			status = th_error_line("%s: there is no snapshot '%s'", th_target_path(target), names[i]);
+			status = th_error_line("%s: there is no snapshot '%s' (see thunderhead snapshot list)",
+					       th_target_path(target), names[i]);
 	}
 	return status;
 }

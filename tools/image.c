@@ -9,17 +9,17 @@
 #include "journal/disk/disk.h"
 #include "tools/error.h"
 
-int th_image_error(const char *path, int result)
+int th_image_error(const char *path, int err)
 {
 	char text[TH_EXPLAIN_MAX];
 
-	th_error_line("%s: %s", path, th_error_text_image(path, result, text));
-	return result;
+	th_error_line("%s: %s", path, th_error_text_image(path, err, text));
+	return err;
 }
 
-void th_image_report(void *voice, const char *line)
+void th_image_report(void *reporter, const char *line)
 {
-	struct th_image_voice *image = voice;
+	struct th_image_reporter *image = reporter;
 	size_t size = strlen(image->path);
 
 	image->lines++;
@@ -34,46 +34,46 @@ static int open_disk(const char *path, bool read_only, struct th_disk **ret)
 	return th_disk_open_url(path, read_only ? TH_DISK_READ_ONLY : 0, ret);
 }
 
-/* Says why an image could not be opened, unless damage has been told where it was found, and better than an error
- * number could. */
-static int say_unopened(const struct th_image_voice *voice, int result)
+/* Reports why an image could not be opened, unless damage was reported where it was found, in more detail than an error
+ * number has.  Returns err. */
+static int report_unopened(const struct th_image_reporter *reporter, int err)
 {
-	if ((result == -EUCLEAN || result == -EBADMSG) && voice->lines)
-		return result;
-	return th_image_error(voice->path, result);
+	if ((err == -EUCLEAN || err == -EBADMSG) && reporter->lines)
+		return err;
+	return th_image_error(reporter->path, err);
 }
 
-int th_image_open(struct th_image_voice *voice, bool read_only, const char *branch, struct th_fs **ret)
+int th_image_open(struct th_image_reporter *reporter, bool read_only, const char *branch, struct th_fs **ret)
 {
 	struct th_fs_options options = {
 		.read_only = read_only,
 		.branch = branch,
 		.report = th_image_report,
-		.report_arg = voice,
+		.report_arg = reporter,
 	};
 	struct th_disk *disk;
-	int err = open_disk(voice->path, read_only, &disk);
+	int err = open_disk(reporter->path, read_only, &disk);
 
 	if (!err)
-		err = th_fs_open(disk, &options, ret); /* takes the disk, whatever it answers */
-	return err ? say_unopened(voice, err) : 0;
+		err = th_fs_open(disk, &options, ret); /* owns the disk from here on, after an error too */
+	return err ? report_unopened(reporter, err) : 0;
 }
 
-int th_image_open_store(struct th_image_voice *voice, bool read_only, struct th_store **ret)
+int th_image_open_store(struct th_image_reporter *reporter, bool read_only, struct th_store **ret)
 {
 	struct th_store_options options = {
 		.read_only = read_only,
 		.report = th_image_report,
-		.arg = voice,
-		.runs = th_extent_runs, /* where it holds a filesystem; other keys are none of its */
+		.arg = reporter,
+		.runs = th_extent_runs, /* for the values of a filesystem; it ignores other keys */
 	};
 	struct th_disk *disk;
-	int err = open_disk(voice->path, read_only, &disk);
+	int err = open_disk(reporter->path, read_only, &disk);
 
 	if (!err) {
 		err = th_store_open(disk, &options, ret);
 		if (err)
 			th_disk_close(disk);
 	}
-	return err ? say_unopened(voice, err) : 0;
+	return err ? report_unopened(reporter, err) : 0;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "journal/base/array.h"
 #include "journal/disk/disk.h"
 #include "tools/error.h"
 #include "tools/image.h"
@@ -17,7 +18,7 @@
 struct th_target {
 	const char *path; /* the caller's */
 	int fd; /* of the mounted directory, else -1 */
-	struct th_image_voice voice; /* of an image */
+	struct th_image_reporter reporter; /* of an image */
 	struct th_fs *fs; /* of an image */
 	struct th_control *control;
 };
@@ -33,9 +34,12 @@ static int open_directory(struct th_target *target)
 	else
 		err = th_target_ask(target, TH_CONTROL_INFO, &info);
 	if (err == -ENOTTY || err == -EINVAL || err == -EOPNOTSUPP)
-		th_error_line("%s: not a directory of a mounted Thunderhead", target->path);
+		th_error_line("%s: not a directory of a mounted Thunderhead; name one, or an image that is not mounted",
+			      target->path);
 	else if (err == -EPROTO)
-		th_error_line("%s: is mounted by another version of this program", target->path);
+		th_error_line(
+			"%s: is mounted by another version of this program; unmount it and mount it with this one",
+			target->path);
 	else if (err)
 		th_error(err, "%s", target->path);
 	return err;
@@ -45,8 +49,8 @@ static int open_image(struct th_target *target, bool read_only)
 {
 	int err;
 
-	target->voice.path = target->path;
-	err = th_image_open(&target->voice, read_only, NULL, &target->fs);
+	target->reporter.path = target->path;
+	err = th_image_open(&target->reporter, read_only, NULL, &target->fs);
 	if (err)
 		return err;
 	err = th_control_new(target->fs, geteuid(), &target->control);
@@ -115,12 +119,12 @@ int th_target_sync(struct th_target *target)
 
 	if (target->fd >= 0 && syncfs(target->fd)) {
 		err = -errno;
-		th_error(err, "%s: cannot write back what was changed last", target->path);
+		th_error(err, "%s: cannot write back cached changes", target->path);
 	}
 	return err;
 }
 
-/* The same as the kernel does: copies in, has it answered, copies out. */
+/* Answers a request in this process.  As the kernel does, it copies in and out. */
 static int ask_here(struct th_target *target, unsigned cmd, void *data)
 {
 	size_t size = _IOC_SIZE(cmd), answered = 0;
@@ -157,7 +161,7 @@ int th_target_name(const char *name, struct th_control_name *ret)
 	return 0;
 }
 
-/* What lists of snapshots, of holds and of branches have in common. */
+/* The common beginnings of the lists of snapshots, holds and branches, and of their items. */
 struct list_head {
 	struct th_le32 version, count;
 	struct th_le64 after;
@@ -175,13 +179,13 @@ static_assert(offsetof(struct th_control_snapshot, id) == offsetof(struct item_h
 		      offsetof(struct th_control_branch, id) == offsetof(struct item_head, id),
 	      "an item's id");
 
-/* Asks until nothing is left. */
+/* Repeats the request until the list is complete.  The caller frees *ret.  Returns 0 or -errno. */
 static int ask_list(struct th_target *target, unsigned cmd, size_t item_size, size_t most, void **ret,
 		    size_t *ret_count)
 {
 	struct list_head *request = calloc(1, sizeof(*request) + most * item_size);
-	char *list = NULL, *longer;
-	size_t count = 0, more = most;
+	char *list = NULL;
+	size_t count = 0, capacity = 0, more = most;
 	int err = request ? 0 : -ENOMEM;
 
 	while (!err && more == most) {
@@ -194,12 +198,9 @@ static int ask_list(struct th_target *target, unsigned cmd, size_t item_size, si
 			err = -EPROTO;
 		if (err || !more)
 			break;
-		longer = realloc(list, (count + more) * item_size);
-		if (!longer) {
-			err = -ENOMEM;
+		err = th_grow(list, capacity, (count + more) * item_size);
+		if (err)
 			break;
-		}
-		list = longer;
 		memcpy(list + count * item_size, request + 1, more * item_size);
 		count += more;
 	}

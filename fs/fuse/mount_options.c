@@ -3,96 +3,80 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "journal/base/size.h"
 #include "journal/disk/disk.h"
 
-/* A string that grows.  Without memory it stays NULL. */
-struct text {
-	char *bytes;
-	size_t size;
-	bool failed;
-};
+/* --- the values of options --- */
 
-static void text_add(struct text *text, const char *string)
+typedef struct th_mount_parsed parsed_t;
+typedef const struct th_mount_option option_t;
+
+static int parse_ro(parsed_t *parsed, option_t *option, const char *value)
 {
-	size_t size = strlen(string);
-	char *bytes = realloc(text->bytes, text->size + size + 2);
-
-	if (!bytes) {
-		text->failed = true;
-		return;
-	}
-	text->bytes = bytes;
-	if (text->size)
-		bytes[text->size++] = ',';
-	memcpy(bytes + text->size, string, size + 1);
-	text->size += size;
+	(void)option;
+	(void)value;
+	parsed->fs.read_only = true;
+	return 0;
 }
 
-/* libfuse takes a backslash before what would end an option. */
-static void text_add_escaped(struct text *text, const char *key, const char *value)
+static int parse_remount(parsed_t *parsed, option_t *option, const char *value)
 {
-	char *option = malloc(strlen(key) + 2 * strlen(value) + 1), *to = option;
-
-	if (!option) {
-		text->failed = true;
-		return;
-	}
-	to = stpcpy(to, key);
-	for (; *value; value++) {
-		if (*value == ',' || *value == '\\')
-			*to++ = '\\';
-		*to++ = *value;
-	}
-	*to = 0;
-	text_add(text, option);
-	free(option);
+	(void)option;
+	(void)value;
+	parsed->remount = true;
+	return 0;
 }
 
-static int parse_size(const char *value, size_t *ret)
+static int parse_branch(parsed_t *parsed, option_t *option, const char *value)
 {
-	static const char units[] = "KMGT";
-	char *end;
+	(void)option;
+	parsed->fs.branch = value;
+	return *value ? 0 : -EINVAL;
+}
 
-	errno = 0;
-	unsigned long long size = strtoull(value, &end, 10);
+static int parse_snapshot(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	parsed->fs.snapshot = value;
+	return *value ? 0 : -EINVAL;
+}
 
-	if (errno || end == value || *value == '-')
+static int parse_subdir(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	parsed->fs.subdir = value;
+	return *value ? 0 : -EINVAL;
+}
+
+static int parse_cache(parsed_t *parsed, option_t *option, const char *value)
+{
+	uint64_t size;
+
+	(void)option;
+	if (th_size_parse(value, &size) || !size || size > SIZE_MAX)
 		return -EINVAL;
-	if (*end) {
-		const char *unit = strchr(units, *end & ~0x20);
-		unsigned shift = unit ? (unsigned)(unit - units + 1) * 10 : 0;
-
-		if (!unit || end[1] || size > SIZE_MAX >> shift)
-			return -EINVAL;
-		size <<= shift;
-	}
-	*ret = size;
-	return size ? 0 : -EINVAL;
+	parsed->fs.cache_bytes = (size_t)size;
+	return 0;
 }
 
-static int parse_cache(struct th_fs_options *fs, const char *value)
-{
-	return parse_size(value, &fs->cache_bytes);
-}
-
-static int parse_commit(struct th_fs_options *fs, const char *value)
+static int parse_commit(parsed_t *parsed, option_t *option, const char *value)
 {
 	char *end;
 	double seconds = strtod(value, &end);
 
+	(void)option;
 	if (end == value || *end || !(seconds > 0 && seconds <= 3600))
 		return -EINVAL;
-	fs->checkpoint_interval_ms = (unsigned)(seconds * 1000);
-	return fs->checkpoint_interval_ms ? 0 : -EINVAL;
+	parsed->fs.checkpoint_interval_ms = (unsigned)(seconds * 1000);
+	return parsed->fs.checkpoint_interval_ms ? 0 : -EINVAL;
 }
 
-static int parse_snapdir(struct th_fs_options *fs, const char *value)
+static int parse_snapdir(parsed_t *parsed, option_t *option, const char *value)
 {
 	static const char *const modes[] = {
 		[TH_SNAPDIR_ROOT] = "root",
@@ -101,166 +85,215 @@ static int parse_snapdir(struct th_fs_options *fs, const char *value)
 		[TH_SNAPDIR_DISABLED] = "disabled",
 	};
 
+	(void)option;
 	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		if (!strcmp(value, modes[i])) {
-			fs->snapdir = i;
+			parsed->fs.snapdir = i;
 			return 0;
 		}
 	}
 	return -EINVAL;
 }
 
-static int parse_snapshot(struct th_fs_options *fs, const char *value)
+static int parse_atime(parsed_t *parsed, option_t *option, const char *value)
 {
-	fs->snapshot = value;
-	return *value ? 0 : -EINVAL;
+	(void)value;
+	parsed->fs.atime = (enum th_atime_mode)option->mode;
+	return 0;
 }
 
-static int parse_branch(struct th_fs_options *fs, const char *value)
+static int parse_dir_atime(parsed_t *parsed, option_t *option, const char *value)
 {
-	fs->branch = value;
-	return *value ? 0 : -EINVAL;
+	(void)value;
+	parsed->fs.no_dir_atime = option->mode;
+	return 0;
 }
 
-static int parse_subdir(struct th_fs_options *fs, const char *value)
-{
-	fs->subdir = value;
-	return *value ? 0 : -EINVAL;
-}
-
-static int parse_max_read(unsigned *ret, const char *value)
+/* libfuse and the kernel read the number, too: so it has no unit. */
+static int parse_max_read(parsed_t *parsed, option_t *option, const char *value)
 {
 	char *end;
 	unsigned long size = strtoul(value, &end, 10);
 
-	if (end == value || *end || *value == '-' || size < 4096 || size > UINT_MAX) {
-		fprintf(stderr, "thunderhead: mount option max_read=%s: not a valid value\n", value);
+	(void)option;
+	if (end == value || *end || *value == '-' || size < 4096 || size > UINT_MAX)
 		return -EINVAL;
-	}
-	*ret = (unsigned)size;
+	parsed->max_read = (unsigned)size;
 	return 0;
 }
 
-static const struct {
-	const char *key; /* with its '=' */
-	int (*parse)(struct th_fs_options *fs, const char *value);
-} ours[] = {
-	{ "cache=", parse_cache },       { "commit=", parse_commit }, { "snapdir=", parse_snapdir },
-	{ "snapshot=", parse_snapshot }, { "subdir=", parse_subdir }, { "branch=", parse_branch },
+/* --- the table --- */
+
+#define NO_EFFECT(option_name)                                                                                         \
+	{                                                                                                              \
+		.name = option_name                                                                                    \
+	}
+
+const struct th_mount_option th_mount_option_table[] = {
+	{ "ro", NULL, "mount read-only", .parse = parse_ro },
+	{ "branch", "NAME", "mount that branch, and make it the current one", "a name", .parse = parse_branch },
+	{ "snapshot", "NAME", "show that snapshot, read-only", "a name", .parse = parse_snapshot },
+	{ "subdir", "PATH", "show that directory as the root", "a path", .parse = parse_subdir },
+	{ "cache", "SIZE", "memory for nodes of the tree (256M)", "a size, such as 256M", .parse = parse_cache },
+	{ "commit", "SECONDS", "how often changes are written as a checkpoint (5)", "seconds, above 0 and up to 3600",
+	  .parse = parse_commit },
+	{ "snapdir", "MODE", "where .snapshots is listed: root, hidden, visible, disabled (root)",
+	  "root, hidden, visible or disabled", .parse = parse_snapdir },
+	{ "relatime", NULL, "update access times after a change and once a day (the default)", .parse = parse_atime,
+	  .mode = TH_ATIME_RELATIVE },
+	{ "noatime", NULL, "never update access times", .parse = parse_atime, .mode = TH_ATIME_NEVER },
+	{ "strictatime", NULL, "update access times with every read", .parse = parse_atime, .mode = TH_ATIME_STRICT },
+	{ "nostrictatime", NULL, "the same as relatime", .parse = parse_atime, .mode = TH_ATIME_RELATIVE },
+	{ "diratime", NULL, "update access times of directories, too (the default)", .parse = parse_dir_atime,
+	  .mode = false },
+	{ "nodiratime", NULL, "never update access times of directories", .parse = parse_dir_atime, .mode = true },
+	{ "max_read", "BYTES", "the largest read request of the kernel", "a number of bytes, from 4096",
+	  .parse = parse_max_read, .for_fuse = true },
+	{ "remount", NULL, "change ro, rw, nosuid, nodev, noexec and their opposites of a mount",
+	  .parse = parse_remount },
+	/* Options that mount(8) and systemd read in fstab and pass on. */
+	NO_EFFECT("defaults"),
+	NO_EFFECT("auto"),
+	NO_EFFECT("noauto"),
+	NO_EFFECT("user"),
+	NO_EFFECT("nouser"),
+	NO_EFFECT("users"),
+	NO_EFFECT("nousers"),
+	NO_EFFECT("owner"),
+	NO_EFFECT("group"),
+	NO_EFFECT("nofail"),
+	NO_EFFECT("_netdev"),
+	NO_EFFECT("loop"),
+	NO_EFFECT("silent"),
+	NO_EFFECT("loud"),
+	/* Options that ask for the behaviour that this filesystem always has. */
+	NO_EFFECT("rw"),
+	NO_EFFECT("acl"),
+	NO_EFFECT("user_xattr"),
+	NO_EFFECT("lazytime"),
+	NO_EFFECT("nolazytime"),
+	NO_EFFECT("noiversion"),
+	NO_EFFECT("nomand"),
+	NO_EFFECT("symfollow"),
+	{ 0 },
 };
 
-/* 1 if it was one of ours. */
-static int parse_ours(struct th_fs_options *fs, const char *option)
+/* Returns whether the text is this option.  *ret_value is its value, or NULL if it takes none. */
+static bool is_option(const struct th_mount_option *option, const char *text, const char **ret_value)
 {
-	for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-		size_t size = strlen(ours[i].key);
+	size_t size = strlen(option->name);
 
-		if (!strncmp(option, ours[i].key, size)) {
-			int err = ours[i].parse(fs, option + size);
-
-			if (err < 0)
-				fprintf(stderr, "thunderhead: mount option %s: not a valid value\n", option);
-			return err < 0 ? err : 1;
-		}
-	}
-	return 0;
+	*ret_value = NULL;
+	if (strncmp(text, option->name, size) != 0)
+		return false;
+	if (!option->argument)
+		return !text[size];
+	*ret_value = text + size + 1;
+	return text[size] == '=';
 }
 
-/* What mount(8) and systemd read in fstab and pass on, and what asks for no more than there is. */
-static bool is_for_others(const char *option)
+/* Returns NULL if the text is none of the table's options. */
+static const struct th_mount_option *find_option(const char *text, const char **ret_value)
 {
-	static const char *const names[] = { "defaults", "auto",     "noauto",     "user",     "nouser",
-					     "users",    "nousers",  "owner",      "group",    "nofail",
-					     "_netdev",  "rw",       "loop",       "acl",      "user_xattr",
-					     "silent",   "loud",     "nolazytime", "lazytime", "noiversion",
-					     "nomand",   "symfollow" };
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(option, names[i]))
-			return true;
+	for (const struct th_mount_option *option = th_mount_option_table; option->name; option++) {
+		if (is_option(option, text, ret_value))
+			return option;
 	}
-	return !strncmp(option, "x-", 2) || !strncmp(option, "X-", 2) || !strncmp(option, "comment=", 8);
+	return NULL;
 }
 
-/* 1 if it was one about times of access.  Of several that contradict each other the last one counts. */
-static int parse_atime(struct th_fs_options *fs, const char *option)
+/* Comments of fstab, for other programs. */
+static bool is_comment(const char *text)
 {
-	static const struct {
-		const char *name;
-		enum th_atime_mode mode;
-	} modes[] = {
-		{ "relatime", TH_ATIME_RELATIVE },
-		{ "noatime", TH_ATIME_NEVER },
-		{ "strictatime", TH_ATIME_STRICT },
-		{ "nostrictatime", TH_ATIME_RELATIVE },
-	};
-
-	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-		if (!strcmp(option, modes[i].name)) {
-			fs->atime = modes[i].mode;
-			return 1;
-		}
-	}
-	if (strcmp(option, "diratime") != 0 && strcmp(option, "nodiratime") != 0)
-		return 0;
-	fs->no_dir_atime = option[0] == 'n';
-	return 1;
+	return !strncmp(text, "x-", 2) || !strncmp(text, "X-", 2) || !strncmp(text, "comment=", 8);
 }
 
-/* What a filesystem on a disk does by itself; what the user gives comes later, and wins. */
-static void add_defaults(struct text *fuse, const struct th_mount_options *options)
+/* --- the options for libfuse --- */
+
+static void add(FILE *fuse, const char *option)
+{
+	fprintf(fuse, "%s%s", ftell(fuse) ? "," : "", option);
+}
+
+/* libfuse removes a backslash, which stands before a character that would end the option. */
+static void add_name(FILE *fuse, const char *name)
+{
+	add(fuse, "fsname=");
+	for (; *name; name++) {
+		if (*name == ',' || *name == '\\')
+			putc('\\', fuse);
+		putc(*name, fuse);
+	}
+}
+
+/* Makes it behave as a filesystem on a disk does.  The user's options come later, and override these. */
+static void add_defaults(FILE *fuse, const struct th_mount_options *options)
 {
 	const char *file = th_disk_url_path(options->image);
 	char path[PATH_MAX];
 
-	text_add(fuse, "default_permissions");
-	text_add(fuse, "subtype=thunderhead");
-	text_add_escaped(fuse, "fsname=", file && realpath(file, path) ? path : options->image);
+	add(fuse, "default_permissions");
+	add(fuse, "subtype=thunderhead");
+	add_name(fuse, file && realpath(file, path) ? path : options->image);
 	if (geteuid() == 0) {
-		text_add(fuse, "allow_other");
-		text_add(fuse, "suid");
-		text_add(fuse, "dev");
+		add(fuse, "allow_other");
+		add(fuse, "suid");
+		add(fuse, "dev");
 	}
+}
+
+/* --- parsing --- */
+
+static int parse_option(struct th_mount_parsed *parsed, const char *text, FILE *fuse)
+{
+	const char *value;
+	const struct th_mount_option *option = find_option(text, &value);
+
+	if (!option) {
+		if (!is_comment(text))
+			add(fuse, text);
+		return 0;
+	}
+	if (option->parse && option->parse(parsed, option, value)) {
+		fprintf(stderr, "thunderhead: mount option %s: %s expected\n", text, option->expects);
+		return -EINVAL;
+	}
+	if (option->for_fuse)
+		add(fuse, text);
+	return 0;
+}
+
+static int parse_all(const struct th_mount_options *options, struct th_mount_parsed *parsed, FILE *fuse)
+{
+	char *save, *text;
+	int err = 0;
+
+	add_defaults(fuse, options);
+	for (text = strtok_r(parsed->text, ",", &save); text && !err; text = strtok_r(NULL, ",", &save))
+		err = parse_option(parsed, text, fuse);
+	if (parsed->fs.read_only || parsed->fs.snapshot)
+		add(fuse, "ro");
+	if (parsed->fs.atime == TH_ATIME_NEVER)
+		add(fuse, "noatime"); /* so that /proc/mounts shows it */
+	return err;
 }
 
 int th_mount_parse(const struct th_mount_options *options, struct th_mount_parsed *ret)
 {
-	struct text fuse = { 0 };
-	char *save, *option;
-	int err = 0;
+	size_t size;
+	FILE *fuse;
+	int err = -ENOMEM;
 
 	*ret = (struct th_mount_parsed){ 0 };
 	ret->text = strdup(options->options ? options->options : "");
-	if (!ret->text)
-		return -ENOMEM;
-	add_defaults(&fuse, options);
-	for (option = strtok_r(ret->text, ",", &save); option && err >= 0; option = strtok_r(NULL, ",", &save)) {
-		err = parse_ours(&ret->fs, option);
-		if (!err)
-			err = parse_atime(&ret->fs, option);
-		if (err || is_for_others(option))
-			continue;
-		if (!strncmp(option, "max_read=", 9))
-			err = parse_max_read(&ret->max_read, option + 9);
-		if (!strcmp(option, "ro"))
-			ret->fs.read_only = true;
-		else if (!strcmp(option, "remount"))
-			ret->remount = true;
-		else
-			text_add(&fuse, option);
-	}
-	if (ret->fs.read_only || ret->fs.snapshot)
-		text_add(&fuse, "ro");
-	if (ret->fs.atime == TH_ATIME_NEVER)
-		text_add(&fuse, "noatime"); /* so that the list of mounts shows it */
-	ret->fuse = fuse.bytes;
-	if (err >= 0 && fuse.failed)
+	fuse = open_memstream(&ret->fuse, &size);
+	if (ret->text && fuse)
+		err = parse_all(options, ret, fuse);
+	if (fuse && fclose(fuse) && !err)
 		err = -ENOMEM;
-	if (err < 0) {
+	if (err)
 		th_mount_parsed_release(ret);
-		return err;
-	}
-	return 0;
+	return err;
 }
 
 void th_mount_parsed_release(struct th_mount_parsed *parsed)

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mount options, taken apart: ours, those for FUSE, and those that only fstab means. */
+/*
+ * The options of mount -o.
+ *
+ * One table has all options of this filesystem: they are parsed by it, `thunderhead mount --help` is printed from it, and
+ * a test compares the manual page with it.  Options that are not in it go to libfuse, which refuses those that it does not
+ * know.  A new option needs a line in the table and a paragraph in docs/thunderhead.8.
+ */
 #ifndef TH_FS_FUSE_MOUNT_OPTIONS_H
 #define TH_FS_FUSE_MOUNT_OPTIONS_H
+
+#include <stdbool.h>
 
 #include "fs/fs.h"
 #include "fs/fuse/mount.h"
@@ -10,11 +18,25 @@ struct th_mount_parsed {
 	struct th_fs_options fs; /* its strings point into text */
 	char *text; /* a copy of the options, cut up */
 	char *fuse; /* comma-separated, for libfuse */
-	unsigned max_read; /* in fuse, too: libfuse wants it said twice; 0: not given */
-	bool remount; /* what is mounted already, with other flags */
+	unsigned max_read; /* bytes; also in fuse, since libfuse needs it in both places; 0: not given */
+	bool remount; /* change the flags of what is mounted already */
 };
 
-/* -EINVAL, after saying on stderr which option is wrong. */
+struct th_mount_option {
+	const char *name;
+	const char *argument; /* as the help names it; the option is name=value; NULL: takes none */
+	const char *help; /* one line; NULL: the option is accepted and has no effect */
+	const char *expects; /* for the error about a wrong value */
+	/* Takes the value over.  Returns 0 or -EINVAL.  NULL: no effect. */
+	int (*parse)(struct th_mount_parsed *parsed, const struct th_mount_option *option, const char *value);
+	int mode; /* for parse */
+	bool for_fuse; /* goes to libfuse, too */
+};
+
+extern const struct th_mount_option th_mount_option_table[]; /* ends with an option without a name */
+
+/* Parses options->options; of options that contradict each other the last one counts.  The caller releases *ret after 0.
+ * Returns 0, -ENOMEM, or -EINVAL after reporting on stderr which option is wrong. */
 int th_mount_parse(const struct th_mount_options *options, struct th_mount_parsed *ret);
 void th_mount_parsed_release(struct th_mount_parsed *parsed);
 

@@ -23,8 +23,8 @@ used() {
 df_agrees() {
 	local df
 	df=$(df -B1 --output=avail "$mnt" | tail -1)
-	echo "df: $df, info: $last less $(info_number reserve_bytes)"
-	[ "$df" -le "$last" ] && [ "$df" -ge $((last - $(info_number reserve_bytes) - (1 << 20))) ]
+	echo "df: $df, info: $last less $(info_number emergency_bytes)"
+	[ "$df" -le "$last" ] && [ "$df" -ge $((last - $(info_number emergency_bytes) - (1 << 20))) ]
 }
 
 # --- exactness, sharing ---

@@ -25,9 +25,9 @@ check "branch without a verb is refused" refused 2 'create, list, delete or rena
 check "branch with an unknown verb is refused" refused 2 'not one of' th branch begin "$image"
 check "branch create without a name is refused" refused 2 'a name is missing' th branch create "$image"
 check "branch create with two names is refused" refused 2 'too many' th branch create "$image" a b
-check "branch delete --from is refused" refused 2 '--from is for create' th branch delete "$image" main --from s
-check "branch list --snapshots is refused" refused 2 '--snapshots is for delete' th branch list "$image" --snapshots
-check "branch delete --json is refused" refused 2 '--json is for the list' th branch delete "$image" main --json
+check "branch delete --from is refused" refused 2 '--from: no such option' th branch delete "$image" main --from s
+check "branch list --snapshots is refused" refused 2 '--snapshots: no such option' th branch list "$image" --snapshots
+check "branch delete --json is refused" refused 2 '--json: no such option' th branch delete "$image" main --json
 check "rollback without a snapshot is refused" refused 2 'are needed' th rollback "$image"
 check "rollback with both --keep and --discard is refused" refused 2 'contradict' th rollback --keep a --discard "$image" s
 
@@ -46,7 +46,7 @@ check "rollback of a directory of another filesystem is refused" refused 1 'dire
 th branch create "$image" work --from s && is "main;work  from s;" "$(branches)"
 tap "branch create --from makes a branch"
 check "a list of snapshots shows branches where there are two" is "s  main;" "$(snapshots)"
-check "the origin of a branch cannot be deleted" refused 1 "branch 'work' begins from snapshot 's'" th snapshot delete "$image" s
+check "the origin of a branch cannot be deleted" refused 1 "snapshot 's' is the origin of branch 'work'" th snapshot delete "$image" s
 th branch create "$image" more && is "s  main;more-origin  main;" "$(snapshots)"
 tap "branch create without --from takes a snapshot"
 th branch list --json "$image" | grep -q '"from":"s"'

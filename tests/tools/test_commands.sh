@@ -92,5 +92,5 @@ tap "mount works with all standard streams closed"
 printf 'kept\n' >"$work/bare/file" && release "$work/bare" "$work/bare.img" && start_detached "$work/bare.img" "$work/bare" &&
 	is kept "$(cat "$work/bare/file")" && release "$work/bare" "$work/bare.img"
 tap "data is there after such a mount"
-check "a closed standard output is an error" refused 1 'standard output: it cannot be written' eval 'th snapshot list "$work/bare.img" --json >&-'
+check "a closed standard output is an error" refused 1 'standard output: cannot be written' eval 'th snapshot list "$work/bare.img" --json >&-'
 tap_done

@@ -21,7 +21,7 @@ truncate -s 16M "$work/empty.img" && th mkfs "$work/empty.img"
 tap "mkfs without --size uses the size of the file"
 rm -f "$work/empty.img"
 truncate -s 16M "$work/other.img" && printf 'other data' | dd of="$work/other.img" bs=1 seek=65600 conv=notrunc status=none
-check "mkfs of a file with data is refused" refused 1 'holds something already; --force' th mkfs "$work/other.img"
+check "mkfs of a file with data is refused" refused 1 'holds other data already; --force' th mkfs "$work/other.img"
 rm -f "$work/other.img"
 check "mkfs without a size of a file that is not there is refused" refused 1 'no such file; --size' th mkfs "$work/none.img"
 check "mkfs in a directory that is not there is refused" refused 1 'no such (file|directory)' th mkfs --size 16M "$work/none/x.img"

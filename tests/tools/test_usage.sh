@@ -32,16 +32,16 @@ check "mkfs --size without a size is refused" refused 2 'needs a value' th mkfs 
 check "mkfs of two images is refused" refused 2 'one image is needed' th mkfs a b
 
 check "snapshot with an unknown verb is refused" refused 2 'frob: not one of' th snapshot frob "$work"
-check "snapshot without a target is refused" refused 2 'of which target' th snapshot list
+check "snapshot without a target is refused" refused 2 'a target is missing' th snapshot list
 check "snapshot delete without a name is refused" refused 2 'a name is missing' th snapshot delete "$work"
 check "snapshot rename with one name is refused" refused 2 'a name is missing' th snapshot rename "$work" a
 check "snapshot rename with three names is refused" refused 2 'too many names' th snapshot rename "$work" a b c
-check "snapshot create --json is refused" refused 2 'json is for the list' th snapshot create --json "$work" a
+check "snapshot create --json is refused" refused 2 'json: no such option' th snapshot create --json "$work" a
 check "snapshot hold without a tag is refused" refused 2 'a tag is missing' th snapshot hold "$work"
 check "snapshot hold without a name is refused" refused 2 'a name is missing' th snapshot hold "$work" tag
 check "snapshot release without a name is refused" refused 2 'a name is missing' th snapshot release "$work" tag
-check "snapshot hold --json is refused" refused 2 'json is for the lists' th snapshot hold --json "$work" tag a
-check "snapshot create --wait is refused" refused 2 'wait is for delete' th snapshot create --wait "$work" a
+check "snapshot hold --json is refused" refused 2 'json: no such option' th snapshot hold --json "$work" tag a
+check "snapshot create --wait is refused" refused 2 'wait: no such option' th snapshot create --wait "$work" a
 check "diff with both --json and -H is refused" refused 2 'goes with none' th diff --json -H "$work" a
 check "diff with three snapshots is refused" refused 2 'one or two snapshots' th diff "$work" a b c
 tap_done

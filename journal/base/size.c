@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/size.h"
+#include "journal/base/size.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 static const char units[] = "KMGTPE";
 
-/* The power of 1024 that a unit stands for, or -1. */
+/* Returns the exponent of 2 that a unit stands for, or -1 if it is not a unit. */
 static int unit_shift(const char *text)
 {
 	const char *unit = *text ? strchr(units, toupper((unsigned char)*text)) : NULL;
@@ -22,7 +22,7 @@ static int unit_shift(const char *text)
 	return 10 * (int)(unit - units + 1);
 }
 
-/* The digits behind the point, as a fraction of 2^shift. */
+/* Parses the digits after the point, as a fraction of 2^shift. */
 static uint64_t parse_fraction(const char **text, int shift)
 {
 	double value = 0, weight = 0.1;

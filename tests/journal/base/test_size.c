@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/suite.h"
-#include "tools/size.h"
+#include "journal/base/size.h"
 
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tests/support/suite.h"
+
 static const struct {
 	const char *text;
-	int result;
+	int err;
 	uint64_t bytes;
 } cases[] = {
 	{ "0", 0, 0 },
@@ -40,17 +41,17 @@ static const struct {
 	{ "1e9", -EINVAL, 0 },
 };
 
-START_TEST(parse)
+START_TEST(a_size_is_a_number_and_a_unit)
 {
 	uint64_t bytes = 0;
 
-	ck_assert_msg(th_size_parse(cases[_i].text, &bytes) == cases[_i].result, "'%s'", cases[_i].text);
-	if (!cases[_i].result)
+	ck_assert_msg(th_size_parse(cases[_i].text, &bytes) == cases[_i].err, "'%s'", cases[_i].text);
+	if (!cases[_i].err)
 		ck_assert_uint_eq(bytes, cases[_i].bytes);
 }
 END_TEST
 
-START_TEST(format)
+START_TEST(large_sizes_have_a_unit_and_one_decimal)
 {
 	char text[TH_SIZE_TEXT];
 
@@ -67,8 +68,8 @@ int main(void)
 	Suite *suite = suite_create("size");
 	TCase *tc = tcase_create("size");
 
-	tcase_add_loop_test(tc, parse, 0, sizeof(cases) / sizeof(cases[0]));
-	tcase_add_test(tc, format);
+	tcase_add_loop_test(tc, a_size_is_a_number_and_a_unit, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_test(tc, large_sizes_have_a_unit_and_one_decimal);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/name.h"
+#include "tools/name_print.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -18,7 +18,8 @@ void th_name_print(FILE *stream, const char *name)
 	}
 }
 
-/* Bytes of the UTF-8 sequence that begins here; 0 if none does.  Overlong forms and surrogates are none. */
+/* Returns the size of the UTF-8 sequence that begins here, in bytes; 0 if none does.  Overlong forms and surrogates do not
+ * count. */
 static unsigned utf8_length(const unsigned char *text)
 {
 	static const struct {
@@ -57,7 +58,7 @@ static bool is_utf8(const char *name)
 	return true;
 }
 
-/* Adds a value that may be NULL for want of memory. */
+/* Adds a value, which is NULL if it could not be allocated.  Returns 0 or -ENOMEM. */
 static int add(struct json_object *object, const char *key, struct json_object *value)
 {
 	if (value && !json_object_object_add(object, key, value))

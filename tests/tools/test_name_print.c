@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/suite.h"
-#include "tools/name.h"
+#include "tools/name_print.h"
 
 #include <check.h>
 #include <stdlib.h>
+
+#include "tests/support/suite.h"
 
 static const struct {
 	const char *name, *printed, *json;
@@ -13,7 +14,7 @@ static const struct {
 	{ "a\\b\n", "a\\0134b\\0012", "{\"n\":\"a\\\\b\\n\"}" },
 	{ "\xc3\xbc", "\\0303\\0274", "{\"n\":\"\xc3\xbc\"}" },
 	{ "\xf0\x9f\x98\x80", "\\0360\\0237\\0230\\0200", "{\"n\":\"\xf0\x9f\x98\x80\"}" },
-	/* No UTF-8: a lone byte, cut off, overlong, a surrogate, beyond the last character. */
+	/* Not UTF-8: a lone byte, cut off, overlong, a surrogate, beyond the last character. */
 	{ "\xff x", "\\0377\\0040x", "{\"n\":\"\\\\0377\\\\0040x\",\"n_escaped\":true}" },
 	{ "\xc3", "\\0303", "{\"n\":\"\\\\0303\",\"n_escaped\":true}" },
 	{ "\xc0\xaf", "\\0300\\0257", "{\"n\":\"\\\\0300\\\\0257\",\"n_escaped\":true}" },
@@ -22,7 +23,7 @@ static const struct {
 	  "{\"n\":\"\\\\0364\\\\0220\\\\0200\\\\0200\",\"n_escaped\":true}" },
 };
 
-START_TEST(print)
+START_TEST(special_bytes_are_printed_as_octal_digits)
 {
 	char *text = NULL;
 	size_t size;
@@ -35,7 +36,7 @@ START_TEST(print)
 }
 END_TEST
 
-START_TEST(to_json)
+START_TEST(names_that_are_not_utf8_are_escaped_in_json)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -47,11 +48,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("name");
-	TCase *tc = tcase_create("name");
+	Suite *suite = suite_create("name_print");
+	TCase *tc = tcase_create("name_print");
 
-	tcase_add_loop_test(tc, print, 0, sizeof(cases) / sizeof(cases[0]));
-	tcase_add_loop_test(tc, to_json, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_loop_test(tc, special_bytes_are_printed_as_octal_digits, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_loop_test(tc, names_that_are_not_utf8_are_escaped_in_json, 0, sizeof(cases) / sizeof(cases[0]));
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }
