@@ -9,6 +9,7 @@
 #include "tests/tree/extents.h"
 #include "tree/chunk.h"
 #include "tree/node/node.h"
+#include "tree/node/node_pack.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/tree/extents.h"
+#include "tree/node/node_pack.h"
 #include "tree/state/state.h"
 
 #define LARGE 600 /* values: some pages of a list name them when they have died */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tree/node/message.h"
+
 static struct th_slice fence_prefix(struct th_slice lo, struct th_slice hi)
 {
 	return (struct th_slice){ lo.data, hi.data ? th_slice_common(lo, hi) : 0 };
@@ -99,7 +101,7 @@ static int drop_values(struct walk *w, const struct th_slab *slab)
 	int err = 0;
 
 	for (unsigned i = 0; i < slab->count && err == 0; i++)
-		if (th_slab_entry(slab, i)->flags & TH_ENTRY_CHUNK)
+		if (th_entry_is_large(th_slab_entry(slab, i)))
 			err = th_large_value_drop(th_entry_value(th_slab_entry(slab, i)), w->values);
 	return err;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "tree/btree/push_down.h"
+#include "tree/node/message.h"
 
 /* Puts a new root above one that is too big, and splits that. */
 static int grow_root(struct th_tree *tree)
@@ -82,7 +83,7 @@ int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct 
 		th_entry_unref(message);
 		return err;
 	}
-	need->push = (message->flags & TH_ENTRY_RANGE) != 0;
+	need->push = th_message_is_range(message);
 	if (need->push) {
 		th_key_set(&need->push_from, (struct th_slice){ th_entry_key(message), th_entry_key_size(message) });
 		th_key_set(&need->push_to, th_entry_value(message));

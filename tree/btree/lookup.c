@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Keeps the bytes of the entry alive behind the value. */
+#include "tree/node/message.h"
+
+/* Makes *value the value of an entry, and keeps its bytes alive. */
 static void value_hold(struct th_value *value, const struct th_node *node, const struct th_entry *e)
 {
 	struct th_slice bytes = th_entry_value(e);
@@ -17,21 +19,18 @@ static void value_hold(struct th_value *value, const struct th_node *node, const
 		value->owner = (void *)((uintptr_t)th_page_ref(node->page) | TH_OWNER_PAGE);
 }
 
+/* Adds an entry for the key. */
 static void lookup_add(struct th_lookup *lookup, const struct th_node *node, const struct th_entry *e)
 {
-	lookup->refs = th_refs_add(lookup->refs, th_entry_refs(e));
-	if (!lookup->entry && (e->flags & TH_ENTRY_VALUE)) {
-		lookup->entry = e;
-		value_hold(&lookup->value, node, e);
-	}
-	if (e->flags & TH_ENTRY_RESET)
+	if (th_message_fold(e, &lookup->entry, &lookup->refs))
 		lookup->done = true;
+	if (lookup->entry == e)
+		value_hold(&lookup->value, node, e);
 }
 
 void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct th_slice key)
 {
 	const struct th_slab *slab = node->level > 0 ? &node->overlay : &node->base;
-	const struct th_entry *e;
 	bool exact;
 	unsigned i;
 
@@ -39,12 +38,10 @@ void th_lookup_node(struct th_lookup *lookup, const struct th_node *node, struct
 		lookup->visit(lookup->visit_arg, node);
 	if (slab->count > 0) {
 		i = th_slab_find(node, slab, key, &exact);
-		if (exact && !(th_slab_entry(slab, i)->flags & TH_ENTRY_RANGE)) {
+		if (exact && !th_message_is_range(th_slab_entry(slab, i))) {
 			lookup_add(lookup, node, th_slab_entry(slab, i));
 		} else if (node->ranges && (exact || i > 0)) {
-			e = th_slab_entry(slab, exact ? i : i - 1);
-			if ((e->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(e), key) > 0)
-				lookup->done = true;
+			lookup->done |= th_message_covers(th_slab_entry(slab, exact ? i : i - 1), key);
 		}
 	}
 	if (node->level == 0)
@@ -58,7 +55,7 @@ void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struc
 	next->node = NULL;
 	next->ptr.addr = 0;
 	next->error = 0;
-	while (!th_node_settled(node)) {
+	while (!th_node_is_persistent(node)) {
 		unsigned i;
 
 		th_lookup_node(lookup, node, key);
@@ -75,7 +72,7 @@ void th_lookup_begin(struct th_lookup *lookup, const struct th_node *root, struc
 	next->node = th_node_ref((struct th_node *)(uintptr_t)node);
 }
 
-/* Memory is cold as a rule: what comes next is fetched while what is there is searched. */
+/* Nodes are rarely in the processor's cache: the child is prefetched while this node is searched. */
 int th_lookup_step(struct th_lookup *lookup, const struct th_node *node, struct th_cache *cache, struct th_slice key,
 		   struct th_step *step, struct th_node **ret)
 {
@@ -83,13 +80,13 @@ int th_lookup_step(struct th_lookup *lookup, const struct th_node *node, struct 
 	int err = 0;
 
 	*ret = NULL;
-	th_slab_expect(&node->base);
+	th_slab_prefetch(&node->base);
 	if (node->level > 0) {
-		th_slab_expect(&node->overlay);
+		th_slab_prefetch(&node->overlay);
 		i = th_node_child(node, key);
 		err = th_node_child_ptr(node, i, &step->ptr);
 		if (err == 0)
-			th_cache_expect(cache, &step->ptr);
+			th_cache_prefetch_slot(cache, &step->ptr);
 	}
 	th_lookup_node(lookup, node, key);
 	if (lookup->done)

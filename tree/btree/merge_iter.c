@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/btree/merge_iter.h"
 
+#include "tree/node/message.h"
+
 static struct th_slice skip(struct th_slice key, size_t n)
 {
 	return (struct th_slice){ (const uint8_t *)key.data + n, key.size - n };
@@ -79,8 +81,7 @@ static void merge_add(struct th_merge_iter *m, const struct th_node *node, const
 	if (s->i > 0) {
 		const struct th_entry *e = th_slab_entry(slab, s->i - 1);
 
-		if ((e->flags & TH_ENTRY_RANGE) && slab == &node->overlay &&
-		    th_slice_compare(th_entry_value(e), from) > 0)
+		if (slab == &node->overlay && th_message_covers(e, from))
 			source_cover(m, s, th_entry_value(e));
 	}
 	if (s->i >= s->end) {
@@ -145,15 +146,10 @@ static bool merge_source(struct th_merge_iter *m, struct th_merge_iter_source *s
 	if (s->i < s->end && s->head == out->head && th_slice_compare(s->key, out->suffix) == 0) {
 		const struct th_entry *e = th_slab_entry(s->slab, s->i);
 
-		if (e->flags & TH_ENTRY_RANGE) {
+		if (th_message_is_range(e)) {
 			source_cover(m, s, th_entry_value(e));
-		} else {
-			if (counts) {
-				out->refs = th_refs_add(out->refs, th_entry_refs(e));
-				if (!out->value && (e->flags & TH_ENTRY_VALUE))
-					out->value = e;
-			}
-			final = (e->flags & TH_ENTRY_RESET) != 0;
+		} else if (counts) {
+			final = th_message_fold(e, &out->value, &out->refs);
 		}
 		source_advance(m, s);
 	}
@@ -171,7 +167,7 @@ static bool merge_record(struct th_merge_iter *m, struct th_merged *out)
 	if (!s || s->i >= s->end || m->covered || (m->pending && !key_less(s, m->pending)))
 		return false;
 	e = th_slab_entry(s->slab, s->i);
-	*out = (struct th_merged){ s->key, s->head, e->flags & TH_ENTRY_VALUE ? e : NULL, th_entry_refs(e) };
+	*out = (struct th_merged){ s->key, s->head, th_entry_has_value(e) ? e : NULL, th_entry_refs(e) };
 	s->i++;
 	source_load_key(m, s);
 	return true;

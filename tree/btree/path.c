@@ -34,10 +34,10 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 		unsigned i;
 
 		path->node[path->depth++] = node;
-		th_slab_expect(&node->base);
+		th_slab_prefetch(&node->base);
 		if (node->level == 0)
 			break;
-		th_slab_expect(&node->overlay); /* searched when the path is complete */
+		th_slab_prefetch(&node->overlay); /* searched when the path is complete */
 		i = child_for(node, key, before);
 		path->child[path->depth - 1] = i;
 		if (i > 0) {

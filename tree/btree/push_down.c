@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "tree/btree/detach.h"
-#include "tree/node/overlay.h"
+#include "tree/node/message.h"
 
 /* --- messages into a node --- */
 
@@ -15,8 +15,8 @@ static int insert_range_piece(struct th_tree *tree, struct th_node *node, struct
 
 	if (th_slice_compare(from, to) >= 0)
 		return 0;
-	piece = th_range_message(from, to, seq);
-	return piece ? th_overlay_insert(node, piece, &tree->drops) : -ENOMEM;
+	piece = th_message_delete_range(from, to, seq);
+	return piece ? th_message_insert(node, piece, &tree->drops) : -ENOMEM;
 }
 
 /* Detaches children [first, last), which the range [lo, hi) covers entirely, and drops their pending messages. */
@@ -94,7 +94,7 @@ static void note_message(struct th_node *node, const struct th_entry *message)
 
 	if (seq > node->seq)
 		node->seq = seq;
-	if (message->flags & TH_ENTRY_CHUNK)
+	if (th_entry_is_large(message))
 		node->chunks = true;
 }
 
@@ -102,10 +102,10 @@ int th_push_down_accept(struct th_tree *tree, struct th_node *node, struct th_fe
 {
 	note_message(node, message);
 	if (node->level == 0)
-		return th_leaf_apply(node, message, &tree->drops);
-	if (message->flags & TH_ENTRY_RANGE)
+		return th_message_apply(node, message, &tree->drops);
+	if (th_message_is_range(message))
 		return insert_range_pieces(tree, node, at, message);
-	return th_overlay_insert(node, message, &tree->drops);
+	return th_message_insert(node, message, &tree->drops);
 }
 
 /* --- a new message --- */
@@ -122,7 +122,7 @@ static bool has_message(const struct th_node *node, struct th_slice key)
 	i = th_slab_find(node, slab, key, &exact);
 	if (exact)
 		return true;
-	return i > 0 && (th_slab_entry(slab, i - 1)->flags & TH_ENTRY_RANGE) && th_overlay_covering(node, key);
+	return i > 0 && th_message_covers(th_slab_entry(slab, i - 1), key);
 }
 
 static bool is_last(const struct th_node *leaf, struct th_slice key)
@@ -161,7 +161,7 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	unsigned i;
 	int err;
 
-	if (node->level > 0 && !(message->flags & TH_ENTRY_RANGE) && !has_message(node, key)) {
+	if (node->level > 0 && !th_message_is_range(message) && !has_message(node, key)) {
 		i = th_node_child(node, key);
 		child = node->children ? node->children[i] : NULL;
 	}
@@ -171,7 +171,7 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	}
 	note_message(node, message);
 	child_at = th_child_fences(node, i, at, &lo, &hi);
-	shrinks = !(message->flags & TH_ENTRY_VALUE);
+	shrinks = !th_entry_has_value(message);
 	err = sink(tree, child, child_at, message, need);
 	return err < 0 ? err : fix_child(tree, node, at, i, key, shrinks);
 }

@@ -23,6 +23,7 @@
 #include "tree/catalogue/dead_list.h"
 #include "tree/chunk.h"
 #include "tree/io/chunk.h"
+#include "tree/node/message.h"
 #include "tree/node/overlay.h"
 #include "tree/state/state.h"
 
@@ -106,10 +107,10 @@ static int free_values(struct walk *w, struct th_node *node)
 		const struct th_entry *e = th_slab_entry(slab, i);
 		struct th_key key;
 
-		if (!(e->flags & TH_ENTRY_VALUE) || (!named && !(e->flags & TH_ENTRY_CHUNK)))
+		if (!th_entry_has_value(e) || (!named && !th_entry_is_large(e)))
 			continue;
 		th_node_key(node, e, &key);
-		if (e->flags & TH_ENTRY_CHUNK)
+		if (th_entry_is_large(e))
 			err = free_large(w, th_key_slice(&key), th_entry_value(e));
 		else if (!hidden(w, th_key_slice(&key)))
 			err = w->store->options.runs(th_key_slice(&key), th_entry_value(e), free_run, w);

@@ -7,6 +7,7 @@
 #include "tree/btree/insert.h"
 #include "tree/btree/lookup.h"
 #include "tree/catalogue/meta_format.h"
+#include "tree/node/message.h"
 #include "tree/state/state.h"
 
 /* --- what the superblock carries --- */
@@ -114,8 +115,8 @@ static bool carried_add(struct th_super *super, struct th_slice key, struct th_s
 static int put(void *arg, struct th_slice key, struct th_slice value)
 {
 	struct th_store *store = arg;
-	struct th_entry *message = value.data ? th_entry_new(TH_ENTRY_VALUE, key, TH_SLICE_EMPTY, value)
-					      : th_entry_new(TH_ENTRY_RESET, key, TH_SLICE_EMPTY, TH_SLICE_EMPTY);
+	struct th_entry *message =
+		value.data ? th_message_put(key, TH_SLICE_EMPTY, value) : th_message_delete(key, TH_SLICE_EMPTY);
 
 	return message ? th_tree_put(&store->meta, message) : -ENOMEM;
 }

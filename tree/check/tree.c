@@ -8,6 +8,8 @@
 
 #include "journal/base/checksum.h"
 #include "tree/check/check.h"
+#include "tree/node/message.h"
+#include "tree/node/node_pack.h"
 
 /* The range of keys that a node stands for; hi.data NULL: no upper bound. */
 struct fences {
@@ -125,7 +127,7 @@ static void check_messages(const struct th_check_walk *walk, const struct th_nod
 				     "the message for key %s has number %" PRIu64 ", expected at most %" PRIu64,
 				     th_check_key(th_key_slice(&key), text), th_entry_seq(e), node->seq);
 		}
-		if (e->flags & TH_ENTRY_RANGE)
+		if (th_message_is_range(e))
 			check_range(walk, node, i, at);
 	}
 }
@@ -159,7 +161,7 @@ static bool has_chunks(const struct th_node *node)
 
 	for (size_t s = 0; s < 2; s++)
 		for (unsigned i = 0; i < slabs[s]->count; i++)
-			if (th_slab_entry(slabs[s], i)->flags & TH_ENTRY_CHUNK)
+			if (th_entry_is_large(th_slab_entry(slabs[s], i)))
 				return true;
 	return false;
 }

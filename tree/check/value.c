@@ -9,6 +9,7 @@
 #include "tree/check/check.h"
 #include "tree/chunk.h"
 #include "tree/io/chunk.h"
+#include "tree/node/message.h"
 #include "tree/node/overlay.h"
 
 /* One entry whose runs are being claimed. */
@@ -194,10 +195,10 @@ static int account_entry(struct th_check_walk *walk, const struct th_node *node,
 	bool meta = walk->tree->kind == TH_CHECK_META;
 	struct th_key key;
 
-	if (!(e->flags & TH_ENTRY_VALUE) || (!meta && !(e->flags & TH_ENTRY_CHUNK) && !walk->check->options.runs))
+	if (!th_entry_has_value(e) || (!meta && !th_entry_is_large(e) && !walk->check->options.runs))
 		return 0;
 	th_node_key(node, e, &key);
-	if (!meta && e->flags & TH_ENTRY_CHUNK)
+	if (!meta && th_entry_is_large(e))
 		return account_large(walk, th_key_slice(&key), e);
 	if (hidden(walk, th_key_slice(&key)))
 		return 0;

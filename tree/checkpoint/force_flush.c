@@ -23,6 +23,7 @@
 
 #include "tree/btree/insert.h"
 #include "tree/btree/push_down.h"
+#include "tree/node/message.h"
 #include "tree/node/overlay.h"
 #include "tree/state/state.h"
 
@@ -57,7 +58,7 @@ static int find_range(const struct th_node *node, struct th_fences at)
 	if (from > 0 && th_slab_entry(&node->overlay, from - 1) == th_overlay_covering(node, at.lo))
 		return (int)from - 1;
 	for (; from < to; from++)
-		if (th_slab_entry(&node->overlay, from)->flags & TH_ENTRY_RANGE)
+		if (th_message_is_range(th_slab_entry(&node->overlay, from)))
 			return (int)from;
 	return -1;
 }

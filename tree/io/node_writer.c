@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "journal/base/checksum.h"
+#include "tree/node/node_pack.h"
 #include "tree/state/state.h"
 
 #define TH_WRITE_BYTES (1u << 20) /* of one transfer */
@@ -116,7 +117,7 @@ static void settle_batch(struct th_node_writer *w, struct written_node *batch, s
 		batch[i].node->gen = 0; /* N1, whichever generation is the tree's */
 		if (!page[i])
 			continue; /* no memory: it stays as it is */
-		th_node_settle(batch[i].node, page[i]);
+		th_node_persist(batch[i].node, page[i]);
 		th_cache_insert(w->store->cache, batch[i].node);
 		th_page_unref(page[i]);
 	}

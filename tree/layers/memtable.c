@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "journal/base/array.h"
+#include "tree/node/message.h"
 
 /* A block with more messages or bytes than these is split.  The limits leave room for one more message, which may cut a
  * range message in two, so that the block still fits a packed node (N5). */
@@ -124,7 +125,7 @@ static int clear_later_blocks(struct th_memtable *memtable, size_t i, struct th_
 {
 	while (i < memtable->count && th_slice_compare(first_key(memtable->block[i]), to) < 0) {
 		struct th_node *block = memtable->block[i];
-		struct th_entry *wipe = th_range_message(first_key(block), to, 0);
+		struct th_entry *wipe = th_message_delete_range(first_key(block), to, 0);
 		bool exact;
 		unsigned at;
 		int err;
@@ -132,7 +133,7 @@ static int clear_later_blocks(struct th_memtable *memtable, size_t i, struct th_
 		if (!wipe)
 			return -ENOMEM;
 		memtable->bytes -= block_memory(block);
-		err = th_overlay_insert(block, wipe, &memtable->drops);
+		err = th_message_insert(block, wipe, &memtable->drops);
 		if (err)
 			return err;
 		/* remove the wipe itself again: the new message covers it */
@@ -176,9 +177,9 @@ int th_memtable_insert(struct th_memtable *memtable, const struct th_entry *mess
 	}
 	block = memtable->block[i];
 	memtable->bytes -= block_memory(block);
-	err = th_overlay_insert(block, message, &memtable->drops);
+	err = th_message_insert(block, message, &memtable->drops);
 	memtable->bytes += block_memory(block);
-	if (!err && (held->flags & TH_ENTRY_RANGE))
+	if (!err && th_message_is_range(held))
 		err = clear_later_blocks(memtable, i + 1, th_entry_value(held));
 	if (!err && is_full(block)) {
 		const struct th_entry *last = th_slab_entry(&block->overlay, block->overlay.count - 1);

@@ -9,7 +9,8 @@
 #ifndef TH_TREE_LAYERS_MEMTABLE_H
 #define TH_TREE_LAYERS_MEMTABLE_H
 
-#include "tree/node/overlay.h"
+#include "tree/node/large_value.h"
+#include "tree/node/node.h"
 
 struct th_memtable {
 	struct th_node **block;

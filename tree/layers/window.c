@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tree/node/message.h"
+
 void th_window_init(struct th_window *w, const struct th_layers *layers, size_t first)
 {
 	*w = (struct th_window){ .layers = layers, .first = first };
@@ -87,7 +89,7 @@ static int add_range(struct th_window *w, struct th_slice from, struct th_slice 
 		from = lo;
 	if (hi.data && th_slice_compare(to, hi) > 0)
 		to = hi;
-	message = th_range_message(from, to, 0);
+	message = th_message_delete_range(from, to, 0);
 	return message ? th_memtable_insert(&w->memtable, message) : -ENOMEM;
 }
 
@@ -95,7 +97,7 @@ static int add_message(struct th_window *w, const struct th_node *block, const s
 {
 	struct th_key key;
 
-	if (e->flags & TH_ENTRY_RANGE) {
+	if (th_message_is_range(e)) {
 		th_node_key(block, e, &key);
 		return add_range(w, th_key_slice(&key), th_entry_value(e));
 	}
@@ -112,7 +114,7 @@ static int add_block(struct th_window *w, const struct th_node *block)
 	const struct th_entry *before = i > 0 ? th_slab_entry(slab, i - 1) : NULL;
 	int err = 0;
 
-	if (before && (before->flags & TH_ENTRY_RANGE) && th_slice_compare(th_entry_value(before), lo) > 0)
+	if (before && th_message_covers(before, lo))
 		err = add_message(w, block, before);
 	for (; i < end && !err; i++)
 		err = add_message(w, block, th_slab_entry(slab, i));

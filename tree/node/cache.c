@@ -11,6 +11,7 @@
 #include "journal/base/checksum.h"
 #include "journal/base/thread.h"
 #include "tree/node/node_heap.h"
+#include "tree/node/node_pack.h"
 #include "tree/node/nowait.h"
 
 #define TH_CACHE_SHARDS 16
@@ -322,7 +323,7 @@ static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *pt
 
 	if (!slot->tag)
 		return NULL;
-	th_node_expect(node);
+	th_node_prefetch(node);
 	if (node->ptr.birth != ptr->birth || node->ptr.checksum != ptr->checksum) {
 		shard_remove(shard, slot); /* of an earlier life of these blocks */
 		return NULL;
@@ -363,7 +364,7 @@ size_t th_cache_beside(const struct th_cache *cache)
 	return all > used ? (size_t)((double)(all - used) * part) : 0;
 }
 
-void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr)
+void th_cache_prefetch_slot(const struct th_cache *cache, const struct th_ptr *ptr)
 {
 	const struct shard *shard = &cache->shard[hash_addr(ptr->addr) >> 60];
 	unsigned shift = __atomic_load_n(&shard->shift, __ATOMIC_RELAXED);

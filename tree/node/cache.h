@@ -35,7 +35,7 @@ void th_cache_reserve(struct th_cache *cache, size_t bytes);
 size_t th_cache_beside(const struct th_cache *cache);
 
 /* The node is going to be looked for: what that takes is fetched from cold memory meanwhile. */
-void th_cache_expect(const struct th_cache *cache, const struct th_ptr *ptr);
+void th_cache_prefetch_slot(const struct th_cache *cache, const struct th_ptr *ptr);
 /* The node, with a reference for the caller, or NULL if it is not in memory. */
 struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr);
 /* The same, reading it if need be.  `fence` is the node's lower fence: its prefix is taken from there. */

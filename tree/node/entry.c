@@ -114,26 +114,6 @@ size_t th_entry_pack(const struct th_entry *e, size_t strip, enum th_entry_role 
 	return (size_t)(out - (uint8_t *)to) + key_size + value.size;
 }
 
-size_t th_entry_packed_check(const void *data, size_t size)
-{
-	struct th_entry header;
-	size_t need;
-
-	if (size < sizeof(header))
-		return 0;
-	memcpy(&header, data, sizeof(header));
-	if ((header.flags & ~TH_ENTRY_DISK_FLAGS) || header.reserved)
-		return 0;
-	if ((header.flags & TH_ENTRY_CHUNK) && !(header.flags & TH_ENTRY_VALUE))
-		return 0;
-	if ((header.flags & TH_ENTRY_RANGE) && (header.flags & (TH_ENTRY_VALUE | TH_ENTRY_REFS)))
-		return 0;
-	if (th_get_le16(header.key_size) > TH_KEY_MAX + 1 || th_get_le16(header.value_size) > TH_INLINE_MAX)
-		return 0;
-	need = th_entry_header_size(header.flags) + th_get_le16(header.key_size) + th_get_le16(header.value_size);
-	return need <= size ? need : 0;
-}
-
 int th_slice_compare(struct th_slice a, struct th_slice b)
 {
 	size_t n = a.size < b.size ? a.size : b.size;

@@ -128,8 +128,6 @@ static inline size_t th_entry_packed_size(const struct th_entry *e, size_t strip
 }
 
 size_t th_entry_pack(const struct th_entry *e, size_t strip, enum th_entry_role role, void *to);
-/* The size of the packed entry at `data`, at most `size` bytes; 0 if it does not fit or is malformed. */
-size_t th_entry_packed_check(const void *data, size_t size);
 
 int th_slice_compare(struct th_slice a, struct th_slice b);
 size_t th_slice_common(struct th_slice a, struct th_slice b);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "tree/node/message.h"
 #include "tree/node/node_heap.h"
 
 /* --- pages --- */
@@ -74,7 +75,8 @@ size_t th_slab_cost_range(const struct th_node *node, const struct th_slab *slab
 	return cost;
 }
 
-/* A larger table with the same beginning, in its place.  NULL: no memory, and it is as it was. */
+/* Replaces a table by a larger one with the same contents.  Returns NULL if there is no memory: then the old one is
+ * unchanged. */
 static void *grow_table(void *table, size_t used, size_t size)
 {
 	void *grown = th_heap_alloc(size);
@@ -151,7 +153,7 @@ unsigned th_slab_find(const struct th_node *node, const struct th_slab *slab, st
 	struct th_slice prefix = { node->prefix, node->prefix_size };
 	size_t n = prefix.size;
 
-	if (key.size < n) { /* only where an image was made to deceive: fences that do not have the prefix */
+	if (key.size < n) { /* only in a malicious image: fences without the prefix */
 		*ret_exact = false;
 		return th_slice_compare(key, prefix) < 0 ? 0 : slab->count;
 	}
@@ -169,11 +171,11 @@ unsigned th_slab_lower(const struct th_node *node, const struct th_slab *slab, s
 	return th_slice_compare(key, prefix) < 0 ? 0 : slab->count;
 }
 
-static void slot_set(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e)
+static void set_slot(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e)
 {
 	slab->head[i] = th_le32(th_key_head(th_node_suffix(node, e)));
 	slab->entry[i] = e;
-	node->ranges |= (e->flags & TH_ENTRY_RANGE) != 0;
+	node->ranges |= th_message_is_range(e);
 }
 
 int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e)
@@ -189,7 +191,7 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 		memmove(node->children + i + 1, node->children + i, tail * sizeof(*node->children));
 		node->children[i] = NULL;
 	}
-	slot_set(node, slab, i, e);
+	set_slot(node, slab, i, e);
 	slab->bytes += (uint32_t)th_slab_cost(node, slab, e);
 	slab->count++;
 	return 0;
@@ -197,7 +199,7 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 
 void th_slab_append(struct th_node *node, struct th_slab *slab, const struct th_entry *e)
 {
-	slot_set(node, slab, slab->count, e);
+	set_slot(node, slab, slab->count, e);
 	slab->bytes += (uint32_t)entry_cost(node, e, slab_role(node, slab));
 	if (slab == &node->base && node->children)
 		node->children[slab->count] = NULL;
@@ -210,7 +212,7 @@ void th_slab_replace(struct th_node *node, struct th_slab *slab, unsigned i, con
 	slab->bytes -= (uint32_t)th_slab_cost(node, slab, slab->entry[i]);
 	if (slab->entry[i] != e)
 		th_entry_unref(slab->entry[i]);
-	slot_set(node, slab, i, e);
+	set_slot(node, slab, i, e);
 }
 
 void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, unsigned to, bool drop)
@@ -233,8 +235,8 @@ void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, u
 	slab->count = (uint16_t)(slab->count - (to - from));
 }
 
-/* Appends [from, to) of another node's slab, sharing references.  Entries that are packed in a page which `node` does
- * not have, or whose strip it cannot express, become heap entries. */
+/* Appends [from, to) of another node's slab, sharing references.  Entries in a page which `node` does not have, or whose
+ * strip it cannot express, are copied to the heap. */
 static int slab_append_range(struct th_node *node, struct th_slab *slab, const struct th_node *source,
 			     const struct th_slab *source_slab, unsigned from, unsigned to)
 {
@@ -304,7 +306,7 @@ void th_node_unref(struct th_node *node)
 	th_heap_free(node);
 }
 
-/* Gives an interior node its array of children.  To be called before its base grows. */
+/* Reserves base slots, and gives an interior node its array of children.  Call it before the base grows. */
 static int node_reserve_children(struct th_node *node, unsigned count)
 {
 	int err = th_slab_reserve(node, &node->base, count ? count : 1);
@@ -315,7 +317,7 @@ static int node_reserve_children(struct th_node *node, unsigned count)
 	return node->children ? 0 : -ENOMEM;
 }
 
-/* A node of the same page and level with a given prefix, ready to take entries of `node`. */
+/* Makes a node of the same level and, if the prefix allows it, the same page, ready to take entries of `node`. */
 static struct th_node *node_like(const struct th_node *node, struct th_slice prefix, uint64_t gen, unsigned base_count)
 {
 	struct th_node *new = th_node_new(node->level, prefix, gen);
@@ -336,7 +338,7 @@ static struct th_node *node_like(const struct th_node *node, struct th_slice pre
 	return new;
 }
 
-/* Makes the slab of a new node the same as one of a node with the same page and prefix. */
+/* Copies a slab to a new node with the same page and prefix. */
 static int slab_copy(struct th_node *node, struct th_slab *slab, const struct th_slab *source)
 {
 	int err = source->count ? th_slab_reserve(node, slab, source->count) : 0;
@@ -352,7 +354,7 @@ static int slab_copy(struct th_node *node, struct th_slab *slab, const struct th
 	return 0;
 }
 
-/* The same children, once the base is copied. */
+/* Copies the references to children; the base was copied before. */
 static void children_copy(struct th_node *node, const struct th_node *source)
 {
 	for (unsigned i = 0; source->children && i < source->base.count; i++)
@@ -375,6 +377,7 @@ struct th_node *th_node_copy(const struct th_node *node, uint64_t gen)
 	return NULL;
 }
 
+/* The prefix of all keys between two fences. */
 static struct th_slice fence_prefix(struct th_slice lo, struct th_slice hi)
 {
 	return (struct th_slice){ lo.data, hi.data ? th_slice_common(lo, hi) : 0 };
@@ -410,6 +413,11 @@ struct th_node *th_node_join(const struct th_node *left, const struct th_node *r
 	new->seq = left->seq > right->seq ? left->seq : right->seq;
 	new->chunks = left->chunks || right->chunks;
 	return new;
+}
+
+size_t th_node_packed_size(const struct th_node *node)
+{
+	return TH_NODE_HEADER_BYTES + node->base.bytes + node->overlay.bytes;
 }
 
 void th_node_key(const struct th_node *node, const struct th_entry *e, struct th_key *ret)
@@ -455,7 +463,9 @@ int th_node_child_ptr(const struct th_node *node, unsigned i, struct th_ptr *ret
 		return -EUCLEAN;
 	memcpy(&disk, value.data, sizeof(disk));
 	err = th_ptr_unpack(&disk, ret);
-	return err < 0 ? err : ret->level + 1 == node->level ? 0 : -EUCLEAN;
+	if (err)
+		return err;
+	return ret->level + 1 == node->level ? 0 : -EUCLEAN;
 }
 
 int th_node_set_child(struct th_node *node, unsigned i, struct th_node *child)

@@ -1,51 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nodes and pointers as they lie on disk: docs/format.md, "Node". */
+#include "tree/node/node_pack.h"
+
 #include <errno.h>
 
-#include "tree/node/node.h"
+#include "tree/node/message.h"
 #include "tree/node/node_heap.h"
 
-#define TH_NODE_CHUNKS 1u
-
-void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret)
-{
-	*ret = (struct th_ptr_disk){
-		.addr = th_le64(ptr->addr),
-		.birth = th_le64(ptr->birth),
-		.seq = th_le64(ptr->seq),
-		.checksum = th_le64(ptr->checksum),
-		.blocks = th_le16(ptr->blocks),
-		.prefix_size = th_le16(ptr->prefix_size),
-		.level = ptr->level,
-		.flags = ptr->chunks ? TH_NODE_CHUNKS : 0,
-	};
-}
-
-int th_ptr_unpack(const struct th_ptr_disk *disk, struct th_ptr *ret)
-{
-	*ret = (struct th_ptr){
-		.addr = th_get_le64(disk->addr),
-		.birth = th_get_le64(disk->birth),
-		.seq = th_get_le64(disk->seq),
-		.checksum = th_get_le64(disk->checksum),
-		.blocks = th_get_le16(disk->blocks),
-		.prefix_size = th_get_le16(disk->prefix_size),
-		.level = disk->level,
-		.chunks = (disk->flags & TH_NODE_CHUNKS) != 0,
-	};
-	if (ret->addr == 0 || ret->blocks == 0 || ret->blocks > TH_NODE_MAX / TH_BLOCK_SIZE ||
-	    ret->prefix_size > TH_KEY_MAX || ret->level >= TH_HEIGHT_MAX || (disk->flags & ~TH_NODE_CHUNKS) ||
-	    th_get_le64(disk->mirror) || th_get_le16(disk->reserved))
-		return -EUCLEAN;
-	return 0;
-}
-
-size_t th_node_packed_size(const struct th_node *node)
-{
-	return sizeof(struct th_node_disk) + node->base.bytes + node->overlay.bytes;
-}
-
-/* The pointer entry of child i, with where the child was written. */
+/* Packs the entry of child i, with the pointer of the child if that is in memory. */
 static size_t pack_child(const struct th_node *node, unsigned i, size_t strip, uint8_t *to)
 {
 	const struct th_entry *e = th_slab_entry(&node->base, i);
@@ -122,9 +83,9 @@ int th_node_pack(const struct th_node *node, uint64_t birth, void **ret, uint32_
 	return 0;
 }
 
-/* --- nodes that refer to their pages --- */
+/* --- persistent nodes --- */
 
-/* The slots of a slab are those at `index` in the page. */
+/* Makes a slab use the slots at `index` of the page. */
 static void slab_from_page(struct th_slab *slab, const struct th_page *page, size_t index)
 {
 	slab->page = page->data;
@@ -139,7 +100,7 @@ struct th_page *th_node_page(const void *blocks)
 	return th_page_new(blocks, th_get_le32(header.used));
 }
 
-void th_node_settle(struct th_node *node, struct th_page *page)
+void th_node_persist(struct th_node *node, struct th_page *page)
 {
 	struct th_slab *slabs[] = { &node->base, &node->overlay };
 	size_t index = sizeof(struct th_node_disk);
@@ -182,8 +143,8 @@ static int bad(struct unpacker *u, const char *why)
 	return -EUCLEAN;
 }
 
-/* Is this entry fit for its slab?  Only messages have numbers, resets and ranges; only pointers may stand in an
- * interior base. */
+/* Checks that an entry is fit for its slab: only messages have sequence numbers, resets and ranges, and an interior base
+ * has only child pointers. */
 static int check_entry(struct unpacker *u, const struct th_slab *slab, const struct th_entry *e)
 {
 	const struct th_node *node = u->node;
@@ -216,7 +177,7 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 		int err;
 
 		if (at >= sizeof(struct th_node_disk) && at < u->used)
-			size = th_entry_packed_check(e, u->used - at);
+			size = th_message_packed_check(e, u->used - at);
 		if (!size)
 			return bad(u, "entry out of bounds");
 		err = check_entry(u, slab, e);
@@ -224,7 +185,7 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 			return err;
 		if (head != th_key_head(th_node_suffix(node, e)))
 			return bad(u, "wrong key head");
-		node->ranges |= (e->flags & TH_ENTRY_RANGE) != 0;
+		node->ranges |= th_message_is_range(e);
 		if (i > 0 && head <= before &&
 		    (head < before ||
 		     th_slice_compare(th_node_suffix(node, th_slab_entry(slab, i - 1)), th_node_suffix(node, e)) >= 0))

@@ -1,31 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Overlays: what messages do to one another and to records.
+ * Overlays: the range messages of an overlay, and the keys they cover.
  *
- * A newer message meets an older one for the same key in an overlay, or a record in a leaf; the result is again one
- * message, or one record.  Composition is associative, so it does not matter how far a message has ridden down when the
- * next one follows it.
+ * An overlay holds the pending messages of an interior node in key order (N2).  A range message covers all keys up to its
+ * end, but never another message (N3): it is cut where a newer message falls into it.  message.h inserts messages.
  */
 #ifndef TH_TREE_NODE_OVERLAY_H
 #define TH_TREE_NODE_OVERLAY_H
 
-#include "tree/node/large_value.h"
+#include "tree/node/message.h"
 #include "tree/node/node.h"
 
-/* Puts a message into the overlay of `node`, upholding N3 but for child boundaries.  The message is on the heap; its
- * reference is taken over, also on failure.  -ENOMEM. */
-int th_overlay_insert(struct th_node *node, const struct th_entry *message, struct th_drops *drops);
-/* Applies a message to the records of a leaf, likewise. */
-int th_leaf_apply(struct th_node *node, const struct th_entry *message, struct th_drops *drops);
-/* Splits a range message that has `key` inside it into one before and one from it on. */
+/* Splits a range message with `key` inside it into one that ends there and one that begins there.  Returns 0 or
+ * -ENOMEM. */
 int th_overlay_cut(struct th_node *node, struct th_slice key);
-/* The range message of the overlay that covers the key, or NULL. */
+/* Shortens the range message in slot i, [a, b), to [a, key) and adds [rest, b); an empty one of them is left out.  Returns
+ * 0 or -ENOMEM: then a part of the range is lost. */
+int th_overlay_cut_range(struct th_node *node, unsigned i, struct th_slice key, struct th_slice rest);
+/* Returns the range message of the overlay that covers the key, or NULL. */
 const struct th_entry *th_overlay_covering(const struct th_node *node, struct th_slice key);
-
-/* Does a message of the overlay decide what the key's value is, whatever is said of it below? */
+/* Does a message of the overlay decide the value of the key, so that older values are hidden? */
 bool th_overlay_hides(const struct th_node *node, struct th_slice key);
-
-/* A range message [from, to) like `like`. */
-struct th_entry *th_range_message(struct th_slice from, struct th_slice to, uint64_t seq);
 
 #endif

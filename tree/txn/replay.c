@@ -17,6 +17,7 @@
 #include "tree/checkpoint/log_queue.h"
 #include "tree/chunk.h"
 #include "tree/io/chunk.h"
+#include "tree/node/message.h"
 #include "tree/state/state.h"
 #include "tree/txn/apply.h"
 
@@ -99,7 +100,7 @@ static int read_runs(struct replay *p, struct th_drops *runs, uint32_t count)
 static int read_messages(struct replay *p, struct th_memtable *memtable, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		size_t size = th_entry_packed_check(p->at, (size_t)(p->end - p->at));
+		size_t size = th_message_packed_check(p->at, (size_t)(p->end - p->at));
 		const struct th_entry *packed = take(p, size);
 		struct th_entry *message;
 		struct th_slice key;

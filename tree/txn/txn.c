@@ -9,6 +9,7 @@
 #include "tree/checkpoint/log_queue.h"
 #include "tree/checkpoint/throttle.h"
 #include "tree/io/chunk.h"
+#include "tree/node/message.h"
 #include "tree/node/nowait.h"
 #include "tree/state/state.h"
 #include "tree/txn/apply.h"
@@ -94,7 +95,7 @@ static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice va
 
 	value.data = descriptor;
 	if (!err)
-		err = add(txn, th_entry_new(TH_ENTRY_VALUE | TH_ENTRY_CHUNK, txn->view->prefix, key, value));
+		err = add(txn, th_message_put_large(txn->view->prefix, key, value));
 	if (err && err != -ENOMEM) /* after -ENOMEM the message may have been added */
 		free_runs(txn, before);
 	return err;
@@ -106,7 +107,7 @@ int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value)
 		return -EINVAL;
 	if (value.size > TH_INLINE_MAX)
 		return put_large(txn, key, value);
-	return add(txn, th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value));
+	return add(txn, th_message_put(txn->view->prefix, key, value));
 }
 
 int th_txn_delete(struct th_txn *txn, struct th_slice key)
@@ -114,7 +115,7 @@ int th_txn_delete(struct th_txn *txn, struct th_slice key)
 	if (key.size > th_view_key_max(txn->view))
 		return -EINVAL;
 	txn->layers.emergency = true;
-	return add(txn, th_entry_new(TH_ENTRY_RESET, txn->view->prefix, key, TH_SLICE_EMPTY));
+	return add(txn, th_message_delete(txn->view->prefix, key));
 }
 
 int th_txn_delete_range(struct th_txn *txn, struct th_range range)
@@ -127,22 +128,16 @@ int th_txn_delete_range(struct th_txn *txn, struct th_range range)
 	if (span.open)
 		th_key_set_last(&span.to);
 	txn->layers.emergency = true;
-	return add(txn, th_range_message(th_key_slice(&span.from), th_key_slice(&span.to), 0));
+	return add(txn, th_message_delete_range(th_key_slice(&span.from), th_key_slice(&span.to), 0));
 }
 
 int th_txn_ref(struct th_txn *txn, struct th_slice key, int32_t delta)
 {
-	struct th_entry *message;
-
 	if (key.size > th_view_key_max(txn->view))
 		return -EINVAL;
 	if (delta == 0)
 		return 0;
-	message = th_entry_new(0, txn->view->prefix, key, TH_SLICE_EMPTY);
-	if (!message)
-		return -ENOMEM;
-	th_entry_set_refs(message, delta);
-	return add(txn, message);
+	return add(txn, th_message_add_refs(txn->view->prefix, key, delta));
 }
 
 static int add_loan(struct th_txn *txn, struct th_entry *entry)
@@ -160,7 +155,7 @@ int th_txn_alloc(struct th_txn *txn, size_t key_size, size_t value_size, struct 
 
 	if (key_size > th_view_key_max(txn->view) || value_size > TH_INLINE_MAX)
 		return -EINVAL;
-	entry = th_entry_new(TH_ENTRY_VALUE, txn->view->prefix, key, value);
+	entry = th_message_put(txn->view->prefix, key, value);
 	if (!entry || add_loan(txn, entry)) {
 		if (entry)
 			th_entry_unref(entry);

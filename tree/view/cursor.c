@@ -16,6 +16,7 @@
 #include "tree/btree/path.h"
 #include "tree/io/chunk.h"
 #include "tree/layers/window.h"
+#include "tree/node/message.h"
 #include "tree/state/state.h"
 
 /* Limits of a forward batch, in entries: many cursors read few entries, and copying more would be wasted.  The limit
@@ -106,7 +107,7 @@ static int batch_add(struct th_cursor *c, const struct th_merge_iter *m, const s
 	item->key_size = (uint16_t)key_size;
 	item->value_size = (uint16_t)value.size;
 	item->refs = found->refs;
-	item->chunk = (found->value->flags & TH_ENTRY_CHUNK) != 0;
+	item->chunk = th_entry_is_large(found->value);
 	c->count++;
 	return 0;
 }

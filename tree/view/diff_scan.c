@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "journal/base/array.h"
+#include "tree/node/message.h"
 #include "tree/state/state.h"
 
 /* A walk over one tree. */
@@ -117,11 +118,11 @@ static int add_messages(struct walk *w, const struct th_node *node)
 	unsigned end = to.data ? th_slab_lower(node, overlay, to) : overlay->count;
 	int err = 0;
 
-	if (i > 0 && (th_slab_entry(overlay, i - 1)->flags & TH_ENTRY_RANGE))
+	if (i > 0 && th_message_is_range(th_slab_entry(overlay, i - 1)))
 		i--; /* it may extend into the span */
 	for (; i < end && !err; i++) {
 		const struct th_entry *e = th_slab_entry(overlay, i);
-		bool range = e->flags & TH_ENTRY_RANGE;
+		bool range = th_message_is_range(e);
 		struct th_key key;
 
 		if (th_entry_seq(e) <= w->to->since)

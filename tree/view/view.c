@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tree/io/chunk.h"
+#include "tree/node/message.h"
 #include "tree/state/state.h"
 
 struct th_view *th_view_live(struct th_store *store)
@@ -199,7 +200,7 @@ int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_val
 	}
 	*ret = lookup->value;
 	ret->refs = lookup->refs;
-	err = lookup->entry->flags & TH_ENTRY_CHUNK ? resolve_value(view->store, ret) : 0;
+	err = th_entry_is_large(lookup->entry) ? resolve_value(view->store, ret) : 0;
 	if (err)
 		th_value_release(ret);
 	return err;

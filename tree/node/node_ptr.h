@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pointers to persistent nodes, in memory and on disk. */
+#ifndef TH_TREE_NODE_NODE_PTR_H
+#define TH_TREE_NODE_NODE_PTR_H
+
+#include <stdbool.h>
+
+#include "journal/base/format.h"
+
+#define TH_NODE_MAX 65536 /* bytes of a packed node; it is stored in whole blocks */
+#define TH_HEIGHT_MAX 16
+
+struct th_ptr {
+	uint64_t addr; /* block; 0: none */
+	uint64_t birth; /* generation that wrote it: decides when it can be reclaimed */
+	uint64_t seq; /* newest message at or below it: lets a diff skip the subtree */
+	uint64_t checksum; /* XXH3 of its blocks */
+	uint16_t blocks;
+	uint16_t prefix_size;
+	uint8_t level; /* 0: leaf */
+	uint8_t chunks; /* some value at or below it is large */
+};
+
+struct th_ptr_disk {
+	struct th_le64 addr;
+	struct th_le64 mirror; /* reserved for a second copy: 0 */
+	struct th_le64 birth, seq, checksum;
+	struct th_le16 blocks, prefix_size;
+	uint8_t level, flags;
+	struct th_le16 reserved;
+};
+static_assert(sizeof(struct th_ptr_disk) == 48, "format.md: node pointer");
+
+#define TH_NODE_CHUNKS 1u /* flag of a node and of its pointer: see th_ptr.chunks */
+
+void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret);
+/* Returns 0, or -EUCLEAN if a field is out of its range. */
+int th_ptr_unpack(const struct th_ptr_disk *disk, struct th_ptr *ret);
+
+#endif
