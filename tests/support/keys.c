@@ -49,7 +49,7 @@ static size_t key_random(const struct th_keys *keys, uint32_t number, uint8_t *s
 	return size;
 }
 
-/* Runs of 0xff have no prefix successor; a run of 0x00 is the successor of the shorter one. */
+/* Runs of 0xff and 0x00: a prefix of 0xff has no successor; a run of 0x00 is the successor of the shorter one. */
 static size_t key_edge(struct th_random *random, uint8_t *space)
 {
 	size_t size = th_random_percent(random, 30) ? TH_KEY_MAX : th_random_below(random, 8);

@@ -29,7 +29,7 @@ unsigned th_test_rounds(unsigned usual)
 	return given && *given ? (unsigned)strtoul(given, NULL, 0) : usual;
 }
 
-/* splitmix64 (Steele, Lea and Flood 2014): every 64-bit state is a good one, so any seed is. */
+/* splitmix64 (Steele, Lea and Flood 2014): every 64-bit state is good, so every seed is. */
 uint64_t th_random_next(struct th_random *random)
 {
 	uint64_t z = random->state += UINT64_C(0x9e3779b97f4a7c15);

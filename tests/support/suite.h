@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How test programs end. */
+/* The end of a test program. */
 #ifndef TH_TESTS_SUPPORT_SUITE_H
 #define TH_TESTS_SUPPORT_SUITE_H
 
 #include <check.h>
 #include <stdlib.h>
 
-/* Runs the suite, one process a test where Check can; for main to return. */
+/* Runs the suite, each test in a process of its own if Check can.  Returns the exit status for main. */
 static inline int th_suite_run(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);

@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 
-/* One key that differs; an entry that is absent on a side is NULL. */
+/* One key that differs.  NULL: the key is absent on that side. */
 struct difference {
 	const struct th_model_entry *from, *to;
 };
 
-/* All that the models say of a range, and a diff that stands before number `at` of it. */
+/* All differences of the models in a range, and a diff that stands before difference number `at`. */
 struct differences {
 	struct difference *list;
 	size_t count, at;
@@ -135,7 +135,7 @@ void th_verify_diff_walk(struct th_view *from, const struct th_model *from_model
 			 const struct th_model *to_model, const struct th_range *range, const struct th_keys *keys,
 			 struct th_random *random, unsigned steps)
 {
-	unsigned forward = 100; /* per cent; one way for a while, at times to and fro */
+	unsigned forward = 100; /* per cent: long walks in one direction, sometimes a change at almost each step */
 	uint8_t space[TH_KEY_MAX];
 	struct differences all;
 

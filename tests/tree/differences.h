@@ -6,10 +6,10 @@
 #include "tests/support/keys.h"
 #include "tests/tree/fixture.h"
 
-/* The diff of the views is the difference of the models, forward and backward. */
+/* Verifies that the diff of the views, forward and backward, equals the difference of the models. */
 void th_verify_diff(struct th_view *from, const struct th_model *from_model, struct th_view *to,
 		    const struct th_model *to_model, const struct th_range *range);
-/* So it is in `steps` calls of next, prev, seek and seek_end in random order. */
+/* Verifies the same in `steps` calls of next, prev, seek and seek_end in random order. */
 void th_verify_diff_walk(struct th_view *from, const struct th_model *from_model, struct th_view *to,
 			 const struct th_model *to_model, const struct th_range *range, const struct th_keys *keys,
 			 struct th_random *random, unsigned steps);

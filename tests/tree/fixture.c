@@ -11,7 +11,7 @@
 void th_expect_at(int result, int expected, const char *call, const char *file, int line)
 {
 	if (result != expected)
-		ck_abort_msg("%s:%d: %s gave %d (%s), expected %d (%s)", file, line, call, result,
+		ck_abort_msg("%s:%d: %s returned %d (%s), expected %d (%s)", file, line, call, result,
 			     result < 0 ? strerror(-result) : "-", expected, expected < 0 ? strerror(-expected) : "-");
 }
 
@@ -22,7 +22,7 @@ int th_tests_run(const char *name, const TTest *const *tests, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		TCase *tcase = tcase_create(tests[i]->name);
 
-		tcase_set_timeout(tcase, 0); /* the build system has one */
+		tcase_set_timeout(tcase, 0); /* the build system has a timeout */
 		tcase_add_test(tcase, tests[i]);
 		suite_add_tcase(suite, tcase);
 	}
@@ -98,9 +98,9 @@ void th_fixture_delete(struct th_fixture *fixture, const char *key)
 	th_ok(th_txn_commit(txn));
 }
 
-/* --- what must hold --- */
+/* --- verifying --- */
 
-/* A key or the start of a value, readable. */
+/* Prints a key, or the beginning of a value, in a readable form. */
 static const char *print_slice(struct th_slice slice, char *to, size_t size)
 {
 	const uint8_t *bytes = slice.data;
@@ -141,14 +141,14 @@ static void too_much(const char *what, struct th_slice key)
 {
 	char space[160];
 
-	ck_abort_msg("%s: key %s should not be there", what, print_slice(key, space, sizeof(space)));
+	ck_abort_msg("%s: found key %s, which should not exist", what, print_slice(key, space, sizeof(space)));
 }
 
 static void verify_step(const char *what, int result, const struct th_model_entry *expected,
 			const struct th_cursor_entry *found)
 {
 	if (result != 0 && result != 1)
-		ck_abort_msg("%s: cursor gave %d (%s)", what, result, strerror(-result));
+		ck_abort_msg("%s: the cursor returned %d (%s)", what, result, strerror(-result));
 	if (expected && result)
 		missing(what, expected, result);
 	if (!expected && !result)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Damaged images: whatever is wrong with one, opening, reading, diffing and checking it must come to an end with an
- * answer or an error, and what is given out under a checksum must be what was once put in.
+ * Damaged images: opening, reading, diffing and checking one must end with a result or an error, whatever is wrong with
+ * it, and data that is returned under a checksum must be data that was written.
  *
- * The input is a list of 8-byte orders, each of which damages the sound image that is built once: which block, where
- * in it, and how.  Builds as a libFuzzer target with -DTH_FUZZER; otherwise main makes inputs from a seed.
+ * The input is a list of 8-byte orders.  Each damages the sound image, which is built once: which block, where in it,
+ * and how.  Builds as a libFuzzer target with -DTH_FUZZER; otherwise main makes inputs from a seed.
  */
 #include "tests/tree/extents.h"
 #include "tree/chunk.h"
@@ -19,11 +19,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define KEYS 1500
-#define INPUT_SECONDS 300 /* it comes to an end */
+#define INPUT_SECONDS 300 /* an input takes milliseconds; one that takes longer than this hangs */
 #define BLOCKS_IN_USE 600 /* at the start, mostly */
-#define HEADER_BYTES 512 /* where a block has its own header, as a rule: half of the orders are sent there */
+#define HEADER_BYTES 512 /* a block's own header is usually here: half of the orders damage it */
 
-static struct th_disk *sound; /* holds snapshots and branches, all kinds of values, and a log to be replayed */
+static struct th_disk *sound; /* has snapshots and branches, all kinds of values, and a log to be replayed */
 
 static void ignore_report(void *arg, const char *line)
 {
@@ -38,7 +38,7 @@ static const struct th_store_options quiet = {
 static void must(int result)
 {
 	if (result < 0) {
-		fprintf(stderr, "the sound image cannot be made: %s\n", strerror(-result));
+		fprintf(stderr, "fuzz_image: cannot make the sound image: %s\n", strerror(-result));
 		abort();
 	}
 }
@@ -86,7 +86,7 @@ static void write_file(struct th_store *store, struct th_random *random, unsigne
 	must(th_txn_commit(txn));
 }
 
-/* Left as by a crash, so that there is a log. */
+/* Leaves the image as after a crash, so that it has a log. */
 static void make_sound(void)
 {
 	struct th_random random = { .state = 1 };
@@ -137,7 +137,7 @@ static struct th_disk *copy_sound(void *block)
 	return copy;
 }
 
-/* Blocks in use lie at the start, mostly; half of the orders are sent there. */
+/* Returns the block of an order.  Half of the orders damage the start of the disk, where most blocks in use are. */
 static uint64_t order_addr(const struct th_disk *disk, const uint8_t *order)
 {
 	uint64_t addr = (uint64_t)order[0] << 8 | order[1];
@@ -145,7 +145,8 @@ static uint64_t order_addr(const struct th_disk *disk, const uint8_t *order)
 	return addr % (order[2] & 1 ? disk->blocks : BLOCKS_IN_USE);
 }
 
-/* A node says that its keys lack a longer or shorter prefix than they do, and so do all who point to it. */
+/* Changes the length of a node's prefix, in the node and in all pointers to it, so that its keys lack more or less than
+ * they should. */
 static void change_prefix(struct th_disk *disk, uint64_t addr, uint16_t size, uint8_t *block)
 {
 	struct th_node_disk node;
@@ -199,7 +200,7 @@ static void damage(struct th_disk *disk, const uint8_t *order, uint8_t *block)
 	case 5:
 		change_prefix(disk, addr, order[6] % 16, block);
 		return;
-	default: /* another block's content: whole in itself, but at the wrong place */
+	default: /* another block's content: valid by itself, but at the wrong address */
 		must(th_disk_read(disk, (addr + order[6]) % disk->blocks, 1, block));
 	}
 	must(th_disk_write(disk, addr, 1, block));
@@ -299,7 +300,7 @@ static void read_branches(struct th_store *store)
 		th_view_close(views[i]);
 }
 
-/* Writing to a damaged store may fail, but not fall over. */
+/* Writing to a damaged store may fail, but must not crash. */
 static void write_some(struct th_store *store)
 {
 	struct th_snapshot snapshot;

@@ -9,11 +9,11 @@
 
 #define NONE UINT32_MAX
 
-/* --- making one --- */
+/* --- recording --- */
 
 uint64_t th_history_tick(void)
 {
-	static atomic_ulong ticks = 1; /* 0 and 1 are before all others */
+	static atomic_ulong ticks = 1; /* 0 and 1 precede all others */
 
 	return atomic_fetch_add(&ticks, 1) + 1;
 }
@@ -75,17 +75,17 @@ void th_history_release(struct th_history *history)
 	*history = (struct th_history){ 0 };
 }
 
-/* --- who must come before whom --- */
+/* --- which transaction precedes which --- */
 
 struct edge {
 	uint32_t from, to;
 };
 
-/* Nodes are the transactions, in the order of their ids, and behind them the moments at which one began or ended. */
+/* The nodes are the transactions, in the order of their ids, followed by the moments at which one began or ended. */
 struct graph {
 	struct th_history *history;
-	uint32_t *next; /* [transaction][key]: who wrote the version after its own */
-	uint32_t *rank; /* [transaction][key]: how many versions there were before its own */
+	uint32_t *next; /* [transaction][key]: the writer of the version after its own */
+	uint32_t *rank; /* [transaction][key]: number of versions before its own */
 	struct edge *edges;
 	size_t nedges, capacity;
 	uint32_t *order; /* transactions, in a serial order */
@@ -113,7 +113,7 @@ static int compare_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The transaction that wrote this version of the key; NONE if none did. */
+/* Returns the transaction that wrote this version of the key; NONE if none did. */
 static uint32_t writer_of(const struct graph *graph, unsigned key, uint64_t version)
 {
 	const struct th_history *history = graph->history;
@@ -124,7 +124,7 @@ static uint32_t writer_of(const struct graph *graph, unsigned key, uint64_t vers
 	return found && found->wrote[key] ? (uint32_t)(found - history->txns) : NONE;
 }
 
-/* Chains the versions of each key. */
+/* Links the versions of each key.  Returns false if they form no chain. */
 static bool chain_versions(struct graph *graph)
 {
 	const struct th_history *history = graph->history;
@@ -140,7 +140,8 @@ static bool chain_versions(struct graph *graph)
 			writer = writer_of(graph, key, txn->read[key]);
 			if (writer == NONE) {
 				snprintf(graph->why, sizeof(graph->why),
-					 "%" PRIu64 " read version %" PRIu64 " of key %u, which nobody committed",
+					 "%" PRIu64 " read version %" PRIu64
+					 " of key %u, which no transaction committed",
 					 txn->id, txn->read[key], key);
 				return false;
 			}
@@ -201,7 +202,7 @@ static int compare_moments(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Time as a chain of moments: each transaction is behind that of its begin and before that of its end. */
+/* Adds time as a chain of moments: a transaction is between the moments of its begin and its end. */
 static void add_time(struct graph *graph)
 {
 	const struct th_history *history = graph->history;
@@ -233,7 +234,7 @@ static int compare_edges(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Sorts the nodes so that all edges lead forward (Kahn 1962); false if there is a ring. */
+/* Sorts the nodes so that all edges point forward (Kahn 1962).  Returns false if there is a cycle. */
 static bool sort_nodes(struct graph *graph)
 {
 	uint32_t count = (uint32_t)graph->history->count, nodes = 3 * count, ready = 0, done = 0, ordered = 0;
@@ -261,7 +262,7 @@ static bool sort_nodes(struct graph *graph)
 	for (uint32_t i = 0; i < count && done < nodes; i++)
 		if (waits[i]) {
 			snprintf(graph->why, sizeof(graph->why),
-				 "no serial order: %" PRIu64 " is in a ring, or behind one",
+				 "no serial order: %" PRIu64 " is in a cycle, or after one",
 				 graph->history->txns[i].id);
 			break;
 		}
@@ -271,7 +272,7 @@ static bool sort_nodes(struct graph *graph)
 	return done == nodes;
 }
 
-/* Plays the transactions in their order. */
+/* Replays the transactions in their order.  Returns false if one reads another version than it did. */
 static bool play(struct graph *graph)
 {
 	uint64_t state[TH_HISTORY_KEYS] = { TH_HISTORY_NOTHING };
@@ -295,7 +296,7 @@ static bool play(struct graph *graph)
 
 /* --- glances: for each key, versions never go back in time --- */
 
-/* A version that was there: not before `from`, and seen by whoever begins after `until`. */
+/* A version that existed: not before `from`, and seen by every transaction that begins after `until`. */
 struct sight {
 	uint64_t from, until;
 	uint32_t rank;
@@ -316,7 +317,7 @@ static int compare_until(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* All that is known of the versions of one key; false if one of them is nobody's. */
+/* Collects all times at which versions of one key were seen.  Returns false if a version has no writer. */
 static bool collect_sights(struct graph *graph, unsigned key, struct sight *sights, size_t *ret_count)
 {
 	const struct th_history *history = graph->history;
@@ -335,8 +336,8 @@ static bool collect_sights(struct graph *graph, unsigned key, struct sight *sigh
 		writer = writer_of(graph, key, glance->version);
 		if (writer == NONE || history->txns[writer].begin > glance->end) {
 			snprintf(graph->why, sizeof(graph->why),
-				 "version %" PRIu64 " of key %u was seen before anybody committed it", glance->version,
-				 key);
+				 "version %" PRIu64 " of key %u was seen before a transaction committed it",
+				 glance->version, key);
 			return false;
 		}
 		sights[count++] = (struct sight){ glance->begin, glance->end, *cell(graph->rank, writer, key), true };
@@ -378,7 +379,7 @@ static bool check_glances(struct graph *graph)
 	return ok;
 }
 
-/* Everything begins with a transaction that left all keys without a version. */
+/* Adds a first transaction, before all others, that left all keys without a version. */
 static void add_first(struct th_history *history)
 {
 	struct th_history_txn first = { .id = TH_HISTORY_NOTHING, .begin = 0, .end = 1 };

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a caller may get wrong: each function says so with the error that thunderhead.h names, and the store goes on.
- */
+/* Wrong arguments: each function returns the error that its header documents, and the store is unharmed. */
 #include "tests/tree/fixture.h"
 #include "tree/chunk.h"
 #include "tree/reference.h"
@@ -16,7 +14,7 @@ static struct th_slice key_of_size(size_t size)
 	return (struct th_slice){ long_key, size };
 }
 
-/* The store is as good as before. */
+/* Verifies that the store is unharmed. */
 static void still_good(struct th_fixture *fixture)
 {
 	struct th_store_info info;
@@ -34,7 +32,7 @@ static void still_good(struct th_fixture *fixture)
 
 /* --- the store --- */
 
-START_TEST(bad_format)
+START_TEST(format_refuses_options_outside_limits)
 {
 	struct th_format_options options = { 0 };
 	char label[1000];
@@ -59,13 +57,12 @@ START_TEST(bad_format)
 	options = (struct th_format_options){ .force = true };
 	th_ok(th_store_format(disk, &options));
 	th_expect(th_store_open(disk, &(struct th_store_options){ .branch = "none" }, &store), -ENOENT);
-	th_ok(th_store_open(disk, NULL, &store)); /* the disk was left to us each time */
+	th_ok(th_store_open(disk, NULL, &store)); /* a failed open leaves the disk to the caller */
 	th_ok(th_store_close(store));
 }
 END_TEST
 
-/* Everything that writes; what reads goes on. */
-START_TEST(bad_read_only)
+START_TEST(read_only_store_refuses_all_writes)
 {
 	struct th_fixture fixture;
 	struct th_snapshot snapshot;
@@ -101,7 +98,7 @@ END_TEST
 
 /* --- keys, values, ranges --- */
 
-START_TEST(bad_keys)
+START_TEST(longer_keys_are_refused)
 {
 	const struct th_slice most = key_of_size(TH_KEY_MAX), more = key_of_size(TH_KEY_MAX + 1);
 	struct th_fixture fixture;
@@ -115,7 +112,7 @@ START_TEST(bad_keys)
 	th_expect(th_txn_delete(txn, more), -EINVAL);
 	th_expect(th_txn_ref(txn, more, 1), -EINVAL);
 	th_expect(th_txn_get(txn, more, &value), -EINVAL);
-	th_ok(th_txn_put(txn, most, more)); /* as a value it is short */
+	th_ok(th_txn_put(txn, most, more)); /* it is short for a value */
 	th_ok(th_txn_put(txn, key_of_size(0), key_of_size(0)));
 	th_expect(th_txn_get(txn, th_slice_of("absent"), &value), -ENOENT);
 	th_ok(th_txn_commit(txn));
@@ -142,8 +139,8 @@ static void ref_much(struct th_fixture *fixture)
 	th_ok(th_txn_commit(txn));
 }
 
-/* Counts that leave their range: in a stage, an overlay and a leaf, and where they are read. */
-START_TEST(bad_counts)
+/* In a memtable, an overlay and a leaf, and in reads that add them. */
+START_TEST(counts_wrap_beyond_32_bits)
 {
 	struct th_cursor_entry entry;
 	struct th_fixture fixture;
@@ -175,7 +172,7 @@ START_TEST(bad_counts)
 }
 END_TEST
 
-START_TEST(bad_values)
+START_TEST(larger_values_and_false_loans_are_refused)
 {
 	uint8_t *bytes = calloc(1, TH_VALUE_MAX + 1);
 	struct th_fixture fixture;
@@ -195,11 +192,11 @@ START_TEST(bad_values)
 	memset(loan.value, 'v', TH_INLINE_MAX);
 	other = loan;
 	th_ok(th_txn_begin(fixture.store, &second));
-	th_expect(th_txn_put_loan(second, &other), -EINVAL); /* another's */
+	th_expect(th_txn_put_loan(second, &other), -EINVAL); /* it is of another transaction */
 	th_txn_rollback(second);
 	other = loan;
 	th_ok(th_txn_put_loan(txn, &loan));
-	th_expect(th_txn_put_loan(txn, &other), -EINVAL); /* twice */
+	th_expect(th_txn_put_loan(txn, &other), -EINVAL); /* it was put already */
 	th_expect(th_txn_put_loan(txn, &loan), -EINVAL);
 	th_ok(th_txn_commit(txn));
 	still_good(&fixture);
@@ -208,8 +205,7 @@ START_TEST(bad_values)
 }
 END_TEST
 
-/* A large value that finds no room leaves the transaction as it was. */
-START_TEST(bad_room)
+START_TEST(large_value_without_room_leaves_transaction_unchanged)
 {
 	uint8_t *bytes = calloc(1, TH_VALUE_MAX);
 	struct th_fixture fixture;
@@ -238,7 +234,7 @@ START_TEST(bad_room)
 }
 END_TEST
 
-START_TEST(bad_ranges)
+START_TEST(longer_bounds_are_refused)
 {
 	const struct th_slice most = key_of_size(TH_KEY_MAX + 1), more = key_of_size(TH_KEY_MAX + 2);
 	const struct th_range behind = { key_of_size(0), most }, far = { more, { 0 } }, wide = { key_of_size(0), more };
@@ -267,7 +263,7 @@ START_TEST(bad_ranges)
 	th_expect(th_cursor_next(cursor, &entry), 1);
 	th_expect(th_cursor_prev(cursor, &entry), 1);
 	th_cursor_close(cursor);
-	th_ok(th_cursor_open(live, &backward, &cursor)); /* has no keys */
+	th_ok(th_cursor_open(live, &backward, &cursor)); /* it has no keys */
 	th_expect(th_cursor_next(cursor, &entry), 1);
 	th_cursor_close(cursor);
 	th_cursor_close(NULL);
@@ -293,7 +289,7 @@ START_TEST(bad_ranges)
 }
 END_TEST
 
-START_TEST(bad_prefixes)
+START_TEST(prefix_range_ends_after_its_last_key)
 {
 	static const uint8_t last[3] = { 'a', 0xff, 0xff }, all[2] = { 0xff, 0xff };
 	uint8_t space[4];
@@ -301,7 +297,7 @@ START_TEST(bad_prefixes)
 
 	th_true(th_model_same(range.to, th_slice_of("b")));
 	range = th_range_prefix((struct th_slice){ all, 2 }, space);
-	th_true(!range.to.data); /* nothing is behind it */
+	th_true(!range.to.data); /* no key follows its keys */
 	range = th_range_prefix((struct th_slice){ NULL, 0 }, NULL);
 	th_true(!range.to.data && range.from.size == 0);
 }
@@ -324,7 +320,7 @@ static const char *bad_name(size_t i, char *space)
 	return bad_names[i].name ? bad_names[i].name : space;
 }
 
-START_TEST(bad_snapshots)
+START_TEST(bad_snapshot_names_are_refused)
 {
 	struct th_snapshot one, found;
 	struct th_fixture fixture;
@@ -354,7 +350,7 @@ START_TEST(bad_snapshots)
 	th_expect(th_view_snapshot(store, UINT64_MAX, &view), -ENOENT);
 	th_ok(th_view_snapshot(store, one.id, &view));
 	th_ok(th_snapshot_delete(store, "one"));
-	th_expect(th_snapshot_find_id(store, one.id, &found), -ENOENT); /* though a view holds it */
+	th_expect(th_snapshot_find_id(store, one.id, &found), -ENOENT); /* although a view of it is open */
 	th_view_close(view);
 	th_expect(th_view_snapshot(store, one.id, &view), -ENOENT);
 	th_expect(th_snapshot_delete(store, "one"), -ENOENT);
@@ -363,7 +359,7 @@ START_TEST(bad_snapshots)
 }
 END_TEST
 
-START_TEST(bad_holds)
+START_TEST(bad_holds_are_refused)
 {
 	struct th_fixture fixture;
 	struct th_store *store;
@@ -401,8 +397,8 @@ START_TEST(bad_holds)
 }
 END_TEST
 
-/* Nothing is to be given back, or what would be is held. */
-START_TEST(bad_reclaim)
+/* Either there is nothing to reclaim, or an open view needs it. */
+START_TEST(reclaim_returns_1_when_nothing_is_left)
 {
 	struct th_fixture fixture;
 	struct th_snapshot one;
@@ -413,7 +409,7 @@ START_TEST(bad_reclaim)
 	th_ok(th_snapshot_create(fixture.store, "one", &one));
 	th_ok(th_view_snapshot(fixture.store, one.id, &view));
 	th_ok(th_snapshot_delete(fixture.store, "one"));
-	th_expect(th_store_reclaim(fixture.store), 1); /* it is durable; and the view goes on */
+	th_expect(th_store_reclaim(fixture.store), 1); /* the deletion is durable, and the view can still be read */
 	th_expect(th_store_reclaim(fixture.store), 1);
 	th_view_close(view);
 	while (th_store_reclaim(fixture.store) == 0)
@@ -424,7 +420,7 @@ START_TEST(bad_reclaim)
 }
 END_TEST
 
-START_TEST(bad_branches)
+START_TEST(bad_branch_names_are_refused)
 {
 	struct th_fixture fixture;
 	struct th_store *store;
@@ -467,8 +463,7 @@ END_TEST
 
 /* --- references --- */
 
-/* What link and unlink refuse leaves the transaction as it was. */
-START_TEST(bad_links)
+START_TEST(refused_links_leave_transaction_unchanged)
 {
 	const struct th_references refs = { .index = th_slice_of("index/") };
 	const struct th_slice a = th_slice_of("a"), b = th_slice_of("b"), c = th_slice_of("c");
@@ -511,7 +506,7 @@ START_TEST(bad_links)
 	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("part/"), &part));
 	th_ok(th_txn_begin_in(part, &txn));
 	th_ok(th_txn_put(txn, a, b));
-	th_expect(th_txn_link(txn, &refs, longest, a), -EINVAL); /* it would fit, but for the view's prefix */
+	th_expect(th_txn_link(txn, &refs, longest, a), -EINVAL); /* with the view's prefix it is too long */
 	th_txn_rollback(txn);
 	th_view_close(part);
 	still_good(&fixture);
@@ -519,7 +514,7 @@ START_TEST(bad_links)
 }
 END_TEST
 
-/* Values that look like references, but were made by nobody who means it. */
+/* Puts a value that looks like a reference, but is in no index and not counted. */
 static void put_false_reference(struct th_txn *txn, const char *key, const void *target, size_t size)
 {
 	static const uint8_t mark[TH_REFERENCE_MARK] = { 0xff, 'T', 'H', 'R', 'E', 'F', 0, 1 };
@@ -530,7 +525,7 @@ static void put_false_reference(struct th_txn *txn, const char *key, const void 
 	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(mark) + size }));
 }
 
-START_TEST(bad_references)
+START_TEST(false_references_are_followed_to_an_error)
 {
 	const struct th_references refs = { .index = th_slice_of("index/") };
 	const struct th_slice ring = th_slice_of("ring");
@@ -548,7 +543,7 @@ START_TEST(bad_references)
 	put_false_reference(txn, "empty", "", 0);
 	put_false_reference(txn, "ring", "ring", 4);
 	put_false_reference(txn, "far", long_key, TH_KEY_MAX);
-	put_false_reference(txn, "too far", long_key, TH_KEY_MAX + 1); /* is none */
+	put_false_reference(txn, "too far", long_key, TH_KEY_MAX + 1); /* too long for a reference */
 	th_ok(th_txn_commit(txn));
 	th_expect(th_follow(live, th_slice_of("absent"), 9, &value), -ENOENT);
 	th_expect(th_follow(live, th_slice_of("nowhere"), 9, &value), -ENOENT);
@@ -562,7 +557,7 @@ START_TEST(bad_references)
 	th_value_release(&value);
 	th_true(!th_reference_target((struct th_slice){ NULL, 0 }, &key));
 	th_expect(th_referrers_open(live, &refs, key_of_size(TH_KEY_MAX), &referrers), -ENAMETOOLONG);
-	th_ok(th_referrers_open(live, &refs, th_slice_of("absent"), &referrers)); /* the index knows of none */
+	th_ok(th_referrers_open(live, &refs, th_slice_of("absent"), &referrers)); /* the index has none */
 	th_expect(th_referrers_next(referrers, &key), 1);
 	th_expect(th_referrers_next(referrers, &key), 1);
 	th_referrers_close(referrers);
@@ -571,7 +566,7 @@ START_TEST(bad_references)
 	th_expect(th_txn_follow(txn, ring, 7, &value), -ELOOP);
 	th_expect(th_txn_follow(txn, th_slice_of("nowhere"), 7, &value), -ENOENT);
 	th_expect(th_txn_referrers(txn, &refs, key_of_size(TH_KEY_MAX), &referrers), -ENAMETOOLONG);
-	th_ok(th_txn_unlink(txn, &refs, th_slice_of("nowhere"))); /* there is nothing to let go of */
+	th_ok(th_txn_unlink(txn, &refs, th_slice_of("nowhere"))); /* its target is absent */
 	th_ok(th_txn_unlink(txn, &refs, th_slice_of("empty")));
 	th_ok(th_txn_commit(txn));
 	th_expect(th_get(live, th_slice_of("nowhere"), &value), -ENOENT);
@@ -583,7 +578,7 @@ END_TEST
 
 /* --- views --- */
 
-START_TEST(bad_diffs)
+START_TEST(diffs_of_live_or_foreign_views_are_refused)
 {
 	struct th_fixture fixture, other;
 	struct th_view *live, *view, *foreign;
@@ -597,7 +592,7 @@ START_TEST(bad_diffs)
 	th_expect(th_diff_open(live, view, NULL, &diff), -EINVAL);
 	th_expect(th_diff_open(view, live, NULL, &diff), -EINVAL);
 	th_expect(th_diff_open(view, foreign, NULL, &diff), -EINVAL);
-	th_view_close(live); /* nothing happens */
+	th_view_close(live); /* ignored */
 	th_view_close(NULL);
 	th_view_close(view);
 	th_view_close(foreign);
@@ -610,7 +605,7 @@ END_TEST
 
 /* --- chunks --- */
 
-/* Runs that lie, or end, where there is no data. */
+/* Refuses runs that begin or end outside data. */
 static void bad_runs(struct th_store *store, struct th_txn *txn, void *block)
 {
 	struct th_store_info info;
@@ -638,7 +633,7 @@ static void bad_runs(struct th_store *store, struct th_txn *txn, void *block)
 	}
 }
 
-START_TEST(bad_chunks)
+START_TEST(bad_runs_are_refused)
 {
 	char *block = th_disk_buffer(2 * TH_BLOCK_SIZE);
 	struct th_fixture fixture;
@@ -660,8 +655,8 @@ START_TEST(bad_chunks)
 	sum = th_chunk_checksum(block);
 	wrong = run;
 	wrong.addr++;
-	th_expect(th_chunk_write(txn, &wrong, block, &sum), -EINVAL); /* not its own */
-	th_expect(th_chunk_write(txn, &run, block + 1, &sum), -EINVAL); /* not aligned */
+	th_expect(th_chunk_write(txn, &wrong, block, &sum), -EINVAL); /* not allocated by this transaction */
+	th_expect(th_chunk_write(txn, &run, block + 1, &sum), -EINVAL); /* an unaligned buffer */
 	th_ok(th_chunk_write(txn, &run, block, &sum));
 	block = th_disk_buffer(2 * TH_BLOCK_SIZE);
 	th_expect(th_chunk_write(txn, &run, block, &sum), -EINVAL); /* twice */
@@ -677,9 +672,22 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { bad_format, bad_read_only,  bad_keys,      bad_counts, bad_values,  bad_room,
-				       bad_ranges, bad_prefixes,   bad_snapshots, bad_holds,  bad_reclaim, bad_branches,
-				       bad_links,  bad_references, bad_diffs,     bad_chunks };
+	const TTest *const tests[] = { format_refuses_options_outside_limits,
+				       read_only_store_refuses_all_writes,
+				       longer_keys_are_refused,
+				       counts_wrap_beyond_32_bits,
+				       larger_values_and_false_loans_are_refused,
+				       large_value_without_room_leaves_transaction_unchanged,
+				       longer_bounds_are_refused,
+				       prefix_range_ends_after_its_last_key,
+				       bad_snapshot_names_are_refused,
+				       bad_holds_are_refused,
+				       reclaim_returns_1_when_nothing_is_left,
+				       bad_branch_names_are_refused,
+				       refused_links_leave_transaction_unchanged,
+				       false_references_are_followed_to_an_error,
+				       diffs_of_live_or_foreign_views_are_refused,
+				       bad_runs_are_refused };
 
 	return th_tests_run("bad_input", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power cuts and failing disks, one at every possible place.
+ * Power cuts and failing disks, at every possible moment.
  *
- * A script of transactions, syncs, commits and snapshots runs once over a recording disk, and each of its moments is
- * kept: the world after it, how many writes had happened when it began, and how many when it was durable.  Then, for
- * every number of writes, disks as a crash may have left them are opened.  What is there must be a moment that is not
- * older than the last durable one.  The same script also runs over disks on which the Nth transfer goes wrong.
+ * A script of transactions, syncs, checkpoints and snapshots runs once over a recording disk.  Each of its moments is
+ * kept: the world after it, and the number of writes when it began and when it was durable.  Then, for every number of
+ * writes, disks as a crash may leave them are opened.  The state must be that of a moment that is not older than the
+ * last durable one.  The same script also runs over disks on which the Nth transfer fails.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,10 +19,10 @@
 #define STEPS 40
 #define LONG_STEPS 600 /* enough to use the image's blocks again and again */
 #define SPILLED_STRIDE                                                                                                 \
-	8 /* a script with bulk_commits is long, and each of its runs slow: other seeds take other events */
+	8 /* a script with bulk commits is long and each run slow, so one run takes a part of the events */
 #define NEVER UINT64_MAX
-#define NOTHING 1 /* there was nothing to do */
-#define LATER 2 /* it is done, but not durable yet */
+#define NOTHING 1 /* there was nothing to change */
+#define LATER 2 /* the change is done, but not durable yet */
 
 struct moment {
 	struct th_world world;
@@ -48,7 +48,7 @@ static const struct th_store_options quiet = {
 	.cache_bytes = 64 << 10, .checkpoint_interval_ms = 3600 * 1000, .report = ignore_report, .runs = th_extents_runs
 };
 
-/* Transactions of more than a few values are spilled and grafted. */
+/* Transactions of more than a few values are spilled and committed in bulk. */
 static const struct th_store_options spilling = {
 	.cache_bytes = 64 << 10,
 	.txn_bytes = 1500,
@@ -78,7 +78,7 @@ static struct moment *next_moment(struct script *script)
 	return moment;
 }
 
-/* An error that a failing disk may cause. */
+/* Is this an error that a failing disk may cause? */
 static bool fault_error(int result)
 {
 	return result == -EIO || result == -EROFS || result == -EBADMSG || result == -EUCLEAN || result == -ENOSPC;
@@ -149,7 +149,7 @@ static int script_write(struct script *script, struct th_txn *txn, struct th_mod
 	return th_txn_ref(txn, key, 1);
 }
 
-/* Or not open at all. */
+/* True also if the store is not open. */
 static bool read_only(struct script *script)
 {
 	struct th_store_info info;
@@ -160,7 +160,7 @@ static bool read_only(struct script *script)
 	return info.read_only;
 }
 
-static uint64_t count_grafts(struct script *script)
+static uint64_t count_bulk_commits(struct script *script)
 {
 	struct th_store_info info;
 
@@ -185,13 +185,13 @@ static int script_txn(struct script *script)
 		goto out;
 	}
 	th_world_set_live(&next_moment(script)->world, th_model_hold(model));
-	bulk_commits = count_grafts(script);
+	bulk_commits = count_bulk_commits(script);
 	err = th_txn_commit(txn);
-	if (!err && count_grafts(script) > bulk_commits) {
+	if (!err && count_bulk_commits(script) > bulk_commits) {
 		last(script)->durable = events(script);
 		script->bulk_commits++;
 	}
-	/* after an error nothing has happened, unless it was the commit of a graft that failed */
+	/* an error leaves the state unchanged, unless the checkpoint of a bulk commit failed */
 	if (err && !read_only(script)) {
 		script->count--;
 		th_world_release(&script->moments[script->count].world);
@@ -201,7 +201,7 @@ out:
 	return err;
 }
 
-/* A snapshot is made, or one goes where there are enough. */
+/* Creates a snapshot, or deletes one if there are many. */
 static int change_snapshots(struct script *script, struct th_world *world)
 {
 	struct th_store *store = script->fixture.store;
@@ -223,7 +223,7 @@ static int change_snapshots(struct script *script, struct th_world *world)
 	return th_snapshot_create(store, name, NULL);
 }
 
-/* A tag is taken off a snapshot, or put on one, which then cannot be deleted. */
+/* Releases a hold, or holds a snapshot, which then cannot be deleted. */
 static int change_holds(struct script *script, struct th_world *world)
 {
 	struct th_store *store = script->fixture.store;
@@ -250,7 +250,7 @@ static int change_holds(struct script *script, struct th_world *world)
 	return err;
 }
 
-/* A branch is made, or one goes where there are enough. */
+/* Creates a branch, or deletes one if there are many. */
 static int change_branches(struct script *script, struct th_world *world)
 {
 	struct th_store *store = script->fixture.store;
@@ -285,7 +285,7 @@ static int roll_back(struct script *script, struct th_world *world)
 	return err;
 }
 
-/* Opens the store on some branch. */
+/* Opens the store on a random branch. */
 static int change_branch(struct script *script, struct th_world *world)
 {
 	const struct th_world_branch *to =
@@ -314,8 +314,8 @@ static int change_branch(struct script *script, struct th_world *world)
 	return 0;
 }
 
-/* After an error nothing has happened, unless the store became read-only: then nobody knows until it is opened again.
- */
+/* Makes a change.  An error leaves the state unchanged, unless the store became read-only: then the state is unknown
+ * until the store is opened again. */
 static int script_change(struct script *script, int (*change)(struct script *script, struct th_world *world))
 {
 	struct moment *moment = next_moment(script);
@@ -365,7 +365,7 @@ static int script_step(struct script *script)
 	return script_change(script, what < 97 ? roll_back : change_branch);
 }
 
-/* Begins on a disk that is formatted. */
+/* Begins a script on a formatted disk. */
 static void script_begin(struct script *script, uint64_t seed)
 {
 	script->random.state = seed;
@@ -386,7 +386,7 @@ static void script_end(struct script *script)
 
 /* --- power cuts --- */
 
-/* The newest moment that must have survived a crash after that many events. */
+/* Returns the newest moment that must survive a crash after `nevents` events. */
 static size_t oldest_legal(const struct script *script, uint64_t nevents)
 {
 	size_t oldest = 0;
@@ -397,7 +397,7 @@ static size_t oldest_legal(const struct script *script, uint64_t nevents)
 	return oldest;
 }
 
-/* Reads the data that any tree names. */
+/* Verifies the data of all trees. */
 static void verify_data(const struct th_world *world, struct th_store *store)
 {
 	th_extents_verify(store, world->live);
@@ -424,10 +424,10 @@ static void verify_survivor(struct script *script, struct th_store *store, uint6
 	}
 	for (at = 0; at < script->count; at++)
 		if (th_world_is(&script->moments[at].world, store, hash))
-			ck_abort_msg("crash after event %" PRIu64 ": moment %zu is there, but %zu was durable", nevents,
-				     at, oldest);
-	ck_abort_msg("crash after event %" PRIu64 ": what is there was never so (moment %zu was durable)", nevents,
-		     oldest);
+			ck_abort_msg("crash after event %" PRIu64 ": found moment %zu, but moment %zu was durable",
+				     nevents, at, oldest);
+	ck_abort_msg("crash after event %" PRIu64 ": found a state that never existed (moment %zu was durable)",
+		     nevents, oldest);
 }
 
 static void crash_at(struct script *script, uint64_t nevents, uint64_t seed)
@@ -447,7 +447,7 @@ static void crash_at(struct script *script, uint64_t nevents, uint64_t seed)
 	th_fixture_release(&crashed);
 }
 
-/* Crashes after every `stride`th event, more or less. */
+/* Opens the disk as after a crash after every `stride`th event, on average. */
 static void crash_everywhere(uint64_t seed, const struct th_store_options *options, int steps, uint32_t stride)
 {
 	struct script *script = calloc(1, sizeof(*script));
@@ -469,24 +469,24 @@ static void crash_everywhere(uint64_t seed, const struct th_store_options *optio
 	free(script);
 }
 
-START_TEST(crash_power_cuts)
+START_TEST(power_cut_leaves_a_state_after_the_last_durable_one)
 {
-	uint64_t seed = th_test_seed("crash_power_cuts");
+	uint64_t seed = th_test_seed("power_cut_leaves_a_state_after_the_last_durable_one");
 
 	for (unsigned i = 0; i < th_test_rounds(2); i++) {
-		printf("crash_power_cuts: script of seed %" PRIu64 "\n", seed + i);
+		printf("power_cut_leaves_a_state_after_the_last_durable_one: script of seed %" PRIu64 "\n", seed + i);
 		fflush(stdout);
 		crash_everywhere(seed + i, &quiet, STEPS, 1);
 	}
 }
 END_TEST
 
-START_TEST(crash_spilled)
+START_TEST(power_cut_in_bulk_commit_loses_nothing_durable)
 {
-	uint64_t seed = th_test_seed("crash_spilled");
+	uint64_t seed = th_test_seed("power_cut_in_bulk_commit_loses_nothing_durable");
 
 	for (unsigned i = 0; i < th_test_rounds(1); i++) {
-		printf("crash_spilled: script of seed %" PRIu64 "\n", seed + i);
+		printf("power_cut_in_bulk_commit_loses_nothing_durable: script of seed %" PRIu64 "\n", seed + i);
 		fflush(stdout);
 		crash_everywhere(seed + i, &spilling, STEPS, SPILLED_STRIDE);
 		crash_everywhere(seed + i, &spilling, LONG_STEPS, 400);
@@ -494,19 +494,20 @@ START_TEST(crash_spilled)
 }
 END_TEST
 
-START_TEST(crash_long_script)
+START_TEST(power_cut_after_reuse_of_all_blocks_loses_nothing_durable)
 {
-	uint64_t seed = th_test_seed("crash_long_script");
+	uint64_t seed = th_test_seed("power_cut_after_reuse_of_all_blocks_loses_nothing_durable");
 
 	for (unsigned i = 0; i < th_test_rounds(1); i++) {
-		printf("crash_long_script: script of seed %" PRIu64 "\n", seed + i);
+		printf("power_cut_after_reuse_of_all_blocks_loses_nothing_durable: script of seed %" PRIu64 "\n",
+		       seed + i);
 		fflush(stdout);
 		crash_everywhere(seed + i, &quiet, LONG_STEPS, 40);
 	}
 }
 END_TEST
 
-/* Makes it what there are snapshots, branches and changes of. */
+/* Runs a few transactions, and one change of snapshots, holds or branches. */
 static void script_round(struct script *script, int round)
 {
 	static int (*const changes[])(struct script *, struct th_world *) = { change_snapshots, change_branches,
@@ -519,11 +520,11 @@ static void script_round(struct script *script, int round)
 	th_ok(script_sync(script, round % 3 == 0));
 }
 
-/* Crashes after every event of making, deleting, holding and changing branches and snapshots, and of rolling back; what
- * is given up goes in steps of a node or few. */
-START_TEST(crash_branches)
+/* Crashes after every event of creating, deleting, holding and switching, and of rollbacks.  Abandoned heads are freed
+ * in steps of a few nodes. */
+START_TEST(power_cut_in_branch_changes_leaves_before_or_after)
 {
-	uint64_t seed = th_test_seed("crash_branches");
+	uint64_t seed = th_test_seed("power_cut_in_branch_changes_leaves_before_or_after");
 	struct script *script = calloc(1, sizeof(*script));
 
 	ck_assert_ptr_nonnull(script);
@@ -544,10 +545,10 @@ END_TEST
 
 static void expect_fault(int result)
 {
-	ck_assert_msg(!result || fault_error(result), "gave %d (%s)", result, strerror(-result));
+	ck_assert_msg(!result || fault_error(result), "returned %d (%s)", result, strerror(-result));
 }
 
-/* Runs the script on a disk that fails at the nth transfer.  Errors are right from then on. */
+/* Runs the script on a disk that fails at the nth transfer; from then on errors are allowed. */
 static void run_failing(struct script *script, enum th_fault_kind kind, uint64_t nth)
 {
 	th_disk_fault_arm(script->fixture.disk, kind, nth);
@@ -558,17 +559,17 @@ static void run_failing(struct script *script, enum th_fault_kind kind, uint64_t
 	script->fixture.store = NULL;
 }
 
-/* What a cursor gives is whole, whatever else went wrong: each value was once put under its key. */
+/* Verifies that each value which a cursor returns was put under its key.  Returns 0 or the error of reading. */
 static int scan_honest(struct th_view *view)
 {
 	static uint8_t made[30000];
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int err = th_cursor_open(view, NULL, &cursor);
+	int end, err = th_cursor_open(view, NULL, &cursor);
 
 	if (err)
 		return err;
-	while (!(err = th_cursor_next(cursor, &entry))) {
+	while (!(end = th_cursor_next(cursor, &entry))) {
 		uint64_t stamp;
 
 		if (memcmp(entry.key.data, "key/", 4) != 0)
@@ -579,10 +580,11 @@ static int scan_honest(struct th_view *view)
 		th_true(memcmp(made, (const uint8_t *)entry.value.data + 8, entry.value.size - 8) == 0);
 	}
 	th_cursor_close(cursor);
-	return err == 1 ? 0 : err;
+	return end == 1 ? 0 : end;
 }
 
-/* The disk lied.  Anything may be lost, but what is given out must be true, and nothing may fall over. */
+/* Opens the store after writes were dropped or changed.  Anything may be lost, but all data that is returned must be
+ * correct, and the store must not crash. */
 static void open_after_lie(struct script *script)
 {
 	struct th_store *store;
@@ -592,7 +594,7 @@ static void open_after_lie(struct script *script)
 	int err = th_store_open(lent, &quiet, &store);
 
 	if (err) {
-		ck_assert_msg(fault_error(err), "opening gave %d", err);
+		ck_assert_msg(fault_error(err), "opening returned %d", err);
 		th_disk_close(lent);
 		return;
 	}
@@ -619,7 +621,7 @@ static void open_after_fault(struct script *script)
 	th_fixture_release(&fixture);
 }
 
-/* Transfers of the script on a sound disk. */
+/* Returns the number of transfers of the script so far. */
 static uint64_t count_transfers(const struct script *script)
 {
 	const struct th_disk *disk = script->fixture.disk;
@@ -649,7 +651,7 @@ static uint64_t fail_once(uint64_t seed, const struct th_store_options *options,
 	return transfers;
 }
 
-/* Of the script's transfers every stride-th one fails, each in a run of its own; which ones, the seed tells. */
+/* Fails every stride-th transfer of the script, each in a run of its own.  The seed selects the first. */
 static void fail_some(const char *name, const struct th_store_options *options, enum th_fault_kind kind,
 		      uint64_t stride)
 {
@@ -670,61 +672,68 @@ static void fail_everywhere(const char *name, enum th_fault_kind kind)
 	fail_some(name, &quiet, kind, 1);
 }
 
-START_TEST(crash_disk_errors)
+START_TEST(failed_transfers_lose_nothing_durable)
 {
-	fail_everywhere("crash_disk_errors", TH_FAULT_ERROR);
+	fail_everywhere("failed_transfers_lose_nothing_durable", TH_FAULT_ERROR);
 }
 END_TEST
 
-START_TEST(crash_disk_tears)
+START_TEST(torn_writes_lose_nothing_durable)
 {
-	fail_everywhere("crash_disk_tears", TH_FAULT_TEAR);
+	fail_everywhere("torn_writes_lose_nothing_durable", TH_FAULT_TEAR);
 }
 END_TEST
 
-START_TEST(crash_disk_cut)
+START_TEST(disk_that_dies_loses_nothing_durable)
 {
-	fail_everywhere("crash_disk_cut", TH_FAULT_CUT);
+	fail_everywhere("disk_that_dies_loses_nothing_durable", TH_FAULT_CUT);
 }
 END_TEST
 
-START_TEST(crash_disk_drops)
+START_TEST(dropped_writes_are_detected)
 {
-	fail_everywhere("crash_disk_drops", TH_FAULT_DROP);
+	fail_everywhere("dropped_writes_are_detected", TH_FAULT_DROP);
 }
 END_TEST
 
-START_TEST(crash_disk_flips)
+START_TEST(flipped_bits_are_detected)
 {
-	fail_everywhere("crash_disk_flips", TH_FAULT_FLIP);
+	fail_everywhere("flipped_bits_are_detected", TH_FAULT_FLIP);
 }
 END_TEST
 
-START_TEST(crash_spilled_errors)
+START_TEST(failed_transfers_in_bulk_commit_lose_nothing_durable)
 {
-	fail_some("crash_spilled_errors", &spilling, TH_FAULT_ERROR, SPILLED_STRIDE);
+	fail_some("failed_transfers_in_bulk_commit_lose_nothing_durable", &spilling, TH_FAULT_ERROR, SPILLED_STRIDE);
 }
 END_TEST
 
-START_TEST(crash_spilled_tears)
+START_TEST(torn_writes_in_bulk_commit_lose_nothing_durable)
 {
-	fail_some("crash_spilled_tears", &spilling, TH_FAULT_TEAR, SPILLED_STRIDE);
+	fail_some("torn_writes_in_bulk_commit_lose_nothing_durable", &spilling, TH_FAULT_TEAR, SPILLED_STRIDE);
 }
 END_TEST
 
-START_TEST(crash_spilled_flips)
+START_TEST(flipped_bits_in_bulk_commit_are_detected)
 {
-	fail_some("crash_spilled_flips", &spilling, TH_FAULT_FLIP, SPILLED_STRIDE);
+	fail_some("flipped_bits_in_bulk_commit_are_detected", &spilling, TH_FAULT_FLIP, SPILLED_STRIDE);
 }
 END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		crash_power_cuts, crash_long_script,    crash_branches,      crash_disk_errors,
-		crash_disk_tears, crash_disk_cut,       crash_disk_drops,    crash_disk_flips,
-		crash_spilled,    crash_spilled_errors, crash_spilled_tears, crash_spilled_flips
-	};
+	const TTest *const tests[] = { power_cut_leaves_a_state_after_the_last_durable_one,
+				       power_cut_after_reuse_of_all_blocks_loses_nothing_durable,
+				       power_cut_in_branch_changes_leaves_before_or_after,
+				       failed_transfers_lose_nothing_durable,
+				       torn_writes_lose_nothing_durable,
+				       disk_that_dies_loses_nothing_durable,
+				       dropped_writes_are_detected,
+				       flipped_bits_are_detected,
+				       power_cut_in_bulk_commit_loses_nothing_durable,
+				       failed_transfers_in_bulk_commit_lose_nothing_durable,
+				       torn_writes_in_bulk_commit_lose_nothing_durable,
+				       flipped_bits_in_bulk_commit_are_detected };
 
 	return th_tests_run("crash", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference model with many threads: each owner writes the keys of one range and keeps a model of them, one for
- * each of its transactions, while others take and delete snapshots, hold frozen views, and look at a range that they
- * have locked.  What one of these sees must be, for each owner, the model after one of its transactions: one that was
- * merged not before the last that was merged when the view was asked for, and not after the last when it was there.
+ * The reference model with many threads.  Each owner writes the keys of one range and keeps a model of them after each
+ * of its transactions.  Other threads create and delete snapshots, keep frozen views, and read ranges that they have
+ * locked.  Each of these must see, for each owner, the model after one of its transactions: one not older than the last
+ * one merged when the view was requested, and not newer than the last one merged when the call returned.
  *
- * So of each snapshot it is known, when the round is over, what is in it.  Between rounds one thread makes branches,
- * goes to another one, rolls back, deletes, opens the store anew, and compares all that can be read with the models.
+ * So at the end of a round the content of each snapshot is known.  Between rounds one thread creates, switches and
+ * deletes branches, rolls back, opens the store again, and compares everything that can be read with the models.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -19,15 +19,16 @@
 
 enum { OWNERS = 3, TURNS = 20, OTHERS = 3 };
 
-/* What is known of one owner's keys in this round. */
+/* The models of one owner's keys in this round. */
 struct owner {
-	char prefix[2]; /* its keys begin with the first, and end before the second */
-	struct th_model *model[TURNS + 1]; /* after so many transactions; the owner's, until all threads have ended */
+	char prefix[2]; /* its keys are from the first one to before the second one */
+	struct th_model
+		*model[TURNS + 1]; /* [n]: after n transactions; only the owner uses it until all threads have ended */
 	uint64_t hash[TURNS + 1];
-	_Atomic unsigned prepared, merged; /* transactions: about to be merged, and merged for sure */
+	_Atomic unsigned prepared, merged; /* numbers of transactions whose commit was called, and has returned */
 };
 
-/* A snapshot of this round: after how many transactions of each owner. */
+/* A snapshot of this round, and the number of transactions of each owner in it. */
 struct taken {
 	uint64_t id;
 	unsigned at[OWNERS];
@@ -35,13 +36,13 @@ struct taken {
 
 struct crowd {
 	struct th_fixture fixture;
-	struct th_world world; /* in a round, the keeper's */
+	struct th_world world; /* in a round, only the keeper uses it */
 	struct th_random random;
 	struct th_keys keys;
 	struct owner owners[OWNERS];
 	struct taken taken[TH_WORLD_SNAPSHOTS];
 	size_t ntaken;
-	_Atomic unsigned busy; /* owners that are not done */
+	_Atomic unsigned busy; /* owners that still run */
 };
 
 struct member {
@@ -59,7 +60,7 @@ static struct th_range owner_range(const struct owner *owner)
 
 /* --- owners --- */
 
-/* One of the owner's keys: any key behind its letter. */
+/* Picks one of the owner's keys: its letter, followed by any key. */
 static struct th_slice pick_key(struct member *member, uint8_t *space)
 {
 	struct th_slice key = th_keys_pick(&member->crowd->keys, &member->random, space + 1);
@@ -157,7 +158,7 @@ static void *owner_main(void *arg)
 	return NULL;
 }
 
-/* --- those who look --- */
+/* --- readers --- */
 
 static uint64_t range_hash(struct th_view *view, const struct th_range *range)
 {
@@ -186,7 +187,7 @@ static void note_prepared(struct crowd *crowd, unsigned prepared[OWNERS])
 		prepared[i] = crowd->owners[i].prepared;
 }
 
-/* After which transaction of each owner is the view?  One from `first` to `last`. */
+/* Finds the number of transactions of each owner that the view has, from `first` to `last`. */
 static void find_moment(struct crowd *crowd, struct th_view *view, const unsigned first[OWNERS],
 			const unsigned last[OWNERS], unsigned at[OWNERS])
 {
@@ -215,13 +216,13 @@ static void *freezer_main(void *arg)
 		th_ok(th_view_freeze(crowd->fixture.store, &view));
 		note_prepared(crowd, last);
 		find_moment(crowd, view, first, last, at);
-		find_moment(crowd, view, at, at, at); /* it stays as it is */
+		find_moment(crowd, view, at, at, at); /* it does not change */
 		th_view_close(view);
 	}
 	return NULL;
 }
 
-/* Who has a lock on an owner's range is alone there with others who share it. */
+/* With a shared lock on an owner's range, no transaction changes it. */
 static void *auditor_main(void *arg)
 {
 	struct member *member = arg;
@@ -307,7 +308,7 @@ static void add_entries(struct th_model *to, const struct th_model *from, const 
 	}
 }
 
-/* What there is after so many transactions of each owner. */
+/* Returns the model after a number of transactions of each owner. */
 static struct th_model *model_at(const struct crowd *crowd, const unsigned at[OWNERS])
 {
 	struct th_model *model = th_model_new();
@@ -333,7 +334,7 @@ static void round_begin(struct crowd *crowd)
 	crowd->busy = OWNERS;
 }
 
-/* Tells the world what was written, and what the snapshots have of it. */
+/* Adds the writes of the round, and its snapshots, to the world. */
 static void round_end(struct crowd *crowd)
 {
 	struct th_world *world = &crowd->world;
@@ -395,7 +396,7 @@ static void make_branch(struct crowd *crowd)
 		th_world_branch_create(&crowd->world, crowd->fixture.store, name, snapshot);
 }
 
-/* One that is not detached. */
+/* Picks a branch that is not detached. */
 static const char *pick_branch(struct crowd *crowd)
 {
 	const struct th_world_branch *branch;
@@ -432,7 +433,7 @@ static void roll_back(struct crowd *crowd)
 		th_world_rollback(&crowd->world, crowd->fixture.store, strcpy(name, snapshot));
 }
 
-/* The difference of any two of all that there is. */
+/* Verifies the diff of two random views. */
 static void compare_two(struct crowd *crowd)
 {
 	struct th_world *world = &crowd->world;
@@ -487,12 +488,12 @@ static void crowd_options(struct crowd *crowd)
 	crowd->fixture.options.checkpoint_interval_ms = th_random_percent(&crowd->random, 50) ? 3600u * 1000 : 5;
 }
 
-START_TEST(crowd_rounds)
+START_TEST(views_show_each_writer_after_one_of_its_transactions)
 {
 	struct crowd *crowd = calloc(1, sizeof(*crowd));
 
 	ck_assert_ptr_nonnull(crowd);
-	crowd->random.state = th_test_seed("crowd_rounds");
+	crowd->random.state = th_test_seed("views_show_each_writer_after_one_of_its_transactions");
 	crowd->keys = (struct th_keys){ .salt = th_random_next(&crowd->random), .range = 300 };
 	th_fixture_init(&crowd->fixture, 256, NULL);
 	th_world_init(&crowd->world);
@@ -514,7 +515,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { crowd_rounds };
+	const TTest *const tests[] = { views_show_each_writer_after_one_of_its_transactions };
 
 	return th_tests_run("crowd", tests, 1);
 }

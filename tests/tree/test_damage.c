@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is damaged on the disk costs what it held, and neither the store's writing nor what else was to be freed. */
+/* Damage on the disk loses the data in the damaged blocks.  The store can still be written, and all other space is
+ * freed. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,9 +8,9 @@
 #include "tree/node/node_pack.h"
 #include "tree/state/state.h"
 
-#define LARGE 600 /* values: some pages of a list name them when they have died */
+#define LARGE 600 /* values, enough for a dead list of several pages */
 
-static unsigned lines; /* that were reported */
+static unsigned lines; /* reported lines */
 
 static void count_line(void *arg, const char *line)
 {
@@ -30,7 +31,7 @@ static void init(struct th_fixture *fixture)
 	th_fixture_init(fixture, 64, &options);
 }
 
-/* Changes a byte in the midst of a block. */
+/* Inverts a bit of a block; a second call repairs it. */
 static void damage(struct th_fixture *fixture, uint64_t addr)
 {
 	uint8_t *block = th_disk_buffer(TH_BLOCK_SIZE);
@@ -68,7 +69,7 @@ static void put_large(struct th_fixture *fixture, unsigned count, char what)
 	put_values(fixture, 0, count, TH_INLINE_MAX + 1, what);
 }
 
-/* The store can be written, now and after it was opened anew. */
+/* Verifies that the store can be written, now and after it was opened again. */
 static void expect_writable(struct th_fixture *fixture)
 {
 	struct th_store_info info;
@@ -86,7 +87,7 @@ static void expect_writable(struct th_fixture *fixture)
 	}
 }
 
-/* What the checker finds but for blocks that are lost; *ret_leaked: how many these are. */
+/* Returns the number of problems that the checker finds, beside leaked blocks; *ret_leaked: the number of these. */
 static uint64_t count_problems(struct th_fixture *fixture, uint64_t *ret_leaked)
 {
 	struct th_check_options check = th_extents_check;
@@ -114,8 +115,8 @@ static const struct th_snapshot_record *find(struct th_fixture *fixture, const c
 
 /* --- dead lists --- */
 
-/* Blocks die behind a page that cannot be read: the live list goes on in another one. */
-START_TEST(damage_live_list)
+/* A page of the live dead list cannot be read: the list continues in a new page. */
+START_TEST(blocks_die_although_the_dead_list_is_damaged)
 {
 	struct th_fixture fixture;
 	uint64_t page;
@@ -131,14 +132,14 @@ START_TEST(damage_live_list)
 	expect_writable(&fixture);
 	ck_assert_uint_gt(lines, 0);
 	ck_assert_uint_eq(count_problems(&fixture, NULL), 1); /* the page */
-	damage(&fixture, page); /* back */
+	damage(&fixture, page); /* repaired */
 	ck_assert_uint_eq(count_problems(&fixture, NULL), 0);
 	th_fixture_release(&fixture);
 }
 END_TEST
 
-/* Four snapshots: the third one is deleted, and its list is joined with the fourth one's.  Bit 0: it is a long list;
- * bit 1: that of the fourth is damaged too. */
+/* Deletes the third of four snapshots, whose damaged list is joined with that of the fourth.  Bit 0: the lists are
+ * long; bit 1: that of the fourth is damaged, too. */
 static void join_damaged(unsigned variant)
 {
 	const struct th_snapshot_record *deleted, *next;
@@ -166,13 +167,13 @@ static void join_damaged(unsigned variant)
 	used = th_fixture_used(&fixture);
 	th_ok(th_snapshot_delete(fixture.store, "three"));
 	expect_writable(&fixture);
-	if (!(variant & 2)) /* what only it had comes back */
+	if (!(variant & 2)) /* the blocks of only this snapshot are free */
 		ck_assert_uint_lt(th_fixture_used(&fixture), used - count * 9 / 10);
 	ck_assert_uint_ge(count_problems(&fixture, NULL), 1);
 	th_ok(th_snapshot_delete(fixture.store, "two"));
 	th_ok(th_snapshot_delete(fixture.store, "one"));
 	expect_writable(&fixture);
-	/* What is damaged is a part of the list still: nothing is lost that may be read yet. */
+	/* The damaged pages are still parts of the list, so nothing is lost that can be read after the repair. */
 	damage(&fixture, pages[0]);
 	if (variant & 2)
 		damage(&fixture, pages[1]);
@@ -180,17 +181,17 @@ static void join_damaged(unsigned variant)
 	th_fixture_release(&fixture);
 }
 
-START_TEST(damage_joined_list)
+START_TEST(snapshots_are_deleted_although_their_lists_are_damaged)
 {
 	for (unsigned variant = 0; variant < 4; variant++)
 		join_damaged(variant);
 }
 END_TEST
 
-/* --- heads that are given up --- */
+/* --- abandoned heads --- */
 
-/* Of a list what can be read is freed, and the tree. */
-START_TEST(damage_given_up_list)
+/* The readable part of the list is freed, and the tree. */
+START_TEST(abandoned_head_is_freed_despite_a_damaged_list)
 {
 	struct th_fixture fixture;
 	uint64_t used, leaked;
@@ -210,13 +211,13 @@ START_TEST(damage_given_up_list)
 	ck_assert_ptr_null(fixture.store->branches.abandoned);
 	ck_assert_uint_le(th_fixture_used(&fixture), used + 20);
 	ck_assert_uint_gt(count_problems(&fixture, &leaked), 0);
-	th_true(leaked >= 2 && leaked <= 20); /* the list's pages */
+	th_true(leaked >= 2 && leaked <= 20); /* the pages of the list */
 	th_fixture_release(&fixture);
 }
 END_TEST
 
-/* All but one leaf, and what that names. */
-START_TEST(damage_given_up_leaf)
+/* All is freed but one leaf, and the blocks that it names. */
+START_TEST(abandoned_head_is_freed_despite_a_damaged_leaf)
 {
 	struct th_fixture fixture;
 	uint64_t used, leaked;
@@ -232,7 +233,7 @@ START_TEST(damage_given_up_leaf)
 	ck_assert_uint_eq(root->level, 1);
 	th_ok(th_node_child_ptr(root, 1, &ptr));
 	damage(&fixture, ptr.addr);
-	th_fixture_reopen(&fixture); /* nothing is in memory any more */
+	th_fixture_reopen(&fixture); /* no node is in memory any more */
 	th_ok(th_store_rollback(fixture.store, "s"));
 	expect_writable(&fixture);
 	ck_assert_ptr_null(fixture.store->branches.abandoned);
@@ -243,10 +244,10 @@ START_TEST(damage_given_up_leaf)
 }
 END_TEST
 
-/* A large value that names runs: these are lost, its own blocks are not. */
-START_TEST(damage_given_up_value)
+/* A large value that names runs cannot be read: the runs are lost, its own blocks are not. */
+START_TEST(abandoned_head_is_freed_despite_a_damaged_value)
 {
-	struct th_random random = { .state = th_test_seed("damage_given_up_value") };
+	struct th_random random = { .state = th_test_seed("abandoned_head_is_freed_despite_a_damaged_value") };
 	static uint8_t value[sizeof(struct th_extents)];
 	struct th_extents file = { .count = 3 };
 	struct th_fixture fixture;
@@ -287,8 +288,8 @@ END_TEST
 
 /* --- ranges --- */
 
-/* A range is deleted that has a leaf which cannot be read, and values off-tree. */
-START_TEST(damage_deleted_range)
+/* The range has a leaf that cannot be read, and values off-tree. */
+START_TEST(range_with_a_damaged_leaf_is_deleted)
 {
 	struct th_range all = { TH_SLICE_EMPTY, { NULL, 0 } };
 	struct th_fixture fixture;
@@ -316,9 +317,9 @@ END_TEST
 
 /* --- the log --- */
 
-/* What a sync made durable needs a leaf that cannot be read.  Nothing can be written, but all else be looked at, as it
- * was at the last commit. */
-START_TEST(damage_replay)
+/* Replaying a synced transaction needs a leaf that cannot be read.  The store cannot be written, but everything can be
+ * read as it was at the last checkpoint. */
+START_TEST(store_with_unreplayable_log_opens_read_only)
 {
 	struct th_fixture fixture, crashed;
 	struct th_disk *image, *lent;
@@ -341,13 +342,13 @@ START_TEST(damage_replay)
 	crashed.store = NULL;
 	crashed.options.read_only = true;
 	th_fixture_open(&crashed);
-	ck_assert_uint_ge(lines, 4); /* twice the node and the log; what it is seen as */
+	ck_assert_uint_ge(lines, 4); /* node and log, twice; and the state that is shown */
 	th_ok(th_get(th_view_live(crashed.store), th_slice_of("key/000000"), &value));
 	th_true(value.size == 50 && *(const char *)value.data == '1');
 	th_value_release(&value);
 	ck_assert_uint_ge(count_problems(&crashed, NULL), 2);
 	th_fixture_close(&crashed);
-	damage(&crashed, ptr.addr); /* back */
+	damage(&crashed, ptr.addr); /* repaired */
 	crashed.options.read_only = false;
 	th_fixture_open(&crashed);
 	th_ok(th_get(th_view_live(crashed.store), th_slice_of("key/000000"), &value));
@@ -359,9 +360,8 @@ START_TEST(damage_replay)
 }
 END_TEST
 
-/* A key that lacks its node's prefix, as it may come to a node of an image that was made to deceive, is not looked for
- * beyond its end. */
-START_TEST(damage_prefix)
+/* A crafted image may have such a key. */
+START_TEST(key_without_its_prefix_is_not_read_past_its_end)
 {
 	struct th_slice prefix = th_slice_of("a long prefix"), key = th_slice_of("b");
 	struct th_node *node = th_node_new(0, prefix, 1);
@@ -380,9 +380,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { damage_live_list,     damage_joined_list,    damage_given_up_list,
-				       damage_given_up_leaf, damage_given_up_value, damage_deleted_range,
-				       damage_replay,        damage_prefix };
+	const TTest *const tests[] = {
+		blocks_die_although_the_dead_list_is_damaged,    snapshots_are_deleted_although_their_lists_are_damaged,
+		abandoned_head_is_freed_despite_a_damaged_list,  abandoned_head_is_freed_despite_a_damaged_leaf,
+		abandoned_head_is_freed_despite_a_damaged_value, range_with_a_damaged_leaf_is_deleted,
+		store_with_unreplayable_log_opens_read_only,     key_without_its_prefix_is_not_read_past_its_end
+	};
 
 	return th_tests_run("damage", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random lives of a store with branches, snapshots and shared files: at the end of each no space is lost. */
+/* Random lives of a store with branches, snapshots and shared files.  At the end of each, no space is lost. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static void pick_name(struct life *life, char *name)
 	snprintf(name, 32, "file/%u", th_random_below(&life->random, 12));
 }
 
-/* The file's blocks, of which some are shared with a file of another tree. */
+/* Adds blocks to the file that it shares with a file of another tree, if there is one. */
 static void share_file(struct life *life, struct th_txn *txn, struct th_extents *file)
 {
 	uint32_t all = (uint32_t)(life->world.count + life->world.nbranches);
@@ -90,7 +90,7 @@ static void step_file(struct life *life)
 	th_world_set_live(&life->world, model);
 }
 
-/* Values that are no files, large ones among them. */
+/* Writes values without runs, large ones among them. */
 static void step_values(struct life *life)
 {
 	static const uint32_t sizes[] = { 10, 400, 3000, TH_INLINE_MAX + 1, 20000 };
@@ -171,7 +171,7 @@ static void verify_world(struct life *life)
 			th_extents_verify(life->fixture.store, world->branches[i].head);
 }
 
-/* All branches but the current one, and all snapshots, in an order that is allowed. */
+/* Deletes all branches but the current one, and all snapshots, in a valid order. */
 static void delete_all(struct life *life)
 {
 	struct th_world *world = &life->world;
@@ -192,7 +192,7 @@ static void delete_all(struct life *life)
 			    th_world_can_delete_branch(world, world->branches[i].name, true) == 0)
 				break;
 		if (i == world->nbranches)
-			return; /* what the current branch begins from stays with it */
+			return; /* the origin of the current branch stays */
 		strcpy(name, world->branches[i].name);
 		th_world_branch_delete(world, life->fixture.store, name, true);
 	}
@@ -251,7 +251,7 @@ static void one_life(uint64_t seed, unsigned steps)
 		verify_world(life);
 		ck_assert_uint_eq(life->fixture.store->super.dead.pages, 0);
 		ck_assert_uint_eq(life->fixture.store->super.strays.pages, 0);
-		/* the checker has found an owner for each block; a few more may be nodes that are not full */
+		/* the checker found an owner for each block; nodes that are not full may take a few more */
 		ck_assert_uint_le(th_fixture_used(&life->fixture), before + 6);
 	}
 	th_world_release(&life->world);
@@ -259,12 +259,12 @@ static void one_life(uint64_t seed, unsigned steps)
 	free(life);
 }
 
-START_TEST(life_space)
+START_TEST(no_space_is_lost_in_random_lives)
 {
 	uint64_t seed = th_test_seed("branch_space");
 
 	for (unsigned i = 0; i < th_test_rounds(12); i++) {
-		printf("branch_space: seed %" PRIu64 "\n", seed + i);
+		printf("test_life: seed %" PRIu64 "\n", seed + i);
 		fflush(stdout);
 		one_life(seed + i, STEPS + 20 * (i % 4));
 	}
@@ -273,7 +273,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { life_space };
+	const TTest *const tests[] = { no_space_is_lost_in_random_lives };
 
 	return th_tests_run("life", tests, 1);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store against the reference model: random operations of every kind, and after each round everything that can be
- * read must be what the model says, in the live tree, in held views, in every snapshot and in the diffs between them.
+ * The store compared with the reference model: random operations of every kind.  After each round everything that can
+ * be read must equal the model: the live tree, held views, every snapshot and the diffs between them.
  *
- * In some lives a transaction may take but little memory, so that many are spilled and grafted.
+ * In some lives a transaction has little memory, so that many are spilled and committed in bulk.
  *
- * Crashes: what was merged since the last sync is kept as a history of worlds; a crash image must open as one of them.
+ * Crashes: the worlds since the last sync are kept as a history; a crash image must open as one of them.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,11 +31,11 @@ struct run {
 	struct th_fixture fixture;
 	struct th_random random;
 	struct th_keys keys;
-	struct th_world history[HISTORY_MAX]; /* [0] is durable for sure, the last is now */
+	struct th_world history[HISTORY_MAX]; /* [0] is durable, the last one is the present */
 	size_t nhistory;
 	struct held held[HELD_MAX];
 	size_t nheld;
-	unsigned range_share; /* range deletes among a thousand writes; in some lives they are what it is about */
+	unsigned range_share; /* range deletes among a thousand writes; many in some lives */
 	bool bulk; /* the next transaction is a very large one */
 	uint64_t stamp;
 	uint8_t space[2 * TH_KEY_MAX];
@@ -47,7 +47,7 @@ static struct th_world *now(struct run *run)
 	return &run->history[run->nhistory - 1];
 }
 
-/* Everything up to now is durable. */
+/* Notes that everything up to now is durable. */
 static void history_settle(struct run *run)
 {
 	struct th_world last = *now(run);
@@ -58,7 +58,7 @@ static void history_settle(struct run *run)
 	run->nhistory = 1;
 }
 
-/* A new world, like the last one, to be modified. */
+/* Adds a copy of the last world, to be modified. */
 static struct th_world *history_step(struct run *run)
 {
 	struct th_world *next;
@@ -182,7 +182,7 @@ static unsigned txn_size(struct run *run)
 	return what < 98 ? th_random_below(random, 300) : th_random_below(random, 2000);
 }
 
-/* A savepoint is set, restored or released; saved has a model for each that there is, and one that is now. */
+/* Sets, restores or releases a savepoint.  saved: the model at each savepoint, and the present one. */
 static void step_savepoint(struct run *run, struct th_txn *txn, struct th_model **saved, unsigned *count)
 {
 	uint32_t what = th_random_below(&run->random, 100);
@@ -211,7 +211,7 @@ static void step_savepoint(struct run *run, struct th_txn *txn, struct th_model 
 	}
 }
 
-/* Writes of a transaction; the model is replaced where savepoints are restored. */
+/* Makes the writes of a transaction.  Restoring a savepoint replaces the model. */
 static void txn_steps(struct run *run, struct th_txn *txn, struct th_model **model)
 {
 	struct th_model *saved[SAVEPOINTS_MAX + 1] = { *model };
@@ -227,7 +227,7 @@ static void txn_steps(struct run *run, struct th_txn *txn, struct th_model **mod
 		th_model_unref(saved[--count]);
 }
 
-static uint64_t count_grafts(struct run *run)
+static uint64_t count_bulk_commits(struct run *run)
 {
 	struct th_store_info info;
 
@@ -237,7 +237,7 @@ static uint64_t count_grafts(struct run *run)
 
 static void drop_all_held(struct run *run);
 
-/* While a frozen view is open, nothing that was freed is used again (S3). */
+/* Closes frozen views if space is short: while one is open, no freed block is used again (S3). */
 static void make_room(struct run *run)
 {
 	struct th_store_info info;
@@ -250,7 +250,7 @@ static void make_room(struct run *run)
 static void step_txn(struct run *run)
 {
 	struct th_model *model = th_model_copy(now(run)->live);
-	uint64_t bulk_commits = count_grafts(run);
+	uint64_t bulk_commits = count_bulk_commits(run);
 	struct th_world *next;
 	struct th_txn *txn;
 
@@ -272,8 +272,8 @@ static void step_txn(struct run *run)
 	next = history_step(run);
 	th_world_set_live(next, model);
 	th_ok(th_txn_commit(txn));
-	if (count_grafts(run) > bulk_commits)
-		history_settle(run); /* it was a commit */
+	if (count_bulk_commits(run) > bulk_commits)
+		history_settle(run); /* the sync was a checkpoint */
 }
 
 /* --- snapshots and held views --- */
@@ -318,7 +318,7 @@ static void step_snapshot_delete(struct run *run)
 	th_world_delete(history_step(run), run->fixture.store, name);
 }
 
-/* Puts a tag on a snapshot, or takes it off. */
+/* Holds a snapshot, or releases a hold. */
 static void step_snapshot_hold(struct run *run)
 {
 	struct th_world *world = now(run);
@@ -375,7 +375,7 @@ static void pick_branch(struct run *run, char *name)
 		snprintf(name, 16, "branch-%u", th_random_below(&run->random, TH_WORLD_NAMED));
 }
 
-/* The name of some snapshot; false if there is none. */
+/* Picks the name of a snapshot.  Returns false if there is none. */
 static bool pick_snapshot(struct run *run, char *name)
 {
 	const struct th_world *world = now(run);
@@ -491,13 +491,13 @@ static void step_hold(struct run *run)
 		th_ok(th_view_freeze(run->fixture.store, &held->view));
 		held->model = world->live;
 	}
-	held->frozen = held->view->tree; /* by name of the current branch, too */
+	held->frozen = held->view->tree; /* also by the name of the current branch */
 	th_model_hold(held->model);
 }
 
-/* --- looking --- */
+/* --- reading --- */
 
-/* The live view or a held one; a live one can't be diffed. */
+/* Picks the live view or a held one.  The live view cannot be diffed. */
 static struct held pick_view(struct run *run)
 {
 	if (run->nheld && th_random_percent(&run->random, 60))
@@ -606,7 +606,7 @@ static void check(struct run *run)
 	th_verify_check(run->fixture.store, NULL);
 }
 
-/* Which world of the history is this?  nhistory if none. */
+/* Returns the index of the world that the store has; nhistory if it is none. */
 static size_t history_find(struct run *run, struct th_store *store)
 {
 	uint64_t hash = th_view_hash(th_view_live(store));
@@ -620,14 +620,14 @@ static size_t history_find(struct run *run, struct th_store *store)
 static void verify_crashed(struct run *run, struct th_store *store, size_t at)
 {
 	if (at == run->nhistory) {
-		if (run->nhistory == 1) /* there is just one it can be: say how it differs */
+		if (run->nhistory == 1) /* only one world is possible: show the difference */
 			th_world_verify(now(run), store);
-		ck_abort_msg("after a crash: what is there is none of %zu legal states", run->nhistory);
+		ck_abort_msg("after a crash: found none of %zu legal states", run->nhistory);
 	}
 	th_world_verify(&run->history[at], store);
 }
 
-/* Goes on with what a crash right now may leave. */
+/* Continues with a disk as a crash at this moment may leave it. */
 static void crash(struct run *run)
 {
 	struct th_fixture crashed;
@@ -723,7 +723,7 @@ static void run_release(struct run *run)
 	free(run);
 }
 
-/* One life of a store: rounds of steps, each ended by a look at everything; `end` is what else ends a round. */
+/* Runs one life of a store: rounds of steps, each followed by a comparison of everything and by `end`. */
 static void one_life(uint64_t seed, unsigned rounds, void (*end)(struct run *run))
 {
 	struct run *run = calloc(1, sizeof(*run));
@@ -772,21 +772,21 @@ static void many_lives(const char *name, void (*end)(struct run *run))
 	}
 }
 
-START_TEST(model_quiet)
+START_TEST(store_equals_model)
 {
-	many_lives("model_quiet", end_quiet);
+	many_lives("store_equals_model", end_quiet);
 }
 END_TEST
 
-START_TEST(model_crash)
+START_TEST(crashed_store_equals_a_model_since_the_last_sync)
 {
-	many_lives("model_crash", end_any);
+	many_lives("crashed_store_equals_a_model_since_the_last_sync", end_any);
 }
 END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { model_quiet, model_crash };
+	const TTest *const tests[] = { store_equals_model, crashed_store_equals_a_model_since_the_last_sync };
 
 	return th_tests_run("model", tests, 2);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Isolation, as thunderhead.h reservations it: transactions that lock what they use have a serial order, held views and
- * snapshots are moments of it, and so is what a crash leaves; the live view keeps it for each key.  history.h says how
- * that is judged; the first tests show that it can be judged wrong.
+ * Isolation as thunderhead.h specifies it.  Transactions that lock the keys they use have a serial order; held views,
+ * snapshots and the state after a crash are moments of it; the live view follows it for each key.  history.h describes
+ * the check, the judge.  The first tests show that it rejects wrong histories.
  */
 #include "tests/tree/fixture.h"
 
@@ -14,7 +14,7 @@
 
 #define KEYS TH_HISTORY_KEYS
 
-/* Keys have records of no interest between them, so that they are far apart in the tree. */
+/* Many other records lie between the keys, so that they are far apart in the tree. */
 #define BALLAST 250 /* for each key */
 #define BALLAST_BYTES 100
 
@@ -36,15 +36,15 @@ static uint64_t version_of(int found, struct th_value *value)
 	return version;
 }
 
-/* --- what is judged wrong --- */
+/* --- wrong histories --- */
 
 struct line {
 	uint64_t reads, writes; /* bits: keys */
-	uint64_t version[2]; /* read of the keys 0 and 1: the number of a line, from 1 on */
+	uint64_t version[2]; /* versions read of the keys 0 and 1: numbers of lines, from 1 on */
 	uint64_t begin, end;
 };
 
-/* Lines are transactions; what is wrong with them, or NULL. */
+/* Checks a history whose transactions are the lines.  Returns as th_history_check(). */
 static const char *judge(const struct line *lines, size_t count)
 {
 	struct th_history history = { 0 };
@@ -74,7 +74,7 @@ static void expect_wrong(const char *why, const char *word)
 	ck_assert_msg(why && strstr(why, word), "expected '%s', found '%s'", word, why ? why : "nothing wrong");
 }
 
-START_TEST(serial_judge)
+START_TEST(judge_finds_each_anomaly)
 {
 	const struct line fine[] = { { 3, 3, { 0, 0 }, 10, 20 },
 				     { 1, 1, { 1, 0 }, 15, 40 },
@@ -95,7 +95,7 @@ START_TEST(serial_judge)
 	expect_wrong(judge(half, 2), "no serial order");
 	expect_wrong(judge(stale, 2), "no serial order");
 	expect_wrong(judge(twice, 4), "no serial order");
-	expect_wrong(judge(dirty, 2), "nobody committed");
+	expect_wrong(judge(dirty, 2), "no transaction committed");
 }
 END_TEST
 
@@ -122,7 +122,7 @@ static const char *judge_glances(uint64_t first, uint64_t second)
 	return why;
 }
 
-START_TEST(serial_judge_glances)
+START_TEST(judge_finds_reads_that_go_back)
 {
 	ck_assert_ptr_null(judge_glances(1, 1));
 	ck_assert_ptr_null(judge_glances(1, 2));
@@ -137,8 +137,8 @@ END_TEST
 struct crew {
 	struct th_fixture fixture;
 	uint64_t seed;
-	_Atomic unsigned writers; /* that are not done */
-	_Atomic uint64_t synced; /* what ended before this tick is durable */
+	_Atomic unsigned writers; /* threads that still run */
+	_Atomic uint64_t synced; /* transactions that ended before this tick are durable */
 };
 
 struct member {
@@ -199,7 +199,7 @@ static void work_write(struct work *work, unsigned key)
 			 (struct th_slice){ &work->record.id, sizeof(work->record.id) }));
 }
 
-/* Keys from <= key < to, absent ones too. */
+/* Reads the keys from <= key < to, absent ones too. */
 static void work_scan(struct work *work, unsigned from, unsigned to)
 {
 	char spaces[2][16];
@@ -220,7 +220,7 @@ static void work_scan(struct work *work, unsigned from, unsigned to)
 		note_read(work, key, versions[key]);
 }
 
-/* --- without locks, the store does not keep an order --- */
+/* --- without locks there is no serial order --- */
 
 static void serial_init(struct crew *crew, const struct th_store_options *options)
 {
@@ -228,7 +228,7 @@ static void serial_init(struct crew *crew, const struct th_store_options *option
 	th_fixture_init(&crew->fixture, 256, options);
 }
 
-/* Two transactions, each of which reads two keys and then writes one, both before either is merged. */
+/* Runs two transactions that each read two keys and then write one, both before either is committed. */
 static const char *at_the_same_time(unsigned first, unsigned second)
 {
 	struct crew *crew = calloc(1, sizeof(*crew));
@@ -253,16 +253,16 @@ static const char *at_the_same_time(unsigned first, unsigned second)
 	return why;
 }
 
-START_TEST(serial_unlocked)
+START_TEST(transactions_without_locks_are_not_serializable)
 {
 	expect_wrong(at_the_same_time(0, 0), "lost update");
 	expect_wrong(at_the_same_time(0, 1), "no serial order");
 }
 END_TEST
 
-/* --- with locks, it does --- */
+/* --- with locks there is one --- */
 
-/* What a transaction does with locks; -EDEADLK and -EBUSY mean that it must begin anew. */
+/* Locks a key for the transaction, which is to be retried after -EDEADLK or -EBUSY. */
 static int lock_key(struct work *work, unsigned key, enum th_lock_mode mode)
 {
 	char spaces[2][16];
@@ -307,7 +307,7 @@ static int step_scan(struct work *work, unsigned from)
 	return err;
 }
 
-/* Writes between the keys, where nobody looks: so that nodes split, are flushed, and have to be loaded. */
+/* Writes other records between the keys, so that nodes are split, pushed down and loaded. */
 static void put_ballast(struct th_random *random, struct th_txn *txn, unsigned count)
 {
 	char key[24], value[BALLAST_BYTES];
@@ -339,7 +339,7 @@ static int work_steps(struct work *work)
 	return err;
 }
 
-/* One transaction, merged, or rolled back on purpose. */
+/* Runs one transaction, and commits it or rolls it back at random. */
 static void transact(struct member *member)
 {
 	bool drop = th_random_percent(&member->random, 10);
@@ -385,9 +385,9 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* --- those who look --- */
+/* --- readers --- */
 
-/* All keys of a held view, as a transaction that reads them at a moment between begin and end. */
+/* Returns all keys of a held view as a transaction that reads them at a moment between begin and end. */
 static struct th_history_txn picture(struct th_view *view, uint64_t begin, uint64_t end)
 {
 	struct th_history_txn record = th_history_begin();
@@ -401,7 +401,7 @@ static struct th_history_txn picture(struct th_view *view, uint64_t begin, uint6
 	return record;
 }
 
-/* The diff has just the keys whose versions differ. */
+/* Verifies that the diff has exactly the keys whose versions differ. */
 static void verify_diff(struct th_view *from, const struct th_history_txn *a, struct th_view *to,
 			const struct th_history_txn *b)
 {
@@ -420,7 +420,7 @@ static void verify_diff(struct th_view *from, const struct th_history_txn *a, st
 		th_true(changed[key] == (a->read[key] != b->read[key]));
 }
 
-/* A held view, and what it showed at first. */
+/* A held view, and its content when it was opened. */
 struct held {
 	struct th_view *view;
 	struct th_history_txn record;
@@ -437,7 +437,7 @@ static void held_close(struct held *held)
 	th_view_close(held->view);
 }
 
-/* Takes the place of an older one, after a look at what changed between them. */
+/* Replaces an older held view, after verifying the diff between the two. */
 static void held_next(struct member *member, struct held *held, struct held *next)
 {
 	th_history_add(&member->history, &next->record);
@@ -483,13 +483,13 @@ static void *snapshot_main(void *arg)
 		next.record = picture(next.view, begin, end);
 		held_next(member, &held, &next);
 		if (th_random_percent(&member->random, 50))
-			th_ok(th_snapshot_delete(store, name)); /* while its view is open */
+			th_ok(th_snapshot_delete(store, name)); /* although its view is open */
 	}
 	held_close(&held);
 	return NULL;
 }
 
-/* Looks at single keys of the live view. */
+/* Reads single keys of the live view. */
 static void *glancer_main(void *arg)
 {
 	struct member *member = arg;
@@ -512,7 +512,8 @@ static void *glancer_main(void *arg)
 
 enum { WRITERS = 4, MEMBERS = WRITERS + 4 };
 
-/* The last state, as it is after closing and opening, and what a crash leaves: all that was synced, at least. */
+/* Adds the last state, after closing and opening the store, and the state after a crash, which has at least all synced
+ * transactions. */
 static void add_ends(struct crew *crew, struct th_history *history)
 {
 	struct th_history_txn record;
@@ -556,7 +557,7 @@ static void run_crew(struct crew *crew, struct member *members)
 		pthread_join(members[i].thread, NULL);
 }
 
-START_TEST(serial_locked)
+START_TEST(transactions_with_locks_are_serializable)
 {
 	struct th_store_options options = { .cache_bytes = 256 << 10, .checkpoint_interval_ms = 5 };
 	struct crew *crew = calloc(1, sizeof(*crew));
@@ -574,8 +575,8 @@ START_TEST(serial_locked)
 		deadlocks += members[i].deadlocks;
 	}
 	add_ends(crew, &history);
-	printf("serial_locked: %zu transactions and pictures, %zu glances, %u deadlocks\n", history.count,
-	       history.nglances, deadlocks);
+	printf("transactions_with_locks_are_serializable: %zu transactions and pictures, %zu glances, %u deadlocks\n",
+	       history.count, history.nglances, deadlocks);
 	why = th_history_check(&history);
 	ck_assert_msg(!why, "%s", why);
 	th_history_release(&history);
@@ -587,7 +588,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { serial_judge, serial_judge_glances, serial_unlocked, serial_locked };
+	const TTest *const tests[] = { judge_finds_each_anomaly, judge_finds_reads_that_go_back,
+				       transactions_without_locks_are_not_serializable,
+				       transactions_with_locks_are_serializable };
 
 	return th_tests_run("serial", tests, sizeof(tests) / sizeof(tests[0]));
 }

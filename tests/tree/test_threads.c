@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many threads on one store.  Every writer owns the keys under its number, so that it may compare them with a model of
- * its own at any time; and each of its transactions writes the same stamp to a whole group of keys, so that everybody
- * else may check in any held view or snapshot that transactions are seen whole.
+ * Many threads on one store.  Every writer owns the keys under its number, so it can compare them with its own model at
+ * any time.  Each of its transactions writes one stamp to a whole group of keys, so that readers of any held view or
+ * snapshot can verify that transactions are whole.
  */
 #include "tests/tree/extents.h"
 #include "tests/tree/walk.h"
@@ -28,7 +28,7 @@ struct member {
 	struct crew *crew;
 	struct th_random random;
 	unsigned number;
-	struct th_model *model; /* of a writer: its keys */
+	struct th_model *model; /* of a writer's keys */
 };
 
 static struct th_slice member_key(const struct member *member, const char *kind, unsigned number, char *space)
@@ -96,7 +96,7 @@ static void write_file(struct member *member, struct th_txn *txn)
 	member_put(member, txn, key, (struct th_slice){ value, th_extents_pack(&file, value) });
 }
 
-/* Only this thread writes under its number, so even the live view stands still there. */
+/* Verifies a writer's keys.  Only this thread changes them, so even the live view is stable there. */
 static void verify_own(struct member *member, struct th_view *view)
 {
 	char from[8], to[8];
@@ -132,7 +132,7 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* Every group's stamps are equal: its transaction is there whole, or not at all. */
+/* Verifies that the stamps of each group are equal: the view has a transaction whole, or not at all. */
 static void verify_groups(struct th_view *view)
 {
 	for (unsigned writer = 0; writer < WRITERS; writer++) {
@@ -159,7 +159,7 @@ static void verify_groups(struct th_view *view)
 	}
 }
 
-/* Keys that differ between two views, by diff; and nothing the diff names may be the same. */
+/* Verifies that each key in the diff of two views differs. */
 static void verify_changes(struct th_view *from, struct th_view *to)
 {
 	struct th_change change;
@@ -223,7 +223,7 @@ static void *snapshot_main(void *arg)
 		hash = th_view_hash(view);
 		if (turn >= 4) {
 			snprintf(name, sizeof(name), "turn %u", turn - th_random_between(&member->random, 0, 4));
-			th_snapshot_delete(store, name); /* perhaps that of the open view, perhaps gone already */
+			th_snapshot_delete(store, name); /* its view may be open; it may be deleted already */
 		}
 		th_true(th_view_hash(view) == hash);
 		th_view_close(view);
@@ -302,20 +302,19 @@ static void run_crew(const char *name, size_t txn_bytes)
 	free(crew);
 }
 
-START_TEST(threads_crew)
+START_TEST(held_views_show_transactions_whole)
 {
-	run_crew("threads_crew", 0);
+	run_crew("held_views_show_transactions_whole", 0);
 }
 END_TEST
 
-/* Some of the transactions are grafted while others merge, sync, commit and read. */
-START_TEST(threads_crew_spilled)
+/* Some transactions are committed in bulk while other threads merge, sync, make checkpoints and read. */
+START_TEST(held_views_show_bulk_commits_whole)
 {
-	run_crew("threads_crew_spilled", 8000);
+	run_crew("held_views_show_bulk_commits_whole", 8000);
 }
 END_TEST
 
-/* Many threads that only sync what they wrote: all of it is durable when they return. */
 static void *syncer_main(void *arg)
 {
 	struct member *member = arg;
@@ -332,7 +331,7 @@ static void *syncer_main(void *arg)
 	return NULL;
 }
 
-START_TEST(threads_sync)
+START_TEST(synced_transactions_of_many_threads_are_durable)
 {
 	struct crew *crew = calloc(1, sizeof(*crew));
 	struct th_model *model = th_model_new();
@@ -366,7 +365,8 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { threads_crew, threads_crew_spilled, threads_sync };
+	const TTest *const tests[] = { held_views_show_transactions_whole, held_views_show_bulk_commits_whole,
+				       synced_transactions_of_many_threads_are_durable };
 
 	return th_tests_run("threads", tests, sizeof(tests) / sizeof(tests[0]));
 }

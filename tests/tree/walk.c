@@ -97,7 +97,7 @@ void th_verify_walk(struct th_cursor *cursor, const struct th_model *model, cons
 		    const struct th_keys *keys, struct th_random *random, unsigned steps)
 {
 	struct walk walk = { .cursor = cursor, .model = model };
-	unsigned forward = 100; /* per cent; one way for a while, at times to and fro */
+	unsigned forward = 100; /* per cent: long walks in one direction, sometimes a change at almost each step */
 	uint8_t space[TH_KEY_MAX];
 
 	th_model_bounds(model, range, &walk.from, &walk.to);

@@ -88,7 +88,7 @@ const char *th_world_tag(unsigned tag)
 	return tags[tag];
 }
 
-/* --- what can be done --- */
+/* --- expected results --- */
 
 int th_world_can_delete(struct th_world *world, const char *name)
 {
@@ -132,7 +132,7 @@ int th_world_can_delete_branch(struct th_world *world, const char *name, bool sn
 	return 0;
 }
 
-/* --- what comes of it --- */
+/* --- expected changes --- */
 
 static struct th_world_branch *add_branch(struct th_world *world, const char *name, uint64_t origin)
 {
@@ -249,7 +249,7 @@ void th_world_note_rollback(struct th_world *world, const char *name)
 		branch->origin = to->id;
 }
 
-/* --- both --- */
+/* --- changes of store and world --- */
 
 void th_world_create(struct th_world *world, struct th_store *store, const char *name)
 {
@@ -377,8 +377,7 @@ static bool branches_are(const struct th_world *world, struct th_store *store)
 	return same == count && same == world->nbranches;
 }
 
-/* Each hold that is there is on a snapshot of that id and has one of the tags; none is there twice, and none missing.
- */
+/* Do the store's holds equal the world's: each on its snapshot with one of the tags, none twice, and none missing? */
 static bool holds_are(const struct th_world *world, struct th_store *store)
 {
 	unsigned seen[TH_WORLD_SNAPSHOTS] = { 0 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Savepoints: what is undone, and what is not.  Random ones are in test_model.c. */
+/* Layers, by way of savepoints: the writes that a restore undoes.  Random savepoints are in test_model.c. */
 #include "tests/support/suite.h"
 #include "tests/tree/extents.h"
 #include "tree/chunk.h"
@@ -19,7 +19,7 @@ static unsigned save(struct th_txn *txn)
 	return savepoint;
 }
 
-/* value NULL: the key is not there. */
+/* Verifies a key.  value NULL: the key does not exist. */
 static void expect(struct th_txn *txn, const char *key, const char *value)
 {
 	struct th_model *model = th_model_new();
@@ -41,10 +41,10 @@ static struct th_txn *begin(struct th_fixture *fixture, size_t txn_bytes)
 	return txn;
 }
 
-/* In memory, and where every write is spilled. */
+/* txn_bytes: all in memory (0: the default), and every write spilled. */
 static const size_t budgets[] = { 0, 1 };
 
-START_TEST(savepoint_nested)
+START_TEST(restore_undoes_writes_since_the_savepoint)
 {
 	struct th_fixture fixture;
 	struct th_txn *txn = begin(&fixture, budgets[_i]);
@@ -66,7 +66,7 @@ START_TEST(savepoint_nested)
 	expect(txn, "c", NULL);
 	expect(txn, "old", NULL);
 	put(txn, "c", "4");
-	th_ok(th_txn_restore(txn, inner)); /* it is there still */
+	th_ok(th_txn_restore(txn, inner)); /* it still exists */
 	expect(txn, "c", NULL);
 	put(txn, "d", "5");
 	th_ok(th_txn_restore(txn, outer));
@@ -88,7 +88,7 @@ START_TEST(savepoint_nested)
 }
 END_TEST
 
-START_TEST(savepoint_release)
+START_TEST(release_keeps_writes_and_forgets_the_savepoint)
 {
 	struct th_fixture fixture;
 	struct th_txn *txn = begin(&fixture, budgets[_i]);
@@ -101,7 +101,7 @@ START_TEST(savepoint_release)
 	put(txn, "a", "2");
 	th_ok(th_txn_release(txn, second));
 	th_expect(th_txn_release(txn, second), -EINVAL);
-	ck_assert_uint_eq(save(txn), second); /* numbers are used again */
+	ck_assert_uint_eq(save(txn), second); /* numbers are reused */
 	put(txn, "b", "3");
 	th_ok(th_txn_release(txn, second));
 	th_ok(th_txn_ref(txn, th_slice_of("a"), -2));
@@ -118,8 +118,8 @@ START_TEST(savepoint_release)
 }
 END_TEST
 
-/* Released as often as set, they are without end. */
-START_TEST(savepoint_limits)
+/* A transaction may set any number of savepoints if it releases them. */
+START_TEST(at_most_64_savepoints_exist_at_a_time)
 {
 	struct th_fixture fixture;
 	struct th_txn *txn = begin(&fixture, budgets[_i]);
@@ -155,8 +155,8 @@ START_TEST(savepoint_limits)
 }
 END_TEST
 
-/* Runs, references to runs and large values are undone with the rest, and nothing of them is lost. */
-START_TEST(savepoint_chunks)
+/* References to runs are undone, too, and no block is lost. */
+START_TEST(restore_frees_runs_and_large_values)
 {
 	static uint8_t large[30000];
 	struct th_fixture fixture;
@@ -185,7 +185,8 @@ START_TEST(savepoint_chunks)
 		th_ok(th_txn_restore(txn, savepoint));
 	}
 	th_store_info(fixture.store, &info);
-	ck_assert_uint_ge(info.blocks_free + 1, free); /* the one is of what was spilled before */
+	ck_assert_uint_ge(info.blocks_free + 1,
+			  free); /* one block is of messages that were spilled before the savepoint */
 	th_ok(th_txn_commit(txn));
 	th_ok(th_store_checkpoint(fixture.store));
 	th_verify_check(fixture.store, &th_extents_check);
@@ -198,13 +199,15 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("savepoint");
-	const TTest *const tests[] = { savepoint_nested, savepoint_release, savepoint_limits, savepoint_chunks };
+	Suite *suite = suite_create("layer");
+	const TTest *const tests[] = { restore_undoes_writes_since_the_savepoint,
+				       release_keeps_writes_and_forgets_the_savepoint,
+				       at_most_64_savepoints_exist_at_a_time, restore_frees_runs_and_large_values };
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		TCase *tcase = tcase_create(tests[i]->name);
 
-		tcase_set_timeout(tcase, 0); /* the build system has one */
+		tcase_set_timeout(tcase, 0); /* the build system has a timeout */
 		tcase_add_loop_test(tcase, tests[i], 0, 2);
 		suite_add_tcase(suite, tcase);
 	}

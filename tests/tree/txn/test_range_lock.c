@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Range locks: who conflicts, who waits, who is told not to. */
+/* Range locks: conflicts, waiting, deadlocks. */
 #include "tests/tree/fixture.h"
 
 #include <pthread.h>
@@ -21,7 +21,7 @@ static struct th_locker *locker_new(struct th_fixture *fixture)
 	return locker;
 }
 
-/* "b-d": keys from b to before d; "b-": without end; "-": all. */
+/* Returns a range. "b-d": keys from b to before d; "b-": no upper bound; "-": all keys. */
 static struct th_range parse_range(const char *text)
 {
 	const char *dash = strchr(text, '-');
@@ -46,10 +46,10 @@ static const struct {
 	{ "b-d", "b-d", true },   { "b-d", "c-e", true },  { "b-d", "d-e", false }, { "b-d", "a-b", false },
 	{ "b-d", "a-bb", true },  { "b-d", "cz-e", true }, { "b-", "z-", true },    { "b-", "a-b", false },
 	{ "-", "x-y", true },     { "-", "-", true },      { "-b", "a-", true },    { "-b", "b-", false },
-	{ "b-d", "bb-bc", true }, { "b-d", "c-c", false }, /* nothing is in it */
+	{ "b-d", "bb-bc", true }, { "b-d", "c-c", false }, /* it is empty */
 };
 
-START_TEST(lock_conflicts)
+START_TEST(overlapping_locks_conflict_if_one_is_exclusive)
 {
 	struct th_fixture fixture;
 
@@ -61,7 +61,8 @@ START_TEST(lock_conflicts)
 		int expected = pairs[i / 4].overlap && (i & 3) ? -EBUSY : 0;
 
 		th_ok(ask(a, pairs[i / 4].a, a_mode, TH_LOCK_TRY));
-		th_ok(ask(a, pairs[i / 4].a, TH_LOCK_EXCLUSIVE, TH_LOCK_TRY)); /* nobody is in his own way */
+		th_ok(ask(a, pairs[i / 4].a, TH_LOCK_EXCLUSIVE,
+			  TH_LOCK_TRY)); /* a locker does not conflict with itself */
 		th_locker_unlock(a);
 		th_ok(ask(a, pairs[i / 4].a, a_mode, TH_LOCK_TRY));
 		th_expect(ask(b, pairs[i / 4].b, b_mode, TH_LOCK_TRY), expected);
@@ -74,7 +75,7 @@ START_TEST(lock_conflicts)
 }
 END_TEST
 
-START_TEST(lock_all_keys)
+START_TEST(lock_without_range_covers_all_keys)
 {
 	struct th_fixture fixture;
 	struct th_locker *a, *b;
@@ -92,7 +93,7 @@ START_TEST(lock_all_keys)
 }
 END_TEST
 
-START_TEST(lock_times_out)
+START_TEST(wait_ends_with_etimedout)
 {
 	struct th_fixture fixture;
 	struct th_locker *a, *b, *c;
@@ -103,7 +104,7 @@ START_TEST(lock_times_out)
 	c = locker_new(&fixture);
 	th_ok(ask(a, "b-d", TH_LOCK_SHARED, TH_LOCK_WAIT));
 	th_expect(ask(b, "c-e", TH_LOCK_EXCLUSIVE, SHORT_MS), -ETIMEDOUT);
-	th_ok(ask(c, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY)); /* nobody waits any more */
+	th_ok(ask(c, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY)); /* the request has ended */
 	th_locker_unlock(a);
 	th_locker_unlock(c);
 	th_ok(ask(b, "c-e", TH_LOCK_EXCLUSIVE, SHORT_MS));
@@ -114,7 +115,7 @@ START_TEST(lock_times_out)
 }
 END_TEST
 
-START_TEST(lock_of_transactions)
+START_TEST(locks_of_a_transaction_end_with_it)
 {
 	struct th_range range = parse_range("b-d");
 	struct th_fixture fixture;
@@ -140,7 +141,7 @@ START_TEST(lock_of_transactions)
 }
 END_TEST
 
-/* Somebody who asks for one range, lets go of everything if that is a deadlock or when he has it, and ends. */
+/* A thread that locks one range with waiting, then drops all its locks, and ends. */
 struct asker {
 	pthread_t thread;
 	struct th_locker *locker;
@@ -163,8 +164,8 @@ static void start(struct asker *asker)
 	ck_assert_int_eq(pthread_create(&asker->thread, NULL, ask_once, asker), 0);
 }
 
-/* Each holds a range and asks for the next one's: exactly one is told so, and all others get theirs. */
-START_TEST(lock_ring)
+/* Each holds a range and requests the next one's: exactly one fails with -EDEADLK, and all others get theirs. */
+START_TEST(cycle_of_waiters_fails_one_of_them)
 {
 	static const char *const ranges[RING] = { "a-b", "b-c", "c-d", "d-e", "e-f", "f-g" };
 	struct asker askers[RING];
@@ -194,8 +195,7 @@ START_TEST(lock_ring)
 }
 END_TEST
 
-/* Two who both hold a range shared both want it for themselves. */
-START_TEST(lock_upgrade)
+START_TEST(two_upgrades_of_a_shared_lock_fail_one)
 {
 	struct asker askers[2];
 	struct th_fixture fixture;
@@ -216,8 +216,8 @@ START_TEST(lock_upgrade)
 }
 END_TEST
 
-/* A writer waits for a reader: later readers do not pass it, but for the one it waits for. */
-START_TEST(lock_turns)
+/* Except the reader that the writer waits for. */
+START_TEST(later_reader_does_not_pass_a_waiting_writer)
 {
 	struct th_fixture fixture;
 	struct th_locker *reader, *later;
@@ -231,7 +231,7 @@ START_TEST(lock_turns)
 	th_ok(ask(reader, "b-d", TH_LOCK_SHARED, TH_LOCK_TRY));
 	start(&writer);
 	while ((err = ask(later, "c-e", TH_LOCK_SHARED, TH_LOCK_TRY)) == 0) {
-		th_locker_unlock(later); /* the writer has not asked yet */
+		th_locker_unlock(later); /* the writer has not requested its lock yet */
 		sched_yield();
 	}
 	ck_assert_int_eq(err, -EBUSY);
@@ -247,7 +247,9 @@ START_TEST(lock_turns)
 }
 END_TEST
 
-/* --- many at once: what is locked is plain memory, so that the thread sanitizer sees whoever is let in wrongly --- */
+/* --- many threads --- */
+
+/* The locks guard plain memory, so that the thread sanitizer finds a lock that was wrongly granted. */
 
 struct crew {
 	struct th_fixture fixture;
@@ -261,7 +263,7 @@ struct member {
 	uint64_t written, refused;
 };
 
-/* Locks some cells and works on them; -errno if the lock was not to be had. */
+/* Locks some cells and works on them.  Returns 0 or the error of locking. */
 static int work(struct member *member, struct th_locker *locker)
 {
 	unsigned first = th_random_below(&member->random, CREW_KEYS);
@@ -273,7 +275,7 @@ static int work(struct member *member, struct th_locker *locker)
 		th_random_percent(&member->random, 20) ? (int)th_random_below(&member->random, 3) : TH_LOCK_WAIT;
 	int err = th_locker_lock(locker, &range, writes ? TH_LOCK_EXCLUSIVE : TH_LOCK_SHARED, timeout_ms);
 
-	if (err < 0)
+	if (err)
 		return err;
 	for (unsigned i = first; i < end; i++) {
 		uint64_t before = member->crew->cell[i];
@@ -297,9 +299,9 @@ static void *run_member(void *arg)
 		unsigned steps = th_random_between(&member->random, 1, 3);
 		int err = 0;
 
-		while (steps-- > 0 && err == 0)
+		while (steps-- > 0 && !err)
 			err = work(member, locker);
-		th_true(err == 0 || err == -EDEADLK || err == -EBUSY || err == -ETIMEDOUT);
+		th_true(!err || err == -EDEADLK || err == -EBUSY || err == -ETIMEDOUT);
 		member->refused += err != 0;
 		th_locker_unlock(locker);
 	}
@@ -307,9 +309,9 @@ static void *run_member(void *arg)
 	return NULL;
 }
 
-START_TEST(lock_crew)
+START_TEST(exclusive_locks_exclude_in_many_threads)
 {
-	uint64_t seed = th_test_seed("lock_crew"), written = 0, sum = 0, refused = 0;
+	uint64_t seed = th_test_seed("exclusive_locks_exclude_in_many_threads"), written = 0, sum = 0, refused = 0;
 	struct crew *crew = calloc(1, sizeof(*crew));
 	struct member members[CREW] = { 0 };
 
@@ -336,8 +338,14 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { lock_conflicts, lock_all_keys, lock_times_out, lock_of_transactions,
-				       lock_ring,      lock_upgrade,  lock_turns,     lock_crew };
+	const TTest *const tests[] = { overlapping_locks_conflict_if_one_is_exclusive,
+				       lock_without_range_covers_all_keys,
+				       wait_ends_with_etimedout,
+				       locks_of_a_transaction_end_with_it,
+				       cycle_of_waiters_fails_one_of_them,
+				       two_upgrades_of_a_shared_lock_fail_one,
+				       later_reader_does_not_pass_a_waiting_writer,
+				       exclusive_locks_exclude_in_many_threads };
 
-	return th_tests_run("lock", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("range_lock", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* References against a plain model: made, re-pointed, followed, listed and deleted, in snapshots too. */
+/* References compared with a simple model: created, changed, followed, listed and deleted, also in snapshots. */
 #include "tests/tree/fixture.h"
 #include "tree/reference.h"
 
@@ -13,7 +13,7 @@
 
 static const struct th_slice prefix = { "index/", 6 };
 
-/* What each key is: absent, a plain value, or a reference to that number. */
+/* The model: for each key, whether it is absent, has a plain value, or refers to the key of a number. */
 struct graph {
 	int to[KEYS];
 };
@@ -49,8 +49,8 @@ static unsigned number_of(struct th_slice key)
 	return (unsigned)(digits[0] - '0') * 10 + (unsigned)(digits[1] - '0');
 }
 
-/* A reference to it is gone. */
-static void let_go(struct graph *graph, int target, bool delete_last)
+/* Removes a reference to the target. */
+static void drop_reference(struct graph *graph, int target, bool delete_last)
 {
 	while (delete_last && target >= 0 && graph->to[target] != ABSENT && referrers_of(graph, target) == 0) {
 		int next = graph->to[target];
@@ -116,7 +116,7 @@ static void verify_referrers(struct th_view *view, struct th_txn *txn, const str
 	ck_assert_uint_eq(count, referrers_of(graph, i));
 }
 
-/* Counts, index and ends are those of the model. */
+/* Verifies counts, index and the values at the end of references. */
 static void verify(struct th_view *view, struct th_txn *txn, const struct graph *graph)
 {
 	struct th_value value;
@@ -145,7 +145,7 @@ static void step_put(struct th_txn *txn, struct graph *graph, int i)
 	char space[16];
 
 	if (graph->to[i] >= 0)
-		return; /* its owner would have to unlink it first */
+		return; /* a reference is unlinked before its key gets another value */
 	th_ok(th_txn_put(txn, key_of((unsigned)i, space), (struct th_slice){ &i, sizeof(i) }));
 	graph->to[i] = PLAIN;
 }
@@ -164,7 +164,7 @@ static void step_link(struct th_txn *txn, const struct th_references *refs, stru
 		th_ok(err);
 		graph->to[i] = target;
 		if (old >= 0 && old != target)
-			let_go(graph, old, refs->delete_last);
+			drop_reference(graph, old, refs->delete_last);
 	}
 }
 
@@ -182,7 +182,7 @@ static void step_unlink(struct th_txn *txn, const struct th_references *refs, st
 	} else {
 		th_ok(err);
 		graph->to[i] = ABSENT;
-		let_go(graph, old, refs->delete_last);
+		drop_reference(graph, old, refs->delete_last);
 	}
 }
 
@@ -236,13 +236,13 @@ static void verify_snapshots(struct run *run)
 	}
 }
 
-START_TEST(reference_random)
+START_TEST(references_equal_the_model)
 {
 	struct run *run = calloc(1, sizeof(*run));
 	unsigned rounds = th_test_rounds(400);
 
 	th_fixture_init(&run->fixture, 32, NULL);
-	run->random.state = th_test_seed("reference_random");
+	run->random.state = th_test_seed("references_equal_the_model");
 	for (unsigned i = 0; i < KEYS; i++)
 		run->graph.to[i] = ABSENT;
 	for (unsigned round = 0; round < rounds; round++) {
@@ -260,7 +260,7 @@ START_TEST(reference_random)
 }
 END_TEST
 
-START_TEST(reference_long_keys)
+START_TEST(longest_keys_can_be_referenced)
 {
 	const struct th_references refs = { .index = prefix };
 	char target[TH_KEY_MAX], key[TH_KEY_MAX];
@@ -295,7 +295,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { reference_random, reference_long_keys };
+	const TTest *const tests[] = { references_equal_the_model, longest_keys_can_be_referenced };
 
 	return th_tests_run("reference", tests, sizeof(tests) / sizeof(tests[0]));
 }

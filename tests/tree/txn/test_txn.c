@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transactions: what they see, what they leave behind, and their limits. */
+/* Transactions: isolation, effects and limits. */
 #include "tests/tree/walk.h"
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ static void check_get(struct th_txn *txn, struct th_view *view, const char *key,
 	th_value_release(&found);
 }
 
-START_TEST(txn_isolation)
+START_TEST(writes_are_private_until_commit)
 {
 	struct th_fixture fixture;
 	struct th_view *live;
@@ -64,8 +64,8 @@ START_TEST(txn_isolation)
 }
 END_TEST
 
-/* Two transactions at once, on keys of their own; each reads the other's after it was merged. */
-START_TEST(txn_side_by_side)
+/* Two transactions at the same time, on different keys. */
+START_TEST(transaction_reads_commits_of_others)
 {
 	struct th_fixture fixture;
 	struct th_txn *one, *two;
@@ -86,7 +86,7 @@ START_TEST(txn_side_by_side)
 }
 END_TEST
 
-START_TEST(txn_refs)
+START_TEST(counts_follow_puts_and_deletes)
 {
 	struct th_fixture fixture;
 	struct th_view *live;
@@ -96,7 +96,7 @@ START_TEST(txn_refs)
 	th_fixture_init(&fixture, 16, NULL);
 	live = th_view_live(fixture.store);
 	txn = begin(&fixture);
-	th_ok(th_txn_ref(txn, key, 2)); /* unseen until the key is there */
+	th_ok(th_txn_ref(txn, key, 2)); /* kept, but not visible until the key exists */
 	check_get(txn, NULL, "key", NULL, 0);
 	th_ok(th_txn_commit(txn));
 	check_get(NULL, live, "key", NULL, 0);
@@ -131,7 +131,7 @@ START_TEST(txn_refs)
 }
 END_TEST
 
-START_TEST(txn_delete_range)
+START_TEST(deleted_range_equals_the_model)
 {
 	struct th_model *model = th_model_new();
 	struct th_range range = { th_slice_of("key 0100"), th_slice_of("key 0900") };
@@ -161,7 +161,7 @@ START_TEST(txn_delete_range)
 	range.from = th_slice_of("");
 	th_ok(th_txn_delete_range(txn, range));
 	th_model_delete_range(model, range);
-	range = (struct th_range){ .from = th_slice_of("key 0950") }; /* and all that follows */
+	range = (struct th_range){ .from = th_slice_of("key 0950") }; /* and all keys after */
 	th_ok(th_txn_delete_range(txn, range));
 	th_model_delete_range(model, range);
 	th_ok(th_txn_commit(txn));
@@ -174,7 +174,7 @@ START_TEST(txn_delete_range)
 }
 END_TEST
 
-START_TEST(txn_limits)
+START_TEST(limits_of_keys_and_values_are_checked)
 {
 	static uint8_t bytes[TH_KEY_MAX + 2];
 	struct th_slice longest = { bytes, TH_KEY_MAX }, too_long = { bytes, TH_KEY_MAX + 2 }, nothing = { bytes, 0 };
@@ -216,7 +216,7 @@ START_TEST(txn_limits)
 }
 END_TEST
 
-START_TEST(txn_loans)
+START_TEST(loans_are_put_without_a_copy)
 {
 	struct th_model *model = th_model_new();
 	struct th_fixture fixture;
@@ -257,7 +257,7 @@ static struct th_slice big_value(uint8_t *space, size_t size, struct th_slice ke
 	return (struct th_slice){ space, size };
 }
 
-START_TEST(txn_large_values)
+START_TEST(large_values_are_stored_off_tree)
 {
 	static const uint32_t sizes[] = {
 		TH_INLINE_MAX - 1, TH_INLINE_MAX, TH_INLINE_MAX + 1, 4095,        4096, 4097, 65535, 65536,
@@ -270,7 +270,7 @@ START_TEST(txn_large_values)
 	struct th_txn *txn;
 
 	th_fixture_init(&fixture, 256, NULL);
-	for (uint64_t round = 0; round < 2; round++) { /* the second replaces */
+	for (uint64_t round = 0; round < 2; round++) { /* the second round replaces the values */
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 			struct th_slice key = { &sizes[i], sizeof(sizes[i]) };
 			struct th_slice value = big_value(space, sizes[i], key, round);
@@ -287,7 +287,7 @@ START_TEST(txn_large_values)
 		th_verify_scan(th_view_live(fixture.store), model, NULL);
 		th_verify_check(fixture.store, NULL);
 	}
-	/* A value that was read stays, whatever happens to its key. */
+	/* A value that was read stays valid after its key is deleted. */
 	th_ok(th_get(th_view_live(fixture.store), (struct th_slice){ &sizes[9], sizeof(sizes[9]) }, &held));
 	txn = begin(&fixture);
 	th_ok(th_txn_delete_range(txn, (struct th_range){ th_slice_of(""), th_slice_of("\xff\xff\xff\xff\xff") }));
@@ -305,8 +305,8 @@ START_TEST(txn_large_values)
 }
 END_TEST
 
-/* 100,000 keys in one step, in an order that is not theirs; then half of them gone in another. */
-START_TEST(txn_huge)
+/* Written in another order than that of the keys.  A second transaction deletes half of them. */
+START_TEST(hundred_thousand_keys_commit_in_one_step)
 {
 	enum { COUNT = 100000, STRIDE = 61813 };
 	struct th_model *model = th_model_new();
@@ -349,9 +349,9 @@ START_TEST(txn_huge)
 }
 END_TEST
 
-/* A cursor of a transaction sees what the transaction writes while the cursor is open, or what was there before; what
- * the transaction does not touch it sees in any case. */
-START_TEST(txn_cursor_over_writes)
+/* A cursor of a transaction sees writes that the transaction makes while the cursor is open, or the state before; it
+ * sees all keys that the transaction does not write. */
+START_TEST(open_cursor_sees_all_unchanged_keys)
 {
 	struct th_cursor_entry entry;
 	struct th_fixture fixture;
@@ -386,8 +386,11 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { txn_isolation, txn_side_by_side, txn_refs, txn_delete_range,      txn_limits,
-				       txn_loans,     txn_large_values, txn_huge, txn_cursor_over_writes };
+	const TTest *const tests[] = { writes_are_private_until_commit,       transaction_reads_commits_of_others,
+				       counts_follow_puts_and_deletes,        deleted_range_equals_the_model,
+				       limits_of_keys_and_values_are_checked, loans_are_put_without_a_copy,
+				       large_values_are_stored_off_tree,      hundred_thousand_keys_commit_in_one_step,
+				       open_cursor_sees_all_unchanged_keys };
 
 	return th_tests_run("txn", tests, sizeof(tests) / sizeof(tests[0]));
 }

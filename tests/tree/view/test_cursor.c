@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cursors: bounds, directions, and what they see while others write. */
+/* Cursors: bounds, directions, and reads among concurrent writers. */
 #include "tests/tree/walk.h"
 
 #include <pthread.h>
@@ -54,7 +54,7 @@ static void expect_prev(struct th_cursor *cursor, const char *key)
 			      (int)entry.key.size, (const char *)entry.key.data);
 }
 
-START_TEST(cursor_stands_between)
+START_TEST(cursor_stands_between_two_entries)
 {
 	static const char *const keys[] = { "a", "b", "c", "d" };
 	struct th_model *model = th_model_new();
@@ -96,7 +96,7 @@ START_TEST(cursor_stands_between)
 }
 END_TEST
 
-START_TEST(cursor_bounds)
+START_TEST(cursor_stays_within_its_range)
 {
 	static const char *const keys[] = { "a", "b", "bb", "c", "d" };
 	struct th_model *model = th_model_new();
@@ -111,13 +111,13 @@ START_TEST(cursor_bounds)
 	th_ok(th_cursor_seek(cursor, th_slice_of("a"))); /* before the range: its start */
 	expect_prev(cursor, NULL);
 	expect_next(cursor, "b");
-	th_ok(th_cursor_seek(cursor, th_slice_of("d"))); /* behind it: its end */
+	th_ok(th_cursor_seek(cursor, th_slice_of("d"))); /* after it: its end */
 	expect_next(cursor, NULL);
 	expect_prev(cursor, "bb");
 	th_cursor_close(cursor);
-	range.to = range.from; /* empty */
+	range.to = range.from; /* it is empty */
 	th_verify_scan(th_view_live(fixture.store), model, &range);
-	range.to = th_slice_of(""); /* a bound, not the lack of one */
+	range.to = th_slice_of(""); /* an empty bound, not an open one */
 	range.from = range.to;
 	th_verify_scan(th_view_live(fixture.store), model, &range);
 	range.to = (struct th_slice){ 0 };
@@ -129,7 +129,7 @@ START_TEST(cursor_bounds)
 }
 END_TEST
 
-START_TEST(cursor_prefix)
+START_TEST(prefix_range_has_exactly_its_keys)
 {
 	static const char *const keys[] = { "",         "a",          "a\x01",    "ab",       "ab\x01",
 					    "ab\xff",   "ab\xff\xff", "ac",       "b",        "\xfe",
@@ -157,11 +157,11 @@ START_TEST(cursor_prefix)
 }
 END_TEST
 
-/* Long walks to and fro over a tree of several levels, live, held, and of a transaction. */
-START_TEST(cursor_walks)
+/* Of a tree of several levels: in the live view, a frozen one, and a transaction. */
+START_TEST(random_walks_equal_the_model)
 {
 	struct th_store_options options = { .cache_bytes = 256 << 10 };
-	struct th_random random = { .state = th_test_seed("cursor_walks") };
+	struct th_random random = { .state = th_test_seed("random_walks_equal_the_model") };
 	struct th_keys keys = { .salt = random.state, .range = 3000 };
 	struct th_model *model = th_model_new();
 	uint8_t space[2 * TH_KEY_MAX], value[64];
@@ -198,9 +198,9 @@ START_TEST(cursor_walks)
 }
 END_TEST
 
-/* --- while others write --- */
+/* --- among concurrent writers --- */
 
-#define CROWD 4000 /* keys; the even ones are never touched */
+#define CROWD 4000 /* keys; the even ones are never changed */
 
 struct crowd {
 	struct th_fixture fixture;
@@ -241,7 +241,7 @@ static void *crowd_writer(void *arg)
 	return (void *)(intptr_t)err;
 }
 
-/* One pass: in order, nothing twice, every even key there, every value its key's. */
+/* Verifies one pass: keys in order, none twice, every even key, every value equal to its key. */
 static void crowd_pass(struct th_view *view, bool forward)
 {
 	struct th_cursor_entry entry;
@@ -265,7 +265,7 @@ static void crowd_pass(struct th_view *view, bool forward)
 	ck_assert_uint_eq(even, CROWD / 2);
 }
 
-START_TEST(cursor_among_writers)
+START_TEST(cursor_of_live_view_keeps_order_among_writers)
 {
 	struct th_store_options options = { .cache_bytes = 256 << 10, .checkpoint_interval_ms = 10 };
 	struct crowd *crowd = calloc(1, sizeof(*crowd));
@@ -286,8 +286,8 @@ START_TEST(cursor_among_writers)
 }
 END_TEST
 
-/* A held view does not move, and a cursor on it may be open across commits. */
-START_TEST(cursor_held_view)
+/* The cursor stays open across checkpoints. */
+START_TEST(cursor_of_frozen_view_sees_no_later_writes)
 {
 	struct th_store_options options = { .cache_bytes = 256 << 10 };
 	struct th_model *model = th_model_new();
@@ -326,8 +326,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { cursor_stands_between, cursor_bounds,        cursor_prefix,
-				       cursor_walks,          cursor_among_writers, cursor_held_view };
+	const TTest *const tests[] = { cursor_stands_between_two_entries,
+				       cursor_stays_within_its_range,
+				       prefix_range_has_exactly_its_keys,
+				       random_walks_equal_the_model,
+				       cursor_of_live_view_keeps_order_among_writers,
+				       cursor_of_frozen_view_sees_no_later_writes };
 
 	return th_tests_run("cursor", tests, sizeof(tests) / sizeof(tests[0]));
 }

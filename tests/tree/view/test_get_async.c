@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads under way at one time: th_get_async, th_prefetch, and cursors that read ahead, on disks that complete transfers
- * at once (memory), on other threads (the pool), and when somebody looks (io_uring).
+ * Concurrent reads: th_get_async, th_prefetch, and readahead of cursors.  On three disks: one completes transfers at
+ * once (memory), one on other threads (the pool), one on the thread that polls (io_uring).
  */
 #include "tests/tree/fixture.h"
 
@@ -21,7 +21,7 @@
 static struct th_fixture fixture;
 static struct th_model *model;
 static struct th_random rng;
-static char lines[4096]; /* what was reported */
+static char lines[4096]; /* reported lines */
 
 static void note_report(void *arg, const char *line)
 {
@@ -67,7 +67,8 @@ static void put(struct th_txn *txn, unsigned number, size_t size)
 	th_model_put(model, key, (struct th_slice){ value, size });
 }
 
-/* A store with every third key missing and some large values, read anew with a small cache: most is on disk. */
+/* Makes a store with every third key missing and some large values, and opens it again with a small cache, so that most
+ * nodes are on disk only. */
 static void begin(enum where where, const char *test)
 {
 	struct th_disk *disk = new_disk(where), *lent = th_disk_lend(disk);
@@ -107,7 +108,7 @@ static void finish(struct th_get *get, struct th_slice key)
 	th_value_release(&value);
 }
 
-/* Reads with up to UNDER_WAY of them begun and not finished. */
+/* Reads random keys, up to UNDER_WAY of them concurrently. */
 static void read_many(struct th_view *view, unsigned count)
 {
 	struct th_get *get[UNDER_WAY];
@@ -126,18 +127,18 @@ static void read_many(struct th_view *view, unsigned count)
 	}
 }
 
-START_TEST(async_reads)
+START_TEST(get_async_returns_the_same_as_get)
 {
 	for (enum where where = 0; where < WHERES; where++) {
 		struct th_view *view;
 		struct th_txn *txn;
 
-		begin(where, "async_reads");
+		begin(where, "get_async_returns_the_same_as_get");
 		read_many(th_view_live(fixture.store), 3000);
 		th_ok(th_view_freeze(fixture.store, &view));
 		read_many(view, 500);
 		th_view_close(view);
-		/* with nodes that may change above what is on disk */
+		/* with transient nodes above those on disk */
 		th_ok(th_txn_begin(fixture.store, &txn));
 		for (unsigned i = 0; i < 300; i++)
 			put(txn, th_random_below(&rng, KEYS), 100);
@@ -149,45 +150,44 @@ START_TEST(async_reads)
 }
 END_TEST
 
-struct tale {
-	_Atomic unsigned told;
+struct counter {
+	_Atomic unsigned calls;
 };
 
-static void tell(struct th_future *future, void *arg)
+static void count_call(struct th_future *future, void *arg)
 {
-	struct tale *tale = arg;
+	struct counter *counter = arg;
 
 	(void)future;
-	atomic_fetch_add(&tale->told, 1);
+	atomic_fetch_add(&counter->calls, 1);
 }
 
-/* Each continuation runs once, whether anybody waits or not. */
-START_TEST(async_continues)
+START_TEST(continuation_runs_once_without_a_waiter)
 {
 	for (enum where where = 0; where < WHERES; where++) {
 		struct th_get *get[UNDER_WAY];
-		struct tale tale = { 0 };
+		struct counter counter = { 0 };
 		char space[UNDER_WAY][32];
 
-		begin(where, "async_continues");
+		begin(where, "continuation_runs_once_without_a_waiter");
 		for (unsigned i = 0; i < UNDER_WAY; i++) {
 			th_ok(th_get_async(th_view_live(fixture.store), make_key(i * (KEYS / UNDER_WAY), space[i]),
 					   &get[i]));
-			th_future_then(th_get_future(get[i]), tell, &tale);
+			th_future_then(th_get_future(get[i]), count_call, &counter);
 		}
-		while (atomic_load(&tale.told) < UNDER_WAY)
+		while (atomic_load(&counter.calls) < UNDER_WAY)
 			usleep(100);
 		for (unsigned i = 0; i < UNDER_WAY; i++) {
 			ck_assert(th_future_poll(th_get_future(get[i])));
 			finish(get[i], th_slice_of(space[i]));
 		}
-		ck_assert_uint_eq(tale.told, UNDER_WAY);
+		ck_assert_uint_eq(counter.calls, UNDER_WAY);
 		end();
 	}
 }
 END_TEST
 
-/* Turns one bit over in each block of a part of the disk where nodes are. */
+/* Inverts one bit in each block of a part of the disk that has nodes; a second call repairs them. */
 static void damage(void)
 {
 	uint8_t *block = th_disk_buffer(TH_BLOCK_SIZE);
@@ -200,14 +200,13 @@ static void damage(void)
 	free(block);
 }
 
-/* What fails is an error of its own read, and is said; others go on. */
-START_TEST(async_fails)
+START_TEST(failed_read_fails_alone_and_is_reported)
 {
 	struct th_get *get;
 	char space[32];
 	unsigned failed = 0, right = 0;
 
-	begin(IN_MEMORY, "async_fails");
+	begin(IN_MEMORY, "failed_read_fails_alone_and_is_reported");
 	th_expect(th_get_async(th_view_live(fixture.store), (struct th_slice){ space, TH_KEY_MAX + 1 }, &get), -EINVAL);
 	damage();
 	for (unsigned i = 1; i < KEYS; i += 6) {
@@ -231,15 +230,14 @@ START_TEST(async_fails)
 	ck_assert_uint_gt(right, 10);
 	ck_assert_ptr_nonnull(strstr(lines, "wrong checksum"));
 	lines[0] = 0;
-	damage(); /* and back */
+	damage(); /* repaired */
 	read_many(th_view_live(fixture.store), 500);
 	ck_assert_str_eq(lines, "");
 	end();
 }
 END_TEST
 
-/* What was prefetched is not read again. */
-START_TEST(async_prefetch)
+START_TEST(prefetched_nodes_are_not_read_again)
 {
 	struct th_store_info before, after;
 	struct th_cursor_entry entry;
@@ -248,7 +246,7 @@ START_TEST(async_prefetch)
 	char from[32], to[32];
 	unsigned seen = 0;
 
-	begin(IN_MEMORY, "async_prefetch");
+	begin(IN_MEMORY, "prefetched_nodes_are_not_read_again");
 	fixture.options.cache_bytes = 64 << 20;
 	th_fixture_reopen(&fixture);
 	range = (struct th_range){ make_key(2000, from), make_key(2300, to) };
@@ -262,7 +260,7 @@ START_TEST(async_prefetch)
 	ck_assert_uint_eq(seen, 200);
 	ck_assert_uint_eq(after.node_reads, before.node_reads);
 	ck_assert_uint_gt(before.node_reads, 5);
-	/* nor is anything outside it */
+	/* nor are nodes outside the range read */
 	th_ok(th_prefetch(th_view_live(fixture.store), &range));
 	th_store_info(fixture.store, &after);
 	ck_assert_uint_eq(after.node_reads, before.node_reads);
@@ -270,14 +268,13 @@ START_TEST(async_prefetch)
 }
 END_TEST
 
-/* Reading ahead in either direction, with turns, sees what is there and reads no node more than once. */
-START_TEST(async_cursors)
+START_TEST(readahead_with_changes_of_direction_reads_correctly)
 {
 	for (enum where where = 0; where < WHERES; where++) {
 		struct th_cursor *cursor;
 		struct th_cursor_entry entry;
 
-		begin(where, "async_cursors");
+		begin(where, "readahead_with_changes_of_direction_reads_correctly");
 		th_verify_scan(th_view_live(fixture.store), model, NULL);
 		th_ok(th_cursor_open(th_view_live(fixture.store), NULL, &cursor));
 		for (unsigned turn = 0; turn < 20; turn++) {
@@ -289,7 +286,7 @@ START_TEST(async_cursors)
 				;
 		}
 		th_cursor_close(cursor);
-		/* closed while reads are under way */
+		/* the store is closed while reads are in progress */
 		th_ok(th_prefetch(th_view_live(fixture.store), NULL));
 		ck_assert_str_eq(lines, "");
 		end();
@@ -297,13 +294,13 @@ START_TEST(async_cursors)
 }
 END_TEST
 
-/* A store that fits the cache is read once, however much is read ahead. */
-START_TEST(async_reads_once)
+/* The store fits the cache. */
+START_TEST(readahead_reads_no_node_twice)
 {
 	struct th_store_info info;
 	uint64_t nodes;
 
-	begin(IN_MEMORY, "async_reads_once");
+	begin(IN_MEMORY, "readahead_reads_no_node_twice");
 	fixture.options.cache_bytes = 64 << 20;
 	th_fixture_reopen(&fixture);
 	th_verify_scan(th_view_live(fixture.store), model, NULL);
@@ -325,23 +322,23 @@ static uint64_t node_reads(void)
 	return info.node_reads;
 }
 
-/* The first entry from the key on.  1: there is none. */
+/* Reads the first entry from the key on.  Returns 0, 1 if there is none, or the error. */
 static int first_from(struct th_view *view, struct th_slice key)
 {
 	struct th_range range = { .from = key };
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int err;
+	int end;
 
 	th_ok(th_cursor_open(view, &range, &cursor));
-	err = th_cursor_next(cursor, &entry);
-	if (err == 0)
+	end = th_cursor_next(cursor, &entry);
+	if (end == 0)
 		ck_assert(entry.key.size == key.size && memcmp(entry.key.data, key.data, key.size) >= 0);
 	th_cursor_close(cursor);
-	return err;
+	return end;
 }
 
-/* What a read that does not wait misses it does not read; then it is there. */
+/* Reads a random key with non-blocking reads, retried until none would wait.  Returns true if one would have waited. */
 static bool read_without_waiting(struct th_view *view, bool point)
 {
 	struct th_value value;
@@ -371,17 +368,17 @@ static bool read_without_waiting(struct th_view *view, bool point)
 	return missed;
 }
 
-START_TEST(async_nowait)
+START_TEST(nonblocking_read_does_no_io)
 {
 	unsigned missed = 0;
 	struct th_txn *txn;
 
-	begin(IN_MEMORY, "async_nowait");
-	th_true(th_nowait_again(-EINPROGRESS) && !th_nowait_again(0)); /* of nothing that was missed */
+	begin(IN_MEMORY, "nonblocking_read_does_no_io");
+	th_true(th_nowait_again(-EINPROGRESS) && !th_nowait_again(0)); /* no node was missed */
 	for (unsigned i = 0; i < 2000; i++)
 		missed += read_without_waiting(th_view_live(fixture.store), i % 2);
 	ck_assert_uint_gt(missed, 100);
-	/* a commit waits */
+	/* a transaction commit waits for nodes all the same */
 	th_nowait_begin();
 	th_ok(th_txn_begin(fixture.store, &txn));
 	for (unsigned i = 0; i < KEYS; i++)
@@ -394,7 +391,7 @@ START_TEST(async_nowait)
 }
 END_TEST
 
-/* Nodes read for many short ranges, each with a cursor of its own, or all with one. */
+/* Returns the number of nodes read for many short ranges, each with its own cursor, or all with one. */
 static uint64_t reads_of_ranges(bool one)
 {
 	struct th_store_info before, after;
@@ -422,12 +419,11 @@ static uint64_t reads_of_ranges(bool one)
 	return after.node_reads - before.node_reads;
 }
 
-/* A cursor that was sought again expects to be read as far as the last time, and reads ahead no further. */
-START_TEST(async_expected)
+START_TEST(cursor_reads_ahead_only_as_far_as_the_last_time)
 {
 	uint64_t each, one;
 
-	begin(IN_MEMORY, "async_expected");
+	begin(IN_MEMORY, "cursor_reads_ahead_only_as_far_as_the_last_time");
 	each = reads_of_ranges(false);
 	one = reads_of_ranges(true);
 	ck_assert_msg(one < each - each / 8, "%" PRIu64 " and %" PRIu64 " nodes read", each, one);
@@ -437,8 +433,14 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { async_reads,    async_continues, async_fails,      async_prefetch,
-				       async_expected, async_cursors,   async_reads_once, async_nowait };
+	const TTest *const tests[] = { get_async_returns_the_same_as_get,
+				       continuation_runs_once_without_a_waiter,
+				       failed_read_fails_alone_and_is_reported,
+				       prefetched_nodes_are_not_read_again,
+				       cursor_reads_ahead_only_as_far_as_the_last_time,
+				       readahead_with_changes_of_direction_reads_correctly,
+				       readahead_reads_no_node_twice,
+				       nonblocking_read_does_no_io };
 
-	return th_tests_run("async", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("get_async", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Subtree views: each must behave as a store that has the keys below its prefix, and nothing else. */
+/* Subtree views: each must behave like a store that has the keys below its prefix, and no others. */
 #include "tests/tree/differences.h"
 #include "tests/tree/walk.h"
 
@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STAGES 4 /* of the history of a random store: each kept as a snapshot */
-#define WRITES 1500 /* in each */
-#define FILL 'p' /* what th_keys_pick has long runs of */
+#define STAGES 4 /* of the history of a random store: each is kept as a view */
+#define WRITES 1500 /* in each stage */
+#define FILL 'p' /* th_keys_pick has long runs of this byte */
 
-/* Prefixes under which th_keys_pick has many keys, one, or none. */
+/* Picks a prefix under which th_keys_pick has many keys, one, or none. */
 static struct th_slice pick_prefix(struct th_random *random, uint8_t *space)
 {
 	static const char *const prefixes[] = { "",     "s",      "home/",    "home/user1/", "home/user2/dir3/file-",
@@ -43,7 +43,7 @@ static bool begins_with(struct th_slice key, struct th_slice prefix)
 	return key.size >= prefix.size && memcmp(key.data, prefix.data, prefix.size) == 0;
 }
 
-static struct th_slice behind(struct th_slice key, size_t size)
+static struct th_slice without(struct th_slice key, size_t size)
 {
 	return (struct th_slice){ (const uint8_t *)key.data + size, key.size - size };
 }
@@ -60,7 +60,7 @@ static struct th_slice copy(struct th_slice key, uint8_t *space)
 	return join(key, (struct th_slice){ "", 0 }, space);
 }
 
-/* What the model has below the prefix. */
+/* Returns the part of the model below the prefix. */
 static struct th_model *model_below(const struct th_model *model, struct th_slice prefix)
 {
 	struct th_model *below = th_model_new();
@@ -71,9 +71,9 @@ static struct th_model *model_below(const struct th_model *model, struct th_slic
 		if (!begins_with(entry->key, prefix))
 			continue;
 		if (entry->present)
-			th_model_put(below, behind(entry->key, prefix.size), entry->value);
+			th_model_put(below, without(entry->key, prefix.size), entry->value);
 		if (entry->refs)
-			th_model_ref(below, behind(entry->key, prefix.size), entry->refs);
+			th_model_ref(below, without(entry->key, prefix.size), entry->refs);
 	}
 	return below;
 }
@@ -171,7 +171,7 @@ static void verify_get_async(struct th_view *view, const struct th_model *model,
 	th_value_release(&value);
 }
 
-/* A key as it may be asked of a view with such a prefix: often one that is there. */
+/* Picks a key for a view with such a prefix, often one that exists. */
 static struct th_slice pick_below(struct past *past, const struct th_model *below, size_t prefix_size, uint8_t *space)
 {
 	struct th_keys keys = past->keys;
@@ -182,7 +182,7 @@ static struct th_slice pick_below(struct past *past, const struct th_model *belo
 	return th_keys_pick(&keys, &past->random, space);
 }
 
-/* To and fro in all of the view or in a range of it. */
+/* Verifies random walks in all of the view, or in a range of it. */
 static void walk_view(struct past *past, struct th_view *view, const struct th_model *below, size_t prefix_size)
 {
 	bool bounded = th_random_percent(&past->random, 50);
@@ -211,9 +211,9 @@ static void verify_view(struct past *past, struct th_view *view, const struct th
 	walk_view(past, view, below, prefix_size);
 }
 
-START_TEST(view_reads)
+START_TEST(subtree_view_reads_only_its_keys)
 {
-	struct past *past = past_new(th_test_seed("view_reads"));
+	struct past *past = past_new(th_test_seed("subtree_view_reads_only_its_keys"));
 	unsigned rounds = th_test_rounds(60);
 	uint8_t space[TH_KEY_MAX];
 
@@ -232,7 +232,7 @@ START_TEST(view_reads)
 }
 END_TEST
 
-/* A subtree of a subtree is one; each holds what is above it. */
+/* A subtree view of a subtree view keeps the views above it. */
 static void nested(uint64_t seed)
 {
 	struct past *past = past_new(seed);
@@ -256,10 +256,10 @@ static void nested(uint64_t seed)
 	past_free(past);
 }
 
-START_TEST(view_nested)
+START_TEST(nested_subtree_view_outlives_the_views_above)
 {
-	nested(th_test_seed("view_nested"));
-	nested(1338491208); /* once left a node with too many messages to be written (flush_child) */
+	nested(th_test_seed("nested_subtree_view_outlives_the_views_above"));
+	nested(1338491208); /* once left a node with too many messages to be written (push_down.c) */
 }
 END_TEST
 
@@ -286,10 +286,9 @@ static void verify_diffs(struct past *past, struct th_slice prefix, unsigned a, 
 	th_model_unref(to_model);
 }
 
-/* Of stages that are far from one another, near, and the same, and of such as are written meanwhile. */
-START_TEST(view_diffs)
+START_TEST(diff_of_subtree_views_equals_the_models)
 {
-	struct past *past = past_new(th_test_seed("view_diffs"));
+	struct past *past = past_new(th_test_seed("diff_of_subtree_views_equals_the_models"));
 	unsigned rounds = th_test_rounds(80);
 	uint8_t space[TH_KEY_MAX];
 
@@ -309,7 +308,7 @@ struct writer {
 	struct past *past;
 	struct th_slice prefix;
 	struct th_txn *txn;
-	struct th_model *below; /* as the transaction sees it */
+	struct th_model *below; /* the transaction's view of the keys below the prefix */
 	uint8_t whole[TH_KEY_MAX];
 };
 
@@ -333,7 +332,7 @@ static void writer_put(struct writer *writer, struct th_slice key)
 	th_model_put(writer->below, key, value);
 }
 
-/* The range of about five keys, or to the end of the subtree. */
+/* Deletes a range of about five keys, or to the end of the subtree. */
 static void writer_delete_range(struct writer *writer, struct th_slice key)
 {
 	struct th_range range = { .from = key }, whole;
@@ -376,9 +375,9 @@ static void writer_step(struct writer *writer)
 	}
 }
 
-START_TEST(view_writes)
+START_TEST(transaction_in_subtree_view_writes_only_its_keys)
 {
-	struct past *past = past_new(th_test_seed("view_writes"));
+	struct past *past = past_new(th_test_seed("transaction_in_subtree_view_writes_only_its_keys"));
 	unsigned rounds = th_test_rounds(60);
 	uint8_t space[TH_KEY_MAX];
 
@@ -405,8 +404,8 @@ START_TEST(view_writes)
 }
 END_TEST
 
-/* The end of the last subtree of all has no key: it is the end of the tree, in the log and on disk too. */
-START_TEST(view_open_end)
+/* The end of the last possible subtree has no key: it is the end of the tree, also in the log and on disk. */
+START_TEST(range_to_the_end_of_the_last_subtree_is_durable)
 {
 	static const char *const keys[] = { "a", "\xfe\xff", "\xff", "\xff\xff", "\xff\xff\xff" };
 	struct th_range from = { .from = th_slice_of("\xff") };
@@ -457,7 +456,7 @@ static int try_lock(struct th_locker *locker, const char *from, const char *to)
 	return th_locker_lock(locker, &range, TH_LOCK_EXCLUSIVE, TH_LOCK_TRY);
 }
 
-START_TEST(view_locks)
+START_TEST(locks_of_subtree_views_are_of_whole_keys)
 {
 	struct th_locker *locker, *below, *other;
 	struct th_fixture fixture;
@@ -477,7 +476,7 @@ START_TEST(view_locks)
 	th_ok(try_lock(locker, "a/l", "b/k"));
 	th_expect(try_lock(below, "x", NULL), -EBUSY);
 	th_locker_unlock(locker);
-	th_ok(try_lock(below, "x", NULL)); /* to the end of a/, not further */
+	th_ok(try_lock(below, "x", NULL)); /* to the end of a/ only */
 	th_ok(try_lock(locker, "a0", "b/k"));
 	th_locker_unlock(below);
 	th_locker_unlock(locker);
@@ -496,10 +495,10 @@ START_TEST(view_locks)
 }
 END_TEST
 
-/* --- what is refused --- */
+/* --- errors --- */
 
-/* With a prefix of all bytes but four, a key has four at most. */
-START_TEST(view_limits)
+/* With a prefix of TH_KEY_MAX - 4 bytes, a key has at most 4. */
+START_TEST(prefix_counts_in_the_length_of_keys)
 {
 	static uint8_t bytes[TH_KEY_MAX + 2];
 	struct th_slice prefix = { bytes, TH_KEY_MAX - 4 }, longest = { bytes, 4 }, too_long = { bytes, 5 };
@@ -555,7 +554,7 @@ START_TEST(view_limits)
 }
 END_TEST
 
-START_TEST(view_refusals)
+START_TEST(frozen_and_foreign_views_are_refused)
 {
 	static const uint8_t longest[TH_KEY_MAX];
 	struct th_view *frozen, *a, *b, *live;
@@ -573,7 +572,7 @@ START_TEST(view_refusals)
 	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("a/"), &live));
 	th_expect(th_txn_begin_in(a, &txn), -EINVAL);
 	th_expect(th_locker_new_in(a, &locker), -EINVAL);
-	th_expect(th_diff_open(a, b, NULL, &diff), -EINVAL); /* other prefixes */
+	th_expect(th_diff_open(a, b, NULL, &diff), -EINVAL); /* the prefixes differ */
 	th_expect(th_diff_open(a, frozen, NULL, &diff), -EINVAL);
 	th_expect(th_diff_open(a, live, NULL, &diff), -EINVAL);
 	th_expect(th_diff_open(a, a, &(struct th_range){ .from = { longest, sizeof(longest) } }, &diff), -EINVAL);
@@ -586,7 +585,7 @@ START_TEST(view_refusals)
 	th_ok(th_snapshot_create(fixture.store, "s", NULL));
 	th_view_close(frozen);
 	th_view_close(b);
-	th_expect(th_store_rollback(fixture.store, "s"), -EBUSY); /* it is held */
+	th_expect(th_store_rollback(fixture.store, "s"), -EBUSY); /* a subtree view keeps the frozen view open */
 	th_view_close(a);
 	th_ok(th_store_rollback(fixture.store, "s"));
 	th_fixture_release(&fixture);
@@ -595,8 +594,14 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { view_reads,    view_nested, view_diffs,  view_writes,
-				       view_open_end, view_locks,  view_limits, view_refusals };
+	const TTest *const tests[] = { subtree_view_reads_only_its_keys,
+				       nested_subtree_view_outlives_the_views_above,
+				       diff_of_subtree_views_equals_the_models,
+				       transaction_in_subtree_view_writes_only_its_keys,
+				       range_to_the_end_of_the_last_subtree_is_durable,
+				       locks_of_subtree_views_are_of_whole_keys,
+				       prefix_counts_in_the_length_of_keys,
+				       frozen_and_foreign_views_are_refused };
 
 	return th_tests_run("view", tests, sizeof(tests) / sizeof(tests[0]));
 }
