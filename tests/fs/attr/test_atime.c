@@ -38,7 +38,7 @@ static bool touched(int64_t read_ago, int64_t changed_ago)
 	return inode->attr.atime.seconds >= now && inode->attr_dirty;
 }
 
-START_TEST(relative)
+START_TEST(relative_updates_after_a_change_or_a_day)
 {
 	ck_assert(!touched(100, 200));
 	ck_assert(touched(100, 100));
@@ -50,7 +50,7 @@ START_TEST(relative)
 }
 END_TEST
 
-START_TEST(never)
+START_TEST(never_updates)
 {
 	scene.fs->options.atime = TH_ATIME_NEVER;
 	ck_assert(!touched(200, 100));
@@ -58,7 +58,7 @@ START_TEST(never)
 }
 END_TEST
 
-START_TEST(strict)
+START_TEST(strict_updates_with_each_read)
 {
 	scene.fs->options.atime = TH_ATIME_STRICT;
 	ck_assert(touched(100, 200));
@@ -67,7 +67,7 @@ START_TEST(strict)
 }
 END_TEST
 
-START_TEST(not_for_directories)
+START_TEST(no_dir_atime_spares_directories)
 {
 	struct th_inode *root = scene.fs->root;
 	struct th_time old = { 1, 0 };
@@ -83,7 +83,7 @@ START_TEST(not_for_directories)
 }
 END_TEST
 
-START_TEST(snapshots_stay_as_they_are)
+START_TEST(snapshot_keeps_its_atime)
 {
 	struct th_inode *old;
 
@@ -100,7 +100,7 @@ START_TEST(snapshots_stay_as_they_are)
 }
 END_TEST
 
-START_TEST(a_touch_is_stored)
+START_TEST(updated_atime_is_stored)
 {
 	ck_assert(touched(200, 100));
 	struct th_time time = inode->attr.atime;
@@ -120,12 +120,12 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, relative);
-	tcase_add_test(tcase, never);
-	tcase_add_test(tcase, strict);
-	tcase_add_test(tcase, not_for_directories);
-	tcase_add_test(tcase, snapshots_stay_as_they_are);
-	tcase_add_test(tcase, a_touch_is_stored);
+	tcase_add_test(tcase, relative_updates_after_a_change_or_a_day);
+	tcase_add_test(tcase, never_updates);
+	tcase_add_test(tcase, strict_updates_with_each_read);
+	tcase_add_test(tcase, no_dir_atime_spares_directories);
+	tcase_add_test(tcase, snapshot_keeps_its_atime);
+	tcase_add_test(tcase, updated_atime_is_stored);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -37,7 +37,7 @@ static void reopen(void)
 	inode = th_scene_get(&scene, "/f");
 }
 
-START_TEST(what_is_set_stays)
+START_TEST(set_attributes_survive_reopening)
 {
 	struct th_attr attr = {
 		.mode = 04711,
@@ -61,7 +61,7 @@ START_TEST(what_is_set_stays)
 }
 END_TEST
 
-START_TEST(a_new_owner_clears_set_id_bits)
+START_TEST(new_owner_clears_set_id_bits)
 {
 	struct th_attr attr = { .mode = 06755, .uid = 5 };
 
@@ -85,7 +85,7 @@ START_TEST(a_new_owner_clears_set_id_bits)
 END_TEST
 
 /* As chown(2) with neither owner nor group. */
-START_TEST(setting_nothing_is_a_change)
+START_TEST(empty_set_updates_ctime)
 {
 	struct th_attr attr = { .mtime = { 1, 2 }, .ctime = { 3, 4 } };
 
@@ -96,7 +96,7 @@ START_TEST(setting_nothing_is_a_change)
 }
 END_TEST
 
-START_TEST(size_belongs_to_files)
+START_TEST(only_files_have_a_settable_size)
 {
 	struct th_attr attr = { .size = 12345 };
 	struct th_inode *root = th_scene_get(&scene, "/");
@@ -109,7 +109,7 @@ START_TEST(size_belongs_to_files)
 }
 END_TEST
 
-START_TEST(flags_guard_opening)
+START_TEST(flags_restrict_open_and_set)
 {
 	ck_assert_int_eq(th_attr_set_flags(inode, FS_APPEND_FL, false), -EPERM);
 	ck_assert_int_eq(th_attr_set_flags(inode, FS_APPEND_FL, true), 0);
@@ -136,7 +136,7 @@ static uint32_t flags_of(const char *path)
 	return flags;
 }
 
-START_TEST(flags_that_are_no_guards_are_inherited)
+START_TEST(advisory_flags_are_inherited)
 {
 	const uint32_t asked = FS_NODUMP_FL | FS_SYNC_FL | FS_DIRSYNC_FL;
 	struct th_inode *root = th_scene_get(&scene, "/");
@@ -166,7 +166,7 @@ static void expect_value(const char *name, const void *bytes, size_t size)
 	th_value_release(&value);
 }
 
-START_TEST(extended_attributes_come_and_go)
+START_TEST(set_get_list_and_remove)
 {
 	struct th_slice one = th_scene_slice("one"), two = th_scene_slice("two");
 	struct th_value value;
@@ -202,7 +202,7 @@ START_TEST(extended_attributes_come_and_go)
 }
 END_TEST
 
-START_TEST(extended_attributes_may_be_large)
+START_TEST(values_have_up_to_64_kib)
 {
 	static const size_t sizes[] = { 3071, 3072, 3073, 4096, 65535, 65536 };
 	uint8_t *bytes = malloc(TH_XATTR_SIZE_MAX + 1);
@@ -226,14 +226,14 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, what_is_set_stays);
-	tcase_add_test(tcase, a_new_owner_clears_set_id_bits);
-	tcase_add_test(tcase, setting_nothing_is_a_change);
-	tcase_add_test(tcase, size_belongs_to_files);
-	tcase_add_test(tcase, flags_guard_opening);
-	tcase_add_test(tcase, flags_that_are_no_guards_are_inherited);
-	tcase_add_test(tcase, extended_attributes_come_and_go);
-	tcase_add_test(tcase, extended_attributes_may_be_large);
+	tcase_add_test(tcase, set_attributes_survive_reopening);
+	tcase_add_test(tcase, new_owner_clears_set_id_bits);
+	tcase_add_test(tcase, empty_set_updates_ctime);
+	tcase_add_test(tcase, only_files_have_a_settable_size);
+	tcase_add_test(tcase, flags_restrict_open_and_set);
+	tcase_add_test(tcase, advisory_flags_are_inherited);
+	tcase_add_test(tcase, set_get_list_and_remove);
+	tcase_add_test(tcase, values_have_up_to_64_kib);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

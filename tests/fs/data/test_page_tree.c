@@ -43,7 +43,7 @@ static void compare(const struct th_page_tree *pages, const uint64_t *list, size
 	}
 }
 
-START_TEST(pages_random)
+START_TEST(random_operations_match_a_list)
 {
 	struct th_random random = { th_test_seed("pages") };
 	struct th_page_tree pages = { .count = 0 };
@@ -75,7 +75,7 @@ START_TEST(pages_random)
 }
 END_TEST
 
-START_TEST(pages_ends)
+START_TEST(first_and_last_block_are_found)
 {
 	struct th_page_tree pages = { .count = 0 };
 	uint64_t block;
@@ -97,8 +97,8 @@ int main(void)
 	Suite *suite = suite_create("pages");
 	TCase *cases = tcase_create("cases");
 
-	tcase_add_test(cases, pages_ends);
-	tcase_add_test(cases, pages_random);
+	tcase_add_test(cases, first_and_last_block_are_found);
+	tcase_add_test(cases, random_operations_match_a_list);
 	tcase_set_timeout(cases, 120);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);

@@ -74,7 +74,7 @@ static int see(void *arg, struct th_slice name, const struct th_dirent *entry, u
 	return 0;
 }
 
-START_TEST(names_that_share_a_hash_are_kept_apart)
+START_TEST(names_with_equal_hash_are_distinct)
 {
 	open_with(poor_hash);
 	ck_assert_int_eq(th_scene_make(&scene, "/d", S_IFDIR | 0755), 0);
@@ -95,7 +95,7 @@ START_TEST(names_that_share_a_hash_are_kept_apart)
 }
 END_TEST
 
-START_TEST(too_many_twins_are_refused)
+START_TEST(too_many_names_with_equal_hash_are_refused)
 {
 	open_with(one_hash);
 	ck_assert_int_eq(th_scene_make(&scene, "/d", S_IFDIR | 0755), 0);
@@ -134,7 +134,7 @@ static void walk_while_changing(struct th_random *random)
 	th_inode_put(dir);
 }
 
-START_TEST(walks_see_what_stays_exactly_once)
+START_TEST(walk_sees_unchanged_names_exactly_once)
 {
 	struct th_random random = { th_test_seed("dir") };
 
@@ -154,9 +154,9 @@ int main(void)
 	TCase *tcase = tcase_create("hashes");
 
 	tcase_set_timeout(tcase, 0);
-	tcase_add_test(tcase, names_that_share_a_hash_are_kept_apart);
-	tcase_add_test(tcase, too_many_twins_are_refused);
-	tcase_add_loop_test(tcase, walks_see_what_stays_exactly_once, 0, 2);
+	tcase_add_test(tcase, names_with_equal_hash_are_distinct);
+	tcase_add_test(tcase, too_many_names_with_equal_hash_are_refused);
+	tcase_add_loop_test(tcase, walk_sees_unchanged_names_exactly_once, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

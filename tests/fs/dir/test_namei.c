@@ -47,7 +47,7 @@ static bool is_there(const char *path)
 	return !err;
 }
 
-START_TEST(making_counts_in_the_parent)
+START_TEST(create_updates_counts_of_the_parent)
 {
 	ck_assert_int_eq(make_dir("/d"), 0);
 	ck_assert_int_eq(make_file("/d/f"), 0);
@@ -64,7 +64,7 @@ START_TEST(making_counts_in_the_parent)
 }
 END_TEST
 
-START_TEST(names_are_any_bytes)
+START_TEST(names_may_hold_any_bytes)
 {
 	char longest[TH_NAME_MAX + 3] = "/", path[16];
 
@@ -115,7 +115,7 @@ START_TEST(links_share_one_inode)
 }
 END_TEST
 
-START_TEST(removing_wants_the_right_kind)
+START_TEST(removal_checks_the_type)
 {
 	ck_assert_int_eq(make_dir("/d"), 0);
 	ck_assert_int_eq(make_file("/d/f"), 0);
@@ -131,7 +131,7 @@ START_TEST(removing_wants_the_right_kind)
 }
 END_TEST
 
-START_TEST(nothing_is_made_in_a_removed_directory)
+START_TEST(create_in_a_removed_directory_fails)
 {
 	ck_assert_int_eq(make_dir("/d"), 0);
 	struct th_inode *dir = th_scene_get(&scene, "/d"), *inode;
@@ -143,7 +143,7 @@ START_TEST(nothing_is_made_in_a_removed_directory)
 }
 END_TEST
 
-START_TEST(rename_over_what_is_there)
+START_TEST(rename_replaces_only_matching_types)
 {
 	ck_assert_int_eq(make_file("/a"), 0);
 	ck_assert_int_eq(make_file("/b"), 0);
@@ -181,7 +181,7 @@ START_TEST(rename_between_names_of_one_inode_does_nothing)
 }
 END_TEST
 
-START_TEST(rename_makes_no_ring)
+START_TEST(rename_into_own_subtree_fails)
 {
 	ck_assert_int_eq(make_dir("/a"), 0);
 	ck_assert_int_eq(make_dir("/a/b"), 0);
@@ -198,7 +198,7 @@ START_TEST(rename_makes_no_ring)
 }
 END_TEST
 
-START_TEST(a_whiteout_takes_the_old_name)
+START_TEST(whiteout_gets_the_old_name)
 {
 	struct th_attr attr;
 
@@ -227,7 +227,7 @@ START_TEST(a_whiteout_takes_the_old_name)
 }
 END_TEST
 
-START_TEST(exchange_swaps)
+START_TEST(exchange_swaps_names_and_counts)
 {
 	ck_assert_int_eq(make_dir("/d"), 0);
 	ck_assert_int_eq(make_dir("/d/s"), 0);
@@ -246,7 +246,7 @@ START_TEST(exchange_swaps)
 }
 END_TEST
 
-START_TEST(symlinks_keep_their_target)
+START_TEST(symlink_target_survives_reopening)
 {
 	char target[TH_SYMLINK_MAX + 2], read[TH_SYMLINK_MAX + 1];
 
@@ -265,7 +265,7 @@ START_TEST(symlinks_keep_their_target)
 }
 END_TEST
 
-START_TEST(set_gid_directories_hand_down_their_group)
+START_TEST(set_gid_directory_passes_on_its_group)
 {
 	struct th_namei_new dir_new = { .mode = S_IFDIR | S_ISGID | 0755, .uid = 1, .gid = 100 };
 	struct th_namei_new below = { .mode = S_IFDIR | 0755, .uid = 2, .gid = 200 };
@@ -287,7 +287,7 @@ START_TEST(set_gid_directories_hand_down_their_group)
 }
 END_TEST
 
-START_TEST(flags_forbid)
+START_TEST(flags_restrict_names)
 {
 	ck_assert_int_eq(make_dir("/d"), 0);
 	ck_assert_int_eq(make_file("/d/f"), 0);
@@ -314,7 +314,7 @@ START_TEST(flags_forbid)
 }
 END_TEST
 
-START_TEST(views_are_read_only_or_lower)
+START_TEST(snapshot_and_subdir_options_select_the_root)
 {
 	struct th_snapshot snapshot;
 
@@ -346,20 +346,20 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, making_counts_in_the_parent);
-	tcase_add_test(tcase, names_are_any_bytes);
+	tcase_add_test(tcase, create_updates_counts_of_the_parent);
+	tcase_add_test(tcase, names_may_hold_any_bytes);
 	tcase_add_test(tcase, links_share_one_inode);
-	tcase_add_test(tcase, removing_wants_the_right_kind);
-	tcase_add_test(tcase, nothing_is_made_in_a_removed_directory);
-	tcase_add_test(tcase, rename_over_what_is_there);
+	tcase_add_test(tcase, removal_checks_the_type);
+	tcase_add_test(tcase, create_in_a_removed_directory_fails);
+	tcase_add_test(tcase, rename_replaces_only_matching_types);
 	tcase_add_test(tcase, rename_between_names_of_one_inode_does_nothing);
-	tcase_add_test(tcase, rename_makes_no_ring);
-	tcase_add_test(tcase, a_whiteout_takes_the_old_name);
-	tcase_add_test(tcase, exchange_swaps);
-	tcase_add_test(tcase, symlinks_keep_their_target);
-	tcase_add_test(tcase, set_gid_directories_hand_down_their_group);
-	tcase_add_test(tcase, flags_forbid);
-	tcase_add_test(tcase, views_are_read_only_or_lower);
+	tcase_add_test(tcase, rename_into_own_subtree_fails);
+	tcase_add_test(tcase, whiteout_gets_the_old_name);
+	tcase_add_test(tcase, exchange_swaps_names_and_counts);
+	tcase_add_test(tcase, symlink_target_survives_reopening);
+	tcase_add_test(tcase, set_gid_directory_passes_on_its_group);
+	tcase_add_test(tcase, flags_restrict_names);
+	tcase_add_test(tcase, snapshot_and_subdir_options_select_the_root);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -350,7 +350,7 @@ static void round_with_snapshot(struct th_random *random)
 	ck_assert_int_eq(th_fs_snapshot_delete(scene.fs, "s"), 0);
 }
 
-START_TEST(names_at_random)
+START_TEST(random_operations_match_the_model)
 {
 	struct th_random random = { th_test_seed("names_model") };
 	unsigned rounds = th_test_rounds(12);
@@ -379,7 +379,7 @@ int main(void)
 	TCase *tcase = tcase_create("random");
 
 	tcase_set_timeout(tcase, 0);
-	tcase_add_loop_test(tcase, names_at_random, 0, 2);
+	tcase_add_loop_test(tcase, random_operations_match_the_model, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -73,7 +73,7 @@ static void make_rich(const char *path)
 	th_inode_put(inode);
 }
 
-START_TEST(an_unused_inode_goes_with_its_name)
+START_TEST(unlink_deletes_an_unused_inode)
 {
 	make_rich("/f");
 	uint64_t id = th_scene_id(&scene, "/f");
@@ -85,7 +85,7 @@ START_TEST(an_unused_inode_goes_with_its_name)
 }
 END_TEST
 
-START_TEST(an_inode_in_use_stays_until_it_is_put)
+START_TEST(inode_in_use_is_deleted_with_its_last_reference)
 {
 	ck_assert_int_eq(th_scene_make(&scene, "/f", S_IFREG | 0644), 0);
 	th_scene_write(&scene, "/f", "text");
@@ -107,7 +107,7 @@ START_TEST(an_inode_in_use_stays_until_it_is_put)
 }
 END_TEST
 
-START_TEST(the_kernels_interest_keeps_an_inode)
+START_TEST(lookups_by_the_kernel_keep_an_inode)
 {
 	ck_assert_int_eq(th_scene_make(&scene, "/d", S_IFDIR | 0755), 0);
 	struct th_inode *inode = th_scene_get(&scene, "/d");
@@ -131,7 +131,7 @@ START_TEST(the_kernels_interest_keeps_an_inode)
 }
 END_TEST
 
-START_TEST(the_next_mount_cleans_up_after_a_crash)
+START_TEST(mount_deletes_orphans_after_a_crash)
 {
 	static const char *const paths[] = { "/f", "/d", "/l" };
 	struct th_inode *held[3];
@@ -157,7 +157,7 @@ START_TEST(the_next_mount_cleans_up_after_a_crash)
 }
 END_TEST
 
-START_TEST(an_orphan_may_not_be_named_again)
+START_TEST(orphan_cannot_be_linked)
 {
 	ck_assert_int_eq(th_scene_make(&scene, "/f", S_IFREG | 0644), 0);
 	struct th_inode *inode = th_scene_get(&scene, "/f");
@@ -180,7 +180,7 @@ static struct th_inode *make_unnamed(void)
 	return inode;
 }
 
-START_TEST(a_file_made_without_a_name_goes_as_it_came)
+START_TEST(unnamed_file_is_deleted_with_its_last_reference)
 {
 	struct th_inode *inode = make_unnamed();
 	uint64_t id = inode->id;
@@ -201,7 +201,7 @@ START_TEST(a_file_made_without_a_name_goes_as_it_came)
 }
 END_TEST
 
-START_TEST(or_gets_one)
+START_TEST(unnamed_file_can_be_linked)
 {
 	struct th_inode *inode = make_unnamed();
 
@@ -239,13 +239,13 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, an_unused_inode_goes_with_its_name);
-	tcase_add_test(tcase, an_inode_in_use_stays_until_it_is_put);
-	tcase_add_test(tcase, the_kernels_interest_keeps_an_inode);
-	tcase_add_test(tcase, the_next_mount_cleans_up_after_a_crash);
-	tcase_add_test(tcase, an_orphan_may_not_be_named_again);
-	tcase_add_test(tcase, a_file_made_without_a_name_goes_as_it_came);
-	tcase_add_test(tcase, or_gets_one);
+	tcase_add_test(tcase, unlink_deletes_an_unused_inode);
+	tcase_add_test(tcase, inode_in_use_is_deleted_with_its_last_reference);
+	tcase_add_test(tcase, lookups_by_the_kernel_keep_an_inode);
+	tcase_add_test(tcase, mount_deletes_orphans_after_a_crash);
+	tcase_add_test(tcase, orphan_cannot_be_linked);
+	tcase_add_test(tcase, unnamed_file_is_deleted_with_its_last_reference);
+	tcase_add_test(tcase, unnamed_file_can_be_linked);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -70,7 +70,7 @@ static int look(const char *path)
 	return err;
 }
 
-START_TEST(a_snapshot_keeps_what_was)
+START_TEST(snapshot_shows_the_old_state)
 {
 	ck_assert_int_eq(snap("/.snapshots/one"), 0);
 	ck_assert_int_eq(snap("/.snapshots/one"), -EEXIST);
@@ -90,7 +90,7 @@ START_TEST(a_snapshot_keeps_what_was)
 }
 END_TEST
 
-START_TEST(a_directory_is_in_the_snapshots_that_have_it)
+START_TEST(entry_exists_only_if_the_snapshot_has_the_directory)
 {
 	ck_assert_int_eq(snap("/.snapshots/one"), 0);
 	ck_assert_int_eq(th_scene_make(&scene, "/late", S_IFDIR | 0755), 0);
@@ -115,7 +115,7 @@ START_TEST(a_directory_is_in_the_snapshots_that_have_it)
 }
 END_TEST
 
-START_TEST(numbers_differ_from_the_live_ones)
+START_TEST(inode_numbers_differ_from_live_ones)
 {
 	struct stat live, old, virtual, up;
 
@@ -150,7 +150,7 @@ START_TEST(numbers_differ_from_the_live_ones)
 }
 END_TEST
 
-START_TEST(nothing_inside_changes)
+START_TEST(snapshot_content_is_read_only)
 {
 	ck_assert_int_eq(snap("/.snapshots/one"), 0);
 	struct th_inode *file = th_scene_get(&scene, "/.snapshots/one/d/f");
@@ -172,7 +172,7 @@ START_TEST(nothing_inside_changes)
 }
 END_TEST
 
-START_TEST(the_virtual_name_is_not_the_users)
+START_TEST(virtual_name_cannot_be_created_or_removed)
 {
 	ck_assert_int_eq(th_scene_make(&scene, "/d/.snapshots", S_IFREG | 0644), -EEXIST);
 	ck_assert_int_eq(th_scene_make(&scene, "/d/.snapshots", S_IFDIR | 0755), -EEXIST);
@@ -193,7 +193,7 @@ START_TEST(the_virtual_name_is_not_the_users)
 }
 END_TEST
 
-START_TEST(renaming_keeps_the_content)
+START_TEST(renamed_snapshot_keeps_its_content)
 {
 	ck_assert_int_eq(snap("/.snapshots/one"), 0);
 	ck_assert_int_eq(snap("/.snapshots/two"), 0);
@@ -206,7 +206,7 @@ START_TEST(renaming_keeps_the_content)
 }
 END_TEST
 
-START_TEST(a_deleted_snapshot_is_readable_by_who_is_in_it)
+START_TEST(deleted_snapshot_stays_readable_while_entered)
 {
 	ck_assert_int_eq(snap("/.snapshots/one"), 0);
 	struct th_inode *file = th_scene_get(&scene, "/.snapshots/one/d/f");
@@ -239,7 +239,7 @@ static int list_one(void *arg, struct th_slice name, const struct th_dirent *ent
 	return 0;
 }
 
-START_TEST(listing_tells_what_can_be_found)
+START_TEST(listing_matches_lookup)
 {
 	struct listed listed = { 0 };
 
@@ -266,14 +266,14 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, a_snapshot_keeps_what_was);
-	tcase_add_test(tcase, a_directory_is_in_the_snapshots_that_have_it);
-	tcase_add_test(tcase, numbers_differ_from_the_live_ones);
-	tcase_add_test(tcase, nothing_inside_changes);
-	tcase_add_test(tcase, the_virtual_name_is_not_the_users);
-	tcase_add_test(tcase, renaming_keeps_the_content);
-	tcase_add_test(tcase, a_deleted_snapshot_is_readable_by_who_is_in_it);
-	tcase_add_test(tcase, listing_tells_what_can_be_found);
+	tcase_add_test(tcase, snapshot_shows_the_old_state);
+	tcase_add_test(tcase, entry_exists_only_if_the_snapshot_has_the_directory);
+	tcase_add_test(tcase, inode_numbers_differ_from_live_ones);
+	tcase_add_test(tcase, snapshot_content_is_read_only);
+	tcase_add_test(tcase, virtual_name_cannot_be_created_or_removed);
+	tcase_add_test(tcase, renamed_snapshot_keeps_its_content);
+	tcase_add_test(tcase, deleted_snapshot_stays_readable_while_entered);
+	tcase_add_test(tcase, listing_matches_lookup);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

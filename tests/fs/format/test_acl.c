@@ -81,7 +81,7 @@ static bool valid(struct list list)
 
 /* --- values --- */
 
-START_TEST(what_is_a_list)
+START_TEST(valid_lists_are_accepted)
 {
 	ck_assert(valid(minimal()));
 	ck_assert(valid(usual(7)));
@@ -91,7 +91,7 @@ START_TEST(what_is_a_list)
 }
 END_TEST
 
-START_TEST(what_is_none)
+START_TEST(invalid_lists_are_refused)
 {
 	struct list list = usual(7);
 
@@ -120,7 +120,7 @@ START_TEST(what_is_none)
 END_TEST
 
 /* Whatever bytes come, they are read within their bounds (for the sanitizer), and what is taken for a list works. */
-START_TEST(any_bytes)
+START_TEST(random_bytes_are_read_within_bounds)
 {
 	struct th_random random = { th_test_seed("acl") };
 
@@ -140,7 +140,7 @@ START_TEST(any_bytes)
 }
 END_TEST
 
-START_TEST(lists_and_modes)
+START_TEST(list_and_mode_convert)
 {
 	struct list list = usual(3), small = minimal();
 
@@ -157,7 +157,7 @@ START_TEST(lists_and_modes)
 }
 END_TEST
 
-START_TEST(each_limits_the_other)
+START_TEST(inherited_permissions_are_the_intersection)
 {
 	struct list list = usual(6);
 
@@ -248,7 +248,7 @@ static int make(const char *path, uint32_t mode, uint32_t umask)
 	return err;
 }
 
-START_TEST(who_may_have_which)
+START_TEST(lists_are_refused_on_wrong_types)
 {
 	ck_assert_int_eq(set_list("/f", TH_ACL_DEFAULT, minimal()), -EACCES);
 	ck_assert_int_eq(set_list("/l", TH_ACL_ACCESS, minimal()), -EOPNOTSUPP);
@@ -260,7 +260,7 @@ START_TEST(who_may_have_which)
 }
 END_TEST
 
-START_TEST(list_and_mode_stay_in_step)
+START_TEST(list_and_mode_change_together)
 {
 	ck_assert_int_eq(change_mode("/f", 02755), 0);
 	ck_assert_int_eq(set_list("/f", TH_ACL_ACCESS, usual(7)), 0);
@@ -282,7 +282,7 @@ START_TEST(list_and_mode_stay_in_step)
 }
 END_TEST
 
-START_TEST(set_gid_is_for_the_group)
+START_TEST(list_set_by_an_outsider_clears_set_gid)
 {
 	struct list list = usual(7);
 
@@ -292,7 +292,7 @@ START_TEST(set_gid_is_for_the_group)
 }
 END_TEST
 
-START_TEST(taking_a_list_away)
+START_TEST(removed_list_leaves_the_mode)
 {
 	struct th_inode *inode = th_scene_get(&scene, "/f");
 
@@ -305,7 +305,7 @@ START_TEST(taking_a_list_away)
 }
 END_TEST
 
-START_TEST(immutable_files_keep_their_lists)
+START_TEST(immutable_file_keeps_its_list)
 {
 	struct th_inode *inode = th_scene_get(&scene, "/f");
 
@@ -319,7 +319,7 @@ START_TEST(immutable_files_keep_their_lists)
 }
 END_TEST
 
-START_TEST(a_new_inode_inherits)
+START_TEST(new_inode_inherits_the_default_list)
 {
 	ck_assert_int_eq(make("/d/before", S_IFREG | 0666, 022), 0);
 	expect_mode("/d/before", S_IFREG | 0644);
@@ -348,7 +348,7 @@ START_TEST(a_new_inode_inherits)
 }
 END_TEST
 
-START_TEST(a_small_default_list)
+START_TEST(minimal_default_list_sets_only_the_mode)
 {
 	ck_assert_int_eq(set_list("/d", TH_ACL_DEFAULT, minimal()), 0);
 	ck_assert_int_eq(make("/d/f", S_IFREG | 0666, 077), 0);
@@ -376,7 +376,7 @@ static void damage(const char *path, const char *name)
 	ck_assert_int_eq(th_txn_commit(txn), 0);
 }
 
-START_TEST(a_damaged_list_is_an_error)
+START_TEST(damaged_list_is_an_error)
 {
 	ck_assert_int_eq(set_list("/f", TH_ACL_ACCESS, usual(7)), 0);
 	ck_assert_int_eq(set_list("/d", TH_ACL_DEFAULT, usual(7)), 0);
@@ -397,22 +397,22 @@ int main(void)
 	TCase *values = tcase_create("values"), *inodes = tcase_create("inodes");
 
 	tcase_set_timeout(values, 0);
-	tcase_add_test(values, what_is_a_list);
-	tcase_add_test(values, what_is_none);
-	tcase_add_test(values, any_bytes);
-	tcase_add_test(values, lists_and_modes);
-	tcase_add_test(values, each_limits_the_other);
+	tcase_add_test(values, valid_lists_are_accepted);
+	tcase_add_test(values, invalid_lists_are_refused);
+	tcase_add_test(values, random_bytes_are_read_within_bounds);
+	tcase_add_test(values, list_and_mode_convert);
+	tcase_add_test(values, inherited_permissions_are_the_intersection);
 	suite_add_tcase(suite, values);
 	tcase_set_timeout(inodes, 0);
 	tcase_add_checked_fixture(inodes, setup, teardown);
-	tcase_add_test(inodes, who_may_have_which);
-	tcase_add_test(inodes, list_and_mode_stay_in_step);
-	tcase_add_test(inodes, set_gid_is_for_the_group);
-	tcase_add_test(inodes, taking_a_list_away);
-	tcase_add_test(inodes, immutable_files_keep_their_lists);
-	tcase_add_test(inodes, a_new_inode_inherits);
-	tcase_add_test(inodes, a_small_default_list);
-	tcase_add_test(inodes, a_damaged_list_is_an_error);
+	tcase_add_test(inodes, lists_are_refused_on_wrong_types);
+	tcase_add_test(inodes, list_and_mode_change_together);
+	tcase_add_test(inodes, list_set_by_an_outsider_clears_set_gid);
+	tcase_add_test(inodes, removed_list_leaves_the_mode);
+	tcase_add_test(inodes, immutable_file_keeps_its_list);
+	tcase_add_test(inodes, new_inode_inherits_the_default_list);
+	tcase_add_test(inodes, minimal_default_list_sets_only_the_mode);
+	tcase_add_test(inodes, damaged_list_is_an_error);
 	suite_add_tcase(suite, inodes);
 	return th_suite_run(suite);
 }

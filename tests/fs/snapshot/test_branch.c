@@ -78,7 +78,7 @@ static void roll_back(const char *snapshot, const char *keep)
 	ck_assert_int_eq(th_fs_open(disk, &scene.options, &scene.fs), 0);
 }
 
-START_TEST(files_are_apart)
+START_TEST(branches_have_separate_files)
 {
 	write_file("/shared", "as it was");
 	ck_assert_int_eq(th_fs_branch_create(scene.fs, "work", NULL, NULL), 0);
@@ -124,7 +124,7 @@ START_TEST(ids_are_never_used_twice)
 END_TEST
 
 /* The log brings ids back that no commit has told of. */
-START_TEST(ids_survive_a_crash)
+START_TEST(used_ids_survive_a_crash)
 {
 	uint64_t here;
 
@@ -147,7 +147,7 @@ START_TEST(ids_survive_a_crash)
 }
 END_TEST
 
-START_TEST(rollback_keeps)
+START_TEST(rollback_keeps_the_present_as_a_snapshot)
 {
 	write_file("/f", "old");
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "s", NULL), 0);
@@ -175,7 +175,7 @@ static void expect_change(struct th_fs_diff *diff, const char *path, enum th_fs_
 	th_fs_change_release(&change);
 }
 
-START_TEST(diff_across)
+START_TEST(diff_compares_branches)
 {
 	struct th_fs_change change;
 	struct th_fs_diff *diff;
@@ -204,11 +204,11 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, files_are_apart);
+	tcase_add_test(tcase, branches_have_separate_files);
 	tcase_add_test(tcase, ids_are_never_used_twice);
-	tcase_add_test(tcase, ids_survive_a_crash);
-	tcase_add_test(tcase, rollback_keeps);
-	tcase_add_test(tcase, diff_across);
+	tcase_add_test(tcase, used_ids_survive_a_crash);
+	tcase_add_test(tcase, rollback_keeps_the_present_as_a_snapshot);
+	tcase_add_test(tcase, diff_compares_branches);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }
