@@ -15,7 +15,7 @@ struct walk {
 	struct th_fs *fs;
 	struct th_entered_snapshot *snapshot;
 	struct th_picture *picture;
-	const char *path; /* of the directory under way */
+	const char *path; /* of the directory that is walked */
 	uint64_t directory;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A picture of a filesystem as one snapshot has it: every name, found by walking down from the root, and what a user
- * can see of its inode.  For comparing with what the diff says, which finds names the other way round.
+ * A picture of a filesystem in one snapshot: every name, found by a walk from the root, with the visible state of its
+ * inode.  Tests compare two pictures with the result of the diff, which finds names from the changed inodes upwards.
  */
 #ifndef TH_TESTS_FS_PICTURE_H
 #define TH_TESTS_FS_PICTURE_H
@@ -12,18 +12,18 @@ struct th_picture_name {
 	char *path;
 	uint64_t parent;
 	uint64_t id;
-	struct th_attr attr; /* its name is not kept */
+	struct th_attr attr; /* without its name */
 	uint8_t *content; /* of a regular file */
 	size_t size;
 	uint64_t xattrs; /* a hash over names and values */
 };
 
 struct th_picture {
-	struct th_picture_name *names; /* in the order of their paths, the root first */
+	struct th_picture_name *names; /* sorted by path, the root first */
 	size_t count;
 };
 
-/* Fails the test where the filesystem cannot be read. */
+/* Takes a picture of a snapshot.  Fails the test if the filesystem cannot be read. */
 struct th_picture th_picture_take(struct th_fs *fs, const char *snapshot);
 void th_picture_release(struct th_picture *picture);
 const struct th_picture_name *th_picture_find(const struct th_picture *picture, const char *path);

@@ -142,11 +142,11 @@ uint64_t th_scene_id(struct th_scene *scene, const char *path)
 	return id;
 }
 
-static int make(struct th_scene *scene, const char *path, const struct th_namei_new *what)
+static int make(struct th_scene *scene, const char *path, const struct th_namei_new *new)
 {
 	struct th_slice name;
 	struct th_inode *dir = th_scene_parent(scene, path, &name), *inode;
-	int err = th_namei_create(dir, name, what, &inode);
+	int err = th_namei_create(dir, name, new, &inode);
 
 	if (!err)
 		th_inode_put(inode);
@@ -226,4 +226,13 @@ void th_scene_expect(struct th_scene *scene, const char *path, const char *text)
 	ck_assert_mem_eq(data.data, text, data.size);
 	th_file_data_release(&data);
 	th_inode_put(inode);
+}
+
+void th_scene_put(struct th_scene *scene, const struct th_fs_key *key, const void *value, size_t size)
+{
+	struct th_txn *txn;
+
+	ck_assert_int_eq(th_txn_begin(scene->fs->store, &txn), 0);
+	ck_assert_int_eq(th_txn_put(txn, th_fs_key_slice(key), (struct th_slice){ value, size }), 0);
+	ck_assert_int_eq(th_txn_commit(txn), 0);
 }

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attributes, and extended ones. */
+/* Owner, mode, times, size and flags. */
 #include "fs/attr/attr.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/xattr.h>
 
-#include "fs/attr/xattr.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 
@@ -68,7 +64,7 @@ START_TEST(new_owner_clears_set_id_bits)
 	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_MODE, &attr), 0);
 	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_UID, &attr), 0);
 	ck_assert_uint_eq(inode->attr.mode, S_IFREG | 0755);
-	/* Without execution by the group, set-gid means something else. */
+	/* Without execution by the group, set-gid means mandatory locking. */
 	attr.mode = 06644;
 	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_MODE, &attr), 0);
 	ck_assert_int_eq(th_attr_set(inode, TH_ATTR_UID, &attr), 0);
@@ -84,7 +80,7 @@ START_TEST(new_owner_clears_set_id_bits)
 }
 END_TEST
 
-/* As chown(2) with neither owner nor group. */
+/* As chown(2) with -1 for owner and group. */
 START_TEST(empty_set_updates_ctime)
 {
 	struct th_attr attr = { .mtime = { 1, 2 }, .ctime = { 3, 4 } };
@@ -156,69 +152,6 @@ START_TEST(advisory_flags_are_inherited)
 }
 END_TEST
 
-static void expect_value(const char *name, const void *bytes, size_t size)
-{
-	struct th_value value;
-
-	ck_assert_int_eq(th_xattr_get(inode, name, &value), 0);
-	ck_assert_uint_eq(value.size, size);
-	ck_assert_int_eq(memcmp(value.data, bytes, size), 0);
-	th_value_release(&value);
-}
-
-START_TEST(set_get_list_and_remove)
-{
-	struct th_slice one = th_scene_slice("one"), two = th_scene_slice("two");
-	struct th_value value;
-	size_t size;
-	char *list;
-
-	ck_assert_int_eq(th_xattr_get(inode, "user.a", &value), -ENODATA);
-	ck_assert_int_eq(th_xattr_set(inode, "user.a", one, XATTR_REPLACE), -ENODATA);
-	ck_assert_int_eq(th_xattr_set(inode, "user.a", one, XATTR_CREATE), 0);
-	ck_assert_int_eq(th_xattr_set(inode, "user.a", two, XATTR_CREATE), -EEXIST);
-	ck_assert_int_eq(th_xattr_set(inode, "user.a", two, XATTR_REPLACE), 0);
-	ck_assert_int_eq(th_xattr_set(inode, "trusted.b", (struct th_slice){ "", 0 }, 0), 0);
-	ck_assert_int_eq(th_xattr_set(inode, "nobody.c", one, 0), -EOPNOTSUPP);
-	ck_assert_int_eq(th_xattr_set(inode, "user.", one, 0), -EINVAL);
-	reopen();
-	expect_value("user.a", "two", 3);
-	expect_value("trusted.b", "", 0);
-	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), 0);
-	ck_assert_uint_eq(size, 17);
-	ck_assert_mem_eq(list, "trusted.b\0user.a", 17);
-	free(list);
-	ck_assert_int_eq(th_xattr_list(inode, false, &list, &size), 0);
-	ck_assert_uint_eq(size, 7);
-	ck_assert_str_eq(list, "user.a");
-	free(list);
-	ck_assert_int_eq(th_xattr_remove(inode, "user.a"), 0);
-	ck_assert_int_eq(th_xattr_remove(inode, "user.a"), -ENODATA);
-	ck_assert_int_eq(th_xattr_remove(inode, "trusted.b"), 0);
-	reopen();
-	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), 0);
-	ck_assert_uint_eq(size, 0);
-	ck_assert_ptr_null(list);
-}
-END_TEST
-
-START_TEST(values_have_up_to_64_kib)
-{
-	static const size_t sizes[] = { 3071, 3072, 3073, 4096, 65535, 65536 };
-	uint8_t *bytes = malloc(TH_XATTR_SIZE_MAX + 1);
-
-	for (size_t i = 0; i <= TH_XATTR_SIZE_MAX; i++)
-		bytes[i] = (uint8_t)(i * 7 + i / 251);
-	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		ck_assert_int_eq(th_xattr_set(inode, "user.big", (struct th_slice){ bytes, sizes[i] }, 0), 0);
-		reopen();
-		expect_value("user.big", bytes, sizes[i]);
-	}
-	ck_assert_int_eq(th_xattr_set(inode, "user.big", (struct th_slice){ bytes, TH_XATTR_SIZE_MAX + 1 }, 0), -E2BIG);
-	free(bytes);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("attr");
@@ -232,8 +165,6 @@ int main(void)
 	tcase_add_test(tcase, only_files_have_a_settable_size);
 	tcase_add_test(tcase, flags_restrict_open_and_set);
 	tcase_add_test(tcase, advisory_flags_are_inherited);
-	tcase_add_test(tcase, set_get_list_and_remove);
-	tcase_add_test(tcase, values_have_up_to_64_kib);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }
