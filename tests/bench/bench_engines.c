@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store among its peers: the same records, transactions and reads for each engine.
+ * Compares the store with others: the same records, transactions and reads for each engine.
  *
  *   bench_engines order|random ENGINE PATH [RECORDS [DEVICE [CACHE]]]
  *   bench_engines engines
  *
- * PATH is a block device or file for Thunderhead and an empty directory for the others; an engine gets one of its own
- * for each run.  `order` loads in key order; `random` loads in random order, and then reads and overwrites.  DEVICE is
- * the name of the block device below (loop0, or "-"): what it transfers is counted.  CACHE is in MiB, 512 if not given.
- * tests/bench/engines.sh sets all of that up and makes a table of it.
+ * PATH is a block device or file for Thunderhead and an empty directory for the others, new for each run.  `order`
+ * loads in key order; `random` loads in random order, and then reads and overwrites.  DEVICE is the name of the block
+ * device below (loop0, or "-"), whose transfers are counted.  CACHE is in MiB (512).  tests/bench/engines.sh sets all
+ * of that up and prints tables.
  *
- * Prints a line for each phase, with tabs between:  phase, engine, operations, seconds, seconds until the engine was
- * idle again after that, bytes of keys and values, bytes that the device wrote, bytes that it read, seconds of
- * processor time up to then, of all threads of this process, in it and in the kernel; bytes of memory that the process
- * had at most (of LMDB that is its map of the file, too; the numbers of the records in random order, four bytes for
- * each, are not the engine's).  The diff has two more: changes found, nodes read.  Processor time says more than time
- * where the machine has other things to do.
+ * Prints a line for each phase, separated by tabs: phase, engine, operations, seconds, seconds until the engine was
+ * idle after that, bytes of keys and values, bytes written by the device, bytes read by it, seconds of processor time
+ * of all threads until then (user and system), and the peak memory of the process in bytes.  Memory includes LMDB's
+ * map of the file, and four bytes a record that are not the engine's.  The diff has two more: changes found, nodes
+ * read.  On a busy machine compare processor time, not time.
  *
- * Keys are 24 bytes, values 100 that do not compress.  Each value begins with the number of its record, and every read
- * is checked by it.
+ * Keys have 24 bytes, values 100 bytes that do not compress.  Each value begins with the number of its record, and
+ * every read is verified by it.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,7 +49,7 @@ struct bench {
 	void *store;
 	uint64_t records;
 	uint32_t *shuffled; /* numbers of the records in random order */
-	uint64_t seen, expected; /* while reading: records seen, and the number of the next one */
+	uint64_t seen, expected; /* while reading: records found, and the number of the next one */
 	uint64_t random;
 };
 
@@ -110,7 +109,7 @@ static struct th_slice make_value(struct bench *b, char value[VALUE_BYTES], uint
 	return (struct th_slice){ value, VALUE_BYTES };
 }
 
-static void see(void *arg, struct th_slice key, struct th_slice value)
+static void visit(void *arg, struct th_slice key, struct th_slice value)
 {
 	struct bench *b = arg;
 	uint64_t record;
@@ -137,7 +136,7 @@ static void shuffle(struct bench *b)
 	}
 }
 
-/* --- what is measured --- */
+/* --- measuring --- */
 
 struct moment {
 	double seconds, processor_seconds;
@@ -182,8 +181,8 @@ static struct moment count_now(const struct bench *b)
 	return moment;
 }
 
-/* From now on the peak is counted anew. */
-static void forget_peak(void)
+/* Resets the peak of memory. */
+static void reset_peak(void)
 {
 	FILE *refs = fopen("/proc/self/clear_refs", "we");
 
@@ -207,11 +206,11 @@ static uint64_t peak_bytes(void)
 
 static struct moment begin_phase(const struct bench *b)
 {
-	forget_peak();
+	reset_peak();
 	return count_now(b);
 }
 
-/* What the page cache still holds back belongs to the phase that wrote it. */
+/* Dirty pages are charged to the phase that wrote them. */
 static void write_back(const struct bench *b)
 {
 	int fd = open(b->path, O_RDONLY | O_CLOEXEC);
@@ -242,7 +241,7 @@ static void end_phase(const struct bench *b, const char *phase, uint64_t count, 
 	fflush(stdout);
 }
 
-/* --- phases that write --- */
+/* --- phases with writes --- */
 
 static void load(struct bench *b, const char *phase, bool ordered)
 {
@@ -284,7 +283,7 @@ static void overwrite(struct bench *b)
 	end_phase(b, "overwrite", OVERWRITES, (uint64_t)OVERWRITES * (KEY_BYTES + VALUE_BYTES), start);
 }
 
-/* The same with a generation committed each time, kept as a snapshot or not. */
+/* The same with a checkpoint after each transaction, kept as a snapshot or not. */
 static void overwrite_committed(struct bench *b, const char *phase, bool keep)
 {
 	struct moment start = begin_phase(b);
@@ -298,7 +297,7 @@ static void overwrite_committed(struct bench *b, const char *phase, bool keep)
 	end_phase(b, phase, OVERWRITES, (uint64_t)OVERWRITES * (KEY_BYTES + VALUE_BYTES), start);
 }
 
-/* --- phases that read --- */
+/* --- phases with reads --- */
 
 static void look_up(struct bench *b, uint64_t count)
 {
@@ -307,7 +306,7 @@ static void look_up(struct bench *b, uint64_t count)
 	b->engine->read_begin(b->store);
 	for (uint64_t i = 0; i < count; i++) {
 		b->expected = next_random(b) % b->records;
-		if (!b->engine->get(b->store, make_key(b, key, b->expected), see, b))
+		if (!b->engine->get(b->store, make_key(b, key, b->expected), visit, b))
 			engine_fail(b->engine, "lookup", "a record is missing");
 	}
 	b->engine->read_end(b->store);
@@ -323,7 +322,7 @@ static void lookups(struct bench *b)
 	end_phase(b, "lookup", LOOKUPS, (uint64_t)LOOKUPS * (KEY_BYTES + VALUE_BYTES), start);
 }
 
-/* The same with many lookups under way at one time. */
+/* The same with many lookups in flight. */
 static void lookups_async(struct bench *b)
 {
 	struct moment start = begin_phase(b);
@@ -336,7 +335,7 @@ static void lookups_async(struct bench *b)
 
 		if (i >= LOOKUPS_UNDER_WAY) {
 			b->expected = record[at];
-			if (!thunderhead_get_end(get[at], make_key(b, key, b->expected), see, b))
+			if (!thunderhead_get_end(get[at], make_key(b, key, b->expected), visit, b))
 				engine_fail(b->engine, "lookup", "a record is missing");
 		}
 		if (i < LOOKUPS) {
@@ -358,7 +357,7 @@ static void scan(struct bench *b)
 
 	b->seen = b->expected = 0;
 	b->engine->read_begin(b->store);
-	b->engine->range(b->store, (struct th_slice){ "", 0 }, UINT64_MAX, see, b);
+	b->engine->range(b->store, (struct th_slice){ "", 0 }, UINT64_MAX, visit, b);
 	b->engine->read_end(b->store);
 	if (b->seen != b->records)
 		engine_fail(b->engine, "scan", "not all records were seen");
@@ -374,7 +373,7 @@ static void ranges(struct bench *b)
 	b->engine->read_begin(b->store);
 	for (uint64_t i = 0; i < RANGES; i++) {
 		b->expected = next_random(b) % (b->records - RANGE_RECORDS);
-		b->engine->range(b->store, make_key(b, key, b->expected), RANGE_RECORDS, see, b);
+		b->engine->range(b->store, make_key(b, key, b->expected), RANGE_RECORDS, visit, b);
 	}
 	b->engine->read_end(b->store);
 	if (b->seen != (uint64_t)RANGES * RANGE_RECORDS)
@@ -414,7 +413,7 @@ static void run_random(struct bench *b)
 	diff(b);
 }
 
-/* --- */
+/* --- runs --- */
 
 static const struct engine *find_engine(const char *name)
 {

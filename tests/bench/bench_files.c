@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files made and data moved through system calls, for filesystems.sh.
+ * Creates files and moves data through system calls, for filesystems.sh.
  *
- *   bench_files create DIRECTORY COUNT BYTES THREADS [fsync]      a hundred directories, COUNT files in all
- *   bench_files created DIRECTORY COUNT BYTES                     are they there, with their data?
- *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one, named from FROM on
- *   bench_files own DIRECTORY COUNT THREADS                       each thread in its own: creates a file, and asks for
- * its attributes; COUNT empty files in all bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the
- * end or after each bench_files written FILE SIZE BLOCK TOTAL seq|random          is it there? bench_files read FILE
- * SIZE BLOCK TOTAL seq|random
+ *   bench_files create DIRECTORY COUNT BYTES THREADS [fsync]      COUNT files in a hundred directories
+ *   bench_files created DIRECTORY COUNT BYTES                     verifies these files and their data
+ *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one directory, from FROM on
+ *   bench_files own DIRECTORY COUNT THREADS                       COUNT empty files; each thread creates its part in a
+ *                                                                 directory of its own, and reads their attributes
+ *   bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the end, or after each write
+ *   bench_files written FILE SIZE BLOCK TOTAL seq|random          verifies the written data
+ *   bench_files read FILE SIZE BLOCK TOTAL seq|random
  *
- * Sizes in bytes.  Data is random, so that no filesystem can shrink it, and is known from its place, so that it can be
- * checked.
+ * Sizes are in bytes.  Data is random, so that no filesystem can compress it, and follows from its offset, so that it
+ * can be verified.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static void *allocate(size_t size)
 	return p;
 }
 
-/* Is what a file has there the data of that seed? */
+/* Fails unless the file has the data of this seed there. */
 static void check_data(const char *path, int fd, uint64_t offset, size_t size, uint64_t seed)
 {
 	char *expected = allocate(size), *found = allocate(size);
@@ -104,7 +105,7 @@ static void *make_files(void *arg)
 	return NULL;
 }
 
-/* In a directory of the thread's own, named after its first file. */
+/* Works in a directory of this thread, which is named after its first file. */
 static void *make_own(void *arg)
 {
 	struct maker *maker = arg;
@@ -122,7 +123,7 @@ static void *make_own(void *arg)
 	return NULL;
 }
 
-/* Each thread does its part of what `all` says. */
+/* Divides the files of `all` among the threads. */
 static void run_makers(const struct maker *all, unsigned long threads, void *(*run)(void *))
 {
 	struct maker *makers = allocate(threads * sizeof(*makers));
@@ -171,7 +172,7 @@ static void check_created(const char *directory, unsigned long count, size_t byt
 	}
 }
 
-/* The directory may be there. */
+/* The directory may exist already. */
 static void crowd(const char *directory, unsigned long from, unsigned long count)
 {
 	char path[4096];
@@ -192,7 +193,7 @@ struct job {
 	int random, sync_each, write;
 };
 
-/* Another total makes another job, which goes to other places with other data. */
+/* The offsets and the data depend on the total too, so that two jobs of a comparison differ. */
 static struct th_random places_of(const struct job *job)
 {
 	return (struct th_random){ .state = job->total };
@@ -242,7 +243,7 @@ static void move_data(const struct job *job)
 	free(buf);
 }
 
-/* Of several writes to one place the last one counts. */
+/* Of several writes to one offset the last one is expected. */
 static void check_written(const struct job *job)
 {
 	uint64_t blocks = job->size / job->block, *seeds = allocate(blocks * sizeof(*seeds)); /* 0: not written */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long a program waits for metadata, for slow_disk.sh: asks for the attributes of files that the daemon knows, past
- * the kernel's cache, and makes files of 4 KiB, in turn.
+ * Measures the latency of metadata, for slow_disk.sh: alternately reads the attributes of files that the daemon has in
+ * memory, without the kernel's cache, and creates files of 4 KiB.
  *
  *   bench_latency FILES-DIRECTORY NEW-DIRECTORY SECONDS
  *
- * Prints a line for each of the two: how many, and the median, the 99th percentile and the longest, in microseconds.
+ * Prints a line for each of the two: their number, and the median, the 99th percentile and the longest, in
+ * microseconds.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -56,7 +57,7 @@ static void add(struct samples *samples, double from)
 		samples->us[samples->count++] = now_us() - from;
 }
 
-/* How many there are. */
+/* Returns the number of names. */
 static size_t read_names(int dir, char *names[NAMES_MAX])
 {
 	DIR *stream = fdopendir(dup(dir));

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is saving a snapshot faster than not saving one?
+ * Compares commits that are kept as snapshots with commits that are not.
  *
- * The same run of commits over the same records, once with every commit kept as a snapshot and once without, in turn,
- * several times over, each on a fresh image.  Prints the time, the bytes written and the blocks in use of each run, and
- * the ratios of the medians and of the best.
+ * Runs the same commits over the same records, with and without a snapshot of each, alternately and several times, each
+ * on a new image.  Prints the time, the bytes written and the blocks in use of each run, and the ratios of the medians
+ * and of the best.
  *
  *   bench_snapshots [IMAGE [RECORDS [COMMITS [CHANGES]]]]
  *
- * Without IMAGE the store lies in memory, so that only the store itself is measured.  An image should be a device, or a
- * file that was written full: the first write to a block of a sparse one costs its filesystem more than the next, and
- * kept commits always write to new blocks.  The memory is touched beforehand for the same reason.
+ * Without IMAGE the store is in memory, so that only the store itself is measured.  An image should be a device, or a
+ * file without holes: in a sparse file the first write to a block is slower than the next, and kept commits always
+ * write to new blocks.  For the same reason the memory is touched beforehand.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,11 +36,11 @@ struct setting {
 	unsigned records, commits, changes;
 };
 
-static void check(int r, const char *what)
+static void check(int err, const char *what)
 {
-	if (r >= 0)
+	if (err >= 0)
 		return;
-	fprintf(stderr, "bench_snapshots: %s: %s\n", what, strerror(-r));
+	fprintf(stderr, "bench_snapshots: %s: %s\n", what, strerror(-err));
 	exit(1);
 }
 

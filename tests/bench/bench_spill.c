@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a transaction costs that is much larger than the memory it may have: memory, bytes written, time; and what is
- * left of one that is killed.
+ * Measures a transaction that is much larger than its memory budget: memory, bytes written, time, and the space in use
+ * after one that was killed.
  *
  *   bench_spill [MIB [IMAGE [BUDGET_MIB]]]
  *
- * Records are 24-byte keys with 100-byte values, MIB in all, put in one transaction, in random order and then as many
- * others in the order of keys.  Before each of the two another such transaction is killed with SIGKILL, once while it
- * puts and once while it commits.  Each step is a process of its own.
+ * Records are 24-byte keys with 100-byte values.  One transaction puts MIB of them in random order, another as many in
+ * key order.  Before each of the two another such transaction is killed with SIGKILL, once during its puts and once
+ * during its commit.  Each step is a process of its own.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,11 +30,11 @@
 #define TH_RECORD_BYTES (TH_KEY_BYTES + TH_VALUE_BYTES)
 #define TH_MIB 1048576.0
 
-/* What the steps share. */
+/* Shared by the steps, which are processes */
 struct shared {
 	_Atomic uint64_t puts;
 	_Atomic uint64_t committed_bytes; /* written by the commit so far */
-	uint64_t entries, blocks_free; /* as the last look had them */
+	uint64_t entries, blocks_free; /* of the last inspect() */
 };
 
 struct bench {
@@ -44,11 +44,11 @@ struct bench {
 	struct shared *shared;
 };
 
-static void check(int r, const char *what)
+static void check(int err, const char *what)
 {
-	if (r >= 0)
+	if (err >= 0)
 		return;
-	fprintf(stderr, "bench_spill: %s: %s\n", what, strerror(-r));
+	fprintf(stderr, "bench_spill: %s: %s\n", what, strerror(-err));
 	exit(1);
 }
 
@@ -112,7 +112,7 @@ static double ratio(const struct bench *bench, const struct th_store_info *from,
 	return (double)(to->disk_bytes_written - from->disk_bytes_written) / (double)(bench->records * TH_RECORD_BYTES);
 }
 
-/* What looks on while a transaction is committed. */
+/* Observes a transaction during its commit. */
 struct watch {
 	struct th_store *store;
 	struct shared *shared;
@@ -169,8 +169,8 @@ static void transact(const struct bench *bench, bool in_order)
 	check(th_store_close(store), "close");
 }
 
-/* Checks the store, and notes what is in it and what is free. */
-static void look(const struct bench *bench, bool in_order)
+/* Checks the store, and notes its entries and free blocks. */
+static void inspect(const struct bench *bench, bool in_order)
 {
 	struct th_store *store = open_store(bench);
 	struct th_check_options options = { .read_data = true };
@@ -224,7 +224,7 @@ static void run(const struct bench *bench, void (*step)(const struct bench *benc
 		       (double)bench->options.txn_bytes / TH_MIB);
 }
 
-/* Ends a transaction while it puts, or while it commits, of which the half is done about then. */
+/* Kills a transaction during its puts, or about half way through its commit. */
 static void run_killed(const struct bench *bench, bool committing)
 {
 	pid_t child = start(bench, transact, true);
@@ -252,15 +252,15 @@ int main(int argc, char **argv)
 	check(bench.shared == MAP_FAILED ? -1 : 0, "mmap");
 	printf("  %" PRIu64 " records, %" PRIu64 " MiB, in one transaction\n", bench.records, mib);
 	run(&bench, format, false);
-	run(&bench, look, false);
+	run(&bench, inspect, false);
 	run_killed(&bench, false);
-	run(&bench, look, false);
+	run(&bench, inspect, false);
 	run(&bench, transact, false);
-	run(&bench, look, false);
+	run(&bench, inspect, false);
 	run_killed(&bench, true);
-	run(&bench, look, false);
+	run(&bench, inspect, false);
 	run(&bench, transact, true);
-	run(&bench, look, false);
+	run(&bench, inspect, false);
 	unlink(bench.image);
 	return 0;
 }

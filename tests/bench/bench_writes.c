@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the shape of nodes costs: bytes of nodes written for each byte that the user writes, and time for lookups and
+ * Measures the cost of the shape of nodes: bytes of nodes written per byte of the user, and the time for lookups and
  * overwrites, with a given number of overwrites between commits.
  *
  *   bench_writes [RECORDS [OVERWRITES]]
  *
- * Records are 24-byte keys with 100-byte values, loaded and overwritten in random order; the store lies in memory.  The
+ * Records are 24-byte keys with 100-byte values, loaded and overwritten in random order; the store is in memory.  The
  * counts do not depend on the machine.
  */
 #include <stdio.h>
@@ -30,11 +30,11 @@ static uint64_t next_random(void)
 	return seed;
 }
 
-static void check(int r, const char *what)
+static void check(int err, const char *what)
 {
-	if (r >= 0)
+	if (err >= 0)
 		return;
-	fprintf(stderr, "bench_writes: %s: %s\n", what, strerror(-r));
+	fprintf(stderr, "bench_writes: %s: %s\n", what, strerror(-err));
 	exit(1);
 }
 
@@ -53,8 +53,8 @@ static struct th_slice record_key(char key[TH_KEY_BYTES + 1], uint64_t record)
 	return (struct th_slice){ key, TH_KEY_BYTES };
 }
 
-/* Overwrites `count` random records (or, with `from` set, puts the next ones in random key order), committing now and
- * then. */
+/* Overwrites `count` random records (or, with `from` set, puts the next ones in random key order), with a commit at
+ * intervals. */
 static void write_records(struct th_store *store, uint64_t records, uint64_t count, uint64_t between, bool load)
 {
 	char key[TH_KEY_BYTES + 1], value[TH_VALUE_BYTES];

@@ -5,9 +5,9 @@
 #
 #   engines.sh [RECORDS [ENGINE...]]
 #
-# TH_BENCH_ENGINES names the program; TH_BENCH_SIZE is the size of the device (32G, sparse), in TMPDIR; TH_BENCH_CACHE is
-# the cache of an engine, in MiB (512).  Thunderhead reads the device with O_DIRECT, and once more (-buffered) through the
-# page cache, which the others have beside their own.  Exits 77 without the right to set up a loop device.
+# TH_BENCH_ENGINES names the program; TH_BENCH_SIZE is the size of the device (32G, sparse), in TMPDIR; TH_BENCH_CACHE
+# is the cache of an engine, in MiB (512).  Thunderhead reads the device with O_DIRECT, and once more (-buffered)
+# through the page cache, which the others have beside their own.  Exits 77 without the right to set up a loop device.
 set -euo pipefail
 : "${TH_BENCH_ENGINES:?the program}"
 records=${1:-1000000}
@@ -56,8 +56,8 @@ for engine in "${engines[@]}"; do
 	done
 done
 
-# table FIELD TITLE : a row a phase, thousands of operations a second by this field of the results; then the ratios of the
-# first engine to each of the others
+# table FIELD TITLE : a row a phase, thousands of operations a second by this field of the results; then the ratios of
+# the first engine to each of the others
 table() {
 	printf '\n%s records; thousands of operations a second of %s (bytes written per byte put)\n\n' "$records" "$2"
 	awk -F'\t' -v field="$1" '

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Thunderhead beside other filesystems: the same work on each in turn, each on a loop device of its own over the same disk.
-# Prints the duration of each phase in seconds (the median of the runs) and Thunderhead's relative to it; the spread of the
-# runs; the speedup of four jobs over one; and the bytes that the device wrote.  After each phase the work is verified:
-# names and attributes of every file, digests of their contents, the data of every written block, read from the device
-# again.  A phase that did not do its work is called FAILED, and so is the comparison.
+# Thunderhead beside other filesystems: the same work on each in turn, each on a loop device of its own over the same
+# disk.  Prints the duration of each phase in seconds (the median of the runs) and Thunderhead's relative to it; the
+# spread of the runs; the speedup of four jobs over one; and the bytes that the device wrote.  After each phase the
+# work is verified: names and attributes of every file, digests of their contents, the data of every written block,
+# read from the device again.  A phase that did not do its work is called FAILED, and so is the comparison.
 #
 #   filesystems.sh [-r RUNS] [-s] [-g GROUPS] [FILESYSTEM...]
 #
 # -s: small, for a first look.  -g: only these groups of phases (trees programs files jobs).
 #
-# The filesystems are thunderhead, null (null_fs.c, the cost of FUSE itself), ext4, btrfs, zfs-fuse and bindfs (over ext4).
-# Their runs alternate.  A phase that cannot run is skipped with a message.  run-benchmarks installs the packages.
+# The filesystems are thunderhead, null (null_fs.c, the cost of FUSE itself), ext4, btrfs, zfs-fuse and bindfs (over
+# ext4).  Their runs alternate.  A phase that cannot run is skipped with a message.  run-benchmarks installs the
+# packages.
 #
-# THUNDERHEAD, TH_NULL_FS and TH_BENCH_FILES name the programs.  The tree to unpack is from Debian's linux-source-6.1, or
-# TH_BENCH_TREE, a tar archive.  Takes root, and some 15 GB in TMPDIR.  Exits 77 if it cannot run.
+# THUNDERHEAD, TH_NULL_FS and TH_BENCH_FILES name the programs.  The tree to unpack is from Debian's linux-source-6.1,
+# or TH_BENCH_TREE, a tar archive.  Takes root, and some 15 GB in TMPDIR.  Exits 77 if it cannot run.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
 : "${TH_NULL_FS:?null_fs}"
@@ -78,9 +79,9 @@ failure() { # PHASE REASON
 	tail -n 5 "$work/out" >&2
 }
 
-# phase NAME COMMAND ARGUMENT... : runs the command, notes its duration (the one in $work/took if it writes that) and the MB
-# that the device wrote.  COMMAND_done ARGUMENT... then verifies its work.  Without a mount nothing runs: it would measure,
-# and fill, the host's disk.
+# phase NAME COMMAND ARGUMENT... : runs the command, notes its duration (the one in $work/took if it writes that) and
+# the MB that the device wrote.  COMMAND_done ARGUMENT... then verifies its work.  Without a mount nothing runs: it
+# would measure, and fill, the host's disk.
 phase() {
 	local name=$1 from seconds before mb
 	shift

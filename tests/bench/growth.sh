@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The speed of the filesystem as it grows: many files in a tree, as many in one directory, much data in an image that is
-# larger still.  Prints, step by step, the rate, the memory of the daemon, and the cost of a snapshot, a diff and the next
-# mount at that size.
+# The speed of the filesystem as it grows: many files in a tree, as many in one directory, much data in an image that
+# is larger still.  Prints, step by step, the rate, the memory of the daemon, and the cost of a snapshot, a diff and
+# the next mount at that size.
 #
 #   growth.sh [-n FILES] [-d GIB]     a million files, 20 GiB of data in an image of 100
 #

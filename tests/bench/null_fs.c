@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A filesystem that keeps names and attributes in memory and throws data away: the time that a phase takes on it is
- * what FUSE costs, and no filesystem of ours can be faster.  It asks of the kernel what Thunderhead asks, answers the
- * same requests (for extended attributes too, though there are none), and lets the kernel keep everything as long.
+ * A filesystem that keeps names and attributes in memory and discards data.  The time of a phase on it is the cost of
+ * FUSE itself, which no FUSE filesystem can undercut.  It negotiates the same options with the kernel as Thunderhead,
+ * serves the same requests (those for extended attributes too, though it has none), and allows the same caching.
  *
  *   null_fs [-l] DIRECTORY      returns when it is mounted; the daemon ends when it is unmounted
  *
- * Served by the daemon's own threads (fs/fuse_workers.h), or, with -l, by libfuse's, with a descriptor each.
+ * Its threads are those of Thunderhead's daemon (fs/fuse/workers.h), or, with -l, libfuse's with a descriptor each.
  *
- * Files read as zeros.  There are no renames, hard links, devices and nameless files, and writing leaves set-id bits.
+ * Files read as zeros.  Renames, hard links, devices and O_TMPFILE are missing, and writing keeps set-id bits.
  */
 #include <errno.h>
 #include <linux/xattr.h>
@@ -46,7 +46,7 @@ static void unlock(struct null_fs *fs)
 	pthread_mutex_unlock(&fs->lock);
 }
 
-/* The kernel calls a node by its address. */
+/* The node number of the kernel is the address of the node. */
 static struct null_node *node_of(struct null_fs *fs, fuse_ino_t ino)
 {
 	return ino == FUSE_ROOT_ID ? fs->tree.root : (struct null_node *)(uintptr_t)ino;
@@ -54,8 +54,8 @@ static struct null_node *node_of(struct null_fs *fs, fuse_ino_t ino)
 
 /* --- names --- */
 
-/* What a reply tells of a node, which it counts. */
-static struct fuse_entry_param told(struct null_node *node)
+/* Fills the part of a reply that describes a node, and counts the lookup. */
+static struct fuse_entry_param entry_of(struct null_node *node)
 {
 	node->lookups++;
 	return (struct fuse_entry_param){
@@ -87,7 +87,7 @@ static void null_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct null_node *node = null_tree_find(&fs->tree, node_of(fs, parent), name);
 
 	if (node)
-		entry = told(node);
+		entry = entry_of(node);
 	unlock(fs);
 	fuse_reply_entry(req, &entry);
 }
@@ -100,7 +100,7 @@ static struct fuse_entry_param make(fuse_req_t req, fuse_ino_t parent, const cha
 	struct null_fs *fs = lock(req);
 
 	null_tree_add(&fs->tree, node_of(fs, parent), name, node);
-	struct fuse_entry_param entry = told(node);
+	struct fuse_entry_param entry = entry_of(node);
 
 	unlock(fs);
 	return entry;
@@ -135,10 +135,10 @@ static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mod
 static void null_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct null_fs *fs = lock(req);
-	int r = null_tree_remove(&fs->tree, node_of(fs, parent), name);
+	int err = null_tree_remove(&fs->tree, node_of(fs, parent), name);
 
 	unlock(fs);
-	fuse_reply_err(req, -r);
+	fuse_reply_err(req, -err);
 }
 
 static void null_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -154,7 +154,7 @@ static void null_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 {
 	(void)fi;
 	if (th_fuse_request_is_statx()) {
-		fuse_reply_err(req, ENOSYS); /* then the kernel asks without the time of birth */
+		fuse_reply_err(req, ENOSYS); /* the kernel then asks with GETATTR, without the time of birth */
 		return;
 	}
 	struct null_fs *fs = lock(req);
@@ -220,15 +220,15 @@ static void null_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse
 	null_release(req, ino, fi);
 }
 
-/* The kernel asks no more. */
-static void null_unasked(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* ENOSYS: the kernel does not send this request again. */
+static void null_nosys(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
 	fuse_reply_err(req, ENOSYS);
 }
 
-/* How much of this there is. */
+/* Returns the number of bytes of this range before the end of the file. */
 static size_t readable(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
 {
 	struct null_fs *fs = lock(req);
@@ -267,7 +267,7 @@ static void null_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
 	reply_written(req, ino, size, off);
 }
 
-/* At the end of the file nothing is copied, which leaves the other's size as it is. */
+/* Nothing is copied at the end of the file, so that the target keeps its size. */
 static void null_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi, fuse_ino_t to,
 				 off_t to_off, struct fuse_file_info *to_fi, size_t size, int flags)
 {
@@ -288,7 +288,8 @@ struct listing {
 	bool plus; /* with attributes */
 };
 
-/* False if there was no room for it.  With attributes the kernel counts the node, but not for "." and "..". */
+/* Returns false if there is no room.  In a listing with attributes the kernel counts a lookup of each node but "."
+ * and "..". */
 static bool list(struct listing *listing, const char *name, struct null_node *node, uint64_t cookie)
 {
 	struct fuse_entry_param entry = { .attr = node->attr };
@@ -296,7 +297,7 @@ static bool list(struct listing *listing, const char *name, struct null_node *no
 	size_t room = listing->room - listing->size, size;
 
 	if (listing->plus && cookie > NULL_COOKIE_DOTDOT)
-		entry = told(node);
+		entry = entry_of(node);
 	if (listing->plus)
 		size = fuse_add_direntry_plus(listing->req, at, room, name, &entry, (off_t)cookie);
 	else
@@ -308,7 +309,7 @@ static bool list(struct listing *listing, const char *name, struct null_node *no
 	return size <= room;
 }
 
-/* The place is looked for from the first name: good enough for directories that are listed in a few requests. */
+/* Searches the position from the first name: fast enough for directories that are listed in a few requests. */
 static void list_from(struct listing *listing, struct null_node *dir, uint64_t cookie)
 {
 	const struct null_entry *entry = dir->first;
@@ -371,12 +372,12 @@ static const struct fuse_lowlevel_ops null_ops = {
 	.listxattr = null_listxattr,
 	.open = null_open,
 	.release = null_release,
-	.flush = null_unasked,
+	.flush = null_nosys,
 	.read = null_read,
 	.write = null_write,
 	.fsync = null_fsync,
 	.copy_file_range = null_copy_file_range,
-	.opendir = null_unasked,
+	.opendir = null_nosys,
 	.readdir = null_readdir,
 	.readdirplus = null_readdirplus,
 	.releasedir = null_release,
@@ -386,12 +387,12 @@ static const struct fuse_lowlevel_ops null_ops = {
 static int serve_by_libfuse(struct fuse_session *session)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int r;
+	int err;
 
 	fuse_loop_cfg_set_clone_fd(config, 1);
-	r = fuse_session_loop_mt(session, config);
+	err = fuse_session_loop_mt(session, config);
 	fuse_loop_cfg_destroy(config);
-	return r;
+	return err;
 }
 
 static struct fuse_session *session_new(struct null_fs *fs)
@@ -401,7 +402,7 @@ static struct fuse_session *session_new(struct null_fs *fs)
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_session *session = fuse_session_new(&args, &null_ops, sizeof(null_ops), fs);
 
-	fuse_opt_free_args(&args); /* libfuse has made a copy of them */
+	fuse_opt_free_args(&args); /* libfuse has a copy of them */
 	return session;
 }
 
@@ -417,7 +418,7 @@ int main(int argc, char **argv)
 
 	pthread_mutex_init(&fs->lock, NULL);
 	null_tree_init(&fs->tree);
-	fs->directory = realpath(argv[argc - 1], NULL); /* the daemon leaves its working directory */
+	fs->directory = realpath(argv[argc - 1], NULL); /* the daemon changes its working directory */
 	if (!fs->directory) {
 		perror(argv[argc - 1]);
 		return 1;
@@ -426,9 +427,9 @@ int main(int argc, char **argv)
 
 	if (!session || fuse_session_mount(session, fs->directory) < 0 || fuse_daemonize(0) < 0)
 		return 1;
-	int r = by_libfuse ? serve_by_libfuse(session) : th_fuse_serve(session);
+	int err = by_libfuse ? serve_by_libfuse(session) : th_fuse_serve(session);
 
 	fuse_session_unmount(session);
 	fuse_session_destroy(session);
-	_exit(r ? 1 : 0); /* the tree goes with the process: nobody shall look for what was not freed */
+	_exit(err ? 1 : 0); /* without an orderly exit, in which a leak checker would report the tree */
 }

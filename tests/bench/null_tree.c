@@ -51,7 +51,7 @@ struct null_node *null_node_new(mode_t mode, uid_t uid, gid_t gid, const char *t
 	return node;
 }
 
-/* The root stays, since it has links. */
+/* The root is never freed, because it has links. */
 void null_node_forget(struct null_node *node, uint64_t lookups)
 {
 	node->lookups -= lookups;
@@ -110,7 +110,7 @@ static struct null_entry **bucket_of(struct null_tree *tree, const struct null_n
 	return &tree->buckets[XXH3_64bits_withSeed(name, strlen(name), (uintptr_t)dir) % NULL_BUCKETS];
 }
 
-/* Where the entry is linked in its bucket; what is there is NULL if there is no such name. */
+/* Returns the link to the entry in its bucket, which is NULL if there is no such name. */
 static struct null_entry **find(struct null_tree *tree, const struct null_node *dir, const char *name)
 {
 	struct null_entry **at = bucket_of(tree, dir, name);

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The cost to the daemon of unpacking an archive, in counts that do not depend on the load of the machine: requests of the
-# kernel by kind, instructions of the daemon, and the ten functions with the most instructions (by callgrind).
+# The cost to the daemon of unpacking an archive, in counts that do not depend on the load of the machine: requests of
+# the kernel by kind, instructions of the daemon, and the ten functions with the most instructions (by callgrind).
 #
 #   requests.sh [PART...]      the parts of Debian's linux-source-6.1 to unpack (fs), or TH_BENCH_TREE, a tar archive
 #
-# THUNDERHEAD names the program.  Takes root, tracefs with the event fuse:fuse_request_send, and valgrind; a count whose
-# tool is missing is skipped with a message.  Exits 77 if nothing can be counted.  Instructions and requests are counted in
-# separate runs, because the daemon is slower under valgrind.  Instructions include mounting, unmounting and the last
-# checkpoint.
+# THUNDERHEAD names the program.  Takes root, tracefs with the event fuse:fuse_request_send, and valgrind; a count
+# whose tool is missing is skipped with a message.  Exits 77 if nothing can be counted.  Instructions and requests are
+# counted in separate runs, because the daemon is slower under valgrind.  Instructions include mounting, unmounting
+# and the last checkpoint.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
 source=/usr/src/linux-source-6.1.tar.xz

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Latency beside programs that wait for the disk.  The image is on a loop device with a limited number of reads a second.
-# Some programs read files that are not cached; then others write 100 bytes at random places, for which the rest of the
-# block must be read: all of them wait for the disk.  Beside them one program asks for attributes of these files and creates
-# others; its latency is printed: alone, beside the readers, and beside the writers.
+# Latency beside programs that wait for the disk.  The image is on a loop device with a limited number of reads a
+# second.  Some programs read files that are not cached; then others write 100 bytes at random places, for which the
+# rest of the block must be read: all of them wait for the disk.  Beside them one program asks for attributes of these
+# files and creates others; its latency is printed: alone, beside the readers, and beside the writers.
 #
 #   slow_disk.sh [-i READS-A-SECOND] [-s SECONDS]     20, and 8
 #
-# THUNDERHEAD, TH_BENCH_FILES and TH_BENCH_LATENCY name the programs.  Takes root and a mounted cgroup, v1 or v2, with the
-# controller of block devices.  Exits 77 if it cannot run.
+# THUNDERHEAD, TH_BENCH_FILES and TH_BENCH_LATENCY name the programs.  Takes root and a mounted cgroup, v1 or v2, with
+# the controller of block devices.  Exits 77 if it cannot run.
 set -uo pipefail
 : "${THUNDERHEAD:?the program}"
 : "${TH_BENCH_FILES:?bench_files}"
@@ -90,8 +90,8 @@ transferred() {
 	[ "$(transfers)" -gt "$1" ]
 }
 
-# start_programs NAME COMMAND BLOCK [ARGUMENT] : in the background, each with a file of its own; returns when the disk is
-# busy with as many transfers
+# start_programs NAME COMMAND BLOCK [ARGUMENT] : in the background, each with a file of its own; returns when the disk
+# is busy with as many transfers
 start_programs() {
 	local from
 	from=$(transfers)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# filesystems.sh detects work that was not done: a filesystem that returns zeros for data passes where the comparison knows
-# that, and fails where the filesystem claims to keep data.
+# filesystems.sh detects work that was not done: a filesystem that returns zeros for data passes where the comparison
+# knows that, and fails where the filesystem claims to keep data.
 . "$(dirname "$0")/../support/tap.sh"
 
 bench=$(cd "$(dirname "$0")" && pwd)

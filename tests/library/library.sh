@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The installed library: it exports the functions of its headers and no others; the headers compile alone in C and C++; the
-# examples and the snippets of docs/library.md compile with the options of pkg-config alone; the examples work.
+# The installed library: it exports the functions of its headers and no others; the headers compile alone in C and
+# C++; the examples and the snippets of docs/library.md compile with the options of pkg-config alone; the examples
+# work.
 . "$(dirname "$0")/../support/tap.sh"
 
 root=$work/root

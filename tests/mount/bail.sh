@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A mount test whose mount is not there stops at once.  Each script runs with a `thunderhead` whose mount fails, and must
-# bail out and leave the bare directory empty: one that goes on writes to the host's disk.
+# A mount test whose mount is not there stops at once.  Each script runs with a `thunderhead` whose mount fails, and
+# must bail out and leave the bare directory empty: one that goes on writes to the host's disk.
 #   TH_BAIL_AT       which mounts of a script fail, one in each run (1)
 #   TH_BAIL_SCRIPTS  the scripts, by name (all of this directory, and ../tools/test_commands)
 . "$(dirname "$0")/../support/tap.sh"

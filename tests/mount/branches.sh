@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Branches of a mounted filesystem: each is edited by itself; `diff` of two branches finds the same differences as a walk
-# over all files; a rolled back branch equals its snapshot.  With all branches deleted their space is free again, to
-# within 4 MiB.
+# Branches of a mounted filesystem: each is edited by itself; `diff` of two branches finds the same differences as a
+# walk over all files; a rolled back branch equals its snapshot.  With all branches deleted their space is free again,
+# to within 4 MiB.
 #   TH_BRANCHES_ROUNDS  rounds of edits of each branch (4)
 #   TH_BRANCHES_EDITS   changes in a round (40)
 #   TH_BRANCHES_FILES   files in the tree, about (150)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diff_oracle OLD NEW: what `thunderhead diff --json` should say of two trees, found the slow way: by walking both and
- * reading every file.  A file is known by its inode number, whose low bits a snapshot keeps.
+ * diff_oracle OLD NEW: the expected output of `thunderhead diff --json` for two trees, found by walking both and
+ * reading every file.  A file is identified by its inode number, whose low bits are the same in a snapshot.
  *
- * The rules are those of fs/change.h.  Each name that is in one tree only is told; of one file, names that went are
- * matched with names that came, both in the order of (directory, name).  A name that stayed is told if its file
- * differs.
+ * The rules are those of fs/format/change_record.h.  Each name that is in one tree only is reported; removed names of a
+ * file are paired with its added names, both in the order of (directory, name).  A name in both trees is reported if
+ * its file differs.
  */
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@
 
 #include "tests/mount/tree.h"
 
-/* One file as one tree has it: its entries, sorted by (parent, name). */
+/* One file in one tree: its entries, sorted by (parent, name) */
 struct names {
 	struct tree_entry **list;
 	size_t count;
@@ -49,7 +49,7 @@ static struct tree_entry **sort_by_inode(struct tree *tree)
 	return sorted;
 }
 
-/* --- what differs in a file --- */
+/* --- differences of a file --- */
 
 static uint64_t block_hash(const struct tree_entry *entry, size_t block)
 {
@@ -69,7 +69,7 @@ static struct json_object *range_json(uint64_t from, uint64_t to)
 	return range;
 }
 
-/* Ranges of whole blocks, up to the new end, in which the contents differ; NULL `from`: all zeros. */
+/* Returns the ranges of whole blocks, up to the new end, in which the contents differ.  from: NULL stands for zeros. */
 static struct json_object *ranges_json(const struct tree_entry *from, const struct tree_entry *to)
 {
 	struct json_object *ranges = json_object_new_array();
@@ -100,7 +100,7 @@ static bool content_differs(const struct tree_entry *from, const struct tree_ent
 	return false;
 }
 
-/* NULL: nothing. */
+/* Returns NULL if nothing differs. */
 static struct json_object *changed_json(const struct tree_entry *from, const struct tree_entry *to)
 {
 	const struct stat *a = &from->stat, *b = &to->stat;
@@ -130,7 +130,7 @@ static struct json_object *changed_json(const struct tree_entry *from, const str
 	return changed;
 }
 
-/* --- telling --- */
+/* --- reporting --- */
 
 static const char *type_name(mode_t mode)
 {
@@ -166,9 +166,9 @@ static struct json_object *side_json(const struct stat *stat)
 	return side;
 }
 
-/* from, to: the file on either side, NULL where it is not. */
-static void tell(const char *kind, const char *path, const char *old_path, const struct tree_entry *from,
-		 const struct tree_entry *to)
+/* from, to: the file in either tree, NULL if it is not there. */
+static void report(const char *kind, const char *path, const char *old_path, const struct tree_entry *from,
+		   const struct tree_entry *to)
 {
 	const struct tree_entry *present = to ? to : from;
 	struct json_object *change = json_object_new_object(), *changed;
@@ -194,29 +194,30 @@ static void tell(const char *kind, const char *path, const char *old_path, const
 	json_object_put(change);
 }
 
-static void tell_kept(const struct tree_entry *from, const struct tree_entry *to)
+static void report_kept(const struct tree_entry *from, const struct tree_entry *to)
 {
 	struct json_object *changed = changed_json(from, to);
 
 	if (changed)
-		tell("modified", to->path, strcmp(from->path, to->path) ? from->path : NULL, from, to);
+		report("modified", to->path, strcmp(from->path, to->path) ? from->path : NULL, from, to);
 	json_object_put(changed);
 }
 
-static void tell_moved(const struct names *gone, const struct names *come, const struct tree_entry *from,
-		       const struct tree_entry *to)
+static void report_moved(const struct names *gone, const struct names *come, const struct tree_entry *from,
+			 const struct tree_entry *to)
 {
 	for (size_t i = 0; i < gone->count || i < come->count; i++) {
 		if (i >= gone->count)
-			tell("added", come->list[i]->path, NULL, from, to);
+			report("added", come->list[i]->path, NULL, from, to);
 		else if (i >= come->count)
-			tell("removed", gone->list[i]->path, NULL, from, to);
+			report("removed", gone->list[i]->path, NULL, from, to);
 		else
-			tell("renamed", come->list[i]->path, gone->list[i]->path, from, to);
+			report("renamed", come->list[i]->path, gone->list[i]->path, from, to);
 	}
 }
 
-/* One file; either side may have no names.  The lists are reused for the names that the other side has not. */
+/* Compares one file, which may have no names in one tree.  Overwrites both lists with the names that are in one tree
+ * only. */
 static void compare_file(struct names from, struct names to)
 {
 	const struct tree_entry *was = from.count ? from.list[0] : NULL, *is = to.count ? to.list[0] : NULL;
@@ -227,7 +228,7 @@ static void compare_file(struct names from, struct names to)
 		int order = f == from.count ? 1 : t == to.count ? -1 : compare_names(from.list[f], to.list[t]);
 
 		if (!order)
-			tell_kept(from.list[f], to.list[t]);
+			report_kept(from.list[f], to.list[t]);
 		else if (order < 0)
 			gone.list[gone.count++] = from.list[f];
 		else
@@ -235,10 +236,10 @@ static void compare_file(struct names from, struct names to)
 		f += order <= 0;
 		t += order >= 0;
 	}
-	tell_moved(&gone, &come, was, is);
+	report_moved(&gone, &come, was, is);
 }
 
-/* The names of the file with the smallest number at `list`, if that is `inode`. */
+/* Returns the names of file `inode` at the head of the list, none if another file is there. */
 static struct names take_names(struct tree_entry **list, uint64_t inode)
 {
 	struct names names = { list, 0 };

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * durable write DIRECTORY RECORD SEED [COUNT]: changes files below DIRECTORY and makes each change durable, and writes
- * into the file RECORD, which is elsewhere, when it begins to make a version durable and when the system said that it
- * is.  Ends after COUNT changes (0: never), or when a call fails, as it does when the filesystem is gone: then with 3.
+ * durable write DIRECTORY RECORD SEED [COUNT]: changes files below DIRECTORY and makes each change durable.  The file
+ * RECORD, on another filesystem, gets a line before each change and one when the system has reported it durable.  Ends
+ * with 0 after COUNT changes (0: never), and with 3 when a call fails, as it does when the filesystem is gone.
  *
- * durable verify DIRECTORY RECORD: whatever RECORD says is durable is there, and nothing is there that was never begun.
+ * durable verify DIRECTORY RECORD: verifies that every change that was reported durable is there, and none that was
+ * never begun.
  *
- * Versions count up, across runs too, so each thing's durable state is the newest version whose end was recorded; a
- * later one that was begun may be there as well, whole or (for bytes written in place) in part.
+ * Versions count up, across runs too.  The durable state of each thing is the newest version reported durable; a
+ * later one that was begun may be there instead, whole or (for blocks written in place) in part.
  *
- *   place    blocks of one file are written over, then fdatasync
+ *   place    blocks of one file are overwritten, then fdatasync
  *   append   a record is added to the end of a file, then fsync
- *   replace  a file is written, fsynced, renamed over the old one, and its directory is fsynced
+ *   replace  a file is written, fsynced and renamed over the old one, and its directory is fsynced
  *   exist    an empty file is made or removed, and its directory is fsynced
  *   group    several small files are written with O_SYNC and renamed, and their directory is fsynced
  *
- * syncfs and sync are not among them: the kernel does not pass them on to a FUSE filesystem that is no block device.
+ * syncfs and sync are not among them: the kernel does not pass them on to FUSE filesystems without a block device.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,7 @@ struct run {
 	struct thing things[KINDS][THINGS];
 };
 
-/* What every block and record of a version holds. */
+/* The content of every block and record of a version */
 struct stamp {
 	uint64_t version, thing, block, check;
 };
@@ -61,7 +62,7 @@ static struct stamp stamp_make(uint64_t version, uint64_t thing, uint64_t block)
 	return (struct stamp){ version, thing, block, (version * 31 + thing) * 31 + block + 0x7457 };
 }
 
-/* Fills a buffer with bytes that say what they are: the version, and where. */
+/* Fills a buffer with stamps: the version, and where it belongs. */
 static void fill(unsigned char *bytes, size_t size, uint64_t version, uint64_t thing, uint64_t block)
 {
 	struct stamp stamp = stamp_make(version, thing, block);
@@ -70,7 +71,7 @@ static void fill(unsigned char *bytes, size_t size, uint64_t version, uint64_t t
 		memcpy(bytes + at, &stamp, size - at < sizeof(stamp) ? size - at : sizeof(stamp));
 }
 
-/* The version that the bytes are of; 0 if they are of none. */
+/* Returns the version of the bytes, or 0 if they are not one version whole. */
 static uint64_t version_of(const unsigned char *bytes, size_t size, uint64_t thing, uint64_t block)
 {
 	unsigned char expected[REPLACE_BYTES];
@@ -161,7 +162,7 @@ static int write_place(struct run *run, unsigned number, uint64_t version, unsig
 	return close_after(fd, result ? result : fdatasync(fd));
 }
 
-/* The version is the number of records too: what a run before began and did not end is written again. */
+/* The version is also the number of records: those that an earlier run began without end are written again. */
 static int write_append(struct run *run, unsigned number, uint64_t version)
 {
 	unsigned char bytes[RECORD_BYTES];
@@ -204,7 +205,7 @@ static int write_replace(struct run *run, unsigned number, uint64_t version)
 	return fsync(run->dir);
 }
 
-/* There in odd versions. */
+/* The file exists in odd versions. */
 static int write_exist(struct run *run, unsigned number, uint64_t version)
 {
 	char path[64];
@@ -281,7 +282,7 @@ static bool complain(enum kind kind, unsigned number, unsigned part, const char 
 	return false;
 }
 
-/* -1: not there.  Whole files here are smaller than the room for them. */
+/* Returns the size, or -1 if there is no such file.  The buffer is larger than the file should be. */
 static ssize_t read_file(struct run *run, const char *path, unsigned char *bytes, size_t room)
 {
 	int fd = openat(run->dir, path, O_RDONLY);
@@ -342,7 +343,7 @@ static bool verify_append(struct run *run, unsigned number)
 	return ok;
 }
 
-/* A file that is only ever replaced as a whole. */
+/* Verifies a file that is only replaced as a whole. */
 static bool verify_whole(struct run *run, enum kind kind, unsigned number, unsigned part, size_t expected)
 {
 	const struct thing *thing = &run->things[kind][number];

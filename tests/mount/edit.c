@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * edit DIRECTORY SEED COUNT [FILES]: COUNT random changes below DIRECTORY, the same ones for the same seed and tree:
- * files made, written, mapped, cut, punched, copied, renamed, exchanged, linked, unlinked, their modes, owners, times,
- * flags and extended attributes changed, symlinks, fifos and directories made and removed.  The tree stays near FILES
- * files (400).
+ * edit DIRECTORY SEED COUNT [FILES]: makes COUNT random changes below DIRECTORY, the same ones for the same seed and
+ * tree.  It creates, writes, maps, truncates, punches, copies, renames, exchanges, links and unlinks files, changes
+ * their modes, owners, times, flags and extended attributes, and creates and removes symlinks, fifos and
+ * directories.  The number of files stays near FILES (400).
  *
- * What a program may be refused (the name is taken, the directory is not empty) is no failure; any other error is.
+ * Refusals that are part of random changes (the name is taken, the directory is not empty) are no failures; any other
+ * error is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,7 @@ struct list {
 
 struct editor {
 	struct th_random random;
-	struct list files, dirs; /* files: all that is no directory */
+	struct list files, dirs; /* files: everything but directories */
 	size_t usual_files;
 	unsigned char *buffer; /* FILE_BYTES */
 	unsigned next_name;
@@ -50,7 +51,7 @@ static bool percent(struct editor *editor, unsigned part)
 	return th_random_percent(&editor->random, part);
 }
 
-/* --- what is there --- */
+/* --- the lists --- */
 
 static void list_add(struct list *list, const char *path)
 {
@@ -82,7 +83,7 @@ static void list_remove(struct list *list, const char *path)
 	}
 }
 
-/* What lay below `from` lies below `to` now. */
+/* Moves all paths below `from` to below `to`. */
 static void list_move(struct list *list, const char *from, const char *to)
 {
 	size_t size = strlen(from);
@@ -117,7 +118,7 @@ static const char *any_dir(struct editor *editor)
 	return pick(editor, &editor->dirs);
 }
 
-/* A directory other than the top, or NULL. */
+/* Returns a directory other than the top, or NULL. */
 static const char *any_subdir(struct editor *editor)
 {
 	const char *dir = any_dir(editor);
@@ -125,7 +126,7 @@ static const char *any_subdir(struct editor *editor)
 	return strcmp(dir, ".") ? dir : NULL;
 }
 
-/* A name that is not there yet, in any directory.  Some are awkward. */
+/* Makes a new name in some directory.  Some have unusual characters. */
 static void new_path(struct editor *editor, char *path)
 {
 	static const char *const shapes[] = { "%s/%x",       "%s/name %x", "%s/n\303\244me-%x",
@@ -143,7 +144,7 @@ static void new_path(struct editor *editor, char *path)
 		snprintf(path, PATH_BYTES, shape, dir, number);
 }
 
-/* --- the changes; each answers 0 or -1 with errno --- */
+/* --- the changes; each returns 0, or -1 with errno --- */
 
 static unsigned random_size(struct editor *editor)
 {
@@ -256,7 +257,7 @@ static int edit_allocate(struct editor *editor)
 	return finish(fd, result);
 }
 
-/* Part of one file into another, which shares its blocks. */
+/* Copies a part of one file into another, which shares its blocks. */
 static int edit_copy(struct editor *editor)
 {
 	struct stat from_stat, to_stat;
@@ -322,7 +323,7 @@ static int edit_rename(struct editor *editor)
 	return 0;
 }
 
-/* A file takes the place of another. */
+/* Renames a file over another. */
 static int edit_replace(struct editor *editor)
 {
 	const char *path = any_file(editor), *to = any_file(editor);
@@ -352,7 +353,7 @@ static int edit_move_dir(struct editor *editor)
 	if (!path)
 		return 0;
 	snprintf(from, sizeof(from), "%s", path);
-	/* Paths must stay short enough for whatever lies below. */
+	/* Paths must stay short enough for the files below. */
 	if (strlen(to) > 400)
 		return 0;
 	if (rename(from, to))
@@ -455,7 +456,7 @@ static int edit_flags(struct editor *editor)
 	return finish(fd, result);
 }
 
-/* --- the whole --- */
+/* --- a run --- */
 
 static const struct {
 	int (*edit)(struct editor *editor);
@@ -472,7 +473,7 @@ static int edit_any(struct editor *editor)
 {
 	unsigned total = 0, choice;
 
-	/* Below its size the tree grows, above it shrinks. */
+	/* A small tree grows, a large one shrinks. */
 	if (editor->files.count < editor->usual_files / 2)
 		return edit_create(editor);
 	if (editor->files.count > 2 * editor->usual_files)
@@ -493,15 +494,15 @@ static bool is_refusal(int error)
 	       error == EMLINK || error == ENOSPC || error == EOPNOTSUPP || error == ENOTTY || error == EXDEV;
 }
 
-/* Paths from "." on, since the editor works in the directory. */
+/* Paths begin with ".", because the editor works in the directory. */
 static int load(struct editor *editor)
 {
 	struct tree tree;
 	char path[8192];
-	int result = tree_read(".", TREE_NAMES, &tree);
+	int err = tree_read(".", TREE_NAMES, &tree);
 
-	if (result)
-		return result;
+	if (err)
+		return err;
 	for (size_t i = 0; i < tree.count; i++) {
 		snprintf(path, sizeof(path), ".%s", i ? tree.entries[i].path : "");
 		list_add(S_ISDIR(tree.entries[i].stat.st_mode) ? &editor->dirs : &editor->files, path);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random file operations by system calls against a copy in memory, on any mounted filesystem (after the idea of Apple's
- * fsx): so that what the kernel does between a program and the daemon, its page cache above all, is tested too.
+ * Makes random file operations by system calls and compares with a copy in memory, on any mounted filesystem (after
+ * Apple's fsx).  This tests the kernel's part between a program and the daemon too, above all the page cache.
  *
  *   fsx FILE [OPERATIONS [SEED]]
  */
@@ -25,7 +25,7 @@
 static struct th_random rnd;
 static const char *path;
 static int fd;
-static uint8_t *model, *scratch; /* FILE_MAX each; the model is zero behind its size */
+static uint8_t *model, *scratch; /* FILE_MAX each; the model is zero past its size */
 static size_t size;
 static unsigned long operation;
 
@@ -169,7 +169,7 @@ static void op_map_write(size_t off, size_t length)
 	munmap(map, off + length - start);
 }
 
-/* What is called a hole reads as zeros. */
+/* Holes that SEEK_HOLE reports read as zeros. */
 static void op_seek(void)
 {
 	off_t at = 0, data;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is killed with SIGKILL at random moments of mixed work: a writer makes changes durable and records them
-# elsewhere, beside random edits, tar and rm, and snapshots being taken and deleted.  After each kill the image passes the
-# check as it is, the next mount succeeds, no durable change is lost, every snapshot is whole, and the image passes the
-# check again after unmounting.
+# elsewhere, beside random edits, tar and rm, and snapshots being taken and deleted.  After each kill the image passes
+# the check as it is, the next mount succeeds, no durable change is lost, every snapshot is whole, and the image
+# passes the check again after unmounting.
 #   TH_KILL_ROUNDS  kills (5)
 #   TH_KILL_MS      the longest time from the first durable change of a round to the kill, in milliseconds (1500)
 #   TH_KILL_SIZE    size of the image (256M)

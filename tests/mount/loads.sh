@@ -51,8 +51,8 @@ postgres_new() {
 		as_postgres initdb -k -D "$data" && postgres_run start && as_postgres createdb -h "$data" bank &&
 		bank pgbench -q -i -s 10
 }
-# Committed transactions are there after the server was killed.  The children of the killed process end by themselves, and
-# must have ended before the next start.
+# Committed transactions are there after the server was killed.  The children of the killed process end by themselves,
+# and must have ended before the next start.
 postgres_children_ended() {
 	local child
 	for child in "$@"; do

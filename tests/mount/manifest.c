@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * manifest [-p | -pp] DIRECTORY: a line for each name below it, with all that a program can see of the file.  Two trees
- * are equal when their manifests are.
+ * manifest [-p | -pp] DIRECTORY: prints a line for each name below it, with everything that a program can see of the
+ * file.  Two trees are equal when their manifests are.
  *
- * -p leaves out what rightly differs between two filesystems or between a tree and its copy: inode numbers, the root's
- * own line, sizes and link counts of directories, flags.  Hard links are still told, by the first of their names.  -pp
- * leaves out the times of directories too.
+ * -p omits differences that are legitimate between two filesystems or between a tree and its copy: inode numbers, the
+ * line of the root, sizes and link counts of directories, flags.  Hard links are still shown, by the first of their
+ * names.  -pp omits the times of directories too.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -16,7 +16,7 @@
 
 #include "tests/mount/tree.h"
 
-/* One name on one line. */
+/* Escapes newlines, so that each name takes one line. */
 static void print_escaped(const char *text)
 {
 	for (; *text; text++) {

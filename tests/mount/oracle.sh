@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The same random operations by several users, here and on ext4 (oracle/oracle.c), have the same results and leave the same
-# tree.  The filesystem is remounted at intervals; snapshots taken on the way are unchanged at the end.  Needs root, to make
-# device nodes, to change the user, and to mount the reference.
+# The same random operations by several users, here and on ext4 (oracle/oracle.c), have the same results and leave the
+# same tree.  The filesystem is remounted at intervals; snapshots taken on the way are unchanged at the end.  Needs
+# root, to make device nodes, to change the user, and to mount the reference.
 #   TH_ORACLE_OPERATIONS  operations (24000)
 #   TH_ORACLE_STOP_EVERY  operations between two mounts (8000)
 #   TH_ORACLE_WALK_EVERY  operations between two comparisons of the whole trees (500)

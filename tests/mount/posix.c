@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a shell cannot ask of a filesystem.  `posix PROBE...`, each in the working directory, which is on the mount; a
- * probe that finds something else than it must says what, and the exit code is 1.  77: cannot be had here.
+ * posix PROBE...: system calls that a shell cannot make, in the working directory, which is on the mount.  A probe that
+ * fails prints the condition.  Exit codes: 0, 1 if a probe failed, 2 for an unknown probe, 77 if the kernel or the
+ * filesystem does not provide the call.
  */
 #include "tests/mount/posix.h"
 
@@ -49,7 +50,7 @@ int main(int argc, char **argv)
 		const struct posix_probe *probe = find(argv[i]);
 
 		if (!probe) {
-			fprintf(stderr, "posix: no probe is called %s\n", argv[i]);
+			fprintf(stderr, "posix: %s: no such probe\n", argv[i]);
 			return 2;
 		}
 		probe->run();

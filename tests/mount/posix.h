@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The probes of posix.c, and what they share. */
+/* The probes of posix.c, and their assertions */
 #ifndef TH_TESTS_MOUNT_POSIX_H
 #define TH_TESTS_MOUNT_POSIX_H
 
@@ -14,9 +14,9 @@ void posix_fail(const char *file, int line, const char *what) __attribute__((nor
 void posix_cannot(const char *file, int line, const char *what) __attribute__((noreturn));
 
 #define must(condition) ((condition) ? (void)0 : posix_fail(__FILE__, __LINE__, #condition))
-/* The call fails, with this errno. */
+/* The call must fail with this errno. */
 #define must_fail(error, call) (errno = 0, must((call) < 0), must(errno == (error)))
-/* Where the call fails with EOPNOTSUPP, the rest of the probe is skipped. */
+/* If the call fails with EOPNOTSUPP, the rest of the probe is skipped. */
 #define must_or_cannot(condition)                                                                                      \
 	((condition)           ? (void)0                                                                               \
 	 : errno == EOPNOTSUPP ? posix_cannot(__FILE__, __LINE__, #condition)                                          \

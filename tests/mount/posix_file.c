@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes of one file: its data, attributes and flags. */
+/* Probes of a single file: data, attributes, flags */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -38,7 +38,7 @@ static struct stat status_of(int fd)
 
 /* --- the data of a file --- */
 
-/* What the file is expected to hold. */
+/* The expected content of a file */
 struct model {
 	uint8_t *bytes;
 	size_t size, room;
@@ -108,7 +108,7 @@ static void probe_fallocate(void)
 	close(fd);
 }
 
-/* Any alignment, from one file to another and inside one, as long as source and target do not overlap. */
+/* Copies at any alignment, from one file to another and inside one; source and target do not overlap. */
 static void probe_copy_file_range(void)
 {
 	struct th_random random = { th_test_seed("copy_file_range") };
@@ -181,7 +181,7 @@ static void probe_seek(void)
 		must_fail(ENXIO, lseek(fd, 69632, SEEK_DATA));
 		must_fail(ENXIO, lseek(fd, 100000, SEEK_HOLE));
 		must_fail(ENXIO, lseek(fd, 100000, SEEK_DATA));
-		must(!fsync(fd)); /* the same of what is on disk */
+		must(!fsync(fd)); /* the same from disk */
 	}
 	must(!fallocate(fd, 0, 20480, 8192));
 	expect_seek(fd, 20480, SEEK_DATA, 65536);
@@ -252,9 +252,9 @@ static void probe_xattrs(void)
 	must(listxattr("xattrs", found, sizeof(found)) > 300 * 18);
 }
 
-/* --- times of access --- */
+/* --- access times --- */
 
-/* Reads it past the kernel's cache; did its time of access change? */
+/* Reads the file without the kernel's cache.  Returns true if its access time changed. */
 static bool read_touches(const char *name, int flags)
 {
 	struct stat before, after;
@@ -350,7 +350,7 @@ static void set_flags(int fd, uint32_t flags)
 	must(!ioctl(fd, FS_IOC_SETFLAGS, &flags));
 }
 
-/* An immutable file does not change through descriptors that were open before, either. */
+/* An immutable file refuses changes by descriptors that were open before, too. */
 static void probe_immutable(void)
 {
 	int fd = open_new("immutable"), other = open_new("immutable.from");
@@ -379,7 +379,7 @@ static void probe_immutable(void)
 	close(other);
 }
 
-/* What is there stays, whatever a descriptor was opened for. */
+/* An append-only file keeps its data, however a descriptor was opened. */
 static void probe_append_only(void)
 {
 	int fd = open_new("append"), appender;
@@ -442,7 +442,7 @@ static void probe_tmpfile(void)
 	close(fd);
 }
 
-/* Is there a time of birth, and does it stay? */
+/* A file has a time of birth, which never changes. */
 static void probe_birth(void)
 {
 	struct statx before, after;
@@ -462,12 +462,12 @@ static void probe_birth(void)
 	close(fd);
 }
 
-/* --- a write that nobody waits for, past the cache --- */
+/* --- asynchronous writes with O_DIRECT --- */
 
 #define AIO_SIZE (256 << 10)
 #define AIO_ROUNDS 300
 
-/* Writes all of the file, and reads pages of it while that goes on (fd < 0: does not). */
+/* Writes the whole file, and reads pages of it during the write (not if fd < 0). */
 static void write_and_read(aio_context_t context, int direct, int fd, const char *data)
 {
 	struct iocb write = { .aio_lio_opcode = IOCB_CMD_PWRITE,
@@ -484,7 +484,7 @@ static void write_and_read(aio_context_t context, int direct, int fd, const char
 	must(syscall(SYS_io_getevents, context, 1L, 1L, &event, NULL) == 1 && event.res == AIO_SIZE);
 }
 
-/* When it is told to be done, whoever reads through the cache sees it. */
+/* A write that is reported complete is seen by readers through the cache. */
 static void probe_aio(void)
 {
 	char *data = aligned_alloc(4096, AIO_SIZE), *found = malloc(AIO_SIZE);
@@ -505,7 +505,7 @@ static void probe_aio(void)
 	free(data);
 }
 
-/* Leaves a file that is durable from the moment the write is told to be done (posix.sh kills the daemon). */
+/* Leaves a file that is durable once the write is reported complete; posix.sh then kills the daemon. */
 static void probe_aio_durable(void)
 {
 	char *data = aligned_alloc(4096, AIO_SIZE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes of locks between processes. */
+/* Probes of locks between processes */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "tests/mount/posix.h"
 
-/* Runs in another process, on a descriptor of its own; 0: it got the lock, else errno. */
+/* Runs `try` in another process, on its own descriptor.  Returns 0 if it got the lock, else the errno. */
 static int elsewhere(const char *name, int (*try)(int fd))
 {
 	int status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes of names: links, directories, renames, inotify. */
+/* Probes of names: links, directories, renames, inotify */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -146,9 +146,9 @@ static void probe_links(void)
 /* --- directories --- */
 
 /*
- * POSIX leaves open whether a name that was added or removed after opendir() is returned.  So the probe judges the names
- * that stay: each is returned exactly once, by a whole listing and from any position that telldir() returned.  The
- * kernel answers from its cached listing, which it drops when it reclaims memory; both ways are probed.
+ * POSIX leaves open whether a name that was added or removed after opendir() is returned.  So the probe judges the
+ * names that stay: each is returned exactly once, by a whole listing and from any position that telldir() returned.
+ * The kernel answers from its cached listing, which it drops when it reclaims memory; both ways are probed.
  */
 struct stream {
 	DIR *dir;
@@ -186,7 +186,7 @@ static void read_positions(struct stream *stream)
 	must(stream->count == ENTRIES + 2);
 }
 
-/* Reads on from here: of the names that stay, those from index `from` of the first listing follow, each once. */
+/* Reads on: of the names that stay, those from index `from` of the first listing must follow, each once. */
 static void expect_stable_from(const struct stream *stream, unsigned from)
 {
 	unsigned seen[ENTRIES] = { 0 };

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Set-id bits and file capabilities are cleared when an unprivileged user changes a file, by whichever call, and stay when
-# root writes, as on any Linux filesystem.
+# Set-id bits and file capabilities are cleared when an unprivileged user changes a file, by whichever call, and stay
+# when root writes, as on any Linux filesystem.
 . "$(dirname "$0")/../support/mount_test.sh"
 
 user() {

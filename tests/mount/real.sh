@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Real input.  A source tree is unpacked into a mount and equals the original.  After a snapshot many files are edited and a
-# directory is renamed: the diff lists exactly these changes.  The old directory is copied back out of the snapshot.  All
-# of it is the same after the next mount.
+# Real input.  A source tree is unpacked into a mount and equals the original.  After a snapshot many files are edited
+# and a directory is renamed: the diff lists exactly these changes.  The old directory is copied back out of the
+# snapshot.  All of it is the same after the next mount.
 #   TH_REAL_ARCHIVE  a tar archive with one directory in it (the project's own sources)
 #   TH_REAL_EDITS    files to edit (50)
 #   TH_REAL_SIZE     size of the image (1G)

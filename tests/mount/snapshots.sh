@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Many snapshots of a changing tree.  Each equals the manifest of the live tree at the time it was taken, also after half of
-# them were deleted in random order, and after the next mount.  With all deleted their space is free again, to within
-# 4 MiB.
+# Many snapshots of a changing tree.  Each equals the manifest of the live tree at the time it was taken, also after
+# half of them were deleted in random order, and after the next mount.  With all deleted their space is free again, to
+# within 4 MiB.
 #   TH_SNAPSHOTS        snapshots (50)
 #   TH_SNAPSHOTS_EDITS  changes between two (15)
 #   TH_SNAPSHOTS_FILES  files in the tree, about (80)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Space: free space is reported exactly, shared blocks take none, and a full filesystem reports ENOSPC and can be emptied.
+# Space: free space is reported exactly, shared blocks take none, and a full filesystem reports ENOSPC and can be
+# emptied.
 . "$(dirname "$0")/../support/mount_test.sh"
 check "mkfs and mount" fresh 160M
 most=400 # MiB that are written at most: more than the image holds, and little beside any host's disk

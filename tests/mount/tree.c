@@ -20,10 +20,10 @@
 
 static int fail(const char *what, const char *path)
 {
-	int result = errno ? -errno : -EIO;
+	int err = errno ? -errno : -EIO;
 
-	fprintf(stderr, "%s %s: %s\n", what, path, strerror(-result));
-	return result;
+	fprintf(stderr, "%s %s: %s\n", what, path, strerror(-err));
+	return err;
 }
 
 uint64_t tree_hash_zeros(void)
@@ -33,7 +33,7 @@ uint64_t tree_hash_zeros(void)
 	return XXH3_64bits(zeros, sizeof(zeros));
 }
 
-/* --- what is in a file --- */
+/* --- contents --- */
 
 static int add_blocks(struct tree_entry *entry, unsigned char *bytes, size_t size)
 {
@@ -49,7 +49,7 @@ static int add_blocks(struct tree_entry *entry, unsigned char *bytes, size_t siz
 	return 0;
 }
 
-/* Fills the buffer, unless the file ends. */
+/* Reads until the buffer is full or the file ends. */
 static ssize_t read_full(int fd, unsigned char *buffer)
 {
 	size_t done = 0;
@@ -71,8 +71,8 @@ static bool is_zero(const unsigned char *bytes, size_t size)
 	return !bytes[0] && !memcmp(bytes, bytes + 1, size - 1);
 }
 
-/* The stretch of data [at, end), which begins and ends with a block or with the file: blocks that hold something, and
- * where they are. */
+/* Hashes the blocks of [at, end) that are not all zeros, with their positions.  Both ends are multiples of the block
+ * size, or the end of the file. */
 static int read_stretch(int fd, off_t at, off_t end, unsigned char *block, XXH3_state_t *state)
 {
 	while (at < end) {
@@ -90,27 +90,28 @@ static int read_stretch(int fd, off_t at, off_t end, unsigned char *block, XXH3_
 	return 0;
 }
 
-/* A file of terabytes is one of holes.  Where these are said to be makes no difference: zeros do not count. */
+/* Reads only the data of a file, as one of terabytes consists of holes.  Their exact positions do not matter, because
+ * zeros are not hashed. */
 static int read_sparse(int fd, struct tree_entry *entry)
 {
 	XXH3_state_t *state = XXH3_createState();
 	unsigned char block[TREE_BLOCK];
 	off_t at = 0, end = 0;
-	int result = state ? 0 : -ENOMEM;
+	int err = state ? 0 : -ENOMEM;
 
 	if (state)
 		XXH3_64bits_reset(state);
-	while (!result && (at = lseek(fd, end, SEEK_DATA)) >= 0) {
+	while (!err && (at = lseek(fd, end, SEEK_DATA)) >= 0) {
 		end = lseek(fd, at, SEEK_HOLE);
 		if (end < 0 || read_stretch(fd, at, end, block, state))
-			result = fail("read", entry->path);
+			err = fail("read", entry->path);
 	}
-	if (!result && errno != ENXIO)
-		result = fail("seek", entry->path);
-	if (!result)
+	if (!err && errno != ENXIO)
+		err = fail("seek", entry->path);
+	if (!err)
 		entry->content = XXH3_64bits_digest(state);
 	XXH3_freeState(state);
-	return result;
+	return err;
 }
 
 static int read_content(const struct tree *tree, int fd, struct tree_entry *entry)
@@ -121,39 +122,39 @@ static int read_content(const struct tree *tree, int fd, struct tree_entry *entr
 	unsigned char *buffer = malloc(BUFFER_BYTES);
 	XXH3_state_t *state = XXH3_createState();
 	ssize_t size = 1;
-	int result = buffer && state ? 0 : -ENOMEM;
+	int err = buffer && state ? 0 : -ENOMEM;
 
-	if (!result)
+	if (!err)
 		XXH3_64bits_reset(state);
-	while (!result && (size = read_full(fd, buffer)) > 0) {
+	while (!err && (size = read_full(fd, buffer)) > 0) {
 		XXH3_64bits_update(state, buffer, (size_t)size);
 		if (tree->flags & TREE_BLOCKS)
-			result = add_blocks(entry, buffer, (size_t)size);
+			err = add_blocks(entry, buffer, (size_t)size);
 	}
-	if (!result && size < 0)
-		result = fail("read", entry->path);
-	if (!result)
+	if (!err && size < 0)
+		err = fail("read", entry->path);
+	if (!err)
 		entry->content = XXH3_64bits_digest(state);
 	XXH3_freeState(state);
 	free(buffer);
-	return result;
+	return err;
 }
 
-/* Opening a file of another kind may block, or do something. */
+/* Only regular files and directories: opening another kind may block or have an effect. */
 static int read_open(const struct tree *tree, const char *path, struct tree_entry *entry)
 {
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), flags = 0, result = 0;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), flags = 0, err = 0;
 
 	if (fd < 0)
 		return fail("open", path);
 	if (!ioctl(fd, FS_IOC_GETFLAGS, &flags))
 		entry->flags = (unsigned)flags;
-	if (tree->flags & TREE_ANEW)
+	if (tree->flags & TREE_UNCACHED)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (S_ISREG(entry->stat.st_mode))
-		result = read_content(tree, fd, entry);
+		err = read_content(tree, fd, entry);
 	close(fd);
-	return result;
+	return err;
 }
 
 static int read_symlink(const char *path, struct tree_entry *entry)
@@ -169,30 +170,30 @@ static int read_symlink(const char *path, struct tree_entry *entry)
 
 /* --- extended attributes --- */
 
-static uint64_t xattr_hash(const char *path, const char *name, int *result)
+static uint64_t xattr_hash(const char *path, const char *name, int *err)
 {
 	static unsigned char value[XATTR_BYTES];
 	ssize_t size = lgetxattr(path, name, value, sizeof(value));
 
 	if (size < 0) {
-		*result = fail("getxattr", path);
+		*err = fail("getxattr", path);
 		return 0;
 	}
 	return XXH3_64bits_withSeed(value, (size_t)size, XXH3_64bits(name, strlen(name)));
 }
 
-/* The order in which they are listed is no property of the file: so a sum. */
+/* The hash is a sum, because the order of the list is not a property of the file. */
 static int read_xattrs(const char *path, struct tree_entry *entry)
 {
 	static char list[XATTR_BYTES];
 	ssize_t size = llistxattr(path, list, sizeof(list));
-	int result = 0;
+	int err = 0;
 
 	if (size < 0)
 		return errno == ENOTSUP ? 0 : fail("listxattr", path);
-	for (ssize_t at = 0; at < size && !result; at += (ssize_t)strlen(list + at) + 1)
-		entry->xattrs += xattr_hash(path, list + at, &result);
-	return result;
+	for (ssize_t at = 0; at < size && !err; at += (ssize_t)strlen(list + at) + 1)
+		entry->xattrs += xattr_hash(path, list + at, &err);
+	return err;
 }
 
 /* --- the tree --- */
@@ -214,13 +215,13 @@ static struct tree_entry *add_entry(struct tree *tree)
 
 static int read_properties(const struct tree *tree, const char *path, struct tree_entry *entry)
 {
-	int result = read_xattrs(path, entry);
+	int err = read_xattrs(path, entry);
 
-	if (!result && (S_ISREG(entry->stat.st_mode) || S_ISDIR(entry->stat.st_mode)))
-		result = read_open(tree, path, entry);
-	if (!result && S_ISLNK(entry->stat.st_mode))
-		result = read_symlink(path, entry);
-	return result;
+	if (!err && (S_ISREG(entry->stat.st_mode) || S_ISDIR(entry->stat.st_mode)))
+		err = read_open(tree, path, entry);
+	if (!err && S_ISLNK(entry->stat.st_mode))
+		err = read_symlink(path, entry);
+	return err;
 }
 
 static int read_entry(struct tree *tree, const char *root, const char *path, uint64_t parent);
@@ -230,39 +231,39 @@ static int read_directory(struct tree *tree, const char *root, const char *path,
 	char *full = NULL, *child = NULL;
 	struct dirent *dirent;
 	DIR *dir = NULL;
-	int result = 0;
+	int err = 0;
 
 	if (asprintf(&full, "%s%s", root, path) < 0)
 		return -ENOMEM;
 	dir = opendir(full);
 	if (!dir)
-		result = fail("opendir", full);
-	while (!result && (errno = 0, dirent = readdir(dir))) {
+		err = fail("opendir", full);
+	while (!err && (errno = 0, dirent = readdir(dir))) {
 		const char *name = dirent->d_name;
 
 		if (!strcmp(name, ".") || !strcmp(name, "..") || (!path[1] && !strcmp(name, ".snapshots")))
 			continue;
 		if (asprintf(&child, "%s/%s", path[1] ? path : "", name) < 0)
-			result = -ENOMEM;
+			err = -ENOMEM;
 		else
-			result = read_entry(tree, root, child, inode);
+			err = read_entry(tree, root, child, inode);
 	}
-	if (!result && errno)
-		result = fail("readdir", full);
+	if (!err && errno)
+		err = fail("readdir", full);
 	if (dir)
 		closedir(dir);
 	free(full);
-	return result;
+	return err;
 }
 
-/* Takes the path over. */
+/* Takes ownership of the path. */
 static int read_entry(struct tree *tree, const char *root, const char *path, uint64_t parent)
 {
 	struct tree_entry *entry = add_entry(tree);
 	uint64_t inode = 0;
 	char *full = NULL;
 	bool directory = false;
-	int result = 0;
+	int err = 0;
 
 	if (!entry || asprintf(&full, "%s%s", root, path) < 0)
 		return -ENOMEM;
@@ -270,17 +271,17 @@ static int read_entry(struct tree *tree, const char *root, const char *path, uin
 	entry->name = strrchr(path, '/') + 1;
 	entry->parent = parent;
 	if (lstat(full, &entry->stat)) {
-		result = fail("lstat", full);
+		err = fail("lstat", full);
 	} else {
 		directory = S_ISDIR(entry->stat.st_mode);
 		inode = entry->inode = entry->stat.st_ino & TREE_INODE_MASK;
 	}
-	if (!result && !(tree->flags & TREE_NAMES))
-		result = read_properties(tree, full, entry);
+	if (!err && !(tree->flags & TREE_NAMES))
+		err = read_properties(tree, full, entry);
 	free(full);
-	if (!result && directory)
-		result = read_directory(tree, root, path, inode);
-	return result;
+	if (!err && directory)
+		err = read_directory(tree, root, path, inode);
+	return err;
 }
 
 static int compare(const void *a, const void *b)
@@ -291,15 +292,15 @@ static int compare(const void *a, const void *b)
 int tree_read(const char *root, unsigned flags, struct tree *ret)
 {
 	char *path = strdup("/");
-	int result;
+	int err;
 
 	*ret = (struct tree){ .flags = flags };
-	result = path ? read_entry(ret, root, path, 0) : -ENOMEM;
-	if (result)
+	err = path ? read_entry(ret, root, path, 0) : -ENOMEM;
+	if (err)
 		tree_release(ret);
 	else
 		qsort(ret->entries, ret->count, sizeof(*ret->entries), compare);
-	return result;
+	return err;
 }
 
 static int compare_inodes(const void *a, const void *b)

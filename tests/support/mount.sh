@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 # Mounting and waiting, for tests and benchmarks in bash.  Sourced; THUNDERHEAD names the program.
 #
-# Nothing here sleeps for a fixed time in order to synchronise.  A wait polls its condition and ends as soon as it holds,
-# so that an overloaded machine makes a run longer and changes no verdict.  A mount is verified before it is used: a
-# script that goes on without one writes into the bare directory, and fills the host's disk.
+# Nothing here sleeps for a fixed time in order to synchronise.  A wait polls its condition and ends as soon as it
+# holds, so that an overloaded machine makes a run longer and changes no verdict.  A mount is verified before it is
+# used: a script that goes on without one writes into the bare directory, and fills the host's disk.
 
 # Seconds after which a wait counts as a hang.  Each condition here holds within seconds on an idle machine; the value
 # allows for one that is a hundred times slower.  Too small a value fails a test for the wrong reason, too large a one

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Tests on real mounts.  Sourced; TH_MOUNT_PROGRAMS names the directory of the programs built for them (manifest,
-# diff_oracle, edit, durable, oracle and others).  A mount that cannot be made is a failure, and the test ends at once: no
-# script goes on in the bare directory.  Each script says in its head which variables set its size.
+# diff_oracle, edit, durable, oracle and others).  A mount that cannot be made is a failure, and the test ends at
+# once: no script goes on in the bare directory.  Each script says in its head which variables set its size.
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 : "${TH_MOUNT_PROGRAMS:?names the directory of manifest, edit and the others}"
 export LC_ALL=C

@@ -6,7 +6,8 @@
 #   check "NAME" COMMAND...          runs the command, whose output is shown if it fails
 #   COMMAND...; tap "NAME"           judges the command before, whose output must be empty or diagnostics
 #
-# Diagnostics ("# ...") of failures go to standard error: of a TAP test, `meson test --print-errorlogs` shows nothing else.
+# Diagnostics ("# ...") of failures go to standard error: of a TAP test, `meson test --print-errorlogs` shows nothing
+# else.
 set -u
 : "${THUNDERHEAD:?names the program to test}"
 . "$(dirname "${BASH_SOURCE[0]}")/mount.sh"
@@ -141,8 +142,8 @@ th() {
 	"$THUNDERHEAD" "$@"
 }
 
-# refused CODE PATTERN COMMAND... : the command fails with that code, prints one line on standard error that matches, and
-# leaves everything in $work as it was.
+# refused CODE PATTERN COMMAND... : the command fails with that code, prints one line on standard error that matches,
+# and leaves everything in $work as it was.
 refused() {
 	local code=$1 pattern=$2 status before after lines
 	shift 2

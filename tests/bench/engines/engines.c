@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which engines there are: meson defines HAVE_... for those that it found. */
+/* The engines of this build: Meson defines HAVE_... for those that it found. */
 #include "tests/bench/engines/thunderhead.h"
 
 extern const struct engine engine_lmdb, engine_rocksdb, engine_sqlite;

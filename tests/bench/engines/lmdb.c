@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LMDB.  Its cache is the kernel's: it takes no size. */
+/* LMDB.  Its cache is the page cache, so that the size is ignored. */
 #include <lmdb.h>
 #include <stdlib.h>
 
@@ -16,10 +16,10 @@ struct store {
 	MDB_cursor *cursor;
 };
 
-static void check(int r, const char *what)
+static void check(int err, const char *what)
 {
-	if (r)
-		engine_fail(&engine_lmdb, what, mdb_strerror(r));
+	if (err)
+		engine_fail(&engine_lmdb, what, mdb_strerror(err));
 }
 
 static void *create(const char *path, size_t cache_bytes)
@@ -31,7 +31,7 @@ static void *create(const char *path, size_t cache_bytes)
 		engine_fail(&engine_lmdb, "memory", "none left");
 	check(mdb_env_create(&s->env), "create");
 	check(mdb_env_set_mapsize(s->env, MAP_BYTES), "map size");
-	/* Without MDB_NOSYNC: what shall not be durable is committed with the flag set for that moment. */
+	/* Without MDB_NOSYNC: the flag is set only during a commit that need not be durable. */
 	check(mdb_env_open(s->env, path, MDB_NORDAHEAD, 0644), "open");
 	check(mdb_txn_begin(s->env, NULL, 0, &s->txn), "begin");
 	check(mdb_dbi_open(s->txn, NULL, 0, &s->dbi), "open");
@@ -98,32 +98,32 @@ static void read_end(void *store)
 	mdb_txn_abort(s->txn);
 }
 
-static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
+static bool get(void *store, struct th_slice key, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
 	MDB_val k = { key.size, (void *)(uintptr_t)key.data }, v;
-	int r = mdb_get(s->txn, s->dbi, &k, &v);
+	int err = mdb_get(s->txn, s->dbi, &k, &v);
 
-	if (r == MDB_NOTFOUND)
+	if (err == MDB_NOTFOUND)
 		return false;
-	check(r, "get");
-	see(arg, key, (struct th_slice){ v.mv_data, v.mv_size });
+	check(err, "get");
+	visit(arg, key, (struct th_slice){ v.mv_data, v.mv_size });
 	return true;
 }
 
-static void range(void *store, struct th_slice from, uint64_t limit, engine_see *see, void *arg)
+static void range(void *store, struct th_slice from, uint64_t limit, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
 	MDB_val k = { from.size, (void *)(uintptr_t)from.data }, v;
-	int r = mdb_cursor_get(s->cursor, &k, &v, from.size ? MDB_SET_RANGE : MDB_FIRST);
+	int err = mdb_cursor_get(s->cursor, &k, &v, from.size ? MDB_SET_RANGE : MDB_FIRST);
 
-	while (!r && limit-- > 0) {
-		see(arg, (struct th_slice){ k.mv_data, k.mv_size }, (struct th_slice){ v.mv_data, v.mv_size });
+	while (!err && limit-- > 0) {
+		visit(arg, (struct th_slice){ k.mv_data, k.mv_size }, (struct th_slice){ v.mv_data, v.mv_size });
 		if (limit)
-			r = mdb_cursor_get(s->cursor, &k, &v, MDB_NEXT);
+			err = mdb_cursor_get(s->cursor, &k, &v, MDB_NEXT);
 	}
-	if (r != MDB_NOTFOUND)
-		check(r, "next");
+	if (err != MDB_NOTFOUND)
+		check(err, "next");
 }
 
 const struct engine engine_lmdb = {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RocksDB, set up for such records: Bloom filters, no compression (the values have none in them), two background jobs.
- */
+/* RocksDB with Bloom filters, without compression (the values are incompressible), with two background jobs */
 #include <inttypes.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
@@ -140,7 +139,7 @@ static void read_end(void *store)
 	rocksdb_iter_destroy(s->iterator);
 }
 
-static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
+static bool get(void *store, struct th_slice key, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
 	struct th_slice value;
@@ -151,12 +150,12 @@ static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
 	if (!found)
 		return false;
 	value.data = rocksdb_pinnableslice_value(found, &value.size);
-	see(arg, key, value);
+	visit(arg, key, value);
 	rocksdb_pinnableslice_destroy(found);
 	return true;
 }
 
-static void range(void *store, struct th_slice from, uint64_t limit, engine_see *see, void *arg)
+static void range(void *store, struct th_slice from, uint64_t limit, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
 	char *error = NULL;
@@ -167,7 +166,7 @@ static void range(void *store, struct th_slice from, uint64_t limit, engine_see 
 
 		key.data = rocksdb_iter_key(s->iterator, &key.size);
 		value.data = rocksdb_iter_value(s->iterator, &value.size);
-		see(arg, key, value);
+		visit(arg, key, value);
 		if (limit > 1)
 			rocksdb_iter_next(s->iterator);
 	}

@@ -16,9 +16,9 @@ struct store {
 	bool durable;
 };
 
-static void check(struct store *s, int r, const char *what)
+static void check(struct store *s, int status, const char *what)
 {
-	if (r != SQLITE_OK && r != SQLITE_DONE && r != SQLITE_ROW)
+	if (status != SQLITE_OK && status != SQLITE_DONE && status != SQLITE_ROW)
 		engine_fail(&engine_sqlite, what, sqlite3_errmsg(s->db));
 }
 
@@ -92,7 +92,7 @@ static void commit(void *store, bool durable)
 	run(s, "COMMIT");
 	if (durable == s->durable)
 		return;
-	/* Takes effect from the next transaction on; the run's first one is one of many. */
+	/* Takes effect with the next transaction, which misses only the first of a run. */
 	run(s, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
 	s->durable = durable;
 }
@@ -114,33 +114,33 @@ static void read_end(void *store)
 	run(store, "COMMIT");
 }
 
-static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
+static bool get(void *store, struct th_slice key, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
-	int r;
+	int status;
 
 	bind(s, s->get, 1, key);
-	r = sqlite3_step(s->get);
-	check(s, r, "select");
-	if (r == SQLITE_ROW)
-		see(arg, key,
-		    (struct th_slice){ sqlite3_column_blob(s->get, 0), (size_t)sqlite3_column_bytes(s->get, 0) });
+	status = sqlite3_step(s->get);
+	check(s, status, "select");
+	if (status == SQLITE_ROW)
+		visit(arg, key,
+		      (struct th_slice){ sqlite3_column_blob(s->get, 0), (size_t)sqlite3_column_bytes(s->get, 0) });
 	check(s, sqlite3_reset(s->get), "select");
-	return r == SQLITE_ROW;
+	return status == SQLITE_ROW;
 }
 
-static void range(void *store, struct th_slice from, uint64_t limit, engine_see *see, void *arg)
+static void range(void *store, struct th_slice from, uint64_t limit, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
-	int r;
+	int status;
 
 	bind(s, s->range, 1, from);
 	check(s, sqlite3_bind_int64(s->range, 2, limit > INT64_MAX ? INT64_MAX : (int64_t)limit), "bind");
-	while ((r = sqlite3_step(s->range)) == SQLITE_ROW)
-		see(arg,
-		    (struct th_slice){ sqlite3_column_blob(s->range, 0), (size_t)sqlite3_column_bytes(s->range, 0) },
-		    (struct th_slice){ sqlite3_column_blob(s->range, 1), (size_t)sqlite3_column_bytes(s->range, 1) });
-	check(s, r, "select");
+	while ((status = sqlite3_step(s->range)) == SQLITE_ROW)
+		visit(arg,
+		      (struct th_slice){ sqlite3_column_blob(s->range, 0), (size_t)sqlite3_column_bytes(s->range, 0) },
+		      (struct th_slice){ sqlite3_column_blob(s->range, 1), (size_t)sqlite3_column_bytes(s->range, 1) });
+	check(s, status, "select");
 	check(s, sqlite3_reset(s->range), "select");
 }
 

@@ -13,16 +13,16 @@ struct store {
 	struct th_cursor *cursor;
 };
 
-static void check(int r, const char *what)
+static void check(int err, const char *what)
 {
-	if (r < 0)
-		engine_fail(&engine_thunderhead, what, strerror(-r));
+	if (err < 0)
+		engine_fail(&engine_thunderhead, what, strerror(-err));
 }
 
 static void *create_on(const char *path, size_t cache_bytes, unsigned disk_flags)
 {
 	struct th_format_options format = { .force = true };
-	/* The log makes things durable; commits come when there is enough to write. */
+	/* The log makes transactions durable; a checkpoint is written only when there is much to write. */
 	struct th_store_options options = { .cache_bytes = cache_bytes, .checkpoint_interval_ms = 600000 };
 	struct store *s = calloc(1, sizeof(*s));
 	struct th_disk *disk;
@@ -87,16 +87,16 @@ static void settle(void *store)
 	thunderhead_commit(store, NULL);
 }
 
-static bool get(void *store, struct th_slice key, engine_see *see, void *arg)
+static bool get(void *store, struct th_slice key, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
 	struct th_value value;
-	int r = th_get(th_view_live(s->store), key, &value);
+	int err = th_get(th_view_live(s->store), key, &value);
 
-	if (r == -ENOENT)
+	if (err == -ENOENT)
 		return false;
-	check(r, "get");
-	see(arg, key, (struct th_slice){ value.data, value.size });
+	check(err, "get");
+	visit(arg, key, (struct th_slice){ value.data, value.size });
 	th_value_release(&value);
 	return true;
 }
@@ -116,15 +116,15 @@ static void read_end(void *store)
 	th_cursor_close(s->cursor);
 }
 
-static void range(void *store, struct th_slice from, uint64_t limit, engine_see *see, void *arg)
+static void range(void *store, struct th_slice from, uint64_t limit, engine_visit *visit, void *arg)
 {
 	struct store *s = store;
 	struct th_cursor_entry entry;
-	int r = th_cursor_seek(s->cursor, from);
+	int end = th_cursor_seek(s->cursor, from);
 
-	while (r == 0 && limit-- > 0 && (r = th_cursor_next(s->cursor, &entry)) == 0)
-		see(arg, entry.key, entry.value);
-	check(r, "range");
+	while (end == 0 && limit-- > 0 && (end = th_cursor_next(s->cursor, &entry)) == 0)
+		visit(arg, entry.key, entry.value);
+	check(end, "range");
 }
 
 struct th_get *thunderhead_get_begin(void *store, struct th_slice key)
@@ -136,15 +136,15 @@ struct th_get *thunderhead_get_begin(void *store, struct th_slice key)
 	return get;
 }
 
-bool thunderhead_get_end(struct th_get *get, struct th_slice key, engine_see *see, void *arg)
+bool thunderhead_get_end(struct th_get *get, struct th_slice key, engine_visit *visit, void *arg)
 {
 	struct th_value value;
-	int r = th_get_finish(get, &value);
+	int err = th_get_finish(get, &value);
 
-	if (r == -ENOENT)
+	if (err == -ENOENT)
 		return false;
-	check(r, "get");
-	see(arg, key, (struct th_slice){ value.data, value.size });
+	check(err, "get");
+	visit(arg, key, (struct th_slice){ value.data, value.size });
 	th_value_release(&value);
 	return true;
 }
@@ -176,12 +176,12 @@ uint64_t thunderhead_diff(void *store, const char *from, const char *to, uint64_
 	struct th_change change;
 	struct th_diff *diff;
 	uint64_t changes = 0;
-	int r;
+	int end;
 
 	check(th_diff_open(older, newer, NULL, &diff), "diff");
-	while ((r = th_diff_next(diff, &change)) == 0)
+	while ((end = th_diff_next(diff, &change)) == 0)
 		changes++;
-	check(r, "diff");
+	check(end, "diff");
 	th_diff_stats(diff, &stats);
 	*ret_nodes_read = stats.nodes_read;
 	th_diff_close(diff);

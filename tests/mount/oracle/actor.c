@@ -15,7 +15,7 @@
 
 #include "tests/mount/oracle/pick.h"
 
-/* --- writing down --- */
+/* --- the transcript --- */
 
 void say(struct actor *actor, const char *format, ...)
 {
@@ -61,7 +61,7 @@ void say_bytes(struct actor *actor, const void *bytes, size_t size)
 	say(actor, " #%08" PRIx64, XXH3_64bits(bytes, size) >> 32);
 }
 
-/* Times that were set are far from the present (pick_time); others are whenever the operation happened to be. */
+/* Times that were set are far from the present (pick_time); any other is written as "now". */
 static void say_time(struct actor *actor, char which, struct timespec time)
 {
 	if (time.tv_sec > 1000000000 && time.tv_sec < 4000000000)
@@ -78,7 +78,7 @@ void say_stat(struct actor *actor, const struct stat *stat)
 	else if (!S_ISDIR(stat->st_mode))
 		say(actor, " s%jd", (intmax_t)stat->st_size);
 	say_time(actor, 'a', stat->st_atim);
-	/* What goes through a fifo is the kernel's affair: of FUSE it leaves the times alone. */
+	/* The kernel alone moves data through a fifo; for FUSE it does not update the times. */
 	if (!S_ISFIFO(stat->st_mode))
 		say_time(actor, 'm', stat->st_mtim);
 	say_time(actor, 'c', stat->st_ctim);
@@ -95,7 +95,7 @@ void say_file(struct actor *actor, int fd)
 		say_stat(actor, &stat);
 }
 
-/* --- who acts --- */
+/* --- users --- */
 
 static const struct {
 	uid_t uid;
@@ -168,7 +168,7 @@ static void enter(struct actor *actor, const struct actor_task *task)
 		fprintf(stderr, "oracle: %s: %m\n", task->directory);
 		exit(2);
 	}
-	/* A side that hangs has told until where. */
+	/* Line by line, so that the transcript of a side that hangs ends with the operation. */
 	setvbuf(actor->transcript, NULL, _IOLBF, 1 << 16);
 	signal(SIGPIPE, SIG_IGN);
 	mappings_begin();
@@ -196,6 +196,6 @@ void actor_run(const struct actor_task *task)
 	}
 	walk_run(&actor);
 	walk_finish(&actor);
-	/* In its root there is no /proc, which what looks for leaks at an orderly exit needs. */
+	/* Without an orderly exit: a leak checker would need /proc, which this root directory does not have. */
 	_exit(fclose(actor.transcript) ? 1 : 0);
 }

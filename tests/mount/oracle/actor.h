@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An actor carries out random operations on one filesystem and writes down what came of each: a line an operation, with
- * all that must be the same on every filesystem and nothing else.  Two actors with one seed on two filesystems write
- * the same lines, or one of the filesystems is wrong.
+ * An actor makes random operations on one filesystem and writes a transcript: a line an operation, with the results
+ * that must be the same on every filesystem and nothing else.  Two actors with one seed on two filesystems write the
+ * same lines, or one of the filesystems is wrong.
  *
- * An actor is a process of its own, whose root directory is the place that it works in: so absolute paths, symlinks and
- * ".." stay inside, descriptors have the same numbers on both sides, and a side that hangs does not hold up the other.
+ * An actor is a process whose root directory is the directory under test.  So absolute paths, symlinks and ".." stay
+ * inside, descriptors have the same numbers on both sides, and a side that hangs does not block the other.
  *
- * What an operation chooses comes from the seed and its number only, never from what was found: the actors stay in step
- * whatever happens, and any stretch of operations can be played by itself on the tree that it began with.
+ * The choices of an operation depend only on the seed and its number, never on results.  So the actors stay in step,
+ * and any range of operations can be replayed on the tree that it began with.
  */
 #ifndef TH_TESTS_MOUNT_ORACLE_ACTOR_H
 #define TH_TESTS_MOUNT_ORACLE_ACTOR_H
@@ -28,17 +28,17 @@
 
 enum actor_features {
 	ACTOR_TMPFILE = 1 << 0, /* O_TMPFILE works on both sides */
-	ACTOR_SNAPSHOTS = 1 << 1, /* this side has .snapshots: see walk.h */
+	ACTOR_SNAPSHOTS = 1 << 1, /* this side has .snapshots (walk.h) */
 };
 
-/* An open file; several may be of one inode, which may have no name any more. */
+/* An open file; several may be of one inode, which may have lost its names. */
 struct actor_file {
 	int fd; /* -1: none */
-	bool direct; /* O_DIRECT: what is read and written must be aligned */
-	bool nameless; /* opened without a name: what /proc calls it is the filesystem's affair */
+	bool direct; /* O_DIRECT: offsets and lengths must be aligned */
+	bool nameless; /* opened without a name: its path in /proc depends on the filesystem */
 };
 
-/* A part of a file in memory, which stays. */
+/* A mapping of a part of a file, kept across operations */
 struct actor_mapping {
 	unsigned char *bytes; /* NULL: none */
 	size_t size; /* whole pages */
@@ -47,7 +47,7 @@ struct actor_mapping {
 	int fd; /* its own */
 };
 
-/* An inode as an NFS server remembers it: it may be long gone. */
+/* A file handle, as an NFS server keeps it; the inode may be deleted by now. */
 struct actor_handle {
 	struct file_handle handle; /* handle_bytes 0: none */
 	unsigned char bytes[MAX_HANDLE_SZ];
@@ -59,8 +59,8 @@ struct actor {
 	unsigned features;
 	unsigned long operation;
 	struct th_random random; /* of this operation */
-	unsigned user; /* index of who acts */
-	int descriptors; /* the directory /proc/self/fd, which is out of reach for paths */
+	unsigned user; /* index of the user */
+	int descriptors; /* the directory /proc/self/fd, which paths cannot reach */
 	struct actor_file files[ACTOR_FILES];
 	struct actor_mapping mappings[ACTOR_MAPPINGS];
 	struct actor_handle handles[ACTOR_HANDLES];
@@ -77,7 +77,7 @@ struct operation {
 extern const struct operation name_operations[], file_operations[], data_operations[], mapping_operations[],
 	attribute_operations[], rights_operations[];
 
-/* Carries out the operations [from, to) in `directory`, and ends the process. */
+/* Makes the operations [from, to) in `directory`, and ends the process. */
 struct actor_task {
 	const char *directory;
 	uint64_t seed;
@@ -88,23 +88,23 @@ struct actor_task {
 };
 _Noreturn void actor_run(const struct actor_task *task);
 
-/* mappings.c: a part of a file that is gone ends no actor; and all mappings end with him. */
+/* mappings.c: handles SIGBUS from truncated files; the second one removes all mappings. */
 void mappings_begin(void);
 void mappings_end(struct actor *actor);
 
-/* --- for operations: writing down --- */
+/* --- for operations: the transcript --- */
 
 __attribute__((format(printf, 2, 3))) void say(struct actor *actor, const char *format, ...);
-/* A path; the long names in it, which are of one letter, are said in short. */
+/* Writes a path; long names, which repeat one letter, are abbreviated. */
 void say_path(struct actor *actor, const char *path);
-/* What a system call returned: the number, or the error; hands it through. */
+/* Writes the result of a system call, or its error.  Returns the result. */
 long say_result(struct actor *actor, long result);
-/* The first bytes of actor->buffer. */
+/* Writes a hash of these bytes. */
 void say_bytes(struct actor *actor, const void *bytes, size_t size);
-/* What stat tells and must agree. */
+/* Writes the fields of stat that must agree. */
 void say_stat(struct actor *actor, const struct stat *stat);
 void say_file(struct actor *actor, int fd);
-/* Not what was expected, on this side alone. */
+/* Writes that this side alone is wrong. */
 __attribute__((format(printf, 2, 3))) void complain(struct actor *actor, const char *format, ...);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations on what a file is beside what it holds: mode, owner, times, extended attributes. */
+/* Operations on mode, owner, times, flags and extended attributes */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -31,7 +31,7 @@ static void attribute_stat(struct actor *actor)
 	say_place(actor, &place, percent(actor, 50) ? AT_SYMLINK_NOFOLLOW : 0);
 }
 
-/* Every change of an inode moves its time of change, one that has no effect too: so it is watched. */
+/* A change of an inode.  Its times are watched, because ctime moves even if the change has no effect. */
 struct change {
 	struct place place;
 	struct actor_file *file; /* NULL: by name */
@@ -77,8 +77,9 @@ static void attribute_owner(struct actor *actor)
 	gid_t gid = ids[below(actor, 7)];
 	struct change change;
 
-	/* Neither of them, for an executable with set-id bits, a disk refuses to who is not its owner.  Through FUSE
-	 * this cannot be told from the clearing of these bits that goes before a write: there it does nothing. */
+	/* chown() of an executable with set-id bits to no new owner or group: ext4 refuses it to users other than
+	 * the owner.  A FUSE daemon cannot distinguish it from the clearing of these bits before a write, and accepts
+	 * it. */
 	if (geteuid() && uid == (uid_t)-1 && gid == (gid_t)-1)
 		uid = geteuid();
 	change_begin(actor, &change);
@@ -109,8 +110,8 @@ static void attribute_times(struct actor *actor)
 			       : utimensat(change.place.dir, change.place.path, times, change.flags));
 }
 
-/* What chattr(1) sets and both sides keep.  Not the guards, append-only and immutable: what they forbid the kernel
- * checks early for others, and for FUSE leaves to us, so that the errors may differ. */
+/* Flags of chattr(1) that both sides keep.  Without append-only and immutable: the kernel enforces them early for other
+ * filesystems and leaves them to the daemon for FUSE, so that the errors may differ. */
 #define FLAGS (FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL)
 
 static int change_flags(struct actor *actor, int fd, int to)
@@ -154,7 +155,7 @@ static void pick_attribute(struct actor *actor, char name[300])
 	const char *picked = names[below(actor, sizeof(names) / sizeof(names[0]))], *star = strchr(picked, '*');
 
 	strcpy(name, picked);
-	if (star) { /* so many letters */
+	if (star) { /* this many letters */
 		size_t count = strtoul(star + 1, NULL, 10);
 
 		memset(name + (star - picked), 'x', count);
@@ -163,7 +164,7 @@ static void pick_attribute(struct actor *actor, char name[300])
 	say(actor, " %s", picked);
 }
 
-/* Who is asked: a name, perhaps without following it, or an open file. */
+/* The file: by name, with or without following symlinks, or open */
 struct holder {
 	struct actor_file *file;
 	char path[PLACE_BYTES];
@@ -184,7 +185,7 @@ static void attribute_set(struct actor *actor)
 	static const int kinds[] = { 0, 0, 0, 0, XATTR_CREATE, XATTR_REPLACE, XATTR_CREATE | XATTR_REPLACE };
 	int flags = kinds[below(actor, sizeof(kinds) / sizeof(kinds[0]))];
 	unsigned kind = below(actor, 100);
-	/* All of the small ones fit ext4's one block; the large ones it keeps elsewhere. */
+	/* All small values fit into ext4's one block; it stores large ones elsewhere. */
 	unsigned size = kind < 10   ? 0
 			: kind < 97 ? 1 + below(actor, kind < 70 ? 100 : 300)
 				    : VALUE_MAX - below(actor, VALUE_MAX - 5000);
@@ -240,7 +241,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* In whatever order they come. */
+/* Writes a list without regard to its order. */
 static void say_list(struct actor *actor, const char *list, size_t size)
 {
 	const char *names[64];

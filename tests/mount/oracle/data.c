@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations on what files hold. */
+/* Operations on the data of files */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -183,7 +183,7 @@ static void data_seek(struct actor *actor)
 	off_t offset = origin == SEEK_SET ? pick_offset(actor) : pick_near_offset(actor) - 3000;
 	struct stat stat;
 
-	/* How directories count is their own affair. */
+	/* The block count of a directory depends on the filesystem. */
 	if (!fstat(file->fd, &stat) && S_ISDIR(stat.st_mode))
 		offset = 0, origin = SEEK_SET;
 	say(actor, " %d %jd", origin, (intmax_t)offset);
@@ -206,8 +206,8 @@ static void check_hole(struct actor *actor, const struct actor_file *file, off_t
 		complain(actor, "there is data in the hole %jd-%jd", (intmax_t)from, (intmax_t)to);
 }
 
-/* Where a filesystem sees data is its own affair, but what it calls a hole must read as zeros, the end of the file is a
- * hole, and there is nothing behind it. */
+/* A filesystem may report holes as data, but a reported hole must read as zeros, the end of the file is a hole, and
+ * there is nothing past it. */
 static void check_holes(struct actor *actor, const struct actor_file *file, off_t size)
 {
 	off_t at = 0, data;
@@ -270,8 +270,8 @@ static void data_copy(struct actor *actor)
 	watch_say(actor, &watch);
 }
 
-/* A fifo that data is sent to without a copy has the file's pages, and shows what becomes of them or not: how a
- * filesystem writes them is its own affair (splice(2)). */
+/* A fifo that was filled without a copy shares the file's pages, and may or may not show later writes to them,
+ * depending on the filesystem (splice(2)). */
 static bool is_fifo(int fd)
 {
 	struct stat stat;
@@ -296,7 +296,7 @@ static void data_sendfile(struct actor *actor)
 	watch_say(actor, &watch);
 }
 
-/* Moves what one call brought; false: no further. */
+/* Moves the data of one call.  Returns false at the end. */
 static bool splice_step(struct actor *actor, const int ends[2], const struct actor_file *from, off_t *from_offset,
 			const struct actor_file *to, off_t *to_offset, size_t length)
 {
@@ -318,7 +318,7 @@ static bool splice_step(struct actor *actor, const int ends[2], const struct act
 	return true;
 }
 
-/* How much a call moves depends on how pages lie in memory: what counts is the whole. */
+/* The size of a single step depends on the pages in memory, so only the total is compared. */
 static void data_splice(struct actor *actor)
 {
 	struct watch watch;
@@ -343,7 +343,7 @@ static void data_splice(struct actor *actor)
 
 /* --- in memory --- */
 
-/* Behind the end of a file there is nothing to be touched: the part of the span that the file has. */
+/* Maps the part of the span before the end of the file: touching pages past it is an error. */
 static size_t map_span(struct actor *actor, const struct actor_file *file, off_t *ret_start, size_t *ret_skip)
 {
 	size_t length = 1 + below(actor, percent(actor, 70) ? 3 * PAGE : 60 * PAGE);
@@ -384,7 +384,7 @@ static void data_map_read(struct actor *actor)
 	say_result(actor, munmap(map, skip + length));
 }
 
-/* Writes through one mapping are seen by others, and by read. */
+/* Writes through one mapping are seen by other mappings and by read(). */
 static void data_map_write(struct actor *actor)
 {
 	struct watch watch;

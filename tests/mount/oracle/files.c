@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations on open files as such: opening, closing, locking, syncing, asking what they are. */
+/* Operations on open files: open, close, lock, sync, stat */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -10,7 +10,7 @@
 #include "tests/mount/oracle/pick.h"
 #include "tests/mount/oracle/watch.h"
 
-/* The file takes its place in the table, another leaves it. */
+/* Puts the file into a free slot of the table or, if there is none, into a random one, and closes the file there. */
 static void keep(struct actor *actor, int fd, int flags, bool nameless)
 {
 	struct actor_file *file = &actor->files[below(actor, ACTOR_FILES)];
@@ -24,7 +24,7 @@ static void keep(struct actor *actor, int fd, int flags, bool nameless)
 	say_file(actor, fd);
 }
 
-/* Never waits for the other end of a fifo. */
+/* Never blocks on the other end of a fifo. */
 static int pick_flags(struct actor *actor)
 {
 	static const int access[] = { O_RDONLY, O_RDONLY, O_RDWR, O_RDWR, O_RDWR, O_WRONLY, O_ACCMODE };
@@ -42,7 +42,7 @@ static int pick_flags(struct actor *actor)
 		if (percent(actor, others[i].percent))
 			flags |= others[i].flag;
 	}
-	/* Appending is rarely aligned; and one at a time is enough. */
+	/* Appending is rarely aligned, and one such file is enough. */
 	for (unsigned i = 0; i < ACTOR_FILES; i++)
 		direct += actor->files[i].direct;
 	if (!(flags & O_APPEND) && !direct && percent(actor, 10))
@@ -90,7 +90,7 @@ static void file_tmpfile(struct actor *actor)
 		keep(actor, fd, flags, true);
 }
 
-/* The same inode, under whatever name or none, through /proc. */
+/* Opens the same inode again through /proc, whether it has a name or not. */
 static void file_reopen(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
@@ -166,7 +166,7 @@ static void file_stat(struct actor *actor)
 		say_stat(actor, &by_path);
 }
 
-/* Is what a name leads to what is open? */
+/* Compares the file that a name leads to with the open file. */
 static void file_same(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
@@ -195,7 +195,7 @@ static void file_sync(struct actor *actor)
 		say_result(actor, syncfs(file->fd));
 }
 
-/* What the kernel has kept of the file and need not write is read anew next time. */
+/* Drops the file's clean pages from the kernel's cache, so that they are read again. */
 static void file_forget(struct actor *actor)
 {
 	say_result(actor, posix_fadvise(pick_file(actor)->fd, 0, 0, POSIX_FADV_DONTNEED));
@@ -234,7 +234,7 @@ static void file_lock(struct actor *actor)
 		say(actor, " %d %jd+%jd", lock.l_type, (intmax_t)lock.l_start, (intmax_t)lock.l_len);
 }
 
-/* The numbers are each filesystem's own, but must make sense. */
+/* The numbers differ between filesystems, but must be consistent. */
 static void file_statfs(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mappings that stay while the file below them is written, cut, punched, copied over, unlinked: what is read through
- * them is what the file holds, and behind its last page there is nothing but SIGBUS.
+ * Mappings that stay while their file is written, truncated, punched, overwritten by copies or unlinked.  Reads through
+ * them return the data of the file, and an access past its last page raises SIGBUS.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -70,7 +70,7 @@ static void mapping_begin(struct actor *actor)
 						   fcntl(file->fd, F_DUPFD_CLOEXEC, 0) };
 }
 
-/* False: SIGBUS. */
+/* Returns false on SIGBUS. */
 static bool copy(void *to, const void *from, size_t size)
 {
 	if (sigsetjmp(refused, 1))
@@ -79,7 +79,7 @@ static bool copy(void *to, const void *from, size_t size)
 	return true;
 }
 
-/* Page by page, so that it is told which is the first that is not there. */
+/* Page by page, so that the transcript has the first missing page. */
 static void mapping_read(struct actor *actor)
 {
 	struct actor_mapping *mapping = pick_mapping(actor);
@@ -100,8 +100,8 @@ static void mapping_read(struct actor *actor)
 	say_file(actor, mapping->fd);
 }
 
-/* What is written behind the end of the file, but into its last page, is lost sooner or later: so much may be written.
- */
+/* Returns how many of the bytes may be written: in the last page a write past the end of the file is lost at some
+ * time. */
 static size_t writable_part(const struct actor_mapping *mapping, size_t at, size_t size, off_t end)
 {
 	off_t from = mapping->offset + (off_t)at;

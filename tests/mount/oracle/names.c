@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations on names: making, linking, moving, removing and listing them. */
+/* Operations on names: create, link, rename, remove, list */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "tests/mount/oracle/pick.h"
 #include "tests/mount/oracle/watch.h"
 
-/* What a path leads to. */
+/* Writes the file that a path leads to. */
 static void say_place(struct actor *actor, const struct place *place)
 {
 	struct stat stat;
@@ -38,7 +38,7 @@ static void name_mkdir(struct actor *actor)
 	watch_say(actor, &parent);
 }
 
-/* What is removed is watched only sometimes, since watching holds it. */
+/* The removed file is watched only sometimes, because a watch keeps its inode in use. */
 static void name_remove(struct actor *actor, enum pick_kind kind, int flags)
 {
 	struct watch parent, removed = { .fd = -1 };
@@ -103,7 +103,7 @@ static void name_link(struct actor *actor)
 	watch_say(actor, &linked);
 }
 
-/* A file without a name gets one only if it was made without one. */
+/* A file without names can be linked only if it was created without one. */
 static void name_link_open(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
@@ -181,7 +181,7 @@ static void name_chdir(struct actor *actor)
 		say_result(actor, fchdir(pick_file(actor)->fd));
 		return;
 	}
-	/* Not to stay for ever in a directory that is gone. */
+	/* Leaves a removed directory after a while. */
 	if (percent(actor, 30)) {
 		say_result(actor, chdir("/"));
 		return;
@@ -190,7 +190,7 @@ static void name_chdir(struct actor *actor)
 	say_result(actor, chdir(path));
 }
 
-/* The working directory, and the path of an open file, as the kernel has them. */
+/* Writes the paths of the working directory and of an open file from the kernel. */
 static void name_where(struct actor *actor)
 {
 	struct actor_file *file = pick_file(actor);
@@ -224,7 +224,7 @@ static void name_umask(struct actor *actor)
 
 struct listing {
 	char *names[4000];
-	off_t after[4000]; /* the position behind the name */
+	off_t after[4000]; /* the position after the name */
 	size_t count;
 };
 
@@ -240,7 +240,7 @@ static int listing_compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* One entry: its type, then its name.  The number that it is listed with is that of the inode. */
+/* Adds an entry: its type, then its name.  Its listed number must be that of the inode. */
 static void listing_add(struct actor *actor, struct listing *listing, int fd, const struct dirent *entry)
 {
 	struct stat stat;
@@ -254,13 +254,13 @@ static void listing_add(struct actor *actor, struct listing *listing, int fd, co
 	listing->after[listing->count] = entry->d_off;
 	listing->names[listing->count++] = name;
 	if (!strcmp(entry->d_name, ".."))
-		return; /* the directory may have been removed; the root's is outside */
+		return; /* the directory may have been removed; ".." of the root is outside */
 	if (!fstatat(fd, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) &&
 	    (stat.st_ino != entry->d_ino || IFTODT(stat.st_mode) != entry->d_type))
 		complain(actor, "%s is listed as another inode", entry->d_name);
 }
 
-/* Little at a time, so that a change can come between; `limit` is in calls. */
+/* Reads with a small buffer, so that changes can happen in between.  limit: number of calls. */
 static void listing_read(struct actor *actor, struct listing *listing, int fd, unsigned limit)
 {
 	alignas(struct dirent) char bytes[512];
@@ -297,7 +297,7 @@ static int open_listing(struct actor *actor)
 	return fd;
 }
 
-/* From the position behind any name the others are listed again that came after it. */
+/* From the position after any name the same names follow as before. */
 static void check_position(struct actor *actor, const struct listing *listing, int fd)
 {
 	static struct listing rest;
@@ -329,7 +329,7 @@ static void name_list(struct actor *actor)
 	close(fd);
 }
 
-/* Makes some names in the directory, or removes some. */
+/* Creates or removes some names in the directory. */
 static void change_names(struct actor *actor, int fd, unsigned count)
 {
 	bool make = percent(actor, 50);
@@ -350,8 +350,8 @@ static unsigned times_listed(const struct listing *listing, const char *name)
 	return times;
 }
 
-/* A name that was there all the time is listed once, however the directory changes meanwhile; one that comes or goes
- * may be listed or not. */
+/* A name that stays is listed once, however the directory changes during the listing; one that is added or removed may
+ * be listed or not. */
 static void name_list_changing(struct actor *actor)
 {
 	static struct listing before, during, after;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * oracle [OPTIONS] OURS REFERENCE: the same random operations on two filesystems, with the same outcome, or exit 1 and
- * the operation that came out differently.  Both directories have to be empty at first; needs root.
+ * oracle [OPTIONS] OURS REFERENCE: makes the same random operations on two filesystems and compares the results.  Exits
+ * with 1 at the first operation that differs, after printing it.  Both directories must be empty at first.  Needs root.
  *
- *   --seed N          what to choose (a fresh seed)
- *   --from N --to N   numbers of the first operation, and behind the last one (0, 10000)
- *   --walk N          operations between two looks at the whole trees (1000)
- *   --snapshots       at each look OURS takes a snapshot too (walk.h)
- *   --verbose         print each operation, as OURS did it
+ *   --seed N          the seed of the choices (random)
+ *   --from N --to N   the range [from, to) of operations (0, 10000)
+ *   --walk N          operations between two comparisons of the whole trees (1000)
+ *   --snapshots       take a snapshot in OURS at each comparison (walk.h)
+ *   --verbose         print each operation with the results in OURS
  *
- * With a later --from it goes on with the trees that an earlier run has left, so that a filesystem may be mounted anew
- * in between.  To see a difference again, play all of it up to that operation.
+ * A later --from continues with the trees of an earlier run, so that a filesystem may be remounted in between.  To
+ * reproduce a difference, replay all operations up to it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,16 +26,19 @@
 #include "tests/mount/oracle/actor.h"
 
 #define CONTEXT 12 /* lines that are shown before a difference */
-#define SILENCE_SECONDS 300 /* after which a side is taken for hung: nothing takes so long, on whatever machine */
+/* Seconds without output after which a side counts as hung.  No operation takes a second on an idle machine, and a walk
+ * takes a few; the value allows for one that is hundreds of times slower.  A larger one only delays the report of a
+ * hang. */
+#define SILENCE_SECONDS 3600
 
-/* One side, as it is heard. */
+/* One side, as seen by the comparing process */
 struct side {
 	const char *directory;
 	pid_t pid;
 	FILE *transcript;
 	char *line;
 	size_t room;
-	ssize_t size; /* -1: nothing comes any more */
+	ssize_t size; /* -1: the transcript has ended */
 	bool hung;
 };
 
@@ -48,7 +51,7 @@ struct options {
 	bool snapshots, verbose;
 };
 
-/* Does the filesystem make files without names?  Old kernels and libraries of FUSE do not. */
+/* True if the filesystem supports O_TMPFILE, which old versions of the kernel and of libfuse do not. */
 static bool has_tmpfile(const char *directory)
 {
 	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -68,7 +71,7 @@ static int side_start(struct side *side, struct actor_task task)
 	side->pid = fork();
 	if (side->pid == 0) {
 		task.directory = side->directory;
-		/* Nobody but us hears the sides: one that is heard no more ends. */
+		/* No other process inherits the pipe, so that a side ends when it is no longer read. */
 		task.transcript = dup2(ends[1], STDERR_FILENO + 1);
 		closefrom(task.transcript + 1);
 		actor_run(&task);
@@ -87,7 +90,7 @@ static void side_listen(struct side *side)
 	alarm(0);
 }
 
-/* True: it ended by itself, and well. */
+/* Returns true if the side ended by itself with status 0. */
 static bool side_stop(struct side *side)
 {
 	int status = -1;
@@ -104,7 +107,7 @@ static bool side_stop(struct side *side)
 	return !status;
 }
 
-/* To interrupt the listening is all. */
+/* Only interrupts the read. */
 static void on_alarm(int signal)
 {
 	(void)signal;

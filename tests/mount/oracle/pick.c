@@ -23,7 +23,7 @@ void pick_name(struct actor *actor, enum pick_kind kind, char name[300])
 	char letter =
 		letters[percent(actor, 85) && kind != PICK_ANY ? first + below(actor, half) : below(actor, 2 * half)];
 
-	/* The longest name that there may be, and one that is too long. */
+	/* The longest name that is allowed, and one that is too long */
 	if (percent(actor, 3))
 		size = 255 + percent(actor, 30);
 	memset(name, letter, size);
@@ -80,7 +80,7 @@ struct actor_file *pick_file(struct actor *actor)
 {
 	unsigned first = below(actor, ACTOR_FILES), at = first;
 
-	/* Mostly one that is open. */
+	/* Usually one that is open */
 	while (actor->files[at].fd < 0 && first % 4) {
 		at = (at + 1) % ACTOR_FILES;
 		if (at == first)

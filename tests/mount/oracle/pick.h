@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What an operation is done with.  There are few names, so that operations meet; what is picked is said.
- */
+/* Random arguments of operations.  There are few names, so that operations collide.  Each choice goes to the
+ * transcript. */
 #ifndef TH_TESTS_MOUNT_ORACLE_PICK_H
 #define TH_TESTS_MOUNT_ORACLE_PICK_H
 
@@ -12,7 +11,7 @@
 
 #define PLACE_BYTES 1600
 
-/* As the first arguments of openat(2) and its kin. */
+/* The first arguments of openat(2) and similar calls */
 struct place {
 	int dir;
 	char path[PLACE_BYTES];
@@ -21,27 +20,27 @@ struct place {
 unsigned below(struct actor *actor, unsigned limit);
 bool percent(struct actor *actor, unsigned part);
 
-/* Directories and files have names of their own, mostly: so that there are deep paths, and files at their ends. */
+/* Most names are for one kind only, so that there are deep paths with files at their ends. */
 enum pick_kind { PICK_ANY, PICK_DIRECTORY, PICK_FILE };
 
-/* A path that may or may not be there: from the root, from the working directory, or from an open file. */
+/* Picks a path, which may exist or not, relative to the root, the working directory or an open file. */
 void pick_place(struct actor *actor, enum pick_kind kind, struct place *ret);
-/* One without a directory descriptor. */
+/* Picks a path without a directory descriptor. */
 void pick_path(struct actor *actor, enum pick_kind kind, char path[PLACE_BYTES]);
 void pick_name(struct actor *actor, enum pick_kind kind, char name[300]);
-/* An open file if there is one; its fd may be -1. */
+/* Returns an open file if there is one; else its fd is -1. */
 struct actor_file *pick_file(struct actor *actor);
-/* One that does not ask for alignment. */
+/* Returns one without O_DIRECT. */
 struct actor_file *pick_buffered(struct actor *actor);
 mode_t pick_mode(struct actor *actor);
-/* Near the beginning mostly, sometimes terabytes away. */
+/* Returns an offset near the beginning, sometimes terabytes away. */
 off_t pick_offset(struct actor *actor);
-/* Where blocks may be given to a file for good. */
+/* Returns an offset below a million, for operations that allocate the blocks up to it. */
 off_t pick_near_offset(struct actor *actor);
 size_t pick_length(struct actor *actor);
-/* Offset and length as the file takes them. */
+/* Picks an offset and a length, aligned if the file needs it. */
 void pick_span(struct actor *actor, const struct actor_file *file, off_t *ret_offset, size_t *ret_length);
-/* A time that cannot be taken for the present. */
+/* Returns a time far from the present. */
 struct timespec pick_time(struct actor *actor);
 
 #endif

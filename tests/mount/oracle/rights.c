@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations on who may do what: asking, and access control lists. */
+/* Operations on permissions: access(), and access control lists */
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static size_t list_add(struct actor *actor, struct list *list, size_t count, uns
 	return count + 1;
 }
 
-/* Some are not valid: entries are missing, or come twice.  Its size in bytes. */
+/* Makes a list, sometimes an invalid one with missing or duplicate entries.  Returns its size in bytes. */
 static size_t pick_list(struct actor *actor, struct list *list)
 {
 	bool named = percent(actor, 60), grouped = percent(actor, 40);

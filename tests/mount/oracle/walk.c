@@ -82,7 +82,7 @@ static void snapshot_check(struct actor *actor, const struct walk_snapshot *snap
 	tree_release(&found);
 }
 
-/* A last look at an old one. */
+/* Verifies an old snapshot for the last time, and deletes it. */
 static void snapshot_remove(struct actor *actor, struct walk_snapshot *snapshot)
 {
 	char path[64] = SNAPSHOT_PLACE;
@@ -96,7 +96,7 @@ static void snapshot_remove(struct actor *actor, struct walk_snapshot *snapshot)
 	*snapshot->name = 0;
 }
 
-/* Takes the tree over. */
+/* Takes ownership of the tree. */
 static void snapshot_take(struct actor *actor, struct tree *tree)
 {
 	struct walk *walk = &actor->walk;
@@ -120,7 +120,7 @@ void walk_run(struct actor *actor)
 	struct tree tree;
 
 	say(actor, "%lu walk\n", actor->operation);
-	if (tree_read("", actor->walk.count++ % 2 ? 0 : TREE_ANEW, &tree)) {
+	if (tree_read("", actor->walk.count++ % 2 ? 0 : TREE_UNCACHED, &tree)) {
 		complain(actor, "the tree cannot be read\n");
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A look at the whole tree, written down name by name.  The side that has snapshots takes one at that moment, which
- * must be the tree as it was just read, and be it still when some more have been taken and much has been changed.
+ * Walks the whole tree and writes it to the transcript name by name.  The side with snapshots takes one at that moment,
+ * which must equal the tree just read, and must still equal it after later changes and snapshots.
  */
 #ifndef TH_TESTS_MOUNT_ORACLE_WALK_H
 #define TH_TESTS_MOUNT_ORACLE_WALK_H
@@ -18,11 +18,11 @@ struct walk {
 		struct tree tree;
 	} kept[WALK_SNAPSHOTS]; /* a ring */
 	unsigned next;
-	unsigned count; /* of looks; every other one passes by what the kernel has kept of files */
+	unsigned count; /* of walks; every other one reads files without the kernel's cache */
 };
 
 void walk_run(struct actor *actor);
-/* Looks at the snapshots that are left, and deletes them. */
+/* Verifies the remaining snapshots, and deletes them. */
 void walk_finish(struct actor *actor);
 
 #endif

@@ -46,7 +46,7 @@ void watch_say(struct actor *actor, struct watch *watch)
 		complain(actor, "what was watched is gone: %m");
 	} else if (watch->known) {
 		say_stat(actor, &after);
-		/* What goes through a fifo is the kernel's affair: see say_stat. */
+		/* The times of a fifo are not compared: see say_stat. */
 		if (!S_ISFIFO(after.st_mode)) {
 			say_moved(actor, 'm', watch->before.st_mtim, after.st_mtim);
 			say_moved(actor, 'c', watch->before.st_ctim, after.st_ctim);
