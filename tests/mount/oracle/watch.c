@@ -3,12 +3,34 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* True if a change now may get the time `time`, because the clock has not advanced since.  A time further in the future
+ * was set by utimensat(). */
+static bool in_this_tick(struct timespec time, struct timespec now)
+{
+	return (time.tv_sec == now.tv_sec && time.tv_nsec >= now.tv_nsec) || time.tv_sec == now.tv_sec + 1;
+}
+
+/* Two changes within a tick of the kernel's coarse clock, some milliseconds, may get the same time, so that the second
+ * one moves none; kernels from 6.13 on avoid that for some filesystems.  Waits for the next tick, so that the result does
+ * not depend on the speed of the machine. */
+static void wait_for_tick(const struct stat *stat)
+{
+	struct timespec now;
+
+	while (!clock_gettime(CLOCK_REALTIME_COARSE, &now) &&
+	       (in_this_tick(stat->st_mtim, now) || in_this_tick(stat->st_ctim, now)))
+		usleep(500);
+}
 
 void watch_file(struct watch *watch, int fd)
 {
 	*watch = (struct watch){ .fd = fd };
 	watch->known = !fstat(fd, &watch->before);
+	if (watch->known)
+		wait_for_tick(&watch->before);
 }
 
 static void watch_path(struct watch *watch, int dir, const char *path, int flags)
