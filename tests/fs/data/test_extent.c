@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Extents: values that must be refused, clipping, and clearing and putting at random against an array that says which
- * disk block each block of the file has.
+ * Extents: values that must be refused, clipping, and random clearing and adding, compared with an array of the disk
+ * block of each block of the file.
  */
 #include <check.h>
 #include <errno.h>
@@ -40,7 +40,7 @@ static int value_decode(uint64_t block, const struct value *value, size_t size)
 {
 	struct th_extent extent;
 	const char *why;
-	/* In memory of just that size, so that a sanitizer sees what is read behind it. */
+	/* In memory of exactly that size, so that a sanitizer detects reads past it. */
 	void *copy = malloc(size ? size : 1);
 	int err;
 
@@ -56,7 +56,7 @@ static size_t value_size(unsigned checksums)
 	return sizeof(struct th_extent_disk) + checksums * sizeof(struct th_le64);
 }
 
-START_TEST(decode_refuses)
+START_TEST(malformed_runs_are_refused)
 {
 	struct value value = value_run(3);
 
@@ -89,7 +89,7 @@ START_TEST(decode_refuses)
 }
 END_TEST
 
-START_TEST(decode_inline)
+START_TEST(malformed_inline_data_is_refused)
 {
 	struct value value = { .head = { .kind = TH_EXTENT_INLINE } };
 
@@ -104,7 +104,7 @@ START_TEST(decode_inline)
 }
 END_TEST
 
-START_TEST(clip)
+START_TEST(clipping_keeps_addresses_and_checksums_together)
 {
 	struct value value = value_run(10);
 	struct th_extent extent;
@@ -125,10 +125,10 @@ START_TEST(clip)
 }
 END_TEST
 
-/* --- clearing and putting --- */
+/* --- clearing and adding --- */
 
-static struct th_fs fs; /* as much of one as extents need: a store */
-static uint64_t map[FILE_BLOCKS]; /* disk block of each, 0: hole */
+static struct th_fs fs; /* only the members that extents use: the store and its live view */
+static uint64_t map[FILE_BLOCKS]; /* the disk block of each, 0: hole */
 static struct th_random rnd;
 
 static void store_make(void)
@@ -213,7 +213,7 @@ static int64_t mapped(void)
 	return count;
 }
 
-START_TEST(replace_random)
+START_TEST(random_replacements_match_a_map)
 {
 	int64_t blocks = 0;
 
@@ -252,10 +252,10 @@ int main(void)
 	Suite *suite = suite_create("extent");
 	TCase *cases = tcase_create("cases");
 
-	tcase_add_test(cases, decode_refuses);
-	tcase_add_test(cases, decode_inline);
-	tcase_add_test(cases, clip);
-	tcase_add_test(cases, replace_random);
+	tcase_add_test(cases, malformed_runs_are_refused);
+	tcase_add_test(cases, malformed_inline_data_is_refused);
+	tcase_add_test(cases, clipping_keeps_addresses_and_checksums_together);
+	tcase_add_test(cases, random_replacements_match_a_map);
 	tcase_set_timeout(cases, 300);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file whose blocks are on their way from the disk, to who reads it or changes a part of a block: others may use and
- * change the file, but what is being read is not given up.  The disk of these tests has a gate that, once closed, the
- * next read stops at.
+ * A thread that waits for the disk, in a read or in a change of a part of a block, does not keep other threads from
+ * using and changing the file; but the blocks that it reads are not freed.  The disk of these tests has a gate: once it
+ * is closed, the next read stops at it.
  */
 #include <check.h>
 #include <errno.h>
@@ -18,7 +18,6 @@
 #include "fs/data/copy.h"
 #include "fs/data/fallocate.h"
 #include "fs/data/file.h"
-#include "fs/data/partial_block.h"
 #include "fs/dir/namei.h"
 #include "fs/fs.h"
 #include "fs/snapshot/snapshot.h"
@@ -36,7 +35,7 @@ static struct th_disk *below;
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_moved = PTHREAD_COND_INITIALIZER;
 static bool gate_closed;
-static bool gate_waiting; /* the first read since it was closed */
+static bool gate_waiting; /* a read has stopped at the gate: the first since it was closed */
 
 static void gated_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
 {
@@ -95,7 +94,7 @@ static void gate_await_reader(void)
 	pthread_mutex_unlock(&gate_lock);
 }
 
-/* --- the filesystem, with one file that is on disk --- */
+/* --- the filesystem, with one file on disk --- */
 
 static struct th_disk *disk;
 static struct th_fs *fs;
@@ -153,9 +152,9 @@ static void *read_begin(void *arg)
 	return NULL;
 }
 
-/* --- */
+/* --- reading --- */
 
-START_TEST(others_go_on)
+START_TEST(a_read_does_not_block_writers_of_its_file)
 {
 	struct th_random rnd = { .state = 2 };
 	uint8_t other[TH_BLOCK_SIZE];
@@ -177,40 +176,40 @@ START_TEST(others_go_on)
 }
 END_TEST
 
-static atomic_bool given_up;
+static atomic_bool freed;
 
-static void *give_up(void *arg)
+static void *free_blocks(void *arg)
 {
 	int *ret = arg;
 
 	*ret = th_file_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, READ_BYTES);
 	for (int i = 0; i < 3 && *ret == 0; i++)
-		*ret = th_store_checkpoint(fs->store); /* then the blocks may be somebody else's */
-	atomic_store(&given_up, true);
+		*ret = th_store_checkpoint(fs->store); /* then the blocks may be reused */
+	atomic_store(&freed, true);
 	return NULL;
 }
 
-START_TEST(what_is_read_is_kept)
+START_TEST(blocks_are_not_freed_while_they_are_read)
 {
 	pthread_t reader, other;
-	int err = -1, other_r = -1;
+	int err = -1, other_err = -1;
 
-	atomic_store(&given_up, false);
+	atomic_store(&freed, false);
 	gate_set(true);
 	ck_assert_int_eq(pthread_create(&reader, NULL, read_begin, &err), 0);
 	gate_await_reader();
-	ck_assert_int_eq(pthread_create(&other, NULL, give_up, &other_r), 0);
-	usleep(50000); /* time enough to do what it must not */
-	ck_assert(!atomic_load(&given_up));
+	ck_assert_int_eq(pthread_create(&other, NULL, free_blocks, &other_err), 0);
+	usleep(50000); /* time for a wrong free; a slow machine only makes the test less strict */
+	ck_assert(!atomic_load(&freed));
 	gate_set(false);
 	pthread_join(reader, NULL);
 	pthread_join(other, NULL);
 	ck_assert_int_eq(err, 0);
-	ck_assert_int_eq(other_r, 0);
+	ck_assert_int_eq(other_err, 0);
 }
 END_TEST
 
-/* --- changing a part of a block that only the disk has --- */
+/* --- changing a part of a block that is only on disk --- */
 
 #define PART_FROM (2u * TH_BLOCK_SIZE + 1000)
 #define PART_SIZE 100u
@@ -241,13 +240,13 @@ static int part_zero(void)
 	return th_file_fallocate(file, FALLOC_FL_ZERO_RANGE, PART_FROM, PART_SIZE);
 }
 
-/* From what is in memory into the middle of a block. */
+/* Copies from memory into the middle of a block. */
 static int part_copy_to(void)
 {
 	return th_file_copy_range(copy, 0, file, PART_FROM, PART_SIZE, &copied);
 }
 
-/* From the disk to where nothing is. */
+/* Copies from the disk to a hole. */
 static int part_copy_from(void)
 {
 	return th_file_copy_range(file, PART_FROM, copy, PART_SIZE, PART_SIZE, &copied);
@@ -255,9 +254,9 @@ static int part_copy_from(void)
 
 struct part_change {
 	int (*make)(void);
-	bool zeros; /* instead of part */
-	bool ends; /* the file does, at PART_FROM */
-	bool other; /* it is the copy that changes */
+	bool zeros; /* the range becomes zeros, not `part` */
+	bool ends; /* the file ends at PART_FROM afterwards */
+	bool other; /* `copy` is changed, not `file` */
 } part_changes[] = {
 	{ part_write, .zeros = false }, { part_truncate, .ends = true },  { part_punch, .zeros = true },
 	{ part_zero, .zeros = true },   { part_copy_to, .zeros = false }, { part_copy_from, .other = true },
@@ -266,10 +265,10 @@ struct part_change {
 struct changer {
 	pthread_t thread;
 	int (*make)(void);
-	int r;
+	int err;
 };
 
-/* Blocks 4 to 7. */
+/* Reads blocks 4 to 7. */
 static int read_middle(void)
 {
 	struct th_file_data data;
@@ -285,23 +284,23 @@ static void *changer_run(void *arg)
 {
 	struct changer *changer = arg;
 
-	changer->r = changer->make();
+	changer->err = changer->make();
 	return NULL;
 }
 
 static void changer_begin(struct changer *changer, int (*make)(void))
 {
-	*changer = (struct changer){ .make = make, .r = -1 };
+	*changer = (struct changer){ .make = make, .err = -1 };
 	ck_assert_int_eq(pthread_create(&changer->thread, NULL, changer_run, changer), 0);
 }
 
 static void changer_end(struct changer *changer)
 {
 	pthread_join(changer->thread, NULL);
-	ck_assert_int_eq(changer->r, 0);
+	ck_assert_int_eq(changer->err, 0);
 }
 
-/* One that has got as far as to the gate. */
+/* Begins a change, and waits until it has stopped at the gate. */
 static void changer_stop(struct changer *changer, int (*make)(void))
 {
 	gate_set(true);
@@ -319,7 +318,7 @@ static void compare(struct th_inode *inode, uint64_t size)
 	th_file_data_release(&data);
 }
 
-/* What else may be done to a file, none of which needs the block at the gate. */
+/* Other operations on a file, none of which needs the block at the gate. */
 static void use(struct th_inode *inode, uint64_t size)
 {
 	struct th_file_data data;
@@ -340,7 +339,7 @@ static void write_content(uint64_t from, size_t size, uint64_t seed)
 	ck_assert_int_eq(th_file_write(file, content + from, size, from, 0), size);
 }
 
-START_TEST(who_changes_a_part_waits_alone)
+START_TEST(changing_a_part_of_a_block_does_not_block_other_users)
 {
 	const struct part_change *change = &part_changes[_i];
 	struct th_random rnd = { .state = 3 };
@@ -353,7 +352,7 @@ START_TEST(who_changes_a_part_waits_alone)
 	use(file, FILE_BYTES);
 	use(copy, PART_SIZE);
 	write_content(TH_BLOCK_SIZE, TH_BLOCK_SIZE, 4);
-	write_content(0, 10, 5); /* part of a block, too: the gate has let all but the first pass */
+	write_content(0, 10, 5); /* a part of a block too: only the first read stops at the gate */
 	gate_set(false);
 	changer_end(&changer);
 	if (change->other) {
@@ -368,8 +367,8 @@ START_TEST(who_changes_a_part_waits_alone)
 }
 END_TEST
 
-/* Of what is read some is in memory. */
-START_TEST(others_go_on_beside_a_mixed_read)
+/* Some of the blocks that are read are in memory. */
+START_TEST(a_read_from_memory_and_disk_does_not_block_writers)
 {
 	struct changer reader;
 
@@ -383,8 +382,8 @@ START_TEST(others_go_on_beside_a_mixed_read)
 }
 END_TEST
 
-/* What is flushed lies on both sides of what is read. */
-START_TEST(a_flush_goes_on)
+/* The dirty blocks are on both sides of the blocks that are read. */
+START_TEST(a_read_does_not_block_writeback_of_other_blocks)
 {
 	struct changer reader;
 
@@ -399,7 +398,7 @@ START_TEST(a_flush_goes_on)
 }
 END_TEST
 
-START_TEST(two_change_one_block)
+START_TEST(two_changes_of_one_block_are_both_kept)
 {
 	struct changer changer;
 
@@ -413,17 +412,17 @@ START_TEST(two_change_one_block)
 }
 END_TEST
 
-static int flush(void)
+static int write_back(void)
 {
 	return th_file_writeback(file);
 }
 
-static int empty(void)
+static int truncate_to_zero(void)
 {
 	return th_attr_set(file, TH_ATTR_SIZE, &(struct th_attr){ .size = 0 });
 }
 
-/* Until somebody has the lock who keeps it. */
+/* Waits until another thread holds the lock of the file. */
 static void await_lock(void)
 {
 	while (!pthread_rwlock_tryrdlock(&file->lock)) {
@@ -432,32 +431,32 @@ static void await_lock(void)
 	}
 }
 
-/* Whoever replaces the block waits for its reader, who then comes after him. */
-START_TEST(what_was_read_has_been_replaced)
+/* The writeback replaces the block, so it waits for its reader; the reader then finds another block and retries. */
+START_TEST(a_block_replaced_while_it_is_read_is_read_again)
 {
-	struct changer changer, flusher;
+	struct changer changer, writer;
 
 	changer_stop(&changer, part_write);
 	write_content(2 * TH_BLOCK_SIZE, TH_BLOCK_SIZE, 4);
-	changer_begin(&flusher, flush);
+	changer_begin(&writer, write_back);
 	await_lock();
 	gate_set(false);
-	changer_end(&flusher);
+	changer_end(&writer);
 	changer_end(&changer);
 	memcpy(content + PART_FROM, part, PART_SIZE);
 	compare(file, FILE_BYTES);
 }
 END_TEST
 
-START_TEST(what_was_read_is_gone)
+START_TEST(a_block_truncated_while_it_is_read_is_not_used)
 {
-	struct changer changer, emptier;
+	struct changer changer, truncater;
 
 	changer_stop(&changer, part_write);
-	changer_begin(&emptier, empty);
+	changer_begin(&truncater, truncate_to_zero);
 	await_lock();
 	gate_set(false);
-	changer_end(&emptier);
+	changer_end(&truncater);
 	changer_end(&changer);
 	memset(content, 0, PART_FROM);
 	memcpy(content + PART_FROM, part, PART_SIZE);
@@ -465,7 +464,7 @@ START_TEST(what_was_read_is_gone)
 }
 END_TEST
 
-/* --- a directory of which only the disk knows what is in it --- */
+/* --- a directory whose entries are only on disk --- */
 
 #define NAMES 12000
 
@@ -531,7 +530,7 @@ static void forget_all(void)
 	open_fs();
 }
 
-START_TEST(who_uses_a_name_waits_alone)
+START_TEST(reading_a_directory_entry_does_not_block_other_users)
 {
 	struct changer changer;
 
@@ -545,11 +544,11 @@ START_TEST(who_uses_a_name_waits_alone)
 }
 END_TEST
 
-/* --- a file of which only the disk knows where its blocks are --- */
+/* --- a file whose extents are only on disk --- */
 
 #define SCATTERED 7000u
 #define SCATTERED_BYTES ((uint64_t)2 * SCATTERED * TH_BLOCK_SIZE)
-#define FAR ((uint64_t)SCATTERED * TH_BLOCK_SIZE) /* from both inodes, in the order of keys */
+#define FAR ((uint64_t)SCATTERED * TH_BLOCK_SIZE) /* far from the keys of both inodes */
 
 static int far_read(void)
 {
@@ -586,7 +585,7 @@ static void write_every_other(uint64_t from)
 	ck_assert_int_eq(th_fs_sync(fs), 0);
 }
 
-/* A file without holes each block of which is an extent of its own. */
+/* Makes a file without holes in which each block is an extent of its own. */
 static void scatter(void)
 {
 	write_every_other(0);
@@ -604,7 +603,7 @@ static uint64_t node_reads(void)
 	return info.node_reads;
 }
 
-START_TEST(who_looks_for_a_block_waits_alone)
+START_TEST(looking_up_an_extent_does_not_block_other_users)
 {
 	struct changer changer;
 	uint64_t nodes;
@@ -624,17 +623,17 @@ static int sync_all(void)
 	return th_fs_sync(fs);
 }
 
-static int (*const flushes[])(void) = { flush, sync_all };
+static int (*const writebacks[])(void) = { write_back, sync_all };
 
-/* Where there are no holes nobody has to look before the flush. */
-START_TEST(a_flush_that_looks_for_blocks_waits_alone)
+/* A write to a file without holes needs no lookup, so the writeback does the first one. */
+START_TEST(a_writeback_that_looks_up_extents_does_not_block_other_users)
 {
 	struct changer changer;
 
 	scatter();
 	ck_assert_int_eq(th_file_write(file, content, TH_BLOCK_SIZE, FAR, 0), TH_BLOCK_SIZE);
 	ck_assert_int_eq(th_file_write(copy, content, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
-	changer_stop(&changer, flushes[_i]);
+	changer_stop(&changer, writebacks[_i]);
 	use(file, SCATTERED_BYTES);
 	use(copy, TH_BLOCK_SIZE);
 	gate_set(false);
@@ -643,13 +642,13 @@ START_TEST(a_flush_that_looks_for_blocks_waits_alone)
 }
 END_TEST
 
-/* --- snapshots, of which everybody in one of them needs the list --- */
+/* --- snapshots: all users of snapshots share the list of entered ones --- */
 
 #define SNAPSHOTS 8
 
 static struct th_snapshot snapshots[SNAPSHOTS];
 
-/* One after another; the first of which the root is not in memory stops at the gate. */
+/* Enters one snapshot after another; the first whose root is not in memory stops at the gate. */
 static int enter(void)
 {
 	struct th_entered_snapshot *snapshot;
@@ -677,7 +676,7 @@ static void take_snapshots(void)
 	}
 }
 
-START_TEST(who_enters_a_snapshot_waits_alone)
+START_TEST(entering_a_snapshot_does_not_block_users_of_others)
 {
 	struct th_entered_snapshot *other, *again;
 	struct th_inode *root;
@@ -701,39 +700,6 @@ START_TEST(who_enters_a_snapshot_waits_alone)
 }
 END_TEST
 
-/* One end of a change is to be read when the other lacks a node: then all begins anew, and who has replaced the block
- * of the first end meanwhile does not bother anybody. */
-START_TEST(an_end_is_forgotten_with_the_other)
-{
-	struct th_partial_blocks edges = { .guard = NULL };
-	uint8_t *other = th_disk_buffer(TH_BLOCK_SIZE);
-	const uint64_t to = 5 * TH_BLOCK_SIZE + 100;
-	int err;
-
-	ck_assert_ptr_nonnull(other);
-	memset(other, 1, TH_BLOCK_SIZE);
-	pthread_rwlock_wrlock(&file->lock);
-	ck_assert_int_eq(th_partial_blocks_find(&edges, file, 100, to), -EAGAIN);
-	pthread_rwlock_unlock(&file->lock);
-	err = -EINPROGRESS;
-	ck_assert(th_partial_blocks_retry(&edges, &err));
-	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
-	ck_assert_int_eq(th_fs_sync(fs), 0);
-	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
-	ck_assert_int_eq(th_disk_write(below, edges.first.addr, 1, other), 0); /* the block's next owner */
-	ck_assert_int_eq(th_file_write(file, other, TH_BLOCK_SIZE, 0, 0), TH_BLOCK_SIZE);
-	pthread_rwlock_wrlock(&file->lock);
-	err = th_partial_blocks_find(&edges, file, 100, to);
-	pthread_rwlock_unlock(&file->lock);
-	ck_assert_int_eq(err, -EAGAIN);
-	ck_assert(th_partial_blocks_retry(&edges, &err));
-	ck_assert_int_eq(err, 0);
-	th_partial_blocks_release(&edges);
-	free(other);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("guard");
@@ -741,19 +707,21 @@ int main(void)
 
 	tcase_set_timeout(cases, 0);
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_add_test(cases, others_go_on);
-	tcase_add_test(cases, what_is_read_is_kept);
-	tcase_add_loop_test(cases, who_changes_a_part_waits_alone, 0, sizeof(part_changes) / sizeof(part_changes[0]));
-	tcase_add_test(cases, others_go_on_beside_a_mixed_read);
-	tcase_add_test(cases, a_flush_goes_on);
-	tcase_add_test(cases, two_change_one_block);
-	tcase_add_test(cases, what_was_read_has_been_replaced);
-	tcase_add_test(cases, what_was_read_is_gone);
-	tcase_add_loop_test(cases, who_uses_a_name_waits_alone, 0, sizeof(name_uses) / sizeof(name_uses[0]));
-	tcase_add_loop_test(cases, who_looks_for_a_block_waits_alone, 0, sizeof(far_uses) / sizeof(far_uses[0]));
-	tcase_add_loop_test(cases, a_flush_that_looks_for_blocks_waits_alone, 0, 2);
-	tcase_add_test(cases, who_enters_a_snapshot_waits_alone);
-	tcase_add_test(cases, an_end_is_forgotten_with_the_other);
+	tcase_add_test(cases, a_read_does_not_block_writers_of_its_file);
+	tcase_add_test(cases, blocks_are_not_freed_while_they_are_read);
+	tcase_add_loop_test(cases, changing_a_part_of_a_block_does_not_block_other_users, 0,
+			    sizeof(part_changes) / sizeof(part_changes[0]));
+	tcase_add_test(cases, a_read_from_memory_and_disk_does_not_block_writers);
+	tcase_add_test(cases, a_read_does_not_block_writeback_of_other_blocks);
+	tcase_add_test(cases, two_changes_of_one_block_are_both_kept);
+	tcase_add_test(cases, a_block_replaced_while_it_is_read_is_read_again);
+	tcase_add_test(cases, a_block_truncated_while_it_is_read_is_not_used);
+	tcase_add_loop_test(cases, reading_a_directory_entry_does_not_block_other_users, 0,
+			    sizeof(name_uses) / sizeof(name_uses[0]));
+	tcase_add_loop_test(cases, looking_up_an_extent_does_not_block_other_users, 0,
+			    sizeof(far_uses) / sizeof(far_uses[0]));
+	tcase_add_loop_test(cases, a_writeback_that_looks_up_extents_does_not_block_other_users, 0, 2);
+	tcase_add_test(cases, entering_a_snapshot_does_not_block_users_of_others);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File data against a model: random operations on a few files, each held against a plain array, with flushes,
- * snapshots and reopening between them; and the cases that have a name.
+ * File data against a model: random operations on a few files, each compared with a plain array, with writeback,
+ * snapshots and reopening in between; and a full disk.
  */
 #include <check.h>
 #include <errno.h>
@@ -27,13 +27,13 @@
 #include "tests/support/suite.h"
 
 #define IMAGE_BYTES (96u << 20)
-#define ROOM (3u << 20) /* left on a disk that is to be almost full: less than the random test wants */
+#define ROOM (3u << 20) /* bytes free on an almost full disk: fewer than the random test writes */
 #define FILES 3
 #define MODEL_MAX (3u << 20)
 #define SNAPSHOTS 3
 
 struct model {
-	uint8_t *data; /* MODEL_MAX bytes; zeros behind size */
+	uint8_t *data; /* MODEL_MAX bytes; zeros past size */
 	uint64_t size;
 };
 
@@ -49,11 +49,11 @@ static struct {
 	struct model models[FILES];
 } snapshots[SNAPSHOTS];
 static struct th_random rnd;
-static bool full; /* the disk is: there may be no room for a new name */
+static bool full; /* the disk is almost full: a new name may not fit */
 
 /* --- the filesystem under test --- */
 
-static struct th_fs_options fs_options = { .checkpoint_interval_ms = 200 };
+static const struct th_fs_options fs_options = { .checkpoint_interval_ms = 200 };
 
 static void fs_open(void)
 {
@@ -150,7 +150,7 @@ static void compare_range(struct th_inode *inode, const struct model *model, uin
 	th_file_data_release(&data);
 }
 
-/* Whatever the filesystem calls a hole is zeros. */
+/* Expects the model to have zeros wherever the file has a hole. */
 static void compare_holes(struct th_inode *inode, const struct model *model)
 {
 	uint64_t at = 0, data, hole;
@@ -183,7 +183,7 @@ static void compare(struct th_inode *inode, const struct model *model)
 
 /* --- operations --- */
 
-/* An operation stopped half way, as the disk is full: what the file holds now is what it must go on holding. */
+/* Copies the file to the model, after an operation that failed half way on a full disk. */
 static void adopt(unsigned f)
 {
 	struct th_file_data data;
@@ -197,7 +197,7 @@ static void adopt(unsigned f)
 	th_file_data_release(&data);
 }
 
-/* 0, or full: then the file is adopted. */
+/* Expects 0 or -ENOSPC; after -ENOSPC the model adopts the content of the file. */
 static bool done_or_full(unsigned f, int err)
 {
 	if (err == -ENOSPC)
@@ -257,8 +257,8 @@ static void op_truncate(unsigned f, uint64_t size)
 	models[f].size = size;
 }
 
-/* Flushes a file.  That may fail only where a block that had to be zeroed in part found no room (it was not reserved
- * any, as nobody wrote it); then the file is emptied. */
+/* Checks the result of a writeback.  It may fail only if a block that had to be zeroed in part found no space: such a
+ * page has no reservation, because it was not written.  Then the file is emptied. */
 static void settle(unsigned f, int err)
 {
 	if (err == -ENOSPC && files[f]->file && files[f]->file->reserved < files[f]->file->pages.count)
@@ -431,7 +431,7 @@ static void op_random(unsigned f)
 		settle_all();
 }
 
-/* A file that fills the disk but for `room` bytes. */
+/* Fills the disk with a file, except for `room` bytes. */
 static void fill(uint64_t room)
 {
 	static const uint8_t data[1u << 16] = { 1 };
@@ -484,171 +484,23 @@ static void run_model(uint64_t room, unsigned rounds)
 	fs_end();
 }
 
-START_TEST(model_random)
+START_TEST(random_operations_match_a_model)
 {
 	rnd.state = th_test_seed("file/model");
 	run_model(0, th_test_rounds(1500));
 }
 END_TEST
 
-START_TEST(model_full)
+START_TEST(random_operations_match_a_model_on_a_full_disk)
 {
 	rnd.state = th_test_seed("file/full");
 	run_model(ROOM, th_test_rounds(800));
 }
 END_TEST
 
-/* --- cases with a name --- */
+/* --- a full disk --- */
 
-static uint64_t waiting_reservations(void)
-{
-	struct th_store_info info;
-
-	th_store_info(fs->store, &info);
-	return info.blocks_reserved;
-}
-
-/* With a small cache little data waits in memory, whatever the interval of commits. */
-START_TEST(little_waits)
-{
-	static uint8_t data[65536] = { 1 };
-	struct th_fs_options usual = fs_options;
-	uint64_t most = 0;
-
-	fs_options = (struct th_fs_options){ .checkpoint_interval_ms = 600000, .cache_bytes = 16u << 20 };
-	fs_make();
-	for (unsigned i = 0; i < 300; i++) {
-		struct th_inode *inode = file_make(i);
-
-		ck_assert_int_eq(th_file_write(inode, data, sizeof(data), 0, 0), sizeof(data));
-		th_inode_put(inode);
-		if (waiting_reservations() > most)
-			most = waiting_reservations();
-	}
-	ck_assert_uint_le(most, (4u << 20) / TH_BLOCK_SIZE);
-	ck_assert_uint_gt(most, (2u << 20) / TH_BLOCK_SIZE);
-	fs_check();
-	fs_end();
-	fs_options = usual;
-}
-END_TEST
-
-/* A file that is deleted before its data was flushed costs no block. */
-START_TEST(deleted_before_flush)
-{
-	struct th_store_info before, after;
-	struct th_inode *inode;
-	char data[10000] = { 1 };
-
-	fs_make();
-	inode = file_make(0);
-	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
-	th_store_info(fs->store, &before);
-	ck_assert_int_eq(th_file_write(inode, data, sizeof(data), 0, 0), sizeof(data));
-	ck_assert_uint_eq(waiting_reservations(), 3);
-	file_unlink(0);
-	th_inode_put(inode);
-	ck_assert_uint_eq(waiting_reservations(), 0);
-	th_store_info(fs->store, &after);
-	ck_assert_uint_eq(after.blocks_free, before.blocks_free);
-	fs_end();
-}
-END_TEST
-
-START_TEST(sparse_ends)
-{
-	struct th_file_data data;
-	struct th_inode *inode;
-	uint64_t end = INT64_MAX, at;
-
-	fs_make();
-	inode = file_make(0);
-	ck_assert_int_eq(th_file_write(inode, "a", 1, 0, 0), 1);
-	ck_assert_int_eq(th_file_write(inode, "z", 1, end - 1, 0), 1);
-	ck_assert_int_eq(th_file_write(inode, "z", 1, end, 0), -EFBIG);
-	ck_assert_uint_eq(inode->attr.size, end);
-	for (int pass = 0; pass < 2; pass++) {
-		ck_assert_int_eq(th_file_read(inode, end - 2, 10, &data), 0);
-		ck_assert_uint_eq(data.size, 2);
-		ck_assert_int_eq(memcmp(data.data, "\0z", 2), 0);
-		th_file_data_release(&data);
-		ck_assert_int_eq(th_file_seek(inode, 0, SEEK_HOLE, &at), 0);
-		ck_assert_uint_eq(at, TH_BLOCK_SIZE);
-		ck_assert_int_eq(th_file_seek(inode, at, SEEK_DATA, &at), 0);
-		ck_assert_uint_eq(at, end & ~(uint64_t)(TH_BLOCK_SIZE - 1));
-		ck_assert_uint_eq(inode->attr.blocks, 2);
-		ck_assert_int_eq(th_file_writeback(inode), 0);
-	}
-	th_inode_put(inode);
-	fs_check();
-	fs_end();
-}
-END_TEST
-
-/* What is inline in the store and no longer fits there must not come back as a page when it is punched. */
-START_TEST(inline_data_is_punched)
-{
-	static const uint8_t zeros[TH_BLOCK_SIZE];
-	struct th_file_data data;
-	struct th_inode *inode;
-
-	fs_make();
-	inode = file_make(0);
-	ck_assert_int_eq(th_file_write(inode, "inline", 6, 0, 0), 6);
-	ck_assert_int_eq(th_file_writeback(inode), 0);
-	ck_assert_int_eq(th_file_write(inode, "block", 5, TH_BLOCK_SIZE, 0), 5);
-	ck_assert_int_eq(th_file_fallocate(inode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, TH_BLOCK_SIZE), 0);
-	ck_assert_int_eq(th_file_read(inode, 0, 2 * TH_BLOCK_SIZE, &data), 0);
-	ck_assert_uint_eq(data.size, TH_BLOCK_SIZE + 5);
-	ck_assert_mem_eq(data.data, zeros, TH_BLOCK_SIZE);
-	ck_assert_mem_eq((uint8_t *)data.data + TH_BLOCK_SIZE, "block", 5);
-	th_file_data_release(&data);
-	ck_assert_uint_eq(inode->attr.blocks, 1);
-	th_inode_put(inode);
-	fs_check();
-	fs_end();
-}
-END_TEST
-
-/* Copying whole blocks shares them: nothing is allocated for data. */
-START_TEST(copy_shares)
-{
-	struct th_inode *src, *dst;
-	struct th_store_info info;
-	size_t size = (1u << 20) + 5000;
-	uint8_t *data = malloc(size);
-	uint64_t done;
-
-	fs_make();
-	memset(data, 7, size);
-	src = file_make(0);
-	dst = file_make(1);
-	ck_assert_int_eq(th_file_write(src, data, size, 0, 0), (ssize_t)size);
-	ck_assert_int_eq(th_file_copy_range(src, 0, dst, 0, UINT32_MAX, &done), 0);
-	ck_assert_uint_eq(done, size);
-	ck_assert_uint_eq(th_file_pages_count(dst), 0);
-	ck_assert_uint_eq(dst->attr.blocks, th_file_pages_blocks(size));
-	ck_assert_int_eq(th_store_checkpoint(fs->store), 0);
-	th_store_info(fs->store, &info);
-	ck_assert_uint_eq(info.shared_blocks, th_file_pages_blocks(size));
-	ck_assert_int_eq(th_file_copy_range(src, 0, src, 100, 200, &done), -EINVAL);
-	/* What begins inside a block is copied in parts, all of it if the offsets allow, and where nothing can be
-	 * shared. */
-	ck_assert_int_eq(th_file_copy_range(src, 100, dst, 2 * size / TH_BLOCK_SIZE * TH_BLOCK_SIZE + 100, size, &done),
-			 0);
-	ck_assert_uint_eq(done, size - 100);
-	ck_assert_int_eq(th_file_copy_range(src, 0, dst, 1, size, &done), 0);
-	ck_assert_uint_eq(done, size);
-	free(data);
-	th_inode_put(src);
-	th_inode_put(dst);
-	fs_check();
-	fs_end();
-}
-END_TEST
-
-/* A full disk is told to the writer; deleting makes room at once. */
-START_TEST(full_disk)
+START_TEST(a_full_disk_is_reported_to_the_writer_and_deletion_makes_room)
 {
 	size_t size = 1u << 20;
 	uint8_t *data = calloc(1, size);
@@ -677,49 +529,15 @@ START_TEST(full_disk)
 }
 END_TEST
 
-/* Scattered pages become few transfers, and appends between flushes do not leave an extent each. */
-START_TEST(appends_join)
-{
-	struct th_extents extents;
-	struct th_extent extent;
-	struct th_inode *inode;
-	uint8_t block[TH_BLOCK_SIZE];
-	unsigned count = 0;
-
-	fs_make();
-	inode = file_make(0);
-	for (unsigned i = 0; i < 64; i++) {
-		memset(block, i + 1, sizeof(block));
-		ck_assert_int_eq(th_file_write(inode, block, sizeof(block), 0, TH_FILE_WRITE_APPEND), sizeof(block));
-		ck_assert_int_eq(th_file_writeback(inode), 0);
-	}
-	ck_assert_int_eq(th_extents_open(fs, fs->live, inode->id, 0, TH_EXTENT_END, &extents), 0);
-	while (!th_extents_next(&extents, &extent))
-		count++;
-	th_extents_close(&extents);
-	ck_assert_uint_le(count, 8);
-	ck_assert_uint_eq(inode->attr.blocks, 64);
-	th_inode_put(inode);
-	fs_check();
-	fs_end();
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("file");
 	TCase *cases = tcase_create("cases"), *model = tcase_create("model");
 
-	tcase_add_test(cases, little_waits);
-	tcase_add_test(cases, deleted_before_flush);
-	tcase_add_test(cases, sparse_ends);
-	tcase_add_test(cases, inline_data_is_punched);
-	tcase_add_test(cases, copy_shares);
-	tcase_add_test(cases, full_disk);
-	tcase_add_test(cases, appends_join);
+	tcase_add_test(cases, a_full_disk_is_reported_to_the_writer_and_deletion_makes_room);
 	tcase_set_timeout(cases, 60);
-	tcase_add_test(model, model_random);
-	tcase_add_test(model, model_full);
+	tcase_add_test(model, random_operations_match_a_model);
+	tcase_add_test(model, random_operations_match_a_model_on_a_full_disk);
 	tcase_set_timeout(model, 600);
 	suite_add_tcase(suite, cases);
 	suite_add_tcase(suite, model);

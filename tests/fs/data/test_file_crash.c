@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File data and power cuts.  Files are written once, each with bytes that follow from its number, some with fsync; then
- * crash images of every age are opened.  What was synced must be there; whatever else is there must be a file's own
- * bytes or zeros, never another's; and the checker must be content.  And: a disk that fails at any time ends in errors,
- * nothing worse.
+ * File data and power cuts.  Files are written once, each with bytes computed from its number, some with fsync; then
+ * crash images of random ages are opened.  Synced files must be complete.  All other data must be the file's own bytes
+ * or zeros, never those of another file, and the checker must find no problem.  A disk that fails at any time must
+ * cause errors only, not a crash.
  */
 #include <check.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 
 struct file {
 	uint64_t size;
-	uint64_t synced; /* events of the disk when fsync had returned; 0: never */
+	uint64_t synced; /* events of the disk when fsync returned; 0: not synced */
 };
 
 static struct th_random rnd;
@@ -58,7 +58,7 @@ static struct th_slice file_name(unsigned i, char *space)
 	return (struct th_slice){ space, sprintf(space, "file%u", i) };
 }
 
-/* Byte `at` of file i: never 0. */
+/* Returns byte `at` of file i, which is never 0. */
 static uint8_t file_byte(unsigned i, uint64_t at)
 {
 	return 1 + (i * 7919 + at * 31 + (at >> 12) * 101) % 255;
@@ -93,9 +93,10 @@ static int file_write(unsigned i)
 	return err;
 }
 
-/* --- looking at a crash image --- */
+/* --- checking a crash image --- */
 
-static void look_file(struct th_fs *crashed, unsigned i, bool whole)
+/* whole: the file was synced before the crash. */
+static void check_file(struct th_fs *crashed, unsigned i, bool whole)
 {
 	struct th_file_data data;
 	struct th_inode *inode;
@@ -126,7 +127,7 @@ static void problem(void *arg, const char *line)
 	fprintf(stderr, "check: %s\n", line);
 }
 
-static void look(uint64_t events)
+static void check_image(uint64_t events)
 {
 	struct th_fs_check_options options = { .read_data = true, .problem = problem };
 	struct th_check_result result;
@@ -136,14 +137,14 @@ static void look(uint64_t events)
 	ck_assert_int_eq(th_disk_fault_crash_image(disk, events, th_random_next(&rnd), &image), 0);
 	ck_assert_int_eq(fs_open(image, 60000, &crashed), 0);
 	for (unsigned i = 0; i < nfiles; i++)
-		look_file(crashed, i, files[i].synced && files[i].synced <= events);
+		check_file(crashed, i, files[i].synced && files[i].synced <= events);
 	ck_assert_int_eq(th_store_checkpoint(crashed->store), 0);
 	ck_assert_int_eq(th_fs_check(crashed, &options, &result), 0);
 	ck_assert_uint_eq(result.problems, 0);
 	ck_assert_int_eq(th_fs_close(crashed), 0);
 }
 
-START_TEST(crash_random)
+START_TEST(synced_files_survive_a_power_cut)
 {
 	uint64_t first;
 
@@ -153,12 +154,12 @@ START_TEST(crash_random)
 	for (nfiles = 0; nfiles < FILES; nfiles++)
 		ck_assert_int_eq(file_write(nfiles), 0);
 	for (unsigned round = 0; round < th_test_rounds(60); round++)
-		look(first + th_random_below(&rnd, th_disk_fault_events(disk) - first + 1));
+		check_image(first + th_random_below(&rnd, th_disk_fault_events(disk) - first + 1));
 	ck_assert_int_eq(th_fs_close(fs), 0);
 }
 END_TEST
 
-/* --- failing --- */
+/* --- failing disks --- */
 
 static void fail_at(enum th_fault_kind kind, uint64_t nth)
 {
@@ -182,7 +183,7 @@ static void fail_at(enum th_fault_kind kind, uint64_t nth)
 	th_fs_close(fs);
 }
 
-START_TEST(fail_random)
+START_TEST(a_failing_disk_causes_only_errors)
 {
 	rnd.state = th_test_seed("file/fail");
 	for (unsigned round = 0; round < th_test_rounds(40); round++)
@@ -195,8 +196,8 @@ int main(void)
 	Suite *suite = suite_create("file_crash");
 	TCase *cases = tcase_create("crash");
 
-	tcase_add_test(cases, crash_random);
-	tcase_add_test(cases, fail_random);
+	tcase_add_test(cases, synced_files_survive_a_power_cut);
+	tcase_add_test(cases, a_failing_disk_causes_only_errors);
 	tcase_set_timeout(cases, 600);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File data from several threads: each writes files of its own, which it can hold against a model, and copies from and
- * to those of the others, while one takes and deletes snapshots.  Meant for the thread sanitizer.
+ * File data from several threads: each writes a file of its own, which it compares with a model, and copies from and to
+ * a shared file, while another thread creates and deletes snapshots.  Meant for the thread sanitizer.
  */
 #include <check.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@
 #define FILE_MAX (256u << 10)
 
 static struct th_fs *fs;
-static struct th_inode *shared; /* everybody writes it; nobody knows what it holds */
+static struct th_inode *shared; /* written by all threads, with unknown content */
 static uint64_t seed;
 static unsigned rounds;
 static _Atomic unsigned running;
@@ -40,10 +40,10 @@ struct writer {
 	const char *trouble;
 };
 
-static void trouble(struct writer *writer, bool right, const char *what)
+static void trouble(struct writer *writer, bool ok, const char *operation)
 {
-	if (!right && !writer->trouble)
-		writer->trouble = what;
+	if (!ok && !writer->trouble)
+		writer->trouble = operation;
 }
 
 static struct th_slice writer_name(const struct writer *writer, char *space)
@@ -137,7 +137,7 @@ static void writer_step(struct writer *writer)
 	else if (what < 95)
 		writer_replace(writer);
 	else
-		trouble(writer, !th_writeback_all(fs), "flush");
+		trouble(writer, !th_writeback_all(fs), "writeback");
 }
 
 static void *writer_run(void *arg)
@@ -184,7 +184,7 @@ static void fs_make(void)
 	ck_assert_int_eq(th_namei_create(fs->root, (struct th_slice){ "shared", 6 }, &what, &shared), 0);
 }
 
-START_TEST(threads_random)
+START_TEST(concurrent_operations_match_a_model_for_each_thread)
 {
 	struct writer writers[WRITERS] = { { 0 } };
 	pthread_t threads[WRITERS + 1];
@@ -220,7 +220,7 @@ int main(void)
 	Suite *suite = suite_create("file_threads");
 	TCase *cases = tcase_create("threads");
 
-	tcase_add_test(cases, threads_random);
+	tcase_add_test(cases, concurrent_operations_match_a_model_for_each_thread);
 	tcase_set_timeout(cases, 600);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);
