@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The structural checker: its course, and the pass over live entries. */
+/* The structural checker: the order of its passes, and the pass over live entries. */
 #include "tree/check/check.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ static int check_snapshots(struct th_check *check)
 			.at = TH_SLICE_EMPTY,
 		};
 
-		/* it stands for the head that its branch has not */
+		/* it takes the place of the head of a detached branch */
 		if (branch && branch->detached &&
 		    th_check_newest(check, branch->id, check->snapshots_count) == snapshot)
 			tree.owned = branch->origin_generation;
@@ -70,7 +70,7 @@ static int check_snapshots(struct th_check *check)
 	return err;
 }
 
-/* The head of a branch: that of the one which the store was opened on is what the live view shows. */
+/* Checks the head of a branch; that of the branch on which the store was opened is the live tree. */
 static int check_head(struct th_check *check, const struct th_check_branch *branch)
 {
 	bool live = branch->id == check->store->branch;
@@ -104,7 +104,7 @@ static int check_heads(struct th_check *check)
 	return err;
 }
 
-/* What is left of heads that nobody wants. */
+/* Checks the rest of abandoned heads. */
 static int check_abandoned(struct th_check *check)
 {
 	int err = 0;
@@ -202,7 +202,7 @@ static int run(struct th_check *check)
 	if (!err && check->options.only_entries)
 		return visit_entries(check);
 	if (check->store->log_lost)
-		th_check_problem(check, "the intent log cannot be replayed; what it has is not checked");
+		th_check_problem(check, "the intent log cannot be replayed, so the transactions in it are not checked");
 	if (!err)
 		err = check_meta_tree(check);
 	if (!err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Claims: which blocks are referred to, and by which kind of owner. */
+/* Claims: which blocks are referred to, and by which kinds of owner. */
 #include <errno.h>
 #include <stdlib.h>
 

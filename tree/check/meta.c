@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checking the meta tree's entries: snapshots, holds, branches and the share table. */
+/* Checking the entries of the meta tree: snapshots, holds, branches, abandoned heads and block references. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -34,8 +34,8 @@ static int take_share(struct th_check *check, struct th_slice key, struct th_sli
 	blocks = th_get_le32(disk.blocks);
 	count = th_get_le32(disk.count);
 	if (!th_check_inside(check, addr, blocks) || count == 0 || count > INT32_MAX) {
-		th_check_problem(check, "share table: %u blocks from %" PRIu64 " on, count %u: not possible", blocks,
-				 addr, count);
+		th_check_problem(check, "block references: %u blocks from %" PRIu64 " on, count %u: out of range",
+				 blocks, addr, count);
 		check->incomplete = true;
 		return 0;
 	}
@@ -51,7 +51,7 @@ static bool name_possible(const char *name, size_t size)
 	       strcmp(name, "..") != 0;
 }
 
-/* NULL, or what is wrong. */
+/* Returns NULL, or the fault of the entry. */
 static const char *unpack_snapshot(struct th_slice key, struct th_slice value, struct th_check_snapshot *ret)
 {
 	static const uint8_t zeros[sizeof(((struct th_snapshot_disk *)0)->reserved)];
@@ -97,7 +97,7 @@ static int take_snapshot(struct th_check *check, struct th_slice key, struct th_
 	return err;
 }
 
-/* --- holds: what is wrong with one leaves nothing else unknown --- */
+/* --- holds: a fault of one leaves no claims unknown --- */
 
 static int take_hold(struct th_check *check, struct th_slice key, struct th_slice value)
 {
@@ -123,7 +123,7 @@ static int take_hold(struct th_check *check, struct th_slice key, struct th_slic
 
 /* --- branches --- */
 
-/* NULL, or what is wrong. */
+/* Returns NULL, or the fault of the entry. */
 static const char *unpack_branch(struct th_slice key, struct th_slice value, struct th_check_branch *ret)
 {
 	static const uint8_t zeros[sizeof(struct th_branch_disk)];
@@ -187,7 +187,7 @@ static int take_abandoned(struct th_check *check, struct th_slice key, struct th
 		   (struct th_slice){ (const char *)value.data + sizeof(disk), value.size - sizeof(disk) });
 	abandoned.id = th_meta_number(key.data);
 	if (abandoned.id == 0 || abandoned.id > check->super.counters[TH_SUPER_ABANDONED])
-		th_check_problem(check, "abandoned head %" PRIu64 ": its id was never given out (last: %" PRIu64 ")",
+		th_check_problem(check, "abandoned head %" PRIu64 ": its id was never assigned (last: %" PRIu64 ")",
 				 abandoned.id, check->super.counters[TH_SUPER_ABANDONED]);
 	if (th_ptr_unpack(&disk.root, &abandoned.root) < 0) {
 		meta_problem(check, key, "an abandoned head's root pointer is broken");
@@ -255,7 +255,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-/* Every name once, but that a deleted snapshot's may be in use again. */
+/* Checks that every name is unique, except that a deleted snapshot's may be in use again. */
 static int check_names(struct th_check *check)
 {
 	const struct th_check_snapshot **named;
@@ -276,7 +276,7 @@ static int check_names(struct th_check *check)
 	return 0;
 }
 
-/* Each is newer than the one before, and none newer than the store itself. */
+/* Checks that each snapshot is newer than the one before, and none is newer than the store. */
 static void check_order(struct th_check *check)
 {
 	uint64_t generation = 0, sequence = 0;
@@ -286,7 +286,7 @@ static void check_order(struct th_check *check)
 
 		if (snapshot->id == 0 || snapshot->id >= check->super.next_snapshot_id)
 			th_check_problem(check,
-					 "snapshot %" PRIu64 " '%s': its id was never given out (next: %" PRIu64 ")",
+					 "snapshot %" PRIu64 " '%s': its id was never assigned (next: %" PRIu64 ")",
 					 snapshot->id, snapshot->name, check->super.next_snapshot_id);
 		if (snapshot->generation <= generation || snapshot->generation > check->super.generation ||
 		    snapshot->sequence < sequence || snapshot->sequence > check->super.sequence)
@@ -319,10 +319,10 @@ static void check_hold(struct th_check *check, const struct th_check_hold *hold)
 	if (check->snapshots_count > 0)
 		snapshot = bsearch(&wanted, check->snapshots, check->snapshots_count, sizeof(wanted), compare_ids);
 	if (hold->id == 0 || hold->id > check->super.counters[TH_SUPER_HOLD])
-		th_check_problem(check, "hold %" PRIu64 " '%s': its id was never given out (last: %" PRIu64 ")",
+		th_check_problem(check, "hold %" PRIu64 " '%s': its id was never assigned (last: %" PRIu64 ")",
 				 hold->id, hold->tag, check->super.counters[TH_SUPER_HOLD]);
 	if (!snapshot)
-		th_check_problem(check, "hold %" PRIu64 " '%s': its snapshot %" PRIu64 " is not there", hold->id,
+		th_check_problem(check, "hold %" PRIu64 " '%s': its snapshot %" PRIu64 " does not exist", hold->id,
 				 hold->tag, hold->snapshot);
 	else if (snapshot->deleting)
 		th_check_problem(check, "hold %" PRIu64 " '%s': its snapshot %" PRIu64 " '%s' is being deleted",
@@ -371,7 +371,7 @@ static void check_branch(struct th_check *check, struct th_check_branch *branch)
 	const struct th_check_snapshot *origin = NULL;
 
 	if (branch->id == 0 || branch->id >= check->super.counters[TH_SUPER_NEXT_BRANCH])
-		th_check_problem(check, "branch %" PRIu64 " '%s': its id was never given out (next: %" PRIu64 ")",
+		th_check_problem(check, "branch %" PRIu64 " '%s': its id was never assigned (next: %" PRIu64 ")",
 				 branch->id, branch->name, check->super.counters[TH_SUPER_NEXT_BRANCH]);
 	if (branch->has_head == (current || branch->detached) || (current && branch->detached))
 		th_check_problem(check, "branch %" PRIu64 " '%s': %s", branch->id, branch->name,
@@ -402,11 +402,11 @@ static void check_branches(struct th_check *check)
 						 check->branches[k].id, check->branches[i].id, check->branches[i].name);
 	}
 	if (!th_check_branch(check, check->super.counters[TH_SUPER_BRANCH]))
-		th_check_problem(check, "the current branch %" PRIu64 " is not there",
+		th_check_problem(check, "the current branch %" PRIu64 " does not exist",
 				 check->super.counters[TH_SUPER_BRANCH]);
 	for (size_t i = 0; i < check->snapshots_count; i++)
 		if (!th_check_branch(check, check->snapshots[i].branch)) {
-			th_check_problem(check, "snapshot %" PRIu64 " '%s': its branch %" PRIu64 " is not there",
+			th_check_problem(check, "snapshot %" PRIu64 " '%s': its branch %" PRIu64 " does not exist",
 					 check->snapshots[i].id, check->snapshots[i].name, check->snapshots[i].branch);
 			check->incomplete = true;
 		}

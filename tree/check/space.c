@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checking space: every block against all who claim it. */
+/* Checking space: every block against all of its claims. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,10 +45,10 @@ static int claim_nodes(struct th_check *check)
 struct list {
 	struct th_check *check;
 	const char *name;
-	uint64_t newest; /* what is younger in it is to be freed */
-	uint64_t origin; /* of its branch */
+	uint64_t newest; /* generation: younger entries are reclaimable */
+	uint64_t origin; /* generation of its branch's origin */
 	bool strays;
-	bool abandoned; /* whatever counts in it is to be freed */
+	bool abandoned; /* all entries that count are reclaimable */
 };
 
 static int claim_page(uint64_t addr, void *arg)
@@ -58,8 +58,8 @@ static int claim_page(uint64_t addr, void *arg)
 	return th_check_claim(list->check, TH_CLAIM_PAGE, addr, 1, 1);
 }
 
-/* What is not younger than the origin is the branches' before; and a younger stray is in the branch, or dead, or to be
- * freed. */
+/* Returns true if an entry counts as a reference.  A dead run that is not younger than the origin belongs to the
+ * branches before.  A stray that is younger is in the branch, or dead, or reclaimable. */
 static bool counts(const struct list *list, const struct th_blockrun *run)
 {
 	return (run->birth > list->origin) != list->strays;
@@ -68,7 +68,7 @@ static bool counts(const struct list *list, const struct th_blockrun *run)
 static enum th_claim dead_claim(const struct list *list, const struct th_blockrun *run)
 {
 	if (run->birth > list->newest || list->abandoned)
-		return run->tag == TH_DEAD_NODE ? TH_CLAIM_VOID_NODE : TH_CLAIM_VOID_DATA;
+		return run->tag == TH_DEAD_NODE ? TH_CLAIM_RECLAIMABLE_NODE : TH_CLAIM_RECLAIMABLE_DATA;
 	return run->tag == TH_DEAD_NODE ? TH_CLAIM_DEAD_NODE : TH_CLAIM_DEAD_DATA;
 }
 
@@ -78,7 +78,7 @@ static int claim_dead(const struct th_blockrun *run, void *arg)
 	struct th_check *check = list->check;
 
 	if (run->tag > TH_DEAD_NODE || !th_check_inside(check, run->addr, run->blocks)) {
-		th_check_problem(check, "%s: %u blocks from %" PRIu64 " on, of kind %u: not possible", list->name,
+		th_check_problem(check, "%s: %u blocks from %" PRIu64 " on, of kind %u: out of range", list->name,
 				 run->blocks, run->addr, run->tag);
 		check->incomplete = true;
 		return 0;
@@ -91,11 +91,12 @@ static int claim_dead(const struct th_blockrun *run, void *arg)
 	return counts(list, run) ? th_check_claim(check, dead_claim(list, run), run->addr, run->blocks, 1) : 0;
 }
 
-static int list_result(struct th_check *check, const char *name, int r)
+/* Reports an error of reading a list.  Returns 0 or -ENOMEM. */
+static int list_result(struct th_check *check, const char *name, int err)
 {
-	if (r == 0 || r == -ENOMEM)
-		return r;
-	th_check_problem(check, "%s cannot be read: %s", name, r == -EBADMSG ? "wrong checksum" : strerror(-r));
+	if (!err || err == -ENOMEM)
+		return err;
+	th_check_problem(check, "%s cannot be read: %s", name, err == -EBADMSG ? "wrong checksum" : strerror(-err));
 	check->incomplete = true;
 	return 0;
 }
@@ -111,7 +112,7 @@ static int claim_list(struct list *list, const struct th_blocklist *runs, const 
 	return list_result(list->check, name, err);
 }
 
-/* The two lists of one stretch between snapshots. */
+/* Claims the entries of the two lists of one stretch between snapshots. */
 static int claim_lists(struct th_check *check, const struct th_blocklist *dead, const struct th_blocklist *strays,
 		       const char *what, uint64_t newest, uint64_t origin)
 {
@@ -122,7 +123,7 @@ static int claim_lists(struct th_check *check, const struct th_blocklist *dead, 
 	return err ? err : claim_list(&list, strays, "list of strays", what);
 }
 
-/* What died between a snapshot and the next one of its branch is kept for what was born up to the former. */
+/* Claims the lists of snapshots: a dead run is kept if it was born up to the predecessor in the branch. */
 static int claim_snapshot_lists(struct th_check *check)
 {
 	int err = 0;
@@ -162,8 +163,8 @@ static int claim_head_lists(struct th_check *check)
 	return err;
 }
 
-/* Of what died in an abandoned head, the snapshot before has what is not younger than that; the rest is to be freed,
- * and so are strays that the walk of its tree will pass by. */
+/* Claims the lists of abandoned heads: the snapshot before has the dead runs that are not younger than that.  The
+ * others are reclaimable, and so are strays that the walk of the tree will skip. */
 static int claim_abandoned_lists(struct th_check *check)
 {
 	int err = 0;
@@ -189,7 +190,7 @@ static int claim_used(uint64_t addr, uint64_t blocks, void *arg)
 	return th_check_claim(arg, TH_CLAIM_USED, addr, blocks, 1);
 }
 
-/* The map as the disk has it, and the pages of its log. */
+/* Claims the used blocks of the space map, read from the disk, and the pages of its log. */
 static int claim_map(struct th_check *check)
 {
 	struct list list = { .check = check };
@@ -241,7 +242,7 @@ enum verdict {
 	SHARE_OF_NOTHING,
 };
 
-/* Blocks that follow one another and have the same claims. */
+/* Adjacent blocks with the same claims. */
 struct stretch {
 	enum verdict verdict;
 	uint64_t from, to;
@@ -250,12 +251,14 @@ struct stretch {
 
 static bool has_node(const int64_t *n)
 {
-	return n[TH_CLAIM_LIVE_NODE] || n[TH_CLAIM_SNAPSHOT_NODE] || n[TH_CLAIM_DEAD_NODE] || n[TH_CLAIM_VOID_NODE];
+	return n[TH_CLAIM_LIVE_NODE] || n[TH_CLAIM_SNAPSHOT_NODE] || n[TH_CLAIM_DEAD_NODE] ||
+	       n[TH_CLAIM_RECLAIMABLE_NODE];
 }
 
 static bool has_data(const int64_t *n)
 {
-	return n[TH_CLAIM_LIVE_DATA] || n[TH_CLAIM_SNAPSHOT_DATA] || n[TH_CLAIM_DEAD_DATA] || n[TH_CLAIM_VOID_DATA];
+	return n[TH_CLAIM_LIVE_DATA] || n[TH_CLAIM_SNAPSHOT_DATA] || n[TH_CLAIM_DEAD_DATA] ||
+	       n[TH_CLAIM_RECLAIMABLE_DATA];
 }
 
 static bool has_two_owners(const int64_t *n)
@@ -264,8 +267,8 @@ static bool has_two_owners(const int64_t *n)
 	int kinds = (n[TH_CLAIM_FIXED] > 0) + (n[TH_CLAIM_PAGE] > 0) + (n[TH_CLAIM_META_NODE] > 0) + node + data;
 
 	return kinds > 1 || n[TH_CLAIM_FIXED] > 1 || n[TH_CLAIM_PAGE] > 1 || n[TH_CLAIM_META_NODE] > 1 ||
-	       n[TH_CLAIM_LIVE_NODE] + n[TH_CLAIM_SNAPSHOT_NODE] + n[TH_CLAIM_VOID_NODE] > 1 ||
-	       n[TH_CLAIM_DEAD_NODE] + n[TH_CLAIM_VOID_NODE] > 1 || n[TH_CLAIM_SHARE] > 1;
+	       n[TH_CLAIM_LIVE_NODE] + n[TH_CLAIM_SNAPSHOT_NODE] + n[TH_CLAIM_RECLAIMABLE_NODE] > 1 ||
+	       n[TH_CLAIM_DEAD_NODE] + n[TH_CLAIM_RECLAIMABLE_NODE] > 1 || n[TH_CLAIM_SHARE] > 1;
 }
 
 static enum verdict judge_node(const struct th_check *check, const int64_t *n)
@@ -283,7 +286,8 @@ static enum verdict judge_node(const struct th_check *check, const int64_t *n)
 
 static enum verdict judge_data(const struct th_check *check, const int64_t *n)
 {
-	int64_t needed = n[TH_CLAIM_LIVE_DATA] + n[TH_CLAIM_DEAD_DATA], references = needed + n[TH_CLAIM_VOID_DATA];
+	int64_t needed = n[TH_CLAIM_LIVE_DATA] + n[TH_CLAIM_DEAD_DATA],
+		references = needed + n[TH_CLAIM_RECLAIMABLE_DATA];
 	int64_t expected = 1 + n[TH_CLAIM_SHARED];
 
 	if (references > expected)
@@ -318,7 +322,7 @@ static enum verdict judge(const struct th_check *check, const int64_t *n)
 static const char *const claim_names[TH_CLAIMS] = {
 	[TH_CLAIM_USED] = "the space map",
 	[TH_CLAIM_FIXED] = "superblocks or log",
-	[TH_CLAIM_PAGE] = "a list's page",
+	[TH_CLAIM_PAGE] = "a page of a block list",
 	[TH_CLAIM_META_NODE] = "a meta node",
 	[TH_CLAIM_LIVE_NODE] = "a live node",
 	[TH_CLAIM_SNAPSHOT_NODE] = "a snapshot's node",
@@ -326,13 +330,13 @@ static const char *const claim_names[TH_CLAIMS] = {
 	[TH_CLAIM_LIVE_DATA] = "live data",
 	[TH_CLAIM_SNAPSHOT_DATA] = "a snapshot's data",
 	[TH_CLAIM_DEAD_DATA] = "dead data",
-	[TH_CLAIM_VOID_NODE] = "a node to be freed",
-	[TH_CLAIM_VOID_DATA] = "data to be freed",
-	[TH_CLAIM_SHARE] = "the share table",
-	[TH_CLAIM_SHARED] = "shares",
+	[TH_CLAIM_RECLAIMABLE_NODE] = "a reclaimable node",
+	[TH_CLAIM_RECLAIMABLE_DATA] = "reclaimable data",
+	[TH_CLAIM_SHARE] = "block references",
+	[TH_CLAIM_SHARED] = "further references",
 };
 
-/* "2 live data, 1 a dead node" */
+/* Prints claims as "live data (2), a dead node (1)". */
 static void print_claims(const int64_t *n, char *to, size_t size)
 {
 	size_t at = 0;
@@ -348,15 +352,15 @@ static void report(struct th_check *check, const struct stretch *s)
 {
 	static const char *const what[] = {
 		[CLAIMED_TWICE] = "expected one owner",
-		[FIXED_IN_MAP] = "the space map gave them out, but they are fixed",
+		[FIXED_IN_MAP] = "allocated in the space map, but a fixed area",
 		[NOT_USED] = "free in the space map, but in use",
-		[LEAKED] = "used in the space map, but nothing refers to them",
+		[LEAKED] = "used in the space map, but not referred to",
 		[NODE_DEAD_AND_LIVE] = "on a dead list, but a head owns them",
 		[NODE_NOT_DEAD] = "no head owns them, but they are on no dead list",
 		[NODE_ONLY_DEAD] = "on a dead list, but in no snapshot",
 		[DATA_NOT_DEAD] = "no head owns them, but they are on no dead list",
-		[DATA_REFERENCES] = "references and the share table contradict one another",
-		[SHARE_OF_NOTHING] = "in the share table, but nothing refers to them",
+		[DATA_REFERENCES] = "the references do not match the table of block references",
+		[SHARE_OF_NOTHING] = "in the table of block references, but not referred to",
 	};
 	char claims[256];
 
@@ -367,8 +371,8 @@ static void report(struct th_check *check, const struct stretch *s)
 			 what[s->verdict], claims[0] ? ": " : "", claims);
 }
 
-/* The next stretch is there: joins it to the one before, or reports that. */
-static void pass_stretch(struct th_check *check, struct stretch *before, const struct stretch *now)
+/* Joins a stretch to the one before, or reports that one. */
+static void add_stretch(struct th_check *check, struct stretch *before, const struct stretch *now)
 {
 	if (now->verdict == LEAKED && !check->incomplete)
 		check->result.leaked_blocks += now->to - now->from;
@@ -401,7 +405,7 @@ int th_check_blocks(struct th_check *check)
 			now.count[claims->event[i].claim] += claims->event[i].count;
 		now.to = i < claims->count ? claims->event[i].at : now.from;
 		now.verdict = judge(check, now.count);
-		pass_stretch(check, &before, &now);
+		add_stretch(check, &before, &now);
 	}
 	report(check, &before);
 	return 0;

@@ -11,7 +11,7 @@
 #include "tree/node/message.h"
 #include "tree/node/node_pack.h"
 
-/* The range of keys that a node stands for; hi.data NULL: no upper bound. */
+/* The range of keys of a node; hi.data NULL: no upper bound. */
 struct fences {
 	struct th_slice lo, hi;
 };
@@ -33,7 +33,8 @@ static void node_problem(const struct th_check_walk *walk, const struct th_ptr *
 
 /* --- one node against its pointer and its fences --- */
 
-/* Is everything in the slab between the fences?  Its keys are in order: the ends tell. */
+/* Returns true if all keys of the slab are between the fences.  They are in order, so it compares the first and
+ * last. */
 static bool slab_in_fences(const struct th_check_walk *walk, const struct th_node *node, const struct th_slab *slab,
 			   const struct fences *at)
 {
@@ -52,7 +53,8 @@ static bool slab_in_fences(const struct th_check_walk *walk, const struct th_nod
 	return true;
 }
 
-/* The rest is looked up by fences: a node that violates them is as good as unreadable. */
+/* Returns true if the keys of a node are within its fences.  If not, it counts as unreadable, since lookups rely on
+ * them. */
 static bool keys_in_fences(const struct th_check_walk *walk, const struct th_node *node, const struct fences *at)
 {
 	struct th_key first;
@@ -68,7 +70,7 @@ static bool keys_in_fences(const struct th_check_walk *walk, const struct th_nod
 	return false;
 }
 
-/* N3: where the message in slot i must end at the latest. */
+/* Sets *limit to the key at which the message in slot i must end (N3), or *open if there is no limit. */
 static void range_limit(const struct th_node *node, unsigned i, const struct fences *at, struct th_key *limit,
 			bool *open)
 {
@@ -145,12 +147,12 @@ static void check_sizes(const struct th_check_walk *walk, const struct th_node *
 		node_problem(walk, &node->ptr, "%zu bytes in %u blocks", size, node->ptr.blocks);
 }
 
-/* What is behind the node in its last block. */
+/* Checks that the rest of the last block is zero. */
 static void check_rest(const struct th_check_walk *walk, const struct th_node *node, const uint8_t *blocks)
 {
 	for (size_t i = node->page->size; i < node->ptr.blocks * TH_BLOCK_SIZE; i++)
 		if (blocks[i]) {
-			node_problem(walk, &node->ptr, "byte %zu behind its entries is not zero", i);
+			node_problem(walk, &node->ptr, "byte %zu after its entries is not zero", i);
 			break;
 		}
 }
@@ -171,25 +173,25 @@ static void check_child(const struct th_check_walk *walk, const struct th_node *
 	struct th_ptr child;
 
 	if (th_node_child_ptr(node, i, &child) < 0)
-		return; /* walk_children() complains */
+		return; /* walk_children() reports it */
 	if (child.birth > node->ptr.birth)
 		node_problem(walk, &child, "born in generation %" PRIu64 ", after its parent (%" PRIu64 ")",
 			     child.birth, node->ptr.birth);
 	if (child.seq > node->seq)
-		node_problem(walk, &child, "newest message %" PRIu64 ", but its parent knows only of %" PRIu64,
-			     child.seq, node->seq);
+		node_problem(walk, &child, "newest message %" PRIu64 ", but its parent has at most %" PRIu64, child.seq,
+			     node->seq);
 	if (child.chunks && !node->ptr.chunks)
-		node_problem(walk, &child, "has values off-tree, of which its parent does not know");
+		node_problem(walk, &child, "has values off-tree, which its parent does not record");
 }
 
-/* What is wrong with a node that can be used all the same. */
+/* Reports faults of a node that can still be used. */
 static void check_node(const struct th_check_walk *walk, const struct th_node *node, const struct fences *at)
 {
 	if (node->seq != node->ptr.seq)
 		node_problem(walk, &node->ptr, "newest message %" PRIu64 ", expected %" PRIu64, node->seq,
 			     node->ptr.seq);
 	if (!node->ptr.chunks && has_chunks(node))
-		node_problem(walk, &node->ptr, "has values off-tree, of which its pointer does not tell");
+		node_problem(walk, &node->ptr, "has values off-tree, which its pointer does not record");
 	check_sizes(walk, node);
 	check_messages(walk, node, at);
 	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++)
@@ -213,7 +215,7 @@ static bool pointer_usable(const struct th_check_walk *walk, const struct th_ptr
 	return true;
 }
 
-/* 0, or 1 if it is damaged, which was said then. */
+/* Reads a node.  Returns 0, 1 if it is damaged and that was reported, or -ENOMEM. */
 static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr, const struct fences *at, bool first,
 		     struct th_node **ret)
 {
@@ -228,28 +230,28 @@ static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr,
 	if (!blocks)
 		return -ENOMEM;
 	err = th_disk_read(walk->check->store->disk, ptr->addr, ptr->blocks, blocks);
-	why = err < 0 ? strerror(-err) : "";
-	if (err == 0 && th_checksum(blocks, size) != ptr->checksum) {
+	why = err ? strerror(-err) : "";
+	if (!err && th_checksum(blocks, size) != ptr->checksum) {
 		err = -EBADMSG;
 		why = "wrong checksum";
 	}
-	if (err == 0)
+	if (!err)
 		err = th_node_unpack(blocks, ptr, (struct th_slice){ at->lo.data, ptr->prefix_size }, ret, &why);
-	if (err == 0 && first)
+	if (!err && first)
 		check_rest(walk, *ret, blocks);
 	free(blocks);
-	if (err < 0 && err != -ENOMEM)
+	if (err && err != -ENOMEM)
 		node_problem(walk, ptr, "%s", why);
-	if (err == 0 && !keys_in_fences(walk, *ret, at)) {
+	if (!err && !keys_in_fences(walk, *ret, at)) {
 		th_node_unref(*ret);
 		err = -EUCLEAN;
 	}
-	return err < 0 && err != -ENOMEM ? 1 : err;
+	return err && err != -ENOMEM ? 1 : err;
 }
 
 /* --- walking --- */
 
-enum sight { SIGHT_NEW, SIGHT_AGAIN, SIGHT_PASS, SIGHT_DAMAGED };
+enum sight { SIGHT_NEW, SIGHT_AGAIN, SIGHT_SKIP, SIGHT_DAMAGED };
 
 static uint8_t kind_flag(enum th_check_kind kind)
 {
@@ -271,7 +273,7 @@ static void remember_node(struct th_seen *seen, const struct th_ptr *ptr)
 	seen->flags &= (uint8_t)~TH_SEEN_DAMAGED;
 }
 
-/* Remembers the node.  One tree must not have it twice, and all trees must mean the same one. */
+/* Records that the tree has a node.  It must not have it twice, and all trees must agree about it. */
 static int sight_node(struct th_check_walk *walk, const struct th_ptr *ptr, enum sight *ret)
 {
 	uint8_t flag = kind_flag(walk->tree->kind), before;
@@ -279,20 +281,20 @@ static int sight_node(struct th_check_walk *walk, const struct th_ptr *ptr, enum
 	struct th_seen *seen;
 	int err = th_seen_get(&walk->check->nodes, ptr->addr, &seen);
 
-	if (err < 0)
+	if (err)
 		return err;
 	before = seen->flags;
 	if (before && seen->view == walk->view) {
 		node_problem(walk, ptr, "is in this tree twice");
-		*ret = SIGHT_PASS;
+		*ret = SIGHT_SKIP;
 		return 0;
 	}
 	if (before && same_node(seen, ptr)) {
-		*ret = before & TH_SEEN_DAMAGED ? SIGHT_DAMAGED : before & flag && !owned ? SIGHT_PASS : SIGHT_AGAIN;
+		*ret = before & TH_SEEN_DAMAGED ? SIGHT_DAMAGED : before & flag && !owned ? SIGHT_SKIP : SIGHT_AGAIN;
 	} else {
 		if (before)
 			node_problem(walk, ptr,
-				     "another tree means a different node (level %u, generation %" PRIu64 ")",
+				     "another tree has a different node here (level %u, generation %" PRIu64 ")",
 				     seen->level, seen->birth);
 		remember_node(seen, ptr);
 		*ret = SIGHT_NEW;
@@ -310,12 +312,12 @@ static int mark_damaged(struct th_check_walk *walk, uint64_t addr)
 	struct th_seen *seen;
 	int err = th_seen_get(&walk->check->nodes, addr, &seen);
 
-	if (err == 0)
+	if (!err)
 		seen->flags |= TH_SEEN_DAMAGED;
 	return err;
 }
 
-/* What is below here stays unknown. */
+/* Notes that the nodes below cannot be read. */
 static int leave_out(struct th_check_walk *walk, const struct fences *at)
 {
 	walk->check->incomplete = true;
@@ -328,7 +330,7 @@ static int walk_children(struct th_check_walk *walk, const struct th_node *node,
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < node->base.count && err == 0; i++) {
+	for (unsigned i = 0; i < node->base.count && !err; i++) {
 		struct fences below = *at;
 		struct th_key lo, hi;
 		struct th_ptr child;
@@ -357,12 +359,12 @@ static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const
 	struct th_node *node = NULL;
 	enum sight sight;
 	bool first;
-	int err;
+	int damaged, err;
 
 	if (walk->tree->kind == TH_CHECK_ABANDONED && ptr->birth <= walk->tree->owned)
 		return 0;
 	err = sight_node(walk, ptr, &sight);
-	if (err < 0 || sight == SIGHT_PASS)
+	if (err || sight == SIGHT_SKIP)
 		return err;
 	if (sight == SIGHT_DAMAGED) {
 		if (walk->tree->kind == TH_CHECK_LIVE)
@@ -370,19 +372,19 @@ static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const
 		return leave_out(walk, at);
 	}
 	first = sight == SIGHT_NEW;
-	err = read_node(walk, ptr, at, first, &node);
-	if (err == 1) {
+	damaged = read_node(walk, ptr, at, first, &node);
+	if (damaged < 0)
+		return damaged;
+	if (damaged) {
 		err = mark_damaged(walk, ptr->addr);
-		return err < 0 ? err : leave_out(walk, at);
+		return err ? err : leave_out(walk, at);
 	}
-	if (err < 0)
-		return err;
 	if (first)
 		check_node(walk, node, at);
 	walk->first = first;
 	walk->path[walk->depth++] = node;
 	err = th_check_values(walk);
-	if (err == 0 && node->level > 0)
+	if (!err && node->level > 0)
 		err = walk_children(walk, node, at, first);
 	walk->depth--;
 	th_node_unref(node);

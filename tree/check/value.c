@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checking values: which blocks the entries of a node refer to, and whether large values can be read. */
+/* Checking values: the blocks that the entries of a node refer to, and the contents of large values. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,11 +16,11 @@
 struct value {
 	struct th_check_walk *walk;
 	struct th_slice key;
-	bool refused; /* it names a run that cannot be */
+	bool refused; /* it names a run that is not valid */
 	int error;
 };
 
-/* Does a message further up the path decide what the key's value is? */
+/* Returns true if a message further up the path replaces or deletes the key's value. */
 static bool hidden(const struct th_check_walk *walk, struct th_slice key)
 {
 	if (walk->tree->kind == TH_CHECK_META && th_carried_has(&walk->check->super, key))
@@ -70,7 +70,7 @@ static int claim_run(const struct th_run *run, void *arg)
 	return value->error;
 }
 
-/* Asks the owner of the format for the runs that a value names. */
+/* Claims the runs that a value names, as its format's owner reports them. */
 static int claim_named(struct th_check_walk *walk, struct th_slice key, struct th_slice bytes)
 {
 	struct value value = { .walk = walk, .key = key };
@@ -83,7 +83,7 @@ static int claim_named(struct th_check_walk *walk, struct th_slice key, struct t
 	if (!err && !value.refused)
 		return 0;
 	check->incomplete = true;
-	/* of live entries, the owner of the format will complain himself */
+	/* for live entries, options.entry reports it */
 	if (err && walk->first && !(walk->tree->kind == TH_CHECK_LIVE && check->options.entry))
 		th_check_problem(check, "%s: key %s: its value of %zu bytes is malformed", walk->tree->name,
 				 th_check_key(key, text), bytes.size);
@@ -113,7 +113,7 @@ static int read_large(struct th_check *check, const struct th_large_value *chunk
 	return err;
 }
 
-/* A value that cannot be read, or not made sense of. */
+/* Notes a value that cannot be read or parsed. */
 static int bad_large(struct th_check_walk *walk, struct th_slice key)
 {
 	struct th_key after;
@@ -126,7 +126,7 @@ static int bad_large(struct th_check_walk *walk, struct th_slice key)
 	return th_check_add_hole(walk->check, key, th_key_slice(&after));
 }
 
-/* Reads a value that can be seen.  Snapshots share most of theirs: each is read once for all of them. */
+/* Reads a visible value.  Snapshots share most of theirs, so each is read once for all of them. */
 static int check_large(struct th_check_walk *walk, struct th_slice key, const struct th_large_value *chunk)
 {
 	struct th_check *check = walk->check;

@@ -354,10 +354,10 @@ static const struct broken brokens[] = {
 	{ "hold 2: of the wrong size", false, 2, 1, 0, "" },
 	{ "hold 2: of the wrong size", false, 2, 1, 256, NULL },
 	{ "hold 2: its tag is malformed", false, 2, 1, 3, "a\0b" },
-	{ "hold 0 'x': its id was never given out", true, 0, 1, 1, "x" },
-	{ "hold 9 'x': its id was never given out", true, 9, 1, 1, "x" },
-	{ "hold 2 'x': its snapshot 77 is not there", true, 2, 77, 1, "x" },
-	{ "hold 2 'x': its snapshot 0 is not there", true, 2, 0, 1, "x" },
+	{ "hold 0 'x': its id was never assigned", true, 0, 1, 1, "x" },
+	{ "hold 9 'x': its id was never assigned", true, 9, 1, 1, "x" },
+	{ "hold 2 'x': its snapshot 77 does not exist", true, 2, 77, 1, "x" },
+	{ "hold 2 'x': its snapshot 0 does not exist", true, 2, 0, 1, "x" },
 	{ "hold 2 'x': its snapshot 2 'gone' is being deleted", true, 2, 2, 1, "x" },
 	{ "snapshot 1 is held by 'tag' twice", true, 2, 1, 3, "tag" },
 };
@@ -430,7 +430,7 @@ static void one_broken(const struct broken *broken)
 	} else {
 		th_expect(th_snapshot_delete(store, "s"), -EBUSY);
 		verify_said(store,
-			    broken->snapshot == gone.id ? "hold 2 'x': its snapshot 2 is not there" : broken->expected);
+			    broken->snapshot == gone.id ? "hold 2 'x': its snapshot 2 does not exist" : broken->expected);
 		th_ok(th_store_close(store));
 	}
 	th_fixture_release(&fixture);
