@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening, closing, formatting; what a store says of itself. */
-
+/* Formatting, opening and closing a store; its mark and its statistics. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
+#include "journal/base/clock.h"
 #include "tree/catalogue/block_refs.h"
 #include "tree/catalogue/head_reclaim.h"
 #include "tree/catalogue/hold_table.h"
@@ -27,11 +26,10 @@
 #define TH_LOG_BLOCKS_MIN 256u /* 1 MiB */
 #define TH_LOG_BLOCKS_MAX 16384u /* 64 MiB */
 
-/* A quarter of the cache may be dirty before a commit is due, within these bounds, and twice that until it is over. */
+/* A quarter of the cache may be dirty before a checkpoint is due, and half of it until it has ended, within these
+ * bounds in bytes.  More dirty nodes make checkpoints rarer and larger, and leave less of the cache to reads. */
 #define TH_DIRTY_SOFT_MIN (4u << 20)
 #define TH_DIRTY_SOFT_MAX (128u << 20)
-
-/* --- trouble --- */
 
 static void report_to_stderr(void *arg, const char *line)
 {
@@ -40,14 +38,6 @@ static void report_to_stderr(void *arg, const char *line)
 }
 
 /* --- format --- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static int new_uuid(uint8_t uuid[16])
 {
@@ -69,7 +59,7 @@ static uint64_t choose_log_blocks(uint64_t blocks, uint64_t wanted_bytes)
 	return log;
 }
 
-/* The state that mkfs's one commit starts from; it is never written. */
+/* Makes the superblock from which the checkpoint of th_store_format() begins; it is not written itself. */
 static int blank_super(struct th_disk *disk, const struct th_format_options *options, struct th_super *super)
 {
 	*super = (struct th_super){
@@ -77,7 +67,7 @@ static int blank_super(struct th_disk *disk, const struct th_format_options *opt
 		.log_first = TH_SUPER_FIRST_FREE,
 		.log_blocks = choose_log_blocks(disk->blocks, options ? options->log_bytes : 0),
 		.next_snapshot_id = 1,
-		.created_ns = now_ns(),
+		.created_ns = th_now_ns(),
 	};
 	if (disk->blocks < TH_IMAGE_MIN / TH_BLOCK_SIZE || super->log_blocks > disk->blocks / 4)
 		return -EINVAL;
@@ -168,7 +158,7 @@ static void store_release(struct th_store *store)
 	free(store);
 }
 
-/* A store over a disk, with the state that store->super names.  Frees what it made on failure, but not the disk. */
+/* Makes a store over a disk, with a superblock but nothing loaded.  The disk stays the caller's. */
 static int store_new(struct th_disk *disk, const struct th_store_options *options, const struct th_super *super,
 		     struct th_store **ret)
 {
@@ -187,7 +177,7 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	store->branch = super->counters[TH_SUPER_BRANCH];
 	store->abandoned_nodes = TH_ABANDONED_NODES;
 	store->reclaim_entries = TH_RECLAIM_ENTRIES;
-	atomic_store(&store->lists_due, true); /* the first pass tells */
+	atomic_store(&store->lists_due, true); /* unknown until the first pass */
 	store->pending_end = &store->pending;
 	store->live_view = (struct th_view){ .store = store, .tree = &store->live };
 	set_options(store, options);
@@ -271,8 +261,8 @@ static int load_state(struct th_store *store)
 	return err;
 }
 
-/* A new life of the image: its log begins anew, under an identity of its own. */
-static int begin_life(struct th_store *store)
+/* Begins a new log with an identity of its own, switches the branch, and starts the checkpointer. */
+static int begin_writing(struct th_store *store)
 {
 	int err;
 
@@ -284,11 +274,11 @@ static int begin_life(struct th_store *store)
 		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_FORCE);
 	if (!err && store->options.branch)
 		err = th_branch_switch(store, store->options.branch);
-	store->options.branch = NULL; /* the caller's */
+	store->options.branch = NULL; /* belongs to the caller */
 	return err ? err : th_checkpointer_start(store);
 }
 
-/* The state that the superblock names, without its log. */
+/* Opens the state that the superblock names, without the log. */
 static int open_state(struct th_disk *disk, const struct th_store_options *options, const struct th_super *super,
 		      struct th_store **ret)
 {
@@ -307,8 +297,8 @@ static int open_state(struct th_disk *disk, const struct th_store_options *optio
 	return err;
 }
 
-/* Replaying reads nodes.  Where one is damaged, the last commit can still be looked at: half a log is no state that
- * ever was. */
+/* Replays the log.  If a damaged node prevents that and the store is opened read-only, it opens the last checkpoint
+ * instead: a state with half of the log never existed. */
 static int replay(const struct th_store_options *options, const struct th_super *super, struct th_store **store)
 {
 	struct th_disk *disk = (*store)->disk;
@@ -322,7 +312,7 @@ static int replay(const struct th_store_options *options, const struct th_super 
 	if (err)
 		return err;
 	(*store)->log_lost = true;
-	th_store_report(*store, "%s: it is shown as it was at its last commit", disk->name);
+	th_store_report(*store, "%s: shown as of its last checkpoint; later transactions are missing", disk->name);
 	return 0;
 }
 
@@ -340,7 +330,7 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 	if (!err && !super.clean)
 		err = replay(options, &super, &store);
 	if (!err && !store->read_only)
-		err = begin_life(store);
+		err = begin_writing(store);
 	else if (!err && store->options.branch)
 		err = th_branch_switch(store, store->options.branch);
 	if (!err)

@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The share table: how many references beyond the first there are to blocks that were shared inside one tree.
- *
- * It holds disjoint runs, and only blocks that are shared now; so a store without reflinks never looks.  A reference is
- * taken off where otherwise the blocks would be freed, be that when the live tree gives them up or when the last
- * snapshot that needs them goes; so each reference counts with its own birth (as ZFS's block reference table has it).
- */
 #include "tree/catalogue/block_refs.h"
 
 #include <errno.h>
@@ -51,8 +44,7 @@ static int open_shares(struct th_view *view, struct th_store *store, struct th_c
 	return th_cursor_open(view, &range, ret);
 }
 
-int th_block_refs_each(struct th_store *store, int (*each)(uint64_t addr, uint32_t blocks, uint32_t count, void *arg),
-		       void *arg)
+int th_block_refs_each(struct th_store *store, th_block_refs_visit *each, void *arg)
 {
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
@@ -137,9 +129,8 @@ static int collect(struct th_store *store, uint64_t addr, uint32_t blocks, struc
 	return end < 0 ? end : 0;
 }
 
-/* Blocks that no shared run covers. */
-static int change_gap(struct th_store *store, uint64_t from, uint64_t to, int delta,
-		      int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
+/* Changes blocks that no shared run covers: they have one reference. */
+static int change_gap(struct th_store *store, uint64_t from, uint64_t to, int delta, th_block_refs_free *free_part)
 {
 	struct share share = { from, (uint32_t)(to - from), 1 };
 
@@ -152,7 +143,7 @@ static int change_gap(struct th_store *store, uint64_t from, uint64_t to, int de
 }
 
 /*
- * Changes the part of one shared run that lies in [from, to); what sticks out on either side keeps its count:
+ * Changes the part of one shared run that lies in [from, to).  The parts on either side keep their count:
  *
  *      |--left--|--part--|--right--|
  */
@@ -176,8 +167,8 @@ static int change_run(struct th_store *store, const struct share *old, uint64_t 
 	return err;
 }
 
-static int change(struct th_store *store, uint64_t addr, uint32_t blocks, int delta,
-		  int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
+/* Adds delta, 1 or -1, to the references of the blocks. */
+static int change(struct th_store *store, uint64_t addr, uint32_t blocks, int delta, th_block_refs_free *free_part)
 {
 	uint64_t at = addr, end = addr + blocks;
 	struct share *shares = NULL;
@@ -203,8 +194,7 @@ int th_block_refs_add(struct th_store *store, uint64_t addr, uint32_t blocks)
 	return change(store, addr, blocks, 1, NULL);
 }
 
-int th_block_refs_drop(struct th_store *store, uint64_t addr, uint32_t blocks,
-		       int (*free_part)(struct th_store *store, uint64_t addr, uint32_t blocks))
+int th_block_refs_drop(struct th_store *store, uint64_t addr, uint32_t blocks, th_block_refs_free *free_part)
 {
 	if (store->shared_blocks == 0)
 		return free_part(store, addr, blocks);

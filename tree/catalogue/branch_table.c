@@ -72,7 +72,7 @@ static bool all_zero(const void *bytes, size_t size)
 	return b[0] == 0 && memcmp(b, b + 1, size - 1) == 0;
 }
 
-/* The head in the entry; *ret NULL if there is none. */
+/* Unpacks the head of an entry; *ret is NULL if it has none. */
 static int unpack_head(const struct th_branch_disk *disk, struct th_head **ret)
 {
 	struct th_head *head;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The branches of a store: in memory, and as entries of the meta tree.
+ * The branches of a store: a list in memory, and entries of the meta tree.
  *
- * A branch is a line of snapshots and a head, which begins from a snapshot of another branch, its origin.  One branch
- * is current: its head is the live tree, and is named by the superblock.  The heads of the others do not change.  A
- * branch may have lost its head and its name, and lives on for the snapshots that it has.
+ * A branch is a line of snapshots and a head.  It begins from a snapshot of another branch, its origin.  One branch is
+ * current: its head is the live tree, which the superblock names.  The heads of the others do not change.  A detached
+ * branch has neither head nor name, and exists only for its snapshots.
  *
- * What was born no later than the origin is not the branch's to free: it belongs to the branches before.  So, of every
- * node and every reference to data, exactly one branch is the owner, the one that it was born in.
+ * A branch does not free blocks that were born up to its origin: they belong to the branches before it.  So each node
+ * and each reference to data is owned by exactly one branch, the one in which it was born.
  *
- * A head that nobody wants any more is abandoned: what it alone had is freed in small steps (abandoned.c).
+ * A head that is no longer needed is abandoned: its own blocks are freed in small steps (head_reclaim.c).
  *
- * Locks are as with the catalogue of snapshots.
+ * Locks: as for the table of snapshots.
  */
 #ifndef TH_TREE_CATALOGUE_BRANCH_TABLE_H
 #define TH_TREE_CATALOGUE_BRANCH_TABLE_H
@@ -20,18 +20,18 @@
 
 struct th_head {
 	struct th_ptr root;
-	struct th_node *node; /* the root, where it is not on disk: that of the current branch, in a store opened
-				 read-only on another one; else NULL */
+	struct th_node *node; /* the root of the current branch if the store was opened read-only on another one, since
+				 it is not on disk; else NULL */
 	uint64_t sequence; /* newest message in it */
-	struct th_blocklist dead, strays; /* since the branch's newest snapshot: see dead.c */
+	struct th_blocklist dead, strays; /* since the branch's newest snapshot: see dead_list.h */
 	unsigned views; /* open ones; not on disk */
 	bool abandoned;
 };
 
 struct th_branch_record {
 	struct th_branch_record *next; /* its id is higher */
-	uint64_t id, origin, created_ns;
-	struct th_head *head; /* NULL: the branch is the superblock's, or detached */
+	uint64_t id, origin, created_ns; /* origin: id of a snapshot */
+	struct th_head *head; /* NULL: the branch is current or detached */
 	bool detached;
 	char name[TH_BRANCH_NAME_MAX + 1];
 };
@@ -40,33 +40,38 @@ struct th_abandoned {
 	struct th_abandoned *next;
 	struct th_head *head;
 	uint64_t id;
-	uint64_t than; /* what was born later is the head's own */
-	struct th_key at; /* all of it below this key is free */
-	bool durable; /* it has something to free, and an entry in the meta tree */
+	uint64_t than; /* generation: blocks that were born later are the head's own */
+	struct th_key at; /* all nodes below this key are freed */
+	bool durable; /* it has blocks to free, and an entry in the meta tree */
 };
 
 struct th_branch_table {
 	struct th_branch_record *list; /* by rising ids */
-	size_t named;
+	size_t named; /* branches that are not detached */
 	struct th_abandoned *abandoned;
 };
 
-/* From the meta tree, when a store is opened: before the snapshots are. */
+/* Loads branches and abandoned heads from the meta tree when a store is opened, before the snapshots.  Returns 0,
+ * -EUCLEAN if entries are malformed or contradict each other, or a read error. */
 int th_branch_table_load(struct th_store *store);
+/* Frees all records. */
 void th_branch_table_release(struct th_branch_table *branches);
+/* Frees a head and its reference to a node.  NULL is ignored. */
 void th_head_free(struct th_head *head);
 
-/* NULL if there is none.  By name: among those not detached. */
+/* Return the branch with an id; the one with a name, which is not detached; one that begins from a snapshot; or
+ * NULL. */
 struct th_branch_record *th_branch_table_find(const struct th_branch_table *branches, uint64_t id);
 struct th_branch_record *th_branch_table_named(const struct th_branch_table *branches, const char *name);
-/* A branch that begins from the snapshot, or NULL. */
 struct th_branch_record *th_branch_table_from(const struct th_branch_table *branches, uint64_t snapshot);
 
-/* Takes the record over. */
+/* Adds a record, which then belongs to the table. */
 void th_branch_table_add(struct th_branch_table *branches, struct th_branch_record *record);
+/* Removes a record and frees it. */
 void th_branch_table_remove(struct th_branch_table *branches, struct th_branch_record *record);
 
-/* Within a commit: the entry in the meta tree. */
+/* Write or remove the entry in the meta tree, within a checkpoint.  Those of a head that is not durable do nothing.
+ * Return 0 or -ENOMEM. */
 int th_branch_put(struct th_store *store, const struct th_branch_record *record);
 int th_branch_drop(struct th_store *store, const struct th_branch_record *record);
 int th_abandoned_put(struct th_store *store, const struct th_abandoned *abandoned);

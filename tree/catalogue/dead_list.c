@@ -1,20 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Reclaiming by birth (as ZFS does: Ahrens, "How ZFS snapshots really work", 2013).
- *
- * A block that leaves the live tree is still needed if the newest snapshot has it, that is, if it was born no later
- * than that snapshot.  Then it goes on the live dead list, which becomes the next snapshot's.  When a snapshot is
- * deleted, what died between it and its successor, and was born after its predecessor, was its alone.
- *
- * All this is within one branch.  What was born up to the branch's origin is not its to free, and is on none of its
- * lists.
- *
- * Strays.  A transaction chooses the births of its references before it is merged.  If a snapshot is taken in between,
- * they look as if the snapshot had them.  That only delays their reuse, as long as they die one by one; but where a
- * head is given up as a whole (abandoned.c), they would be taken for the snapshot's, and be lost.  So they are on a
- * list of their own, which goes along with the list of dead: all references of a stretch between two snapshots that
- * are not younger than the earlier one, and yet not in it.
- */
 #include "tree/catalogue/dead_list.h"
 
 #include <errno.h>

@@ -1,19 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Freeing a head that nobody wants any more: of a branch that was deleted, of the live tree when it is rolled back, and
- * of the last snapshot of a branch without a head, which stands for it.
- *
- * Against the snapshot before it, the head's own is what was born later; that is looked for node by node, and what is
- * older is passed by unread, with everything below.  Its list of dead is forgotten: what is on it, that snapshot has,
- * unless it is void.  But strays (dead.c) are freed, wherever they are.
- *
- * The lists go first, a bounded part of them in each commit; what is left of them is in the head's entry.  Then the
- * walk goes on from commit to commit, in the order of keys.  A node is freed when all below it has been; so the way to
- * where the walk stopped is always whole, and a crash between two commits costs nothing.
- *
- * What cannot be read is passed by, and is lost space from then on, which the checker tells of: nobody could ever read
- * it, and the rest is not to wait for it.
- */
 #include "tree/catalogue/head_reclaim.h"
 
 #include <errno.h>
@@ -27,16 +12,18 @@
 #include "tree/node/overlay.h"
 #include "tree/state/state.h"
 
+/* Beside -errno: the work is complete, or goes on in the next checkpoint. */
 enum { DONE, PAUSED };
 
 struct walk {
 	struct th_store *store;
 	struct th_abandoned *abandoned;
-	unsigned depth, left; /* nodes on the path; to be read before the next pause */
+	unsigned depth; /* nodes on the path */
+	unsigned left; /* nodes to read before the next pause */
 	struct th_node *path[TH_HEIGHT_MAX];
 };
 
-/* --- what a node refers to --- */
+/* --- blocks that a node refers to --- */
 
 static int free_run(const struct th_run *run, void *arg)
 {
@@ -50,7 +37,7 @@ static int free_run(const struct th_run *run, void *arg)
 	return th_dead_free(w->store, &dead);
 }
 
-/* Does a message further up decide what the key's value is? */
+/* Returns true if a message further up replaces or deletes the key's value. */
 static bool hidden(const struct walk *w, struct th_slice key)
 {
 	for (unsigned i = 0; i + 1 < w->depth; i++)
@@ -59,8 +46,8 @@ static bool hidden(const struct walk *w, struct th_slice key)
 	return false;
 }
 
-/* The runs that a visible large value names, unless it is as old as its place: those are older still.  If the value
- * cannot be read, they stay lost. */
+/* Frees the runs that a visible large value names.  A value that is not younger than `than` is skipped, since its runs
+ * are older still.  If the value cannot be read, they stay lost. */
 static int free_named_by_large(struct walk *w, struct th_slice key, struct th_slice descriptor,
 			       const struct th_large_value *chunk)
 {
@@ -75,9 +62,9 @@ static int free_named_by_large(struct walk *w, struct th_slice key, struct th_sl
 	if (!own)
 		return 0;
 	err = th_chunk_value_read(w->store, descriptor, &bytes, &size);
-	if (err == -EIO) /* it may pass */
+	if (err == -EIO) /* perhaps transient: one retry */
 		err = th_chunk_value_read(w->store, descriptor, &bytes, &size);
-	if (err < 0)
+	if (err)
 		return err == -ENOMEM ? err : 0;
 	value = (struct th_slice){ bytes, size };
 	err = w->store->options.runs(key, value, free_run, w);
@@ -90,9 +77,9 @@ static int free_large(struct walk *w, struct th_slice key, struct th_slice descr
 	struct th_large_value chunk;
 	int err = th_large_value_unpack(descriptor, &chunk);
 
-	if (err == 0 && w->store->options.runs && !hidden(w, key))
+	if (!err && w->store->options.runs && !hidden(w, key))
 		err = free_named_by_large(w, key, descriptor, &chunk);
-	for (unsigned i = 0; i < chunk.runs && err == 0; i++)
+	for (unsigned i = 0; i < chunk.runs && !err; i++)
 		err = free_run(&chunk.run[i], w);
 	return err;
 }
@@ -103,7 +90,7 @@ static int free_values(struct walk *w, struct th_node *node)
 	bool named = w->store->options.runs != NULL;
 	int err = 0;
 
-	for (unsigned i = 0; i < slab->count && err == 0; i++) {
+	for (unsigned i = 0; i < slab->count && !err; i++) {
 		const struct th_entry *e = th_slab_entry(slab, i);
 		struct th_key key;
 
@@ -129,18 +116,18 @@ static int free_node(struct walk *w, const struct th_node *node)
 
 static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo, struct th_slice hi);
 
-/* Frees what is below a node, from where the walk is. */
+/* Frees the children of a node, from where the walk is.  Returns DONE, PAUSED or -errno. */
 static int walk_children(struct walk *w, struct th_node *node, struct th_slice hi)
 {
 	struct th_slice at = th_key_slice(&w->abandoned->at);
 	struct th_key lo, end;
 	unsigned i = 0;
-	int err = DONE;
+	int state = DONE;
 
 	th_node_key(node, th_slab_entry(&node->base, 0), &lo);
 	if (th_slice_compare(at, th_key_slice(&lo)) > 0)
 		i = th_node_child(node, at);
-	for (; i < node->base.count && err == DONE; i++) {
+	for (; i < node->base.count && state == DONE; i++) {
 		struct th_slice child_hi = hi;
 		struct th_ptr ptr;
 
@@ -149,46 +136,49 @@ static int walk_children(struct walk *w, struct th_node *node, struct th_slice h
 			th_node_key(node, th_slab_entry(&node->base, i + 1), &end);
 			child_hi = th_key_slice(&end);
 		}
-		err = th_node_child_ptr(node, i, &ptr);
-		if (err == 0)
-			err = walk_ptr(w, &ptr, th_key_slice(&lo), child_hi);
-		if (err != DONE || i + 1 == node->base.count)
-			break; /* the node ends where its last child does: there is no stopping between them */
+		state = th_node_child_ptr(node, i, &ptr);
+		if (state == DONE)
+			state = walk_ptr(w, &ptr, th_key_slice(&lo), child_hi);
+		if (state != DONE || i + 1 == node->base.count)
+			break; /* the node ends where its last child ends: no pause between them */
 		w->abandoned->at = end;
 		if (w->left == 0)
-			err = PAUSED;
+			state = PAUSED;
 	}
-	return err;
+	return state;
 }
 
+/* Frees a node of the head and all nodes below it.  Returns DONE, PAUSED or -errno.
+ *
+ * lo, hi: fences of the node. */
 static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo, struct th_slice hi)
 {
 	struct th_node *node;
-	int err;
+	int err, state = DONE;
 
 	if (ptr->birth <= w->abandoned->than)
 		return DONE;
 	if (w->depth == TH_HEIGHT_MAX)
 		return -EUCLEAN;
 	err = th_cache_load_or_lose(w->store->cache, ptr, lo, &node);
-	if (err < 0) /* else damaged, and the cache has said so: it stays lost, with what is below it */
+	if (err) /* damaged, as the cache has reported: it stays lost, with all nodes below it */
 		return err == -ENOMEM ? err : DONE;
 	w->path[w->depth++] = node;
 	w->left -= w->left > 0;
 	if (node->level > 0)
-		err = walk_children(w, node, hi);
-	if (err == DONE)
-		err = free_values(w, node);
-	if (err == DONE)
-		err = free_node(w, node);
+		state = walk_children(w, node, hi);
+	if (state == DONE)
+		state = free_values(w, node);
+	if (state == DONE)
+		state = free_node(w, node);
 	w->depth--;
 	th_node_unref(node);
-	return err;
+	return state;
 }
 
 /* --- the lists --- */
 
-/* It was only needed by snapshots that were deleted; or else the snapshot before has it. */
+/* Frees a dead run that only deleted snapshots needed; the snapshot before has the older ones. */
 static int free_dead(const struct th_blockrun *run, void *arg)
 {
 	struct walk *w = arg;
@@ -196,7 +186,7 @@ static int free_dead(const struct th_blockrun *run, void *arg)
 	return run->birth > w->abandoned->than ? th_dead_free(w->store, run) : 0;
 }
 
-/* A younger one is in the tree, or dead. */
+/* Frees a stray; a younger one is in the tree, or dead. */
 static int free_stray(const struct th_blockrun *run, void *arg)
 {
 	struct walk *w = arg;
@@ -204,30 +194,32 @@ static int free_stray(const struct th_blockrun *run, void *arg)
 	return run->birth <= w->abandoned->than ? th_dead_free(w->store, run) : 0;
 }
 
-/* Takes runs off a list; every run was born. */
+/* Calls each() for runs of a list, and takes them off it. */
 static int take_off(struct walk *w, struct th_blocklist *list, size_t *budget,
 		    int (*each)(const struct th_blockrun *run, void *arg))
 {
 	int err = th_blocklist_filter(list, w->store->disk, w->store->space, 0, budget, each, w);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (list->max_birth > 0 && *budget == 0)
 		return PAUSED;
-	memset(list, 0, sizeof(*list)); /* what cannot be read of it, as the disk has said, stays lost */
+	memset(list, 0, sizeof(*list)); /* pages that cannot be read, as the disk has reported, stay lost */
 	return DONE;
 }
 
-static int give_lists(struct walk *w, size_t *budget)
+/* Processes both lists.  Returns DONE, PAUSED or -errno. */
+static int reclaim_lists(struct walk *w, size_t *budget)
 {
 	struct th_head *head = w->abandoned->head;
-	int err = take_off(w, &head->strays, budget, free_stray);
+	int state = take_off(w, &head->strays, budget, free_stray);
 
-	return err == DONE ? take_off(w, &head->dead, budget, free_dead) : err;
+	return state == DONE ? take_off(w, &head->dead, budget, free_dead) : state;
 }
 
-/* --- in commits --- */
+/* --- in checkpoints --- */
 
+/* Returns an abandoned head without views, or NULL. */
 static struct th_abandoned *pick(struct th_store *store)
 {
 	struct th_abandoned *abandoned;
@@ -257,20 +249,20 @@ int th_head_reclaim_step(struct th_store *store, size_t *budget)
 {
 	struct walk w = { .store = store, .left = store->abandoned_nodes };
 	struct th_slice none = { NULL, 0 };
-	int err = DONE;
+	int state = DONE;
 
-	while (err == DONE && w.left > 0 && (w.abandoned = pick(store))) {
-		err = give_lists(&w, budget);
-		if (err == DONE)
-			err = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
-		if (err < 0)
-			return err;
-		if (err == PAUSED)
+	while (state == DONE && w.left > 0 && (w.abandoned = pick(store))) {
+		state = reclaim_lists(&w, budget);
+		if (state == DONE)
+			state = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
+		if (state < 0)
+			return state;
+		if (state == PAUSED)
 			return th_abandoned_put(store, w.abandoned);
-		err = th_abandoned_drop(store, w.abandoned);
+		state = th_abandoned_drop(store, w.abandoned);
 		forget(store, w.abandoned);
 	}
-	return err;
+	return state;
 }
 
 bool th_head_reclaim_due(struct th_store *store)

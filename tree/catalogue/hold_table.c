@@ -18,7 +18,6 @@ void th_hold_add(struct th_snapshot_record *record, struct th_hold_record *hold)
 	record->info.holds++;
 }
 
-/* Where the hold hangs; what is there is NULL if there is none. */
 struct th_hold_record **th_hold_find(struct th_snapshot_record *record, const char *tag)
 {
 	struct th_hold_record **at = &record->holds;
@@ -28,11 +27,11 @@ struct th_hold_record **th_hold_find(struct th_snapshot_record *record, const ch
 	return at;
 }
 
-struct th_hold_record *th_hold_take(struct th_snapshot_record *record, struct th_hold_record **at)
+struct th_hold_record *th_hold_take(struct th_snapshot_record *record, struct th_hold_record **link)
 {
-	struct th_hold_record *hold = *at;
+	struct th_hold_record *hold = *link;
 
-	*at = hold->next;
+	*link = hold->next;
 	record->info.holds--;
 	return hold;
 }
@@ -75,7 +74,7 @@ static int unpack(const struct th_cursor_entry *entry, struct th_hold_record *re
 	return memchr(ret->tag, 0, tag_size) ? -EUCLEAN : 0;
 }
 
-/* On a damaged image it may be of no snapshot: it holds nothing then, and the checker tells of it. */
+/* Loads one hold.  On a damaged image its snapshot may not exist: then it is dropped, and the checker reports it. */
 static int load(struct th_store *store, const struct th_cursor_entry *entry)
 {
 	struct th_hold_record *hold = calloc(1, sizeof(*hold));

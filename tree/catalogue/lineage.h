@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lineage: how snapshots and branches follow one another.  The questions that need both tables.
+ * Lineage: how snapshots and branches follow one another.  Questions that need both tables.
  *
- * snapshot_lock or checkpoint_lock is held, except by the caller of th_lineage_limits().
+ * The caller holds snapshot_lock or checkpoint_lock, unless a function says otherwise.
  */
 #ifndef TH_TREE_CATALOGUE_LINEAGE_H
 #define TH_TREE_CATALOGUE_LINEAGE_H
@@ -13,8 +13,8 @@
 struct th_snapshot_record *th_lineage_newest(const struct th_store *store, uint64_t branch);
 /* Returns the generation of the branch's origin, 0 if it has none or the branch is NULL. */
 uint64_t th_lineage_origin(const struct th_store *store, const struct th_branch_record *branch);
-/* Returns the generation of what precedes snapshot number `at` of the catalogue in the branch: a snapshot or the origin
- * (0: none). */
+/* Returns the generation of the predecessor in the branch of snapshot number `at` of the catalogue: a snapshot or the
+ * origin; 0: none. */
 uint64_t th_lineage_before(const struct th_store *store, size_t at, const struct th_branch_record *branch);
 /* Gets the generations of the current branch's newest snapshot, or else of its origin (0: none), and of its origin.  A
  * block born after the first is in no snapshot.  A block born up to the second belongs to another branch.  Takes

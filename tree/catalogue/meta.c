@@ -10,14 +10,14 @@
 #include "tree/node/message.h"
 #include "tree/state/state.h"
 
-/* --- what the superblock carries --- */
+/* --- messages in the superblock --- */
 
 struct message {
 	struct th_slice key, value;
 	uint32_t size; /* of the whole message */
 };
 
-/* The message at offset `at`; false if there is none that is whole. */
+/* Reads the message at an offset.  Returns false if there is no complete one. */
 static bool message_at(const struct th_super *super, uint32_t at, struct message *ret)
 {
 	struct th_carried_disk head;
@@ -42,8 +42,7 @@ static bool message_at(const struct th_super *super, uint32_t at, struct message
 	return true;
 }
 
-int th_carried_each(const struct th_super *super, int (*each)(void *arg, struct th_slice key, struct th_slice value),
-		    void *arg)
+int th_carried_each(const struct th_super *super, th_carried_visit *each, void *arg)
 {
 	struct message message;
 	int err = 0;
@@ -56,7 +55,7 @@ int th_carried_each(const struct th_super *super, int (*each)(void *arg, struct 
 	return err;
 }
 
-/* The offset of the message for a key, or where the messages end. */
+/* Returns the offset of the message for a key, or the end of the messages. */
 static uint32_t find(const struct th_super *super, struct th_slice key, struct message *ret)
 {
 	uint32_t at = 0;
@@ -87,7 +86,8 @@ static void carried_remove(struct th_super *super, struct th_slice key)
 	memmove(super->carried + at, super->carried + at + message.size, super->carried_size - at);
 }
 
-/* False if there is no room: then nothing is carried for the key. */
+/* Adds a message in place of an earlier one for the key.  Returns false if there is no room: then no message for the
+ * key is carried. */
 static bool carried_add(struct th_super *super, struct th_slice key, struct th_slice value)
 {
 	struct th_carried_disk head = {
@@ -135,8 +135,7 @@ int th_meta_load(struct th_store *store)
 	return th_carried_each(&store->super, put, store);
 }
 
-int th_meta_each(struct th_store *store, uint8_t kind,
-		 int (*each)(struct th_store *store, const struct th_cursor_entry *entry))
+int th_meta_each(struct th_store *store, uint8_t kind, th_meta_visit *each)
 {
 	struct th_meta_key from = { .kind = kind }, to = { .kind = (uint8_t)(kind + 1) };
 	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };

@@ -2,33 +2,39 @@
 /*
  * The meta tree, and the messages to it that the superblock carries.
  *
- * A commit changes few entries of the meta tree, most often none or one: the snapshot it is.  The superblock, which is
- * written with every commit, has room for some twenty such messages.  As long as they fit, the meta tree is not written
- * at all: its root on disk stays what it was, and its content is that root's with the carried messages on top.  A
- * later message for a key takes the place of an earlier one.  When one does not fit, the commit writes the tree, and
- * carries nothing.
+ * A checkpoint changes few entries of the meta tree, mostly none or one: the snapshot that it is.  The superblock,
+ * which every checkpoint writes, has room for about twenty such messages.  As long as they fit, the meta tree is not
+ * written: its root on disk stays the same, and its content is that root with the carried messages on top.  A later
+ * message for a key replaces an earlier one.  When one does not fit, the checkpoint writes the tree and carries
+ * nothing.
  *
- * It is the hitchhiker's idea once more, with the superblock as the node above the root.
+ * The superblock is to the meta tree as a node's overlay is to its children.
+ *
+ * Changes need checkpoint_lock.
  */
 #ifndef TH_TREE_CATALOGUE_META_H
 #define TH_TREE_CATALOGUE_META_H
 
 #include "tree/state/state.h"
 
-/* Within a commit: puts an entry, or with value.data NULL removes it. */
-int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice value);
-/* Brings what the superblock carries into the tree, whose root is loaded.  -EUCLEAN: it is malformed. */
-int th_meta_load(struct th_store *store);
-/* Calls each() for every entry of a kind (enum th_meta_kind) in the order of the keys, until it returns a negative
- * error. */
-int th_meta_each(struct th_store *store, uint8_t kind,
-		 int (*each)(struct th_store *store, const struct th_cursor_entry *entry));
+/* Takes one entry of the meta tree.  Returns 0 or -errno. */
+typedef int th_meta_visit(struct th_store *store, const struct th_cursor_entry *entry);
+/* Takes one carried message; value.data NULL: it removes the key.  Returns 0 to go on. */
+typedef int th_carried_visit(void *arg, struct th_slice key, struct th_slice value);
 
-/* Calls each() for every message, value.data NULL for a removal; ends with its first result that is not 0.
- * -EUCLEAN: malformed from here on. */
-int th_carried_each(const struct th_super *super, int (*each)(void *arg, struct th_slice key, struct th_slice value),
-		    void *arg);
-/* Is there a message for the key? */
+/* Puts an entry, or removes it if value.data is NULL, within a checkpoint.  Returns 0 or -ENOMEM. */
+int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice value);
+/* Applies the messages that the superblock carries to the tree, whose root is loaded.  Returns 0, -EUCLEAN if they are
+ * malformed, or -ENOMEM. */
+int th_meta_load(struct th_store *store);
+/* Calls each() for every entry of a kind (enum th_meta_kind) in key order.  Returns 0, the first error of each(), or a
+ * read error. */
+int th_meta_each(struct th_store *store, uint8_t kind, th_meta_visit *each);
+
+/* Calls each() for every carried message.  Returns 0, the first result of each() that is not 0, or -EUCLEAN where a
+ * message is malformed. */
+int th_carried_each(const struct th_super *super, th_carried_visit *each, void *arg);
+/* Returns true if there is a message for the key. */
 bool th_carried_has(const struct th_super *super, struct th_slice key);
 
 #endif

@@ -60,14 +60,14 @@ struct th_snapshot_disk {
 	struct th_le64 branch; /* its id */
 	struct th_ptr_disk root;
 	struct th_blocklist_disk dead, strays;
-	uint8_t deleting; /* 1: has no name any more, its space is to be freed */
+	uint8_t deleting; /* 1: it has no name any more, and its space is to be reclaimed */
 	uint8_t reserved[7];
 	/* name */
 };
 static_assert(sizeof(struct th_snapshot_disk) == 184, "format.md: snapshot");
 
 struct th_hold_disk {
-	struct th_le64 snapshot; /* id of the one that it is on */
+	struct th_le64 snapshot; /* its id */
 	struct th_le64 created_ns;
 	/* tag */
 };
@@ -77,21 +77,20 @@ struct th_branch_disk {
 	struct th_le64 origin; /* id of the snapshot that it begins from; 0: none */
 	struct th_le64 created_ns;
 	struct th_le64 sequence; /* newest message in its head */
-	struct th_ptr_disk
-		root; /* of its head; this and what belongs to it is zero where the superblock has the head */
+	struct th_ptr_disk root; /* of its head; root, sequence and lists are zero if the superblock has the head */
 	struct th_blocklist_disk dead, strays;
-	uint8_t detached; /* 1: it has snapshots only */
+	uint8_t detached; /* 1: it has only snapshots */
 	uint8_t reserved[7];
 	/* name */
 };
 static_assert(sizeof(struct th_branch_disk) == 176, "format.md: branch");
 
-/* A head that nobody wants any more, being freed in the order of keys. */
+/* A head that is being freed in key order. */
 struct th_abandoned_disk {
-	struct th_le64 than; /* what was born later is its own */
+	struct th_le64 than; /* generation: blocks that were born later are its own */
 	struct th_ptr_disk root;
-	struct th_blocklist_disk dead, strays; /* what is left of them */
-	/* the key up to which all of it is free */
+	struct th_blocklist_disk dead, strays; /* the rest of them */
+	/* the key below which all nodes are freed */
 };
 static_assert(sizeof(struct th_abandoned_disk) == 152, "format.md: abandoned head");
 

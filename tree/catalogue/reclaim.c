@@ -1,20 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Giving space back, in the background: within commits, a bounded part in each.
- *
- * A snapshot that is deleted loses its name in memory, at once.  Every commit notes in the catalogue which ones are
- * being deleted.  Those that nobody holds are settled: they leave the catalogue, and their dead list joins that of
- * their successor, however long the two are.  What nobody has any more is then on a dead list, but younger than the
- * snapshot before it: such entries are void.  They are freed and taken off their lists, so many in one commit.
- *
- *     list of N, after S between P and N was settled:     a block born before P    stays: P has it
- *                                                         a block born after P     is void: only S had it
- *
- * So nothing needs to be kept in mind but the lists themselves: each commit leaves a state from which the next one, or
- * the next life of the store, goes on.
- *
- * A commit that does something for somebody who waits gives nothing back.
- */
 #include "tree/catalogue/reclaim.h"
 
 #include <errno.h>
@@ -25,17 +9,17 @@
 #include "tree/catalogue/lineage.h"
 #include "tree/state/state.h"
 
-#define TH_RECLAIM_SNAPSHOT 64 /* entries that settling one snapshot counts for */
+#define TH_RECLAIM_SNAPSHOT 64 /* entries of the budget that one snapshot costs, for its changes of the meta tree */
 
 /* --- snapshots --- */
 
 /* snapshot_lock is held. */
-static bool reapable(struct th_store *store, const struct th_snapshot_record *record)
+static bool reclaimable(struct th_store *store, const struct th_snapshot_record *record)
 {
 	return record->deleting && record->views == 0 && !th_branch_table_from(&store->branches, record->info.id);
 }
 
-/* The last snapshot of a detached branch stands for a head. */
+/* Abandons the last snapshot of a detached branch, which takes the place of the head. */
 static int abandon_last(struct th_store *store, const struct th_snapshot_record *record, uint64_t before)
 {
 	struct th_head *head = calloc(1, sizeof(*head));
@@ -58,8 +42,8 @@ static int join_lists(struct th_store *store, struct th_snapshot_record *record,
 	return err ? err : th_blocklist_join(strays, store->disk, store->space, &record->strays);
 }
 
-/* Passes a deleted snapshot's lists on to what comes behind it. */
-static int pass_on(struct th_store *store, size_t at, struct th_branch_record *branch)
+/* Joins a deleted snapshot's lists to those of its successor: a snapshot, or the head. */
+static int join_to_successor(struct th_store *store, size_t at, struct th_branch_record *branch)
 {
 	struct th_snapshot_record *record = store->catalogue.record[at];
 	struct th_snapshot_record *after = th_snapshot_table_after(&store->catalogue, at, branch->id);
@@ -77,7 +61,7 @@ static int pass_on(struct th_store *store, size_t at, struct th_branch_record *b
 	return err ? err : th_branch_put(store, branch);
 }
 
-/* A branch that has neither a head nor snapshots is none. */
+/* Removes a branch that has neither a head nor snapshots. */
 static int drop_empty(struct th_store *store, uint64_t id, bool *dropped)
 {
 	struct th_branch_record *branch = th_branch_table_find(&store->branches, id);
@@ -93,10 +77,11 @@ static int drop_empty(struct th_store *store, uint64_t id, bool *dropped)
 	return err;
 }
 
-static int settle(struct th_store *store, size_t at, bool *branch_dropped)
+/* Removes a deleted snapshot from the catalogue. */
+static int reclaim_snapshot(struct th_store *store, size_t at, bool *branch_dropped)
 {
 	uint64_t branch = store->catalogue.record[at]->info.branch;
-	int err = pass_on(store, at, th_branch_table_find(&store->branches, branch));
+	int err = join_to_successor(store, at, th_branch_table_find(&store->branches, branch));
 
 	if (!err)
 		err = th_snapshot_table_drop(store, store->catalogue.record[at]);
@@ -108,38 +93,38 @@ static int settle(struct th_store *store, size_t at, bool *branch_dropped)
 	return drop_empty(store, branch, branch_dropped);
 }
 
-/* Only the holder of checkpoint_lock takes records from the catalogue. */
-static int settle_snapshots(struct th_store *store, size_t *budget)
+/* Removes deleted snapshots that no view and no branch needs.  Only the holder of checkpoint_lock removes records. */
+static int reclaim_snapshots(struct th_store *store, size_t *budget)
 {
 	size_t at = 0;
 	int err = 0;
 
 	while (!err && *budget > 0 && at < store->catalogue.count) {
-		bool branch_dropped, go;
+		bool branch_dropped, found;
 
 		pthread_mutex_lock(&store->snapshot_lock);
-		go = reapable(store, store->catalogue.record[at]);
+		found = reclaimable(store, store->catalogue.record[at]);
 		pthread_mutex_unlock(&store->snapshot_lock);
-		if (!go) {
+		if (!found) {
 			at++;
 			continue;
 		}
-		err = settle(store, at, &branch_dropped);
+		err = reclaim_snapshot(store, at, &branch_dropped);
 		if (!err && branch_dropped)
-			at = 0; /* it may have been all that kept its origin */
+			at = 0; /* it may have been the last one that needed its origin */
 		*budget -= TH_RECLAIM_SNAPSHOT < *budget ? TH_RECLAIM_SNAPSHOT : *budget;
 	}
 	return err;
 }
 
-/* --- what is void on dead lists --- */
+/* --- reclaimable entries of dead lists --- */
 
-static int free_void(const struct th_blockrun *run, void *arg)
+static int free_entry(const struct th_blockrun *run, void *arg)
 {
 	return th_dead_free(arg, run);
 }
 
-/* It is younger than all that came before: no stray any more. */
+/* A stray that is younger than the snapshot before is no stray any more. */
 static int forget_stray(const struct th_blockrun *run, void *arg)
 {
 	(void)run;
@@ -147,19 +132,19 @@ static int forget_stray(const struct th_blockrun *run, void *arg)
 	return 0;
 }
 
-/* Frees what is void on the lists of a stretch between snapshots, younger than generation `than`.  What is void beyond
- * a damaged page stays lost. */
-static int reap_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
-		      size_t *budget)
+/* Frees the reclaimable entries of the lists of a stretch between snapshots: those born after generation `than`.
+ * Entries beyond a damaged page stay lost. */
+static int reclaim_lists(struct th_store *store, struct th_blocklist *dead, struct th_blocklist *strays, uint64_t than,
+			 size_t *budget)
 {
-	int err = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_void, store);
+	int err = th_blocklist_filter(dead, store->disk, store->space, than, budget, free_entry, store);
 
 	if (!err)
 		err = th_blocklist_filter(strays, store->disk, store->space, than, budget, forget_stray, NULL);
 	return err;
 }
 
-static bool has_void(const struct th_blocklist *dead, const struct th_blocklist *strays, uint64_t than)
+static bool has_reclaimable(const struct th_blocklist *dead, const struct th_blocklist *strays, uint64_t than)
 {
 	return dead->max_birth > than || strays->max_birth > than;
 }
@@ -170,9 +155,9 @@ static int clean_snapshot(struct th_store *store, size_t at, size_t *budget)
 	uint64_t than = th_lineage_before(store, at, th_branch_table_find(&store->branches, record->info.branch));
 	int err;
 
-	if (!has_void(&record->dead, &record->strays, than))
+	if (!has_reclaimable(&record->dead, &record->strays, than))
 		return 0;
-	err = reap_lists(store, &record->dead, &record->strays, than, budget);
+	err = reclaim_lists(store, &record->dead, &record->strays, than, budget);
 	return err ? err : th_snapshot_table_put(store, record);
 }
 
@@ -182,10 +167,10 @@ static int clean_branch(struct th_store *store, struct th_branch_record *branch,
 	int err;
 
 	if (branch->id == store->branch)
-		return reap_lists(store, &store->super.dead, &store->super.strays, than, budget);
-	if (!branch->head || !has_void(&branch->head->dead, &branch->head->strays, than))
+		return reclaim_lists(store, &store->super.dead, &store->super.strays, than, budget);
+	if (!branch->head || !has_reclaimable(&branch->head->dead, &branch->head->strays, than))
 		return 0;
-	err = reap_lists(store, &branch->head->dead, &branch->head->strays, than, budget);
+	err = reclaim_lists(store, &branch->head->dead, &branch->head->strays, than, budget);
 	return err ? err : th_branch_put(store, branch);
 }
 
@@ -203,7 +188,7 @@ static int clean_lists(struct th_store *store, size_t *budget)
 	return err;
 }
 
-/* --- in commits --- */
+/* --- in checkpoints --- */
 
 int th_reclaim_step(struct th_store *store)
 {
@@ -211,7 +196,7 @@ int th_reclaim_step(struct th_store *store)
 	int err = th_blocklist_wait(&store->dead_write);
 
 	if (!err)
-		err = settle_snapshots(store, &budget);
+		err = reclaim_snapshots(store, &budget);
 	if (!err && atomic_load(&store->lists_due))
 		err = clean_lists(store, &budget);
 	return err ? err : th_head_reclaim_step(store, &budget);
@@ -245,7 +230,7 @@ bool th_reclaim_due(struct th_store *store)
 		return false;
 	pthread_mutex_lock(&store->snapshot_lock);
 	for (size_t i = 0; i < catalogue->count && !due; i++)
-		due = reapable(store, catalogue->record[i]);
+		due = reclaimable(store, catalogue->record[i]);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return due || th_head_reclaim_due(store);
 }

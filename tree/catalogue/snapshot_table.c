@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/base/array.h"
 #include "tree/catalogue/branch_table.h"
 #include "tree/catalogue/hold_table.h"
 #include "tree/catalogue/meta.h"
@@ -85,7 +86,7 @@ static int load_record(struct th_store *store, const struct th_cursor_entry *ent
 	return err;
 }
 
-/* What a branch may free, its origin tells. */
+/* Checks that every origin exists and is of another branch: it decides which blocks a branch may free. */
 static int check_origins(const struct th_store *store)
 {
 	for (const struct th_branch_record *branch = store->branches.list; branch; branch = branch->next) {
@@ -113,7 +114,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(x->info.name, y->info.name);
 }
 
-/* On a damaged image two may have the same name: it means the older one. */
+/* On a damaged image two snapshots may have the same name, which then finds the older one. */
 static int add_name(struct th_snapshot_table *catalogue, struct th_snapshot_record *record)
 {
 	if (!tsearch(record, &catalogue->by_name, compare_names))
@@ -177,16 +178,9 @@ struct th_snapshot_record *th_snapshot_table_after(const struct th_snapshot_tabl
 
 int th_snapshot_table_append(struct th_snapshot_table *catalogue, struct th_snapshot_record *record)
 {
-	if (catalogue->count == catalogue->capacity) {
-		size_t capacity = catalogue->capacity ? 2 * catalogue->capacity : 16;
-		struct th_snapshot_record **more = reallocarray(catalogue->record, capacity, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		catalogue->record = more;
-		catalogue->capacity = capacity;
-	}
-	if (!record->deleting && add_name(catalogue, record) < 0)
+	if (th_grow(catalogue->record, catalogue->capacity, catalogue->count + 1))
+		return -ENOMEM;
+	if (!record->deleting && add_name(catalogue, record))
 		return -ENOMEM;
 	catalogue->record[catalogue->count++] = record;
 	return 0;

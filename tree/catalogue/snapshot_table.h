@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The catalogue of snapshots: in memory as a whole, and as entries of the meta tree.
+ * The snapshots of a store: a table in memory, and entries of the meta tree.
  *
- * Ids and generations rise from one snapshot to the next, so the records are an array in the order of both, searched by
- * halves; names are in a tree of <search.h>.  The lock of all this is the store's snapshot_lock; whoever changes it
- * holds checkpoint_lock too, but for a deletion, which just takes a name away.
+ * Ids and generations rise from one snapshot to the next, so the records are an array in the order of both, with binary
+ * search.  Names are in a tree of <search.h>.
+ *
+ * Locks: snapshot_lock guards the table.  Changes need checkpoint_lock, too, except a deletion, which only removes a
+ * name.
  */
 #ifndef TH_TREE_CATALOGUE_SNAPSHOT_TABLE_H
 #define TH_TREE_CATALOGUE_SNAPSHOT_TABLE_H
@@ -19,47 +21,50 @@ struct th_hold_record;
 struct th_snapshot_record {
 	struct th_snapshot info;
 	struct th_ptr root;
-	struct th_blocklist dead, strays; /* of the time between the snapshot before, in its branch, and this one */
-	struct th_hold_record *holds; /* hold.h; info.holds of them */
+	struct th_blocklist dead, strays; /* since the previous snapshot of its branch: see dead_list.h */
+	struct th_hold_record *holds; /* hold_table.h; info.holds of them, owned by the record */
 	unsigned views; /* open ones; not on disk */
-	_Atomic bool deleting; /* it has no name any more, and is to be freed (reap.c) */
-	bool noted; /* its entry says that it is being deleted; checkpoint_lock */
+	_Atomic bool deleting; /* it has no name any more, and is to be reclaimed (reclaim.h) */
+	bool noted; /* its entry records the deletion; checkpoint_lock */
 };
 
 struct th_snapshot_table {
 	struct th_snapshot_record **record; /* oldest first */
 	size_t count, capacity;
-	size_t named; /* those not deleted */
+	size_t named; /* records that are not being deleted */
 	void *by_name;
 };
 
-/* From the meta tree, when a store is opened. */
+/* Loads the snapshots from the meta tree when a store is opened, after the branches.  Returns 0, -EUCLEAN if entries
+ * are malformed or contradict each other, or a read error. */
 int th_snapshot_table_load(struct th_store *store);
+/* Frees all records. */
 void th_snapshot_table_release(struct th_snapshot_table *catalogue);
 
-/* NULL if there is none.  By name: among those not deleted. */
+/* Return the snapshot with a name, which is not being deleted; the one with an id; or NULL. */
 struct th_snapshot_record *th_snapshot_table_named(const struct th_snapshot_table *catalogue, const char *name);
 struct th_snapshot_record *th_snapshot_table_numbered(const struct th_snapshot_table *catalogue, uint64_t id);
-/* The newest one of a branch older than number `at`, or the oldest one newer than that; NULL if there is none. */
+/* Return the newest snapshot of a branch that is older than record number `at`, or the oldest that is newer; or
+ * NULL. */
 struct th_snapshot_record *th_snapshot_table_before(const struct th_snapshot_table *catalogue, size_t at,
 						    uint64_t branch);
 struct th_snapshot_record *th_snapshot_table_after(const struct th_snapshot_table *catalogue, size_t at,
 						   uint64_t branch);
 
-/* Returns 0 if the name may be that of a snapshot or a branch, -ENAMETOOLONG, or -EINVAL: it is empty, "." or "..", or has
- * a slash. */
+/* Returns 0 if a name is valid for a snapshot or a branch; -ENAMETOOLONG; or -EINVAL if it is empty, "." or "..", or
+ * has a slash. */
 int th_snapshot_check_name(const char *name);
 
-/* Takes the record over, unless it fails. */
+/* Adds the newest record, which belongs to the table on success.  Returns 0 or -ENOMEM. */
 int th_snapshot_table_append(struct th_snapshot_table *catalogue, struct th_snapshot_record *record);
-/* To a name that is free. */
+/* Renames a snapshot; the name must be free.  Returns 0 or -ENOMEM. */
 int th_snapshot_table_rename(struct th_snapshot_table *catalogue, struct th_snapshot_record *record, const char *name);
-/* Marks it as being deleted: its name is free. */
+/* Marks a snapshot as being deleted, and frees its name. */
 void th_snapshot_table_unname(struct th_snapshot_table *catalogue, struct th_snapshot_record *record);
-/* Frees record number `at`. */
+/* Removes record number `at` and frees it. */
 void th_snapshot_table_remove(struct th_snapshot_table *catalogue, size_t at);
 
-/* Within a commit: the entry in the meta tree. */
+/* Write or remove the entry in the meta tree, within a checkpoint.  Return 0 or -ENOMEM. */
 int th_snapshot_table_put(struct th_store *store, struct th_snapshot_record *record);
 int th_snapshot_table_drop(struct th_store *store, const struct th_snapshot_record *record);
 

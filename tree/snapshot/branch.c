@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Branches: begun, renamed, deleted; made the current one; and rolling back, which gives the current one another head.
+ * Branches: creating, renaming and deleting them, switching to one, and rolling the current one back to a snapshot.
  *
  *     main   --A-----B-----C--head          After a rollback to A, with B and C kept:
  *               \
@@ -11,11 +11,10 @@
 #include "tree/snapshot/branch.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "journal/base/clock.h"
 #include "tree/catalogue/head_reclaim.h"
 #include "tree/catalogue/lineage.h"
 #include "tree/checkpoint/checkpoint.h"
@@ -28,9 +27,10 @@ struct request {
 	const char *name, *other; /* a snapshot, or a new name */
 	bool snapshots;
 	struct th_branch *ret;
-	int result; /* of the request; the commit goes on */
+	int result; /* of the request; on an error the checkpoint still succeeds */
 };
 
+/* Runs a step in a checkpoint.  Returns its error, or else the result of the request. */
 static int run(struct th_store *store, th_checkpoint_step *step, struct request *request)
 {
 	int err = th_store_writable(store);
@@ -40,15 +40,7 @@ static int run(struct th_store *store, th_checkpoint_step *step, struct request 
 	return err ? err : request->result;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* --- the first one --- */
+/* --- the first branch --- */
 
 static struct th_branch_record *record_new(struct th_store *store, const char *name)
 {
@@ -57,12 +49,12 @@ static struct th_branch_record *record_new(struct th_store *store, const char *n
 	if (!record)
 		return NULL;
 	record->id = store->super.counters[TH_SUPER_NEXT_BRANCH]++;
-	record->created_ns = now_ns();
+	record->created_ns = th_now_ns();
 	strcpy(record->name, name);
 	return record;
 }
 
-/* Takes the record over. */
+/* Adds a record, which belongs to the table even on an error. */
 static int add_record(struct th_store *store, struct th_branch_record *record)
 {
 	pthread_mutex_lock(&store->snapshot_lock);
@@ -87,7 +79,7 @@ int th_branch_first_step(struct th_store *store, struct th_checkpoint_state *sta
 
 /* --- create --- */
 
-/* snapshot_lock is held. */
+/* Fills in *ret.  snapshot_lock is held. */
 static void describe(struct th_store *store, const struct th_branch_record *record, struct th_branch *ret)
 {
 	*ret = (struct th_branch){
@@ -105,7 +97,8 @@ static void describe(struct th_store *store, const struct th_branch_record *reco
 	}
 }
 
-/* Once the branch is among the others, the snapshot cannot be deleted.  snapshot_lock is held. */
+/* Adds a branch that begins from a snapshot.  From then on the snapshot cannot be deleted.  Returns 0, -EEXIST or
+ * -ENOENT.  snapshot_lock is held. */
 static int begin_from(struct th_store *store, struct th_branch_record *record, const struct request *request)
 {
 	const struct th_snapshot_record *snapshot = th_snapshot_table_named(&store->catalogue, request->other);
@@ -191,7 +184,7 @@ int th_branch_rename(struct th_store *store, const char *from, const char *to)
 
 /* --- delete --- */
 
-/* Why the branch cannot be deleted, or 0.  snapshot_lock is held. */
+/* Returns 0 if the branch can be deleted, or the error of th_branch_delete().  snapshot_lock is held. */
 static int deletable(struct th_store *store, const struct th_branch_record *record, bool snapshots)
 {
 	if (!record)
@@ -211,7 +204,7 @@ static int deletable(struct th_store *store, const struct th_branch_record *reco
 	return 0;
 }
 
-/* snapshot_lock is held. */
+/* Deletes the snapshots of a branch.  snapshot_lock is held. */
 static void delete_snapshots(struct th_store *store, uint64_t branch)
 {
 	for (size_t i = 0; i < store->catalogue.count; i++) {
@@ -222,8 +215,8 @@ static void delete_snapshots(struct th_store *store, uint64_t branch)
 	}
 }
 
-/* Takes its head from a branch that stays for its snapshots only, if it has any. */
-static int behead(struct th_store *store, struct th_branch_record *record)
+/* Detaches a branch, and abandons its head. */
+static int detach(struct th_store *store, struct th_branch_record *record)
 {
 	const struct th_snapshot_record *newest = th_lineage_newest(store, record->id);
 	uint64_t than = newest ? newest->info.generation : th_lineage_origin(store, record);
@@ -253,7 +246,7 @@ static int delete_step(struct th_store *store, struct th_checkpoint_state *state
 	pthread_mutex_unlock(&store->snapshot_lock);
 	if (request->result < 0)
 		return 0;
-	err = behead(store, record);
+	err = detach(store, record);
 	if (err)
 		return err;
 	if (th_lineage_newest(store, record->id))
@@ -278,7 +271,8 @@ int th_branch_delete(struct th_store *store, const char *name, bool snapshots)
 
 /* --- another head for the live tree --- */
 
-/* The head of the current branch, as the commit under way leaves it; its lists are no longer the superblock's. */
+/* Makes a head of the live tree, as the checkpoint under way leaves it, with the lists of the superblock.  Returns
+ * it, or NULL: no memory. */
 static struct th_head *take_head(struct th_store *store, const struct th_checkpoint_state *state)
 {
 	struct th_head *head = calloc(1, sizeof(*head));
@@ -293,51 +287,51 @@ static struct th_head *take_head(struct th_store *store, const struct th_checkpo
 	return head;
 }
 
-/* The current branch's head goes to its entry, and another's comes from there. */
+/* Makes another branch the current one: the old head moves from the superblock to its entry, the new one from there. */
 static int switch_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct th_branch_record *to = arg, *from = th_branch_table_find(&store->branches, store->branch);
-	struct th_head *leaves, *comes = to->head;
-	int err = th_root_load(store, &comes->root, &state->new_root);
+	struct th_head *old_head, *new_head = to->head;
+	int err = th_root_load(store, &new_head->root, &state->new_root);
 
 	if (!err)
 		err = th_blocklist_wait(&store->dead_write);
 	if (err)
 		return err;
-	leaves = take_head(store, state);
-	if (!leaves)
+	old_head = take_head(store, state);
+	if (!old_head)
 		return -ENOMEM;
-	state->live_root = comes->root;
-	store->super.dead = comes->dead;
-	store->super.strays = comes->strays;
+	state->live_root = new_head->root;
+	store->super.dead = new_head->dead;
+	store->super.strays = new_head->strays;
 	store->super.counters[TH_SUPER_BRANCH] = to->id;
 	pthread_mutex_lock(&store->snapshot_lock);
-	from->head = leaves;
+	from->head = old_head;
 	to->head = NULL;
 	store->branch = to->id;
 	pthread_mutex_unlock(&store->snapshot_lock);
-	th_head_free(comes);
+	th_head_free(new_head);
 	err = th_branch_put(store, from);
 	return err ? err : th_branch_put(store, to);
 }
 
-/* In memory only. */
-static int look_at(struct th_store *store, struct th_branch_record *to)
+/* The same in memory only, for a store that is opened read-only. */
+static int switch_read_only(struct th_store *store, struct th_branch_record *to)
 {
 	struct th_branch_record *from = th_branch_table_find(&store->branches, store->branch);
-	struct th_head *leaves = calloc(1, sizeof(*leaves)), *comes = to->head;
+	struct th_head *old_head = calloc(1, sizeof(*old_head)), *new_head = to->head;
 	struct th_node *root;
-	int err = leaves ? th_root_load(store, &comes->root, &root) : -ENOMEM;
+	int err = old_head ? th_root_load(store, &new_head->root, &root) : -ENOMEM;
 
 	if (err) {
-		free(leaves);
+		free(old_head);
 		return err;
 	}
-	leaves->node = store->live.root;
-	leaves->sequence = store->seq;
-	from->head = leaves;
+	old_head->node = store->live.root;
+	old_head->sequence = store->seq;
+	from->head = old_head;
 	to->head = NULL;
-	th_head_free(comes);
+	th_head_free(new_head);
 	store->live.root = root;
 	store->branch = to->id;
 	return 0;
@@ -351,13 +345,13 @@ int th_branch_switch(struct th_store *store, const char *name)
 		return -ENOENT;
 	if (to->id == store->branch)
 		return 0;
-	return store->read_only ? look_at(store, to) : th_checkpoint(store, switch_step, to, 0);
+	return store->read_only ? switch_read_only(store, to) : th_checkpoint(store, switch_step, to, 0);
 }
 
 /* --- rollback --- */
 
-/* Snapshots of the branch that are newer than generation `after` become a detached branch's.  If all of them are being
- * deleted, nobody sees it, and it goes with them. */
+/* Moves the snapshots of a branch that are newer than generation `after` to a new detached branch.  If all of them are
+ * being deleted, it is not visible, and is removed with them. */
 static int split_off(struct th_store *store, struct th_branch_record *branch, uint64_t origin, uint64_t after)
 {
 	struct th_branch_record *detached = record_new(store, branch->name);
@@ -381,7 +375,7 @@ static int split_off(struct th_store *store, struct th_branch_record *branch, ui
 	return err;
 }
 
-/* Gives up the live tree against the branch's newest snapshot. */
+/* Abandons the live tree; blocks born after the branch's newest snapshot are its own. */
 static int abandon_live(struct th_store *store, const struct th_checkpoint_state *state)
 {
 	struct th_head *head;
@@ -446,7 +440,7 @@ int th_store_rollback(struct th_store *store, const char *snapshot)
 	return others ? -EBUSY : err;
 }
 
-/* --- looking --- */
+/* --- finding and listing --- */
 
 int th_branch_find(struct th_store *store, const char *name, struct th_branch *ret)
 {

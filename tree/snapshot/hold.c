@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Holds: putting them on snapshots, releasing and listing them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "journal/base/clock.h"
 #include "tree/catalogue/hold_table.h"
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/state/state.h"
 
-/* --- within a commit --- */
+/* --- steps of a checkpoint --- */
 
 struct request {
 	const char *name, *tag;
-	struct th_hold_record *hold; /* to be put; or that was taken off; the caller's */
-	int result; /* of the request; the commit goes on */
+	struct th_hold_record *hold; /* to be added; or taken off; run() frees it */
+	int result; /* of the request; on an error the checkpoint still succeeds */
 };
 
 static int hold_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
@@ -65,7 +66,7 @@ static int check_tag(const char *tag)
 	return *tag ? 0 : -EINVAL;
 }
 
-/* Has the snapshot that tag?  -ENOENT: there is no such snapshot. */
+/* Sets *ret_held if a snapshot has a tag.  Returns 0 or -ENOENT: no such snapshot. */
 static int look(struct th_store *store, const char *name, const char *tag, bool *ret_held)
 {
 	struct th_snapshot_record *record;
@@ -77,21 +78,13 @@ static int look(struct th_store *store, const char *name, const char *tag, bool 
 	return record ? 0 : -ENOENT;
 }
 
-/* What is left to the caller of the request is freed. */
+/* Runs a step in a checkpoint and frees a hold that is left in the request. */
 static int run(struct th_store *store, th_checkpoint_step *step, struct request *request)
 {
 	int err = th_checkpoint(store, step, request, 0);
 
 	free(request->hold);
 	return err ? err : request->result;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 int th_snapshot_hold(struct th_store *store, const char *name, const char *tag)
@@ -109,7 +102,7 @@ int th_snapshot_hold(struct th_store *store, const char *name, const char *tag)
 	request.hold = calloc(1, sizeof(*request.hold));
 	if (!request.hold)
 		return -ENOMEM;
-	request.hold->created_ns = now_ns();
+	request.hold->created_ns = th_now_ns();
 	strcpy(request.hold->tag, tag);
 	return run(store, hold_step, &request);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots: commits that are kept.
+ * Snapshots: checkpoints that are kept.
  *
- * Creating one is a commit whose root is entered in the catalogue: no node is written for it that the commit would not
- * write anyway.  Deleting one takes its name; commits that come later do the rest (reap.c).
+ * Creating one is a checkpoint that enters its root in the catalogue.  It writes no node that the checkpoint would not
+ * write anyway.  Deleting one removes its name; later checkpoints do the rest (catalogue/reclaim.h).
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "journal/base/clock.h"
 #include "tree/catalogue/lineage.h"
 #include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/checkpoint.h"
@@ -25,19 +25,18 @@ static bool exists(struct th_store *store, const char *name)
 	return found;
 }
 
-/* --- what is done within a commit --- */
+/* --- steps of a checkpoint --- */
 
 struct request {
 	const char *name, *to;
 	struct th_snapshot *ret;
-	int result; /* of the request; the commit goes on */
+	int result; /* of the request; on an error the checkpoint still succeeds */
 };
 
 static int create_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
 	struct th_snapshot_record *record;
-	struct timespec now;
 	int err;
 
 	if (exists(store, request->name)) {
@@ -51,13 +50,12 @@ static int create_step(struct th_store *store, struct th_checkpoint_state *state
 	record = calloc(1, sizeof(*record));
 	if (!record)
 		return -ENOMEM;
-	clock_gettime(CLOCK_REALTIME, &now);
 	record->info = (struct th_snapshot){
 		.id = store->super.next_snapshot_id++,
 		.generation = state->generation,
 		.sequence = state->sequence,
 		.branch = store->branch,
-		.created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+		.created_ns = th_now_ns(),
 	};
 	strcpy(record->info.name, request->name);
 	record->root = state->live_root;
@@ -123,7 +121,6 @@ int th_snapshot_create(struct th_store *store, const char *name, struct th_snaps
 	return err ? err : run(store, create_step, &request);
 }
 
-/* In memory: reap.c does the rest. */
 int th_snapshot_delete(struct th_store *store, const char *name)
 {
 	struct th_snapshot_record *record;
