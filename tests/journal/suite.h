@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the test programs of this folder share. */
+/* Shared by the test programs of this folder. */
 #ifndef TH_TESTS_JOURNAL_SUITE_H
 #define TH_TESTS_JOURNAL_SUITE_H
 
@@ -12,7 +12,7 @@
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 
-/* Like ck_assert, which tells Check's log of every time it is passed: too slow for loops, and not for threads. */
+/* Like ck_assert, which logs each time it passes: too slow for loops, and not for threads. */
 #define th_check(condition)                                                                                            \
 	do {                                                                                                           \
 		if (!(condition))                                                                                      \
@@ -26,7 +26,7 @@
 			ck_abort_msg("%s: %s", #expression, strerror(abs(th_ok_error_)));                              \
 	} while (0)
 
-/* An aligned block, all bytes alike. */
+/* Returns an aligned block of equal bytes.  The caller frees it. */
 static inline char *th_test_block(int byte)
 {
 	char *block = th_disk_buffer(TH_BLOCK_SIZE);

@@ -1,61 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kind of disk must behave the same. */
-#include <fcntl.h>
-#include <limits.h>
+/* The behaviour that every kind of disk has. */
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "tests/journal/suite.h"
+#include "tests/journal/disk/disks.h"
 
-#define DISK_BLOCKS 4096u
+#define DISK_BLOCKS TH_TEST_DISK_BLOCKS
 
-enum kind { URING, URING_BUFFERED, THREADS, THREADS_BUFFERED, MEMORY, FAULT, KINDS };
-
-static char path[64];
-
-static void make_file(uint64_t size)
+START_TEST(get_sees_completed_saves)
 {
-	int fd;
-
-	snprintf(path, sizeof(path), "test_disk.%d.img", (int)getpid());
-	fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
-	ck_assert_int_ge(fd, 0);
-	th_ok(ftruncate(fd, (off_t)size));
-	close(fd);
-}
-
-static void remove_file(void)
-{
-	if (*path)
-		unlink(path);
-}
-
-static struct th_disk *open_disk(int kind)
-{
-	unsigned flags = kind == THREADS || kind == THREADS_BUFFERED ? TH_DISK_THREADS : 0;
-	struct th_disk *disk = NULL, *memory;
-
-	if (kind == MEMORY) {
-		th_ok(th_disk_memory_new(DISK_BLOCKS, &disk));
-	} else if (kind == FAULT) {
-		th_ok(th_disk_memory_new(DISK_BLOCKS, &memory));
-		th_ok(th_disk_fault_new(memory, &disk));
-	} else {
-		if (kind == URING_BUFFERED || kind == THREADS_BUFFERED)
-			flags |= TH_DISK_BUFFERED;
-		make_file((uint64_t)DISK_BLOCKS * TH_BLOCK_SIZE + 100);
-		th_ok(th_disk_open(path, flags, &disk));
-	}
-	ck_assert_uint_eq(disk->blocks, DISK_BLOCKS);
-	return disk;
-}
-
-START_TEST(disk_reads_what_was_written)
-{
-	struct th_disk *disk = open_disk(_i);
+	struct th_disk *disk = th_test_disk(_i);
 	char *block = th_test_block(0x11), *other = th_test_block(0xff);
 	static const char zeros[TH_BLOCK_SIZE];
 
@@ -76,25 +30,9 @@ START_TEST(disk_reads_what_was_written)
 }
 END_TEST
 
-static int get_and_wait(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf)
+START_TEST(transfers_outside_the_disk_or_unaligned_are_refused)
 {
-	struct th_future future;
-
-	th_disk_get(disk, addr, blocks, buf, &future);
-	return th_future_wait(&future);
-}
-
-static int save_and_wait(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt)
-{
-	struct th_future future;
-
-	th_disk_save(disk, addr, iov, iovcnt, &future);
-	return th_future_wait(&future);
-}
-
-START_TEST(disk_refuses_nonsense)
-{
-	struct th_disk *disk = open_disk(_i);
+	struct th_disk *disk = th_test_disk(_i);
 	char *block = th_test_block(0);
 	struct iovec iov = { .iov_base = block, .iov_len = TH_BLOCK_SIZE };
 	struct iovec odd = { .iov_base = block, .iov_len = 100 }, empty = { .iov_base = block };
@@ -105,18 +43,18 @@ START_TEST(disk_refuses_nonsense)
 		many[i] = iov;
 	ck_assert_int_eq(th_disk_read(disk, DISK_BLOCKS, 1, block), -EINVAL);
 	ck_assert_int_eq(th_disk_read(disk, UINT64_MAX, 1, block), -EINVAL);
-	ck_assert_int_eq(get_and_wait(disk, DISK_BLOCKS - 1, 2, block), -EINVAL);
-	ck_assert_int_eq(get_and_wait(disk, 0, UINT32_MAX, block), -EINVAL);
-	ck_assert_int_eq(get_and_wait(disk, 0, 0, block), -EINVAL);
-	ck_assert_int_eq(get_and_wait(disk, 0, 1, block + 8), -EINVAL);
+	ck_assert_int_eq(th_test_get(disk, DISK_BLOCKS - 1, 2, block), -EINVAL);
+	ck_assert_int_eq(th_test_get(disk, 0, UINT32_MAX, block), -EINVAL);
+	ck_assert_int_eq(th_test_get(disk, 0, 0, block), -EINVAL);
+	ck_assert_int_eq(th_test_get(disk, 0, 1, block + 8), -EINVAL);
 	ck_assert_int_eq(th_disk_write(disk, DISK_BLOCKS, 1, block), -EINVAL);
-	ck_assert_int_eq(save_and_wait(disk, UINT64_MAX, &iov, 1), -EINVAL);
-	ck_assert_int_eq(save_and_wait(disk, 0, &iov, 0), -EINVAL);
-	ck_assert_int_eq(save_and_wait(disk, 0, &odd, 1), -EINVAL);
-	ck_assert_int_eq(save_and_wait(disk, 0, &empty, 1), -EINVAL);
-	ck_assert_int_eq(save_and_wait(disk, 0, &askew, 1), -EINVAL);
-	ck_assert_int_eq(save_and_wait(disk, 0, many, TH_DISK_IOV_MAX + 1), -EINVAL);
-	th_ok(save_and_wait(disk, 0, many, TH_DISK_IOV_MAX));
+	ck_assert_int_eq(th_test_save(disk, UINT64_MAX, &iov, 1), -EINVAL);
+	ck_assert_int_eq(th_test_save(disk, 0, &iov, 0), -EINVAL);
+	ck_assert_int_eq(th_test_save(disk, 0, &odd, 1), -EINVAL);
+	ck_assert_int_eq(th_test_save(disk, 0, &empty, 1), -EINVAL);
+	ck_assert_int_eq(th_test_save(disk, 0, &askew, 1), -EINVAL);
+	ck_assert_int_eq(th_test_save(disk, 0, many, TH_DISK_IOV_MAX + 1), -EINVAL);
+	th_ok(th_test_save(disk, 0, many, TH_DISK_IOV_MAX));
 	ck_assert_uint_eq(disk->writes, 1);
 	free(block);
 	th_disk_close(disk);
@@ -130,7 +68,7 @@ END_TEST
 #define WORKER_SLOTS 16
 #define WORKER_SAVE_MAX 8
 
-/* A transfer under way; its blocks are nobody else's until it is complete. */
+/* A transfer under way.  No other transfer uses its blocks until it is complete. */
 struct slot {
 	struct th_future future;
 	enum { SLOT_FREE, SLOT_GET, SLOT_SAVE, SLOT_FLUSH } state;
@@ -146,7 +84,7 @@ struct worker {
 	uint64_t base;
 	struct th_random random;
 	unsigned rounds;
-	uint64_t stamps[WORKER_BLOCKS]; /* what each block was filled with last; 0: never written */
+	uint64_t stamps[WORKER_BLOCKS]; /* the content of each block, repeated; 0: never written */
 	bool busy[WORKER_BLOCKS];
 	struct slot slots[WORKER_SLOTS];
 	pthread_t thread;
@@ -186,7 +124,7 @@ static void finish_slot(struct worker *worker, struct slot *slot)
 	slot->state = SLOT_FREE;
 }
 
-/* Some blocks that no transfer of this worker is about; their number, or 0. */
+/* Reserves some consecutive blocks without a transfer.  Returns how many, or 0. */
 static uint32_t pick_blocks(struct worker *worker, uint32_t *ret_first)
 {
 	uint32_t first = th_random_below(&worker->random, WORKER_BLOCKS), blocks = 0;
@@ -272,11 +210,11 @@ static void *work(void *arg)
 	return NULL;
 }
 
-START_TEST(disk_serves_many_threads)
+START_TEST(many_threads_read_what_each_wrote)
 {
 	struct worker *workers = calloc(WORKERS, sizeof(*workers));
-	struct th_disk *disk = open_disk(_i);
-	uint64_t seed = th_test_seed("disk_serves_many_threads");
+	struct th_disk *disk = th_test_disk(_i);
+	uint64_t seed = th_test_seed("many_threads_read_what_each_wrote");
 
 	for (int i = 0; i < WORKERS; i++) {
 		workers[i].disk = disk;
@@ -315,9 +253,9 @@ static void go_on(struct th_future *future, void *arg)
 	th_future_then(&chain->future, go_on, chain);
 }
 
-START_TEST(disk_completes_what_nobody_waits_for)
+START_TEST(continuations_run_without_a_waiter)
 {
-	struct chain chain = { .disk = open_disk(_i), .block = th_test_block(0), .left = 300 };
+	struct chain chain = { .disk = th_test_disk(_i), .block = th_test_block(0), .left = 300 };
 
 	sem_init(&chain.done, 0, 0);
 	th_disk_flush(chain.disk, &chain.future);
@@ -335,8 +273,8 @@ END_TEST
 struct driven_chain {
 	struct chain chain;
 	struct th_future end; /* complete when the chain is */
-	pthread_t thread; /* that each continuation ran on */
-	unsigned elsewhere; /* how many ran on another */
+	pthread_t thread; /* expected to run each continuation */
+	unsigned elsewhere; /* continuations that ran on another */
 };
 
 static void go_on_driven(struct th_future *future, void *arg)
@@ -353,12 +291,12 @@ static void go_on_driven(struct th_future *future, void *arg)
 	th_future_then_driven(&chain->future, go_on_driven, driven);
 }
 
-/* A chain of transfers ends for whoever waits for what its last continuation completes: where the disk needs somebody
- * to reap, all on his thread. */
-START_TEST(disk_is_reaped)
+/* The last continuation of a chain of transfers completes a future.  A thread that reaps until that is complete runs
+ * the whole chain, and on a disk that needs reaping, on its own thread. */
+START_TEST(reaping_completes_a_chain_of_transfers)
 {
 	struct driven_chain driven = {
-		.chain = { .disk = open_disk(_i), .block = th_test_block(0), .left = 300 },
+		.chain = { .disk = th_test_disk(_i), .block = th_test_block(0), .left = 300 },
 		.thread = pthread_self(),
 	};
 	struct chain *chain = &driven.chain;
@@ -378,47 +316,10 @@ START_TEST(disk_is_reaped)
 }
 END_TEST
 
-/* The same with nobody who waits for the disk. */
-/* A future that is completed by another thread, and driven by reaping a disk that completes all by itself. */
-static unsigned drives;
-
-static void drive_by_reaping(struct th_future *future)
-{
-	ck_assert_uint_lt(drives++, 1); /* each time within the one before it, until the stack ends */
-	th_disk_reap(future->owner, future);
-	drives--;
-}
-
-static void *complete_later(void *arg)
-{
-	usleep(20000); /* the other thread is to wait: without that, nothing is tried */
-	th_future_complete(arg, 7);
-	return NULL;
-}
-
-START_TEST(disk_without_reaping_is_not_driven)
-{
-	struct th_disk *disk, *lent;
-	struct th_future future;
-	pthread_t thread;
-
-	drives = 0;
-	th_ok(th_disk_memory_new(16, &disk));
-	lent = th_disk_lend(disk);
-	ck_assert_ptr_nonnull(lent);
-	th_future_init(&future, drive_by_reaping, lent);
-	th_ok(pthread_create(&thread, NULL, complete_later, &future));
-	ck_assert_int_eq(th_future_wait(&future), 7);
-	pthread_join(thread, NULL);
-	th_disk_close(lent);
-	th_disk_close(disk);
-}
-END_TEST
-
-START_TEST(disk_is_watched)
+START_TEST(watched_disk_completes_by_itself)
 {
 	struct driven_chain driven = {
-		.chain = { .disk = open_disk(_i), .block = th_test_block(0), .left = 300 },
+		.chain = { .disk = th_test_disk(_i), .block = th_test_block(0), .left = 300 },
 	};
 	struct chain *chain = &driven.chain;
 
@@ -443,10 +344,10 @@ static void post_and_free(struct th_future *future, void *arg)
 	free(future);
 }
 
-/* More than any queue holds. */
-START_TEST(disk_stands_a_flood)
+/* More than URING_DEPTH and POOL_DEPTH. */
+START_TEST(more_transfers_than_the_queue_holds_complete)
 {
-	struct th_disk *disk = open_disk(_i);
+	struct th_disk *disk = th_test_disk(_i);
 	char *buf = th_disk_buffer((size_t)FLOOD * TH_BLOCK_SIZE);
 	sem_t done;
 
@@ -481,10 +382,10 @@ static void *save_and_leave(void *arg)
 	return NULL;
 }
 
-/* The kernel cancels what an exiting thread had queued; the disk must not. */
-START_TEST(disk_finishes_for_a_thread_that_left)
+/* When a thread exits the kernel cancels the transfers it queued; the disk carries them out. */
+START_TEST(transfers_outlive_the_thread_that_started_them)
 {
-	struct leaver leaver = { .disk = open_disk(_i) };
+	struct leaver leaver = { .disk = th_test_disk(_i) };
 	char *block = th_test_block(0x77), *other = th_test_block(0);
 	pthread_t thread;
 
@@ -505,136 +406,21 @@ START_TEST(disk_finishes_for_a_thread_that_left)
 }
 END_TEST
 
-/* --- opening --- */
-
-START_TEST(disk_lock)
-{
-	struct th_disk *first, *second;
-
-	make_file(TH_BLOCK_SIZE * 8);
-	th_ok(th_disk_open(path, 0, &first));
-	ck_assert_int_eq(th_disk_open(path, 0, &second), -EBUSY);
-	ck_assert_int_eq(th_disk_open(path, TH_DISK_READ_ONLY, &second), -EBUSY);
-	th_disk_close(first);
-	th_ok(th_disk_open(path, TH_DISK_READ_ONLY, &first));
-	th_ok(th_disk_open(path, TH_DISK_READ_ONLY, &second));
-	th_disk_close(first);
-	ck_assert_int_eq(th_disk_open(path, 0, &first), -EBUSY);
-	th_disk_close(second);
-	th_ok(th_disk_open(path, 0, &first));
-	th_disk_close(first);
-	th_disk_close(NULL);
-}
-END_TEST
-
-/* Nothing is printed onto a disk, though a stream's place was free when it was opened. */
-START_TEST(disk_is_no_stream)
-{
-	int saved = dup(STDIN_FILENO);
-	struct th_disk *disk;
-	char found[PATH_MAX];
-
-	make_file(TH_BLOCK_SIZE * 8);
-	close(STDIN_FILENO);
-	th_ok(th_disk_open(path, _i ? TH_DISK_THREADS : 0, &disk));
-	ck_assert(!realpath("/proc/self/fd/0", found) || !strstr(found, path));
-	th_disk_close(disk);
-	if (saved >= 0)
-		dup2(saved, STDIN_FILENO);
-}
-END_TEST
-
-START_TEST(disk_read_only)
-{
-	char *block = th_test_block(1);
-	struct iovec iov = { .iov_base = block, .iov_len = TH_BLOCK_SIZE };
-	struct th_disk *disk;
-
-	make_file(TH_BLOCK_SIZE * 8);
-	th_ok(chmod(path, 0400));
-	th_ok(th_disk_open(path, TH_DISK_READ_ONLY | (_i ? TH_DISK_THREADS : 0), &disk));
-	ck_assert_str_eq(disk->name, path);
-	ck_assert_int_eq(th_disk_write(disk, 0, 1, block), -EROFS);
-	ck_assert_int_eq(save_and_wait(disk, 0, &iov, 1), -EROFS);
-	th_ok(th_disk_read(disk, 0, 1, block));
-	th_ok(th_disk_sync(disk));
-	th_disk_close(disk);
-	free(block);
-}
-END_TEST
-
-START_TEST(disk_opens_only_files_and_devices)
-{
-	struct th_disk *disk;
-
-	ck_assert_int_eq(th_disk_open("/dev/null", 0, &disk), -ENOTBLK);
-	ck_assert_int_eq(th_disk_open(".", 0, &disk), -EISDIR);
-	ck_assert_int_eq(th_disk_open("no-such-file.img", 0, &disk), -ENOENT);
-	make_file(100);
-	th_ok(th_disk_open(path, 0, &disk));
-	ck_assert_uint_eq(disk->blocks, 0);
-	th_disk_close(disk);
-	ck_assert_int_eq(th_disk_memory_new(0, &disk), -EINVAL);
-	ck_assert_int_eq(th_disk_memory_new(UINT64_MAX, &disk), -EINVAL);
-}
-END_TEST
-
-START_TEST(disk_shortened_behind_our_back)
-{
-	struct th_disk *disk = open_disk(_i);
-	char *buf = th_disk_buffer(8 * TH_BLOCK_SIZE);
-
-	th_ok(truncate(path, 4 * TH_BLOCK_SIZE));
-	ck_assert_int_eq(th_disk_read(disk, 100, 1, buf), -EIO);
-	ck_assert_int_eq(get_and_wait(disk, 100, 1, buf), -EIO);
-	ck_assert_int_eq(get_and_wait(disk, 0, 8, buf), -EIO);
-	th_ok(get_and_wait(disk, 0, 4, buf));
-	free(buf);
-	th_disk_close(disk);
-}
-END_TEST
-
-START_TEST(disk_memory_is_sparse)
-{
-	struct th_disk *disk;
-	char *block = th_test_block(9), *other = th_test_block(0);
-	uint64_t blocks = UINT64_C(1) << 24; /* 64 GiB */
-
-	th_ok(th_disk_memory_new(blocks, &disk));
-	th_ok(th_disk_write(disk, blocks - 1, 1, block));
-	th_ok(th_disk_read(disk, blocks - 1, 1, other));
-	ck_assert_mem_eq(block, other, TH_BLOCK_SIZE);
-	th_disk_close(disk);
-	free(block);
-	free(other);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("disk");
-	TCase *all = tcase_create("every kind"), *files = tcase_create("files");
+	TCase *tcase = tcase_create("disk");
 
-	tcase_set_timeout(all, 600);
-	tcase_add_checked_fixture(all, NULL, remove_file);
-	tcase_add_loop_test(all, disk_reads_what_was_written, 0, KINDS);
-	tcase_add_loop_test(all, disk_refuses_nonsense, 0, KINDS);
-	tcase_add_loop_test(all, disk_serves_many_threads, 0, KINDS);
-	tcase_add_loop_test(all, disk_completes_what_nobody_waits_for, 0, KINDS);
-	tcase_add_loop_test(all, disk_is_reaped, 0, KINDS);
-	tcase_add_loop_test(all, disk_is_watched, 0, KINDS);
-	tcase_add_loop_test(all, disk_stands_a_flood, 0, KINDS);
-	tcase_add_loop_test(all, disk_finishes_for_a_thread_that_left, 0, KINDS);
-	suite_add_tcase(suite, all);
-	tcase_set_timeout(files, 60);
-	tcase_add_checked_fixture(files, NULL, remove_file);
-	tcase_add_test(files, disk_lock);
-	tcase_add_loop_test(files, disk_is_no_stream, 0, 2);
-	tcase_add_loop_test(files, disk_read_only, 0, 2);
-	tcase_add_test(files, disk_opens_only_files_and_devices);
-	tcase_add_loop_test(files, disk_shortened_behind_our_back, 0, MEMORY);
-	tcase_add_test(files, disk_memory_is_sparse);
-	tcase_add_test(files, disk_without_reaping_is_not_driven);
-	suite_add_tcase(suite, files);
+	tcase_set_timeout(tcase, 600);
+	tcase_add_checked_fixture(tcase, NULL, th_test_file_remove);
+	tcase_add_loop_test(tcase, get_sees_completed_saves, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, transfers_outside_the_disk_or_unaligned_are_refused, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, many_threads_read_what_each_wrote, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, continuations_run_without_a_waiter, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, reaping_completes_a_chain_of_transfers, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, watched_disk_completes_by_itself, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, more_transfers_than_the_queue_holds_complete, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, transfers_outlive_the_thread_that_started_them, 0, TH_TEST_DISK_KINDS);
+	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

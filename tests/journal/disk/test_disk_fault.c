@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Faults and crash images of the disk for tests, against the guarantees D2 and D3 of disk.h. */
 #include "tests/journal/suite.h"
 
 #define DISK_BLOCKS 64u
@@ -24,7 +25,7 @@ static void check_content(struct th_disk *disk, uint64_t addr, int byte)
 	free(found);
 }
 
-START_TEST(fault_error)
+START_TEST(error_fails_one_transfer_without_effect)
 {
 	struct th_disk *disk = open_disk();
 	char *block = th_test_block(1);
@@ -49,7 +50,7 @@ START_TEST(fault_error)
 }
 END_TEST
 
-START_TEST(fault_tear)
+START_TEST(tear_writes_the_first_half)
 {
 	struct th_disk *disk = open_disk();
 	char *blocks = th_disk_buffer(4 * TH_BLOCK_SIZE), *found = th_test_block(0);
@@ -70,7 +71,7 @@ START_TEST(fault_tear)
 }
 END_TEST
 
-START_TEST(fault_drop)
+START_TEST(drop_succeeds_without_effect)
 {
 	struct th_disk *disk = open_disk();
 	char *block = th_test_block(4);
@@ -95,7 +96,7 @@ static unsigned bits_unlike(const char *block, int byte)
 	return bits;
 }
 
-START_TEST(fault_flip)
+START_TEST(flip_changes_one_bit)
 {
 	struct th_disk *disk = open_disk();
 	char *block = th_test_block(5), *found = th_test_block(0);
@@ -117,7 +118,7 @@ START_TEST(fault_flip)
 }
 END_TEST
 
-START_TEST(fault_cut)
+START_TEST(cut_fails_everything_afterwards)
 {
 	struct th_disk *disk = open_disk();
 	char *block = th_test_block(6);
@@ -139,7 +140,7 @@ END_TEST
 
 #define EVENTS 60u
 
-/* What was done, and what each sector of the disk was told by it. */
+/* The saves and flushes that were done. */
 struct history {
 	struct th_disk *disk;
 	uint64_t nevents;
@@ -147,7 +148,7 @@ struct history {
 	uint32_t addr[EVENTS], blocks[EVENTS];
 };
 
-/* Event number n fills its sectors with n + 1. */
+/* Does a save or a flush.  Save number n fills its sectors with n + 1. */
 static void random_event(struct history *history, struct th_random *random)
 {
 	uint64_t n = history->nevents++;
@@ -171,8 +172,8 @@ static bool event_covers(const struct history *history, uint64_t n, uint64_t add
 	return !history->flush[n] && addr >= history->addr[n] && addr < history->addr[n] + history->blocks[n];
 }
 
-/* May a crash after nevents leave `value` in a sector of this block?  Under D2 and D3: the newest save that a flush
- * covers, or any later one. */
+/* Returns whether a crash after nevents may leave `value` in a sector of this block.  By D2 and D3 that is the newest
+ * save that a flush covers, or any later one. */
 static bool value_is_legal(const struct history *history, uint64_t nevents, uint64_t addr, unsigned value)
 {
 	uint64_t covered = nevents;
@@ -190,7 +191,7 @@ static bool value_is_legal(const struct history *history, uint64_t nevents, uint
 	return value == 0;
 }
 
-/* How many sectors differ from what a disk that loses nothing would hold. */
+/* Checks every sector.  Returns how many differ from a disk that lost nothing. */
 static unsigned check_image(const struct history *history, uint64_t nevents, struct th_disk *image)
 {
 	char *block = th_test_block(0);
@@ -214,10 +215,10 @@ static unsigned check_image(const struct history *history, uint64_t nevents, str
 	return lost;
 }
 
-START_TEST(fault_crash_images)
+START_TEST(crash_images_keep_flushed_saves_and_lose_others)
 {
 	struct history history = { .disk = open_disk() };
-	struct th_random random = { th_test_seed("fault_crash_images") };
+	struct th_random random = { th_test_seed("crash_images_keep_flushed_saves_and_lose_others") };
 	unsigned lossy = 0, whole = 0;
 
 	while (history.nevents < EVENTS)
@@ -241,7 +242,7 @@ START_TEST(fault_crash_images)
 }
 END_TEST
 
-START_TEST(fault_reset_keeps_content)
+START_TEST(reset_keeps_content_as_base_of_images)
 {
 	struct th_disk *disk = open_disk(), *image;
 	char *block = th_test_block(7);
@@ -265,13 +266,13 @@ int main(void)
 	TCase *tcase = tcase_create("disk_fault");
 
 	tcase_set_timeout(tcase, 300);
-	tcase_add_test(tcase, fault_error);
-	tcase_add_test(tcase, fault_tear);
-	tcase_add_test(tcase, fault_drop);
-	tcase_add_test(tcase, fault_flip);
-	tcase_add_test(tcase, fault_cut);
-	tcase_add_test(tcase, fault_crash_images);
-	tcase_add_test(tcase, fault_reset_keeps_content);
+	tcase_add_test(tcase, error_fails_one_transfer_without_effect);
+	tcase_add_test(tcase, tear_writes_the_first_half);
+	tcase_add_test(tcase, drop_succeeds_without_effect);
+	tcase_add_test(tcase, flip_changes_one_bit);
+	tcase_add_test(tcase, cut_fails_everything_afterwards);
+	tcase_add_test(tcase, crash_images_keep_flushed_saves_and_lose_others);
+	tcase_add_test(tcase, reset_keeps_content_as_base_of_images);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -17,7 +17,7 @@ static void count_and_free(struct th_future *future, void *arg)
 	free(future);
 }
 
-START_TEST(future_result)
+START_TEST(result_stays_after_completion)
 {
 	struct th_future future;
 
@@ -30,7 +30,7 @@ START_TEST(future_result)
 }
 END_TEST
 
-START_TEST(future_continuation_before_and_after)
+START_TEST(continuation_runs_once_left_before_or_after_completion)
 {
 	_Atomic int calls = 0;
 	struct th_future *future = malloc(sizeof(*future));
@@ -62,7 +62,7 @@ static void attended(struct th_future *future)
 	++*(int *)future->owner;
 }
 
-START_TEST(future_is_driven_by_its_waiter)
+START_TEST(waiter_drives_until_complete)
 {
 	struct th_future future;
 	int drives = 0;
@@ -73,7 +73,7 @@ START_TEST(future_is_driven_by_its_waiter)
 }
 END_TEST
 
-START_TEST(future_owner_learns_of_continuation)
+START_TEST(owner_is_notified_of_a_continuation_before_completion)
 {
 	_Atomic int calls = 0;
 	struct th_future future;
@@ -96,7 +96,7 @@ START_TEST(future_owner_learns_of_continuation)
 }
 END_TEST
 
-START_TEST(future_driven_continuation)
+START_TEST(driven_continuation_does_not_notify_the_owner)
 {
 	_Atomic int calls = 0;
 	struct th_future future;
@@ -138,8 +138,9 @@ static void *complete_offered(void *arg)
 	return NULL;
 }
 
-/* The waiter's future is on its stack and gone as soon as it is complete. */
-START_TEST(future_races)
+/* Waiting, completing and leaving continuations meet in every order.  The waiter's future is on its stack and gone as
+ * soon as it is complete. */
+START_TEST(completion_and_waiting_race_safely)
 {
 	struct race race = { .offered = NULL };
 	pthread_t thread;
@@ -179,25 +180,25 @@ static void count_wait(void *arg)
 	++*(int *)arg;
 }
 
-/* Whoever has a role that others could have meanwhile hears of it before it waits, and only then. */
-START_TEST(future_waiter_is_told)
+/* A thread passes its role on in the hook, so the hook must run before every wait, and only then. */
+START_TEST(wait_hook_runs_before_a_wait_only)
 {
 	struct th_future future;
-	int told = 0;
+	int calls = 0;
 
-	th_thread_on_wait(count_wait, &told);
+	th_thread_on_wait(count_wait, &calls);
 	th_future_init(&future, NULL, NULL);
 	th_future_complete(&future, 0);
 	ck_assert_int_eq(th_future_wait(&future), 0);
 	th_future_await(&future);
-	ck_assert_int_eq(told, 0);
+	ck_assert_int_eq(calls, 0);
 	th_future_init(&future, complete_it, NULL);
 	ck_assert_int_eq(th_future_wait(&future), 0);
-	ck_assert_int_eq(told, 1);
+	ck_assert_int_eq(calls, 1);
 	th_thread_on_wait(NULL, NULL);
 	th_future_init(&future, complete_it, NULL);
 	ck_assert_int_eq(th_future_wait(&future), 0);
-	ck_assert_int_eq(told, 1);
+	ck_assert_int_eq(calls, 1);
 }
 END_TEST
 
@@ -207,13 +208,13 @@ int main(void)
 	TCase *tcase = tcase_create("future");
 
 	tcase_set_timeout(tcase, 300);
-	tcase_add_test(tcase, future_result);
-	tcase_add_test(tcase, future_continuation_before_and_after);
-	tcase_add_test(tcase, future_is_driven_by_its_waiter);
-	tcase_add_test(tcase, future_owner_learns_of_continuation);
-	tcase_add_test(tcase, future_driven_continuation);
-	tcase_add_test(tcase, future_races);
-	tcase_add_test(tcase, future_waiter_is_told);
+	tcase_add_test(tcase, result_stays_after_completion);
+	tcase_add_test(tcase, continuation_runs_once_left_before_or_after_completion);
+	tcase_add_test(tcase, waiter_drives_until_complete);
+	tcase_add_test(tcase, owner_is_notified_of_a_continuation_before_completion);
+	tcase_add_test(tcase, driven_continuation_does_not_notify_the_owner);
+	tcase_add_test(tcase, completion_and_waiting_race_safely);
+	tcase_add_test(tcase, wait_hook_runs_before_a_wait_only);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }
