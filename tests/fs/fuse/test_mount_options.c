@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/mount_options.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/suite.h"
+
+static int parse(const char *options, struct th_mount_parsed *ret)
+{
+	struct th_mount_options mount = { .image = "/image,with\\comma", .options = options };
+
+	return th_mount_parse(&mount, ret);
+}
+
+/* Returns whether the options for libfuse contain this one. */
+static bool for_fuse(const struct th_mount_parsed *parsed, const char *option)
+{
+	size_t size = strlen(option);
+
+	for (const char *at = parsed->fuse; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, option, size) && (!at[size] || at[size] == ','))
+			return true;
+	}
+	return false;
+}
+
+START_TEST(without_options_the_defaults_are_used)
+{
+	struct th_mount_parsed parsed;
+
+	ck_assert_int_eq(parse(NULL, &parsed), 0);
+	ck_assert(!parsed.fs.read_only && !parsed.remount && !parsed.max_read);
+	ck_assert_uint_eq(parsed.fs.cache_bytes, 0);
+	ck_assert_int_eq(parsed.fs.atime, TH_ATIME_RELATIVE);
+	ck_assert(for_fuse(&parsed, "default_permissions"));
+	ck_assert(for_fuse(&parsed, "subtype=thunderhead"));
+	ck_assert_int_eq(for_fuse(&parsed, "allow_other"), geteuid() == 0);
+	ck_assert_ptr_nonnull(strstr(parsed.fuse, "fsname=/image\\,with\\\\comma"));
+	th_mount_parsed_release(&parsed);
+}
+END_TEST
+
+START_TEST(values_are_parsed)
+{
+	struct th_mount_parsed parsed;
+
+	ck_assert_int_eq(
+		parse("cache=64M,commit=0.5,snapdir=visible,branch=b,snapshot=s,subdir=a/b,max_read=65536", &parsed),
+		0);
+	ck_assert_uint_eq(parsed.fs.cache_bytes, 64 << 20);
+	ck_assert_uint_eq(parsed.fs.checkpoint_interval_ms, 500);
+	ck_assert_int_eq(parsed.fs.snapdir, TH_SNAPDIR_VISIBLE);
+	ck_assert_str_eq(parsed.fs.branch, "b");
+	ck_assert_str_eq(parsed.fs.snapshot, "s");
+	ck_assert_str_eq(parsed.fs.subdir, "a/b");
+	ck_assert_uint_eq(parsed.max_read, 65536);
+	ck_assert(for_fuse(&parsed, "max_read=65536"));
+	ck_assert(for_fuse(&parsed, "ro")); /* a snapshot is read-only */
+	ck_assert(!for_fuse(&parsed, "cache=64M"));
+	th_mount_parsed_release(&parsed);
+}
+END_TEST
+
+static const char *const wrong[] = {
+	"cache=",      "cache=0",       "cache=lots",        "cache=-1",   "commit=0",
+	"commit=3601", "commit=x",      "snapdir=somewhere", "branch=",    "snapshot=",
+	"subdir=",     "max_read=4095", "max_read=64K",      "max_read=x", "ro,cache=1,commit=never",
+};
+
+START_TEST(wrong_values_are_refused)
+{
+	struct th_mount_parsed parsed;
+
+	ck_assert_msg(parse(wrong[_i], &parsed) == -EINVAL, "%s", wrong[_i]);
+	ck_assert_ptr_null(parsed.fuse);
+}
+END_TEST
+
+START_TEST(of_contradicting_options_the_last_one_counts)
+{
+	struct th_mount_parsed parsed;
+
+	ck_assert_int_eq(parse("noatime,strictatime,nodiratime", &parsed), 0);
+	ck_assert_int_eq(parsed.fs.atime, TH_ATIME_STRICT);
+	ck_assert(parsed.fs.no_dir_atime && !for_fuse(&parsed, "noatime"));
+	th_mount_parsed_release(&parsed);
+	ck_assert_int_eq(parse("strictatime,noatime,nodiratime,diratime,commit=1,commit=2", &parsed), 0);
+	ck_assert_int_eq(parsed.fs.atime, TH_ATIME_NEVER);
+	ck_assert(!parsed.fs.no_dir_atime && for_fuse(&parsed, "noatime"));
+	ck_assert_uint_eq(parsed.fs.checkpoint_interval_ms, 2000);
+	th_mount_parsed_release(&parsed);
+}
+END_TEST
+
+START_TEST(options_without_effect_do_not_reach_libfuse)
+{
+	struct th_mount_parsed parsed;
+
+	for (const struct th_mount_option *option = th_mount_option_table; option->name; option++) {
+		if (option->parse)
+			continue;
+		ck_assert_int_eq(parse(option->name, &parsed), 0);
+		ck_assert_msg(!for_fuse(&parsed, option->name), "%s", option->name);
+		th_mount_parsed_release(&parsed);
+	}
+	ck_assert_int_eq(parse("x-systemd.automount,X-mount.mkdir,comment=text", &parsed), 0);
+	ck_assert(!strstr(parsed.fuse, "systemd") && !strstr(parsed.fuse, "mkdir") && !strstr(parsed.fuse, "text"));
+	th_mount_parsed_release(&parsed);
+}
+END_TEST
+
+START_TEST(other_options_reach_libfuse)
+{
+	struct th_mount_parsed parsed;
+
+	ck_assert_int_eq(parse("nosuid,allow_root,nonsense=1,cache,ro=1,remount", &parsed), 0);
+	ck_assert(for_fuse(&parsed, "nosuid") && for_fuse(&parsed, "allow_root") && for_fuse(&parsed, "nonsense=1"));
+	ck_assert(for_fuse(&parsed, "cache") && for_fuse(&parsed, "ro=1") && !for_fuse(&parsed, "ro"));
+	ck_assert(parsed.remount && !for_fuse(&parsed, "remount"));
+	th_mount_parsed_release(&parsed);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("mount_options");
+	TCase *tc = tcase_create("mount_options");
+
+	tcase_add_test(tc, without_options_the_defaults_are_used);
+	tcase_add_test(tc, values_are_parsed);
+	tcase_add_loop_test(tc, wrong_values_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_test(tc, of_contradicting_options_the_last_one_counts);
+	tcase_add_test(tc, options_without_effect_do_not_reach_libfuse);
+	tcase_add_test(tc, other_options_reach_libfuse);
+	suite_add_tcase(suite, tc);
+	return th_suite_run(suite);
+}
