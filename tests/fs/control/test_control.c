@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests to a mounted filesystem: what they answer, and to whom; and that no bytes from outside do harm. */
+/* Requests to a mounted filesystem: their answers, which users may send them, and that no bytes from outside do
+ * harm. */
 #include "fs/control/control.h"
 
 #include <check.h>
@@ -40,7 +41,7 @@ static void close_all(void)
 	ck_assert_int_eq(th_fs_close(fs), 0);
 }
 
-/* As the kernel passes a request on. */
+/* Sends a request as the kernel does. */
 static int ask_as(uid_t uid, unsigned cmd, void *data)
 {
 	struct th_le32 version = th_le32(TH_CONTROL_VERSION);
@@ -107,7 +108,7 @@ static int branch(uid_t uid, const char *name, const char *from)
 	return ask_as(uid, TH_CONTROL_BRANCH_CREATE, &request);
 }
 
-START_TEST(branches)
+START_TEST(branches_are_created_renamed_deleted_and_listed)
 {
 	struct th_control_rename rename = { .from = { "b7" }, .to = { "another" } };
 	struct th_control_branch delete = { .name = { "b8" } };
@@ -148,7 +149,7 @@ START_TEST(branches)
 }
 END_TEST
 
-START_TEST(information)
+START_TEST(any_user_gets_information)
 {
 	struct th_control_info info = { 0 };
 
@@ -163,7 +164,7 @@ START_TEST(information)
 }
 END_TEST
 
-START_TEST(snapshots)
+START_TEST(snapshots_are_created_renamed_deleted_and_listed)
 {
 	struct th_control_rename rename = { .from = { "s7" }, .to = { "s99" } };
 	struct th_control_snapshot delete = { .name = { "s8" } };
@@ -196,7 +197,6 @@ START_TEST(snapshots)
 }
 END_TEST
 
-/* Whoever did not mount it may look, and not more. */
 static int hold_as(uid_t uid, unsigned cmd, const char *snapshot, const char *tag)
 {
 	struct th_control_hold request = { 0 };
@@ -206,7 +206,7 @@ static int hold_as(uid_t uid, unsigned cmd, const char *snapshot, const char *ta
 	return ask_as(uid, cmd, &request);
 }
 
-START_TEST(holds)
+START_TEST(holds_are_added_listed_and_released)
 {
 	struct th_control_snapshot delete = { .name = { "s" } };
 	struct th_control_holds list = { 0 };
@@ -244,7 +244,7 @@ START_TEST(holds)
 }
 END_TEST
 
-START_TEST(strangers)
+START_TEST(other_users_may_not_change_or_diff)
 {
 	struct th_control_diff_next next = { 0 };
 	struct th_le64 session;
@@ -259,7 +259,7 @@ START_TEST(strangers)
 }
 END_TEST
 
-START_TEST(a_diff_in_pieces)
+START_TEST(a_diff_is_read_in_pieces)
 {
 	struct th_control_diff_next next = { 0 };
 	uint8_t *stream = NULL;
@@ -291,7 +291,7 @@ START_TEST(a_diff_in_pieces)
 }
 END_TEST
 
-START_TEST(so_many_diffs)
+START_TEST(the_number_of_diffs_is_limited)
 {
 	struct th_le64 sessions[TH_DIFF_SESSIONS_MAX], more;
 
@@ -303,11 +303,11 @@ START_TEST(so_many_diffs)
 	ck_assert_int_eq(begin(0, "one", "", &more), -EMFILE);
 	ck_assert_int_eq(end(sessions[3]), 0);
 	ck_assert_int_eq(begin(0, "one", "", &more), 0);
-	/* What is left is ended with the filesystem. */
+	/* th_control_free ends the other sessions. */
 }
 END_TEST
 
-START_TEST(ill_formed)
+START_TEST(malformed_requests_are_refused)
 {
 	struct th_control_diff_begin request = { .version = th_le32(TH_CONTROL_VERSION), .from = { "one" } };
 	struct th_control_snapshot name = { .version = th_le32(TH_CONTROL_VERSION) };
@@ -340,7 +340,7 @@ START_TEST(ill_formed)
 }
 END_TEST
 
-START_TEST(random_bytes)
+START_TEST(random_bytes_do_no_harm)
 {
 	static const unsigned cmds[] = { TH_CONTROL_INFO,
 					 TH_CONTROL_SNAPSHOT_CREATE,
@@ -364,7 +364,7 @@ START_TEST(random_bytes)
 
 	for (unsigned i = 0; i < rounds; i++) {
 		th_random_fill(&random, data, 16384);
-		for (unsigned n = th_random_below(&random, 40); n; n--) /* names and paths end somewhere, most often */
+		for (unsigned n = th_random_below(&random, 40); n; n--) /* most names and paths are terminated */
 			data[th_random_below(&random, 400)] = 0;
 		ask_as(0, cmds[th_random_below(&random, sizeof(cmds) / sizeof(cmds[0]))], data);
 	}
@@ -379,15 +379,15 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, open_all, close_all);
 	tcase_set_timeout(tc, 300);
-	tcase_add_test(tc, branches);
-	tcase_add_test(tc, information);
-	tcase_add_test(tc, snapshots);
-	tcase_add_test(tc, holds);
-	tcase_add_test(tc, strangers);
-	tcase_add_test(tc, a_diff_in_pieces);
-	tcase_add_test(tc, so_many_diffs);
-	tcase_add_test(tc, ill_formed);
-	tcase_add_test(tc, random_bytes);
+	tcase_add_test(tc, branches_are_created_renamed_deleted_and_listed);
+	tcase_add_test(tc, any_user_gets_information);
+	tcase_add_test(tc, snapshots_are_created_renamed_deleted_and_listed);
+	tcase_add_test(tc, holds_are_added_listed_and_released);
+	tcase_add_test(tc, other_users_may_not_change_or_diff);
+	tcase_add_test(tc, a_diff_is_read_in_pieces);
+	tcase_add_test(tc, the_number_of_diffs_is_limited);
+	tcase_add_test(tc, malformed_requests_are_refused);
+	tcase_add_test(tc, random_bytes_do_no_harm);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }

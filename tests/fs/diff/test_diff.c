@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes to a filesystem, by hand and at random, between snapshots; what the diff says is held against pictures of
- * both.
+ * Changes of a filesystem between snapshots, made by hand and at random.  The diff is compared with the complete state
+ * of both snapshots (picture.h).
  */
 #include "fs/diff/diff.h"
 
@@ -41,14 +41,14 @@ static void close_fs(void)
 	fs = NULL;
 }
 
-/* --- doing things by path --- */
+/* --- operations by path --- */
 
 static struct th_slice slice(const char *text)
 {
 	return (struct th_slice){ text, strlen(text) };
 }
 
-/* The directory that a path's last part is in; the caller puts it. */
+/* Returns the directory of a path's last component; the caller puts it. */
 static struct th_inode *parent_of(const char *path, struct th_slice *ret_name)
 {
 	const char *last = strrchr(path, '/');
@@ -127,14 +127,14 @@ static void snapshot(const char *name)
 	ck_assert_int_eq(th_fs_snapshot_create(fs, name, &made), 0);
 }
 
-/* --- the diff, gathered --- */
+/* --- all changes of a diff --- */
 
 struct changes {
 	struct th_fs_change *list;
 	size_t count;
 };
 
-static struct changes gather(const char *from, const char *to, bool ranges)
+static struct changes collect(const char *from, const char *to, bool ranges)
 {
 	struct changes changes = { 0 };
 	struct th_fs_change change;
@@ -158,7 +158,7 @@ static void drop(struct changes *changes)
 	free(changes->list);
 }
 
-/* The change of that kind at that path, which must be there. */
+/* Expects a change of that kind at that path, and returns it. */
 static const struct th_fs_change *expect(const struct changes *changes, enum th_fs_change_kind kind, const char *path,
 					 const char *old_path)
 {
@@ -175,23 +175,23 @@ static const struct th_fs_change *expect(const struct changes *changes, enum th_
 
 /* --- by hand --- */
 
-START_TEST(nothing_changed)
+START_TEST(equal_views_have_no_changes)
 {
 	struct changes changes;
 
 	ck_assert_int_eq(make("/a", S_IFREG | 0644), 0);
 	snapshot("one");
 	snapshot("two");
-	changes = gather("one", "two", true);
+	changes = collect("one", "two", true);
 	ck_assert_uint_eq(changes.count, 0);
 	drop(&changes);
-	changes = gather("one", NULL, true);
+	changes = collect("one", NULL, true);
 	ck_assert_uint_eq(changes.count, 0);
 	drop(&changes);
 }
 END_TEST
 
-START_TEST(unknown_snapshots)
+START_TEST(unknown_names_are_refused)
 {
 	struct th_fs_diff *diff;
 
@@ -201,7 +201,7 @@ START_TEST(unknown_snapshots)
 }
 END_TEST
 
-START_TEST(names_of_a_file)
+START_TEST(each_changed_name_is_reported)
 {
 	const struct th_fs_change *change;
 	struct changes changes;
@@ -215,7 +215,7 @@ START_TEST(names_of_a_file)
 	ck_assert_int_eq(move("/moved", "/d/moved"), 0);
 	ck_assert_int_eq(unmake("/gone"), 0);
 	ck_assert_int_eq(make("/new", S_IFREG | 0644), 0);
-	changes = gather("one", NULL, false);
+	changes = collect("one", NULL, false);
 	change = expect(&changes, TH_CHANGE_MODIFIED, "/d/kept", NULL);
 	ck_assert_uint_eq(change->what, TH_CHANGED_LINKS);
 	ck_assert_uint_eq(change->from.links, 1);
@@ -234,7 +234,7 @@ START_TEST(names_of_a_file)
 }
 END_TEST
 
-START_TEST(below_a_renamed_directory)
+START_TEST(unchanged_files_below_a_renamed_directory_are_not_reported)
 {
 	struct changes changes;
 
@@ -245,7 +245,7 @@ START_TEST(below_a_renamed_directory)
 	snapshot("one");
 	ck_assert_int_eq(move("/old", "/new"), 0);
 	put("/new/deep/other", 0, "text", 4);
-	changes = gather("one", NULL, false);
+	changes = collect("one", NULL, false);
 	expect(&changes, TH_CHANGE_RENAMED, "/new", "/old");
 	expect(&changes, TH_CHANGE_MODIFIED, "/new/deep/other", "/old/deep/other");
 	expect(&changes, TH_CHANGE_MODIFIED, "/", NULL);
@@ -257,7 +257,7 @@ START_TEST(below_a_renamed_directory)
 }
 END_TEST
 
-START_TEST(ranges_of_a_file)
+START_TEST(ranges_cover_the_changed_blocks_only)
 {
 	static uint8_t block[TH_BLOCK_SIZE];
 	const struct th_fs_change *change;
@@ -273,9 +273,9 @@ START_TEST(ranges_of_a_file)
 	put("/f", 5 * sizeof(block), block, sizeof(block));
 	put("/f", 6 * sizeof(block) + 10, block, 1);
 	memset(block, 31, sizeof(block));
-	put("/f", 30 * sizeof(block), block, sizeof(block)); /* the same again */
+	put("/f", 30 * sizeof(block), block, sizeof(block)); /* the same content as before */
 	put("/f", 64 * sizeof(block), block, 100);
-	changes = gather("one", NULL, true);
+	changes = collect("one", NULL, true);
 	ck_assert_uint_eq(changes.count, 1);
 	change = expect(&changes, TH_CHANGE_MODIFIED, "/f", NULL);
 	ck_assert_uint_eq(change->what, TH_CHANGED_CONTENT | TH_CHANGED_SIZE | TH_CHANGED_MTIME);
@@ -292,7 +292,7 @@ END_TEST
 
 #define NAMES 6
 
-/* A path of one to three parts, from few names. */
+/* Makes a path of one to three components, from few names. */
 static void pick_path(struct th_random *random, char *path)
 {
 	unsigned parts = 1 + th_random_below(random, 3);
@@ -301,7 +301,7 @@ static void pick_path(struct th_random *random, char *path)
 		path += sprintf(path, "/%c", 'a' + (int)th_random_below(random, NAMES));
 }
 
-/* Is there a directory to put it in? */
+/* Does the parent directory exist? */
 static bool has_parent(const char *path)
 {
 	char *directory = strndup(path, (size_t)(strrchr(path, '/') - path));
@@ -409,7 +409,7 @@ static void do_something(struct th_random *random)
 	}
 }
 
-/* How many names of the inode a picture has that the other has not; -1 if it has none of the inode's at all. */
+/* Does the picture have this name of the inode? */
 static bool has_name(const struct th_picture *picture, uint64_t id, uint64_t parent, const char *last)
 {
 	for (size_t i = 0; i < picture->count; i++) {
@@ -452,12 +452,13 @@ static unsigned count_of(const struct changes *changes, enum th_fs_change_kind k
 	return count;
 }
 
-/* Every name of `here` that `there` has not is told once, by itself or as one side of a renaming. */
+/* Expects each name that only `here` has to be reported once, by itself or as one side of a renaming.  Returns the
+ * number of reports. */
 static size_t check_names(const struct changes *changes, const struct th_picture *here, const struct th_picture *there,
 			  enum th_fs_change_kind kind)
 {
 	bool old = kind == TH_CHANGE_REMOVED;
-	size_t told = 0;
+	size_t reported = 0;
 
 	for (size_t i = 0; i < here->count; i++) {
 		const struct th_picture_name *name = &here->names[i];
@@ -465,13 +466,13 @@ static size_t check_names(const struct changes *changes, const struct th_picture
 				 count_of(changes, TH_CHANGE_RENAMED, name->id, name->path, old);
 		bool kept = has_name(there, name->id, name->parent, strrchr(name->path, '/'));
 
-		ck_assert_msg(count == !kept, "%c %s: told %u times", kind, name->path, count);
-		told += count;
+		ck_assert_msg(count == !kept, "%c %s: reported %u times", kind, name->path, count);
+		reported += count;
 	}
-	return told;
+	return reported;
 }
 
-/* An old copy with the ranges copied over it is the new file. */
+/* Expects an old copy with the ranges copied over it to be the new file. */
 static void check_ranges(const struct th_fs_change *change, const struct th_picture_name *from,
 			 const struct th_picture_name *to)
 {
@@ -490,32 +491,32 @@ static void check_ranges(const struct th_fs_change *change, const struct th_pict
 	free(copy);
 }
 
-/* Names that stayed are told where the inode looks another. */
+/* Expects each kept name to be reported if its inode differs.  Returns the number of reports. */
 static size_t check_kept(const struct changes *changes, const struct th_picture *from, const struct th_picture *to)
 {
-	size_t told = 0;
+	size_t reported = 0;
 
 	for (size_t i = 0; i < to->count; i++) {
 		const struct th_picture_name *name = &to->names[i], *before = any_name(from, name->id);
 		bool kept = has_name(from, name->id, name->parent, strrchr(name->path, '/'));
 		unsigned count = count_of(changes, TH_CHANGE_MODIFIED, name->id, name->path, false);
 
-		ck_assert_msg(count == (kept && !looks_the_same(before, name)), "M %s: told %u times", name->path,
+		ck_assert_msg(count == (kept && !looks_the_same(before, name)), "M %s: reported %u times", name->path,
 			      count);
-		told += count;
+		reported += count;
 	}
-	return told;
+	return reported;
 }
 
 static void check_diff(const char *from_name, const char *to_name)
 {
 	struct th_picture from = th_picture_take(fs, from_name), to = th_picture_take(fs, to_name);
-	struct changes changes = gather(from_name, to_name, true);
-	size_t renamed = 0, told;
+	struct changes changes = collect(from_name, to_name, true);
+	size_t renamed = 0, reported;
 
-	told = check_names(&changes, &from, &to, TH_CHANGE_REMOVED);
-	told += check_names(&changes, &to, &from, TH_CHANGE_ADDED);
-	told += check_kept(&changes, &from, &to);
+	reported = check_names(&changes, &from, &to, TH_CHANGE_REMOVED);
+	reported += check_names(&changes, &to, &from, TH_CHANGE_ADDED);
+	reported += check_kept(&changes, &from, &to);
 	for (size_t i = 0; i < changes.count; i++) {
 		const struct th_fs_change *change = &changes.list[i];
 
@@ -523,13 +524,13 @@ static void check_diff(const char *from_name, const char *to_name)
 		if (S_ISREG(change->to.mode) && change->kind != TH_CHANGE_REMOVED)
 			check_ranges(change, any_name(&from, change->inode), any_name(&to, change->inode));
 	}
-	ck_assert_uint_eq(told - renamed, changes.count); /* a renaming was counted from both sides */
+	ck_assert_uint_eq(reported - renamed, changes.count); /* a renaming was counted from both sides */
 	drop(&changes);
 	th_picture_release(&from);
 	th_picture_release(&to);
 }
 
-START_TEST(random_changes)
+START_TEST(random_changes_match_the_states_of_both_snapshots)
 {
 	struct th_random random = { th_test_seed("test_diff") };
 	unsigned rounds = th_test_rounds(12);
@@ -551,47 +552,6 @@ START_TEST(random_changes)
 }
 END_TEST
 
-/* --- on the way to the tool --- */
-
-START_TEST(changes_travel)
-{
-	struct th_fs_change_range ranges[] = { { 4096, 8192 }, { 1 << 20, 17 } };
-	struct th_fs_change change = {
-		.kind = TH_CHANGE_RENAMED,
-		.what = TH_CHANGED_CONTENT | TH_CHANGED_XATTR,
-		.inode = 77,
-		.from = { .mode = S_IFREG | 0600, .size = 5, .links = 2, .mtime_seconds = -3 },
-		.to = { .mode = S_IFREG | 0644, .size = UINT64_C(1) << 40, .links = 1, .mtime_nanoseconds = 9 },
-		.path = (char *)"/new",
-		.old_path = (char *)"/an old one",
-		.ranges = ranges,
-		.nranges = 2,
-	};
-	size_t size = th_fs_change_packed_size(&change), taken;
-	uint8_t *record = malloc(size);
-	struct th_fs_change back;
-
-	th_fs_change_pack(&change, record);
-	for (size_t part = 0; part < size; part++)
-		ck_assert_int_eq(th_fs_change_unpack(record, part, &back, &taken), 1);
-	ck_assert_int_eq(th_fs_change_unpack(record, size, &back, &taken), 0);
-	ck_assert_uint_eq(taken, size);
-	ck_assert_str_eq(back.path, change.path);
-	ck_assert_str_eq(back.old_path, change.old_path);
-	ck_assert_int_eq(back.from.mtime_seconds, -3);
-	ck_assert_uint_eq(back.to.size, change.to.size);
-	ck_assert_mem_eq(back.ranges, ranges, sizeof(ranges));
-	th_fs_change_release(&back);
-	for (size_t i = 0; i < size; i++) { /* whatever comes, it is taken or refused */
-		record[i] ^= 0xff;
-		if (!th_fs_change_unpack(record, size, &back, &taken))
-			th_fs_change_release(&back);
-		record[i] ^= 0xff;
-	}
-	free(record);
-}
-END_TEST
-
 static Suite *suite(void)
 {
 	Suite *s = suite_create("diff");
@@ -599,13 +559,12 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(tc, open_fs, close_fs);
 	tcase_set_timeout(tc, 300);
-	tcase_add_test(tc, nothing_changed);
-	tcase_add_test(tc, unknown_snapshots);
-	tcase_add_test(tc, names_of_a_file);
-	tcase_add_test(tc, below_a_renamed_directory);
-	tcase_add_test(tc, ranges_of_a_file);
-	tcase_add_test(tc, random_changes);
-	tcase_add_test(tc, changes_travel);
+	tcase_add_test(tc, equal_views_have_no_changes);
+	tcase_add_test(tc, unknown_names_are_refused);
+	tcase_add_test(tc, each_changed_name_is_reported);
+	tcase_add_test(tc, unchanged_files_below_a_renamed_directory_are_not_reported);
+	tcase_add_test(tc, ranges_cover_the_changed_blocks_only);
+	tcase_add_test(tc, random_changes_match_the_states_of_both_snapshots);
 	suite_add_tcase(s, tc);
 	return s;
 }
