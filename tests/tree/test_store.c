@@ -478,19 +478,19 @@ START_TEST(store_budgets_share)
 	th_fixture_init(&a, 16, &small);
 	for (unsigned i = 0; i < PIECES; i++)
 		piece[i] = th_heap_alloc(PIECE_BYTES);
-	alone = th_cache_beside(a.store->cache);
+	alone = th_cache_outside(a.store->cache);
 	ck_assert_uint_ge(alone, PIECES_BYTES);
 	ck_assert_uint_le(alone, PIECES_BYTES + BUDGET / 2);
 	th_fixture_init(&b, 16, &large);
-	beside = th_cache_beside(a.store->cache);
-	ck_assert_uint_ge(th_cache_beside(b.store->cache), beside * 5 / 2);
-	ck_assert_uint_le(th_cache_beside(b.store->cache), beside * 7 / 2);
+	beside = th_cache_outside(a.store->cache);
+	ck_assert_uint_ge(th_cache_outside(b.store->cache), beside * 5 / 2);
+	ck_assert_uint_le(th_cache_outside(b.store->cache), beside * 7 / 2);
 	ck_assert_uint_ge(beside, PIECES_BYTES / 4);
 	th_fixture_release(&b);
-	ck_assert_uint_ge(th_cache_beside(a.store->cache), PIECES_BYTES);
+	ck_assert_uint_ge(th_cache_outside(a.store->cache), PIECES_BYTES);
 	for (unsigned i = 0; i < PIECES; i++)
 		th_heap_free(piece[i]);
-	ck_assert_uint_lt(th_cache_beside(a.store->cache), PIECES_BYTES);
+	ck_assert_uint_lt(th_cache_outside(a.store->cache), PIECES_BYTES);
 	th_fixture_release(&a);
 }
 END_TEST

@@ -108,8 +108,8 @@ static int drop_values(struct walk *w, const struct th_slab *slab)
 
 static int walk_node(struct walk *w, struct th_node *node);
 
-/* A leaf without large values is not read.  If a node cannot be read, which the cache reports, the nodes and values below
- * it stay allocated. */
+/* A leaf without large values is not read.  If a node cannot be read, which the cache reports, the nodes and values
+ * below it stay allocated. */
 static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fence)
 {
 	struct th_node *node;
@@ -117,7 +117,7 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fe
 
 	if (ptr->level == 0 && !ptr->chunks)
 		return report_ptr(w, ptr);
-	err = th_cache_load_or_lose(w->cache, ptr, fence, &node);
+	err = th_cache_load_retrying(w->cache, ptr, fence, &node);
 	if (err == -EIO || err == -EBADMSG || err == -EUCLEAN)
 		return report_ptr(w, ptr);
 	if (err < 0)

@@ -3,8 +3,8 @@
  * Point lookups: the value and reference count of one key.
  *
  * A lookup descends and collects the messages for its key, newest first, until a message hides everything below or the
- * leaf is reached.  It holds the tree's lock only for the transient nodes at the top (th_lookup_begin).  Persistent nodes
- * never change, so the rest needs no lock and may wait for the disk: th_lookup_finish, or, without blocking,
+ * leaf is reached.  It holds the tree's lock only for the transient nodes at the top (th_lookup_begin).  Persistent
+ * nodes never change, so the rest needs no lock and may wait for the disk: th_lookup_finish, or, without blocking,
  * th_lookup_step for each node.
  */
 #ifndef TH_TREE_BTREE_LOOKUP_H
@@ -12,7 +12,7 @@
 
 #include "tree/btree/tree.h"
 
-/* What keeps a value's bytes alive: the low bits of th_value.owner. */
+/* The owner of a value's bytes: the low bits of th_value.owner. */
 enum th_owner { TH_OWNER_ENTRY, TH_OWNER_PAGE, TH_OWNER_MEMORY };
 
 /* The state of one lookup.  Zeroed at first; th_lookup_release frees it. */

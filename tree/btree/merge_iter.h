@@ -34,8 +34,8 @@ struct th_merge_iter_source {
 struct th_merge_iter {
 	struct th_merge_iter_source source[TH_MERGE_ITER_SOURCES];
 	unsigned sources;
-	/* The leaf's source, which is the last; NULL: it is empty.  Where no message interferes, records are taken from it
-	 * directly. */
+	/* The leaf's source, which is the last; NULL: it is empty.  Where no message interferes, records are taken
+	 * from it directly. */
 	struct th_merge_iter_source *records;
 	const struct th_merge_iter_source
 		*pending; /* of the other sources the one with the lowest key; NULL: none is left */
@@ -52,9 +52,9 @@ struct th_merged {
 	int32_t refs;
 };
 
-/* Begins at `from` and ends before `to` (data NULL: no bound), or where the leaf's range ends.  staged: a transaction's
- * messages, newer than the path; its first node is the one that may have messages for `from`.  Path, messages and bounds
- * are borrowed and must not change while the iterator is in use. */
+/* Begins at `from` and ends before `to` (data NULL: no bound), or where the leaf's range ends.  staged: a
+ * transaction's messages, newer than the path; its first node is the one that may have messages for `from`.  Path,
+ * messages and bounds are borrowed and must not change while the iterator is in use. */
 void th_merge_iter_init(struct th_merge_iter *merge, const struct th_path *path, struct th_overlay_row staged,
 			struct th_slice from, struct th_slice to);
 /* Returns the next key, whether or not it has a value; false at the end. */

@@ -28,8 +28,8 @@ struct th_need {
 
 void th_need_init(struct th_need *need);
 /* Loads the node that is needed and keeps a reference to it.  Call without the tree's lock, then retry the walk.
- * Returns 0 or a read's error.  A damaged node is reported, and an error, only when it is needed a second time: the tree
- * changes while the lock is dropped, so the node's blocks may have been freed and reused. */
+ * Returns 0 or a read's error.  A damaged node is reported, and an error, only when it is needed a second time: the
+ * tree changes while the lock is dropped, so the node's blocks may have been freed and reused. */
 int th_need_load(struct th_need *need, struct th_cache *cache);
 /* Drops the references to loaded nodes. */
 void th_need_release(struct th_need *need);

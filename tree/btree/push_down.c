@@ -41,8 +41,8 @@ static int detach_children(struct th_tree *tree, struct th_node *node, unsigned 
 }
 
 /*
- * Puts a range message into a node.  Children that it covers entirely are detached; at either end a piece remains for the
- * child that it covers in part (N3):
+ * Puts a range message into a node.  Children that it covers entirely are detached; at either end a piece remains for
+ * the child that it covers in part (N3):
  *
  *      | child | child | child | child |
  *           [piece)[detached  )[piece)
@@ -253,9 +253,9 @@ static bool appends(const struct th_node *node, unsigned from, const struct th_n
 	return th_slice_compare(th_key_slice(&first), th_key_slice(&last)) > 0;
 }
 
-/* Pushes overlay messages [from, to), all of child i, down into it, and relieves the child if its overlay exceeds the
- * budget.  If that lacks a node, the child is not split before the push-down was continued: need->key would lead to only
- * one of the pieces, and the other would stay over its budget. */
+/* Pushes overlay messages [from, to), all of child i, down into it, and relieves the child if its overlay exceeds
+ * the budget.  If that lacks a node, the child is not split before the push-down was continued: need->key would lead
+ * to only one of the pieces, and the other would stay over its budget. */
 static int push_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, unsigned from,
 		      unsigned to, struct th_need *need)
 {

@@ -3,9 +3,9 @@
  * Push-down: moves messages from overlays towards the leaves.
  *
  * Everything here is called with the tree locked exclusively, on writable nodes.  `at` is the range of the node.
- * Functions that take a th_need return -EAGAIN and *need if a node is not in memory.  The tree is consistent then, though
- * an overlay may stay over its budget until th_tree_relieve.  Other errors are -ENOMEM and -EUCLEAN; after these a change
- * may be incomplete, and the store must fail.
+ * Functions that take a th_need return -EAGAIN and *need if a node is not in memory.  The tree is consistent then,
+ * though an overlay may stay over its budget until th_tree_relieve.  Other errors are -ENOMEM and -EUCLEAN; after these
+ * a change may be incomplete, and the store must fail.
  */
 #ifndef TH_TREE_BTREE_PUSH_DOWN_H
 #define TH_TREE_BTREE_PUSH_DOWN_H
@@ -16,9 +16,9 @@
 int th_push_down_accept(struct th_tree *tree, struct th_node *node, struct th_fences at,
 			const struct th_entry *message);
 /*
- * Moves a new message down from `node` as far as nodes are writable already.  These nodes will be written anyway, so this
- * costs nothing, and the message fills no overlay on the way.  It stops where an overlay has a message for the same key.
- * Takes over the reference in any case.  After -EAGAIN the message is in the tree.
+ * Moves a new message down from `node` as far as nodes are writable already.  These nodes will be written anyway, so
+ * this costs nothing, and the message fills no overlay on the way.  It stops where an overlay has a message for the
+ * same key. Takes over the reference in any case.  After -EAGAIN the message is in the tree.
  *
  *      root       writable      |
  *      .  .       writable      |  passes

@@ -19,14 +19,14 @@ struct th_fences th_child_fences(const struct th_node *node, unsigned i, struct 
 				 struct th_key *hi);
 bool th_node_too_big(const struct th_node *node);
 /*
- * Replaces child i, which is too big and writable, by pieces of equal size; appended: the child is a leaf that grew at its
- * end only, so all pieces but the last are filled.  Returns 0 or -ENOMEM.
+ * Replaces child i, which is too big and writable, by pieces of equal size; appended: the child is a leaf that grew at
+ * its end only, so all pieces but the last are filled.  Returns 0 or -ENOMEM.
  *
  *      ... | i | ...     ->     ... | i | i' | i'' | ...
  */
 int th_child_split(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences child_at, bool appended);
-/* Brings child i, which is writable, back within its limits: splits it, or joins it with a neighbour if that is in memory.
- * `at`: the fences of the node; appended: see th_child_split.  Returns 0, -ENOMEM or -EUCLEAN. */
+/* Brings child i, which is writable, back within its limits: splits it, or joins it with a neighbour if that is in
+ * memory. `at`: the fences of the node; appended: see th_child_split.  Returns 0, -ENOMEM or -EUCLEAN. */
 int th_child_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at, bool appended);
 
 #endif

@@ -63,8 +63,9 @@ typedef void th_node_visit(void *arg, const struct th_node *node);
 
 /* --- changing; the lock is held exclusively --- */
 
-/* Returns child i in *ret as a writable node, copying it if it is shared.  The node is the tree's and valid while the lock
- * is held.  Returns 0, -EAGAIN and *need if the child is not in memory, -ENOMEM, or -EUCLEAN if its pointer is broken. */
+/* Returns child i in *ret as a writable node, copying it if it is shared.  The node is the tree's and valid while
+ * the lock is held.  Returns 0, -EAGAIN and *need if the child is not in memory, -ENOMEM, or -EUCLEAN if its pointer
+ * is broken. */
 int th_tree_child_writable(struct th_tree *tree, struct th_node *node, unsigned i, struct th_node **ret,
 			   struct th_need *need);
 /* The same for the root.  Returns 0 or -ENOMEM. */

@@ -160,7 +160,7 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice lo
 		return DONE;
 	if (w->depth == TH_HEIGHT_MAX)
 		return -EUCLEAN;
-	err = th_cache_load_or_lose(w->store->cache, ptr, lo, &node);
+	err = th_cache_load_retrying(w->store->cache, ptr, lo, &node);
 	if (err) /* damaged, as the cache has reported: it stays lost, with all nodes below it */
 		return err == -ENOMEM ? err : DONE;
 	w->path[w->depth++] = node;

@@ -14,35 +14,35 @@
 #include "tree/node/node_pack.h"
 #include "tree/node/nowait.h"
 
-#define TH_CACHE_SHARDS 16
+#define TH_CACHE_SHARDS 16 /* so that threads rarely wait for one another */
 #define TH_CACHE_SLOTS_MIN 64
-#define TH_CACHE_AHEAD 64 /* asynchronous loads under way, above which nothing is read ahead */
-#define TH_CACHE_LOST 32 /* one byte beside so many is lost between nodes that come and go */
-#define TH_CACHE_STEPS 256 /* of the budget, in which a part of it is reserved */
-#define TH_CACHE_RETIRED 64 /* of the budget, the part that retired nodes may have: one in so many */
+#define TH_CACHE_AHEAD 64 /* asynchronous loads under way; with more, nothing is prefetched */
+#define TH_CACHE_LOST 32 /* fragmentation: measured, one byte is lost for every 32 in nodes */
+#define TH_CACHE_STEPS 256 /* the budget is reserved in steps of 1/256, so that most changes cost nothing */
+#define TH_CACHE_RETIRED 64 /* retired nodes may take 1/64 of the budget */
 
-/* Somebody to be told of a node. */
-struct told {
+/* A callback that waits for an asynchronous load. */
+struct waiter {
 	th_cache_loaded *loaded;
 	void *arg;
-	struct told *next;
+	struct waiter *next;
 };
 
-/* A read under way that others may wait for. */
+/* A read under way that other threads may wait for. */
 struct load {
 	uint64_t addr, birth;
 	int result;
 	bool done;
 	bool async; /* it is part of a struct async_load */
-	bool begun; /* such a one: its future is the disk's by now */
-	unsigned holders; /* who looks at it: whoever reads, and those who wait */
+	bool begun; /* of an asynchronous load: its future was passed to the disk */
+	unsigned holders; /* the reader, and the threads that wait */
 	struct th_node *node;
-	struct told *told; /* only of an asynchronous one: then they are told by whoever reaps the disk's transfers */
+	struct waiter *waiters; /* of an asynchronous load; called by the thread that reaps the transfer */
 	struct load *next;
 };
 
-/* One that nobody stands by.  Whoever comes to need it completes it, and others with it, on his own thread
- * (th_disk_reap): handing it over would take longer than what there is to do.  The last holder frees it. */
+/* A load without a thread that waits for it.  The next thread that needs the node completes it, and other transfers
+ * with it (th_disk_reap): waking another thread would take longer than the work.  The last holder frees it. */
 struct async_load {
 	struct load load; /* must be first */
 	struct th_cache *cache;
@@ -52,22 +52,23 @@ struct async_load {
 	uint8_t prefix[]; /* of the node */
 };
 
-/* A place in a shard's table.  What a sweep of the clock looks at is here: nodes are in cold memory as a rule. */
+/* A place in a shard's table.  It has all that a sweep of the clock looks at, as nodes are rarely in the processor's
+ * cache. */
 struct slot {
-	uint64_t tag; /* the address, and in the lowest bit whether it was asked for since the last sweep; 0: empty */
+	uint64_t tag; /* the address, and in the lowest bit whether it was used since the last sweep; 0: empty */
 	struct th_node *node;
 };
 
 struct shard {
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;
-	struct slot *slot; /* at least half of them empty; what does not find its own place is in one of the next */
+	struct slot *slot; /* hash table with linear probing, at most half full */
 	size_t slots, count;
-	unsigned shift; /* of a hash: what is left is the place */
-	size_t hand; /* of the clock: a slot */
-	struct th_node *retired; /* the oldest; a ring of those that nobody has asked for since they were retired */
+	unsigned shift; /* a hash shifted right by this is the home slot */
+	size_t hand; /* of the clock: index of a slot */
+	struct th_node *retired; /* oldest of a ring of nodes that were not used since they were retired */
 	struct load *loads;
-	size_t used, retired_used; /* bytes; used has them all */
+	size_t used, retired_used; /* bytes; `used` includes retired nodes */
 	uint64_t hits;
 };
 
@@ -75,20 +76,20 @@ struct th_cache {
 	struct th_disk *disk;
 	struct th_readahead *ahead;
 	size_t budget;
-	_Atomic size_t reserved; /* of it, in whole steps */
+	_Atomic size_t reserved; /* part of the budget, in whole steps */
 	_Atomic uint64_t reads;
 	_Atomic unsigned under_way; /* asynchronous loads */
-	pthread_mutex_t idle_lock; /* of what follows */
-	void *buffer[TH_CACHE_AHEAD]; /* for loads to come: aligned memory, got and freed, would tear holes into the
-					 heap */
+	pthread_mutex_t idle_lock; /* protects the next three fields */
+	void *buffer
+		[TH_CACHE_AHEAD]; /* kept for later loads: allocating and freeing aligned memory fragments the heap */
 	unsigned buffers;
-	pthread_cond_t idle; /* there are none any more */
+	pthread_cond_t idle; /* no asynchronous load is under way */
 	void (*report)(void *arg, const char *line);
 	void *arg;
 	struct shard shard[TH_CACHE_SHARDS];
 };
 
-/* Of all caches of the process: they share one heap. */
+/* Sums over all caches of the process, which share one heap. */
 static _Atomic size_t all_budgets, all_used;
 
 static uint64_t hash_addr(uint64_t addr)
@@ -101,7 +102,7 @@ static struct shard *shard_of(struct th_cache *cache, uint64_t addr)
 	return &cache->shard[hash_addr(addr) >> 60];
 }
 
-/* The shard was chosen by the highest bits. */
+/* The home slot of an address.  Its shard was chosen by the highest bits of the hash. */
 static size_t place_of(unsigned shift, uint64_t addr)
 {
 	return (hash_addr(addr) << 4) >> shift;
@@ -142,7 +143,7 @@ int th_cache_new(struct th_disk *disk, struct th_readahead *ahead, size_t budget
 	for (size_t i = 0; i < TH_CACHE_SHARDS; i++)
 		if (shard_init(&cache->shard[i]) < 0)
 			err = -ENOMEM;
-	if (err < 0) {
+	if (err) {
 		th_cache_free(cache);
 		return err;
 	}
@@ -150,14 +151,14 @@ int th_cache_new(struct th_disk *disk, struct th_readahead *ahead, size_t budget
 	return 0;
 }
 
-/* --- a shard's table; its lock is held --- */
+/* --- a shard's table; the shard is locked --- */
 
 static bool has_addr(const struct slot *slot, uint64_t addr)
 {
 	return slot->tag >> 1 == addr;
 }
 
-/* The slot with the address, or else the empty one where it would be. */
+/* Returns the slot with the address, or the empty slot where it belongs. */
 static struct slot *shard_find(struct shard *shard, uint64_t addr)
 {
 	size_t i = home_of(shard, addr);
@@ -172,7 +173,7 @@ static struct slot *shard_find_node(struct shard *shard, const struct th_node *n
 	return shard_find(shard, node->ptr.addr);
 }
 
-/* What comes behind an emptied slot moves up, unless it would be before its own place. */
+/* Empties a slot: backward-shift deletion for linear probing. */
 static void slot_empty(struct shard *shard, struct slot *slot)
 {
 	size_t mask = shard->slots - 1, hole = (size_t)(slot - shard->slot), i = hole;
@@ -189,7 +190,7 @@ static void slot_empty(struct shard *shard, struct slot *slot)
 	shard->slot[hole] = (struct slot){ 0 };
 }
 
-/* Without memory it stays as it is, fuller than it should be. */
+/* Doubles the table.  If there is no memory, it stays more than half full. */
 static void shard_grow(struct shard *shard)
 {
 	struct slot *from = shard->slot, *slot = calloc(2 * shard->slots, sizeof(*slot));
@@ -197,7 +198,7 @@ static void shard_grow(struct shard *shard)
 
 	if (!slot)
 		return;
-	__atomic_store_n(&shard->slot, slot, __ATOMIC_RELAXED); /* th_cache_expect reads these */
+	__atomic_store_n(&shard->slot, slot, __ATOMIC_RELAXED); /* th_cache_prefetch_slot reads these */
 	__atomic_store_n(&shard->shift, shard->shift - 1, __ATOMIC_RELAXED);
 	shard->slots = 2 * old;
 	shard->hand = 0;
@@ -209,7 +210,7 @@ static void shard_grow(struct shard *shard)
 
 /* --- retired nodes --- */
 
-/* The ring is known by the oldest: the others follow, one that is added comes last. */
+/* *ring is the oldest node; the node that is added is the last. */
 static void ring_add(struct th_node **ring, struct th_node *node)
 {
 	if (*ring) {
@@ -245,7 +246,7 @@ static void unretire(struct shard *shard, struct th_node *node)
 	node->retired = false;
 }
 
-/* --- putting in, finding, and making room --- */
+/* --- inserting, finding and evicting --- */
 
 static void shard_remove(struct shard *shard, struct slot *slot)
 {
@@ -260,7 +261,7 @@ static void shard_remove(struct shard *shard, struct slot *slot)
 	th_node_unref(node);
 }
 
-/* With what is lost between nodes: room for none. */
+/* Memory that a node is charged with, fragmentation included. */
 static uint32_t node_memory(const struct th_node *node)
 {
 	size_t takes = th_heap_takes(sizeof(*node) + node->prefix_size) +
@@ -269,8 +270,8 @@ static uint32_t node_memory(const struct th_node *node)
 	return (uint32_t)(takes + takes / TH_CACHE_LOST);
 }
 
-/* What is retired goes first, the oldest before the others.  Then sweeps of the clock until the shard is within its
- * budget; nodes used since the last sweep get another round. */
+/* Evicts retired nodes, the oldest first, then others by sweeps of the clock, until the shard is within its budget.
+ * Nodes used since the last sweep stay for another round. */
 static void shard_evict(struct shard *shard, size_t budget)
 {
 	size_t steps = 3 * shard->slots;
@@ -281,7 +282,7 @@ static void shard_evict(struct shard *shard, size_t budget)
 		struct slot *slot = &shard->slot[shard->hand];
 
 		if (slot->tag && !(slot->tag & 1)) {
-			shard_remove(shard, slot); /* another one may be in its place now */
+			shard_remove(shard, slot); /* another node may have moved into the slot */
 			continue;
 		}
 		slot->tag &= ~UINT64_C(1);
@@ -294,7 +295,7 @@ static size_t shard_budget(const struct th_cache *cache)
 	return (cache->budget - atomic_load_explicit(&cache->reserved, memory_order_relaxed)) / TH_CACHE_SHARDS;
 }
 
-/* Takes over one reference. */
+/* Inserts a node and takes over one reference. */
 static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_node *node)
 {
 	struct slot *slot = shard_find_node(shard, node);
@@ -303,12 +304,12 @@ static void shard_insert(struct th_cache *cache, struct shard *shard, struct th_
 		shard_remove(shard, slot);
 	if (2 * shard->count >= shard->slots)
 		shard_grow(shard);
-	if (shard->count + 1 >= shard->slots) { /* no memory for that: it is not cached */
+	if (shard->count + 1 >= shard->slots) { /* the table could not grow: the node is not cached */
 		th_node_unref(node);
 		return;
 	}
 	node->cached_bytes = node_memory(node);
-	/* A leaf has to be asked for once more: one that a scan passes by goes before what is in use. */
+	/* A leaf does not count as used until it is read again: a scan must not evict the nodes in use. */
 	*shard_find_node(shard, node) = (struct slot){ node->ptr.addr << 1 | (node->level > 0), node };
 	shard->count++;
 	shard->used += node->cached_bytes;
@@ -325,7 +326,7 @@ static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *pt
 		return NULL;
 	th_node_prefetch(node);
 	if (node->ptr.birth != ptr->birth || node->ptr.checksum != ptr->checksum) {
-		shard_remove(shard, slot); /* of an earlier life of these blocks */
+		shard_remove(shard, slot); /* written before these blocks were freed and reused */
 		return NULL;
 	}
 	if (node->retired)
@@ -336,7 +337,6 @@ static struct th_node *shard_lookup(struct shard *shard, const struct th_ptr *pt
 
 /* --- */
 
-/* In steps, so that it costs nothing as a rule. */
 void th_cache_reserve(struct th_cache *cache, size_t bytes)
 {
 	size_t step = cache->budget / TH_CACHE_STEPS + 1, most = cache->budget - cache->budget / TH_CACHE_LEAST;
@@ -355,12 +355,12 @@ void th_cache_reserve(struct th_cache *cache, size_t bytes)
 	}
 }
 
-size_t th_cache_beside(const struct th_cache *cache)
+size_t th_cache_outside(const struct th_cache *cache)
 {
 	size_t all = th_heap_counts(), used = atomic_load_explicit(&all_used, memory_order_relaxed);
 	double part = (double)cache->budget / (double)atomic_load(&all_budgets);
 
-	used -= used / (TH_CACHE_LOST + 1); /* what is lost is not used */
+	used -= used / (TH_CACHE_LOST + 1); /* without the charge for fragmentation */
 	return all > used ? (size_t)((double)(all - used) * part) : 0;
 }
 
@@ -369,7 +369,8 @@ void th_cache_prefetch_slot(const struct th_cache *cache, const struct th_ptr *p
 	const struct shard *shard = &cache->shard[hash_addr(ptr->addr) >> 60];
 	unsigned shift = __atomic_load_n(&shard->shift, __ATOMIC_RELAXED);
 
-	/* Without the lock: a table that grew meanwhile makes this of no use, but nothing is read. */
+	/* Without the lock.  If the table grows at this moment, the prefetch is useless, but nothing is
+	 * dereferenced. */
 	__builtin_prefetch(__atomic_load_n(&shard->slot, __ATOMIC_RELAXED) + place_of(shift, ptr->addr));
 }
 
@@ -385,12 +386,12 @@ struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr)
 	return node;
 }
 
-static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int error, const char *why)
+static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int err, const char *why)
 {
 	char line[160];
 
 	snprintf(line, sizeof(line), "%s: node at block %" PRIu64 " (%u blocks, generation %" PRIu64 "): %s",
-		 cache->disk->name, ptr->addr, ptr->blocks, ptr->birth, error == -EIO ? "cannot be read" : why);
+		 cache->disk->name, ptr->addr, ptr->blocks, ptr->birth, err == -EIO ? "cannot be read" : why);
 	cache->report(cache->arg, line);
 }
 
@@ -399,7 +400,7 @@ static bool is_right(const struct th_ptr *ptr, const void *blocks)
 	return th_checksum(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum;
 }
 
-/* From what was read ahead, if that is still right. */
+/* Copies the blocks from the readahead, if it has them and they are still right. */
 static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
 {
 	if (!th_readahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
@@ -418,7 +419,7 @@ static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t
 	if (read_ahead(cache, ptr, blocks))
 		return 0;
 	err = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
-	return err == 0 && !is_right(ptr, blocks) ? -EBADMSG : err;
+	return !err && !is_right(ptr, blocks) ? -EBADMSG : err;
 }
 
 static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
@@ -431,14 +432,14 @@ static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th
 	if (fence.size < ptr->prefix_size)
 		return -EUCLEAN;
 	err = read_blocks(cache, ptr, blocks);
-	if (err == 0)
+	if (!err)
 		err = th_node_unpack(blocks, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
-	if (err < 0 && err != -ENOMEM && !quiet)
+	if (err && err != -ENOMEM && !quiet)
 		report_damage(cache, ptr, err, why);
 	return err;
 }
 
-/* --- loads that several may wait for; the shard is locked --- */
+/* --- loads that several threads may wait for; the shard is locked --- */
 
 static bool loads(const struct load *load, const struct th_ptr *ptr)
 {
@@ -463,7 +464,7 @@ static struct load *find_async_load(struct shard *shard, const struct th_ptr *pt
 	return load;
 }
 
-static void let_go_of_load(struct shard *shard, struct load *load)
+static void load_put(struct shard *shard, struct load *load)
 {
 	if (--load->holders > 0)
 		return;
@@ -475,7 +476,7 @@ static void let_go_of_load(struct shard *shard, struct load *load)
 	}
 }
 
-/* One that somebody stands by is his; the others see what came of it before it goes. */
+/* Ends a synchronous load, which lies on its reader's stack: waits until all other holders have seen the result. */
 static void end_load(struct shard *shard, struct load *load)
 {
 	load->holders--;
@@ -484,7 +485,7 @@ static void end_load(struct shard *shard, struct load *load)
 	th_node_unref(load->node);
 }
 
-/* Waits for somebody else's read, or completes one that nobody stands by. */
+/* Waits for the read of another thread, or completes an asynchronous one.  Drops the lock while it waits. */
 static int await_load(struct th_cache *cache, struct shard *shard, struct load *load, struct th_node **ret)
 {
 	int err;
@@ -502,18 +503,19 @@ static int await_load(struct th_cache *cache, struct shard *shard, struct load *
 	while (!load->done)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
 	err = load->result;
-	if (err == 0)
+	if (!err)
 		*ret = th_node_ref(load->node);
-	let_go_of_load(shard, load);
+	load_put(shard, load);
 	return err;
 }
 
-/* The read is over: those who wait go on.  Returns whoever is to be told, without the lock. */
-static struct told *finish_load(struct th_cache *cache, struct shard *shard, struct load *load, int result,
-				struct th_node *node)
+/* Publishes the result of a read and wakes the threads that wait.  Returns the callbacks, which the caller runs without
+ * the lock. */
+static struct waiter *finish_load(struct th_cache *cache, struct shard *shard, struct load *load, int result,
+				  struct th_node *node)
 {
 	struct load **at = &shard->loads;
-	struct told *told = load->told;
+	struct waiter *waiters = load->waiters;
 
 	while (*at != load)
 		at = &(*at)->next;
@@ -521,21 +523,21 @@ static struct told *finish_load(struct th_cache *cache, struct shard *shard, str
 	load->result = result;
 	load->node = result == 0 ? th_node_ref(node) : NULL;
 	load->done = true;
-	load->told = NULL;
+	load->waiters = NULL;
 	if (result == 0)
 		shard_insert(cache, shard, th_node_ref(node));
 	pthread_cond_broadcast(&shard->loaded);
-	return told;
+	return waiters;
 }
 
-static void tell(struct told *told, int result, struct th_node *node)
+static void call_waiters(struct waiter *waiter, int result, struct th_node *node)
 {
-	while (told) {
-		struct told *next = told->next;
+	while (waiter) {
+		struct waiter *next = waiter->next;
 
-		told->loaded(told->arg, result, result == 0 ? th_node_ref(node) : NULL);
-		free(told);
-		told = next;
+		waiter->loaded(waiter->arg, result, result == 0 ? th_node_ref(node) : NULL);
+		free(waiter);
+		waiter = next;
 	}
 }
 
@@ -560,8 +562,8 @@ again:
 	other = find_load(shard, ptr);
 	if (other) {
 		err = await_load(cache, shard, other, ret);
-		if (err < 0 && !quiet)
-			goto again; /* it may not have been said what is wrong */
+		if (err && !quiet)
+			goto again; /* the other thread may not have reported the damage */
 		goto out;
 	}
 	mine.next = shard->loads;
@@ -589,6 +591,7 @@ static void *buffer_take(struct th_cache *cache)
 	return buffer ? buffer : th_disk_buffer(TH_NODE_MAX);
 }
 
+/* Keeps or frees the buffer of a load, which is over. */
 static void async_over(struct th_cache *cache, void *buffer)
 {
 	pthread_mutex_lock(&cache->idle_lock);
@@ -608,26 +611,26 @@ static void async_done(struct th_future *future, void *arg)
 	struct shard *shard = shard_of(cache, async->ptr.addr);
 	struct th_slice prefix = { async->prefix, async->ptr.prefix_size };
 	struct th_node *node = NULL;
-	struct told *told;
+	struct waiter *waiters;
 	const char *why;
 	void *blocks;
 	int err = future->result;
 
-	if (err == 0 && !is_right(&async->ptr, async->blocks))
+	if (!err && !is_right(&async->ptr, async->blocks))
 		err = -EBADMSG;
-	if (err == 0)
+	if (!err)
 		err = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
 	pthread_mutex_lock(&shard->lock);
 	blocks = async->blocks;
-	told = finish_load(cache, shard, &async->load, err, node);
-	let_go_of_load(shard, &async->load);
+	waiters = finish_load(cache, shard, &async->load, err, node);
+	load_put(shard, &async->load);
 	pthread_mutex_unlock(&shard->lock);
-	tell(told, err, node);
+	call_waiters(waiters, err, node);
 	th_node_unref(node);
 	async_over(cache, blocks);
 }
 
-/* Puts a load on the shard's list.  NULL: no memory.  The shard is locked. */
+/* Adds a load to the shard's list.  Returns NULL if there is no memory.  The shard is locked. */
 static struct async_load *async_new(struct th_cache *cache, struct shard *shard, const struct th_ptr *ptr,
 				    struct th_slice fence)
 {
@@ -662,7 +665,7 @@ static void async_start(struct async_load *async)
 	async->load.begun = true;
 	pthread_cond_broadcast(&shard->loaded);
 	pthread_mutex_unlock(&shard->lock);
-	/* Somebody may wait for the disk to bring about what is over now. */
+	/* A thread may wait in th_disk_reap for this load, which is over now: wake it. */
 	if (th_future_then_driven(&async->future, async_done, async))
 		th_disk_reap(cache->disk, NULL);
 }
@@ -673,25 +676,25 @@ void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struc
 	struct shard *shard = shard_of(cache, ptr->addr);
 	struct async_load *async = NULL;
 	struct th_node *node = NULL;
-	struct told *told = NULL;
+	struct waiter *waiter = NULL;
 	struct load *load;
 	int err = fence.size < ptr->prefix_size ? -EUCLEAN : 0;
 
 	pthread_mutex_lock(&shard->lock);
-	if (err == 0)
+	if (!err)
 		node = shard_lookup(shard, ptr);
 	if (node) {
 		shard->hits++;
-	} else if (err == 0) {
-		told = malloc(sizeof(*told));
-		load = told ? find_async_load(shard, ptr) : NULL;
-		if (told && !load) {
+	} else if (!err) {
+		waiter = malloc(sizeof(*waiter));
+		load = waiter ? find_async_load(shard, ptr) : NULL;
+		if (waiter && !load) {
 			async = async_new(cache, shard, ptr, fence);
 			load = async ? &async->load : NULL;
 		}
 		if (load) {
-			*told = (struct told){ loaded, arg, load->told };
-			load->told = told;
+			*waiter = (struct waiter){ loaded, arg, load->waiters };
+			load->waiters = waiter;
 		} else {
 			err = -ENOMEM;
 		}
@@ -699,9 +702,9 @@ void th_cache_load_async(struct th_cache *cache, const struct th_ptr *ptr, struc
 	pthread_mutex_unlock(&shard->lock);
 	if (async)
 		async_start(async);
-	if (err < 0)
-		free(told);
-	if (err < 0 || node)
+	if (err)
+		free(waiter);
+	if (err || node)
 		loaded(arg, err, node);
 }
 
@@ -729,7 +732,8 @@ int th_cache_load(struct th_cache *cache, const struct th_ptr *ptr, struct th_sl
 	return cache_load(cache, ptr, fence, false, ret);
 }
 
-int th_cache_load_or_lose(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, struct th_node **ret)
+int th_cache_load_retrying(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence,
+			   struct th_node **ret)
 {
 	int err = cache_load(cache, ptr, fence, false, ret);
 
@@ -789,7 +793,7 @@ void th_cache_stat(const struct th_cache *cache, struct th_cache_stat *ret)
 	}
 }
 
-/* Nobody begins any more.  Whoever completes a load may yet be at it. */
+/* Waits for all loads, and for the threads that complete them.  No new ones begin. */
 static void await_loads(struct th_cache *cache)
 {
 	for (size_t i = 0; i < TH_CACHE_SHARDS; i++) {

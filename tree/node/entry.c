@@ -5,7 +5,7 @@
 
 #include "tree/node/node_heap.h"
 
-/* A heap entry behind its count.  The entry itself is unaligned bytes. */
+/* A heap entry after its count.  The entry itself is unaligned bytes. */
 struct th_heap_entry {
 	_Atomic uint32_t count;
 	struct th_entry entry;

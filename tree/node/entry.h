@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An entry: one key with what is known or asked about it.
+ * Entries: one key, with its value and reference count, or with a change to these.
  *
  * The same bytes serve as a record in a leaf, as a child pointer in an interior node, and as a message in an overlay or
- * a transaction.  Read as a message, an entry is a function on the record below it:
+ * a transaction.  As a message, an entry is a function on the record below it (message.h):
  *
- *   RESET   forget what is below, value and count
- *   VALUE   the value becomes this one
- *   refs    is added to the reference count
- *   RANGE   forget every record with key <= k < value; nothing else in the same overlay lies in that range
+ *   RESET   forget the record, value and count
+ *   VALUE   set the value
+ *   refs    add to the reference count
+ *   RANGE   forget every record with key <= k < value; no other message of the same overlay lies in that range
  *
- * Read as a record, what is below is nothing.  A record without value and with count 0 does not exist.
+ * A record is the same function applied to nothing.  A record without value and with count 0 does not exist.
  *
- * Entries are immutable and lie either packed in a page (their key stripped of the page's prefix) or on the heap (whole
- * key, counted references), so that a message rides down the tree, and a node is copied, by moving pointers.
+ * Entries are immutable.  They lie either packed in a page (without the page's prefix of the key) or on the heap (with
+ * the whole key and a reference count).  So a message moves down the tree, and a node is copied, by copying pointers.
  */
 #ifndef TH_TREE_NODE_ENTRY_H
 #define TH_TREE_NODE_ENTRY_H
@@ -29,10 +29,10 @@ enum th_entry_flags {
 	TH_ENTRY_VALUE = 1 << 0,
 	TH_ENTRY_RESET = 1 << 1,
 	TH_ENTRY_RANGE = 1 << 2,
-	TH_ENTRY_CHUNK = 1 << 3, /* the value is a chunk descriptor (chunk.h) */
+	TH_ENTRY_CHUNK = 1 << 3, /* the value is a descriptor (large_value.h) */
 	TH_ENTRY_REFS = 1 << 4, /* an le32 count follows the header */
 	TH_ENTRY_SEQ = 1 << 5, /* then an le64 message sequence number */
-	TH_ENTRY_HEAP = 1 << 7, /* in memory only: counted, with a whole key */
+	TH_ENTRY_HEAP = 1 << 7, /* in memory only: on the heap */
 	TH_ENTRY_DISK_FLAGS = (1 << 6) - 1,
 };
 
@@ -44,7 +44,7 @@ struct th_entry {
 };
 static_assert(sizeof(struct th_entry) == 6, "format.md: entry");
 
-/* Where an entry is going to lie: decides which optional fields it is packed with. */
+/* The use of a packed entry, which decides its optional fields. */
 enum th_entry_role { TH_ENTRY_RECORD, TH_ENTRY_MESSAGE };
 
 static inline size_t th_entry_header_size(unsigned flags)
@@ -77,24 +77,27 @@ static inline int32_t th_entry_refs(const struct th_entry *e)
 	return (int32_t)th_get_le32(v);
 }
 
-/* Reference counts wrap, whatever was added to them: so it makes no difference in which order that is done. */
+/* Reference counts wrap around, so that the order of additions makes no difference. */
 static inline int32_t th_refs_add(int32_t a, int32_t b)
 {
 	return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
+/* The sequence number of a message; 0: it has none. */
 uint64_t th_entry_seq(const struct th_entry *e);
 
-/* A new heap entry, holding one reference.  The key is the two parts joined.  NULL: no memory. */
+/* Makes a heap entry with one reference, count 0 and no sequence number.  The key is the two parts joined.  Parts
+ * with data NULL are left for the caller to fill in.  Returns NULL if there is no memory. */
 struct th_entry *th_entry_new(unsigned flags, struct th_slice key_head, struct th_slice key_tail,
 			      struct th_slice value);
+/* Set a field of a heap entry that no other thread can see yet. */
 void th_entry_set_refs(struct th_entry *heap, int32_t refs);
 void th_entry_set_seq(struct th_entry *heap, uint64_t seq);
 
 void th_entry_ref_heap(const struct th_entry *e);
 void th_entry_unref_heap(const struct th_entry *e);
 
-/* References of packed entries are those of their page; nothing is done for them here. */
+/* Take and drop a reference to a heap entry.  Packed entries live as long as their page; for them nothing is done. */
 static inline const struct th_entry *th_entry_ref(const struct th_entry *e)
 {
 	if (e->flags & TH_ENTRY_HEAP)
@@ -108,7 +111,7 @@ static inline void th_entry_unref(const struct th_entry *e)
 		th_entry_unref_heap(e);
 }
 
-/* The flags an entry is packed with: a record needs no sequence number, and nobody needs a count of 0. */
+/* The flags an entry is packed with.  A record has no sequence number, and a count of 0 is left out. */
 static inline unsigned th_entry_packed_flags(const struct th_entry *e, enum th_entry_role role)
 {
 	unsigned flags = e->flags & (TH_ENTRY_VALUE | TH_ENTRY_CHUNK);
@@ -120,16 +123,19 @@ static inline unsigned th_entry_packed_flags(const struct th_entry *e, enum th_e
 	return flags;
 }
 
-/* Bytes an entry takes packed, its key being `strip` bytes shorter. */
+/* Bytes of the packed entry, without the first `strip` bytes of its key. */
 static inline size_t th_entry_packed_size(const struct th_entry *e, size_t strip, enum th_entry_role role)
 {
 	return th_entry_header_size(th_entry_packed_flags(e, role)) + th_entry_key_size(e) - strip +
 	       th_get_le16(e->value_size);
 }
 
+/* Packs an entry to `to`.  Returns its size, th_entry_packed_size(). */
 size_t th_entry_pack(const struct th_entry *e, size_t strip, enum th_entry_role role, void *to);
 
+/* Compares as memcmp; a prefix is less. */
 int th_slice_compare(struct th_slice a, struct th_slice b);
+/* Bytes of the common prefix. */
 size_t th_slice_common(struct th_slice a, struct th_slice b);
 
 #define TH_SLICE_EMPTY ((struct th_slice){ "", 0 })
@@ -137,7 +143,7 @@ size_t th_slice_common(struct th_slice a, struct th_slice b);
 /* A key kept by value. */
 struct th_key {
 	uint16_t size;
-	uint8_t data[TH_KEY_MAX + 1]; /* one more for a successor */
+	uint8_t data[TH_KEY_MAX + 1]; /* one byte more for a successor */
 };
 
 static inline struct th_slice th_key_slice(const struct th_key *key)
@@ -151,7 +157,7 @@ static inline void th_key_set(struct th_key *key, struct th_slice s)
 	memcpy(key->data, s.data, s.size);
 }
 
-/* Only what is in use of it: keys are short as a rule. */
+/* Copies only the bytes in use, as keys are usually short. */
 static inline void th_key_copy(struct th_key *key, const struct th_key *from)
 {
 	key->size = from->size;
@@ -167,13 +173,13 @@ static inline void th_key_join(struct th_key *key, struct th_slice head, struct 
 		memcpy(key->data + head.size, tail.data, tail.size);
 }
 
-/* The smallest key that is greater. */
+/* Replaces a key by the smallest greater one.  It must be at most TH_KEY_MAX bytes long. */
 static inline void th_key_successor(struct th_key *key)
 {
 	key->data[key->size++] = 0;
 }
 
-/* What is greater than any key, as a bound. */
+/* Sets a bound that is greater than every key. */
 static inline void th_key_set_last(struct th_key *key)
 {
 	key->size = sizeof(key->data);
@@ -186,13 +192,13 @@ struct th_span {
 	bool open; /* there is no upper bound */
 };
 
-/* The upper bound, data NULL if there is none. */
+/* The upper bound; data NULL: none. */
 static inline struct th_slice th_span_end(const struct th_span *span)
 {
 	return span->open ? (struct th_slice){ NULL, 0 } : th_key_slice(&span->to);
 }
 
-/* Takes away what the part has of the span: its beginning, or its end if `backward`. */
+/* Removes a part, which is the beginning of the span, or its end if `backward`. */
 static inline void th_span_take_off(struct th_span *span, const struct th_span *part, bool backward)
 {
 	if (backward)

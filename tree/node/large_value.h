@@ -2,10 +2,10 @@
 /*
  * Descriptors of large values, and lists of runs.
  *
- * A value above TH_INLINE_MAX bytes lies outside the tree, in runs of blocks of its own.  Its entry holds a descriptor of
- * these runs instead and has the flag TH_ENTRY_CHUNK.  Exactly one entry or message of a tree refers to such a run.  So
- * composing or applying a message that replaces the entry is enough to free the runs: they are added to the tree's list,
- * and nothing needs to be read to overwrite a large value.
+ * A value above TH_INLINE_MAX bytes lies outside the tree, in runs of blocks of its own.  Its entry holds a descriptor
+ * of these runs instead and has the flag TH_ENTRY_CHUNK.  Exactly one entry or message of a tree refers to such a run.
+ * So composing or applying a message that replaces the entry is enough to free the runs: they are added to the tree's
+ * list, and nothing needs to be read to overwrite a large value.
  *
  * tree/io/chunk.h reads and writes the values themselves.
  */
@@ -15,8 +15,8 @@
 #include "journal/base/format.h"
 #include "tree/chunk.h"
 
-/* A list of runs.  Usually it holds the runs of large values that lost their last mention in the tree being changed; its
- * owner frees them, or keeps them for a snapshot. */
+/* A list of runs.  Usually it holds the runs of large values that lost their last mention in the tree being changed;
+ * its owner frees them, or keeps them for a snapshot. */
 struct th_drops {
 	struct th_run *runs;
 	size_t count, capacity;

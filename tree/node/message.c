@@ -89,9 +89,9 @@ fail:
 }
 
 /*
- * Inserts a message for one key into the range message in slot i: below it there is no record.  Even a delete is kept as a
- * message of its own.  The record that it deletes may have been put by a message above this node, later than the range,
- * and a diff must find the delete's number.
+ * Inserts a message for one key into the range message in slot i: below it there is no record.  Even a delete is kept
+ * as a message of its own.  The record that it deletes may have been put by a message above this node, later than the
+ * range, and a diff must find the delete's number.
  */
 static int insert_into_range(struct th_node *node, unsigned i, const struct th_entry *message)
 {

@@ -10,9 +10,9 @@
  *   delete range     RANGE|RESET   deletes every record with key <= k < value
  *
  * The first four concern one key.  A newer one of them meets an older one, or a record, and is composed with it; the
- * result is again one message for this key (a union of the flags), or one record.  Composition is associative, so it does
- * not matter how far a message has moved down when the next one follows it.  A range message replaces all older messages
- * in its range instead.
+ * result is again one message for this key (a union of the flags), or one record.  Composition is associative, so it
+ * does not matter how far a message has moved down when the next one follows it.  A range message replaces all older
+ * messages in its range instead.
  *
  * To add a type, give it a flag in entry.h, a row in the table of message.c, and its part in th_message_fold(); then
  * docs/format.md, "Entry".
@@ -58,8 +58,9 @@ static inline bool th_message_hides_value(const struct th_entry *e)
 	return e->flags & (TH_ENTRY_VALUE | TH_ENTRY_RESET | TH_ENTRY_RANGE);
 }
 
-/* Adds a message for one key, or its record, to the result of all newer messages: *value is the entry with the value, NULL
- * if none had one, and *refs the reference count.  Returns true if older entries make no difference any more. */
+/* Adds a message for one key, or its record, to the result of all newer messages: *value is the entry with the
+ * value, NULL if none had one, and *refs the reference count.  Returns true if older entries make no difference any
+ * more. */
 static inline bool th_message_fold(const struct th_entry *e, const struct th_entry **value, int32_t *refs)
 {
 	*refs = th_refs_add(*refs, th_entry_refs(e));
@@ -70,7 +71,8 @@ static inline bool th_message_fold(const struct th_entry *e, const struct th_ent
 
 /* --- new messages: on the heap, with one reference for the caller; NULL if there is no memory --- */
 
-/* The key is the two parts joined.  A value with data NULL is to be filled in by the caller before the message is used. */
+/* The key is the two parts joined.  A value with data NULL is to be filled in by the caller before the message is
+ * used. */
 static inline struct th_entry *th_message_put(struct th_slice key_head, struct th_slice key_tail, struct th_slice value)
 {
 	return th_entry_new(TH_ENTRY_VALUE, key_head, key_tail, value);

@@ -235,8 +235,8 @@ void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, u
 	slab->count = (uint16_t)(slab->count - (to - from));
 }
 
-/* Appends [from, to) of another node's slab, sharing references.  Entries in a page which `node` does not have, or whose
- * strip it cannot express, are copied to the heap. */
+/* Appends [from, to) of another node's slab, sharing references.  Entries in a page which `node` does not have, or
+ * whose strip it cannot express, are copied to the heap. */
 static int slab_append_range(struct th_node *node, struct th_slab *slab, const struct th_node *source,
 			     const struct th_slab *source_slab, unsigned from, unsigned to)
 {

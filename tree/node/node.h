@@ -12,8 +12,8 @@
  *   +--------------------------+
  *
  * Base and overlay are slabs of the same format: up to 256 slots, a level-0 index of 4-byte key heads that is searched
- * first, and an entry for each slot.  A node's keys lie between two fences that its ancestors hold.  The common prefix of
- * the fences is stripped from every key in the node; only its length is kept, in the parent's pointer.
+ * first, and an entry for each slot.  A node's keys lie between two fences that its ancestors hold.  The common prefix
+ * of the fences is stripped from every key in the node; only its length is kept, in the parent's pointer.
  *
  *   N1  A transient node (gen == the tree's) belongs to one parent and may change; every other node never does.
  *   N2  Slots are in strictly ascending key order, and every key has the node's prefix and lies between its fences.
@@ -56,8 +56,8 @@ struct th_page *th_page_new(const void *bytes, uint32_t size);
 struct th_page *th_page_ref(struct th_page *page);
 void th_page_unref(struct th_page *page);
 
-/* A transient node has its slots in tables of its own.  A persistent one uses those in its page, and so takes little more
- * memory than its bytes. */
+/* A transient node has its slots in tables of its own.  A persistent one uses those in its page, and so takes little
+ * more memory than its bytes. */
 struct th_slab {
 	uint16_t count, capacity; /* slots; capacity 0: they are in the page, or there are none */
 	uint32_t bytes; /* packed, slots included */
@@ -85,8 +85,8 @@ struct th_node {
 	bool ranges; /* there may be range messages in the overlay */
 	bool retired; /* cache.c: it is in the ring */
 	struct th_slab base, overlay;
-	/* Of an interior node; may be NULL.  children[i], if set, is child i with a reference; else its packed pointer names
-	 * the child. */
+	/* Of an interior node; may be NULL.  children[i], if set, is child i with a reference; else its packed
+	 * pointer names the child. */
 	struct th_node **children;
 	struct th_page *page;
 	uint16_t prefix_size;
@@ -118,8 +118,8 @@ static inline size_t th_node_strip(const struct th_node *node, const struct th_e
 	return e->flags & TH_ENTRY_HEAP ? 0 : node->page_strip;
 }
 
-/* Bytes to skip of an entry's key so that `prefix_size` bytes of the whole key are left out.  Never more than the key has,
- * as a malicious image may have keys without the prefix. */
+/* Bytes to skip of an entry's key so that `prefix_size` bytes of the whole key are left out.  Never more than the
+ * key has, as a malicious image may have keys without the prefix. */
 static inline size_t th_node_skip(const struct th_node *node, const struct th_entry *e, size_t prefix_size)
 {
 	size_t skip = prefix_size - th_node_strip(node, e), n = th_entry_key_size(e);
@@ -137,12 +137,14 @@ static inline struct th_slice th_node_suffix(const struct th_node *node, const s
 
 /* Copies the whole key of an entry. */
 void th_node_key(const struct th_node *node, const struct th_entry *e, struct th_key *ret);
-/* Returns the entry itself if it is on the heap (with one more reference), else a heap copy; NULL if there is no memory. */
+/* Returns the entry itself if it is on the heap (with one more reference), else a heap copy; NULL if there is no
+ * memory. */
 const struct th_entry *th_node_entry_heap(const struct th_node *node, const struct th_entry *e);
 
 /* The first four bytes of a key without the prefix, as a number: its entry in the level-0 index. */
 uint32_t th_key_head(struct th_slice suffix);
-/* Returns the first slot whose key is not less than `key`, a whole key with the node's prefix; *ret_exact: it is equal. */
+/* Returns the first slot whose key is not less than `key`, a whole key with the node's prefix; *ret_exact: it is
+ * equal. */
 unsigned th_slab_find(const struct th_node *node, const struct th_slab *slab, struct th_slice key, bool *ret_exact);
 /* The same for a key that may lie outside the node's fences. */
 unsigned th_slab_lower(const struct th_node *node, const struct th_slab *slab, struct th_slice key);
@@ -150,7 +152,8 @@ unsigned th_slab_lower(const struct th_node *node, const struct th_slab *slab, s
 int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e);
 /* Replaces the entry of slot i, takes over the reference of the new one and drops that of the old one. */
 void th_slab_replace(struct th_node *node, struct th_slab *slab, unsigned i, const struct th_entry *e);
-/* Removes slots [from, to) and, in an interior base, their children.  drop: drops the references to the entries, too. */
+/* Removes slots [from, to) and, in an interior base, their children.  drop: drops the references to the entries,
+ * too. */
 void th_slab_remove(struct th_node *node, struct th_slab *slab, unsigned from, unsigned to, bool drop);
 /* Adds an entry after the last slot; th_slab_reserve made room.  Takes over the reference. */
 void th_slab_append(struct th_node *node, struct th_slab *slab, const struct th_entry *e);
@@ -168,7 +171,8 @@ static inline bool th_node_is_persistent(const struct th_node *node)
 	return node->ptr.addr != 0;
 }
 
-/* Prefetch into the processor's cache what a search will touch: the node itself; then, when that is there, its slots. */
+/* Prefetch into the processor's cache what a search will touch: the node itself; then, when that is there, its
+ * slots. */
 static inline void th_node_prefetch(const struct th_node *node)
 {
 	for (size_t i = 0; i < sizeof(*node); i += TH_CACHE_LINE)
@@ -190,12 +194,12 @@ int th_node_child_ptr(const struct th_node *node, unsigned i, struct th_ptr *ret
 /* Sets child i to a node, and drops the reference to the node that was there.  Takes over the reference on success.
  * Returns 0 or -ENOMEM. */
 int th_node_set_child(struct th_node *node, unsigned i, struct th_node *child);
-/* Inserts a child with this lower fence, a whole key, before slot i.  Takes over the reference on success.  Returns 0 or
- * -ENOMEM. */
+/* Inserts a child with this lower fence, a whole key, before slot i.  Takes over the reference on success.  Returns
+ * 0 or -ENOMEM. */
 int th_node_insert_child(struct th_node *node, unsigned i, struct th_slice fence, struct th_node *child);
 
-/* Makes a transient node with base slots [from, to) and overlay slots [overlay_from, overlay_to) of `node`, all of which
- * lie between the fences (hi.data NULL: no upper fence).  References are shared. */
+/* Makes a transient node with base slots [from, to) and overlay slots [overlay_from, overlay_to) of `node`, all of
+ * which lie between the fences (hi.data NULL: no upper fence).  References are shared. */
 struct th_node *th_node_slice(const struct th_node *node, unsigned from, unsigned to, unsigned overlay_from,
 			      unsigned overlay_to, struct th_slice lo, struct th_slice hi);
 /* Makes a transient node with the contents of two neighbours. */

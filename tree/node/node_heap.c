@@ -12,62 +12,64 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define TH_UNIT 1024u /* half of one is lost in each large piece, and a region needs 10 bytes for each */
+/* Bytes.  Half a unit is lost on average at the end of a large piece, but a region needs 10 bytes for each unit. */
+#define TH_UNIT 1024u
 #define TH_REGION_BYTES (32u << 20)
 #define TH_REGION_UNITS (TH_REGION_BYTES / TH_UNIT)
-#define TH_BINS 128 /* by the number of units; the last has all larger spans */
+#define TH_BINS 128 /* free spans by their number of units; the last bin has all larger ones */
 #define TH_BIN_WORDS (TH_BINS / 64)
-#define TH_IDLE_MIN (4u << 20) /* bytes that may be idle in any case, */
-#define TH_IDLE_PART 16 /* and one byte in so many beside those in use */
+/* Free memory that is kept beside the caches' budgets: returning less would cost more system calls than it saves. */
+#define TH_IDLE_MIN (4u << 20) /* bytes, */
+#define TH_IDLE_PART 16 /* plus 1/16 of the memory in use */
 
-static_assert(TH_MEMORY_MAX / TH_UNIT < TH_BINS - 1, "any piece has a bin that has nothing smaller");
+static_assert(TH_MEMORY_MAX / TH_UNIT < TH_BINS - 1, "each piece has a bin without smaller spans");
 
-#define TH_COLOUR 64u /* a line of the processor's cache */
+#define TH_COLOUR 64u /* bytes: a line of the processor's cache */
 #define TH_COLOUR_STEP (5 * TH_COLOUR)
 
 #define TH_SLAB_UNITS 16u
 #define TH_SMALL_MAX 2048u
-#define TH_SMALL_STEP 16u /* up to TH_SMALL_FINE; then eight steps to the double */
+#define TH_SMALL_STEP 16u /* between classes up to TH_SMALL_FINE; above, eight classes per power of two */
 #define TH_SMALL_FINE 256u
 #define TH_CLASSES 40
 
 /* --- spans; heap.lock is held --- */
 
-/* What each unit is: one of these, or, in a slab, how many of it are before this one. */
+/* The tag of a unit: one of these, or in a slab the number of its units before this one. */
 enum { TAG_PIECE = 0x40, TAG_FREE = 0x80 };
 
-/* Where a unit's memory is: with the system; with us; or with us as long as the rest of its page is in use, though its
- * span was given back. */
+/* The memory of a unit: returned to the system; present; or present though its span was returned, because a part of its
+ * page is in use. */
 enum { ABSENT, PRESENT, EDGE };
 
-/* Of a span's first unit, size of its last one as well. */
+/* Valid in the first unit of a span; `size` also in the last one. */
 struct unit {
 	uint16_t size;
-	uint16_t idle; /* of a free one: so many of its units are in memory, and may be given back */
-	uint16_t prev, next; /* of a free one: in its bin; 0: none */
+	uint16_t idle; /* of a free span: units that are present and can be returned */
+	uint16_t prev, next; /* of a free span: neighbours in its bin; 0: none */
 };
 
 struct region {
 	struct region *next, *prev;
-	size_t idle; /* units of its free spans that are in memory, and may be given back */
+	size_t idle; /* units of its free spans that are present and can be returned */
 	bool huge; /* the system may use huge pages for it */
-	uint16_t bin[TH_BINS]; /* its free spans, by size; 0: none */
-	struct region *bin_next[TH_BINS], *bin_prev[TH_BINS]; /* regions that have free spans of that size, too */
+	uint16_t bin[TH_BINS]; /* first free span by size; 0: none */
+	struct region *bin_next[TH_BINS], *bin_prev[TH_BINS]; /* list of regions with free spans of this size */
 	struct unit unit[TH_REGION_UNITS];
 	uint8_t tag[TH_REGION_UNITS];
 	uint8_t state[TH_REGION_UNITS];
 };
 
-/* The unit behind the region's own. */
+/* The first unit after the region's header. */
 #define TH_REGION_FIRST ((unsigned)((sizeof(struct region) + TH_UNIT - 1) / TH_UNIT))
 
 static struct {
 	pthread_mutex_t lock;
 	struct region *first, *last;
-	uint64_t bins[TH_BIN_WORDS]; /* those that are not empty */
-	struct region *bin[TH_BINS]; /* a region that has such spans */
-	_Atomic size_t used, idle, kept; /* units; read without the lock, too */
-	_Atomic size_t malloced; /* bytes, where it is malloc's after all */
+	uint64_t bins[TH_BIN_WORDS]; /* bitmap of the bins that are not empty */
+	struct region *bin[TH_BINS]; /* first region with such spans */
+	_Atomic size_t used, idle, kept; /* units; also read without the lock */
+	_Atomic size_t malloced; /* bytes, if malloc is used instead */
 } heap = { .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP };
 
 static unsigned bin_of(unsigned size)
@@ -144,8 +146,8 @@ static void remove_free(struct region *region, unsigned i)
 	heap.idle -= unit->idle;
 }
 
-/* Most of a search is waiting for cold memory, and for where that is: huge pages spare the latter.  But one that was
- * given back in parts would be put together again, with what it lacks. */
+/* A search mostly waits for memory and for address translation; huge pages save the latter.  They are switched off
+ * where memory is returned in parts, as the kernel would fill the gaps again. */
 static void set_huge(struct region *region, bool huge)
 {
 	region->huge = huge;
@@ -166,7 +168,7 @@ static struct region *region_new(void)
 		munmap(all, before);
 	munmap(all + before + TH_REGION_BYTES, TH_REGION_BYTES - before);
 	region = (struct region *)(all + before);
-	set_huge(region, heap.first != NULL); /* who needs one region may need little of it */
+	set_huge(region, heap.first != NULL); /* a process with one region may need little of it */
 	region->prev = heap.last;
 	*(heap.last ? &heap.last->next : &heap.first) = region;
 	heap.last = region;
@@ -174,9 +176,9 @@ static struct region *region_new(void)
 	return region;
 }
 
-/* The smallest free span of all that has so many units: half as much is lost between pieces as if the first regions
- * were filled first.  Only what is larger than any piece comes from the first one, so that the last ones may be free.
- */
+/* Returns the region of the smallest free span with at least `size` units, and the span in *ret; NULL: there is
+ * none. Best fit halves the fragmentation compared with filling the first regions first.  Spans larger than any
+ * piece are taken from the first region, so that the last ones may become free. */
 static struct region *find_free(unsigned size, unsigned *ret)
 {
 	unsigned word = size / 64, bin;
@@ -220,7 +222,7 @@ static void *span_alloc(unsigned size, uint8_t tag)
 	return (uint8_t *)region + (size_t)i * TH_UNIT;
 }
 
-/* Units of a page of the system. */
+/* Units per page of the system. */
 static unsigned page_units(void)
 {
 	unsigned size = (unsigned)sysconf(_SC_PAGESIZE);
@@ -228,8 +230,8 @@ static unsigned page_units(void)
 	return size > TH_UNIT ? size / TH_UNIT : 1;
 }
 
-/* Gives back the pages that lie within a free span. */
-static void clean(struct region *region, unsigned i)
+/* Returns the pages that lie entirely within a free span to the system. */
+static void return_span(struct region *region, unsigned i)
 {
 	unsigned page = page_units(), end = i + region->unit[i].size;
 	unsigned from = (i + page - 1) / page * page, to = end / page * page;
@@ -246,24 +248,25 @@ static void clean(struct region *region, unsigned i)
 	region->unit[i].idle = 0;
 }
 
-static void clean_region(struct region *region)
+static void return_region(struct region *region)
 {
 	if (region->huge)
 		set_huge(region, false);
 	for (unsigned bin = TH_BINS - 1; bin > 0; bin--)
 		for (unsigned i = region->bin[bin]; i; i = region->unit[i].next)
 			if (region->unit[i].idle > 0)
-				clean(region, i);
+				return_span(region, i);
 	if (region->prev && region->unit[TH_REGION_FIRST].size == TH_REGION_UNITS - TH_REGION_FIRST)
 		set_huge(region, true);
 }
 
-/* From the last region on: it is the first one to be free, and the first ones keep their huge pages. */
-static void clean_down_to(size_t units)
+/* Returns free memory until at most `units` are idle.  Begins with the last region: it becomes free first, and the
+ * first regions keep their huge pages. */
+static void return_down_to(size_t units)
 {
 	for (struct region *region = heap.last; region && heap.idle > units; region = region->prev)
 		if (region->idle > 0)
-			clean_region(region);
+			return_region(region);
 }
 
 static size_t idle_max(void)
@@ -273,13 +276,14 @@ static size_t idle_max(void)
 	return heap.kept > heap.used + idle ? heap.kept - heap.used : idle;
 }
 
-static void give_back(void)
+static void return_excess(void)
 {
 	if (heap.idle > idle_max())
-		clean_down_to(idle_max() - TH_IDLE_MIN / TH_UNIT / 2);
+		return_down_to(idle_max() - TH_IDLE_MIN / TH_UNIT / 2);
 }
 
-/* What was left of a free span's page may go with that of its neighbour.  Returns how many units. */
+/* Units of [from, to) that were kept because of a neighbour in the same page: the neighbour is free now, so they can be
+ * returned with it.  Returns their number. */
 static unsigned join_edge(struct region *region, unsigned from, unsigned to)
 {
 	unsigned joined = 0;
@@ -316,7 +320,7 @@ static void span_free(struct region *region, unsigned i)
 		remove_free(region, i);
 	}
 	add_free(region, i, size, idle);
-	give_back();
+	return_excess();
 }
 
 /* --- slabs: each class has a lock --- */
@@ -326,19 +330,19 @@ struct piece {
 };
 
 struct slab {
-	struct slab *prev, *next; /* among those that have room */
+	struct slab *prev, *next; /* in the list of slabs with room */
 	struct piece *freed;
-	uint16_t class, used, fresh; /* pieces; from `fresh` on they were never used */
+	uint16_t class, used, fresh; /* used: number of pieces; pieces from `fresh` on were never used */
 	bool listed;
 };
 
-#define TH_SLAB_FIRST 64u /* where the pieces begin, behind the slab's own */
-static_assert(sizeof(struct slab) <= TH_SLAB_FIRST, "a slab has room for itself");
+#define TH_SLAB_FIRST 64u /* offset of the first piece, after the slab's header */
+static_assert(sizeof(struct slab) <= TH_SLAB_FIRST, "the header of a slab fits");
 
 struct class
 {
 	pthread_mutex_t lock;
-	struct slab *slabs; /* those that have room */
+	struct slab *slabs; /* those with room */
 };
 
 static struct class classes[TH_CLASSES] = { [0 ... TH_CLASSES - 1] = { PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, NULL } };
@@ -441,7 +445,7 @@ out:
 	return piece;
 }
 
-/* One slab that is empty is kept. */
+/* One empty slab of each class is kept. */
 static void small_free(struct slab *slab, void *memory)
 {
 	struct class *class = &classes[slab->class];
@@ -467,7 +471,7 @@ static void small_free(struct slab *slab, void *memory)
 
 /* --- */
 
-/* AddressSanitizer sees what is done to memory that was freed if it is malloc's. */
+/* AddressSanitizer detects the use of freed memory only in malloc's. */
 #ifdef __SANITIZE_ADDRESS__
 #define TH_MEMORY_IS_MALLOC true
 #else
@@ -488,8 +492,8 @@ static void free_counted(void *memory)
 	free(memory);
 }
 
-/* Pieces begin at different places within their first units, so that their beginnings do not meet in the processor's
- * cache. */
+/* Pieces begin at different offsets within their first units, so that their beginnings are in different sets of the
+ * processor's cache. */
 static size_t colour(const void *memory, size_t spare)
 {
 	return unit_of(memory) * TH_COLOUR_STEP % (spare + 1) / TH_COLOUR * TH_COLOUR;
@@ -550,7 +554,7 @@ void th_heap_keep(ptrdiff_t bytes)
 {
 	pthread_mutex_lock(&heap.lock);
 	heap.kept += (size_t)(bytes / (ptrdiff_t)TH_UNIT);
-	give_back();
+	return_excess();
 	pthread_mutex_unlock(&heap.lock);
 }
 

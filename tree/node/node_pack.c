@@ -143,8 +143,8 @@ static int bad(struct unpacker *u, const char *why)
 	return -EUCLEAN;
 }
 
-/* Checks that an entry is fit for its slab: only messages have sequence numbers, resets and ranges, and an interior base
- * has only child pointers. */
+/* Checks that an entry is fit for its slab: only messages have sequence numbers, resets and ranges, and an interior
+ * base has only child pointers. */
 static int check_entry(struct unpacker *u, const struct th_slab *slab, const struct th_entry *e)
 {
 	const struct th_node *node = u->node;

@@ -22,9 +22,9 @@ struct th_node_disk {
 };
 static_assert(sizeof(struct th_node_disk) == TH_NODE_HEADER_BYTES, "format.md: node header");
 
-/* Packs a node into a new buffer of whole blocks that is fit for transfers; the caller frees it.  Children in memory are
- * named by their `ptr`, or by `written` if that is not set yet.  birth: generation that writes the node.  Returns 0,
- * -ENOMEM, or -EOVERFLOW if the node is too big (N5). */
+/* Packs a node into a new buffer of whole blocks that is fit for transfers; the caller frees it.  Children in memory
+ * are named by their `ptr`, or by `written` if that is not set yet.  birth: generation that writes the node.
+ * Returns 0, -ENOMEM, or -EOVERFLOW if the node is too big (N5). */
 int th_node_pack(const struct th_node *node, uint64_t birth, void **ret, uint32_t *ret_size);
 /* Makes a persistent node from the blocks that `ptr` names; they are copied.  Everything is checked against the pointer
  * and the invariants N2 and N5.  Returns 0, -ENOMEM, or -EUCLEAN: then *ret_why is a text of static lifetime about the

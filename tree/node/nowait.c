@@ -5,12 +5,13 @@
 
 #include "tree/thunderhead.h"
 
-/* A node that was read may be forgotten before it is looked at again.  After so many attempts this thread waits. */
+/* A node may be evicted before the repeated section uses it.  After this many attempts the section waits for the
+ * disk. */
 #define ATTEMPTS_MAX 32
 
 static _Thread_local struct {
 	bool on;
-	bool patient; /* all of this attempt waits: then damage is found and told as ever */
+	bool patient; /* this attempt waits for the disk, and reports damage, as outside of a section */
 	unsigned attempts;
 	struct th_cache *cache;
 	struct th_ptr ptr;
@@ -50,12 +51,12 @@ bool th_nowait_note(struct th_cache *cache, const struct th_ptr *ptr, struct th_
 	return true;
 }
 
-/* Asked for twice, a node is one that the cache keeps for a while. */
+/* Reads the node and looks it up again: a leaf that was used twice is evicted later. */
 static bool load_noted(void)
 {
 	struct th_node *node, *again;
 
-	if (!nowait.cache) /* -EINPROGRESS is not from here */
+	if (!nowait.cache) /* this -EINPROGRESS does not come from the cache */
 		return false;
 	if (th_cache_load_quietly(nowait.cache, &nowait.ptr, th_key_slice(&nowait.fence), &node) < 0)
 		return false;
@@ -65,10 +66,10 @@ static bool load_noted(void)
 	return true;
 }
 
-bool th_nowait_again(int r)
+bool th_nowait_again(int err)
 {
 	nowait.on = false;
-	if (r != -EINPROGRESS) {
+	if (err != -EINPROGRESS) {
 		nowait.attempts = 0;
 		nowait.patient = false;
 		return false;

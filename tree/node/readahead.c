@@ -8,23 +8,25 @@
 #include <sys/mman.h>
 
 #define REGIONS 64
-#define RECENT 16 /* reads that are remembered */
+#define IDLE_READS 1024 /* a region that was not used for this many reads frees its memory */
+/* A region is read if NEAR_ENOUGH of the last RECENT reads were within NEAR_BLOCKS.  If that is wrong, one transfer
+ * of 256 KiB is wasted. */
+#define RECENT 16
 #define NEAR_BLOCKS 256u
-#define IDLE_READS 1024 /* a region that was of no use in so many gives its memory back */
-#define NEAR_ENOUGH 2 /* of those remembered: then it is a neighbourhood */
+#define NEAR_ENOUGH 2
 
 struct region {
-	uint64_t number; /* its first block over TH_READAHEAD_BLOCKS, plus 1; 0: none */
-	uint64_t used; /* when, by the count of reads; 0: it has no memory */
+	uint64_t number; /* its first block / TH_READAHEAD_BLOCKS + 1; 0: none */
+	uint64_t used; /* number of the read that used it last; 0: it has no memory */
 	bool loading;
-	uint8_t *bytes; /* allocated when first needed, and kept: else there would be holes in malloc's heap */
+	uint8_t *bytes; /* allocated at first use and kept, as freeing it would fragment malloc's heap */
 };
 
 struct th_readahead {
 	struct th_disk *disk;
 	pthread_mutex_t lock;
 	uint64_t reads;
-	uint64_t recent[RECENT]; /* addresses, in turn; 0: none, as no data is there */
+	uint64_t recent[RECENT]; /* addresses, a ring; 0: none (a superblock is there) */
 	struct region region[REGIONS];
 };
 
@@ -50,9 +52,9 @@ void th_readahead_free(struct th_readahead *ahead)
 	free(ahead);
 }
 
-/* --- with the lock --- */
+/* --- the lock is held --- */
 
-/* Notes a read, and says whether there have been others near it. */
+/* Records a read.  Returns whether there were others near it. */
 static bool in_neighbourhood(struct th_readahead *ahead, uint64_t addr)
 {
 	unsigned near = 0;
@@ -74,7 +76,7 @@ static struct region *find(struct th_readahead *ahead, uint64_t number)
 	return NULL;
 }
 
-/* The one that was of no use for longest, with memory; NULL if there is none. */
+/* Returns the least recently used region, with memory; NULL if there is no memory or all are being read. */
 static struct region *replace(struct th_readahead *ahead)
 {
 	struct region *oldest = NULL;
@@ -90,7 +92,7 @@ static struct region *replace(struct th_readahead *ahead)
 	return oldest && oldest->bytes ? oldest : NULL;
 }
 
-/* Lets go of the lock meanwhile.  False if it cannot be had. */
+/* Reads a region, and drops the lock while it does.  Returns false on failure. */
 static bool load(struct th_readahead *ahead, uint64_t number)
 {
 	struct region *region = replace(ahead);
@@ -109,7 +111,7 @@ static bool load(struct th_readahead *ahead, uint64_t number)
 	return err == 0;
 }
 
-static void give_back(struct th_readahead *ahead)
+static void free_idle(struct th_readahead *ahead)
 {
 	for (int i = 0; i < REGIONS; i++) {
 		struct region *region = &ahead->region[i];
@@ -133,10 +135,10 @@ bool th_readahead_read(struct th_readahead *ahead, uint64_t addr, uint32_t block
 		return false;
 	pthread_mutex_lock(&ahead->lock);
 	if (++ahead->reads % (IDLE_READS / 4) == 0)
-		give_back(ahead);
+		free_idle(ahead);
 	region = find(ahead, number);
 	if (!region && in_neighbourhood(ahead, addr) && load(ahead, number))
-		region = find(ahead, number); /* somebody may have forgotten it at once */
+		region = find(ahead, number); /* another thread may have dropped it already */
 	found = region && !region->loading;
 	if (found) {
 		memcpy(buffer, region->bytes + at * TH_BLOCK_SIZE, (size_t)blocks * TH_BLOCK_SIZE);

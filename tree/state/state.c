@@ -35,7 +35,7 @@ int th_store_writable(struct th_store *store)
 void th_store_budget(struct th_store *store)
 {
 	pthread_mutex_lock(&store->budget_lock); /* else an older value could overwrite a newer one */
-	th_cache_reserve(store->cache, th_cache_beside(store->cache));
+	th_cache_reserve(store->cache, th_cache_outside(store->cache));
 	pthread_mutex_unlock(&store->budget_lock);
 }
 
