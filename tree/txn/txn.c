@@ -12,6 +12,7 @@
 #include "tree/node/message.h"
 #include "tree/node/nowait.h"
 #include "tree/state/state.h"
+#include "tree/txn/alloc.h"
 #include "tree/txn/apply.h"
 #include "tree/txn/bulk_commit.h"
 #include "tree/view/cursor.h"
@@ -91,7 +92,7 @@ static int put_large(struct th_txn *txn, struct th_slice key, struct th_slice va
 {
 	uint8_t descriptor[TH_LARGE_VALUE_DISK_MAX];
 	size_t before = txn->nallocs;
-	int err = th_chunk_value_write(txn, value, descriptor, &value.size);
+	int err = th_alloc_value(txn, value, descriptor, &value.size);
 
 	value.data = descriptor;
 	if (!err)
