@@ -43,7 +43,7 @@ static int detach(struct th_tree *tree, struct th_node *node, unsigned i)
 		detached->node = th_node_ref(node->children[i]);
 	else
 		err = th_node_child_ptr(node, i, &detached->ptr);
-	if (err < 0) {
+	if (err) {
 		free(detached);
 		return err;
 	}
@@ -59,11 +59,11 @@ int th_detached_replace(struct th_tree *tree, struct th_node *node, unsigned fro
 	struct th_node *empty = empty_subtree(node->level - 1u, lo, hi, tree->gen, seq);
 	int err = empty ? 0 : -ENOMEM;
 
-	for (unsigned i = from; i < to && err == 0; i++)
+	for (unsigned i = from; i < to && !err; i++)
 		err = detach(tree, node, i);
-	if (err == 0)
+	if (!err)
 		err = th_node_set_child(node, from, empty);
-	if (err < 0) {
+	if (err) {
 		th_node_unref(empty);
 		return err;
 	}
@@ -100,7 +100,7 @@ static int drop_values(struct walk *w, const struct th_slab *slab)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < slab->count && err == 0; i++)
+	for (unsigned i = 0; i < slab->count && !err; i++)
 		if (th_entry_is_large(th_slab_entry(slab, i)))
 			err = th_large_value_drop(th_entry_value(th_slab_entry(slab, i)), w->values);
 	return err;
@@ -120,7 +120,7 @@ static int walk_ptr(struct walk *w, const struct th_ptr *ptr, struct th_slice fe
 	err = th_cache_load_retrying(w->cache, ptr, fence, &node);
 	if (err == -EIO || err == -EBADMSG || err == -EUCLEAN)
 		return report_ptr(w, ptr);
-	if (err < 0)
+	if (err)
 		return err;
 	err = walk_node(w, node);
 	th_node_unref(node);
@@ -131,9 +131,9 @@ static int walk_node(struct walk *w, struct th_node *node)
 {
 	int err = node->ptr.addr ? report_ptr(w, &node->ptr) : 0;
 
-	if (err == 0 && node->chunks)
+	if (!err && node->chunks)
 		err = drop_values(w, node->level > 0 ? &node->overlay : &node->base);
-	for (unsigned i = 0; node->level > 0 && i < node->base.count && err == 0; i++) {
+	for (unsigned i = 0; node->level > 0 && i < node->base.count && !err; i++) {
 		struct th_key fence;
 		struct th_ptr ptr;
 
@@ -143,7 +143,7 @@ static int walk_node(struct walk *w, struct th_node *node)
 		}
 		th_node_key(node, th_slab_entry(&node->base, i), &fence);
 		err = th_node_child_ptr(node, i, &ptr);
-		if (err == 0)
+		if (!err)
 			err = walk_ptr(w, &ptr, th_key_slice(&fence));
 	}
 	return err;

@@ -18,7 +18,7 @@ static int grow_root(struct th_tree *tree)
 	root->seq = tree->root->seq;
 	root->chunks = tree->root->chunks;
 	err = th_node_insert_child(root, 0, TH_SLICE_EMPTY, tree->root);
-	if (err < 0) {
+	if (err) {
 		th_node_unref(root);
 		return err;
 	}
@@ -50,7 +50,7 @@ int th_root_fix(struct th_tree *tree)
 	while (th_node_too_big(tree->root)) {
 		int err = tree->root->level + 1 < TH_HEIGHT_MAX ? grow_root(tree) : -EFBIG;
 
-		if (err < 0)
+		if (err)
 			return err;
 		th_tree_account(tree, tree->root);
 	}
@@ -65,13 +65,13 @@ static int spread(struct th_tree *tree, struct th_need *need)
 
 	if (tree->root->level > 0)
 		err = th_push_down_relieve(tree, tree->root, all, need);
-	if (err == 0 && need->push) {
+	if (!err && need->push) {
 		err = th_push_down_range(tree, tree->root, all, th_key_slice(&need->push_from),
 					 th_key_slice(&need->push_to), need);
 		need->push = err == -EAGAIN;
 	}
 	need->relieve = err == -EAGAIN;
-	return err < 0 ? err : th_root_fix(tree);
+	return err ? err : th_root_fix(tree);
 }
 
 int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct th_need *need)
@@ -79,7 +79,7 @@ int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct 
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
 	int err = th_root_writable(tree);
 
-	if (err < 0) {
+	if (err) {
 		th_entry_unref(message);
 		return err;
 	}
@@ -89,7 +89,7 @@ int th_tree_insert(struct th_tree *tree, const struct th_entry *message, struct 
 		th_key_set(&need->push_to, th_entry_value(message));
 	}
 	err = th_push_down_sink(tree, tree->root, all, message, need);
-	if (err < 0) {
+	if (err) {
 		need->relieve = err == -EAGAIN;
 		return err;
 	}
@@ -102,9 +102,9 @@ int th_tree_relieve(struct th_tree *tree, struct th_need *need)
 	struct th_key key = need->key;
 	int err = th_root_writable(tree);
 
-	if (err == 0 && tree->root->level > 0)
+	if (!err && tree->root->level > 0)
 		err = th_push_down_relieve_path(tree, tree->root, all, need, th_key_slice(&key));
-	if (err < 0) {
+	if (err) {
 		need->relieve = err == -EAGAIN;
 		return err;
 	}
@@ -123,7 +123,7 @@ int th_tree_put(struct th_tree *tree, const struct th_entry *message)
 		pthread_rwlock_unlock(&tree->lock);
 		err = th_need_load(&need, tree->cache);
 		pthread_rwlock_wrlock(&tree->lock);
-		if (err == 0)
+		if (!err)
 			err = th_tree_relieve(tree, &need);
 	}
 	pthread_rwlock_unlock(&tree->lock);

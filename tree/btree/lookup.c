@@ -85,13 +85,13 @@ int th_lookup_step(struct th_lookup *lookup, const struct th_node *node, struct 
 		th_slab_prefetch(&node->overlay);
 		i = th_node_child(node, key);
 		err = th_node_child_ptr(node, i, &step->ptr);
-		if (err == 0)
+		if (!err)
 			th_cache_prefetch_slot(cache, &step->ptr);
 	}
 	th_lookup_node(lookup, node, key);
 	if (lookup->done)
 		return 0;
-	if (err < 0) {
+	if (err) {
 		step->ptr.addr = 0;
 		return err;
 	}
@@ -111,13 +111,13 @@ int th_lookup_finish(struct th_lookup *lookup, struct th_cache *cache, struct th
 	struct th_node *node = next->node, *child;
 	int err = next->error;
 
-	if (err == 0 && !lookup->done && !node)
+	if (!err && !lookup->done && !node)
 		err = step_load(next, cache, &node);
-	while (err == 0 && !lookup->done) {
+	while (!err && !lookup->done) {
 		err = th_lookup_step(lookup, node, cache, key, next, &child);
-		if (err == 0 && !lookup->done && !child)
+		if (!err && !lookup->done && !child)
 			err = step_load(next, cache, &child);
-		if (err < 0 || lookup->done)
+		if (err || lookup->done)
 			break;
 		th_node_unref(node);
 		node = child;
@@ -134,7 +134,7 @@ int th_step_failed(struct th_step *step, struct th_cache *cache, int error)
 	if (!step->ptr.addr || error == -ENOMEM)
 		return error;
 	err = th_cache_load(cache, &step->ptr, th_key_slice(&step->fence), &node);
-	if (err < 0)
+	if (err)
 		return err;
 	th_node_unref(node);
 	return -EAGAIN;
@@ -173,12 +173,12 @@ int th_tree_get(struct th_tree *tree, struct th_slice key, struct th_value *ret)
 		th_lookup_begin(&lookup, tree->root, key, &next);
 		pthread_rwlock_unlock(&tree->lock);
 		err = th_lookup_finish(&lookup, tree->cache, key, &next);
-		if (err < 0)
+		if (err)
 			err = th_step_failed(&next, tree->cache, err);
 	} while (err == -EAGAIN);
-	if (err == 0 && !lookup.entry)
+	if (!err && !lookup.entry)
 		err = -ENOENT;
-	if (err < 0) {
+	if (err) {
 		th_lookup_release(&lookup);
 		return err;
 	}

@@ -23,7 +23,7 @@ int th_need_load(struct th_need *need, struct th_cache *cache)
 		need->doubted = need->ptr;
 		return 0;
 	}
-	if (err < 0)
+	if (err)
 		return err;
 	if (need->loads >= TH_NEED_HELD)
 		th_node_unref(need->held[slot]);
@@ -60,7 +60,7 @@ int th_tree_child(struct th_cache *cache, struct th_node *node, unsigned i, stru
 		return 0;
 	}
 	err = th_node_child_ptr(node, i, &need->ptr);
-	if (err < 0)
+	if (err)
 		return err;
 	*ret = th_cache_get(cache, &need->ptr);
 	if (!*ret)

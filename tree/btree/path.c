@@ -49,7 +49,7 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 			hi_i = i + 1;
 		}
 		err = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
-		if (err < 0) {
+		if (err) {
 			th_path_release(path);
 			return err;
 		}

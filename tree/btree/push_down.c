@@ -27,7 +27,7 @@ static int detach_children(struct th_tree *tree, struct th_node *node, unsigned 
 	unsigned i;
 	int err = insert_range_piece(tree, node, lo, hi, seq);
 
-	if (err < 0)
+	if (err)
 		return err;
 	i = th_slab_find(node, &node->overlay, lo, &exact);
 	th_slab_remove(node, &node->overlay, i, i + 1, true);
@@ -35,7 +35,7 @@ static int detach_children(struct th_tree *tree, struct th_node *node, unsigned 
 		if (node->children && node->children[i] && node->children[i]->gen == tree->gen)
 			th_tree_unaccount(tree, node->children[i]);
 	err = th_detached_replace(tree, node, first, last, lo, hi, seq);
-	if (err == 0)
+	if (!err)
 		th_tree_account(tree, node->children[first]);
 	return err;
 }
@@ -79,9 +79,9 @@ static int insert_range_pieces(struct th_tree *tree, struct th_node *node, struc
 	}
 	if (last > first)
 		err = detach_children(tree, node, first, last, th_key_slice(&left), th_key_slice(&right), seq);
-	if (err == 0)
+	if (!err)
 		err = insert_range_piece(tree, node, from, th_key_slice(&left), seq);
-	if (err == 0)
+	if (!err)
 		err = insert_range_piece(tree, node, th_key_slice(&right), to, seq);
 	th_entry_unref(message);
 	return err;
@@ -167,13 +167,13 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	}
 	if (!child || child->gen != tree->gen) {
 		err = th_push_down_accept(tree, node, at, message);
-		return err < 0 || node->level == 0 ? err : th_push_down_relieve(tree, node, at, need);
+		return err || node->level == 0 ? err : th_push_down_relieve(tree, node, at, need);
 	}
 	note_message(node, message);
 	child_at = th_child_fences(node, i, at, &lo, &hi);
 	shrinks = !th_entry_has_value(message);
 	err = sink(tree, child, child_at, message, need);
-	return err < 0 ? err : fix_child(tree, node, at, i, key, shrinks);
+	return err ? err : fix_child(tree, node, at, i, key, shrinks);
 }
 
 int th_push_down_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
@@ -231,12 +231,12 @@ static int move_messages(struct th_tree *tree, struct th_node *node, struct th_n
 {
 	int err = 0;
 
-	for (unsigned j = from; j < to && err == 0; j++) {
+	for (unsigned j = from; j < to && !err; j++) {
 		const struct th_entry *message = th_node_entry_heap(node, th_slab_entry(&node->overlay, j));
 
 		err = message ? th_push_down_accept(tree, child, child_at, message) : -ENOMEM;
 	}
-	if (err == 0)
+	if (!err)
 		th_slab_remove(node, &node->overlay, from, to, true);
 	return err;
 }
@@ -266,20 +266,20 @@ static int push_child(struct th_tree *tree, struct th_node *node, struct th_fenc
 	int err;
 
 	err = th_tree_child_writable(tree, node, i, &child, need);
-	if (err < 0) {
+	if (err) {
 		th_node_key(node, th_slab_entry(&node->overlay, from), &need->key);
 		return err;
 	}
 	appended = appends(node, from, child);
 	child_at = th_child_fences(node, i, at, &lo, &hi);
 	err = move_messages(tree, node, child, child_at, from, to);
-	if (err < 0)
+	if (err)
 		return err;
 	th_tree_account(tree, node);
 	th_tree_account(tree, child);
 	if (child->level > 0)
 		err = th_push_down_relieve(tree, child, child_at, need);
-	return err < 0 ? err : th_child_fix(tree, node, i, at, appended);
+	return err ? err : th_child_fix(tree, node, i, at, appended);
 }
 
 static int push_heaviest(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
@@ -293,7 +293,7 @@ int th_push_down_relieve(struct th_tree *tree, struct th_node *node, struct th_f
 {
 	int err = 0;
 
-	while (err == 0 && over_budget(tree, node))
+	while (!err && over_budget(tree, node))
 		err = push_heaviest(tree, node, at, need);
 	th_tree_account(tree, node);
 	return err;
@@ -310,9 +310,9 @@ int th_push_down_relieve_path(struct th_tree *tree, struct th_node *node, struct
 	/* The child first: messages from this node must not be added to one that is over its budget already. */
 	if (node->level >= 2 && child && child->gen == tree->gen) {
 		err = th_push_down_relieve_path(tree, child, th_child_fences(node, i, at, &lo, &hi), need, key);
-		if (err == 0)
+		if (!err)
 			err = th_child_fix(tree, node, i, at, false);
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	return th_push_down_relieve(tree, node, at, need);
@@ -334,7 +334,7 @@ static int push_into(struct th_tree *tree, struct th_node *node, struct th_fence
 	begin = i > 0 ? th_slab_lower(node, &node->overlay, th_key_slice(&fence)) : 0;
 	if (begin < stop)
 		err = push_child(tree, node, at, i, begin, stop, need);
-	if (err < 0)
+	if (err)
 		return err;
 	i = th_node_child(node, end); /* the push-down may have split it */
 	child = node->children ? node->children[i] : NULL;
@@ -359,7 +359,7 @@ int th_push_down_range(struct th_tree *tree, struct th_node *node, struct th_fen
 	if (node->level == 0 || last <= first + 1)
 		return 0;
 	err = push_into(tree, node, at, from, from, to, need);
-	if (err == 0 && (!at.hi.data || th_slice_compare(to, at.hi) < 0))
+	if (!err && (!at.hi.data || th_slice_compare(to, at.hi) < 0))
 		err = push_into(tree, node, at, to, from, to, need);
 	return err;
 }

@@ -61,7 +61,7 @@ int th_child_split(struct th_tree *tree, struct th_node *node, unsigned i, struc
 
 	th_key_set(&lo, child_at.lo);
 	th_tree_unaccount(tree, child);
-	while (from < child->base.count && err == 0) {
+	while (from < child->base.count && !err) {
 		unsigned to = piece_end(child, from, appended), overlay_to = child->overlay.count;
 		struct th_slice hi_slice = child_at.hi;
 
@@ -70,7 +70,7 @@ int th_child_split(struct th_tree *tree, struct th_node *node, unsigned i, struc
 			hi_slice = th_key_slice(&hi);
 			overlay_to = th_slab_lower(child, &child->overlay, hi_slice);
 			err = th_overlay_cut(node, hi_slice);
-			if (err < 0)
+			if (err)
 				break;
 		}
 		piece = th_node_slice(child, from, to, overlay_from, overlay_to, th_key_slice(&lo), hi_slice);
@@ -153,9 +153,9 @@ static int join_children(struct th_tree *tree, struct th_node *node, unsigned i,
 		return 0;
 	th_need_init(&unused);
 	err = th_tree_child_writable(tree, node, i, &left, &unused);
-	if (err == 0)
+	if (!err)
 		err = th_tree_child_writable(tree, node, i + 1, &right, &unused);
-	if (err < 0)
+	if (err)
 		return err == -EAGAIN ? 0 : err;
 	a = th_child_fences(node, i, at, &lo, &mid);
 	b = th_child_fences(node, i + 1, at, &mid, &end);
@@ -170,7 +170,7 @@ static int join_children(struct th_tree *tree, struct th_node *node, unsigned i,
 	th_tree_unaccount(tree, right);
 	th_tree_account(tree, joined);
 	err = th_node_set_child(node, i, joined);
-	if (err == 0)
+	if (!err)
 		th_slab_remove(node, &node->base, i + 1, i + 2, true);
 	return err;
 }

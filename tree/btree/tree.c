@@ -88,7 +88,7 @@ static int add_dead(struct th_tree *tree, struct th_node *node)
 	else
 		return 0;
 	err = th_dead_nodes_add(&tree->dead, &dead);
-	if (err == 0 && dead.node)
+	if (!err && dead.node)
 		th_node_ref(node);
 	return err;
 }
@@ -120,14 +120,14 @@ int th_tree_child_writable(struct th_tree *tree, struct th_node *node, unsigned 
 		return 0;
 	}
 	err = th_tree_child(tree->cache, node, i, &child, need);
-	if (err < 0)
+	if (err)
 		return err;
 	err = make_writable(tree, child, &copy);
 	th_node_unref(child);
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_node_set_child(node, i, copy);
-	if (err < 0)
+	if (err)
 		th_node_unref(copy);
 	else
 		*ret = copy;
@@ -142,7 +142,7 @@ int th_root_writable(struct th_tree *tree)
 	if (tree->root->gen == tree->gen)
 		return 0;
 	err = make_writable(tree, tree->root, &copy);
-	if (err < 0)
+	if (err)
 		return err;
 	th_node_unref(tree->root);
 	tree->root = copy;

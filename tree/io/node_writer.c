@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "journal/base/checksum.h"
 #include "tree/node/node_pack.h"
 #include "tree/state/state.h"
 
 #define TH_WRITE_BYTES (1u << 20) /* of one transfer */
-#define TH_WRITES_MAX 4 /* under way */
-#define TH_SETTLE_BATCH 32 /* nodes settled in one go, with the tree locked */
+#define TH_WRITES_MAX 4 /* transfers under way */
+#define TH_PERSIST_BATCH 32 /* nodes made persistent while the tree is locked once; more would delay readers */
 
 struct written_node {
 	struct th_node *node;
@@ -31,33 +32,26 @@ struct th_node_writer {
 	struct th_tree *tree;
 	uint64_t generation, hint;
 	struct th_taken *taken;
-	struct written_node *node; /* in the order of writing */
+	struct written_node *node; /* in the order of writing, so children before their parents */
 	size_t count, capacity;
-	size_t settled; /* of them; whatever is below one of them comes before it */
+	size_t persistent; /* nodes that are on the disk, from the first on */
 	struct transfer transfer[TH_WRITES_MAX];
 	unsigned current; /* being filled */
-	int error; /* of a transfer */
+	int error; /* first error of a transfer */
 };
 
-/* --- blocks that are merely taken --- */
+/* --- blocks that are only taken --- */
 
 static int taken_add(struct th_taken *taken, uint64_t addr, uint32_t blocks)
 {
-	struct th_taken_run *last = taken->count > 0 ? &taken->run[taken->count - 1] : NULL, *run;
+	struct th_taken_run *last = taken->count > 0 ? &taken->run[taken->count - 1] : NULL;
 
 	if (last && last->addr + last->blocks == addr && last->blocks <= UINT32_MAX - blocks) {
 		last->blocks += blocks;
 		return 0;
 	}
-	if (taken->count == taken->capacity) {
-		size_t capacity = taken->capacity ? 2 * taken->capacity : 16;
-
-		run = realloc(taken->run, capacity * sizeof(*run));
-		if (!run)
-			return -ENOMEM;
-		taken->run = run;
-		taken->capacity = capacity;
-	}
+	if (th_grow(taken->run, taken->capacity, taken->count + 1))
+		return -ENOMEM;
 	taken->run[taken->count++] = (struct th_taken_run){ addr, blocks };
 	return 0;
 }
@@ -101,9 +95,9 @@ int th_node_writer_new(struct th_store *store, struct th_tree *tree, uint64_t ge
 
 /* --- nodes whose blocks are on the disk --- */
 
-static void settle_batch(struct th_node_writer *w, struct written_node *batch, size_t count)
+static void persist_batch(struct th_node_writer *w, struct written_node *batch, size_t count)
 {
-	struct th_page *page[TH_SETTLE_BATCH];
+	struct th_page *page[TH_PERSIST_BATCH];
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -116,7 +110,7 @@ static void settle_batch(struct th_node_writer *w, struct written_node *batch, s
 		bytes += batch[i].node->accounted;
 		batch[i].node->gen = 0; /* N1, whichever generation is the tree's */
 		if (!page[i])
-			continue; /* no memory: it stays as it is */
+			continue; /* no memory: it keeps its heap entries */
 		th_node_persist(batch[i].node, page[i]);
 		th_cache_insert(w->store->cache, batch[i].node);
 		th_page_unref(page[i]);
@@ -126,46 +120,48 @@ static void settle_batch(struct th_node_writer *w, struct written_node *batch, s
 		th_store_written(w->store, bytes);
 }
 
-static void let_go(struct th_node_writer *w, struct written_node *batch, size_t count)
+/* Drops the writer's references to nodes that are on the disk, after making them persistent. */
+static void release_batch(struct th_node_writer *w, struct written_node *batch, size_t count)
 {
 	if (w->tree)
-		settle_batch(w, batch, count);
+		persist_batch(w, batch, count);
 	for (size_t i = 0; i < count; i++) {
 		th_node_unref(batch[i].node);
 		free(batch[i].blocks);
 	}
 }
 
-/* The next so many nodes are on the disk. */
-static void settle(struct th_node_writer *w, size_t count)
+/* The next `count` nodes are on the disk. */
+static void nodes_written(struct th_node_writer *w, size_t count)
 {
 	while (count > 0) {
-		size_t n = count < TH_SETTLE_BATCH ? count : TH_SETTLE_BATCH;
+		size_t n = count < TH_PERSIST_BATCH ? count : TH_PERSIST_BATCH;
 
-		let_go(w, &w->node[w->settled], n);
-		w->settled += n;
+		release_batch(w, &w->node[w->persistent], n);
+		w->persistent += n;
 		count -= n;
 	}
 }
 
-/* --- transfers: each is waited for before those that were begun later --- */
+/* --- transfers: waited for in the order in which they were submitted --- */
 
-/* Behind a transfer that failed nothing settles any more. */
+/* Waits for a transfer.  After one has failed, no more nodes become persistent: their children may not be on the
+ * disk. */
 static int transfer_wait(struct th_node_writer *w, struct transfer *t)
 {
 	int err = t->busy ? th_future_wait(&t->future) : 0;
 
-	if (err < 0 && w->error == 0)
+	if (err && !w->error)
 		w->error = err;
-	if (t->busy && w->error == 0)
-		settle(w, (size_t)t->count);
+	if (t->busy && !w->error)
+		nodes_written(w, (size_t)t->count);
 	t->busy = false;
 	t->count = 0;
 	t->bytes = 0;
 	return w->error;
 }
 
-/* Starts the transfer being filled and turns to the next one, waiting for its earlier use. */
+/* Submits the transfer being filled and continues with the next one, whose previous use it waits for. */
 static int transfer_submit(struct th_node_writer *w)
 {
 	struct transfer *t = &w->transfer[w->current];
@@ -185,7 +181,7 @@ static int transfer_add(struct th_node_writer *w, uint64_t addr, void *blocks, u
 
 	if (t->count == TH_DISK_IOV_MAX || t->bytes >= TH_WRITE_BYTES || t->addr + t->bytes / TH_BLOCK_SIZE != addr) {
 		err = transfer_submit(w);
-		if (err < 0)
+		if (err)
 			return err;
 		t = &w->transfer[w->current];
 		t->addr = addr;
@@ -199,41 +195,34 @@ static struct written_node *add_written(struct th_node_writer *w, struct th_node
 {
 	struct written_node *written;
 
-	if (w->count == w->capacity) {
-		size_t capacity = w->capacity ? 2 * w->capacity : 64;
-
-		written = realloc(w->node, capacity * sizeof(*written));
-		if (!written)
-			return NULL;
-		w->node = written;
-		w->capacity = capacity;
-	}
+	if (th_grow(w->node, w->capacity, w->count + 1))
+		return NULL;
 	written = &w->node[w->count];
 	*written = (struct written_node){ .node = th_node_ref(node) };
 	w->count++;
 	return written;
 }
 
-/* Room for a node: its blocks are noted, or kept. */
+/* Takes blocks for a node, and records them in the set of the checkpoint or in the list. */
 static int take_blocks(struct th_node_writer *w, uint32_t blocks, uint64_t *ret)
 {
 	struct th_space *space = w->store->space;
 	uint32_t got;
 	int err = th_space_take(space, TH_SPACE_META, blocks, blocks, &w->hint, ret, &got);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (!w->taken) {
 		th_space_note_alloc(space, TH_SPACE_CHECKPOINT, *ret, got);
 		return 0;
 	}
 	err = taken_add(w->taken, *ret, got);
-	if (err < 0)
+	if (err)
 		th_space_give(space, *ret, got);
 	return err;
 }
 
-/* Allocates, packs and queues one node whose children are written. */
+/* Packs a node, whose children have addresses, takes blocks for it, and queues the write. */
 static int write_node(struct th_node_writer *w, struct th_node *node)
 {
 	struct th_store *store = w->store;
@@ -245,11 +234,11 @@ static int write_node(struct th_node_writer *w, struct th_node *node)
 	if (!written)
 		return -ENOMEM;
 	err = th_node_pack(node, w->generation, &written->blocks, &size);
-	if (err < 0)
+	if (err)
 		return err;
 	blocks = size / TH_BLOCK_SIZE;
 	err = take_blocks(w, blocks, &addr);
-	if (err < 0)
+	if (err)
 		return err;
 	node->written = (struct th_ptr){
 		.addr = addr,
@@ -270,7 +259,7 @@ int th_node_writer_node(struct th_node_writer *writer, struct th_node *node, str
 {
 	int err = write_node(writer, node);
 
-	if (err == 0)
+	if (!err)
 		*ret = node->written;
 	return err;
 }
@@ -284,19 +273,19 @@ static int write_below(struct th_node_writer *w, struct th_node *node)
 {
 	int err = 0;
 
-	for (unsigned i = 0; node->children && i < node->base.count && err == 0; i++)
+	for (unsigned i = 0; node->children && i < node->base.count && !err; i++)
 		if (node->children[i] && !is_written(node->children[i]))
 			err = write_below(w, node->children[i]);
-	return err < 0 ? err : write_node(w, node);
+	return err ? err : write_node(w, node);
 }
 
 int th_node_writer_tree(struct th_node_writer *writer, struct th_node *root, struct th_ptr *ret)
 {
 	int err = is_written(root) ? 0 : write_below(writer, root);
 
-	if (err == 0)
+	if (!err)
 		err = transfer_submit(writer);
-	if (err == 0)
+	if (!err)
 		*ret = root->ptr.addr ? root->ptr : root->written;
 	return err;
 }
@@ -315,7 +304,7 @@ void th_node_writer_free(struct th_node_writer *writer)
 	if (!writer)
 		return;
 	th_node_writer_finish(writer);
-	for (size_t i = writer->settled; i < writer->count; i++) {
+	for (size_t i = writer->persistent; i < writer->count; i++) {
 		th_node_unref(writer->node[i].node);
 		free(writer->node[i].blocks);
 	}

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing the transient nodes below a frozen root: children before parents, into blocks that follow one another where
- * space allows, in large transfers of which several are under way.
+ * The node writer: writes the transient nodes below a frozen root, children before parents, into adjacent blocks where
+ * free space allows it, in large transfers of which several are under way.
  *
- * A commit's writer notes what it allocates in the commit set.  Other nodes (of a large transaction: spill.c, graft.c)
- * go to blocks that are merely taken, so that a crash leaves nothing of them (S1).
+ * The writer of a checkpoint records its allocations in the space set of the checkpoint.  Other nodes (of a large
+ * transaction: spill.c, bulk_commit.c) go to blocks that are only taken, so that a crash leaves no trace of them (S1).
  *
- * A node whose blocks are on the disk settles at once: it lets go of what is on the heap and enters the cache, so that
- * a commit needs little memory besides what it writes.  That is before the superblock names it; but nothing else can be
- * written to its blocks meanwhile, nor ever if the commit fails.
+ * A node becomes persistent as soon as its blocks are on the disk: it frees its heap entries and enters the cache, so
+ * that a checkpoint needs little memory besides the nodes it writes.  That is before the superblock names the node; but
+ * until then nothing else can be written to its blocks, and if the checkpoint fails, nothing ever is.
+ *
+ * A writer is used by one thread.
  */
 #ifndef TH_TREE_IO_NODE_WRITER_H
 #define TH_TREE_IO_NODE_WRITER_H
@@ -17,7 +19,7 @@
 
 struct th_node_writer;
 
-/* Blocks that are in no space set. */
+/* A list of blocks that are taken, but in no space set. */
 struct th_taken {
 	struct th_taken_run {
 		uint64_t addr;
@@ -26,21 +28,25 @@ struct th_taken {
 	size_t count, capacity;
 };
 
-/* They are part of the tree now: the next commit's. */
+/* Records the blocks as allocated in the live set, once their nodes are part of the tree, and frees the list. */
 void th_taken_note(struct th_taken *taken, struct th_space *space);
-/* Nobody wants them any more. */
+/* Frees the blocks and the list. */
 void th_taken_give(struct th_taken *taken, struct th_space *space);
 
-/* Nodes of `tree`, which settle; NULL: nobody wants them, once they are on the disk.  taken: where blocks are kept
- * instead of being noted in the commit set, or NULL. */
+/* Makes a writer for a generation's nodes.  tree: the nodes' tree, where they become persistent; NULL: the nodes are
+ * dropped when they are on the disk.  taken: list for the blocks instead of the checkpoint's set, or NULL; both are
+ * borrowed. Returns 0 or -ENOMEM. */
 int th_node_writer_new(struct th_store *store, struct th_tree *tree, uint64_t generation, struct th_taken *taken,
 		       struct th_node_writer **ret);
-/* Writes one node without children in memory. */
+/* Queues one node without children in memory; *ret is its pointer.  The next three functions return 0, -ENOMEM,
+ * -ENOSPC, or the first error of a transfer. */
 int th_node_writer_node(struct th_node_writer *writer, struct th_node *node, struct th_ptr *ret);
-/* Writes what below root has no address yet; *ret is the root's pointer.  The transfers are under way. */
+/* Queues all nodes from a root down that have no address yet; *ret is the root's pointer.  Transfers may still be under
+ * way when it returns. */
 int th_node_writer_tree(struct th_node_writer *writer, struct th_node *root, struct th_ptr *ret);
 /* Waits for all transfers. */
 int th_node_writer_finish(struct th_node_writer *writer);
+/* Waits for all transfers and frees the writer.  NULL is allowed. */
 void th_node_writer_free(struct th_node_writer *writer);
 
 #endif

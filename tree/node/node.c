@@ -183,7 +183,7 @@ int th_slab_insert(struct th_node *node, struct th_slab *slab, unsigned i, const
 	unsigned tail = slab->count - i;
 	int err = th_slab_reserve(node, slab, slab->count + 1u);
 
-	if (err < 0)
+	if (err)
 		return err;
 	memmove(slab->head + i + 1, slab->head + i, tail * sizeof(*slab->head));
 	memmove(slab->entry + i + 1, slab->entry + i, tail * sizeof(*slab->entry));
@@ -243,7 +243,7 @@ static int slab_append_range(struct th_node *node, struct th_slab *slab, const s
 	bool same_page = node->page == source->page && node->page_strip <= node->prefix_size;
 	int err = th_slab_reserve(node, slab, slab->count + to - from);
 
-	if (err < 0)
+	if (err)
 		return err;
 	for (unsigned i = from; i < to; i++) {
 		const struct th_entry *e = th_slab_entry(source_slab, i);
@@ -311,7 +311,7 @@ static int node_reserve_children(struct th_node *node, unsigned count)
 {
 	int err = th_slab_reserve(node, &node->base, count ? count : 1);
 
-	if (err < 0 || node->level == 0 || node->children)
+	if (err || node->level == 0 || node->children)
 		return err;
 	node->children = th_heap_alloc_zeroed(node->base.capacity * sizeof(*node->children));
 	return node->children ? 0 : -ENOMEM;
@@ -343,7 +343,7 @@ static int slab_copy(struct th_node *node, struct th_slab *slab, const struct th
 {
 	int err = source->count ? th_slab_reserve(node, slab, source->count) : 0;
 
-	if (err < 0)
+	if (err)
 		return err;
 	for (unsigned i = 0; i < source->count; i++) {
 		slab->head[i] = source->head[i];
@@ -472,7 +472,7 @@ int th_node_set_child(struct th_node *node, unsigned i, struct th_node *child)
 {
 	int err = node_reserve_children(node, node->base.count);
 
-	if (err < 0)
+	if (err)
 		return err;
 	th_node_unref(node->children[i]);
 	node->children[i] = child;
@@ -485,13 +485,13 @@ int th_node_insert_child(struct th_node *node, unsigned i, struct th_slice fence
 	struct th_entry *e;
 	int err = node_reserve_children(node, node->base.count + 1u);
 
-	if (err < 0)
+	if (err)
 		return err;
 	e = th_entry_new(TH_ENTRY_VALUE, fence, TH_SLICE_EMPTY, (struct th_slice){ &none, sizeof(none) });
 	if (!e)
 		return -ENOMEM;
 	err = th_slab_insert(node, &node->base, i, e);
-	if (err < 0) {
+	if (err) {
 		th_entry_unref(e);
 		return err;
 	}

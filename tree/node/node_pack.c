@@ -181,7 +181,7 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 		if (!size)
 			return bad(u, "entry out of bounds");
 		err = check_entry(u, slab, e);
-		if (err < 0)
+		if (err)
 			return err;
 		if (head != th_key_head(th_node_suffix(node, e)))
 			return bad(u, "wrong key head");
@@ -233,15 +233,15 @@ int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice
 	u.index = sizeof(header);
 	memcpy(&header, blocks, sizeof(header));
 	err = check_header(&u, &header, ptr);
-	if (err == 0) {
+	if (!err) {
 		u.node->page = th_node_page(blocks);
 		err = u.node->page ? 0 : -ENOMEM;
 	}
-	if (err == 0)
+	if (!err)
 		err = unpack_slab(&u, &u.node->base, th_get_le16(header.base_slots));
-	if (err == 0)
+	if (!err)
 		err = unpack_slab(&u, &u.node->overlay, th_get_le16(header.overlay_slots));
-	if (err < 0) {
+	if (err) {
 		*ret_why = u.why;
 		th_node_unref(u.node);
 		return err;

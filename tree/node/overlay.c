@@ -37,7 +37,7 @@ static int insert_range(struct th_node *node, unsigned i, struct th_slice from, 
 	if (!e)
 		return -ENOMEM;
 	err = th_slab_insert(node, &node->overlay, i, e);
-	if (err < 0)
+	if (err)
 		th_entry_unref(e);
 	return err;
 }
@@ -57,7 +57,7 @@ int th_overlay_cut_range(struct th_node *node, unsigned i, struct th_slice key, 
 	th_key_set(&end, th_entry_value(old));
 	th_slab_remove(node, &node->overlay, i, i + 1, true);
 	err = insert_range(node, i, rest, th_key_slice(&end), seq);
-	if (err == 0)
+	if (!err)
 		err = insert_range(node, i, th_key_slice(&from), key, seq);
 	th_entry_unref(old);
 	th_page_unref(page);

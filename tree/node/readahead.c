@@ -106,9 +106,9 @@ static bool load(struct th_readahead *ahead, uint64_t number)
 	pthread_mutex_lock(&ahead->lock);
 	region->loading = false;
 	region->used = ahead->reads;
-	if (err < 0)
+	if (err)
 		region->number = 0;
-	return err == 0;
+	return !err;
 }
 
 static void free_idle(struct th_readahead *ahead)
