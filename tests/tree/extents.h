@@ -38,7 +38,7 @@ void th_extent_cut(struct th_extent *extent, uint32_t from, uint32_t to);
 /* Verifies all data that a value names. */
 void th_extents_read(struct th_store *store, struct th_slice value);
 
-/* For struct th_check_options.  Every key that begins with "file" has a value of this form. */
+/* For struct th_check_options.  Every longer key that begins with "file" has a value of this form. */
 int th_extents_runs(struct th_slice key, struct th_slice value, int (*each)(const struct th_run *run, void *arg),
 		    void *arg);
 extern const struct th_check_options th_extents_check;

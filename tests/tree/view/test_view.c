@@ -1,52 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Subtree views: each must behave like a store that has the keys below its prefix, and no others. */
-#include "tests/tree/differences.h"
+#include "tests/tree/past.h"
 #include "tests/tree/walk.h"
 
 #include "journal/disk/future.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define STAGES 4 /* of the history of a random store: each is kept as a view */
-#define WRITES 1500 /* in each stage */
-#define FILL 'p' /* th_keys_pick has long runs of this byte */
-
-/* Picks a prefix under which th_keys_pick has many keys, one, or none. */
-static struct th_slice pick_prefix(struct th_random *random, uint8_t *space)
-{
-	static const char *const prefixes[] = { "",     "s",      "home/",    "home/user1/", "home/user2/dir3/file-",
-						"a",    "b\x01",  "\xfe",     "\xff",        "\xff\xff\xff\xff\xff",
-						"none", "pppppp", "home/user" };
-	static const uint16_t runs[] = { 60, 500, TH_KEY_MAX - 8, TH_KEY_MAX };
-	uint32_t at = th_random_below(random, 20);
-	struct th_slice prefix;
-
-	if (at < sizeof(prefixes) / sizeof(prefixes[0])) {
-		prefix = th_slice_of(prefixes[at]);
-		memcpy(space, prefix.data, prefix.size);
-	} else if (at < 17) {
-		prefix.size = runs[at - 13];
-		memset(space, FILL, prefix.size);
-	} else if (at < 19) {
-		memcpy(space, "s\0\0", 4);
-		prefix.size = th_random_between(random, 2, 4);
-	} else {
-		memset(space, 0xff, TH_KEY_MAX);
-		prefix.size = TH_KEY_MAX;
-	}
-	return (struct th_slice){ space, prefix.size };
-}
-
-static bool begins_with(struct th_slice key, struct th_slice prefix)
-{
-	return key.size >= prefix.size && memcmp(key.data, prefix.data, prefix.size) == 0;
-}
-
-static struct th_slice without(struct th_slice key, size_t size)
-{
-	return (struct th_slice){ (const uint8_t *)key.data + size, key.size - size };
-}
 
 static struct th_slice join(struct th_slice head, struct th_slice tail, uint8_t *space)
 {
@@ -58,100 +18,6 @@ static struct th_slice join(struct th_slice head, struct th_slice tail, uint8_t 
 static struct th_slice copy(struct th_slice key, uint8_t *space)
 {
 	return join(key, (struct th_slice){ "", 0 }, space);
-}
-
-/* Returns the part of the model below the prefix. */
-static struct th_model *model_below(const struct th_model *model, struct th_slice prefix)
-{
-	struct th_model *below = th_model_new();
-
-	for (size_t i = 0; i < model->count; i++) {
-		const struct th_model_entry *entry = model->entries[i];
-
-		if (!begins_with(entry->key, prefix))
-			continue;
-		if (entry->present)
-			th_model_put(below, without(entry->key, prefix.size), entry->value);
-		if (entry->refs)
-			th_model_ref(below, without(entry->key, prefix.size), entry->refs);
-	}
-	return below;
-}
-
-/* --- a store with a history --- */
-
-struct past {
-	struct th_fixture fixture;
-	struct th_random random;
-	struct th_keys keys;
-	struct th_model *live;
-	struct th_view *views[STAGES];
-	struct th_model *models[STAGES];
-	uint64_t stamp;
-};
-
-static void write_some(struct past *past, unsigned count)
-{
-	uint8_t space[TH_KEY_MAX], value[64];
-	struct th_txn *txn;
-
-	th_ok(th_txn_begin(past->fixture.store, &txn));
-	for (unsigned i = 0; i < count; i++) {
-		struct th_slice key = th_keys_pick(&past->keys, &past->random, space);
-		uint32_t what = th_random_below(&past->random, 100);
-
-		if (what < 70) {
-			th_value_make(value, sizeof(value), key, past->stamp++);
-			th_ok(th_txn_put(txn, key, (struct th_slice){ value, sizeof(value) }));
-			th_model_put(past->live, key, (struct th_slice){ value, sizeof(value) });
-		} else if (what < 90) {
-			th_ok(th_txn_delete(txn, key));
-			th_model_delete(past->live, key);
-		} else {
-			th_ok(th_txn_ref(txn, key, 1));
-			th_model_ref(past->live, key, 1);
-		}
-	}
-	th_ok(th_txn_commit(txn));
-}
-
-static struct past *past_new(uint64_t seed)
-{
-	struct th_store_options options = { .cache_bytes = 256 << 10, .checkpoint_interval_ms = 3600 * 1000 };
-	struct past *past = calloc(1, sizeof(*past));
-
-	ck_assert_ptr_nonnull(past);
-	past->random.state = seed;
-	past->keys = (struct th_keys){ .salt = past->random.state, .range = 2000 };
-	past->live = th_model_new();
-	th_fixture_init(&past->fixture, 64, &options);
-	for (unsigned i = 0; i < STAGES; i++) {
-		char stage[16];
-		struct th_snapshot snapshot;
-
-		write_some(past, i == 1 ? 20 : WRITES);
-		snprintf(stage, sizeof(stage), "stage-%u", i);
-		th_ok(th_snapshot_create(past->fixture.store, stage, &snapshot));
-		if (i % 2)
-			th_ok(th_view_freeze(past->fixture.store, &past->views[i]));
-		else
-			th_ok(th_view_snapshot(past->fixture.store, snapshot.id, &past->views[i]));
-		past->models[i] = th_model_copy(past->live);
-	}
-	write_some(past, WRITES / 2);
-	return past;
-}
-
-static void past_free(struct past *past)
-{
-	for (unsigned i = 0; i < STAGES; i++) {
-		th_view_close(past->views[i]);
-		th_model_unref(past->models[i]);
-	}
-	th_model_unref(past->live);
-	th_verify_check(past->fixture.store, NULL);
-	th_fixture_release(&past->fixture);
-	free(past);
 }
 
 /* --- reading --- */
@@ -172,7 +38,8 @@ static void verify_get_async(struct th_view *view, const struct th_model *model,
 }
 
 /* Picks a key for a view with such a prefix, often one that exists. */
-static struct th_slice pick_below(struct past *past, const struct th_model *below, size_t prefix_size, uint8_t *space)
+static struct th_slice pick_below(struct th_past *past, const struct th_model *below, size_t prefix_size,
+				  uint8_t *space)
 {
 	struct th_keys keys = past->keys;
 
@@ -183,7 +50,7 @@ static struct th_slice pick_below(struct past *past, const struct th_model *belo
 }
 
 /* Verifies random walks in all of the view, or in a range of it. */
-static void walk_view(struct past *past, struct th_view *view, const struct th_model *below, size_t prefix_size)
+static void walk_view(struct th_past *past, struct th_view *view, const struct th_model *below, size_t prefix_size)
 {
 	bool bounded = th_random_percent(&past->random, 50);
 	struct th_keys keys = past->keys;
@@ -199,7 +66,7 @@ static void walk_view(struct past *past, struct th_view *view, const struct th_m
 	th_cursor_close(cursor);
 }
 
-static void verify_view(struct past *past, struct th_view *view, const struct th_model *below, size_t prefix_size)
+static void verify_view(struct th_past *past, struct th_view *view, const struct th_model *below, size_t prefix_size)
 {
 	uint8_t space[TH_KEY_MAX];
 
@@ -213,31 +80,32 @@ static void verify_view(struct past *past, struct th_view *view, const struct th
 
 START_TEST(subtree_view_reads_only_its_keys)
 {
-	struct past *past = past_new(th_test_seed("subtree_view_reads_only_its_keys"));
+	struct th_past *past = th_past_new(th_test_seed("subtree_view_reads_only_its_keys"));
 	unsigned rounds = th_test_rounds(60);
 	uint8_t space[TH_KEY_MAX];
 
 	while (rounds--) {
-		uint32_t at = th_random_below(&past->random, STAGES + 1);
-		struct th_view *above = at < STAGES ? past->views[at] : th_view_live(past->fixture.store), *view;
-		struct th_slice prefix = pick_prefix(&past->random, space);
-		struct th_model *below = model_below(at < STAGES ? past->models[at] : past->live, prefix);
+		uint32_t at = th_random_below(&past->random, TH_PAST_STAGES + 1);
+		struct th_view *above = at < TH_PAST_STAGES ? past->views[at] : th_view_live(past->fixture.store),
+			       *view;
+		struct th_slice prefix = th_past_prefix(&past->random, space);
+		struct th_model *below = th_model_below(at < TH_PAST_STAGES ? past->models[at] : past->live, prefix);
 
 		th_ok(th_view_subtree(above, prefix, &view));
 		verify_view(past, view, below, prefix.size);
 		th_view_close(view);
 		th_model_unref(below);
 	}
-	past_free(past);
+	th_past_free(past);
 }
 END_TEST
 
 /* A subtree view of a subtree view keeps the views above it. */
 static void nested(uint64_t seed)
 {
-	struct past *past = past_new(seed);
+	struct th_past *past = th_past_new(seed);
 	struct th_slice prefix = th_slice_of("home/user1/dir3/");
-	struct th_model *below = model_below(past->models[0], prefix);
+	struct th_model *below = th_model_below(past->models[0], prefix);
 	struct th_view *home, *user, *dir;
 
 	th_ok(th_view_subtree(past->views[0], th_slice_of("home/"), &home));
@@ -248,12 +116,12 @@ static void nested(uint64_t seed)
 	th_ok(th_snapshot_delete(past->fixture.store, "stage-0"));
 	th_view_close(past->views[0]);
 	past->views[0] = NULL;
-	write_some(past, WRITES);
+	th_past_write(past, TH_PAST_WRITES);
 	th_ok(th_store_checkpoint(past->fixture.store));
 	verify_view(past, dir, below, prefix.size);
 	th_view_close(dir);
 	th_model_unref(below);
-	past_free(past);
+	th_past_free(past);
 }
 
 START_TEST(nested_subtree_view_outlives_the_views_above)
@@ -263,49 +131,10 @@ START_TEST(nested_subtree_view_outlives_the_views_above)
 }
 END_TEST
 
-static void verify_diffs(struct past *past, struct th_slice prefix, unsigned a, unsigned b)
-{
-	struct th_model *from_model = model_below(past->models[a], prefix);
-	struct th_model *to_model = model_below(past->models[b], prefix);
-	struct th_keys keys = past->keys;
-	uint8_t space[2 * TH_KEY_MAX];
-	struct th_view *from, *to;
-	struct th_range range;
-
-	keys.taken = (uint32_t)prefix.size;
-	range = th_range_pick(&keys, &past->random, from_model, space);
-	th_ok(th_view_subtree(past->views[a], prefix, &from));
-	th_ok(th_view_subtree(past->views[b], prefix, &to));
-	th_verify_diff(from, from_model, to, to_model, NULL);
-	th_verify_diff(from, from_model, to, to_model, &range);
-	th_verify_diff_walk(from, from_model, to, to_model, NULL, &keys, &past->random, 300);
-	th_verify_diff_walk(from, from_model, to, to_model, &range, &keys, &past->random, 100);
-	th_view_close(from);
-	th_view_close(to);
-	th_model_unref(from_model);
-	th_model_unref(to_model);
-}
-
-START_TEST(diff_of_subtree_views_equals_the_models)
-{
-	struct past *past = past_new(th_test_seed("diff_of_subtree_views_equals_the_models"));
-	unsigned rounds = th_test_rounds(80);
-	uint8_t space[TH_KEY_MAX];
-
-	while (rounds--) {
-		verify_diffs(past, pick_prefix(&past->random, space), th_random_below(&past->random, STAGES),
-			     th_random_below(&past->random, STAGES));
-		if (rounds == 40)
-			th_ok(th_store_checkpoint(past->fixture.store));
-	}
-	past_free(past);
-}
-END_TEST
-
 /* --- writing --- */
 
 struct writer {
-	struct past *past;
+	struct th_past *past;
 	struct th_slice prefix;
 	struct th_txn *txn;
 	struct th_model *below; /* the transaction's view of the keys below the prefix */
@@ -377,17 +206,17 @@ static void writer_step(struct writer *writer)
 
 START_TEST(transaction_in_subtree_view_writes_only_its_keys)
 {
-	struct past *past = past_new(th_test_seed("transaction_in_subtree_view_writes_only_its_keys"));
+	struct th_past *past = th_past_new(th_test_seed("transaction_in_subtree_view_writes_only_its_keys"));
 	unsigned rounds = th_test_rounds(60);
 	uint8_t space[TH_KEY_MAX];
 
 	while (rounds--) {
-		struct writer writer = { .past = past, .prefix = pick_prefix(&past->random, space) };
+		struct writer writer = { .past = past, .prefix = th_past_prefix(&past->random, space) };
 		struct th_cursor *cursor;
 		struct th_view *view;
 
 		th_ok(th_view_subtree(th_view_live(past->fixture.store), writer.prefix, &view));
-		writer.below = model_below(past->live, writer.prefix);
+		writer.below = th_model_below(past->live, writer.prefix);
 		th_ok(th_txn_begin_in(view, &writer.txn));
 		for (uint32_t i = th_random_below(&past->random, 200); i; i--)
 			writer_step(&writer);
@@ -400,7 +229,7 @@ START_TEST(transaction_in_subtree_view_writes_only_its_keys)
 		th_view_close(view);
 		th_model_unref(writer.below);
 	}
-	past_free(past);
+	th_past_free(past);
 }
 END_TEST
 
@@ -554,14 +383,11 @@ START_TEST(prefix_counts_in_the_length_of_keys)
 }
 END_TEST
 
-START_TEST(frozen_and_foreign_views_are_refused)
+START_TEST(frozen_views_refuse_writes_and_prevent_rollback)
 {
-	static const uint8_t longest[TH_KEY_MAX];
 	struct th_view *frozen, *a, *b, *live;
-	struct th_change change;
 	struct th_fixture fixture;
 	struct th_locker *locker;
-	struct th_diff *diff;
 	struct th_txn *txn;
 
 	th_fixture_init(&fixture, 16, NULL);
@@ -572,15 +398,6 @@ START_TEST(frozen_and_foreign_views_are_refused)
 	th_ok(th_view_subtree(th_view_live(fixture.store), th_slice_of("a/"), &live));
 	th_expect(th_txn_begin_in(a, &txn), -EINVAL);
 	th_expect(th_locker_new_in(a, &locker), -EINVAL);
-	th_expect(th_diff_open(a, b, NULL, &diff), -EINVAL); /* the prefixes differ */
-	th_expect(th_diff_open(a, frozen, NULL, &diff), -EINVAL);
-	th_expect(th_diff_open(a, live, NULL, &diff), -EINVAL);
-	th_expect(th_diff_open(a, a, &(struct th_range){ .from = { longest, sizeof(longest) } }, &diff), -EINVAL);
-	th_ok(th_diff_open(a, a, NULL, &diff));
-	th_expect(th_diff_seek(diff, (struct th_slice){ longest, sizeof(longest) }), -EINVAL);
-	th_expect(th_diff_next(diff, &change), 1);
-	th_expect(th_diff_prev(diff, &change), 1);
-	th_diff_close(diff);
 	th_view_close(live);
 	th_ok(th_snapshot_create(fixture.store, "s", NULL));
 	th_view_close(frozen);
@@ -596,12 +413,11 @@ int main(void)
 {
 	const TTest *const tests[] = { subtree_view_reads_only_its_keys,
 				       nested_subtree_view_outlives_the_views_above,
-				       diff_of_subtree_views_equals_the_models,
 				       transaction_in_subtree_view_writes_only_its_keys,
 				       range_to_the_end_of_the_last_subtree_is_durable,
 				       locks_of_subtree_views_are_of_whole_keys,
 				       prefix_counts_in_the_length_of_keys,
-				       frozen_and_foreign_views_are_refused };
+				       frozen_views_refuse_writes_and_prevent_rollback };
 
 	return th_tests_run("view", tests, sizeof(tests) / sizeof(tests[0]));
 }
