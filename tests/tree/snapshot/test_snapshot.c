@@ -385,50 +385,6 @@ START_TEST(snapshot_given_back_in_steps)
 }
 END_TEST
 
-/* The diff's cost follows the changes. */
-START_TEST(snapshot_diff_cost)
-{
-	struct album *album = calloc(1, sizeof(*album));
-	struct th_diff_stats few, all;
-	struct th_view *one, *two;
-	struct th_change change;
-	struct th_txn *txn;
-	struct th_diff *diff;
-	unsigned changes = 0;
-
-	ck_assert_ptr_nonnull(album);
-	album_init(album, "snapshot_diff_cost");
-	th_ok(th_txn_begin(album->fixture.store, &txn));
-	for (unsigned i = 0; i < 20 * KEYS; i++)
-		put_number(album, txn, i);
-	th_ok(th_txn_commit(txn));
-	th_ok(th_snapshot_create(album->fixture.store, "one", &album->snapshots[0]));
-	th_fixture_put(&album->fixture, "some/key/000123", "changed");
-	th_ok(th_snapshot_create(album->fixture.store, "two", &album->snapshots[1]));
-	th_ok(th_view_snapshot(album->fixture.store, album->snapshots[0].id, &one));
-	th_ok(th_view_snapshot(album->fixture.store, album->snapshots[1].id, &two));
-	th_ok(th_diff_open(one, two, NULL, &diff));
-	while (th_diff_next(diff, &change) == 0)
-		changes++;
-	th_diff_stats(diff, &few);
-	th_diff_close(diff);
-	ck_assert_uint_eq(changes, 1);
-	ck_assert_uint_lt(few.nodes_read, 30);
-	ck_assert_uint_lt(few.entries_compared, 3000);
-	th_ok(th_diff_open(two, two, NULL, &diff));
-	th_expect(th_diff_next(diff, &change), 1);
-	th_diff_stats(diff, &all);
-	ck_assert_uint_le(all.nodes_read, 2);
-	th_diff_close(diff);
-	th_expect(th_diff_open(one, th_view_live(album->fixture.store), NULL, &diff), -EINVAL);
-	th_expect(th_diff_open(th_view_live(album->fixture.store), two, NULL, &diff), -EINVAL);
-	th_view_close(one);
-	th_view_close(two);
-	th_fixture_release(&album->fixture);
-	free(album);
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const tests[] = { snapshot_names,
@@ -436,7 +392,6 @@ int main(void)
 				       snapshot_view_outlives,
 				       snapshot_delete_is_lazy,
 				       snapshot_given_back_in_steps,
-				       snapshot_diff_cost,
 				       snapshot_thousand };
 
 	return th_tests_run("snapshot", tests, sizeof(tests) / sizeof(tests[0]));
