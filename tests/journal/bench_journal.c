@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measures the journal's parts beside what they are built on.  Not a test: it prints figures and judges nothing.
+ * Measures the parts of the journal beside plain system calls.  Not a test: it prints figures and has no verdict.
  *
- *   bench_journal [DIRECTORY]   a scratch file of 256 MiB is made there (default: the current directory)
+ *   bench_journal [DIRECTORY]   makes a scratch file of 256 MiB there (default: the current directory)
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "journal/base/clock.h"
 #include "journal/log.h"
 #include "journal/space/space.h"
 #include "tests/support/random.h"
@@ -26,20 +26,17 @@ static char path[4096];
 static char *buf;
 static int direct; /* the same file, for plain system calls */
 
-static void need(int error, const char *what)
+static void need(int err, const char *what)
 {
-	if (error) {
-		fprintf(stderr, "bench_journal: %s: %s\n", what, strerror(error < 0 ? -error : error));
+	if (err) {
+		fprintf(stderr, "bench_journal: %s: %s\n", what, strerror(abs(err)));
 		exit(1);
 	}
 }
 
 static double now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+	return (double)th_monotonic_ns() * 1e-9;
 }
 
 static void make_file(const char *directory)
@@ -54,7 +51,7 @@ static void make_file(const char *directory)
 	need(fdatasync(direct), "fdatasync");
 }
 
-/* One 4 KiB read; disk NULL: plain pread. */
+/* Reads 4 KiB; disk NULL: by a plain pread. */
 static void read_one(struct th_disk *disk, uint64_t block, char *to, bool as_future)
 {
 	struct th_future future;
@@ -69,7 +66,7 @@ static void read_one(struct th_disk *disk, uint64_t block, char *to, bool as_fut
 	}
 }
 
-/* Microseconds, one after another. */
+/* Returns the microseconds of a read, one after another. */
 static double read_latency(struct th_disk *disk, bool as_future)
 {
 	struct th_random random = { 1 };
@@ -80,7 +77,7 @@ static double read_latency(struct th_disk *disk, bool as_future)
 	return (now() - begin) / READS * 1e6;
 }
 
-/* Microseconds for 4 KiB written and flushed. */
+/* Returns the microseconds to write and flush 4 KiB. */
 static double sync_latency(struct th_disk *disk)
 {
 	double begin = now();
@@ -97,7 +94,7 @@ static double sync_latency(struct th_disk *disk)
 	return (now() - begin) / SYNCS * 1e6;
 }
 
-/* MiB a second, `depth` saves of 1 MiB under way. */
+/* Returns MiB per second with `depth` saves of 1 MiB under way. */
 static double save_throughput(struct th_disk *disk, unsigned depth)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = SAVE_BLOCKS * TH_BLOCK_SIZE };
@@ -145,7 +142,7 @@ static void *reader_run(void *arg)
 	return NULL;
 }
 
-/* Thousands of reads a second by eight threads. */
+/* Returns thousands of reads per second by eight threads. */
 static double read_rate(struct th_disk *disk, bool as_future)
 {
 	struct reader readers[8];
@@ -160,7 +157,7 @@ static double read_rate(struct th_disk *disk, bool as_future)
 	return 2 * READS / (now() - begin) / 1e3;
 }
 
-/* --- the same for every peer; the best of some rounds counts, others use this machine too --- */
+/* --- the same for every peer; the best of some rounds counts, as other programs may use the machine --- */
 
 #define ROUNDS 3
 
@@ -259,7 +256,7 @@ static void bench_space_empty(void)
 	th_space_free(space);
 }
 
-/* Every other block of 4 GiB is used: the worst there is for runs. */
+/* Every other block of 4 GiB is used, the worst case for runs. */
 static void bench_space_fragmented(void)
 {
 	struct th_space *space;
@@ -277,7 +274,7 @@ static void bench_space_fragmented(void)
 	th_space_free(space);
 }
 
-static void bench_space_commit(void)
+static void bench_space_checkpoint(void)
 {
 	struct th_blocklist list = { 0 };
 	struct th_space *space, *loaded;
@@ -297,7 +294,7 @@ static void bench_space_commit(void)
 	begin = now();
 	th_space_freeze(space);
 	need(th_space_checkpoint(space, disk, &list), "th_space_checkpoint");
-	printf("space: commit of 1 M separate runs in %.3f s", now() - begin);
+	printf("space: checkpoint of 1 M separate runs in %.3f s", now() - begin);
 	begin = now();
 	need(th_space_new(disk->blocks, &loaded), "th_space_new");
 	need(th_space_claim(loaded, 0, 8), "th_space_claim");
@@ -315,7 +312,7 @@ int main(int argc, char **argv)
 	bench_log();
 	bench_space_empty();
 	bench_space_fragmented();
-	bench_space_commit();
+	bench_space_checkpoint();
 	close(direct);
 	unlink(path);
 	free(buf);

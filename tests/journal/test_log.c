@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The intent log: appending, trimming and replay. */
 #include <xxhash.h>
 
 #include "journal/log.h"
@@ -30,7 +31,7 @@ static struct th_log *new_log(struct th_log_position at)
 	return log;
 }
 
-/* A record's content follows from its sequence number and size. */
+/* The content of a record depends on its sequence number and size only. */
 static void fill_payload(uint64_t sequence, void *payload, size_t size)
 {
 	struct th_random random = { sequence };
@@ -60,7 +61,7 @@ struct replayed {
 	unsigned count;
 	uint64_t bytes;
 	bool last;
-	unsigned stop_after; /* answer 1 to the record after so many; 0: never */
+	unsigned stop_after; /* end the log after so many records; 0: never */
 };
 
 static int check_record(const void *payload, size_t size, bool last, void *arg)
@@ -83,7 +84,7 @@ static int check_record(const void *payload, size_t size, bool last, void *arg)
 	return 0;
 }
 
-/* How many records there are from `at` on; each is checked. */
+/* Checks each record from `at` on.  Returns how many there are. */
 static unsigned replay(struct th_disk *from, struct th_log_position at, struct th_log_position *ret_end)
 {
 	struct replayed replayed = { .sequence = at.sequence };
@@ -99,7 +100,7 @@ static bool same(struct th_log_position a, struct th_log_position b)
 	return a.block == b.block && a.sequence == b.sequence && a.checksum == b.checksum;
 }
 
-START_TEST(log_empty)
+START_TEST(empty_log_ends_where_it_starts)
 {
 	struct th_log_position at = { .block = 5, .sequence = 77, .checksum = 3 }, end;
 
@@ -108,7 +109,7 @@ START_TEST(log_empty)
 }
 END_TEST
 
-START_TEST(log_sizes)
+START_TEST(records_of_every_size_are_replayed)
 {
 	static const size_t sizes[] = { 0, 1, 100, 4096 - 49, 4096 - 48, 4096 - 47, 4096, 8192 - 48, 8192 - 47, 20000 };
 	struct th_log_position at = { .block = 30, .sequence = 1 }, end;
@@ -123,7 +124,7 @@ START_TEST(log_sizes)
 }
 END_TEST
 
-START_TEST(log_refuses)
+START_TEST(rings_outside_the_disk_are_refused)
 {
 	struct th_log_position at = { .block = RING }, end;
 	struct th_log *log;
@@ -140,7 +141,7 @@ START_TEST(log_refuses)
 }
 END_TEST
 
-START_TEST(log_full_and_trimmed)
+START_TEST(full_log_has_room_after_a_trim)
 {
 	struct th_log_position at = { .block = 7, .sequence = 1 }, end, middle;
 	struct th_log *log = new_log(at);
@@ -165,7 +166,7 @@ START_TEST(log_full_and_trimmed)
 	ck_assert_uint_eq(replay(disk, at, &end), RING);
 	th_log_trim(log, middle);
 	ck_assert_uint_eq(th_log_room(log), 10 * TH_BLOCK_SIZE - HEADER);
-	th_log_trim(log, at); /* older than what was trimmed */
+	th_log_trim(log, at); /* older than the last trim */
 	ck_assert_uint_eq(th_log_room(log), 10 * TH_BLOCK_SIZE - HEADER);
 	ck_assert_int_eq(append(log, 10 * TH_BLOCK_SIZE - HEADER + 1), -ENOSPC);
 	th_ok(append(log, 10 * TH_BLOCK_SIZE - HEADER));
@@ -175,9 +176,9 @@ START_TEST(log_full_and_trimmed)
 }
 END_TEST
 
-START_TEST(log_random)
+START_TEST(random_appends_and_trims_replay_in_order)
 {
-	struct th_random random = { th_test_seed("log_random") };
+	struct th_random random = { th_test_seed("random_appends_and_trims_replay_in_order") };
 	struct th_log_position at = { .block = th_random_below(&random, RING), .sequence = 1 }, tail = at, end;
 	struct th_log *log = new_log(at);
 	unsigned held = 0;
@@ -198,7 +199,7 @@ START_TEST(log_random)
 			th_log_trim(log, tail);
 			held = 0;
 		}
-		/* As a mount does after an orderly end. */
+		/* As a mount does after a proper unmount. */
 		if (held == 0 && th_random_percent(&random, 30)) {
 			th_log_free(log);
 			log = new_log(tail);
@@ -208,7 +209,7 @@ START_TEST(log_random)
 }
 END_TEST
 
-START_TEST(log_of_another_life)
+START_TEST(records_of_another_identity_or_position_are_not_replayed)
 {
 	struct th_log_position at = { .sequence = 1 }, end;
 	struct replayed replayed = { .sequence = 1 };
@@ -238,7 +239,7 @@ static int fail_at_once(const void *payload, size_t size, bool last, void *arg)
 	return -EUCLEAN;
 }
 
-START_TEST(log_replay_is_told_to_stop)
+START_TEST(visitor_ends_the_replay)
 {
 	struct th_log_position at = { .sequence = 1 }, third, end;
 	struct replayed replayed = { .sequence = 1, .stop_after = 2 };
@@ -258,10 +259,9 @@ START_TEST(log_replay_is_told_to_stop)
 }
 END_TEST
 
-/* A flipped bit ends the log there, and never gives another record. */
-START_TEST(log_flipped_bits)
+START_TEST(flipped_bit_ends_the_log_there)
 {
-	struct th_random random = { th_test_seed("log_flipped_bits") };
+	struct th_random random = { th_test_seed("flipped_bit_ends_the_log_there") };
 	struct th_log_position at = { .block = RING - 5, .sequence = 1 }, end;
 	struct th_log *log = new_log(at);
 	char *block = th_test_block(0);
@@ -270,11 +270,11 @@ START_TEST(log_flipped_bits)
 	for (unsigned i = 0; i < 6; i++)
 		th_ok(append(log, blocks_of[i] * TH_BLOCK_SIZE - HEADER - 40));
 	for (unsigned round = 0; round < th_test_rounds(3000); round++) {
-		unsigned behind = th_random_below(&random, 12), record = 0, before = 0;
-		uint64_t addr = FIRST + (at.block + behind) % RING;
+		unsigned offset = th_random_below(&random, 12), record = 0, before = 0;
+		uint64_t addr = FIRST + (at.block + offset) % RING;
 		uint32_t bit = th_random_below(&random, TH_BLOCK_SIZE * 8);
 
-		while (before + blocks_of[record] <= behind)
+		while (before + blocks_of[record] <= offset)
 			before += blocks_of[record++];
 		th_ok(th_disk_read(disk, addr, 1, block));
 		block[bit / 8] ^= (char)(1 << bit % 8);
@@ -289,10 +289,10 @@ START_TEST(log_flipped_bits)
 }
 END_TEST
 
-/* L1: after any crash, all that was flushed is there, and what follows is a prefix of what was appended. */
-START_TEST(log_crashes)
+/* L1.  After them, a prefix of the unflushed records may be replayed. */
+START_TEST(flushed_records_survive_any_crash)
 {
-	struct th_random random = { th_test_seed("log_crashes") };
+	struct th_random random = { th_test_seed("flushed_records_survive_any_crash") };
 	struct th_log_position at = { .block = RING - 3, .sequence = 1 }, end;
 	uint64_t flushed_at[40], events;
 	unsigned appended = 0, flushes = 0;
@@ -329,7 +329,7 @@ START_TEST(log_crashes)
 }
 END_TEST
 
-START_TEST(log_failing_disk)
+START_TEST(failed_transfer_moves_no_position)
 {
 	struct th_log_position at = { .block = RING - 2, .sequence = 1 }, end;
 	struct replayed replayed = { .sequence = 1 };
@@ -368,10 +368,10 @@ static int take_anything(const void *payload, size_t size, bool last, void *arg)
 	return 0;
 }
 
-/* Headers that fit but for what is random in them, with right and wrong checksums. */
-START_TEST(log_hostile)
+/* Headers that match except for random fields, with right and wrong checksums. */
+START_TEST(hostile_headers_end_the_log)
 {
-	struct th_random random = { th_test_seed("log_hostile") };
+	struct th_random random = { th_test_seed("hostile_headers_end_the_log") };
 	struct th_log_position at = { .sequence = 1 }, end;
 	struct th_log *log = new_log(at);
 	char *original = th_test_block(0), *block = th_test_block(0);
@@ -406,17 +406,17 @@ int main(void)
 
 	tcase_set_timeout(tcase, 300);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, log_empty);
-	tcase_add_test(tcase, log_sizes);
-	tcase_add_test(tcase, log_refuses);
-	tcase_add_test(tcase, log_full_and_trimmed);
-	tcase_add_test(tcase, log_random);
-	tcase_add_test(tcase, log_of_another_life);
-	tcase_add_test(tcase, log_replay_is_told_to_stop);
-	tcase_add_test(tcase, log_flipped_bits);
-	tcase_add_test(tcase, log_crashes);
-	tcase_add_test(tcase, log_failing_disk);
-	tcase_add_test(tcase, log_hostile);
+	tcase_add_test(tcase, empty_log_ends_where_it_starts);
+	tcase_add_test(tcase, records_of_every_size_are_replayed);
+	tcase_add_test(tcase, rings_outside_the_disk_are_refused);
+	tcase_add_test(tcase, full_log_has_room_after_a_trim);
+	tcase_add_test(tcase, random_appends_and_trims_replay_in_order);
+	tcase_add_test(tcase, records_of_another_identity_or_position_are_not_replayed);
+	tcase_add_test(tcase, visitor_ends_the_replay);
+	tcase_add_test(tcase, flipped_bit_ends_the_log_there);
+	tcase_add_test(tcase, flushed_records_survive_any_crash);
+	tcase_add_test(tcase, failed_transfer_moves_no_position);
+	tcase_add_test(tcase, hostile_headers_end_the_log);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

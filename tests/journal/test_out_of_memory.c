@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every allocation of a scenario fails once (the linker's --wrap puts us before them): the answer is -ENOMEM or all is
- * well without it, and nothing leaks, as the address sanitizer sees.
+ * Each allocation of a scenario fails once, through the linker's --wrap.  The scenario then returns -ENOMEM or succeeds
+ * without that memory, and leaks nothing, as the address sanitizer checks.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_reallocarray(void *old, size_t count, size_t size);
 char *__wrap_strdup(const char *string);
 
-static _Atomic long until_failure = -1; /* -1: none */
+static _Atomic long until_failure = -1; /* allocations that succeed before one fails; -1: none fails */
 
 static bool fails(void)
 {
@@ -99,7 +99,7 @@ static int try_lists(struct th_disk *disk, struct th_space *space)
 	return err;
 }
 
-static int try_commit(struct th_disk *disk, struct th_space *space, struct th_blocklist *log)
+static int try_checkpoint(struct th_disk *disk, struct th_space *space, struct th_blocklist *log)
 {
 	uint64_t addr;
 	uint32_t blocks;
@@ -131,7 +131,7 @@ static int try_space(struct th_disk *disk)
 	if (!err)
 		err = th_space_claim(space, 0, 8);
 	for (int i = 0; i < 4 && !err; i++)
-		err = try_commit(disk, space, &log);
+		err = try_checkpoint(disk, space, &log);
 	if (!err)
 		err = try_lists(disk, space);
 	if (!err)
@@ -227,7 +227,7 @@ static int try_file_disk(void)
 	return err;
 }
 
-/* Until the scenario has fewer allocations than that.  How many failures there were. */
+/* Repeats the scenario with each of its allocations failing in turn.  Returns how often it failed. */
 static unsigned fail_each(int (*scenario)(void))
 {
 	unsigned failures = 0;
@@ -247,13 +247,13 @@ static unsigned fail_each(int (*scenario)(void))
 	}
 }
 
-START_TEST(memory_of_the_structures)
+START_TEST(structures_survive_every_failed_allocation)
 {
 	ck_assert_uint_gt(fail_each(try_memory_disk), 50);
 }
 END_TEST
 
-START_TEST(memory_of_the_disks)
+START_TEST(disks_survive_every_failed_allocation)
 {
 	FILE *file;
 
@@ -272,8 +272,8 @@ int main(void)
 	TCase *tcase = tcase_create("out_of_memory");
 
 	tcase_set_timeout(tcase, 300);
-	tcase_add_test(tcase, memory_of_the_structures);
-	tcase_add_test(tcase, memory_of_the_disks);
+	tcase_add_test(tcase, structures_survive_every_failed_allocation);
+	tcase_add_test(tcase, disks_survive_every_failed_allocation);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Superblocks: the newest valid slot, and damaged or hostile ones. */
 #include <xxhash.h>
 
 #include "journal/super.h"
@@ -99,7 +100,7 @@ static void check_error(int error)
 	ck_assert_int_eq(th_super_read(disk, &found), error);
 }
 
-/* Changes bytes of a block; with a right checksum if asked for. */
+/* Changes bytes of a block, and makes its checksum right if asked to. */
 static void edit(uint64_t addr, size_t at, const void *bytes, size_t size, bool checksum)
 {
 	char *block = th_test_block(0);
@@ -134,7 +135,7 @@ static void wipe(uint64_t addr, uint32_t blocks)
 	free(zeros);
 }
 
-START_TEST(super_newest_wins)
+START_TEST(newest_generation_is_read)
 {
 	check_error(-EMEDIUMTYPE);
 	ck_assert(!th_super_present(disk));
@@ -146,10 +147,10 @@ START_TEST(super_newest_wins)
 }
 END_TEST
 
-/* Every bit of the newest slot: one copy gone, the other serves; both gone, the one before serves. */
-START_TEST(super_flipped_bits)
+/* Flips bits of the newest slot.  With one copy damaged the other is read, with both the generation before. */
+START_TEST(other_copy_or_generation_replaces_a_damaged_slot)
 {
-	struct th_random random = { th_test_seed("super_flipped_bits") };
+	struct th_random random = { th_test_seed("other_copy_or_generation_replaces_a_damaged_slot") };
 
 	write_generations(1, 12);
 	for (size_t bit = 0; bit < TH_BLOCK_SIZE * 8;
@@ -168,7 +169,7 @@ START_TEST(super_flipped_bits)
 }
 END_TEST
 
-START_TEST(super_torn)
+START_TEST(torn_write_leaves_the_generation_before)
 {
 	struct th_disk *fault, *image;
 	struct th_super super, found;
@@ -193,7 +194,7 @@ START_TEST(super_torn)
 }
 END_TEST
 
-START_TEST(super_both_ends)
+START_TEST(either_ring_is_enough)
 {
 	write_generations(1, 10);
 	wipe(0, TH_SUPER_SLOTS);
@@ -206,15 +207,15 @@ START_TEST(super_both_ends)
 }
 END_TEST
 
-/* An image that was made for a smaller disk, and one that has lost its end. */
-START_TEST(super_other_size)
+/* An image made for a smaller disk, and one that has lost its end. */
+START_TEST(size_of_the_image_may_differ_from_the_disk)
 {
 	struct th_super super = sample(3), found;
 
 	super.blocks = DISK_BLOCKS / 2;
 	th_ok(th_super_write(disk, &super));
 	flip(3, 1000);
-	check_error(-EUCLEAN); /* nobody says where the whole copy is */
+	check_error(-EUCLEAN); /* the place of the other copy is unknown */
 	flip(3, 1000);
 	th_ok(th_super_read(disk, &found));
 	ck_assert_uint_eq(found.blocks, DISK_BLOCKS / 2);
@@ -227,7 +228,7 @@ START_TEST(super_other_size)
 }
 END_TEST
 
-START_TEST(super_all_damaged)
+START_TEST(damaged_superblocks_are_not_present)
 {
 	write_generations(2, 2);
 	flip(2, 3000);
@@ -237,7 +238,7 @@ START_TEST(super_all_damaged)
 }
 END_TEST
 
-START_TEST(super_from_the_future)
+START_TEST(unknown_versions_and_features_are_refused)
 {
 	static const size_t places[] = { AT_VERSION, AT_RO_COMPAT, AT_INCOMPAT };
 	struct th_super found;
@@ -259,7 +260,7 @@ START_TEST(super_from_the_future)
 }
 END_TEST
 
-START_TEST(super_reserved_bytes_are_checked)
+START_TEST(reserved_bytes_are_checked)
 {
 	static const size_t at[] = { AT_RESERVED, AT_CARRIED + CARRIED, AT_CHECKSUM - 1 };
 	uint8_t one = 1;
@@ -271,8 +272,7 @@ START_TEST(super_reserved_bytes_are_checked)
 }
 END_TEST
 
-/* More than there is room for. */
-START_TEST(super_carried_size_is_checked)
+START_TEST(carried_size_is_checked)
 {
 	uint8_t high = 0xff;
 
@@ -283,7 +283,7 @@ START_TEST(super_carried_size_is_checked)
 }
 END_TEST
 
-START_TEST(super_in_the_wrong_slot)
+START_TEST(generation_in_another_slot_is_not_valid)
 {
 	char *block = th_test_block(0);
 
@@ -303,7 +303,7 @@ static void check_refused(const struct th_super *super)
 	check_error(-EMEDIUMTYPE);
 }
 
-START_TEST(super_writer_refuses_what_no_reader_accepts)
+START_TEST(fields_that_no_reader_accepts_are_not_written)
 {
 	struct th_super super;
 
@@ -346,7 +346,7 @@ START_TEST(super_writer_refuses_what_no_reader_accepts)
 }
 END_TEST
 
-START_TEST(super_erase)
+START_TEST(erase_removes_every_ring)
 {
 	struct th_super super = sample(100);
 
@@ -364,7 +364,7 @@ START_TEST(super_erase)
 }
 END_TEST
 
-START_TEST(super_io_errors)
+START_TEST(one_unreadable_ring_is_no_error)
 {
 	struct th_disk *fault;
 	struct th_super found;
@@ -384,10 +384,10 @@ START_TEST(super_io_errors)
 }
 END_TEST
 
-/* Whatever is in a slot whose checksum is right: an answer, and one that can be written again. */
-START_TEST(super_hostile)
+/* In slots with a right checksum. */
+START_TEST(hostile_fields_are_refused_or_can_be_written_again)
 {
-	struct th_random random = { th_test_seed("super_hostile") };
+	struct th_random random = { th_test_seed("hostile_fields_are_refused_or_can_be_written_again") };
 	struct th_super found;
 
 	for (unsigned round = 0; round < th_test_rounds(3000); round++) {
@@ -416,20 +416,20 @@ int main(void)
 
 	tcase_set_timeout(tcase, 300);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, super_newest_wins);
-	tcase_add_test(tcase, super_flipped_bits);
-	tcase_add_test(tcase, super_torn);
-	tcase_add_test(tcase, super_both_ends);
-	tcase_add_test(tcase, super_other_size);
-	tcase_add_test(tcase, super_all_damaged);
-	tcase_add_test(tcase, super_from_the_future);
-	tcase_add_loop_test(tcase, super_reserved_bytes_are_checked, 0, 3);
-	tcase_add_test(tcase, super_carried_size_is_checked);
-	tcase_add_test(tcase, super_in_the_wrong_slot);
-	tcase_add_test(tcase, super_writer_refuses_what_no_reader_accepts);
-	tcase_add_test(tcase, super_erase);
-	tcase_add_test(tcase, super_io_errors);
-	tcase_add_test(tcase, super_hostile);
+	tcase_add_test(tcase, newest_generation_is_read);
+	tcase_add_test(tcase, other_copy_or_generation_replaces_a_damaged_slot);
+	tcase_add_test(tcase, torn_write_leaves_the_generation_before);
+	tcase_add_test(tcase, either_ring_is_enough);
+	tcase_add_test(tcase, size_of_the_image_may_differ_from_the_disk);
+	tcase_add_test(tcase, damaged_superblocks_are_not_present);
+	tcase_add_test(tcase, unknown_versions_and_features_are_refused);
+	tcase_add_loop_test(tcase, reserved_bytes_are_checked, 0, 3);
+	tcase_add_test(tcase, carried_size_is_checked);
+	tcase_add_test(tcase, generation_in_another_slot_is_not_valid);
+	tcase_add_test(tcase, fields_that_no_reader_accepts_are_not_written);
+	tcase_add_test(tcase, erase_removes_every_ring);
+	tcase_add_test(tcase, one_unreadable_ring_is_no_error);
+	tcase_add_test(tcase, hostile_fields_are_refused_or_can_be_written_again);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -7,7 +7,7 @@ START_TEST(now_counts_from_1970)
 {
 	uint64_t before = (uint64_t)time(NULL), now = th_now_ns(), after;
 
-	/* time() reads a coarser clock, which may be a tick behind. */
+	/* time() reads a coarser clock, which may lag by a tick. */
 	after = (uint64_t)time(NULL) + 1;
 	ck_assert_uint_ge(now / TH_NS_PER_S, before);
 	ck_assert_uint_le(now / TH_NS_PER_S, after);

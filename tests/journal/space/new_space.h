@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A space for tests. */
 #ifndef TH_TESTS_JOURNAL_SPACE_NEW_SPACE_H
 #define TH_TESTS_JOURNAL_SPACE_NEW_SPACE_H
 
@@ -7,7 +8,7 @@
 
 #define TH_TEST_FIXED 8u /* blocks claimed at the start, and as many at the end */
 
-/* A space as a store has it: both ends are taken. */
+/* Makes a space as a store has it, with both ends claimed.  The caller frees it. */
 static inline struct th_space *th_test_space(uint64_t blocks)
 {
 	struct th_space *space;

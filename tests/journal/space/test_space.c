@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The space against one byte a block, through commits, loads and crashes. */
+/* The space compared with one byte per block, through checkpoints, loads and crashes. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -12,13 +12,13 @@
 
 enum block { FREE, FIXED_AREA, TAKEN, ALLOCATED, WAITING, LOG_PAGE };
 
-/* What one commit left on disk. */
+/* The state that one checkpoint left on disk. */
 struct state {
 	struct th_blocklist log;
 	uint64_t number;
-	uint8_t *used; /* allocated, the log's pages included */
-	uint8_t *pages; /* the log's pages */
-	uint8_t *freed; /* freed by this commit */
+	uint8_t *used; /* allocated, pages of the log included */
+	uint8_t *pages; /* pages of the log */
+	uint8_t *freed; /* freed by this checkpoint */
 };
 
 struct world {
@@ -27,14 +27,14 @@ struct world {
 	struct th_disk *disk;
 	struct th_space *space;
 	uint8_t *now; /* enum block */
-	uint64_t *freed_in; /* of a waiting block: number of the commit that frees it */
-	uint64_t number; /* of the commit that the live set will be part of */
+	uint64_t *freed_in; /* of a waiting block: number of the checkpoint that frees it */
+	uint64_t number; /* of the checkpoint that the live set will be part of */
 	uint64_t reserved, emergency;
-	unsigned holds;
+	unsigned pins;
 	struct state states[3]; /* newest durable, the one before it, and the one being written */
 };
 
-/* --- small things --- */
+/* --- the model --- */
 
 static void state_init(struct state *state, uint64_t blocks)
 {
@@ -100,7 +100,7 @@ static void check_stat(const struct world *world)
 
 /* --- taking --- */
 
-/* Data stays out of the last blocks, unless its room was reserved. */
+/* Returns whether there is a free run for this class.  Data without a reservation stays out of the last blocks. */
 static bool run_exists(const struct world *world, enum th_space_class class, uint32_t blocks)
 {
 	uint64_t run = 0, end = world->blocks - (class == TH_SPACE_USER ? world->emergency : 0);
@@ -124,7 +124,7 @@ static uint64_t may_take(const struct world *world, enum th_space_class class)
 	return free > kept ? free - kept : 0;
 }
 
-/* S3: neither of the two newest durable commits may need it. */
+/* S3: neither of the two newest durable checkpoints may use the run. */
 static void check_reusable(const struct world *world, uint64_t addr, uint32_t blocks)
 {
 	for (uint32_t i = 0; i < blocks; i++) {
@@ -153,7 +153,7 @@ static uint32_t take(struct world *world, enum th_space_class class, uint32_t wa
 	return got;
 }
 
-/* A run of blocks in some state, or nothing. */
+/* Picks a run of blocks in some state.  Returns its length, or 0. */
 static uint32_t pick(struct world *world, enum block what, uint64_t *ret_addr)
 {
 	uint64_t addr = th_random_below(&world->random, (uint32_t)world->blocks);
@@ -181,7 +181,7 @@ static void note_free(struct world *world, enum th_space_set set, uint64_t addr,
 		world->freed_in[addr + i] = number;
 }
 
-static void promise(struct world *world)
+static void reserve_some(struct world *world)
 {
 	uint32_t blocks = th_random_below(&world->random, 200);
 	bool may = may_take(world, TH_SPACE_USER) >= blocks;
@@ -221,11 +221,11 @@ static void live_step(struct world *world)
 			memset(world->now + addr, FREE, blocks);
 		}
 	} else {
-		promise(world);
+		reserve_some(world);
 	}
 }
 
-/* --- committing --- */
+/* --- checkpoints --- */
 
 static int mark(uint64_t addr, uint64_t blocks, void *arg)
 {
@@ -248,7 +248,7 @@ static void read_pages(struct world *world, const struct th_blocklist *log, uint
 	th_ok(th_blocklist_each(log, world->disk, NULL, mark_page, pages));
 }
 
-/* What is logged, and what would be loaded, is what the model says. */
+/* The logged map, and a map loaded from the log, match the model. */
 static void check_logged(struct world *world, const struct state *state)
 {
 	uint8_t *used = calloc(world->blocks, 1);
@@ -274,7 +274,7 @@ static void check_logged(struct world *world, const struct state *state)
 	free(used);
 }
 
-/* The pages of the log changed: some are new, some were replaced. */
+/* Notes the pages of the log that are new, and those that were replaced. */
 static void take_over_pages(struct world *world, struct state *next, const struct state *last)
 {
 	read_pages(world, &next->log, next->pages);
@@ -293,7 +293,7 @@ static void take_over_pages(struct world *world, struct state *next, const struc
 		next->freed[i] = world->now[i] == WAITING && world->freed_in[i] == next->number;
 }
 
-static void commit_step(struct world *world, struct state *next)
+static void checkpoint_step(struct world *world, struct state *next)
 {
 	uint64_t addr;
 	uint32_t blocks;
@@ -323,7 +323,7 @@ static void release_waiting(struct world *world, uint64_t number)
 	}
 }
 
-static void committed(struct world *world)
+static void checkpointed(struct world *world)
 {
 	struct state spare = world->states[1];
 
@@ -331,23 +331,23 @@ static void committed(struct world *world)
 	world->states[1] = world->states[0];
 	world->states[0] = world->states[2];
 	world->states[2] = spare;
-	if (world->holds == 0)
+	if (world->pins == 0)
 		release_waiting(world, world->states[0].number);
 }
 
-static void hold(struct world *world)
+static void pin_or_unpin(struct world *world)
 {
-	if (world->holds && th_random_percent(&world->random, 60)) {
+	if (world->pins && th_random_percent(&world->random, 60)) {
 		th_space_unpin(world->space);
-		world->holds--;
+		world->pins--;
 	} else if (th_random_percent(&world->random, 10)) {
 		th_space_pin(world->space);
-		world->holds++;
+		world->pins++;
 	}
 }
 
-/* False if there was no room for the log's pages. */
-static bool commit(struct world *world)
+/* Returns false if there was no room for the pages of the log. */
+static bool checkpoint(struct world *world)
 {
 	struct state *next = &world->states[2];
 	int err;
@@ -359,14 +359,14 @@ static bool commit(struct world *world)
 		next->used[i] = world->now[i] == ALLOCATED;
 	for (unsigned i = 0; i < 3; i++) {
 		live_step(world);
-		commit_step(world, next);
+		checkpoint_step(world, next);
 	}
 	err = th_space_checkpoint(world->space, world->disk, &next->log);
 	th_check(err == 0 || (err == -ENOSPC && count(world, FREE) < 64));
 	if (err)
 		return false;
 	take_over_pages(world, next, &world->states[0]);
-	/* Nothing to write leaves the log as it was: loaded, it has the same blocks waiting. */
+	/* Without changes the log stays as it was: when it is loaded, the same blocks wait. */
 	if (memcmp(&next->log, &world->states[0].log, sizeof(next->log)) == 0)
 		memcpy(next->freed, world->states[0].freed, world->blocks);
 	if (th_random_percent(&world->random, 20))
@@ -374,7 +374,7 @@ static bool commit(struct world *world)
 	return true;
 }
 
-/* The machine stops.  What is durable is loaded; the model forgets the rest. */
+/* A crash: loads the durable state, and resets the model to it. */
 static void crash(struct world *world)
 {
 	const struct state *last = &world->states[0];
@@ -393,12 +393,12 @@ static void crash(struct world *world)
 		}
 	}
 	world->reserved = 0;
-	world->holds = 0;
+	world->pins = 0;
 	world->number = last->number + 1;
 	check_stat(world);
 }
 
-/* Runs that a replayed intent log names. */
+/* Claims a run, as for a replayed intent log. */
 static void replay(struct world *world)
 {
 	uint64_t addr;
@@ -411,35 +411,35 @@ static void replay(struct world *world)
 	note_alloc(world, TH_SPACE_LIVE, addr, blocks);
 }
 
-START_TEST(space_random)
+START_TEST(random_operations_match_a_byte_per_block_through_crashes)
 {
 	static const uint64_t sizes[] = { 600, 5000, 3 * 32768 + 777 };
 	struct world world;
 
-	world_init(&world, sizes[_i], th_test_seed("space_random"));
+	world_init(&world, sizes[_i], th_test_seed("random_operations_match_a_byte_per_block_through_crashes"));
 	for (unsigned round = 0; round < th_test_rounds(_i == 2 ? 60 : 250); round++) {
 		unsigned steps = th_random_below(&world.random, 40);
 		bool done;
 
 		for (unsigned i = 0; i < steps; i++)
 			live_step(&world);
-		done = commit(&world);
+		done = checkpoint(&world);
 		if (done && th_random_percent(&world.random, 90))
-			committed(&world);
+			checkpointed(&world);
 		else {
 			crash(&world);
 			replay(&world);
 		}
-		hold(&world);
+		pin_or_unpin(&world);
 		check_stat(&world);
 	}
 	world_release(&world);
 }
 END_TEST
 
-/* --- one thing at a time --- */
+/* --- single properties --- */
 
-START_TEST(space_reserve)
+START_TEST(emergency_reserve_is_a_part_of_the_disk)
 {
 	static const uint64_t sizes[][2] = {
 		{ 4096, 256 }, /* 16 MiB */
@@ -461,8 +461,8 @@ START_TEST(space_reserve)
 }
 END_TEST
 
-/* One writer's runs follow one another, though others take elsewhere in between. */
-START_TEST(space_hint)
+/* Although other runs are taken elsewhere in between. */
+START_TEST(runs_with_a_hint_are_consecutive)
 {
 	uint64_t hint = 50000, elsewhere, addr, next = 50000;
 	struct th_space *space = th_test_space(100000);
@@ -485,8 +485,8 @@ START_TEST(space_hint)
 }
 END_TEST
 
-/* What was used once is used again before fresh blocks are, while there is plenty of it. */
-START_TEST(space_reuses)
+/* While there are many used ones.  An image in a sparse file stays small. */
+START_TEST(used_blocks_are_taken_again_before_fresh_ones)
 {
 	struct th_space *space = th_test_space(1 << 20);
 	uint64_t addr, highest = 0;
@@ -503,7 +503,7 @@ START_TEST(space_reuses)
 }
 END_TEST
 
-START_TEST(space_claims)
+START_TEST(claims_outside_the_map_or_in_use_are_refused)
 {
 	struct th_space *space = th_test_space(1000);
 
@@ -588,12 +588,12 @@ static void *taker_run(void *arg)
 	return NULL;
 }
 
-START_TEST(space_threads)
+START_TEST(blocks_taken_by_many_threads_are_distinct)
 {
 	struct shared shared = { .space = th_test_space(20000), .rounds = th_test_rounds(20000), .running = TAKERS };
 	struct taker takers[TAKERS] = { 0 };
 	uint8_t *used = calloc(20000, 1), *pages = calloc(20000, 1);
-	uint64_t seed = th_test_seed("space_threads");
+	uint64_t seed = th_test_seed("blocks_taken_by_many_threads_are_distinct");
 	struct th_blocklist log = { 0 };
 	struct th_disk *disk;
 
@@ -630,12 +630,12 @@ int main(void)
 	TCase *tcase = tcase_create("space");
 
 	tcase_set_timeout(tcase, 300);
-	tcase_add_loop_test(tcase, space_random, 0, 3);
-	tcase_add_test(tcase, space_reserve);
-	tcase_add_test(tcase, space_hint);
-	tcase_add_test(tcase, space_reuses);
-	tcase_add_test(tcase, space_claims);
-	tcase_add_test(tcase, space_threads);
+	tcase_add_loop_test(tcase, random_operations_match_a_byte_per_block_through_crashes, 0, 3);
+	tcase_add_test(tcase, emergency_reserve_is_a_part_of_the_disk);
+	tcase_add_test(tcase, runs_with_a_hint_are_consecutive);
+	tcase_add_test(tcase, used_blocks_are_taken_again_before_fresh_ones);
+	tcase_add_test(tcase, claims_outside_the_map_or_in_use_are_refused);
+	tcase_add_test(tcase, blocks_taken_by_many_threads_are_distinct);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

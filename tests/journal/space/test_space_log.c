@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The space's log: how it grows, what it refuses to write, and what it makes of logs that are wrong. */
+/* The space log: its growth, and contradictions in checkpoints and in logs. */
 #include "journal/space/blocklist_page.h"
 #include "tests/journal/space/new_space.h"
 
@@ -9,17 +9,16 @@ static int mark(uint64_t addr, uint64_t blocks, void *arg)
 	return 0;
 }
 
-static void commit_empty(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
+static void checkpoint(struct th_space *space, struct th_disk *disk, struct th_blocklist *log)
 {
 	th_space_freeze(space);
 	th_ok(th_space_checkpoint(space, disk, log));
 	th_space_checkpointed(space);
 }
 
-/* However long the store lives, the log stays in proportion to what it says. */
-START_TEST(space_condenses)
+START_TEST(log_stays_in_proportion_to_the_map)
 {
-	struct th_random random = { th_test_seed("space_condenses") };
+	struct th_random random = { th_test_seed("log_stays_in_proportion_to_the_map") };
 	struct th_space *space = th_test_space(65536);
 	struct th_blocklist log = { 0 };
 	uint64_t held[3000] = { 0 }, most = 0;
@@ -36,9 +35,7 @@ START_TEST(space_condenses)
 			th_ok(th_space_take(space, TH_SPACE_USER, 1, 1, NULL, slot, &blocks));
 			th_space_note_alloc(space, TH_SPACE_LIVE, *slot, 1);
 		}
-		th_space_freeze(space);
-		th_ok(th_space_checkpoint(space, disk, &log));
-		th_space_checkpointed(space);
+		checkpoint(space, disk, &log);
 		if (most < log.pages)
 			most = log.pages;
 	}
@@ -49,8 +46,8 @@ START_TEST(space_condenses)
 }
 END_TEST
 
-/* What a commit without changes makes free is free in its log, too, however full the log's newest page is. */
-START_TEST(space_empty_commits)
+/* In the loaded map as in the one in memory, however full the newest page of the log is. */
+START_TEST(checkpoint_without_changes_ends_the_wait_of_freed_blocks)
 {
 	struct th_space *space = th_test_space(4000), *loaded;
 	struct th_blocklist log = { 0 };
@@ -63,10 +60,10 @@ START_TEST(space_empty_commits)
 
 		th_ok(th_space_take(space, TH_SPACE_META, 1, 1, NULL, &addr, &blocks));
 		th_space_note_alloc(space, TH_SPACE_LIVE, addr, 1);
-		commit_empty(space, disk, &log);
+		checkpoint(space, disk, &log);
 		th_space_note_free(space, TH_SPACE_LIVE, addr, 1);
-		commit_empty(space, disk, &log);
-		commit_empty(space, disk, &log);
+		checkpoint(space, disk, &log);
+		checkpoint(space, disk, &log);
 		loaded = th_test_space(4000);
 		th_ok(th_space_load(loaded, disk, &log));
 		th_check(!th_space_in_use(space, addr, 1));
@@ -86,8 +83,8 @@ static struct th_disk *fresh_disk(void)
 	return disk;
 }
 
-/* A commit whose changes contradict what is on disk is refused, and the last one stands. */
-START_TEST(space_commit_refuses_contradictions)
+/* The last log and map stay as they were. */
+START_TEST(checkpoint_refuses_contradictions)
 {
 	static const struct {
 		bool alloc;
@@ -106,9 +103,7 @@ START_TEST(space_commit_refuses_contradictions)
 
 	th_ok(th_space_claim(space, 100, 10));
 	th_space_note_alloc(space, TH_SPACE_LIVE, 100, 10);
-	th_space_freeze(space);
-	th_ok(th_space_checkpoint(space, disk, &log));
-	th_space_checkpointed(space);
+	checkpoint(space, disk, &log);
 	before = log;
 	th_ok(th_space_each_used(space, mark, used));
 	th_ok(th_space_claim(space, 300, 10));
@@ -128,10 +123,10 @@ START_TEST(space_commit_refuses_contradictions)
 }
 END_TEST
 
-/* Whatever transfer fails, the last log can be loaded and is what is said to be logged. */
-START_TEST(space_failing_disk)
+/* Whichever transfer fails, the last log can be loaded and matches the logged map. */
+START_TEST(failed_checkpoint_leaves_the_last_log_valid)
 {
-	struct th_random random = { th_test_seed("space_failing_disk") };
+	struct th_random random = { th_test_seed("failed_checkpoint_leaves_the_last_log_valid") };
 	unsigned failures = 0;
 	bool done = false;
 
@@ -200,7 +195,7 @@ static int load_runs(struct th_disk *disk, const struct th_blockrun *runs, size_
 #define ALLOC 1
 #define RELEASE 2
 
-START_TEST(space_broken_logs)
+START_TEST(contradictory_logs_are_refused)
 {
 	static const struct {
 		struct th_blockrun run;
@@ -226,7 +221,7 @@ START_TEST(space_broken_logs)
 		struct th_blockrun runs[] = { { .addr = 20, .blocks = 10, .tag = ALLOC, .birth = 1 }, cases[i].run };
 
 		th_check(load_runs(disk, runs, 2) == cases[i].err);
-		/* Now it does not allocate its own page. */
+		/* Now the log does not allocate its own page. */
 		if (cases[i].run.addr != 20)
 			th_check(load_runs(disk, &runs[1], 1) == -EUCLEAN);
 	}
@@ -234,9 +229,9 @@ START_TEST(space_broken_logs)
 }
 END_TEST
 
-START_TEST(space_hostile_logs)
+START_TEST(hostile_logs_are_refused_or_loaded)
 {
-	struct th_random random = { th_test_seed("space_hostile_logs") };
+	struct th_random random = { th_test_seed("hostile_logs_are_refused_or_loaded") };
 	struct th_disk *disk = fresh_disk();
 
 	for (unsigned round = 0; round < th_test_rounds(2000); round++) {
@@ -264,12 +259,12 @@ int main(void)
 	TCase *tcase = tcase_create("space_log");
 
 	tcase_set_timeout(tcase, 300);
-	tcase_add_test(tcase, space_condenses);
-	tcase_add_test(tcase, space_empty_commits);
-	tcase_add_loop_test(tcase, space_commit_refuses_contradictions, 0, 6);
-	tcase_add_loop_test(tcase, space_failing_disk, 0, 2);
-	tcase_add_test(tcase, space_broken_logs);
-	tcase_add_test(tcase, space_hostile_logs);
+	tcase_add_test(tcase, log_stays_in_proportion_to_the_map);
+	tcase_add_test(tcase, checkpoint_without_changes_ends_the_wait_of_freed_blocks);
+	tcase_add_loop_test(tcase, checkpoint_refuses_contradictions, 0, 6);
+	tcase_add_loop_test(tcase, failed_checkpoint_leaves_the_last_log_valid, 0, 2);
+	tcase_add_test(tcase, contradictory_logs_are_refused);
+	tcase_add_test(tcase, hostile_logs_are_refused_or_loaded);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bitmap against one byte a block. */
+/* The bitmap compared with one byte per block. */
 #include "journal/space/space_map.h"
 #include "tests/journal/suite.h"
 
@@ -87,10 +87,10 @@ static void change(struct th_random *random)
 	th_check(map.used == count);
 }
 
-START_TEST(map_random)
+START_TEST(random_changes_match_a_byte_per_block)
 {
 	static const uint64_t sizes[] = { 1, 63, 64, 65, 5000, 32768, 32769, 3 * 32768 - 1, 4 * 32768 + 100 };
-	struct th_random random = { th_test_seed("map_random") };
+	struct th_random random = { th_test_seed("random_changes_match_a_byte_per_block") };
 
 	blocks = sizes[_i];
 	model = calloc(blocks, 1);
@@ -108,7 +108,7 @@ START_TEST(map_random)
 }
 END_TEST
 
-START_TEST(map_bounds)
+START_TEST(empty_and_outside_runs_are_not_inside)
 {
 	ck_assert_int_eq(th_space_map_init(&map, 0), -EINVAL);
 	th_ok(th_space_map_init(&map, 100));
@@ -129,8 +129,8 @@ int main(void)
 	TCase *tcase = tcase_create("space_map");
 
 	tcase_set_timeout(tcase, 300);
-	tcase_add_loop_test(tcase, map_random, 0, 9);
-	tcase_add_test(tcase, map_bounds);
+	tcase_add_loop_test(tcase, random_changes_match_a_byte_per_block, 0, 9);
+	tcase_add_test(tcase, empty_and_outside_runs_are_not_inside);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }
