@@ -16,7 +16,7 @@
  *   L5  th_store_checkpoint, th_store_sync and th_snapshot_create are called with none of these locks held: they run
  *       before_checkpoint, or wait for a thread that runs it.  Transactions begin and commit with inode locks held, so
  *       th_txn_begin and th_txn_commit must never wait for before_checkpoint.
- *   L6  No lock of this list is held during a disk read that other lock waiters do not need: see th_nowait_begin,
+ *   L6  No lock of this list is held during a disk read that other lock waiters do not need: see retry.h,
  *       data/partial_block.h and th_extent_guard.  docs/architecture.md lists the exceptions.
  *
  * A change is staged in a transaction from copies of the attributes.  Memory takes over the copies (th_inode_publish)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Filesystems made to deceive: the store is whole, but some records of the filesystem in it are not what they should
- * be.  Whatever is wrong with them, opening, reading, comparing, checking and changing what is there must come to an
- * end with an answer or an error.
+ * Manipulated filesystems: the store is valid, but some records of the filesystem in it are not.  Opening, reading,
+ * comparing, checking and changing such a filesystem must end with a result or an error.
  */
 #include <check.h>
 #include <dirent.h>
@@ -31,7 +30,7 @@
 
 #define INPUT_SECONDS 300
 #define IMAGE_BLOCKS ((64u << 20) / TH_BLOCK_SIZE)
-#define VISITS_MAX 500 /* inodes: directories may lead in a circle */
+#define VISITS_MAX 500 /* inodes: directories may form a cycle */
 #define DEPTH_MAX 8
 #define PIECE (64u << 10)
 
@@ -45,15 +44,15 @@ static void ignore(void *arg, const char *line)
 	(void)line;
 }
 
-static void must(int result)
+static void must(int err)
 {
-	if (result >= 0)
+	if (err >= 0)
 		return;
-	fprintf(stderr, "the sound filesystem cannot be made: %s\n", strerror(-result));
+	fprintf(stderr, "cannot make the valid filesystem: %s\n", strerror(-err));
 	abort();
 }
 
-/* --- what is sound --- */
+/* --- the valid filesystem --- */
 
 static struct th_slice slice(const char *name)
 {
@@ -62,10 +61,10 @@ static struct th_slice slice(const char *name)
 
 static struct th_inode *make(struct th_inode *dir, const char *name, uint32_t mode)
 {
-	struct th_namei_new what = { .mode = mode, .target = slice("d/f0") };
+	struct th_namei_new new = { .mode = mode, .target = slice("d/f0") };
 	struct th_inode *inode;
 
-	must(th_namei_create(dir, slice(name), &what, &inode));
+	must(th_namei_create(dir, slice(name), &new, &inode));
 	return inode;
 }
 
@@ -97,7 +96,7 @@ static void fill(struct th_inode *dir)
 	th_inode_put(make(dir, "fifo", S_IFIFO | 0600));
 }
 
-static void make_sound(struct th_disk *disk)
+static void make_valid(struct th_disk *disk)
 {
 	struct th_format_options format = { 0 };
 	struct th_fs_options options = { .report = ignore };
@@ -117,10 +116,10 @@ static void make_sound(struct th_disk *disk)
 	must(th_fs_close(fs));
 }
 
-/* --- what is made of it --- */
+/* --- the manipulation --- */
 
-/* Another value for a record, of at most `size` bytes. */
-static size_t deceive(uint8_t *value, size_t size)
+/* Manipulates a value of `size` bytes, with 16 more bytes of room.  Returns its new size. */
+static size_t manipulate(uint8_t *value, size_t size)
 {
 	size_t at = size ? th_random_below(&random_now, (uint32_t)size) : 0;
 
@@ -143,7 +142,7 @@ static size_t deceive(uint8_t *value, size_t size)
 	}
 }
 
-/* Of the records one in so many becomes another, or goes, or is found where it does not belong. */
+/* Changes or deletes one of `one_in` records, or moves it to another key. */
 static void change_records(unsigned one_in)
 {
 	static uint8_t value[TH_VALUE_MAX < 70000 ? TH_VALUE_MAX : 70000];
@@ -168,14 +167,14 @@ static void change_records(unsigned one_in)
 		if (th_random_percent(&random_now, 10))
 			key[th_random_below(&random_now, (uint32_t)entry.key.size)] ^= 1;
 		else
-			size = deceive(value, size);
+			size = manipulate(value, size);
 		th_txn_put(txn, (struct th_slice){ key, entry.key.size }, (struct th_slice){ value, size });
 	}
 	th_cursor_close(cursor);
 	th_txn_commit(txn);
 }
 
-/* --- what is done with that --- */
+/* --- the use of the result --- */
 
 static void read_file(struct th_inode *inode)
 {
@@ -287,14 +286,14 @@ static void visit_all(struct th_entered_snapshot *snapshot, bool change)
 
 static void change_names(void)
 {
-	struct th_namei_new what = { .mode = S_IFREG | 0600 };
+	struct th_namei_new new = { .mode = S_IFREG | 0600 };
 	struct th_inode *dir, *inode;
 	char name[32];
 
 	if (th_path_lookup(fs, NULL, "d", &dir) < 0)
 		return;
 	if (S_ISDIR(dir->attr.mode)) {
-		if (th_namei_create(dir, slice("new"), &what, &inode) == 0) {
+		if (th_namei_create(dir, slice("new"), &new, &inode) == 0) {
 			th_namei_link(inode, fs->root, slice("new"));
 			th_inode_put(inode);
 		}
@@ -363,7 +362,7 @@ static void try(uint64_t seed)
 
 	random_now.state = seed;
 	must(th_disk_memory_new(IMAGE_BLOCKS, &disk));
-	make_sound(disk);
+	make_valid(disk);
 	must(th_fs_open(th_disk_lend(disk), &options, &fs));
 	change_records(th_random_percent(&random_now, 50) ? 4 : 30);
 	th_fs_close(fs);

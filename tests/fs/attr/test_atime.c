@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a time of access changes. */
+/* The options of atime, and when an access time is updated. */
 #include "fs/attr/atime.h"
 
 #include <check.h>
@@ -27,8 +27,8 @@ static void teardown(void)
 	th_scene_close(&scene);
 }
 
-/* Read so many seconds ago, changed so many; is it touched? */
-static bool touched(int64_t read_ago, int64_t changed_ago)
+/* Returns whether a read updates an atime of `read_ago` seconds ago, with a last change `changed_ago` seconds ago. */
+static bool is_updated(int64_t read_ago, int64_t changed_ago)
 {
 	int64_t now = th_time_now().seconds;
 
@@ -40,30 +40,30 @@ static bool touched(int64_t read_ago, int64_t changed_ago)
 
 START_TEST(relative_updates_after_a_change_or_a_day)
 {
-	ck_assert(!touched(100, 200));
-	ck_assert(touched(100, 100));
-	ck_assert(touched(200, 100));
-	ck_assert(!touched(DAY - 100, DAY * 2));
-	ck_assert(touched(DAY + 100, DAY * 2));
+	ck_assert(!is_updated(100, 200));
+	ck_assert(is_updated(100, 100));
+	ck_assert(is_updated(200, 100));
+	ck_assert(!is_updated(DAY - 100, DAY * 2));
+	ck_assert(is_updated(DAY + 100, DAY * 2));
 	inode->attr.flags = FS_NOATIME_FL;
-	ck_assert(!touched(200, 100));
+	ck_assert(!is_updated(200, 100));
 }
 END_TEST
 
 START_TEST(never_updates)
 {
 	scene.fs->options.atime = TH_ATIME_NEVER;
-	ck_assert(!touched(200, 100));
-	ck_assert(!touched(DAY * 2, DAY));
+	ck_assert(!is_updated(200, 100));
+	ck_assert(!is_updated(DAY * 2, DAY));
 }
 END_TEST
 
 START_TEST(strict_updates_with_each_read)
 {
 	scene.fs->options.atime = TH_ATIME_STRICT;
-	ck_assert(touched(100, 200));
+	ck_assert(is_updated(100, 200));
 	inode->attr.flags = FS_NOATIME_FL;
-	ck_assert(!touched(100, 200));
+	ck_assert(!is_updated(100, 200));
 }
 END_TEST
 
@@ -73,7 +73,7 @@ START_TEST(no_dir_atime_spares_directories)
 	struct th_time old = { 1, 0 };
 
 	scene.fs->options.no_dir_atime = true;
-	ck_assert(touched(200, 100));
+	ck_assert(is_updated(200, 100));
 	root->attr.atime = old;
 	th_atime_touch(root);
 	ck_assert_int_eq(root->attr.atime.seconds, 1);
@@ -87,7 +87,7 @@ START_TEST(snapshot_keeps_its_atime)
 {
 	struct th_inode *old;
 
-	ck_assert(touched(200, 100));
+	ck_assert(is_updated(200, 100));
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "s", NULL), 0);
 	old = th_scene_get(&scene, "/.snapshots/s/f");
 	struct th_time before = old->attr.atime;
@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(updated_atime_is_stored)
 {
-	ck_assert(touched(200, 100));
+	ck_assert(is_updated(200, 100));
 	struct th_time time = inode->attr.atime;
 
 	th_inode_put(inode);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Directories whose names share hashes, and walks through them while names come and go. */
+/* Names with equal hashes, and walks through a directory that changes. */
 #include "fs/dir/dir.h"
 
 #include <check.h>
@@ -14,7 +14,7 @@
 
 static struct th_scene scene;
 
-/* Four hashes for everything. */
+/* Four hashes for all names. */
 static uint64_t poor_hash(const void *name, size_t size)
 {
 	return size ? (uint64_t)(((const uint8_t *)name)[size - 1] & 3) << 62 : 0;
@@ -53,7 +53,7 @@ static int unmake(unsigned n)
 struct seen {
 	uint8_t times[NAMES];
 	uint64_t last; /* cookie */
-	unsigned room; /* names until the walk is interrupted */
+	unsigned room; /* names before the walk is interrupted */
 };
 
 static int see(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
@@ -111,7 +111,8 @@ START_TEST(too_many_names_with_equal_hash_are_refused)
 }
 END_TEST
 
-/* Names below 1000 stay, and must be seen exactly once however the walk is cut up; the others come and go. */
+/* Names below 1000 do not change and must be seen exactly once, wherever the walk is interrupted.  Others are created
+ * and removed during the walk. */
 static void walk_while_changing(struct th_random *random)
 {
 	struct th_inode *dir = th_scene_get(&scene, "/d");

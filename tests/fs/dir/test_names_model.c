@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names at random, against a model: a table of names and a table of inodes.  Every operation's error is foretold, and
- * the whole tree is compared now and then, across reopening, and in snapshots.
+ * Random operations on names against a model: a table of inodes with their names.  The model predicts the error of each
+ * operation.  The whole tree is compared with it again and again, after reopening, and in snapshots.
  */
 #include <check.h>
 #include <dirent.h>
@@ -113,19 +113,19 @@ static void node_drop(int node)
 		nodes[node].used = false;
 }
 
-/* --- operations: what the model foretells, and what happens --- */
+/* --- operations: predicted in the model, then carried out --- */
 
 static void do_create(struct th_random *random, int dir, int letter)
 {
 	bool is_dir = th_random_percent(random, 40);
-	struct th_namei_new what = { .mode = is_dir ? S_IFDIR | 0755 : S_IFREG | 0644 };
+	struct th_namei_new new = { .mode = is_dir ? S_IFDIR | 0755 : S_IFREG | 0644 };
 	char name = (char)('a' + letter);
 	struct th_inode *parent = inode_of(dir), *inode;
 	int expected = nodes[dir].names[letter] >= 0 ? -EEXIST : 0;
 	int node = expected ? -1 : node_new(is_dir);
 
 	if (expected || node >= 0)
-		ck_assert_int_eq(th_namei_create(parent, letter_name(&name), &what, &inode), expected);
+		ck_assert_int_eq(th_namei_create(parent, letter_name(&name), &new, &inode), expected);
 	if (node >= 0) {
 		nodes[node].id = inode->id;
 		nodes[node].nlink = 1;
@@ -154,7 +154,7 @@ static void do_link(struct th_random *random, int dir, int letter)
 	th_inode_put(parent);
 }
 
-static int foretell_remove(int node, bool directory)
+static int predict_remove(int node, bool directory)
 {
 	if (node < 0)
 		return -ENOENT;
@@ -166,7 +166,7 @@ static int foretell_remove(int node, bool directory)
 static void do_remove(struct th_random *random, int dir, int letter)
 {
 	bool directory = th_random_percent(random, 30);
-	int node = nodes[dir].names[letter], expected = foretell_remove(node, directory);
+	int node = nodes[dir].names[letter], expected = predict_remove(node, directory);
 	char name = (char)('a' + letter);
 	struct th_inode *parent = inode_of(dir);
 	int err = directory ? th_namei_rmdir(parent, letter_name(&name)) : th_namei_unlink(parent, letter_name(&name));
@@ -179,7 +179,7 @@ static void do_remove(struct th_random *random, int dir, int letter)
 	th_inode_put(parent);
 }
 
-static int foretell_rename(int from_dir, int from, int to_dir, int to, unsigned flags)
+static int predict_rename(int from_dir, int from, int to_dir, int to, unsigned flags)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
 
@@ -200,7 +200,7 @@ static int foretell_rename(int from_dir, int from, int to_dir, int to, unsigned 
 	return nodes[to].is_dir && entries(to) ? -ENOTEMPTY : 0;
 }
 
-/* The model learns of what took the old name. */
+/* Adds the whiteout that got the old name to the model. */
 static int whiteout_of(struct th_inode *dir, const char *letter)
 {
 	int node = node_new(false);
@@ -230,7 +230,7 @@ static void do_rename(struct th_random *random, int from_dir, int from_letter)
 	int to_dir = th_random_percent(random, 40) ? from_dir : random_node(random, true);
 	int to_letter = (int)th_random_below(random, LETTERS);
 	int *from = &nodes[from_dir].names[from_letter], *to = &nodes[to_dir].names[to_letter];
-	int expected = foretell_rename(from_dir, *from, to_dir, *to, flags);
+	int expected = predict_rename(from_dir, *from, to_dir, *to, flags);
 	char from_name = (char)('a' + from_letter), to_name = (char)('a' + to_letter);
 	struct th_inode *from_inode = inode_of(from_dir), *to_inode = inode_of(to_dir);
 
@@ -285,7 +285,7 @@ static int find_one(void *arg, struct th_slice name, const struct th_dirent *ent
 	return 0;
 }
 
-/* Is the primary name one that the model knows? */
+/* Checks that the primary name is one in the model. */
 static void compare_name(const struct th_attr *attr, int node)
 {
 	int dir = 0;
@@ -329,7 +329,7 @@ static void compare(struct th_entered_snapshot *snapshot)
 	}
 }
 
-/* A snapshot taken now is compared after more has happened. */
+/* Takes a snapshot, and compares it with its model after more operations. */
 static void round_with_snapshot(struct th_random *random)
 {
 	struct th_snapshot taken;

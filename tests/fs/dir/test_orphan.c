@@ -25,7 +25,7 @@ static void teardown(void)
 	th_scene_close(&scene);
 }
 
-/* Keys of one inode in the tree. */
+/* Counts the keys of an inode. */
 static size_t count_keys(uint64_t id)
 {
 	struct th_fs_key prefix = th_fs_key_inode(id);
@@ -170,10 +170,10 @@ END_TEST
 
 static struct th_inode *make_unnamed(void)
 {
-	struct th_namei_new what = { .mode = S_IFREG | 0666, .umask = 022 };
+	struct th_namei_new new = { .mode = S_IFREG | 0666, .umask = 022 };
 	struct th_inode *inode;
 
-	ck_assert_int_eq(th_namei_create_unnamed(scene.fs->root, &what, &inode), 0);
+	ck_assert_int_eq(th_namei_create_unnamed(scene.fs->root, &new, &inode), 0);
 	ck_assert_uint_eq(inode->attr.nlink, 0);
 	ck_assert_uint_eq(inode->attr.mode, S_IFREG | 0644);
 	ck_assert_uint_eq(scene.fs->root->attr.size, 0);
@@ -206,7 +206,7 @@ START_TEST(unnamed_file_can_be_linked)
 	struct th_inode *inode = make_unnamed();
 
 	ck_assert_int_eq(th_file_write(inode, "text", 4, 0, 0), 4);
-	/* which passes it by while it has none */
+	/* It has no name: writeback skips it. */
 	ck_assert_int_eq(th_writeback_all(scene.fs), 0);
 	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("a")), 0);
 	ck_assert_int_eq(th_namei_link(inode, scene.fs->root, th_scene_slice("b")), 0);
@@ -217,7 +217,7 @@ START_TEST(unnamed_file_can_be_linked)
 	ck_assert_uint_eq(th_scene_id(&scene, "/a"), th_scene_id(&scene, "/b"));
 	ck_assert_uint_eq(th_scene_attr(&scene, "/b").nlink, 2);
 	ck_assert_uint_eq(scene.fs->root->attr.size, 2);
-	/* from here on it is a file like any other */
+	/* Now it is a file like any other. */
 	inode = th_scene_get(&scene, "/a");
 	ck_assert_int_eq(th_scene_unlink(&scene, "/a"), 0);
 	ck_assert_int_eq(th_scene_unlink(&scene, "/b"), 0);

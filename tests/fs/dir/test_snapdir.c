@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The virtual directory .snapshots: lookup, listing, and snapshots that are created, renamed and deleted in it. */
 #include "fs/dir/snapdir.h"
 
 #include <check.h>
@@ -78,7 +79,7 @@ START_TEST(snapshot_shows_the_old_state)
 	ck_assert_int_eq(th_scene_rename(&scene, "/d", "/e", 0), 0);
 	ck_assert_int_eq(th_scene_make(&scene, "/e/g", S_IFREG | 0644), 0);
 	th_scene_expect(&scene, "/.snapshots/one/d/f", "old");
-	/* Wherever the directory is now, its .snapshots shows what it was. */
+	/* The .snapshots of a moved directory shows its old state. */
 	th_scene_expect(&scene, "/e/.snapshots/one/f", "old");
 	th_scene_expect(&scene, "/e/f", "new");
 	ck_assert_int_eq(look("/e/.snapshots/one/g"), -ENOENT);
@@ -101,7 +102,7 @@ START_TEST(entry_exists_only_if_the_snapshot_has_the_directory)
 	ck_assert_int_eq(unsnap("/late/.snapshots/one"), -ENOENT);
 	ck_assert_int_eq(unsnap("/late/.snapshots/two"), 0);
 	ck_assert_int_eq(look("/.snapshots/two"), -ENOENT);
-	/* One that was already removed, but still in use, when the snapshot was taken is not in it. */
+	/* A snapshot does not show a directory that was removed, but in use, when it was taken. */
 	struct th_inode *dir = th_scene_get(&scene, "/late");
 
 	ck_assert_int_eq(th_scene_rmdir(&scene, "/late"), 0);
@@ -130,7 +131,7 @@ START_TEST(inode_numbers_differ_from_live_ones)
 	ck_assert_uint_eq(old.st_ino & TH_ID_MAX, live.st_ino);
 	ck_assert_uint_ne(old.st_ino, live.st_ino);
 	ck_assert_uint_eq(virtual.st_ino >> TH_ID_BITS, TH_SNAPDIR_SNAPSHOT);
-	/* By two ways to one directory: one number for users, two for the kernel. */
+	/* Two paths to one directory: the same st_ino, but two node ids for the kernel. */
 	th_inode_stat(other, &up);
 	ck_assert_uint_eq(up.st_ino, old.st_ino);
 	ck_assert_uint_ne(th_inode_nodeid(other), th_inode_nodeid(entered));
@@ -184,7 +185,7 @@ START_TEST(virtual_name_cannot_be_created_or_removed)
 	ck_assert_int_eq(th_scene_rmdir(&scene, "/d"), -ENOTEMPTY);
 	ck_assert_int_eq(th_scene_unlink(&scene, "/d/f"), 0);
 	ck_assert_int_eq(th_scene_rmdir(&scene, "/d"), 0);
-	/* Where it is disabled it is a name like any other. */
+	/* If it is disabled, it is a name like any other. */
 	scene.options.snapdir = TH_SNAPDIR_DISABLED;
 	th_scene_reopen(&scene);
 	ck_assert_int_eq(look("/.snapshots"), -ENOENT);

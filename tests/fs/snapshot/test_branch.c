@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Branches of a filesystem: files are their own on each, ids mean one file on all, and what is rolled back stays whole.
- */
+/* Branches of a filesystem: separate files, ids that are unique across branches, rollback, and diff. */
 #include "fs/snapshot/branch.h"
 
 #include <check.h>
@@ -39,7 +38,7 @@ static void switch_to(const char *branch)
 	scene.options.branch = NULL;
 }
 
-static void say_problem(void *arg, const char *line)
+static void print_problem(void *arg, const char *line)
 {
 	(void)arg;
 	printf("check: %s\n", line);
@@ -47,11 +46,11 @@ static void say_problem(void *arg, const char *line)
 
 static void verify(void)
 {
-	struct th_fs_check_options how = { .read_data = true, .problem = say_problem };
+	struct th_fs_check_options options = { .read_data = true, .problem = print_problem };
 	struct th_check_result found = { 0 };
 
 	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
-	ck_assert_int_eq(th_fs_check(scene.fs, &how, &found), 0);
+	ck_assert_int_eq(th_fs_check(scene.fs, &options, &found), 0);
 	ck_assert_uint_eq(found.problems, 0);
 	ck_assert_uint_eq(found.leaked_blocks, 0);
 }
@@ -62,7 +61,7 @@ static void write_file(const char *path, const char *text)
 		th_scene_write(&scene, path, text);
 }
 
-/* As the tool does it: nobody has the filesystem open. */
+/* Rolls back like the tool, while the filesystem is not open. */
 static void roll_back(const char *snapshot, const char *keep)
 {
 	struct th_store_options options = { .runs = th_extent_runs };
@@ -100,7 +99,7 @@ START_TEST(branches_have_separate_files)
 }
 END_TEST
 
-/* A new file has an id that no other branch and no snapshot has, whatever was rolled back. */
+/* A new file has an id that no other branch and no snapshot has, even after a rollback. */
 START_TEST(ids_are_never_used_twice)
 {
 	uint64_t here, there, late;
@@ -123,7 +122,7 @@ START_TEST(ids_are_never_used_twice)
 }
 END_TEST
 
-/* The log brings ids back that no commit has told of. */
+/* Log replay brings back ids that no checkpoint has recorded. */
 START_TEST(used_ids_survive_a_crash)
 {
 	uint64_t here;
