@@ -134,7 +134,7 @@ int th_command_run_verb(const struct th_command *command, int argc, char **argv)
 	if (!verb)
 		return th_command_usage(command, "%s: not one of %s", argv[optind], names);
 	memmove(argv + 1, argv,
-		(size_t)optind * sizeof(*argv)); /* over the name, which getopt has moved behind options */
+		(size_t)optind * sizeof(*argv)); /* over the name, which getopt has moved after the options */
 	optind = 0; /* makes getopt begin again */
 	return verb->run(verb, argc - 1, argv + 1);
 }

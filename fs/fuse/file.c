@@ -148,7 +148,7 @@ void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 	th_fuse_error(req, err);
 }
 
-/* Whether set-id bits are cleared by fallocate and copy_file_range: for these the kernel does not say it. */
+/* Returns whether fallocate and copy_file_range clear set-id bits; for these the kernel sends no flag. */
 static bool unprivileged(fuse_req_t req)
 {
 	return fuse_req_ctx(req)->uid != 0;

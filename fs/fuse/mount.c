@@ -234,7 +234,7 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 
 	if (close_err)
 		report_line("%s: the last changes before unmounting could not be written: %s; the image holds the last "
-			    "checkpoint and what was synced after it",
+			    "checkpoint and later syncs",
 			    options->image, th_error_text(close_err));
 	return err ? err : close_err;
 }

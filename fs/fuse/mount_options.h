@@ -19,7 +19,7 @@ struct th_mount_parsed {
 	char *text; /* a copy of the options, cut up */
 	char *fuse; /* comma-separated, for libfuse */
 	unsigned max_read; /* bytes; also in fuse, since libfuse needs it in both places; 0: not given */
-	bool remount; /* change the flags of what is mounted already */
+	bool remount; /* change the flags of an existing mount */
 };
 
 struct th_mount_option {

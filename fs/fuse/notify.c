@@ -130,8 +130,8 @@ static void send_lingering(struct th_fuse *fuse)
 		send_entrance(fuse, number);
 }
 
-/* Waits for a notice, and meanwhile, as long as a deleted snapshot is in use, asks the kernel for it periodically.  Called
- * with the lock, which it drops and takes again. */
+/* Waits for a notice.  As long as a deleted snapshot is in use, it also asks the kernel for that periodically.  Called with
+ * the lock, which it drops and takes again. */
 static void wait_for_notice(struct th_fuse_notifier *notifier)
 {
 	if (!th_entered_snapshot_next_deleted(notifier->fuse->fs, 0)) {

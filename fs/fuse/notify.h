@@ -25,7 +25,7 @@ void th_fuse_notifier_stop(struct th_fuse *fuse);
 void th_fuse_notify_attr(struct th_fuse *fuse, const struct th_inode *inode);
 /* Replies to a direct write of `size` bytes at `off`, once the kernel has dropped its cached pages of this range. */
 void th_fuse_notify_write(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size);
-/* A file was closed.  If its snapshot was deleted meanwhile, this may have been the last use of it. */
+/* Asks the kernel to drop unused inodes of a deleted snapshot, after a file in it was closed. */
 void th_fuse_notify_release(struct th_fuse *fuse, const struct th_inode *inode);
 
 /* The reply to come lets the kernel cache attributes or a listing of this virtual directory.  Called before the

@@ -161,13 +161,13 @@ static void set_free(struct follower *follower)
 	sched_setaffinity(tid, sizeof(follower->workers->cores), &follower->workers->cores);
 }
 
-/* The difference is signed because ticks wrap around. */
+/* Returns whether followers are still freed.  The difference is signed because ticks wrap around. */
 static bool still_free(const struct workers *workers)
 {
 	return (int)(atomic_load(&workers->free_until) - atomic_load(&workers->tick)) > 0;
 }
 
-/* Ends that; called by the follower itself. */
+/* Makes a freed follower follow its client again; called by the follower itself. */
 static void follow_again(struct follower *follower)
 {
 	atomic_store(&follower->free, false);
@@ -211,7 +211,7 @@ static void serve(struct follower *follower, const struct fuse_buf *buf)
 	atomic_fetch_add(&workers->served, 1);
 }
 
-/* Called by a follower that is about to wait: lets the others read this and the next requests, which may wait, too. */
+/* Called by a follower that is about to wait: lets the other followers read the next requests, which may wait, too. */
 static void before_wait(void *arg)
 {
 	struct workers *workers = arg;

@@ -284,6 +284,74 @@ START_TEST(each_mount_option_of_the_section_exists)
 }
 END_TEST
 
+/* --- log messages --- */
+
+/* Words in the manual that stand for a variable part of a message. */
+static const char *const variable[] = { "IMAGE", "N", "WHY", "WHAT", "NAME", "ATTRIBUTE", "DIRECTORY" };
+
+/* Returns the size of the variable that begins here, or 0. */
+static size_t variable_size(const char *text)
+{
+	size_t size = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+	for (size_t i = 0; i < sizeof(variable) / sizeof(variable[0]); i++) {
+		if (size == strlen(variable[i]) && !strncmp(text, variable[i], size))
+			return size;
+	}
+	return 0;
+}
+
+/* Reads the whole file; the caller frees it. */
+static char *read_file(const char *path, size_t *ret_size)
+{
+	FILE *file = fopen(path, "re");
+	char *bytes;
+
+	ck_assert_ptr_nonnull(file);
+	fseek(file, 0, SEEK_END);
+	*ret_size = (size_t)ftell(file);
+	rewind(file);
+	bytes = malloc(*ret_size);
+	ck_assert_uint_eq(fread(bytes, 1, *ret_size, file), *ret_size);
+	fclose(file);
+	return bytes;
+}
+
+/* Fails the test unless each fixed part of the message is a string of the program. */
+static void check_message(const char *message, const char *program, size_t size)
+{
+	for (const char *at = message; *at; at += variable_size(at)) {
+		const char *begin = at;
+
+		while (*at && !variable_size(at))
+			at++;
+		begin += !strncmp(begin, ": ", 2) ? 2
+						  : 0; /* the name of the image may be put before the message later */
+		if (at - begin >= 4)
+			ck_assert_msg(memmem(program, size, begin, (size_t)(at - begin)), "'%.*s' of '%s'",
+				      (int)(at - begin), begin, message);
+	}
+}
+
+START_TEST(each_log_message_of_the_manual_is_one_of_the_program)
+{
+	char *text = part(".Sh DIAGNOSTICS"), *save;
+	size_t size, messages = 0;
+	char *program = read_file(PROGRAM, &size);
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (strncmp(line, ".It ", 4) != 0 ||
+		    !strncmp(line, ".It fuse:", 9)) /* libfuse's are not in the program */
+			continue;
+		check_message(line + 4, program, size);
+		messages++;
+	}
+	ck_assert_uint_gt(messages, 20);
+	free(program);
+	free(text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("manual");
@@ -296,6 +364,7 @@ int main(void)
 	tcase_add_test(tc, each_subcommand_is_in_the_section_of_its_command);
 	tcase_add_test(tc, each_mount_option_is_in_the_section_of_mount);
 	tcase_add_test(tc, each_mount_option_of_the_section_exists);
+	tcase_add_test(tc, each_log_message_of_the_manual_is_one_of_the_program);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }
