@@ -80,6 +80,22 @@ void th_fixture_release(struct th_fixture *fixture)
 	fixture->disk = NULL;
 }
 
+void th_fixture_crash(struct th_fixture *fixture, struct th_fixture *ret)
+{
+	struct th_disk *image;
+
+	th_ok(th_disk_fault_crash_image(fixture->disk, th_disk_fault_events(fixture->disk), 1, &image));
+	th_fixture_adopt(ret, image, &fixture->options);
+	th_fixture_open(ret);
+}
+
+void th_fixture_switch(struct th_fixture *fixture, const char *branch)
+{
+	fixture->options.branch = branch;
+	th_fixture_reopen(fixture);
+	fixture->options.branch = NULL;
+}
+
 void th_fixture_put(struct th_fixture *fixture, const char *key, const char *value)
 {
 	struct th_txn *txn;

@@ -45,6 +45,11 @@ void th_fixture_reopen(struct th_fixture *fixture);
 /* Closes the store, if it is open, and frees everything. */
 void th_fixture_release(struct th_fixture *fixture);
 
+/* Opens a copy of the store as a crash now would leave it. */
+void th_fixture_crash(struct th_fixture *fixture, struct th_fixture *ret);
+/* Closes the store and opens it again on another branch. */
+void th_fixture_switch(struct th_fixture *fixture, const char *branch);
+
 /* Put or delete one key in one transaction. */
 void th_fixture_put(struct th_fixture *fixture, const char *key, const char *value);
 void th_fixture_delete(struct th_fixture *fixture, const char *key);

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Formatting, opening, closing, and what the door refuses. */
+/* Formatting, opening and closing a store, and the disks and calls that are refused. */
 #include "tests/tree/fixture.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "tree/checkpoint/throttle.h"
-#include "tree/node/node_heap.h"
-#include "tree/state/state.h"
 
 static struct th_disk *memory_disk(uint64_t blocks)
 {
@@ -20,7 +14,7 @@ static struct th_disk *memory_disk(uint64_t blocks)
 	return disk;
 }
 
-START_TEST(store_empty)
+START_TEST(new_store_is_empty)
 {
 	struct th_fixture fixture;
 	struct th_model *model = th_model_new();
@@ -44,7 +38,7 @@ START_TEST(store_empty)
 }
 END_TEST
 
-START_TEST(store_format_refuses)
+START_TEST(format_refuses_small_disks_and_existing_stores)
 {
 	struct th_format_options options = { .label = "first" };
 	struct th_disk *small = memory_disk(TH_IMAGE_MIN / TH_BLOCK_SIZE - 1);
@@ -66,7 +60,7 @@ START_TEST(store_format_refuses)
 }
 END_TEST
 
-START_TEST(store_format_forgets)
+START_TEST(format_erases_the_old_store)
 {
 	struct th_format_options options = { .force = true };
 	struct th_model *model = th_model_new();
@@ -92,8 +86,7 @@ START_TEST(store_format_forgets)
 }
 END_TEST
 
-/* Content survives closing; identity and counters too. */
-START_TEST(store_reopen)
+START_TEST(content_survives_reopening)
 {
 	struct th_store_info before, after;
 	struct th_model *model = th_model_new();
@@ -130,7 +123,7 @@ static void swallow(void *arg, const char *line)
 	++*(unsigned *)arg;
 }
 
-START_TEST(store_open_refuses)
+START_TEST(open_refuses_disks_without_a_store)
 {
 	unsigned lines = 0;
 	struct th_store_options options = { .report = swallow, .arg = &lines };
@@ -145,7 +138,7 @@ START_TEST(store_open_refuses)
 	ck_assert_int_lt(th_store_open(disk, &options, &store), 0);
 	ck_assert_ptr_null(store);
 	free(block);
-	th_disk_close(disk); /* still ours */
+	th_disk_close(disk); /* an error leaves it to the caller */
 	disk = memory_disk(1);
 	ck_assert_int_lt(th_store_open(disk, &options, &store), 0);
 	th_disk_close(disk);
@@ -166,7 +159,7 @@ static struct th_disk *resized(struct th_disk *from, uint64_t blocks)
 	return disk;
 }
 
-START_TEST(store_open_short_image)
+START_TEST(open_refuses_a_shortened_image)
 {
 	unsigned lines = 0;
 	struct th_store_options options = { .report = swallow, .arg = &lines };
@@ -187,7 +180,7 @@ START_TEST(store_open_short_image)
 }
 END_TEST
 
-START_TEST(store_read_only)
+START_TEST(read_only_store_refuses_writes)
 {
 	struct th_model *model = th_model_new();
 	struct th_snapshot snapshot;
@@ -223,8 +216,7 @@ START_TEST(store_read_only)
 }
 END_TEST
 
-/* A log that needs replay is replayed in memory only. */
-START_TEST(store_read_only_replay)
+START_TEST(read_only_replay_writes_nothing)
 {
 	struct th_model *model = th_model_new();
 	struct th_fixture fixture, crashed;
@@ -257,7 +249,7 @@ START_TEST(store_read_only_replay)
 }
 END_TEST
 
-START_TEST(store_counters)
+START_TEST(info_counts_operations)
 {
 	struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_store_info before, after;
@@ -283,272 +275,19 @@ START_TEST(store_counters)
 }
 END_TEST
 
-/* before_checkpoint is called without locks, and what it merges is in the commit. */
-struct hook {
-	struct th_fixture fixture;
-	_Atomic unsigned calls;
-};
-
-static int merge_one(void *arg)
-{
-	struct hook *hook = arg;
-	struct th_txn *txn;
-	char key[16];
-	int err;
-
-	if (!hook->fixture.store)
-		return 0;
-	err = th_txn_begin(hook->fixture.store, &txn);
-	if (err)
-		return err;
-	snprintf(key, sizeof(key), "hook %u", hook->calls++);
-	err = th_txn_put(txn, th_slice_of(key), th_slice_of("x"));
-	if (err) {
-		th_txn_rollback(txn);
-		return err;
-	}
-	return th_txn_commit(txn);
-}
-
-START_TEST(store_before_commit)
-{
-	struct hook hook = { 0 };
-	struct th_store_options options = { .before_checkpoint = merge_one,
-					    .arg = &hook,
-					    .checkpoint_interval_ms = 3600 * 1000 };
-	struct th_model *model = th_model_new();
-	struct th_snapshot snapshot;
-	struct th_view *view;
-
-	th_fixture_init(&hook.fixture, 16, &options);
-	th_ok(th_snapshot_create(hook.fixture.store, "snapshot", &snapshot));
-	ck_assert_uint_ge(hook.calls, 1);
-	for (unsigned i = 0; i < hook.calls; i++) {
-		char key[16];
-
-		snprintf(key, sizeof(key), "hook %u", i);
-		th_model_put(model, th_slice_of(key), th_slice_of("x"));
-	}
-	th_ok(th_view_snapshot(hook.fixture.store, snapshot.id, &view));
-	th_verify_scan(view, model, NULL);
-	th_view_close(view);
-	th_ok(th_store_checkpoint(hook.fixture.store));
-	ck_assert_uint_ge(hook.calls, 2);
-	th_fixture_release(&hook.fixture);
-	th_model_unref(model);
-}
-END_TEST
-
-START_TEST(store_background_commit)
-{
-	struct th_store_options options = { .checkpoint_interval_ms = 5 };
-	struct th_store_info before, now;
-	struct th_fixture fixture;
-
-	th_fixture_init(&fixture, 16, &options);
-	th_store_info(fixture.store, &before);
-	th_fixture_put(&fixture, "key", "value");
-	do
-		th_store_info(fixture.store, &now);
-	while (now.generation == before.generation);
-	th_fixture_release(&fixture);
-}
-END_TEST
-
-#define BUDGET ((size_t)16 << 20)
-#define BEYOND ((size_t)4 << 20) /* transactions, nodes that are held, what came since the cache gave way */
-#define BUDGET_TXNS 120
-#define BUDGET_RECORDS 1000 /* in a transaction */
-#define BUDGET_KEYS (1u << 17) /* the store is many times the budget */
-#define BUDGET_READERS 2
-/* A cache counts its nodes a little too high where the heap is malloc's. */
-#define PIECES 2048
-#define PIECE_BYTES 4096
-#define PIECES_BYTES ((size_t)(PIECES - 64) * PIECE_BYTES)
-
-struct budget {
-	struct th_fixture fixture;
-	uint64_t seed;
-	_Atomic unsigned threads;
-	_Atomic bool over;
-};
-
-static uint64_t budget_key(struct th_random *rng)
-{
-	return th_random_next(rng) % BUDGET_KEYS * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-/* What is dirty is in the budget too; whoever reads or writes, the process has no more in memory. */
-static void check_budget(struct th_store *store)
-{
-	struct th_heap_stat memory;
-	struct th_store_info info;
-
-	th_store_info(store, &info);
-	th_heap_stat(&memory);
-	ck_assert_uint_le(info.dirty_bytes, BUDGET / 4 * 3); /* a merge may go beyond the half */
-	ck_assert_uint_le(memory.used, BUDGET + BEYOND);
-	ck_assert_uint_le(memory.used + memory.idle, BUDGET + 2 * BEYOND);
-}
-
-static void *budget_reader(void *arg)
-{
-	struct budget *budget = arg;
-	struct th_random rng = { .state = budget->seed + 1 + atomic_fetch_add(&budget->threads, 1) };
-
-	while (!atomic_load(&budget->over)) {
-		uint64_t key = budget_key(&rng);
-		struct th_value value;
-		int err = th_get(th_view_live(budget->fixture.store), (struct th_slice){ &key, sizeof(key) }, &value);
-
-		if (err == -ENOENT)
-			continue;
-		th_ok(err);
-		th_value_release(&value);
-	}
-	return NULL;
-}
-
-static void budget_write(struct budget *budget, struct th_random *rng)
-{
-	uint8_t value[500] = { 0 };
-	struct th_txn *txn;
-
-	th_ok(th_txn_begin(budget->fixture.store, &txn));
-	for (unsigned j = 0; j < BUDGET_RECORDS; j++) {
-		uint64_t key = budget_key(rng);
-
-		th_ok(th_txn_put(txn, (struct th_slice){ &key, sizeof(key) },
-				 (struct th_slice){ value, sizeof(value) }));
-	}
-	th_ok(th_txn_commit(txn));
-}
-
-static void budget_scan(struct budget *budget)
-{
-	struct th_cursor_entry entry;
-	struct th_cursor *cursor;
-	uint64_t seen = 0;
-	int err;
-
-	th_ok(th_cursor_open(th_view_live(budget->fixture.store), NULL, &cursor));
-	while ((err = th_cursor_next(cursor, &entry)) == 0)
-		if (seen++ % 1000 == 0)
-			check_budget(budget->fixture.store);
-	ck_assert_int_gt(err, 0);
-	ck_assert_uint_gt(seen, BUDGET_KEYS / 4);
-	th_cursor_close(cursor);
-}
-
-START_TEST(store_budget)
-{
-	struct th_store_options options = { .cache_bytes = BUDGET, .checkpoint_interval_ms = 600000 };
-	struct budget budget = { .seed = th_test_seed("store_budget") };
-	struct th_random rng = { .state = budget.seed };
-	pthread_t reader[BUDGET_READERS];
-	struct th_store_info info;
-
-	th_fixture_init(&budget.fixture, 512, &options);
-	for (unsigned i = 0; i < BUDGET_READERS; i++)
-		ck_assert_int_eq(pthread_create(&reader[i], NULL, budget_reader, &budget), 0);
-	for (unsigned i = 0; i < BUDGET_TXNS; i++) {
-		budget_write(&budget, &rng);
-		check_budget(budget.fixture.store);
-	}
-	atomic_store(&budget.over, true);
-	for (unsigned i = 0; i < BUDGET_READERS; i++)
-		pthread_join(reader[i], NULL);
-	th_store_info(budget.fixture.store, &info);
-	ck_assert_uint_gt(info.checkpoints, 2); /* they came by themselves */
-	budget_scan(&budget);
-	th_ok(th_store_checkpoint(budget.fixture.store));
-	budget_scan(&budget);
-	th_fixture_release(&budget.fixture);
-}
-END_TEST
-
-/* What no cache has is taken off all of them, in proportion. */
-START_TEST(store_budgets_share)
-{
-	struct th_store_options small = { .cache_bytes = 8 << 20 }, large = { .cache_bytes = 24 << 20 };
-	struct th_fixture a, b;
-	size_t alone, beside;
-	void *piece[PIECES];
-
-	th_fixture_init(&a, 16, &small);
-	for (unsigned i = 0; i < PIECES; i++)
-		piece[i] = th_heap_alloc(PIECE_BYTES);
-	alone = th_cache_outside(a.store->cache);
-	ck_assert_uint_ge(alone, PIECES_BYTES);
-	ck_assert_uint_le(alone, PIECES_BYTES + BUDGET / 2);
-	th_fixture_init(&b, 16, &large);
-	beside = th_cache_outside(a.store->cache);
-	ck_assert_uint_ge(th_cache_outside(b.store->cache), beside * 5 / 2);
-	ck_assert_uint_le(th_cache_outside(b.store->cache), beside * 7 / 2);
-	ck_assert_uint_ge(beside, PIECES_BYTES / 4);
-	th_fixture_release(&b);
-	ck_assert_uint_ge(th_cache_outside(a.store->cache), PIECES_BYTES);
-	for (unsigned i = 0; i < PIECES; i++)
-		th_heap_free(piece[i]);
-	ck_assert_uint_lt(th_cache_outside(a.store->cache), PIECES_BYTES);
-	th_fixture_release(&a);
-}
-END_TEST
-
-static uint64_t pace_at(struct th_store *store, size_t dirty, size_t merged, size_t speed)
-{
-	atomic_store(&store->dirty_bytes, dirty);
-	atomic_store(&store->merged_bytes, merged);
-	atomic_store(&store->checkpoint_speed, speed);
-	return th_checkpoint_pace_us(store);
-}
-
-/* Merges are slowed down shortly before they have to stop, and according to what they do and the disk can. */
-START_TEST(store_pace)
-{
-	struct th_fixture fixture;
-	struct th_store *store;
-	uint64_t last = 0;
-	size_t hard, paced;
-
-	th_fixture_init(&fixture, 16, NULL);
-	store = fixture.store;
-	hard = store->dirty_hard;
-	paced = hard / 4 * 3;
-	ck_assert_uint_eq(pace_at(store, paced, 100000, 100), 0);
-	ck_assert_uint_eq(pace_at(store, hard, 100000, 100), 0); /* they stop */
-	ck_assert_uint_eq(pace_at(store, hard - 1, 100000, 0), 0); /* nobody knows how long it takes */
-	for (size_t dirty = paced + hard / 64; dirty < hard; dirty += hard / 64) {
-		uint64_t us = pace_at(store, dirty, 100000, 100);
-
-		ck_assert_uint_gt(us, last);
-		ck_assert_uint_ge(pace_at(store, dirty, 200000, 100), us * 2);
-		ck_assert_uint_le(pace_at(store, dirty, 100000, 200), us / 2);
-		last = us;
-	}
-	ck_assert_uint_eq(pace_at(store, (paced + hard) / 2, 100000, 100), 1000);
-	ck_assert_uint_eq(pace_at(store, hard - 1, 100000, 100), 100000);
-	pace_at(store, 0, 0, 0);
-	th_fixture_release(&fixture);
-}
-END_TEST
-
 int main(void)
 {
-	const TTest *const tests[] = { store_empty,
-				       store_format_refuses,
-				       store_format_forgets,
-				       store_reopen,
-				       store_open_refuses,
-				       store_open_short_image,
-				       store_read_only,
-				       store_read_only_replay,
-				       store_counters,
-				       store_before_commit,
-				       store_background_commit,
-				       store_budget,
-				       store_budgets_share,
-				       store_pace };
+	const TTest *const tests[] = {
+		new_store_is_empty,
+		format_refuses_small_disks_and_existing_stores,
+		format_erases_the_old_store,
+		content_survives_reopening,
+		open_refuses_disks_without_a_store,
+		open_refuses_a_shortened_image,
+		read_only_store_refuses_writes,
+		read_only_replay_writes_nothing,
+		info_counts_operations,
+	};
 
 	return th_tests_run("store", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Draining: what is replaced makes room, and nothing changes that can be seen. */
+/* Pushing messages down by force: replaced values make room, and no visible state changes. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,7 +57,7 @@ static void delete_large(struct th_fixture *fixture, unsigned from, unsigned to,
 	}
 }
 
-/* What is deleted, or replaced by less, makes room, though the messages would not reach the leaves for long. */
+/* Deleted values, and values replaced by smaller ones, make room, though the messages are far above the leaves. */
 static void replace_on_full(size_t size, unsigned mib)
 {
 	struct th_model *model = th_model_new();
@@ -66,7 +66,7 @@ static void replace_on_full(size_t size, unsigned mib)
 
 	th_fixture_init(&fixture, mib, NULL);
 	count = fill_large(&fixture, size, model);
-	th_fixture_reopen(&fixture); /* nothing is in memory, or writable */
+	th_fixture_reopen(&fixture); /* no node is in memory, or writable */
 	delete_large(&fixture, 0, count / 2, model);
 	for (unsigned i = 0; i < count / 4; i++)
 		th_expect(put_large(&fixture, i, size, 2, model), 0);
@@ -82,7 +82,7 @@ static void replace_on_full(size_t size, unsigned mib)
 	th_model_unref(model);
 }
 
-START_TEST(drain_full)
+START_TEST(replaced_values_make_room_on_a_full_image)
 {
 	replace_on_full(4000, 24);
 	replace_on_full(100 * 1000, 32);
@@ -90,8 +90,8 @@ START_TEST(drain_full)
 }
 END_TEST
 
-/* So does what is deleted with a range that lies below one node far from the leaves. */
-START_TEST(drain_full_range)
+/* The range lies below one node, far from the leaves. */
+START_TEST(a_deleted_range_makes_room_on_a_full_image)
 {
 	struct th_range range = { th_slice_of("large 000400"), th_slice_of("large 000900") };
 	struct th_model *model = th_model_new();
@@ -117,11 +117,10 @@ START_TEST(drain_full_range)
 }
 END_TEST
 
-/* Whatever is done on a full image, it goes on: nothing but -ENOSPC is ever said, and with what is deleted its space
- * comes back. */
-START_TEST(drain_full_random)
+/* And the space of deleted values is freed. */
+START_TEST(a_full_image_refuses_only_with_enospc)
 {
-	struct th_random random = { .state = th_test_seed("drain_full_random") };
+	struct th_random random = { .state = th_test_seed("a_full_image_refuses_only_with_enospc") };
 	struct th_model *model = th_model_new();
 	unsigned refused = 0, made = 0, gone = 0;
 	struct th_fixture fixture;
@@ -202,7 +201,7 @@ static void put_small(struct th_fixture *fixture, struct th_model *model)
 	th_ok(th_txn_commit(txn));
 }
 
-/* Some leaves come to have large values, others not. */
+/* Makes a change; only some leaves get large values. */
 static void random_change(struct th_random *random, struct th_txn *txn, struct th_model *model)
 {
 	unsigned what = th_random_below(random, 100), number = th_random_below(random, KEYS);
@@ -231,8 +230,8 @@ static void random_change(struct th_random *random, struct th_txn *txn, struct t
 	}
 }
 
-static void verify_drained(struct th_fixture *fixture, struct th_model *model, struct th_view **before,
-			   struct th_model **before_model)
+static void verify_state(struct th_fixture *fixture, struct th_model *model, struct th_view **before,
+			 struct th_model **before_model)
 {
 	struct th_view *now;
 
@@ -249,10 +248,10 @@ static void verify_drained(struct th_fixture *fixture, struct th_model *model, s
 	th_verify_check(fixture->store, NULL);
 }
 
-/* Sending messages down changes nothing that can be seen, wherever it begins and ends. */
-START_TEST(drain_random)
+/* Wherever it begins and ends. */
+START_TEST(pushing_down_changes_no_visible_state)
 {
-	struct th_random random = { .state = th_test_seed("drain_random") };
+	struct th_random random = { .state = th_test_seed("pushing_down_changes_no_visible_state") };
 	struct th_model *model = th_model_new(), *before_model = NULL;
 	struct th_view *before = NULL;
 	struct th_fixture fixture;
@@ -278,7 +277,7 @@ START_TEST(drain_random)
 		       th_force_flush(fixture.store, &at, th_random_between(&random, 100, 2000) << 10) == 0)
 			th_ok(th_store_checkpoint(fixture.store));
 		if (round % 8 == 0)
-			verify_drained(&fixture, model, &before, &before_model);
+			verify_state(&fixture, model, &before, &before_model);
 		if (round % 24 == 0) {
 			th_view_close(before);
 			th_model_unref(before_model);
@@ -296,7 +295,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { drain_full, drain_full_range, drain_full_random, drain_random };
+	const TTest *const tests[] = {
+		replaced_values_make_room_on_a_full_image,
+		a_deleted_range_makes_room_on_a_full_image,
+		a_full_image_refuses_only_with_enospc,
+		pushing_down_changes_no_visible_state,
+	};
 
-	return th_tests_run("drain", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("force_flush", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Branches: what can be asked of them and what not, rolling back, differences, and giving up heads. */
+/* Branches: their names, opening, deleting, rolling back, and diffs between them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,13 +9,6 @@
 #include "tree/state/state.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
-
-static void switch_to(struct th_fixture *fixture, const char *branch)
-{
-	fixture->options.branch = branch;
-	th_fixture_reopen(fixture);
-	fixture->options.branch = NULL;
-}
 
 static void expect_value(struct th_view *view, const char *key, const char *value)
 {
@@ -36,9 +29,9 @@ static void snapshot(struct th_fixture *fixture, const char *name)
 	th_ok(th_snapshot_create(fixture->store, name, NULL));
 }
 
-/* --- what can be asked --- */
+/* --- names, opening, deleting --- */
 
-START_TEST(branch_names)
+START_TEST(names_are_checked)
 {
 	char longest[TH_BRANCH_NAME_MAX + 2];
 	struct th_fixture fixture;
@@ -79,8 +72,8 @@ START_TEST(branch_names)
 }
 END_TEST
 
-/* An image keeps what it is opened on, and is not changed by being asked for what it has not. */
-START_TEST(branch_open)
+/* The choice is durable; the name of a branch that does not exist changes nothing. */
+START_TEST(opening_chooses_the_branch)
 {
 	struct th_fixture fixture;
 	struct th_disk *lent;
@@ -92,7 +85,7 @@ START_TEST(branch_open)
 	snapshot(&fixture, "s");
 	th_ok(th_branch_create(fixture.store, "work", "s", NULL));
 	th_fixture_put(&fixture, "k", "main");
-	switch_to(&fixture, "work");
+	th_fixture_switch(&fixture, "work");
 	expect_value(th_view_live(fixture.store), "k", "old");
 	th_fixture_put(&fixture, "k", "work");
 	th_ok(th_view_branch(fixture.store, "main", &view));
@@ -123,8 +116,7 @@ START_TEST(branch_open)
 }
 END_TEST
 
-/* Read-only, on another branch than the one whose log has to be replayed. */
-START_TEST(branch_read_only_replay)
+START_TEST(read_only_replay_on_another_branch)
 {
 	struct th_fixture fixture, crashed;
 	struct th_disk *image;
@@ -157,7 +149,7 @@ START_TEST(branch_read_only_replay)
 }
 END_TEST
 
-START_TEST(branch_delete)
+START_TEST(deletion_is_refused_where_it_would_lose_data)
 {
 	struct th_fixture fixture;
 	struct th_view *view;
@@ -169,12 +161,12 @@ START_TEST(branch_delete)
 	th_expect(th_branch_delete(fixture.store, "main", true), -EBUSY);
 	th_expect(th_branch_delete(fixture.store, "none", true), -ENOENT);
 	th_expect(th_snapshot_delete(fixture.store, "one"), -EBUSY);
-	switch_to(&fixture, "work");
+	th_fixture_switch(&fixture, "work");
 	th_fixture_put(&fixture, "k", "2");
 	snapshot(&fixture, "two");
 	th_fixture_put(&fixture, "k", "3");
 	th_ok(th_branch_create(fixture.store, "more", "two", NULL));
-	switch_to(&fixture, "main");
+	th_fixture_switch(&fixture, "main");
 	th_expect(th_branch_delete(fixture.store, "work", false), -ENOTEMPTY);
 	th_expect(th_branch_delete(fixture.store, "work", true), -EBUSY);
 	th_ok(th_view_branch(fixture.store, "more", &view));
@@ -195,7 +187,7 @@ END_TEST
 
 /* --- rolling back --- */
 
-START_TEST(branch_rollback_busy)
+START_TEST(rollback_is_refused_while_views_are_open)
 {
 	struct th_fixture fixture;
 	struct th_view *frozen;
@@ -217,8 +209,8 @@ START_TEST(branch_rollback_busy)
 }
 END_TEST
 
-/* Newer snapshots are kept, and hold on to the one that was rolled back to. */
-START_TEST(branch_rollback_keeps)
+/* They pin the snapshot that was rolled back to. */
+START_TEST(rollback_keeps_newer_snapshots)
 {
 	struct th_fixture fixture;
 	struct th_snapshot info;
@@ -276,9 +268,9 @@ static void expect_one_branch(struct th_fixture *fixture)
 	free(list);
 }
 
-/* Snapshots that are being deleted, and are newer than what is rolled back to, get a branch of their own like others;
- * but nobody sees it, it keeps nothing from being deleted, and it goes with them. */
-START_TEST(branch_rollback_with_deletions)
+/* Snapshots that are being deleted, and are newer than the target of a rollback, are moved to a detached branch.  It is
+ * not visible, pins no snapshot, and is removed with them. */
+START_TEST(rollback_hides_snapshots_being_deleted)
 {
 	for (unsigned variant = 0; variant < 8; variant++) {
 		struct th_fixture fixture;
@@ -321,7 +313,7 @@ START_TEST(branch_rollback_with_deletions)
 }
 END_TEST
 
-START_TEST(branch_mark)
+START_TEST(mark_is_common_to_all_branches)
 {
 	struct th_fixture fixture;
 
@@ -334,7 +326,7 @@ START_TEST(branch_mark)
 	th_fixture_put(&fixture, "k", "v");
 	th_ok(th_store_rollback(fixture.store, "s"));
 	ck_assert_uint_eq(th_store_mark(fixture.store), 7);
-	switch_to(&fixture, "work");
+	th_fixture_switch(&fixture, "work");
 	ck_assert_uint_eq(th_store_mark(fixture.store), 7);
 	th_fixture_release(&fixture);
 }
@@ -372,8 +364,7 @@ static unsigned count_changes(struct th_view *from, struct th_view *to, struct t
 	return count;
 }
 
-/* What was changed on both sides, and no more than that, is read. */
-START_TEST(branch_diff_cost)
+START_TEST(diff_reads_only_changes_since_the_common_past)
 {
 	struct th_fixture fixture;
 	struct th_diff_stats stats;
@@ -384,7 +375,7 @@ START_TEST(branch_diff_cost)
 	snapshot(&fixture, "s");
 	th_ok(th_branch_create(fixture.store, "work", "s", NULL));
 	put_many(&fixture, 100, 103, 'm');
-	switch_to(&fixture, "work");
+	th_fixture_switch(&fixture, "work");
 	put_many(&fixture, 102, 105, 'w');
 	put_many(&fixture, 40000, 40002, 'w');
 	put_many(&fixture, 50000, 50001, 'w');
@@ -399,209 +390,18 @@ START_TEST(branch_diff_cost)
 }
 END_TEST
 
-/* --- space --- */
-
-static void put_extent(struct th_fixture *fixture, struct th_txn *txn, struct th_random *random, const char *key)
-{
-	struct th_extents file = { .count = 1 };
-	uint8_t value[sizeof(file)];
-	uint64_t hint = 0;
-
-	(void)fixture;
-	th_ok(th_extent_write(txn, random, 8, false, &hint, &file.extents[0]));
-	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, th_extents_pack(&file, value) }));
-}
-
-/* A transaction that a snapshot is taken in the midst of: of what it allocates before that it seems as if the snapshot
- * had it. */
-static void put_stray(struct th_fixture *fixture, struct th_random *random, const char *key, const char *name)
-{
-	struct th_txn *txn;
-
-	th_ok(th_txn_begin(fixture->store, &txn));
-	put_extent(fixture, txn, random, key);
-	snapshot(fixture, name);
-	th_ok(th_txn_commit(txn));
-}
-
-/* Strays are not lost where the state that has them is given up: alive, dead, in a snapshot, or behind one. */
-START_TEST(branch_strays)
-{
-	struct th_random random = { .state = th_test_seed("branch_strays") };
-
-	for (unsigned variant = 0; variant < 16; variant++) {
-		struct th_fixture fixture;
-
-		th_fixture_init(&fixture, 16, &options);
-		put_stray(&fixture, &random, "file/a", "one");
-		if (variant & 1)
-			th_extents_drop(&fixture, "file/a");
-		if (variant & 2)
-			put_stray(&fixture, &random, "file/b", "two");
-		if (variant & 1 && variant & 2)
-			th_extents_drop(&fixture, "file/b");
-		if (variant & 4 && !(variant & 1))
-			th_extents_drop(&fixture, "file/a");
-		th_extents_commit(&fixture);
-		if (variant & 8 && variant & 2)
-			th_ok(th_snapshot_delete(fixture.store, "one"));
-		th_extents_commit(&fixture);
-		th_ok(th_store_rollback(fixture.store, variant & 8 && variant & 2 ? "two" : "one"));
-		th_extents_commit(&fixture);
-		if (variant & 2 && !(variant & 8))
-			th_ok(th_snapshot_delete(fixture.store, "two"));
-		th_extents_commit(&fixture);
-		th_fixture_reopen(&fixture);
-		th_extents_commit(&fixture);
-		th_fixture_release(&fixture);
-	}
-}
-END_TEST
-
-/* --- giving up a head that has much --- */
-
-#define LARGE 2000
-
-/* Values off-tree, so that each one that dies is an entry on a dead list. */
-static void put_large(struct th_fixture *fixture, char what)
-{
-	static char value[TH_INLINE_MAX + 1];
-	struct th_txn *txn;
-	char key[32];
-
-	memset(value, what, sizeof(value));
-	th_ok(th_txn_begin(fixture->store, &txn));
-	for (unsigned i = 0; i < LARGE; i++) {
-		snprintf(key, sizeof(key), "large/%06u", i);
-		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
-	}
-	th_ok(th_txn_commit(txn));
-}
-
-/* What a crash now leaves is whole, and goes on to the same end. */
-static void verify_crashed(struct th_fixture *fixture, uint64_t expected)
-{
-	struct th_fixture crashed;
-	struct th_disk *image;
-
-	th_ok(th_disk_fault_crash_image(fixture->disk, th_disk_fault_events(fixture->disk), 1, &image));
-	th_fixture_adopt(&crashed, image, &options);
-	th_fixture_open(&crashed);
-	th_verify_check(crashed.store, &th_extents_check);
-	ck_assert_uint_le(th_fixture_used(&crashed), expected);
-	th_verify_check(crashed.store, &th_extents_check);
-	th_fixture_release(&crashed);
-}
-
-/* The commit that gives a head up reads none of its lists, and each one later a bounded part of them: of what is void,
- * of what the snapshot has, and of strays. */
-START_TEST(branch_given_up_in_steps)
-{
-	struct th_random random = { .state = th_test_seed("branch_given_up_in_steps") };
-	struct th_fixture fixture;
-	struct th_txn *txn;
-	uint64_t expected, reads;
-	unsigned steps = 0;
-
-	th_fixture_init(&fixture, 128, &options);
-	put_large(&fixture, '1');
-	th_ok(th_txn_begin(fixture.store, &txn));
-	put_extent(&fixture, txn, &random, "file/stray");
-	snapshot(&fixture, "old");
-	expected = th_fixture_used(&fixture) + 16; /* less than the stray and the void ones take, by far */
-	th_ok(th_txn_commit(txn));
-	put_large(&fixture, '2');
-	snapshot(&fixture, "middle");
-	put_large(&fixture, '3');
-	fixture.store->reclaim_entries = 300;
-	fixture.store->abandoned_nodes = 5;
-	th_ok(th_snapshot_delete(fixture.store, "middle"));
-	th_expect(th_store_reclaim(fixture.store), 0); /* its list is joined to the head's: half of that is void */
-	reads = fixture.store->disk->reads;
-	th_ok(th_store_rollback(fixture.store, "old"));
-	ck_assert_uint_le(fixture.store->disk->reads - reads, 4);
-	do {
-		th_verify_check(fixture.store, &th_extents_check);
-		if (steps++ % 4 == 0)
-			verify_crashed(&fixture, expected);
-		reads = fixture.store->disk->reads;
-	} while (th_store_reclaim(fixture.store) == 0);
-	ck_assert_uint_ge(steps, 2 * LARGE / 300);
-	ck_assert_uint_le(th_fixture_used(&fixture), expected);
-	verify_crashed(&fixture, expected);
-	th_fixture_release(&fixture);
-}
-END_TEST
-
-/* Whoever looks at a head that is given up can read all that it has, strays too, as long as he looks. */
-START_TEST(branch_given_up_in_view)
-{
-	struct th_random random = { .state = th_test_seed("branch_given_up_in_view") };
-	struct th_fixture fixture;
-	struct th_value value;
-	struct th_view *view;
-	uint64_t before;
-
-	th_fixture_init(&fixture, 40, &options);
-	put_large(&fixture, '1');
-	snapshot(&fixture, "s");
-	th_ok(th_branch_create(fixture.store, "work", "s", NULL));
-	before = th_fixture_used(&fixture);
-	switch_to(&fixture, "work");
-	put_stray(&fixture, &random, "file/stray", "t");
-	switch_to(&fixture, "main");
-	th_ok(th_view_branch(fixture.store, "work", &view));
-	th_ok(th_branch_delete(fixture.store, "work", true));
-	for (unsigned i = 0; i < 8; i++) { /* uses what is free */
-		put_large(&fixture, (char)('2' + i));
-		th_ok(th_store_checkpoint(fixture.store));
-	}
-	th_ok(th_get(view, th_slice_of("file/stray"), &value));
-	th_extents_read(fixture.store, (struct th_slice){ value.data, value.size });
-	th_value_release(&value);
-	th_extents_commit(&fixture);
-	th_view_close(view);
-	th_extents_commit(&fixture);
-	ck_assert_uint_le(th_fixture_used(&fixture), before + LARGE + 200);
-	th_fixture_release(&fixture);
-}
-END_TEST
-
-/* A commit reads what it has to, whoever makes it: of a head that is given up, and below a range that was deleted. */
-START_TEST(branch_given_up_nowait)
-{
-	struct th_fixture fixture;
-	struct th_txn *txn;
-	uint64_t used;
-
-	th_fixture_init(&fixture, 64, &options);
-	put_many(&fixture, 0, 20000, 'a');
-	snapshot(&fixture, "s");
-	used = th_fixture_used(&fixture);
-	put_large(&fixture, '1');
-	th_fixture_reopen(&fixture);
-	th_ok(th_store_rollback(fixture.store, "s"));
-	th_ok(th_txn_begin(fixture.store, &txn));
-	th_ok(th_txn_delete_range(txn, (struct th_range){ th_slice_of("key/002000"), th_slice_of("key/009000") }));
-	th_ok(th_txn_commit(txn));
-	th_nowait_begin();
-	th_ok(th_store_checkpoint(fixture.store));
-	while (th_store_reclaim(fixture.store) == 0)
-		;
-	th_nowait_end();
-	th_extents_commit(&fixture);
-	ck_assert_uint_le(th_fixture_used(&fixture), used + 20);
-	th_fixture_release(&fixture);
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const tests[] = {
-		branch_names,          branch_open,           branch_read_only_replay,        branch_delete,
-		branch_rollback_busy,  branch_rollback_keeps, branch_rollback_with_deletions, branch_mark,
-		branch_diff_cost,      branch_strays,         branch_given_up_in_steps,       branch_given_up_in_view,
-		branch_given_up_nowait
+		names_are_checked,
+		opening_chooses_the_branch,
+		read_only_replay_on_another_branch,
+		deletion_is_refused_where_it_would_lose_data,
+		rollback_is_refused_while_views_are_open,
+		rollback_keeps_newer_snapshots,
+		rollback_hides_snapshots_being_deleted,
+		mark_is_common_to_all_branches,
+		diff_reads_only_changes_since_the_common_past,
 	};
 
 	return th_tests_run("branch", tests, sizeof(tests) / sizeof(tests[0]));

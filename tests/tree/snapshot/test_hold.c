@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Holds: tags that keep a snapshot from being deleted, by whatever way, whatever happens in between. */
+/* Holds: tags that keep a snapshot from being deleted, by itself or with its branch. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static void snapshot(struct th_fixture *fixture, const char *name)
 	th_ok(th_snapshot_create(fixture->store, name, NULL));
 }
 
-/* The snapshot has these tags, in the order in which they were put; NULL ends them. */
+/* Verifies the tags of a snapshot, in the order in which they were put; NULL ends them. */
 static void expect_tags(struct th_store *store, const char *name, const char *const *tags)
 {
 	struct th_snapshot info;
@@ -42,17 +42,7 @@ static void expect_tags(struct th_store *store, const char *name, const char *co
 #define tags(...) ((const char *const[]){ __VA_ARGS__, NULL })
 static const char *const no_tags[] = { NULL };
 
-/* A crash of the present moment. */
-static void crash(struct th_fixture *fixture, struct th_fixture *ret)
-{
-	struct th_disk *image;
-
-	th_ok(th_disk_fault_crash_image(fixture->disk, th_disk_fault_events(fixture->disk), 1, &image));
-	th_fixture_adopt(ret, image, &fixture->options);
-	th_fixture_open(ret);
-}
-
-START_TEST(hold_keeps)
+START_TEST(holds_keep_a_snapshot)
 {
 	struct th_fixture fixture;
 	struct th_store *store;
@@ -85,7 +75,7 @@ START_TEST(hold_keeps)
 }
 END_TEST
 
-START_TEST(hold_errors)
+START_TEST(refused_requests_write_nothing)
 {
 	char longest[TH_HOLD_TAG_MAX + 2], name[300];
 	struct th_fixture fixture;
@@ -112,7 +102,7 @@ START_TEST(hold_errors)
 	th_expect(th_snapshot_release(store, "none", "t"), -ENOENT);
 	th_expect(th_snapshot_holds(store, "none", &list, &count), -ENOENT);
 	ck_assert_uint_eq(count, 0);
-	ck_assert_uint_eq(store->checkpoints, commits); /* nothing was written for any of them */
+	ck_assert_uint_eq(store->checkpoints, commits); /* no checkpoint was written */
 	longest[TH_HOLD_TAG_MAX] = 0;
 	th_ok(th_snapshot_hold(store, "s", longest));
 	th_expect(th_snapshot_hold(store, "s", longest), -EEXIST);
@@ -129,15 +119,15 @@ START_TEST(hold_errors)
 }
 END_TEST
 
-/* Durable when the call returns; the name is not what is held. */
-START_TEST(hold_survives)
+/* They are on the snapshot, whatever its name. */
+START_TEST(holds_are_durable_at_once)
 {
 	struct th_fixture fixture, crashed;
 
 	th_fixture_init(&fixture, 16, &options);
 	snapshot(&fixture, "s");
 	th_ok(th_snapshot_hold(fixture.store, "s", "one"));
-	crash(&fixture, &crashed);
+	th_fixture_crash(&fixture, &crashed);
 	expect_tags(crashed.store, "s", tags("one"));
 	th_expect(th_snapshot_delete(crashed.store, "s"), -EBUSY);
 	th_fixture_release(&crashed);
@@ -147,7 +137,7 @@ START_TEST(hold_survives)
 	th_fixture_reopen(&fixture);
 	expect_tags(fixture.store, "t", tags("one", "two"));
 	th_ok(th_snapshot_release(fixture.store, "t", "one"));
-	crash(&fixture, &crashed);
+	th_fixture_crash(&fixture, &crashed);
 	expect_tags(crashed.store, "t", tags("two"));
 	th_verify_check(crashed.store, NULL);
 	th_fixture_release(&crashed);
@@ -160,9 +150,9 @@ START_TEST(hold_survives)
 }
 END_TEST
 
-/* A deletion that no commit holds is taken back by a crash; but who was refused has lost nothing, and a deletion that
- * a release made possible is not there without the release. */
-START_TEST(hold_and_lazy_deletion)
+/* A crash undoes a deletion that no checkpoint has, but no refused hold was lost by it; and a deletion that a release
+ * made possible is never durable without the release. */
+START_TEST(a_crash_leaves_a_hold_or_a_deletion)
 {
 	struct th_fixture fixture, crashed;
 	struct th_snapshot found;
@@ -173,12 +163,12 @@ START_TEST(hold_and_lazy_deletion)
 	th_ok(th_snapshot_release(fixture.store, "s", "one"));
 	th_ok(th_snapshot_delete(fixture.store, "s"));
 	th_expect(th_snapshot_hold(fixture.store, "s", "two"), -ENOENT);
-	crash(&fixture, &crashed);
+	th_fixture_crash(&fixture, &crashed);
 	expect_tags(crashed.store, "s", no_tags);
 	th_verify_check(crashed.store, NULL);
 	th_fixture_release(&crashed);
 	th_ok(th_store_sync(fixture.store));
-	crash(&fixture, &crashed);
+	th_fixture_crash(&fixture, &crashed);
 	th_expect(th_snapshot_find(crashed.store, "s", &found), -ENOENT);
 	th_verify_check(crashed.store, NULL);
 	th_fixture_release(&crashed);
@@ -186,8 +176,7 @@ START_TEST(hold_and_lazy_deletion)
 }
 END_TEST
 
-/* More than the superblock carries: then the meta tree is written. */
-START_TEST(hold_many)
+START_TEST(holds_beyond_the_superblock_go_to_the_meta_tree)
 {
 	struct th_fixture fixture;
 	struct th_hold *list;
@@ -218,15 +207,7 @@ START_TEST(hold_many)
 }
 END_TEST
 
-static void switch_to(struct th_fixture *fixture, const char *branch)
-{
-	fixture->options.branch = branch;
-	th_fixture_reopen(fixture);
-	fixture->options.branch = NULL;
-}
-
-/* A branch that would take it along stays, with everything. */
-START_TEST(hold_keeps_branch)
+START_TEST(holds_keep_a_branch)
 {
 	struct th_fixture fixture;
 	struct th_branch branch;
@@ -234,13 +215,13 @@ START_TEST(hold_keeps_branch)
 	th_fixture_init(&fixture, 16, &options);
 	snapshot(&fixture, "s");
 	th_ok(th_branch_create(fixture.store, "work", "s", NULL));
-	switch_to(&fixture, "work");
+	th_fixture_switch(&fixture, "work");
 	snapshot(&fixture, "one");
 	th_fixture_put(&fixture, "k", "v");
 	snapshot(&fixture, "two");
 	snapshot(&fixture, "three");
 	th_ok(th_snapshot_hold(fixture.store, "two", "tag"));
-	switch_to(&fixture, "main");
+	th_fixture_switch(&fixture, "main");
 	th_expect(th_branch_delete(fixture.store, "work", false), -ENOTEMPTY);
 	th_expect(th_branch_delete(fixture.store, "work", true), -EBUSY);
 	th_ok(th_branch_find(fixture.store, "work", &branch));
@@ -253,8 +234,7 @@ START_TEST(hold_keeps_branch)
 }
 END_TEST
 
-/* A rollback deletes no snapshots; those that it leaves behind keep their holds. */
-START_TEST(hold_and_rollback)
+START_TEST(rollback_keeps_holds)
 {
 	struct th_fixture fixture;
 
@@ -289,7 +269,7 @@ END_TEST
 struct race {
 	struct th_fixture fixture;
 	pthread_barrier_t barrier;
-	int held; /* what th_snapshot_hold gave */
+	int held; /* the result of th_snapshot_hold() */
 };
 
 static void *hold_thread(void *arg)
@@ -304,8 +284,8 @@ static void *hold_thread(void *arg)
 	return NULL;
 }
 
-/* Either it is held or it is deleted, and no commit in between says otherwise. */
-START_TEST(hold_race)
+/* No checkpoint has both. */
+START_TEST(hold_and_deletion_exclude_each_other)
 {
 	struct race race;
 	struct th_fixture crashed;
@@ -324,7 +304,7 @@ START_TEST(hold_race)
 		th_expect(race.held, deleted == 0 ? -ENOENT : 0);
 		th_expect(deleted, race.held == 0 ? -EBUSY : 0);
 		if (i % 10 == 0) {
-			crash(&race.fixture, &crashed);
+			th_fixture_crash(&race.fixture, &crashed);
 			th_verify_check(crashed.store, NULL);
 			th_fixture_release(&crashed);
 		}
@@ -342,8 +322,8 @@ END_TEST
 /* --- broken entries --- */
 
 struct broken {
-	const char *expected; /* what the checker says */
-	bool opens; /* afterwards */
+	const char *expected; /* the report of the checker */
+	bool opens; /* the store can be opened */
 	uint64_t id, snapshot;
 	size_t size; /* of the tag */
 	const char *tag;
@@ -390,7 +370,7 @@ static void ignore_report(void *arg, const char *line)
 	(void)line;
 }
 
-static void verify_said(struct th_store *store, const char *expected)
+static void verify_report(struct th_store *store, const char *expected)
 {
 	char line[600] = "nothing";
 	struct th_check_options check = { .problem = take_line, .arg = line };
@@ -398,9 +378,9 @@ static void verify_said(struct th_store *store, const char *expected)
 
 	th_ok(th_store_check(store, &check, &result));
 	ck_assert_uint_eq(result.problems, 1);
-	ck_assert_msg(!strncmp(line, expected, strlen(expected)), "the checker says '%s', expected '%s'", line,
+	ck_assert_msg(!strncmp(line, expected, strlen(expected)), "the checker reports '%s', expected '%s'", line,
 		      expected);
-	ck_assert_uint_eq(result.leaked_blocks, 0); /* all else is known */
+	ck_assert_uint_eq(result.leaked_blocks, 0); /* no claims are unknown */
 }
 
 static void one_broken(const struct broken *broken)
@@ -419,7 +399,7 @@ static void one_broken(const struct broken *broken)
 	th_ok(th_snapshot_hold(fixture.store, "s", "tag"));
 	th_ok(th_snapshot_delete(fixture.store, "gone"));
 	th_ok(th_checkpoint(fixture.store, break_step, (void *)broken, 0));
-	verify_said(fixture.store, broken->expected);
+	verify_report(fixture.store, broken->expected);
 	th_view_close(view);
 	th_fixture_close(&fixture);
 	fixture.options.read_only = true;
@@ -429,14 +409,14 @@ static void one_broken(const struct broken *broken)
 		th_disk_close(lent);
 	} else {
 		th_expect(th_snapshot_delete(store, "s"), -EBUSY);
-		verify_said(store,
-			    broken->snapshot == gone.id ? "hold 2 'x': its snapshot 2 does not exist" : broken->expected);
+		verify_report(store, broken->snapshot == gone.id ? "hold 2 'x': its snapshot 2 does not exist"
+								 : broken->expected);
 		th_ok(th_store_close(store));
 	}
 	th_fixture_release(&fixture);
 }
 
-START_TEST(hold_broken)
+START_TEST(broken_entries_are_reported)
 {
 	for (size_t i = 0; i < sizeof(brokens) / sizeof(brokens[0]); i++)
 		one_broken(&brokens[i]);
@@ -445,9 +425,17 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { hold_keeps, hold_errors,       hold_survives,     hold_and_lazy_deletion,
-				       hold_many,  hold_keeps_branch, hold_and_rollback, hold_race,
-				       hold_broken };
+	const TTest *const tests[] = {
+		holds_keep_a_snapshot,
+		refused_requests_write_nothing,
+		holds_are_durable_at_once,
+		a_crash_leaves_a_hold_or_a_deletion,
+		holds_beyond_the_superblock_go_to_the_meta_tree,
+		holds_keep_a_branch,
+		rollback_keeps_holds,
+		hold_and_deletion_exclude_each_other,
+		broken_entries_are_reported,
+	};
 
 	return th_tests_run("hold", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots: a thousand of them over a store that changes, their names, and the space they give back. */
+/* Snapshots: a thousand of them in a store that changes, their names, ids and views, and the space that they free. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -129,13 +129,13 @@ static void verify_album(struct album *album)
 	free(list);
 }
 
-START_TEST(snapshot_thousand)
+START_TEST(a_thousand_snapshots_free_their_space)
 {
 	struct album *album = calloc(1, sizeof(*album));
 	uint64_t before, after;
 
 	ck_assert_ptr_nonnull(album);
-	album_init(album, "snapshot_thousand");
+	album_init(album, "a_thousand_snapshots_free_their_space");
 	before = blocks_left(album->fixture.store);
 	take_all(album);
 	verify_album(album);
@@ -158,7 +158,7 @@ START_TEST(snapshot_thousand)
 }
 END_TEST
 
-START_TEST(snapshot_names)
+START_TEST(names_are_checked)
 {
 	static const char *const bad[] = { "", ".", "..", "a/b", "/" };
 	char longest[TH_SNAPSHOT_NAME_MAX + 2];
@@ -199,8 +199,8 @@ START_TEST(snapshot_names)
 }
 END_TEST
 
-/* Ids are never used twice, not even after everything was deleted and the store reopened. */
-START_TEST(snapshot_ids)
+/* Not even after all snapshots were deleted and the store was reopened. */
+START_TEST(ids_are_never_reused)
 {
 	struct th_snapshot snapshot;
 	struct th_fixture fixture;
@@ -219,8 +219,8 @@ START_TEST(snapshot_ids)
 }
 END_TEST
 
-/* A view stays whole while its snapshot is deleted; the space comes back when it is closed. */
-START_TEST(snapshot_view_outlives)
+/* The space is freed when the view is closed. */
+START_TEST(views_keep_deleted_snapshots)
 {
 	struct album *album = calloc(1, sizeof(*album));
 	struct th_view *views[2], *diff_side;
@@ -228,7 +228,7 @@ START_TEST(snapshot_view_outlives)
 	struct th_snapshot other;
 
 	ck_assert_ptr_nonnull(album);
-	album_init(album, "snapshot_view_outlives");
+	album_init(album, "views_keep_deleted_snapshots");
 	before = blocks_left(album->fixture.store);
 	for (unsigned i = 0; i < 2; i++) {
 		th_ok(th_snapshot_create(album->fixture.store, i ? "two" : "one", &album->snapshots[i]));
@@ -263,18 +263,8 @@ START_TEST(snapshot_view_outlives)
 }
 END_TEST
 
-/* A crash of the present moment. */
-static void crash(struct th_fixture *fixture, struct th_fixture *ret)
-{
-	struct th_disk *image;
-
-	th_ok(th_disk_fault_crash_image(fixture->disk, th_disk_fault_events(fixture->disk), 1, &image));
-	th_fixture_adopt(ret, image, &fixture->options);
-	th_fixture_open(ret);
-}
-
-/* Gone at once, for good after a sync; until then a crash brings it back, whole. */
-START_TEST(snapshot_delete_is_lazy)
+/* The name is free at once.  Until a sync, a crash restores the snapshot. */
+START_TEST(deletion_is_durable_after_a_sync)
 {
 	struct album *album = calloc(1, sizeof(*album));
 	struct th_fixture *fixture = &album->fixture, crashed;
@@ -283,7 +273,7 @@ START_TEST(snapshot_delete_is_lazy)
 	uint64_t commits;
 	size_t count;
 
-	album_init(album, "snapshot_delete_is_lazy");
+	album_init(album, "deletion_is_durable_after_a_sync");
 	th_ok(th_snapshot_create(fixture->store, "s", &first));
 	album->hashes[0] = th_view_hash(th_view_live(fixture->store));
 	change_some(album, 100);
@@ -300,7 +290,7 @@ START_TEST(snapshot_delete_is_lazy)
 	free(list);
 	ck_assert_uint_eq(fixture->store->checkpoints, commits);
 
-	crash(fixture, &crashed);
+	th_fixture_crash(fixture, &crashed);
 	th_ok(th_snapshot_find(crashed.store, "s", &found));
 	ck_assert_uint_eq(snapshot_hash(crashed.store, found.id), album->hashes[0]);
 	th_verify_check(crashed.store, NULL);
@@ -310,7 +300,7 @@ START_TEST(snapshot_delete_is_lazy)
 	ck_assert_uint_ne(second.id, first.id);
 	th_ok(th_snapshot_delete(fixture->store, "s"));
 	th_ok(th_store_sync(fixture->store));
-	crash(fixture, &crashed);
+	th_fixture_crash(fixture, &crashed);
 	th_expect(th_snapshot_find(crashed.store, "s", &found), -ENOENT);
 	th_expect(th_store_reclaim(crashed.store), 1);
 	th_verify_check(crashed.store, NULL);
@@ -320,79 +310,15 @@ START_TEST(snapshot_delete_is_lazy)
 }
 END_TEST
 
-/* Values that lie off-tree, so that a snapshot's dead list has an entry for each. */
-static void change_all_large(struct album *album)
-{
-	static uint8_t value[TH_INLINE_MAX + 1];
-	struct th_txn *txn;
-	char key[24];
-
-	th_ok(th_txn_begin(album->fixture.store, &txn));
-	for (unsigned i = 0; i < KEYS; i++) {
-		snprintf(key, sizeof(key), "large/%06u", i);
-		th_value_make(value, sizeof(value), th_slice_of(key), album->stamp++);
-		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
-	}
-	th_ok(th_txn_commit(txn));
-}
-
-/* Checks what a crash now leaves, and that it goes on from there. */
-static void verify_given_back_after_crash(struct album *album, uint64_t blocks)
-{
-	struct th_fixture crashed;
-
-	crash(&album->fixture, &crashed);
-	th_verify_check(crashed.store, NULL);
-	while (th_store_reclaim(crashed.store) == 0)
-		;
-	th_verify_check(crashed.store, NULL);
-	ck_assert_uint_eq(snapshot_hash(crashed.store, album->snapshots[0].id), album->hashes[0]);
-	ck_assert_uint_eq(snapshot_hash(crashed.store, album->snapshots[2].id), album->hashes[2]);
-	ck_assert_uint_ge(blocks_left(crashed.store) + SPACE_SLACK / 2, blocks);
-	th_fixture_release(&crashed);
-}
-
-/* What a snapshot alone has is freed by many commits; each leaves a state that is whole and can be gone on from. */
-START_TEST(snapshot_given_back_in_steps)
-{
-	static const char *const names[] = { "old", "middle", "new" };
-	struct album *album = calloc(1, sizeof(*album));
-	uint64_t blocks;
-	unsigned steps = 0;
-
-	album_init(album, "snapshot_given_back_in_steps");
-	for (unsigned i = 0; i < 3; i++) {
-		change_all_large(album);
-		th_ok(th_snapshot_create(album->fixture.store, names[i], &album->snapshots[i]));
-		album->hashes[i] = th_view_hash(th_view_live(album->fixture.store));
-	}
-	change_all_large(album);
-	blocks = blocks_left(album->fixture.store);
-	album->fixture.store->reclaim_entries = 300;
-	th_ok(th_snapshot_delete(album->fixture.store, "middle"));
-	while (th_store_reclaim(album->fixture.store) == 0) {
-		steps++;
-		th_verify_check(album->fixture.store, NULL);
-		if (steps % 2)
-			verify_given_back_after_crash(album, blocks + KEYS);
-		if (steps == 3) /* what is left goes along with it */
-			th_ok(th_snapshot_create(album->fixture.store, "later", NULL));
-	}
-	ck_assert_uint_ge(steps, 4);
-	verify_given_back_after_crash(album, blocks + KEYS);
-	th_fixture_release(&album->fixture);
-	free(album);
-}
-END_TEST
-
 int main(void)
 {
-	const TTest *const tests[] = { snapshot_names,
-				       snapshot_ids,
-				       snapshot_view_outlives,
-				       snapshot_delete_is_lazy,
-				       snapshot_given_back_in_steps,
-				       snapshot_thousand };
+	const TTest *const tests[] = {
+		names_are_checked,
+		ids_are_never_reused,
+		views_keep_deleted_snapshots,
+		deletion_is_durable_after_a_sync,
+		a_thousand_snapshots_free_their_space,
+	};
 
 	return th_tests_run("snapshot", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checkpoints: when they write, their steps, before_checkpoint, and failures. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/tree/fixture.h"
+#include "tree/checkpoint/checkpoint.h"
+
+static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
+
+struct hook {
+	struct th_fixture fixture;
+	_Atomic unsigned calls;
+};
+
+static int commit_one(void *arg)
+{
+	struct hook *hook = arg;
+	struct th_txn *txn;
+	char key[16];
+	int err;
+
+	if (!hook->fixture.store)
+		return 0;
+	err = th_txn_begin(hook->fixture.store, &txn);
+	if (err)
+		return err;
+	snprintf(key, sizeof(key), "hook %u", hook->calls++);
+	err = th_txn_put(txn, th_slice_of(key), th_slice_of("x"));
+	if (err) {
+		th_txn_rollback(txn);
+		return err;
+	}
+	return th_txn_commit(txn);
+}
+
+START_TEST(before_checkpoint_commits_into_the_checkpoint)
+{
+	struct hook hook = { 0 };
+	struct th_store_options hooked = { .before_checkpoint = commit_one,
+					   .arg = &hook,
+					   .checkpoint_interval_ms = 3600 * 1000 };
+	struct th_model *model = th_model_new();
+	struct th_snapshot snapshot;
+	struct th_view *view;
+
+	th_fixture_init(&hook.fixture, 16, &hooked);
+	th_ok(th_snapshot_create(hook.fixture.store, "snapshot", &snapshot));
+	ck_assert_uint_ge(hook.calls, 1);
+	for (unsigned i = 0; i < hook.calls; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "hook %u", i);
+		th_model_put(model, th_slice_of(key), th_slice_of("x"));
+	}
+	th_ok(th_view_snapshot(hook.fixture.store, snapshot.id, &view));
+	th_verify_scan(view, model, NULL);
+	th_view_close(view);
+	th_ok(th_store_checkpoint(hook.fixture.store));
+	ck_assert_uint_ge(hook.calls, 2);
+	th_fixture_release(&hook.fixture);
+	th_model_unref(model);
+}
+END_TEST
+
+static int refuse(void *arg)
+{
+	++*(unsigned *)arg;
+	return -ECANCELED;
+}
+
+/* The checkpoint succeeds all the same. */
+START_TEST(error_of_before_checkpoint_is_returned)
+{
+	unsigned calls = 0;
+	struct th_store_options refusing = { .before_checkpoint = refuse,
+					     .arg = &calls,
+					     .checkpoint_interval_ms = 3600 * 1000 };
+	struct th_fixture fixture, crashed;
+	struct th_model *model = th_model_new();
+
+	th_fixture_init(&fixture, 16, &refusing);
+	th_fixture_put(&fixture, "key", "value");
+	th_model_put(model, th_slice_of("key"), th_slice_of("value"));
+	th_expect(th_store_checkpoint(fixture.store), -ECANCELED);
+	ck_assert_uint_eq(calls, 1);
+	th_fixture_crash(&fixture, &crashed);
+	th_verify_scan(th_view_live(crashed.store), model, NULL);
+	crashed.store->options.before_checkpoint = NULL;
+	th_fixture_release(&crashed);
+	fixture.store->options.before_checkpoint = NULL;
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
+START_TEST(an_unchanged_store_writes_no_generation)
+{
+	struct th_store_info before, after;
+	struct th_fixture fixture;
+
+	th_fixture_init(&fixture, 16, &options);
+	th_fixture_put(&fixture, "key", "value");
+	while (th_store_reclaim(fixture.store) == 0)
+		;
+	th_ok(th_store_checkpoint(fixture.store));
+	th_store_info(fixture.store, &before);
+	th_ok(th_store_checkpoint(fixture.store));
+	th_store_info(fixture.store, &after);
+	ck_assert_uint_eq(after.generation, before.generation);
+	th_ok(th_checkpoint(fixture.store, NULL, NULL, TH_CHECKPOINT_FORCE));
+	th_store_info(fixture.store, &after);
+	ck_assert_uint_eq(after.generation, before.generation + 1);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* The log is not needed for it. */
+START_TEST(a_checkpoint_survives_a_crash)
+{
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture, crashed;
+	struct th_store_info info;
+
+	th_fixture_init(&fixture, 16, &options);
+	for (unsigned i = 0; i < 200; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "key %u", i);
+		th_fixture_put(&fixture, key, "value");
+		th_model_put(model, th_slice_of(key), th_slice_of("value"));
+	}
+	th_ok(th_store_checkpoint(fixture.store));
+	th_store_info(fixture.store, &info);
+	ck_assert_uint_eq(info.log_records, 0);
+	ck_assert_uint_eq(info.dirty_bytes, 0);
+	th_fixture_crash(&fixture, &crashed);
+	th_verify_scan(th_view_live(crashed.store), model, NULL);
+	th_verify_check(crashed.store, NULL);
+	th_fixture_release(&crashed);
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
+/* --- steps --- */
+
+static int step_with_result(struct th_store *store, struct th_checkpoint_state *state, void *arg)
+{
+	ck_assert_uint_eq(state->generation, store->super.generation + 1);
+	ck_assert_uint_eq(state->sequence, store->seq);
+	ck_assert_ptr_null(state->new_root);
+	return *(int *)arg;
+}
+
+static void count_line(void *arg, const char *line)
+{
+	(void)line;
+	++*(unsigned *)arg;
+}
+
+START_TEST(error_of_a_step_makes_the_store_refuse_writes)
+{
+	unsigned lines = 0;
+	struct th_store_options counting = { .report = count_line,
+					     .arg = &lines,
+					     .checkpoint_interval_ms = 3600 * 1000 };
+	int result = 0;
+	struct th_fixture fixture, crashed;
+	struct th_txn *txn;
+
+	th_fixture_init(&fixture, 16, &counting);
+	th_fixture_put(&fixture, "key", "value");
+	th_ok(th_checkpoint(fixture.store, step_with_result, &result, 0));
+	result = -ENOMEM;
+	th_expect(th_checkpoint(fixture.store, step_with_result, &result, 0), -ENOMEM);
+	ck_assert_uint_eq(lines, 1);
+	th_expect(th_txn_begin(fixture.store, &txn), -EROFS);
+	th_expect(th_store_checkpoint(fixture.store), -EROFS);
+	ck_assert_uint_eq(lines, 1); /* it is reported once */
+	th_expect(th_store_close(fixture.store), -EROFS);
+	fixture.store = NULL;
+	fixture.options.report = NULL;
+	th_fixture_open(&fixture); /* the last generation is intact */
+	th_fixture_put(&fixture, "key", "later");
+	th_fixture_crash(&fixture, &crashed);
+	th_verify_check(crashed.store, NULL);
+	th_fixture_release(&crashed);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* --- exclusive work --- */
+
+static int expect_clean(struct th_store *store, void *arg)
+{
+	struct th_store_info info;
+
+	th_store_info(store, &info);
+	ck_assert_uint_eq(info.dirty_bytes, 0);
+	ck_assert_uint_eq(store->super.sequence, store->seq);
+	return *(int *)arg;
+}
+
+START_TEST(exclusive_work_sees_a_clean_tree)
+{
+	struct th_fixture fixture;
+	int result = 0;
+
+	th_fixture_init(&fixture, 16, &options);
+	th_fixture_put(&fixture, "key", "value");
+	th_ok(th_checkpoint_exclusive(fixture.store, expect_clean, &result));
+	th_fixture_put(&fixture, "key", "other");
+	result = -ENOSPC;
+	th_expect(th_checkpoint_exclusive(fixture.store, expect_clean, &result), -ENOSPC);
+	th_fixture_put(&fixture, "key", "third"); /* the store goes on */
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		before_checkpoint_commits_into_the_checkpoint, error_of_before_checkpoint_is_returned,
+		an_unchanged_store_writes_no_generation,       a_checkpoint_survives_a_crash,
+		error_of_a_step_makes_the_store_refuse_writes, exclusive_work_sees_a_clean_tree,
+	};
+
+	return th_tests_run("checkpoint", tests, sizeof(tests) / sizeof(tests[0]));
+}
