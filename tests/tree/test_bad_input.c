@@ -217,7 +217,7 @@ START_TEST(large_value_without_room_leaves_transaction_unchanged)
 	ck_assert_ptr_nonnull(bytes);
 	th_fixture_init(&fixture, 40, NULL);
 	th_ok(th_txn_begin(fixture.store, &txn));
-	for (unsigned i = 0; err == 0; i++) {
+	for (unsigned i = 0; !err; i++) {
 		snprintf(key, sizeof(key), "%u", i);
 		err = th_txn_put(txn, th_slice_of(key), (struct th_slice){ bytes, TH_VALUE_MAX });
 	}

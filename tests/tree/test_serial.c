@@ -277,7 +277,7 @@ static int step_read(struct work *work, unsigned key)
 {
 	int err = lock_key(work, key, TH_LOCK_SHARED);
 
-	if (err == 0)
+	if (!err)
 		work_read(work, key);
 	return err;
 }
@@ -286,9 +286,9 @@ static int step_update(struct work *work, unsigned key)
 {
 	int err = th_random_percent(&work->member->random, 40) ? step_read(work, key) : 0;
 
-	if (err == 0)
+	if (!err)
 		err = lock_key(work, key, TH_LOCK_EXCLUSIVE);
-	if (err < 0)
+	if (err)
 		return err;
 	work_read(work, key);
 	work_write(work, key);
@@ -302,7 +302,7 @@ static int step_scan(struct work *work, unsigned from)
 	struct th_range range = { serial_key(from, spaces[0]), serial_key(to, spaces[1]) };
 	int err = th_txn_lock(work->txn, &range, TH_LOCK_SHARED, TH_LOCK_WAIT);
 
-	if (err == 0)
+	if (!err)
 		work_scan(work, from, to);
 	return err;
 }
@@ -326,7 +326,7 @@ static int work_steps(struct work *work)
 	unsigned steps = th_random_between(random, 1, 7);
 	int err = 0;
 
-	while (steps-- && err == 0) {
+	while (steps-- && !err) {
 		unsigned what = th_random_below(random, 10), key = th_random_below(random, KEYS);
 
 		if (what < 4)
@@ -350,10 +350,10 @@ static void transact(struct member *member)
 
 		work_begin(&work, member);
 		err = work_steps(&work);
-		if (err == 0 && !drop)
+		if (!err && !drop)
 			break;
 		th_txn_rollback(work.txn);
-		if (err == 0)
+		if (!err)
 			return;
 		th_true(err == -EDEADLK || err == -EBUSY);
 		member->deadlocks += err == -EDEADLK;

@@ -216,7 +216,7 @@ START_TEST(failed_read_fails_alone_and_is_reported)
 
 		th_ok(th_get_async(th_view_live(fixture.store), key, &get));
 		err = th_get_finish(get, &value);
-		if (err == 0) {
+		if (!err) {
 			ck_assert(th_model_same(th_model_get(model, key)->value,
 						(struct th_slice){ value.data, value.size }));
 			th_value_release(&value);
