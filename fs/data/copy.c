@@ -21,6 +21,7 @@
 #define COPY_SMALL (UINT64_C(128) << 10)
 /* Bytes read and written at a time. */
 #define COPY_WINDOW ((uint64_t)TH_RUN_MAX << TH_BLOCK_SHIFT)
+/* Extents shared in one transaction: bounds the copies of their checksums. */
 #define SHARE_EXTENTS 64
 
 struct copy {
@@ -201,7 +202,7 @@ static int copy_share(struct copy *copy, uint64_t upto)
 	return err;
 }
 
-/* --- the whole --- */
+/* --- choosing between the two --- */
 
 /* Does the source have dirty pages in the range? */
 static bool copy_is_dirty(const struct copy *copy)

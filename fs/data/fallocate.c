@@ -11,7 +11,7 @@
 #include "fs/inode/dirty_list.h"
 #include "tree/chunk.h"
 
-/* Blocks allocated in one transaction. */
+/* Blocks allocated in one transaction: bounds its memory. */
 #define ALLOCATE_MAX 4096
 
 /* --- truncating and punching holes --- */

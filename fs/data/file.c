@@ -13,7 +13,7 @@
 #include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
-/* Extents dropped in one transaction when a file is deleted. */
+/* Extents dropped in one transaction when a file is deleted: bounds its memory. */
 #define DROP_MAX 1000
 /* Blocks: the largest window, one that begins within a block. */
 #define WINDOW_MAX (TH_RUN_MAX + 1)

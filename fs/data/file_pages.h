@@ -18,8 +18,8 @@
 #define TH_FS_DATA_FILE_PAGES_H
 
 #include "fs/data/extent.h"
-#include "fs/data/read_batch.h"
 #include "fs/data/page_tree.h"
+#include "fs/data/read_batch.h"
 #include "fs/inode/inode.h"
 
 struct th_file {

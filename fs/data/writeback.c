@@ -8,13 +8,13 @@
 #include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
-/* Extents cleared in one transaction. */
+/* Extents cleared in one transaction: bounds its memory. */
 #define CLEAR_MAX 4096
 /* Times that a writeback drops the lock and reads the nodes that it misses.  After that it reads them with the lock
  * held: with a small cache the nodes may be evicted again before they are used. */
 #define LOOKUPS_MAX 3
 /* Ranges in which the pages of one inode are guarded, if one guard over all would wait for a reader.  A writeback then
- * has_page for a reader between two pages only if it has more pages than this. */
+ * waits for a reader between two pages only if it has more pages than this. */
 #define GUARD_RANGES 64
 
 /* The part of one inode in a writeback. */
@@ -122,7 +122,7 @@ static int item_begin(struct item *item, enum th_writeback_mode mode)
 	return item_reserve(item);
 }
 
-/* --- items: clearing what the pages replace --- */
+/* --- items: clearing the replaced blocks --- */
 
 /* Returns the block after the nth page from that of `block` on, or after the last page before `to`. */
 static uint64_t pages_end(const struct th_page_tree *pages, uint64_t block, uint64_t to, size_t n)
@@ -222,7 +222,7 @@ static int clear_items(struct writeback *writeback)
 	return err;
 }
 
-/* --- in the transaction --- */
+/* --- items: staging --- */
 
 static int stage_inline(struct writeback *writeback, struct item *item)
 {

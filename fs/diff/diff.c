@@ -212,7 +212,7 @@ static int copy_ranges(const struct th_fs_diff *diff, struct th_fs_change *chang
 	return 0;
 }
 
-/* Queues a change, which owns the paths; on an error they are freed. */
+/* Queues a change.  Takes ownership of the paths, after an error too. */
 static int queue_change(struct th_fs_diff *diff, enum th_fs_change_kind kind, char *path, char *old_path)
 {
 	struct th_fs_change *change;
@@ -253,7 +253,7 @@ static int name_path(struct th_fs_diff *diff, struct side *side, const struct th
 }
 
 /* Reports a name that both views have, if the inode differs.  If a directory above it was moved, the path may have
- * added from outside the root, or left it. */
+ * come from outside the root, or left it. */
 static int report_kept(struct th_fs_diff *diff, const struct th_inode_name *name)
 {
 	char *path = NULL, *old_path = NULL;
