@@ -53,7 +53,7 @@ struct th_block_refs_disk {
 	struct th_le32 blocks;
 	struct th_le32 count; /* references beyond the first */
 };
-static_assert(sizeof(struct th_block_refs_disk) == 8, "format.md: share");
+static_assert(sizeof(struct th_block_refs_disk) == 8, "format.md: block references");
 
 struct th_snapshot_disk {
 	struct th_le64 generation, sequence, created_ns;
