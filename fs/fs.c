@@ -22,7 +22,7 @@ static int has_key(struct th_view *view, struct th_fs_key key)
 	struct th_value value;
 	int err = th_get(view, th_fs_key_slice(&key), &value);
 
-	if (err < 0)
+	if (err)
 		return err == -ENOENT ? 0 : err;
 	th_value_release(&value);
 	return 1;
@@ -30,9 +30,9 @@ static int has_key(struct th_view *view, struct th_fs_key key)
 
 int th_fs_present(struct th_view *view)
 {
-	int err = has_key(view, th_fs_key_next_id());
+	int present = has_key(view, th_fs_key_next_id());
 
-	return err ? err : has_key(view, th_fs_key_inode(TH_ROOT_ID));
+	return present ? present : has_key(view, th_fs_key_inode(TH_ROOT_ID));
 }
 
 static int load_ids(struct th_fs *fs)
@@ -67,12 +67,12 @@ static int write_root(struct th_store *store, uint32_t uid, uint32_t gid)
 	struct th_txn *txn;
 	int err = th_txn_begin(store, &txn);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_txn_put(txn, th_fs_key_slice(&root_key), (struct th_slice){ value, size });
 	if (!err)
 		err = th_txn_put(txn, th_fs_key_slice(&id_key), (struct th_slice){ &next, sizeof(next) });
-	if (err < 0) {
+	if (err) {
 		th_txn_rollback(txn);
 		return err;
 	}
@@ -85,21 +85,21 @@ int th_fs_format(struct th_disk *disk, const struct th_format_options *options, 
 	struct th_store *store;
 	int err = th_store_format(disk, options);
 
-	if (err < 0)
+	if (err)
 		return err;
 	struct th_disk *lent = th_disk_lend(disk);
 
 	if (!lent)
 		return -ENOMEM;
 	err = th_store_open(lent, &store_options, &store);
-	if (err < 0) {
+	if (err) {
 		th_disk_close(lent);
 		return err;
 	}
 	err = write_root(store, uid, gid);
 	int closed = th_store_close(store);
 
-	return err < 0 ? err : closed;
+	return err ? err : closed;
 }
 
 /* --- opening and closing --- */
@@ -170,7 +170,7 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 		err = th_inode_table_new(&fs->table);
 	if (!err)
 		err = th_dirty_init(fs);
-	if (err < 0) {
+	if (err) {
 		fs_free(fs);
 		return err;
 	}
@@ -189,11 +189,11 @@ static int find_root(struct th_fs *fs)
 		err = th_snapshot_find(fs->store, fs->options.snapshot, &snapshot);
 		if (!err)
 			err = th_entered_snapshot_open_base(fs, snapshot.id);
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	err = th_path_lookup(fs, fs->base, fs->options.subdir ? fs->options.subdir : "", &root);
-	if (err < 0)
+	if (err)
 		return err;
 	if (!th_inode_is_dir(root)) {
 		th_inode_put(root);
@@ -219,7 +219,7 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 	struct th_fs *fs;
 	int err = fs_new(options, &fs);
 
-	if (err < 0) {
+	if (err) {
 		th_disk_close(disk);
 		return err;
 	}
@@ -236,14 +236,14 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 
 	err = th_store_open(disk, &store_options, &fs->store);
 	fs->options.branch = NULL; /* the caller's */
-	if (err < 0) {
+	if (err) {
 		th_disk_close(disk);
 		fs_free(fs);
 		return err;
 	}
 	fs->live = th_view_live(fs->store);
 	err = fs_start(fs);
-	if (err < 0) {
+	if (err) {
 		th_fs_close(fs);
 		return err;
 	}
@@ -270,14 +270,14 @@ int th_fs_close(struct th_fs *fs)
 	int closed = th_store_close(fs->store);
 
 	fs_free(fs);
-	return err < 0 ? err : closed;
+	return err ? err : closed;
 }
 
 int th_fs_sync(struct th_fs *fs)
 {
 	int err = fs->read_only ? 0 : th_writeback_all(fs);
 
-	return err < 0 || fs->read_only ? err : th_store_sync(fs->store);
+	return err || fs->read_only ? err : th_store_sync(fs->store);
 }
 
 /* The deletion of a file's extents is one message in the tree.  The store counts their blocks as free when the message

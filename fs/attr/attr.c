@@ -82,7 +82,7 @@ static int set_with_acl(struct th_inode *inode, unsigned set, const struct th_at
 	struct th_update update;
 	int err = th_update_begin(&update, inode->fs);
 
-	if (err < 0)
+	if (err)
 		return err;
 	struct th_attr *attr = th_update_attr(&update, inode);
 
@@ -102,7 +102,7 @@ static int set_but_size(struct th_inode *inode, unsigned set, const struct th_at
 		set_in_memory(inode, set, attr);
 		return 0;
 	}
-	if (err < 0)
+	if (err)
 		return err;
 	void *acl = malloc(value.size);
 
@@ -133,7 +133,7 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 	struct th_partial_blocks partial = { .guard = NULL };
 	int err = check_writable(inode);
 
-	if (err < 0)
+	if (err)
 		return err;
 	do {
 		pthread_rwlock_wrlock(&inode->lock);
@@ -183,7 +183,7 @@ int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 {
 	int err = check_writable(inode);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (flags & ~(uint32_t)(FLAGS_GUARDED | FLAGS_ADVISORY))
 		return -EOPNOTSUPP;
@@ -207,7 +207,7 @@ int th_attr_check_open(struct th_inode *inode, int open_flags)
 	if (!writes)
 		return 0;
 	err = check_writable(inode);
-	if (err < 0)
+	if (err)
 		return err;
 	pthread_rwlock_rdlock(&inode->lock);
 	if (inode->attr.flags & FS_IMMUTABLE_FL)

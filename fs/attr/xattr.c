@@ -34,7 +34,7 @@ static int check_change(const struct th_inode *inode, const char *name)
 {
 	int err = check_name(name);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (inode->snapshot || th_inode_is_snapdir(inode))
 		return -EROFS;
@@ -72,13 +72,14 @@ static int load_state(struct th_inode *inode)
 		return 0;
 	int err = th_cursor_open(th_inode_view(inode), &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	err = th_cursor_next(cursor, &at);
+	int end = th_cursor_next(cursor, &at);
+
 	th_cursor_close(cursor);
-	if (err < 0)
-		return err;
-	inode->xattr_state = err ? TH_XATTR_NONE : TH_XATTR_SOME;
+	if (end < 0)
+		return end;
+	inode->xattr_state = end ? TH_XATTR_NONE : TH_XATTR_SOME;
 	return 0;
 }
 
@@ -98,7 +99,7 @@ static int get_locking(struct th_inode *inode, const char *name, struct th_value
 {
 	int err = lock_with_state(inode);
 
-	return err < 0 ? err : find(inode, name, ret);
+	return err ? err : find(inode, name, ret);
 }
 
 static int try_get(struct th_inode *inode, const char *name, struct th_value *ret)
@@ -113,7 +114,7 @@ int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret)
 {
 	int err = th_inode_is_snapdir(inode) ? -ENODATA : check_name(name);
 
-	return err < 0 ? err : TH_RETRY(try_get(inode, name, ret));
+	return err ? err : TH_RETRY(try_get(inode, name, ret));
 }
 
 int th_xattr_find(struct th_inode *inode, const char *name, struct th_value *ret)
@@ -122,7 +123,7 @@ int th_xattr_find(struct th_inode *inode, const char *name, struct th_value *ret
 
 	if (!err)
 		err = find(inode, name, ret);
-	if (err < 0 || !th_acl_is_name(name) || th_acl_valid((struct th_slice){ ret->data, ret->size }))
+	if (err || !th_acl_is_name(name) || th_acl_valid((struct th_slice){ ret->data, ret->size }))
 		return err;
 	th_fs_report(inode->fs, "inode %llu: its %s is not an access control list; run 'thunderhead check'",
 		     (unsigned long long)inode->id, name);
@@ -164,7 +165,7 @@ static int change(struct th_inode *inode, const char *name, const struct th_slic
 	struct th_update update;
 	int err = th_update_begin(&update, inode->fs);
 
-	if (err < 0)
+	if (err)
 		return err;
 	struct th_attr *attr = th_update_attr(&update, inode);
 
@@ -206,7 +207,7 @@ static int set_locked(struct th_inode *inode, const char *name, struct th_slice 
 {
 	int err = inode->deleted ? -ENOENT : check_flags(inode, name, flags);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (!strcmp(name, TH_ACL_ACCESS))
 		return change_access(inode, value, flags);
@@ -217,27 +218,27 @@ int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value
 {
 	int err = check_change(inode, name);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (value.size > TH_XATTR_SIZE_MAX)
 		return -E2BIG;
 	if (th_acl_is_name(name))
 		err = check_acl(inode, name, value);
-	return err < 0 ? err : TH_RETRY_LOCKED(inode, set_locked(inode, name, value, flags));
+	return err ? err : TH_RETRY_LOCKED(inode, set_locked(inode, name, value, flags));
 }
 
 static int remove_locked(struct th_inode *inode, const char *name)
 {
 	int err = check_flags(inode, name, XATTR_REPLACE);
 
-	return err < 0 ? err : change(inode, name, NULL, inode->attr.mode);
+	return err ? err : change(inode, name, NULL, inode->attr.mode);
 }
 
 int th_xattr_remove(struct th_inode *inode, const char *name)
 {
 	int err = check_change(inode, name);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = TH_RETRY_LOCKED(inode, remove_locked(inode, name));
 	/* An inode without a list already has the state that removal produces. */
@@ -273,16 +274,17 @@ static int list_fill(struct name_list *list, struct th_cursor *cursor, bool priv
 {
 	struct th_fs_key_parts parts;
 	struct th_cursor_entry at;
-	int err;
+	int end;
 
-	while ((err = th_cursor_next(cursor, &at)) == 0) {
-		err = th_fs_key_parse(at.key, &parts);
+	while (!(end = th_cursor_next(cursor, &at))) {
+		int err = th_fs_key_parse(at.key, &parts);
+
 		if (!err && (privileged || !is_trusted(parts.name)))
 			err = list_add(list, parts.name);
-		if (err < 0)
-			break;
+		if (err)
+			return err;
 	}
-	return err < 0 ? err : 0;
+	return end < 0 ? end : 0;
 }
 
 static int list_locking(struct th_inode *inode, struct name_list *list, bool privileged)
@@ -293,10 +295,10 @@ static int list_locking(struct th_inode *inode, struct name_list *list, bool pri
 	struct th_cursor *cursor;
 	int err = lock_with_state(inode);
 
-	if (err < 0 || inode->xattr_state != TH_XATTR_SOME)
+	if (err || inode->xattr_state != TH_XATTR_SOME)
 		return err;
 	err = th_cursor_open(th_inode_view(inode), &range, &cursor);
-	if (err < 0)
+	if (err)
 		return err;
 	err = list_fill(list, cursor, privileged);
 	th_cursor_close(cursor);
@@ -317,7 +319,7 @@ int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *r
 	struct name_list list = { 0 };
 	int err = th_inode_is_snapdir(inode) ? 0 : TH_RETRY(try_list(inode, &list, privileged));
 
-	if (err < 0) {
+	if (err) {
 		free(list.names);
 		list = (struct name_list){ 0 };
 	}

@@ -37,7 +37,7 @@ int th_acl_inheritance_init(struct th_acl_inheritance *inherited, struct th_inod
 	}
 	if (!err)
 		err = init_access(inherited);
-	if (err < 0)
+	if (err)
 		th_acl_inheritance_release(inherited);
 	return err;
 }

@@ -76,11 +76,11 @@ int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dire
 	struct th_value value;
 	int err = th_get(th_inode_view(dir), th_fs_key_slice(&key), &value);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = entry_decode((struct th_slice){ value.data, value.size }, ret);
 	th_value_release(&value);
-	if (err < 0)
+	if (err)
 		report_entry(dir, name);
 	return err;
 }
@@ -91,33 +91,41 @@ static struct th_range twins_range(const struct th_fs_key *key, void *space)
 	return th_range_prefix((struct th_slice){ key->bytes, 9 + 8 }, space);
 }
 
+/* Marks the twin numbers of the entries with the same hash.  Returns 0, -EEXIST if one has the same name, or -errno. */
+static int mark_twins(struct th_cursor *cursor, const struct th_inode *dir, const struct th_fs_key *key, bool *used)
+{
+	struct th_cursor_entry at;
+	struct th_dirent entry;
+	int end;
+
+	while (!(end = th_cursor_next(cursor, &at))) {
+		if (at.key.size == key->size && !memcmp(at.key.data, key->bytes, key->size))
+			return -EEXIST;
+		int err = entry_decode(at.value, &entry);
+
+		if (err) {
+			report_entry(dir, (struct th_slice){ (const char *)at.key.data + 17, at.key.size - 17 });
+			return err;
+		}
+		used[entry.twin] = true;
+	}
+	return end < 0 ? end : 0;
+}
+
 /* Finds the smallest twin number that no entry with the same hash has. */
 static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struct th_fs_key *key, uint8_t *ret)
 {
 	bool used[TH_NAME_TWINS] = { false };
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = twins_range(key, space);
-	struct th_cursor_entry at;
 	struct th_cursor *cursor;
-	struct th_dirent entry;
 	int err = th_txn_cursor(txn, &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	while ((err = th_cursor_next(cursor, &at)) == 0) {
-		if (at.key.size == key->size && !memcmp(at.key.data, key->bytes, key->size)) {
-			err = -EEXIST;
-			break;
-		}
-		err = entry_decode(at.value, &entry);
-		if (err < 0) {
-			report_entry(dir, (struct th_slice){ (const char *)at.key.data + 17, at.key.size - 17 });
-			break;
-		}
-		used[entry.twin] = true;
-	}
+	err = mark_twins(cursor, dir, key, used);
 	th_cursor_close(cursor);
-	if (err < 0)
+	if (err)
 		return err;
 	for (unsigned twin = 0; twin < TH_NAME_TWINS; twin++) {
 		if (!used[twin]) {
@@ -141,7 +149,7 @@ int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice n
 	uint8_t twin;
 	int err = pick_twin(txn, dir, &key, &twin);
 
-	return err < 0 ? err : put_entry(txn, &key, id, type, twin);
+	return err ? err : put_entry(txn, &key, id, type, twin);
 }
 
 int th_dir_replace(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, struct th_dirent entry,
@@ -159,7 +167,7 @@ int th_dir_remove(struct th_txn *txn, const struct th_inode *dir, struct th_slic
 	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
-int th_dir_is_empty(const struct th_inode *dir)
+int th_dir_check_empty(const struct th_inode *dir)
 {
 	struct th_fs_key prefix = th_fs_key_kind(dir->id, TH_FS_KEY_ENTRY);
 	uint8_t space[TH_FS_KEY_MAX];
@@ -168,11 +176,12 @@ int th_dir_is_empty(const struct th_inode *dir)
 	struct th_cursor *cursor;
 	int err = th_cursor_open(th_inode_view(dir), &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	err = th_cursor_next(cursor, &at);
+	int end = th_cursor_next(cursor, &at);
+
 	th_cursor_close(cursor);
-	return err;
+	return end < 0 ? end : end ? 0 : -ENOTEMPTY;
 }
 
 /* --- walking --- */
@@ -207,17 +216,17 @@ static int group_add(struct group *group, const struct th_fs_key_parts *parts, c
 
 static int group_emit(struct group *group, uint64_t cookie, th_dir_each *each, void *arg)
 {
-	int err = 0;
+	int ret = 0;
 
-	for (size_t i = 0; i < group->count && !err; i++) {
+	for (size_t i = 0; i < group->count && !ret; i++) {
 		const struct group_name *name = &group->names[i];
 		uint64_t next = group->hash << 8 | name->entry.twin;
 
 		if (next > cookie)
-			err = each(arg, (struct th_slice){ name->name, name->size }, &name->entry, next);
+			ret = each(arg, (struct th_slice){ name->name, name->size }, &name->entry, next);
 	}
 	group->count = 0;
-	return err;
+	return ret;
 }
 
 static int entry_parse(struct th_inode *dir, const struct th_cursor_entry *at, struct th_fs_key_parts *parts,
@@ -229,7 +238,7 @@ static int entry_parse(struct th_inode *dir, const struct th_cursor_entry *at, s
 		err = -EUCLEAN;
 	if (!err)
 		err = entry_decode(at->value, entry);
-	if (err < 0)
+	if (err)
 		report_entry(dir, parts->name);
 	return err;
 }
@@ -240,22 +249,19 @@ static int walk(struct th_inode *dir, struct th_cursor *cursor, struct group *gr
 	struct th_cursor_entry at;
 	struct th_fs_key_parts parts = { 0 };
 	struct th_dirent entry;
-	int err;
+	int end;
 
-	while ((err = th_cursor_next(cursor, &at)) == 0) {
-		err = entry_parse(dir, &at, &parts, &entry);
-		if (err < 0)
-			return err;
-		if (group->count && parts.number != group->hash) {
-			err = group_emit(group, cookie, each, arg);
-			if (err)
-				return err;
-		}
-		err = group_add(group, &parts, &entry);
-		if (err < 0)
-			return err;
+	while (!(end = th_cursor_next(cursor, &at))) {
+		int ret = entry_parse(dir, &at, &parts, &entry);
+
+		if (!ret && group->count && parts.number != group->hash)
+			ret = group_emit(group, cookie, each, arg);
+		if (!ret)
+			ret = group_add(group, &parts, &entry);
+		if (ret)
+			return ret;
 	}
-	return err < 0 ? err : group_emit(group, cookie, each, arg);
+	return end < 0 ? end : group_emit(group, cookie, each, arg);
 }
 
 int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *arg)
@@ -270,10 +276,11 @@ int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *
 	range.from = th_fs_key_slice(&from);
 	int err = th_cursor_open(th_inode_view(dir), &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	err = walk(dir, cursor, &group, cookie, each, arg);
+	int ret = walk(dir, cursor, &group, cookie, each, arg);
+
 	th_cursor_close(cursor);
 	free(group.names);
-	return err;
+	return ret;
 }

@@ -26,8 +26,8 @@ int th_dir_replace(struct th_txn *txn, const struct th_inode *dir, struct th_sli
 		   uint64_t id, uint8_t type);
 /* Stages the removal of an existing entry.  Returns as th_txn_delete. */
 int th_dir_remove(struct th_txn *txn, const struct th_inode *dir, struct th_slice name);
-/* Returns 1 if the directory has no entry, 0 if it has, or -errno. */
-int th_dir_is_empty(const struct th_inode *dir);
+/* Returns 0 if the directory has no entry, -ENOTEMPTY if it has one, or a read error. */
+int th_dir_check_empty(const struct th_inode *dir);
 
 /* Cookies of the entries that each directory begins with.  0 is the position before all entries.  Cookies of names are
  * larger than TH_DIR_COOKIE_MAX. */

@@ -43,7 +43,7 @@ static int add_first(struct th_update *update, struct th_inode *inode, uint64_t 
 {
 	int err = th_update_name(update, inode, dir, name);
 
-	return err < 0 ? err : th_orphan_remove(update->txn, inode);
+	return err ? err : th_orphan_remove(update->txn, inode);
 }
 
 int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name)
@@ -70,14 +70,17 @@ static int promote(struct th_update *update, struct th_inode *inode)
 	struct th_cursor *cursor;
 	int err = th_txn_cursor(update->txn, &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	err = th_cursor_next(cursor, &at);
-	if (err == 1) {
+	int end = th_cursor_next(cursor, &at);
+
+	if (end < 0) {
+		err = end;
+	} else if (end) {
 		th_fs_report(inode->fs, "inode %llu: has more links than names; run 'thunderhead check'",
 			     (unsigned long long)inode->id);
 		err = th_update_name(update, inode, 0, (struct th_slice){ "", 0 });
-	} else if (!err) {
+	} else {
 		err = th_fs_key_parse(at.key, &parts);
 		if (!err)
 			err = th_update_name(update, inode, parts.number, parts.name);
@@ -97,13 +100,13 @@ int th_link_remove(struct th_update *update, struct th_inode *inode, uint64_t di
 	struct th_fs_key key = th_fs_key_inode(inode->id);
 	int err = th_txn_ref(update->txn, th_fs_key_slice(&key), -1);
 
-	if (err < 0)
+	if (err)
 		return err;
 	attr->ctime = update->now;
 	if (th_inode_is_dir(inode) || attr->nlink <= 1) {
 		attr->nlink = 0;
 		err = th_update_name(update, inode, 0, (struct th_slice){ "", 0 });
-		return err < 0 ? err : th_orphan_add(update->txn, inode);
+		return err ? err : th_orphan_add(update->txn, inode);
 	}
 	attr->nlink--;
 	if (is_primary(attr, dir, name))
@@ -121,7 +124,7 @@ int th_link_move(struct th_update *update, struct th_inode *inode, uint64_t from
 		return th_update_name(update, inode, to_dir, to);
 	int err = delete_link(update->txn, inode->id, from_dir, from);
 
-	return err < 0 ? err : put_link(update->txn, inode->id, to_dir, to);
+	return err ? err : put_link(update->txn, inode->id, to_dir, to);
 }
 
 /* --- symlinks --- */
@@ -147,7 +150,7 @@ int th_symlink_read(struct th_inode *inode, char *target)
 		return -EINVAL;
 	int err = th_get(th_inode_view(inode), th_fs_key_slice(&key), &value);
 
-	if (err < 0)
+	if (err)
 		return err == -ENOENT ? -EUCLEAN : err;
 	if (value.size < sizeof(head) || value.size > sizeof(head) + TH_SYMLINK_MAX) {
 		err = -EUCLEAN;

@@ -31,7 +31,7 @@ static int lookup_entry(struct th_inode *dir, struct th_slice name, struct th_in
 	do {
 		gone = entry.id;
 		err = th_dir_find(dir, name, &entry);
-		if (err < 0)
+		if (err)
 			return err;
 		err = th_inode_get(dir->fs, dir->snapshot, entry.id, ret);
 	} while (err == -ENOENT && entry.id != gone);
@@ -205,7 +205,7 @@ static int create_with(struct th_inode *dir, struct th_slice name, const struct 
 	struct th_inode *inode;
 	int err = th_inode_new(dir->fs, &attr, &inode);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_update_begin(&update, dir->fs);
 	if (!err) {
@@ -214,7 +214,7 @@ static int create_with(struct th_inode *dir, struct th_slice name, const struct 
 			err = name.size ? stage_name(&update, dir, inode, new) : stage_unnamed(&update, inode);
 		err = th_update_end(&update, err);
 	}
-	if (err < 0) {
+	if (err) {
 		inode->deleted = true;
 		th_inode_put(inode);
 		return err;
@@ -232,7 +232,7 @@ static int create_locked(struct th_inode *dir, struct th_slice name, const struc
 
 	if (!err)
 		err = th_acl_inheritance_init(&inherited, dir, new->mode, new->umask);
-	if (err < 0)
+	if (err)
 		return err;
 	err = create_with(dir, name, new, &inherited, ret);
 	th_acl_inheritance_release(&inherited);
@@ -243,7 +243,7 @@ int th_namei_create(struct th_inode *dir, struct th_slice name, const struct th_
 {
 	int err = check_dir(dir);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (new->target.size > TH_SYMLINK_MAX)
 		return -ENAMETOOLONG;
@@ -258,7 +258,7 @@ static int create_unnamed_locked(struct th_inode *dir, const struct th_namei_new
 
 	if (!err)
 		err = th_acl_inheritance_init(&inherited, dir, new->mode, new->umask);
-	if (err < 0)
+	if (err)
 		return err;
 	err = create_with(dir, (struct th_slice){ "", 0 }, new, &inherited, ret);
 	th_acl_inheritance_release(&inherited);
@@ -269,7 +269,7 @@ int th_namei_create_unnamed(struct th_inode *dir, const struct th_namei_new *new
 {
 	int err = check_dir(dir);
 
-	if (err < 0)
+	if (err)
 		return err;
 	return TH_RETRY_LOCKED(dir, create_unnamed_locked(dir, new, ret));
 }
@@ -281,14 +281,14 @@ static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_s
 
 	if (!err)
 		err = check_inode(inode);
-	if (err < 0)
+	if (err)
 		return err;
 	if (!inode->attr.nlink && !inode->linkable)
 		return -ENOENT;
 	if (inode->attr.nlink >= TH_LINK_MAX)
 		return -EMLINK;
 	err = th_update_begin(&update, dir->fs);
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_dir_add(update.txn, dir, name, inode->id, mode_type(inode->attr.mode));
 	if (!err)
@@ -319,7 +319,7 @@ int th_namei_link(struct th_inode *inode, struct th_inode *dir, struct th_slice 
 {
 	int err = check_dir(dir);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (inode->snapshot || th_inode_is_snapdir(inode))
 		return -EXDEV;
@@ -337,13 +337,11 @@ static int remove_locked(struct th_inode *dir, struct th_slice name, struct th_i
 	bool is_dir = th_inode_is_dir(inode);
 	int err = check_inode(inode);
 
-	if (!err && is_dir) {
-		err = th_dir_is_empty(inode);
-		err = err < 0 ? err : err ? 0 : -ENOTEMPTY;
-	}
+	if (!err && is_dir)
+		err = th_dir_check_empty(inode);
 	if (!err)
 		err = th_update_begin(&update, dir->fs);
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_dir_remove(update.txn, dir, name);
 	if (!err)
@@ -390,7 +388,7 @@ static int remove_name(struct th_inode *dir, struct th_slice name, bool director
 {
 	int err = check_dir(dir);
 
-	return err < 0 ? err : TH_RETRY(try_remove(dir, name, directory));
+	return err ? err : TH_RETRY(try_remove(dir, name, directory));
 }
 
 int th_namei_unlink(struct th_inode *dir, struct th_slice name)

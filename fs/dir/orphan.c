@@ -62,7 +62,7 @@ static int delete_all(struct th_inode *inode)
 		struct th_txn *txn;
 		int err = th_txn_begin(inode->fs->store, &txn);
 
-		if (err < 0)
+		if (err)
 			return err;
 		more = delete_step(txn, inode);
 		if (more < 0) {
@@ -70,7 +70,7 @@ static int delete_all(struct th_inode *inode)
 			return more;
 		}
 		err = th_txn_commit(txn);
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	return 0;
@@ -86,7 +86,7 @@ bool th_orphan_delete(struct th_inode *inode)
 
 	inode->deleted = true;
 	pthread_rwlock_unlock(&inode->lock);
-	if (err < 0)
+	if (err)
 		th_fs_report(inode->fs,
 			     "inode %llu: it has no name, and cannot be deleted: %s; the next mount will retry",
 			     (unsigned long long)inode->id, strerror(-err));
@@ -101,10 +101,10 @@ static int remove_key(struct th_fs *fs, uint64_t id)
 	struct th_txn *txn;
 	int err = th_txn_begin(fs->store, &txn);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_txn_delete(txn, th_fs_key_slice(&key));
-	if (err < 0) {
+	if (err) {
 		th_txn_rollback(txn);
 		return err;
 	}
@@ -118,7 +118,7 @@ static int recover_one(struct th_fs *fs, uint64_t id)
 
 	if (err == -ENOENT)
 		return remove_key(fs, id);
-	if (err < 0)
+	if (err)
 		return err;
 	bool unnamed = id != TH_ROOT_ID && !inode->attr.parent;
 
@@ -148,26 +148,28 @@ static int next_orphan(struct th_fs *fs, uint64_t after, uint64_t *ret)
 	range.from = th_fs_key_slice(&from);
 	int err = th_cursor_open(fs->live, &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	err = th_cursor_next(cursor, &at);
-	if (!err)
-		err = th_fs_key_parse(at.key, &parts);
-	if (!err)
+	int end = th_cursor_next(cursor, &at);
+
+	if (!end)
+		end = th_fs_key_parse(at.key, &parts);
+	if (!end)
 		*ret = parts.number;
 	th_cursor_close(cursor);
-	return err;
+	return end;
 }
 
 int th_orphan_recover(struct th_fs *fs)
 {
 	uint64_t id = 0;
-	int err;
+	int end;
 
-	while ((err = next_orphan(fs, id, &id)) == 0) {
-		err = recover_one(fs, id);
-		if (err < 0)
+	while (!(end = next_orphan(fs, id, &id))) {
+		int err = recover_one(fs, id);
+
+		if (err)
 			return err;
 	}
-	return err < 0 ? err : 0;
+	return end < 0 ? end : 0;
 }

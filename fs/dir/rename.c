@@ -42,24 +42,21 @@ static int is_above(struct th_inode *dir, uint64_t id)
 	int err = 0;
 
 	while (at->id != id && at->id != TH_ROOT_ID) {
+		uint64_t parent_id = at->parent;
 		struct th_inode *parent;
 
-		if (++depth > DEPTH_MAX) {
-			err = -ELOOP;
+		if (!parent_id) /* a directory that was removed, also by another thread just now, has no ancestor */
 			break;
-		}
-
-		/* A directory that was removed has no parent, and so no ancestor. */
-		err = at->parent ? th_inode_get(dir->fs, NULL, at->parent, &parent) : 1;
+		err = ++depth > DEPTH_MAX ? -ELOOP : th_inode_get(dir->fs, NULL, parent_id, &parent);
 		if (err)
 			break;
 		th_inode_put(at);
 		at = parent;
 	}
-	if (err >= 0)
-		err = at->id == id;
+	bool above = at->id == id;
+
 	th_inode_put(at);
-	return err;
+	return err ? err : above;
 }
 
 /* Locks the two directories in the order of L2. */
@@ -68,19 +65,12 @@ static int lock_dirs(struct move *move)
 	struct th_inode *first = move->from.dir, *second = move->to.dir;
 
 	if (move->across) {
-		int err = is_above(first, second->id);
+		int second_above = is_above(first, second->id);
+		int first_above = second_above ? 0 : is_above(second, first->id);
 
-		if (err < 0)
-			return err;
-		bool swap = err;
-
-		if (!swap) {
-			err = is_above(second, first->id);
-			if (err < 0)
-				return err;
-			swap = !err && second->id < first->id;
-		}
-		if (swap) {
+		if (second_above < 0 || first_above < 0)
+			return second_above < 0 ? second_above : first_above;
+		if (second_above || (!first_above && second->id < first->id)) {
 			first = move->to.dir;
 			second = move->from.dir;
 		}
@@ -139,16 +129,16 @@ static int check_dirs(const struct move *move)
 static int check_cycles(const struct move *move)
 {
 	if (move->across && th_inode_is_dir(move->from.inode)) {
-		int err = is_above(move->to.dir, move->from.inode->id);
+		int above = is_above(move->to.dir, move->from.inode->id);
 
-		if (err)
-			return err < 0 ? err : -EINVAL;
+		if (above)
+			return above < 0 ? above : -EINVAL;
 	}
 	if (move->across && move->to.inode && th_inode_is_dir(move->to.inode)) {
-		int err = is_above(move->from.dir, move->to.inode->id);
+		int above = is_above(move->from.dir, move->to.inode->id);
 
-		if (err)
-			return err < 0 ? err : move->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+		if (above)
+			return above < 0 ? above : move->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	}
 	return 0;
 }
@@ -177,9 +167,7 @@ static int check_inodes(const struct move *move)
 		return -EPERM;
 	if ((move->flags & RENAME_EXCHANGE) || !th_inode_is_dir(move->to.inode))
 		return 0;
-	int err = th_dir_is_empty(move->to.inode);
-
-	return err < 0 ? err : err ? 0 : -ENOTEMPTY;
+	return th_dir_check_empty(move->to.inode);
 }
 
 /* --- staging --- */
@@ -298,7 +286,7 @@ static int find_sides(struct move *move)
 {
 	int err = find_side(&move->from);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = find_side(&move->to);
 	if (err == -ENOENT && !(move->flags & RENAME_EXCHANGE))
@@ -308,10 +296,10 @@ static int find_sides(struct move *move)
 	return err;
 }
 
-#define NEEDS_RENAME_LOCK 1
+/* A directory replaces another, which needs L1, and L1 comes before the locks that are held.  try_rename handles it. */
+#define NEEDS_RENAME_LOCK (-EDEADLK)
 
-/* Returns 0, -errno, or NEEDS_RENAME_LOCK: a directory replaces another, which needs L1, and L1 comes before the locks
- * that are held. */
+/* Returns 0, NEEDS_RENAME_LOCK, or another -errno. */
 static int move_locked(struct move *move)
 {
 	int err = find_sides(move);
@@ -328,7 +316,7 @@ static int move_locked(struct move *move)
 	err = check_cycles(move);
 	if (!err)
 		err = check_types(move);
-	if (err < 0)
+	if (err)
 		return err;
 	lock_inodes(move);
 	err = TH_NOWAIT(do_move(move));
@@ -353,7 +341,7 @@ static int check_request(const struct move *move)
 			return -EPERM;
 		int err = th_dir_check_name(side->name);
 
-		if (err < 0)
+		if (err)
 			return err;
 	}
 	return 0;
@@ -406,5 +394,5 @@ int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_i
 	};
 	int err = check_request(&move);
 
-	return err < 0 ? err : TH_RETRY(try_rename(from_dir->fs, &move));
+	return err ? err : TH_RETRY(try_rename(from_dir->fs, &move));
 }

@@ -28,11 +28,6 @@ bool th_snapdir_is_listed(const struct th_inode *dir)
 
 /* --- attributes --- */
 
-static struct th_time time_of(uint64_t ns)
-{
-	return (struct th_time){ (int64_t)(ns / 1000000000), (uint32_t)(ns % 1000000000) };
-}
-
 /* The owner of the filesystem's root owns .snapshots, and so may create and delete snapshots. */
 int th_snapdir_refresh(struct th_inode *snapdir)
 {
@@ -42,7 +37,7 @@ int th_snapdir_refresh(struct th_inode *snapdir)
 	size_t count;
 	int err = th_snapshot_list(snapdir->fs->store, &list, &count);
 
-	if (err < 0)
+	if (err)
 		return err;
 	pthread_rwlock_rdlock(&root->lock);
 	struct th_attr attr = root->attr;
@@ -55,7 +50,7 @@ int th_snapdir_refresh(struct th_inode *snapdir)
 	snapdir->attr.size = count;
 	if (count && list[count - 1].created_ns > changed_ns)
 		changed_ns = list[count - 1].created_ns;
-	snapdir->attr.mtime = changed_ns ? time_of(changed_ns) : attr.btime;
+	snapdir->attr.mtime = changed_ns ? th_time_of_ns(changed_ns) : attr.btime;
 	snapdir->attr.ctime = snapdir->attr.mtime;
 	snapdir->attr.atime = snapdir->attr.mtime;
 	pthread_rwlock_unlock(&snapdir->lock);
@@ -77,7 +72,7 @@ static int enter(struct th_inode *snapdir, uint64_t snapshot_id, struct th_inode
 	struct th_entered_snapshot *snapshot;
 	int err = th_entered_snapshot_get(fs, snapshot_id, snapdir->id, &snapshot);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_inode_get(fs, snapshot, snapdir->id, ret);
 	if (!err && !has_name(&(*ret)->attr, (*ret)->id)) {
@@ -106,7 +101,7 @@ int th_snapdir_lookup(struct th_inode *snapdir, struct th_slice name, struct th_
 
 	if (!err)
 		err = th_snapshot_find(snapdir->fs->store, string, &snapshot);
-	return err < 0 ? err : enter(snapdir, snapshot.id, ret);
+	return err ? err : enter(snapdir, snapshot.id, ret);
 }
 
 /* Returns 1 if the snapshot contains the directory, 0 if not, or -errno. */
@@ -121,28 +116,28 @@ static int is_in(struct th_inode *snapdir, uint64_t snapshot_id)
 		return 1;
 	int err = th_view_snapshot(snapdir->fs->store, snapshot_id, &view);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_get(view, th_fs_key_slice(&key), &value);
 	if (!err) {
 		err = th_inode_decode(value.data, value.size, value.refs, &attr);
-		if (!err)
-			err = has_name(&attr, snapdir->id);
+		if (!err && !has_name(&attr, snapdir->id))
+			err = -ENOENT;
 		th_value_release(&value);
 	}
 	th_view_close(view);
-	return err == -ENOENT ? 0 : err;
+	return err == -ENOENT ? 0 : err ? err : 1;
 }
 
 int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each, void *arg)
 {
 	struct th_snapshot *list;
 	size_t count;
-	int err = th_snapshot_list(snapdir->fs->store, &list, &count);
+	int ret = th_snapshot_list(snapdir->fs->store, &list, &count);
 
-	if (err < 0)
-		return err;
-	for (size_t i = 0; i < count && !err; i++) {
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < count && !ret; i++) {
 		struct th_dirent entry = { list[i].id << TH_ID_BITS | snapdir->id, DT_DIR, 0 };
 		uint64_t next = list[i].id << 8;
 
@@ -152,10 +147,10 @@ int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each
 
 		/* A snapshot that is deleted during the walk, or cannot be read, must not hide the others. */
 		if (in > 0)
-			err = each(arg, (struct th_slice){ list[i].name, strlen(list[i].name) }, &entry, next);
+			ret = each(arg, (struct th_slice){ list[i].name, strlen(list[i].name) }, &entry, next);
 	}
 	free(list);
-	return err;
+	return ret;
 }
 
 /* --- changes --- */
@@ -168,7 +163,7 @@ int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_i
 
 	if (!err)
 		err = th_fs_snapshot_create(snapdir->fs, string, &snapshot);
-	return err < 0 ? err : enter(snapdir, snapshot.id, ret);
+	return err ? err : enter(snapdir, snapshot.id, ret);
 }
 
 /* Checks that the directory shows this snapshot, and copies the name to `string`. */
@@ -177,7 +172,7 @@ static int check_shown(struct th_inode *snapdir, struct th_slice name, char *str
 	struct th_inode *shown;
 	int err = th_snapdir_lookup(snapdir, name, &shown);
 
-	if (err < 0)
+	if (err)
 		return err;
 	th_inode_put(shown);
 	return name_string(name, string);
@@ -188,7 +183,7 @@ int th_snapdir_rmdir(struct th_inode *snapdir, struct th_slice name)
 	char string[TH_SNAPSHOT_NAME_MAX + 1];
 	int err = check_shown(snapdir, name, string);
 
-	return err < 0 ? err : th_fs_snapshot_delete_in(snapdir->fs, string, snapdir->id);
+	return err ? err : th_fs_snapshot_delete_in(snapdir->fs, string, snapdir->id);
 }
 
 int th_snapdir_rename(struct th_inode *snapdir, struct th_slice from, struct th_slice to, unsigned flags)
@@ -200,5 +195,5 @@ int th_snapdir_rename(struct th_inode *snapdir, struct th_slice from, struct th_
 		err = name_string(to, to_string);
 	if (!err && !strcmp(from_string, to_string))
 		return flags & RENAME_NOREPLACE ? -EEXIST : 0;
-	return err < 0 ? err : th_fs_snapshot_rename_in(snapdir->fs, from_string, to_string, snapdir->id);
+	return err ? err : th_fs_snapshot_rename_in(snapdir->fs, from_string, to_string, snapdir->id);
 }

@@ -8,11 +8,14 @@
 
 #include "journal/base/clock.h"
 
+struct th_time th_time_of_ns(uint64_t ns)
+{
+	return (struct th_time){ (int64_t)(ns / TH_NS_PER_S), (uint32_t)(ns % TH_NS_PER_S) };
+}
+
 struct th_time th_time_now(void)
 {
-	uint64_t now_ns = th_now_ns();
-
-	return (struct th_time){ (int64_t)(now_ns / TH_NS_PER_S), (uint32_t)(now_ns % TH_NS_PER_S) };
+	return th_time_of_ns(th_now_ns());
 }
 
 static struct th_time_disk time_encode(struct th_time time)

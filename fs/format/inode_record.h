@@ -29,6 +29,8 @@ struct th_attr {
 	uint16_t name_size;
 };
 
+/* Converts nanoseconds since 1970. */
+struct th_time th_time_of_ns(uint64_t ns);
 /* Returns the present time. */
 struct th_time th_time_now(void);
 

@@ -63,7 +63,7 @@ static int entrance_new(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, s
 		return -ENOMEM;
 	int err = th_view_snapshot(fs->store, snapshot_id, &snapshot->view);
 
-	if (err < 0) {
+	if (err) {
 		free(snapshot);
 		return err;
 	}
@@ -94,7 +94,7 @@ int th_entered_snapshot_get(struct th_fs *fs, uint64_t snapshot_id, uint64_t roo
 	if (*ret)
 		return 0;
 	err = entrance_new(fs, snapshot_id, root, &mine);
-	if (err < 0)
+	if (err)
 		return err;
 	pthread_mutex_lock(&fs->entrance_lock);
 	*ret = entrance_share(fs, snapshot_id, root);
@@ -115,7 +115,7 @@ int th_entered_snapshot_open_base(struct th_fs *fs, uint64_t snapshot_id)
 {
 	int err = entrance_new(fs, snapshot_id, TH_ROOT_ID, &fs->base);
 
-	if (err < 0)
+	if (err)
 		return err;
 	pthread_mutex_lock(&fs->entrance_lock);
 	entrance_link(fs, fs->base);

@@ -170,10 +170,10 @@ static int inode_load(struct th_inode *inode)
 	struct th_attr attr;
 	int err = th_get(th_inode_view(inode), th_fs_key_slice(&key), &value);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_inode_decode(value.data, value.size, value.refs, &attr);
-	if (err < 0)
+	if (err)
 		th_fs_report(inode->fs,
 			     "inode %llu: its value of %u bytes is not a valid inode; run 'thunderhead check'",
 			     (unsigned long long)inode->id, value.size);
@@ -236,12 +236,12 @@ static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uin
 		return -ENOMEM;
 	if (load) {
 		err = number == TH_SNAPDIR_SNAPSHOT ? snapdir_load(inode) : inode_load(inode);
-		inode->loaded = err < 0 ? err : 1;
+		inode->loaded = err ? err : 1;
 		pthread_rwlock_unlock(&inode->lock);
 	} else {
 		err = inode_wait(inode);
 	}
-	if (err < 0) {
+	if (err) {
 		th_inode_put(inode);
 		return err;
 	}
@@ -353,14 +353,14 @@ int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode *
 	uint64_t id;
 	int err = th_fs_new_id(fs, &id);
 
-	if (err < 0)
+	if (err)
 		return err;
 	struct th_inode *inode = inode_alloc(fs, NULL, 0, id);
 
 	if (!inode)
 		return -ENOMEM;
 	err = attr_set(inode, attr);
-	if (err < 0) {
+	if (err) {
 		inode_free(inode);
 		return err;
 	}

@@ -16,7 +16,7 @@ int th_fs_view_next_id(struct th_view *view, uint64_t *ret)
 	int err = th_get(view, th_fs_key_slice(&key), &value);
 
 	*ret = 0;
-	if (err < 0)
+	if (err)
 		return err;
 	if (value.size == sizeof(struct th_le64))
 		*ret = th_get_le64(*(const struct th_le64 *)value.data);
@@ -50,7 +50,7 @@ int th_fs_next_id(struct th_store *store, uint64_t *ret)
 
 	if (!err)
 		err = th_branch_list(store, &list, &count);
-	if (err < 0)
+	if (err)
 		return err;
 	th_store_raise_mark(store, *ret);
 	for (size_t i = 0; i < count && !err; i++) {
@@ -76,16 +76,16 @@ static int reserve_ids(struct th_fs *fs)
 		return -ENOSPC;
 	int err = th_txn_begin(fs->store, &txn);
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_txn_put(txn, th_fs_key_slice(&key), (struct th_slice){ &value, sizeof(value) });
-	if (err < 0) {
+	if (err) {
 		th_txn_rollback(txn);
 		return err;
 	}
 	th_store_raise_mark(fs->store, upto);
 	err = th_txn_commit(txn);
-	if (err < 0)
+	if (err)
 		return err;
 	fs->reserved_id = upto;
 	return 0;
@@ -95,7 +95,7 @@ int th_fs_new_id(struct th_fs *fs, uint64_t *ret)
 {
 	int err = th_fs_writable(fs);
 
-	if (err < 0)
+	if (err)
 		return err;
 	pthread_mutex_lock(&fs->id_lock);
 	if (fs->next_id == fs->reserved_id)

@@ -9,7 +9,7 @@ int th_update_begin(struct th_update *update, struct th_fs *fs)
 {
 	int err = th_fs_writable(fs);
 
-	if (err < 0)
+	if (err)
 		return err;
 	update->nitems = 0;
 	update->now = th_time_now();

@@ -21,7 +21,7 @@ int th_fs_branch_create(struct th_fs *fs, const char *name, const char *from, st
 		from = strcat(strcpy(origin, name), TH_FS_BRANCH_ORIGIN);
 		err = *name ? th_fs_snapshot_create(fs, origin, NULL) : -EINVAL;
 	}
-	return err < 0 ? err : th_branch_create(fs->store, name, from, ret);
+	return err ? err : th_branch_create(fs->store, name, from, ret);
 }
 
 int th_fs_branch_delete(struct th_fs *fs, const char *name, bool snapshots)
@@ -35,7 +35,7 @@ int th_fs_branch_delete(struct th_fs *fs, const char *name, bool snapshots)
 		err = th_branch_find(fs->store, name, &branch);
 	if (!err)
 		err = th_snapshot_list(fs->store, &list, &count);
-	if (err < 0)
+	if (err)
 		return err;
 	err = th_branch_delete(fs->store, name, snapshots);
 	for (size_t i = 0; i < count && !err; i++) {
@@ -50,7 +50,7 @@ int th_fs_branch_rename(struct th_fs *fs, const char *from, const char *to)
 {
 	int err = th_fs_writable(fs);
 
-	return err < 0 ? err : th_branch_rename(fs->store, from, to);
+	return err ? err : th_branch_rename(fs->store, from, to);
 }
 
 int th_fs_rollback(struct th_store *store, const char *snapshot, const char *keep)
@@ -63,5 +63,5 @@ int th_fs_rollback(struct th_store *store, const char *snapshot, const char *kee
 		err = th_snapshot_find(store, snapshot, &unused);
 	if (!err && keep)
 		err = th_snapshot_create(store, keep, NULL);
-	return err < 0 ? err : th_store_rollback(store, snapshot);
+	return err ? err : th_store_rollback(store, snapshot);
 }

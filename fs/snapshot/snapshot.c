@@ -43,7 +43,7 @@ int th_fs_snapshot_delete_in(struct th_fs *fs, const char *name, uint64_t in)
 		err = th_snapshot_find(fs->store, name, &snapshot);
 	if (!err)
 		err = th_snapshot_delete(fs->store, name);
-	if (err < 0)
+	if (err)
 		return err;
 	th_entered_snapshot_mark_deleted(fs, snapshot.id);
 	notify(fs, name, in);
@@ -77,12 +77,12 @@ int th_fs_snapshot_hold(struct th_fs *fs, const char *name, const char *tag)
 {
 	int err = th_fs_writable(fs);
 
-	return err < 0 ? err : th_snapshot_hold(fs->store, name, tag);
+	return err ? err : th_snapshot_hold(fs->store, name, tag);
 }
 
 int th_fs_snapshot_release(struct th_fs *fs, const char *name, const char *tag)
 {
 	int err = th_fs_writable(fs);
 
-	return err < 0 ? err : th_snapshot_release(fs->store, name, tag);
+	return err ? err : th_snapshot_release(fs->store, name, tag);
 }
