@@ -100,6 +100,7 @@ tap_skip() {
 
 tap_done() {
 	printf '1..%d\n' "$tap_count" >&"$tap_out"
+	[ "$tap_failed" -eq 0 ] || diag "TH_KEEP=1 keeps the files${seed:+; TH_TEST_SEED=$seed repeats this run}"
 	exit $((tap_failed > 0))
 }
 
