@@ -82,7 +82,7 @@ end_work() {
 	workers=()
 }
 
-# --- what must hold afterwards ---
+# --- the verdict ---
 
 verify_snapshots() {
 	local name bad=0

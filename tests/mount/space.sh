@@ -7,7 +7,7 @@ check "mkfs and mount" fresh 160M
 most=400 # MiB that are written at most: more than the image holds, and little beside any host's disk
 
 # The space of a removed file comes back when the kernel forgets the inode, which is after rm has ended.
-# spent BYTES SLACK : true if the free space is now so much less than $last, to within SLACK; then $last is what is free
+# spent BYTES SLACK : true if the free space is now BYTES less than $last, to within SLACK; sets $now
 spent() {
 	settle >/dev/null || return
 	now=$(info_number free_bytes)

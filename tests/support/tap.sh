@@ -17,7 +17,7 @@ tap_failed=0
 workers=() # processes to be ended at the end
 # TAP and diagnostics, also from where output is redirected
 exec {tap_out}>&1 {tap_err}>&2
-# $scratch has what the test itself must not see in $work.
+# $scratch has the files that must not be seen in $work.
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/thunderhead-test.XXXXXX") && chmod 755 "$scratch" || exit
 work=$scratch/work
 mkdir -m 700 "$work" || exit

@@ -222,7 +222,7 @@ static void check_holes(struct actor *actor, const struct actor_file *file, off_
 			break;
 		at = lseek(file->fd, data, SEEK_HOLE);
 		if (at <= data || at > size) {
-			complain(actor, "the hole behind %jd begins at %jd of %jd", (intmax_t)data, (intmax_t)at,
+			complain(actor, "the hole after %jd begins at %jd of %jd", (intmax_t)data, (intmax_t)at,
 				 (intmax_t)size);
 			break;
 		}
@@ -408,7 +408,7 @@ static void data_map_write(struct actor *actor)
 		ssize_t size = pread(file->fd, actor->other, length, start + (off_t)skip);
 
 		if (size != (ssize_t)length || memcmp(actor->other, map + skip, length))
-			complain(actor, "reading does not bring what was written in memory");
+			complain(actor, "read() does not return the data written in memory");
 	}
 	say_result(actor, msync(map, skip + length, MS_SYNC));
 	say_result(actor, munmap(map, skip + length));

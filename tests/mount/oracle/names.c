@@ -306,7 +306,7 @@ static void check_position(struct actor *actor, const struct listing *listing, i
 	lseek(fd, listing->after[from], SEEK_SET);
 	listing_read(actor, &rest, fd, -1u);
 	if (rest.count != listing->count - from - 1)
-		complain(actor, "%zu names behind that of %zu of %zu", rest.count, from, listing->count);
+		complain(actor, "%zu names after that of %zu of %zu", rest.count, from, listing->count);
 	for (size_t i = 0; i < rest.count && from + i + 1 < listing->count; i++) {
 		if (strcmp(rest.names[i], listing->names[from + i + 1]))
 			complain(actor, "%s in the place of %s", rest.names[i], listing->names[from + i + 1]);

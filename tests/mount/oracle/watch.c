@@ -65,7 +65,7 @@ void watch_say(struct actor *actor, struct watch *watch)
 	struct stat after;
 
 	if (watch->known && fstat(watch->fd, &after)) {
-		complain(actor, "what was watched is gone: %m");
+		complain(actor, "the watched file is gone: %m");
 	} else if (watch->known) {
 		say_stat(actor, &after);
 		/* The times of a fifo are not compared: see say_stat. */
