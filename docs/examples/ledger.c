@@ -49,7 +49,7 @@ static int read_balance(struct th_txn *txn, struct th_slice key, int64_t *ret)
 	int err = th_txn_get(txn, key, &value);
 
 	*ret = 0;
-	if (err < 0)
+	if (err)
 		return err == -ENOENT ? 0 : err;
 	*ret = parse(value.data, value.size);
 	th_value_release(&value);
@@ -66,9 +66,9 @@ static int add(struct th_txn *txn, const char *name, int64_t amount)
 	int64_t before;
 	int err = th_txn_lock(txn, &range, TH_LOCK_EXCLUSIVE, TH_LOCK_WAIT);
 
-	if (err == 0)
+	if (!err)
 		err = read_balance(txn, range.from, &before);
-	if (err < 0)
+	if (err)
 		return err;
 	if (before + amount < 0)
 		return -EDOM;
@@ -82,16 +82,16 @@ static int try_transfer(struct th_store *store, const char *id, const char *from
 	struct th_txn *txn;
 	int err = th_txn_begin(store, &txn);
 
-	if (err < 0)
+	if (err)
 		return err;
 	snprintf(key, sizeof(key), "transfer/%s", id);
 	snprintf(text, sizeof(text), "%" PRId64 " from %s to %s", amount, from, to);
 	err = add(txn, from, -amount);
-	if (err == 0)
+	if (!err)
 		err = add(txn, to, amount);
-	if (err == 0)
+	if (!err)
 		err = th_txn_put(txn, slice(key), slice(text));
-	if (err == 0)
+	if (!err)
 		return th_txn_commit(txn); /* ends the transaction in any case */
 	th_txn_rollback(txn);
 	return err;
@@ -114,11 +114,11 @@ static int open_accounts(struct th_store *store)
 	struct th_txn *txn;
 	int err = th_txn_begin(store, &txn);
 
-	if (err < 0)
+	if (err)
 		return err;
-	for (size_t i = 0; i < ACCOUNTS && err == 0; i++)
+	for (size_t i = 0; i < ACCOUNTS && !err; i++)
 		err = add(txn, names[i], OPENING_BALANCE);
-	if (err == 0)
+	if (!err)
 		return th_txn_commit(txn);
 	th_txn_rollback(txn);
 	return err;
@@ -153,15 +153,15 @@ static int let_clerks_work(struct th_store *store)
 	unsigned count = 0;
 	int err = 0;
 
-	for (; count < CLERKS && err == 0; count++) {
+	for (; count < CLERKS && !err; count++) {
 		clerks[count] = (struct clerk){ .store = store, .number = count };
 		err = -pthread_create(&clerks[count].thread, NULL, clerk_main, &clerks[count]);
 	}
-	if (err < 0)
+	if (err)
 		count--;
 	for (unsigned i = 0; i < count; i++) {
 		pthread_join(clerks[i].thread, NULL);
-		if (err == 0)
+		if (!err)
 			err = clerks[i].result;
 	}
 	return err;
@@ -178,18 +178,18 @@ static int print_sum(struct th_view *view, const char *title)
 	struct th_cursor *cursor;
 	int64_t sum = 0;
 	unsigned count = 0;
-	int err = th_cursor_open(view, &range, &cursor);
+	int end, err = th_cursor_open(view, &range, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
-	while ((err = th_cursor_next(cursor, &entry)) == 0) {
+	while ((end = th_cursor_next(cursor, &entry)) == 0) {
 		sum += parse(entry.value.data, entry.value.size);
 		count++;
 	}
 	th_cursor_close(cursor);
-	if (err == 1) /* the end */
+	if (end == 1) /* not an error */
 		printf("%s: %u accounts, %" PRId64 " together\n", title, count, sum);
-	return err < 0 ? err : 0;
+	return end < 0 ? end : 0;
 }
 
 /* Prints the keys that differ, and by how much a balance changed. */
@@ -197,11 +197,11 @@ static int print_changes(struct th_view *from, struct th_view *to)
 {
 	struct th_change c;
 	struct th_diff *diff;
-	int err = th_diff_open(from, to, NULL, &diff);
+	int end, err = th_diff_open(from, to, NULL, &diff);
 
-	if (err < 0)
+	if (err)
 		return err;
-	while ((err = th_diff_next(diff, &c)) == 0) {
+	while ((end = th_diff_next(diff, &c)) == 0) {
 		printf("  %.*s: ", (int)c.key.size, (const char *)c.key.data);
 		if (c.from.data && c.to.data)
 			printf("%+" PRId64 "\n", parse(c.to.data, c.to.size) - parse(c.from.data, c.from.size));
@@ -209,7 +209,7 @@ static int print_changes(struct th_view *from, struct th_view *to)
 			printf("%s\n", c.to.data ? "new" : "gone");
 	}
 	th_diff_close(diff);
-	return err < 0 ? err : 0;
+	return end < 0 ? end : 0;
 }
 
 /* Prints the changes since a snapshot. */
@@ -219,11 +219,11 @@ static int print_since(struct th_store *store, const char *name)
 	struct th_snapshot snapshot;
 	int err = th_snapshot_find(store, name, &snapshot);
 
-	if (err == 0)
+	if (!err)
 		err = th_view_snapshot(store, snapshot.id, &then);
-	if (err == 0)
+	if (!err)
 		err = th_view_freeze(store, &now);
-	if (err == 0)
+	if (!err)
 		err = print_changes(then, now);
 	th_view_close(then);
 	th_view_close(now);
@@ -236,23 +236,23 @@ static int first_session(struct th_store *store)
 {
 	int err = open_accounts(store);
 
-	if (err == 0)
+	if (!err)
 		err = let_clerks_work(store);
-	if (err == 0)
+	if (!err)
 		err = print_sum(th_view_live(store), "at closing time");
-	if (err == 0)
+	if (!err)
 		err = th_snapshot_create(store, "closing", NULL); /* durable when it returns */
-	if (err == 0)
+	if (!err)
 		err = transfer(store, "late/0000", "ada", "bob", 50);
-	if (err == 0)
+	if (!err)
 		err = th_store_sync(store); /* makes the transfer durable */
-	if (err < 0)
+	if (err)
 		return err;
 	printf("since then:\n");
 	err = print_since(store, "closing");
-	if (err == 0)
+	if (!err)
 		err = transfer(store, "late/0001", "ada", "bob", 1000000) == -EDOM ? 0 : -EPROTO;
-	if (err == 0)
+	if (!err)
 		err = th_branch_create(store, "what-if", "closing", NULL);
 	return err;
 }
@@ -263,13 +263,13 @@ static int second_session(struct th_store *store)
 	struct th_view *view;
 	int err = transfer(store, "if/0000", "cyd", "dee", 10);
 
-	if (err < 0)
+	if (err)
 		return err;
 	printf("what if:\n");
 	err = print_since(store, "closing");
-	if (err == 0)
+	if (!err)
 		err = th_view_branch(store, "main", &view);
-	if (err < 0)
+	if (err)
 		return err;
 	err = print_sum(view, "on the main branch");
 	th_view_close(view);
@@ -283,13 +283,13 @@ static int open_store(const char *path, const char *branch, bool format, struct 
 	struct th_disk *disk;
 	int err = th_disk_open(path, 0, &disk);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (format)
 		err = th_store_format(disk, NULL);
-	if (err == 0)
+	if (!err)
 		err = th_store_open(disk, &options, ret);
-	if (err < 0)
+	if (err)
 		th_disk_close(disk); /* after success the store closes it */
 	return err;
 }
@@ -311,11 +311,11 @@ static int session(const char *path, const char *branch, bool format, int (*work
 	struct th_store *store;
 	int err = open_store(path, branch, format, &store), closed;
 
-	if (err < 0)
+	if (err)
 		return err;
 	err = work(store);
 	closed = th_store_close(store);
-	return err < 0 ? err : closed;
+	return err ? err : closed;
 }
 
 int main(int argc, char **argv)
@@ -327,11 +327,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	err = create_image(argv[1]);
-	if (err == 0)
+	if (!err)
 		err = session(argv[1], NULL, true, first_session);
-	if (err == 0)
+	if (!err)
 		err = session(argv[1], "what-if", false, second_session);
-	if (err < 0)
+	if (err)
 		fprintf(stderr, "ledger: %s: %s\n", argv[1], strerror(-err));
-	return err < 0;
+	return err ? 1 : 0;
 }

@@ -232,11 +232,11 @@ static int open_stripe(char **paths, struct th_disk **ret)
 	struct th_disk *left = NULL, *right = NULL;
 	int err = th_disk_open(paths[0], 0, &left);
 
-	if (err == 0)
+	if (!err)
 		err = th_disk_open(paths[1], 0, &right);
-	if (err == 0)
+	if (!err)
 		err = stripe_new(left, right, ret);
-	if (err < 0) {
+	if (err) {
 		th_disk_close(left);
 		th_disk_close(right);
 	}
@@ -255,13 +255,13 @@ static int write_records(struct th_store *store)
 	struct th_txn *txn;
 	int err = th_txn_begin(store, &txn);
 
-	if (err < 0)
+	if (err)
 		return err;
-	for (uint32_t i = 0; i < RECORDS && err == 0; i++) {
+	for (uint32_t i = 0; i < RECORDS && !err; i++) {
 		make_record(i, record);
 		err = th_txn_put(txn, (struct th_slice){ &i, sizeof(i) }, (struct th_slice){ record, sizeof(record) });
 	}
-	if (err == 0)
+	if (!err)
 		return th_txn_commit(txn);
 	th_txn_rollback(txn);
 	return err;
@@ -273,10 +273,10 @@ static int read_records(struct th_store *store)
 	struct th_value value;
 	int err = 0;
 
-	for (uint32_t i = 0; i < RECORDS && err == 0; i++) {
+	for (uint32_t i = 0; i < RECORDS && !err; i++) {
 		make_record(i, record);
 		err = th_get(th_view_live(store), (struct th_slice){ &i, sizeof(i) }, &value);
-		if (err < 0)
+		if (err)
 			break;
 		if (value.size != sizeof(record) || memcmp(value.data, record, sizeof(record)) != 0)
 			err = -EPROTO;
@@ -291,7 +291,7 @@ static int check(struct th_store *store)
 	struct th_check_result result;
 	int err = th_store_check(store, &options, &result);
 
-	if (err == 0)
+	if (!err)
 		printf("%d records, %u problems\n", RECORDS, (unsigned)result.problems);
 	return err;
 }
@@ -303,21 +303,21 @@ static int session(char **paths, bool format, int (*work)(struct th_store *), in
 	struct th_disk *disk;
 	int err = open_stripe(paths, &disk), closed;
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (format)
 		err = th_store_format(disk, NULL);
-	if (err == 0)
+	if (!err)
 		err = th_store_open(disk, NULL, &store);
-	if (err < 0) {
+	if (err) {
 		th_disk_close(disk);
 		return err;
 	}
 	err = work(store);
-	if (err == 0)
+	if (!err)
 		err = more(store);
 	closed = th_store_close(store);
-	return err < 0 ? err : closed;
+	return err ? err : closed;
 }
 
 int main(int argc, char **argv)
@@ -328,13 +328,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: stripe LEFT RIGHT\n");
 		return 2;
 	}
-	for (int i = 1; i <= 2 && err == 0; i++)
+	for (int i = 1; i <= 2 && !err; i++)
 		err = create_file(argv[i]);
-	if (err == 0)
+	if (!err)
 		err = session(argv + 1, true, write_records, th_store_checkpoint);
-	if (err == 0)
+	if (!err)
 		err = session(argv + 1, false, read_records, check);
-	if (err < 0)
+	if (err)
 		fprintf(stderr, "stripe: %s\n", strerror(-err));
-	return err < 0;
+	return err ? 1 : 0;
 }

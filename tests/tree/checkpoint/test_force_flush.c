@@ -29,7 +29,7 @@ static int put_large(struct th_fixture *fixture, unsigned i, size_t size, uint64
 		th_txn_rollback(txn);
 	else
 		err = th_txn_commit(txn);
-	if (err == 0)
+	if (!err)
 		th_model_put(model, key, (struct th_slice){ bytes, size });
 	free(bytes);
 	return err;
@@ -139,19 +139,19 @@ START_TEST(a_full_image_refuses_only_with_enospc)
 			err = put_large(&fixture, key, 10 + th_random_below(&random, what < 500 ? 200000 : 1000), i,
 					model);
 			refused += err == -ENOSPC;
-			th_true(err == 0 || err == -ENOSPC);
+			th_true(!err || err == -ENOSPC);
 		} else if (what < 980) {
 			th_ok(th_txn_begin(fixture.store, &txn));
 			th_ok(th_txn_delete(txn, th_slice_of(name)));
 			err = th_txn_commit(txn);
-			th_true(err == 0 || err == -ENOSPC);
-			if (err == 0)
+			th_true(!err || err == -ENOSPC);
+			if (!err)
 				th_model_delete(model, th_slice_of(name));
 		} else if (what < 990 && made < gone + 3) {
 			snprintf(name, sizeof(name), "s%u", made);
 			err = th_snapshot_create(fixture.store, name, NULL);
-			th_true(err == 0 || err == -ENOSPC);
-			made += err == 0;
+			th_true(!err || err == -ENOSPC);
+			made += !err;
 		} else if (made > gone) {
 			snprintf(name, sizeof(name), "s%u", gone++);
 			th_ok(th_snapshot_delete(fixture.store, name));
