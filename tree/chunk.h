@@ -4,6 +4,7 @@
  *
  * For callers that place large data themselves: they write it once, share it between keys, and keep the addresses in
  * values of their own format.  Values above TH_INLINE_MAX need none of this: the store writes them to chunks by itself.
+ *
  * A run is one reference to some blocks.  A transaction makes it by th_chunk_alloc() or th_chunk_share() and puts it
  * into a value; the transaction that deletes or replaces that value drops it by th_chunk_drop().  The store keeps the
  * blocks as long as a reference, a snapshot or a branch needs them.  To free them with a deleted branch, a rollback or

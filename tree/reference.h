@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * References: keys that name another key instead of having a value of their own.
+ *
  * The key that is named, the target, counts its references (th_value.refs), and an index lists them.  References and
- * index are ordinary entries: snapshots keep them, and diffs show how they changed.  The owner of the keys chooses where
- * the index is.
+ * index are ordinary entries: snapshots keep them, and diffs show how they changed.  The owner of the keys chooses
+ * where the index is.
  *
  * The caller sees to it that
  *

@@ -157,7 +157,7 @@ typedef void th_report_line(void *arg, const char *line);
 
 /* Commits transactions for data that the caller buffers outside the store, before a checkpoint freezes the tree.
  * Called without locks.  It may use the store, but not call th_store_checkpoint(), th_snapshot_create() or
- * th_store_close(). Returns 0 or an error, which the call that checkpoints returns. */
+ * th_store_close().  Returns 0 or an error, which the call that checkpoints returns. */
 typedef int th_before_checkpoint(void *arg);
 
 /* Takes one run.  Returns 0 to go on, or an error that ends the iteration. */
@@ -246,8 +246,10 @@ int th_store_checkpoint(struct th_store *store);
 int th_store_sync(struct th_store *store);
 
 /* Frees a bounded part of the space of deleted snapshots, deleted branches and rollbacks, by one checkpoint.  This
- * happens in the background, too; a caller that waits for the space repeats the call. Returns 0 if more is left; 1 if
- * none is left, except for space that open views need, and the deletions are durable; or a write error. */
+ * happens in the background, too; a caller that waits for the space repeats the call.
+ *
+ * Returns 0 if more is left; 1 if none is left, except for space that open views need, and the deletions are durable;
+ * or a write error. */
 int th_store_reclaim(struct th_store *store);
 
 struct th_store_info {
@@ -370,7 +372,7 @@ void th_nowait_end(void);
 bool th_nowait_again(int err);
 
 /* Begins to read the nodes of a range (NULL: all keys), about the first half megabyte; a cursor continues the
- * readahead. Waits only for interior nodes and the first leaf.
+ * readahead.  Waits only for interior nodes and the first leaf.
  *
  * Returns 0, -EINVAL if a bound is too long, or a read error. */
 int th_prefetch(struct th_view *view, const struct th_range *range);
@@ -418,6 +420,7 @@ int th_txn_begin(struct th_store *store, struct th_txn **ret);
 int th_txn_begin_in(struct th_view *view, struct th_txn **ret);
 
 /* Makes the writes of a transaction visible to all readers, and frees it.  Durable after the next sync or checkpoint.
+ *
  * May wait while much is dirty.  A transaction that was spilled (txn_bytes) commits in time proportional to its size
  * and is durable at once.  During that, readers go on, but other commits, checkpoints and th_view_freeze() wait.
  * Returns 0 or a write error.  On an error none of it is visible, and the transaction is freed, too. */
@@ -430,9 +433,11 @@ void th_txn_rollback(struct th_txn *txn);
  * delayed attributes. */
 void th_txn_use_emergency(struct th_txn *txn);
 
-/* Sets the value of a key; the key keeps its reference count.  Key and value are copied. Returns 0; -EINVAL if the key
- * or the value is too long; -ENOSPC or -EIO if the transaction is to be spilled, or the value written, and cannot be:
- * then the transaction is unchanged; or -ENOMEM, after which the key may be set or not. */
+/* Sets the value of a key; the key keeps its reference count.  Key and value are copied.
+ *
+ * Returns 0; -EINVAL if the key or the value is too long; -ENOSPC or -EIO if the transaction is to be spilled, or the
+ * value written, and cannot be: then the transaction is unchanged; or -ENOMEM, after which the key may be set or
+ * not. */
 int th_txn_put(struct th_txn *txn, struct th_slice key, struct th_slice value);
 
 /* Deletes a key and its reference count, if it exists, or all keys of a range.
@@ -540,9 +545,10 @@ struct th_snapshot {
 
 /* Keeps the state of the current branch under a name: calls before_checkpoint, then writes a checkpoint, which becomes
  * the snapshot.  Durable when it returns.
- * name: unique among the snapshots of all branches.  ret: the new snapshot, or NULL. Returns 0; -EEXIST; -EINVAL if the
- * name is empty, "." or "..", or has a slash; -ENAMETOOLONG; -EOVERFLOW if all ids are used up; the error of
- * before_checkpoint; or a write error. */
+ *
+ * name: unique among the snapshots of all branches.  ret: the new snapshot, or NULL.
+ * Returns 0; -EEXIST; -EINVAL if the name is empty, "." or "..", or has a slash; -ENAMETOOLONG; -EOVERFLOW if all ids
+ * are used up; the error of before_checkpoint; or a write error. */
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
 
 /* Deletes a snapshot.  Its name is free at once.  The deletion is durable after the next sync or checkpoint; a crash

@@ -3,8 +3,8 @@
  * The checker's inside: shared by the files of this folder.
  *
  * The checker reads the last checkpoint from the disk, and uses neither the cache nor the tables that the store keeps
- * in memory, so it sees the state that the next opening would see.  It gathers who claims which blocks, and then looks
- * at every block once:
+ * in memory, so it sees the state that the next opening would see.  It gathers all claims of blocks, and then looks at
+ * every block once:
  *
  *   A1  A block is used, in the space map, if and only if it is claimed; fixed areas are never in the map.
  *   A2  It belongs to one kind of owner: a fixed area, a page of a block list, the meta tree, a node of the trees of
