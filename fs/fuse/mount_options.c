@@ -255,7 +255,7 @@ static int parse_option(struct th_mount_parsed *parsed, const char *text, FILE *
 		return 0;
 	}
 	if (option->parse && option->parse(parsed, option, value)) {
-		fprintf(stderr, "thunderhead: mount option %s: %s expected\n", text, option->expects);
+		fprintf(stderr, "thunderhead: mount option %s: expected %s\n", text, option->expects);
 		return -EINVAL;
 	}
 	if (option->for_fuse)

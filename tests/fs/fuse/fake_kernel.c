@@ -119,6 +119,7 @@ void th_fake_kernel_open(struct th_scene *scene)
 	fuse = (struct th_fuse){ .fs = scene->fs, .directory = "/nonexistent" };
 	ck_assert_int_eq(th_control_new(fuse.fs, 0, &fuse.control), 0);
 	fuse.session = fuse_session_new(&args, &th_fuse_ops, sizeof(th_fuse_ops), &fuse);
+	fuse_opt_free_args(&args);
 	ck_assert_ptr_nonnull(fuse.session);
 	ck_assert_int_eq(fuse_session_custom_io(fuse.session, &io, open("/dev/null", O_RDWR | O_CLOEXEC)), 0);
 	ck_assert_int_eq(th_fuse_notifier_start(&fuse), 0);
