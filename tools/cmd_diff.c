@@ -59,23 +59,23 @@ static int keep_change(struct diff *diff, const struct th_fs_change *change)
 static int take_changes(struct diff *diff)
 {
 	size_t taken = 0, size;
-	int err = 0;
+	int ret = 0; /* 1: the next change is not complete yet */
 
-	while (!err) {
+	while (!ret) {
 		struct th_fs_change change;
 
-		err = th_fs_change_unpack(diff->bytes + taken, diff->nbytes - taken, &change, &size);
-		if (err)
+		ret = th_fs_change_unpack(diff->bytes + taken, diff->nbytes - taken, &change, &size);
+		if (ret)
 			break;
 		taken += size;
-		err = keep_change(diff, &change);
-		if (err)
+		ret = keep_change(diff, &change);
+		if (ret)
 			th_fs_change_release(&change);
 	}
 	diff->nbytes -= taken;
 	if (diff->nbytes)
 		memmove(diff->bytes, diff->bytes + taken, diff->nbytes);
-	return err < 0 ? err : 0;
+	return ret < 0 ? ret : 0;
 }
 
 static int take_bytes(struct diff *diff, const uint8_t *bytes, size_t size)

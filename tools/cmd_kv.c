@@ -402,13 +402,13 @@ static int run_del(const struct th_command *command, int argc, char **argv)
 static int print_range(const struct request *request, struct th_cursor *cursor)
 {
 	struct th_cursor_entry entry;
-	int err = 0;
+	int ret = 0; /* 1: the end */
 
 	if (request->reverse)
 		th_cursor_seek_end(cursor);
 	for (uint64_t n = 0; n < request->limit; n++) {
-		err = request->reverse ? th_cursor_prev(cursor, &entry) : th_cursor_next(cursor, &entry);
-		if (err)
+		ret = request->reverse ? th_cursor_prev(cursor, &entry) : th_cursor_next(cursor, &entry);
+		if (ret)
 			break;
 		th_record_write(stdout, entry.key, TH_RECORD_PRINT);
 		if (!request->keys_only) {
@@ -417,25 +417,25 @@ static int print_range(const struct request *request, struct th_cursor *cursor)
 		}
 		putchar('\n');
 	}
-	return err < 0 ? err : 0;
+	return ret < 0 ? ret : 0;
 }
 
 static int print_dump(const struct request *request, struct th_cursor *cursor)
 {
 	enum th_record_form form = request->print ? TH_RECORD_PRINT : TH_RECORD_BYTES;
 	struct th_cursor_entry entry;
-	int err;
+	int ret;
 
 	th_dump_begin(stdout, form);
-	while ((err = th_cursor_next(cursor, &entry)) == 0) {
+	while ((ret = th_cursor_next(cursor, &entry)) == 0) {
 		putchar(' ');
 		th_record_write(stdout, entry.key, form);
 		fputs("\n ", stdout);
 		th_record_write(stdout, entry.value, form);
 		putchar('\n');
 	}
-	if (err < 0)
-		return err;
+	if (ret < 0)
+		return ret;
 	th_dump_end(stdout);
 	return 0;
 }
@@ -557,21 +557,21 @@ struct count {
 	uint64_t records, key_bytes, value_bytes;
 };
 
-static int count_records(struct th_store *store, struct count *ret)
+static int count_records(struct th_store *store, struct count *count)
 {
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int err = th_cursor_open(th_view_live(store), NULL, &cursor);
+	int ret = th_cursor_open(th_view_live(store), NULL, &cursor);
 
-	if (err)
-		return err;
-	while ((err = th_cursor_next(cursor, &entry)) == 0) {
-		ret->records++;
-		ret->key_bytes += entry.key.size;
-		ret->value_bytes += entry.value.size;
+	if (ret)
+		return ret;
+	while ((ret = th_cursor_next(cursor, &entry)) == 0) {
+		count->records++;
+		count->key_bytes += entry.key.size;
+		count->value_bytes += entry.value.size;
 	}
 	th_cursor_close(cursor);
-	return err < 0 ? err : 0;
+	return ret < 0 ? ret : 0;
 }
 
 static void print_size(const char *label, uint64_t bytes)

@@ -81,7 +81,7 @@ static int read_bytes(struct th_dump *dump, char **line, size_t *room, struct th
 	size_t size;
 	int err = read_line(dump, line, room, &size);
 
-	if (err < 0)
+	if (err)
 		return err;
 	if (!strcmp(*line, "DATA=END"))
 		return 1;

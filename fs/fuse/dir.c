@@ -90,6 +90,7 @@ static void uncount(struct listing *listing)
 	}
 }
 
+/* Adds a name that the walk of the directory has found.  Returns 0 or LISTING_FULL. */
 static int add_entry(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
 {
 	struct listing *listing = arg;
@@ -111,11 +112,12 @@ static int add_entry(void *arg, struct th_slice name, const struct th_dirent *en
 
 	if (err == -ENOENT)
 		return 0;
-	if (err < 0) /* a damaged inode must not hide the other names */
+	if (err) /* a damaged inode must not hide the other names */
 		return add_plain(listing, string, entry->id, entry->type, next);
-	err = add_inode(listing, string, inode, next);
+	int full = add_inode(listing, string, inode, next);
+
 	th_inode_put(inode);
-	return err;
+	return full;
 }
 
 static uint64_t parent_ino(struct th_inode *dir)
@@ -134,27 +136,28 @@ static uint64_t parent_ino(struct th_inode *dir)
 static int add_first(struct listing *listing, uint64_t cookie)
 {
 	struct th_inode *dir = listing->dir;
-	int err = 0;
+	int full = 0;
 
 	if (cookie < TH_DIR_COOKIE_DOT)
-		err = add_plain(listing, ".", th_inode_ino(dir), DT_DIR, TH_DIR_COOKIE_DOT);
-	if (!err && cookie < TH_DIR_COOKIE_DOTDOT)
-		err = add_plain(listing, "..", parent_ino(dir), DT_DIR, TH_DIR_COOKIE_DOTDOT);
-	if (!err && cookie < TH_DIR_COOKIE_SNAPDIR && th_snapdir_is_listed(dir))
-		err = add_plain(listing, TH_SNAPDIR_NAME, (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id, DT_DIR,
-				TH_DIR_COOKIE_SNAPDIR);
-	return err;
+		full = add_plain(listing, ".", th_inode_ino(dir), DT_DIR, TH_DIR_COOKIE_DOT);
+	if (!full && cookie < TH_DIR_COOKIE_DOTDOT)
+		full = add_plain(listing, "..", parent_ino(dir), DT_DIR, TH_DIR_COOKIE_DOTDOT);
+	if (!full && cookie < TH_DIR_COOKIE_SNAPDIR && th_snapdir_is_listed(dir))
+		full = add_plain(listing, TH_SNAPDIR_NAME, (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id,
+				 DT_DIR, TH_DIR_COOKIE_SNAPDIR);
+	return full;
 }
 
+/* Fills the reply with names after the cookie.  Returns 0, or -errno if there are none before the error. */
 static int fill(struct listing *listing, uint64_t cookie)
 {
-	int err = add_first(listing, cookie);
+	int ret = add_first(listing, cookie);
 
-	if (!err)
-		err = th_inode_is_snapdir(listing->dir) ? th_snapdir_walk(listing->dir, cookie, add_entry, listing)
+	if (!ret)
+		ret = th_inode_is_snapdir(listing->dir) ? th_snapdir_walk(listing->dir, cookie, add_entry, listing)
 							: th_dir_walk(listing->dir, cookie, add_entry, listing);
 	/* An error after some names is returned by the next call, which begins there. */
-	return err < 0 && !listing->size ? err : 0;
+	return ret < 0 && !listing->size ? ret : 0;
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
