@@ -41,7 +41,7 @@ static void check_run(struct data_check *check, const char *where, uint64_t id, 
 		return;
 	th_extent_checksums(extent, 0, extent->blocks, checksums);
 	err = th_chunk_read(check->fs->store, extent->run.addr, extent->run.blocks, checksums, check->buffer);
-	if (err >= 0)
+	if (!err)
 		return;
 	check->problems++;
 	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ", block %" PRIu64 ": data at disk block %" PRIu64 " %s",
@@ -56,7 +56,7 @@ static int check_view(struct data_check *check, struct th_view *view, const char
 	struct th_cursor *cursor;
 	int err = th_cursor_open(view, NULL, &cursor);
 
-	if (err < 0)
+	if (err)
 		return err;
 	while (!(err = th_cursor_next(cursor, &entry))) {
 		struct th_fs_key_parts parts;
@@ -90,7 +90,7 @@ static int check_snapshots(struct data_check *check)
 	size_t count;
 	int err = th_snapshot_list(check->fs->store, &list, &count);
 
-	if (err < 0)
+	if (err)
 		return err;
 	for (size_t i = 0; i < count && !err; i++) {
 		err = th_view_snapshot(check->fs->store, list[i].id, &view);
@@ -108,7 +108,7 @@ static int check_branches(struct data_check *check)
 	size_t count;
 	int err = th_branch_list(check->fs->store, &list, &count);
 
-	if (err < 0)
+	if (err)
 		return err;
 	for (size_t i = 0; i < count && !err; i++) {
 		if (list[i].detached || list[i].current)
