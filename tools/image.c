@@ -11,7 +11,7 @@
 
 int th_image_error(const char *path, int err)
 {
-	char text[TH_EXPLAIN_MAX];
+	char text[TH_ERROR_TEXT_MAX];
 
 	th_error_line("%s: %s", path, th_error_text_image(path, err, text));
 	return err;

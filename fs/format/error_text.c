@@ -78,18 +78,18 @@ const char *th_error_text_image(const char *path, int err, char *text)
 	long holder = 0;
 
 	if (abs(err) != EBUSY && abs(err) != EWOULDBLOCK) {
-		snprintf(text, TH_EXPLAIN_MAX, "%s", th_error_text(err));
+		snprintf(text, TH_ERROR_TEXT_MAX, "%s", th_error_text(err));
 		return text;
 	}
 	place = file ? mount_place(file) : NULL;
 	if (file && !place)
 		holder = lock_holder(file);
 	if (place)
-		snprintf(text, TH_EXPLAIN_MAX, "is in use: it is mounted on %s", place);
+		snprintf(text, TH_ERROR_TEXT_MAX, "is in use: it is mounted on %s", place);
 	else if (holder > 0)
-		snprintf(text, TH_EXPLAIN_MAX, "is in use by process %ld", holder);
+		snprintf(text, TH_ERROR_TEXT_MAX, "is in use by process %ld", holder);
 	else
-		snprintf(text, TH_EXPLAIN_MAX, "is in use by another process");
+		snprintf(text, TH_ERROR_TEXT_MAX, "is in use by another process");
 	free(place);
 	return text;
 }

@@ -5,12 +5,12 @@
 
 #include <stddef.h>
 
-#define TH_EXPLAIN_MAX 4352 /* bytes: a path and a sentence */
+#define TH_ERROR_TEXT_MAX 4352 /* bytes: a path and a sentence */
 
 /* Returns the text of an errno of either sign.  It is valid until the thread's next call. */
 const char *th_error_text(int err);
 /* Returns why the image at `path` cannot be opened; if it is in use, by which mount or process.  Fills and returns
- * text[TH_EXPLAIN_MAX]. */
+ * text[TH_ERROR_TEXT_MAX]. */
 const char *th_error_text_image(const char *path, int err, char *text);
 
 #endif

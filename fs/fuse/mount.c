@@ -58,7 +58,7 @@ static void fuse_log_line(enum fuse_log_level level, const char *format, va_list
 
 __attribute__((format(printf, 1, 2))) static void report_line(const char *format, ...)
 {
-	char line[TH_EXPLAIN_MAX + 512];
+	char line[TH_ERROR_TEXT_MAX + 512];
 	va_list args;
 
 	va_start(args, format);
@@ -69,7 +69,7 @@ __attribute__((format(printf, 1, 2))) static void report_line(const char *format
 
 static void report_unmountable(const struct th_mount_options *options, int err)
 {
-	char why[TH_EXPLAIN_MAX];
+	char why[TH_ERROR_TEXT_MAX];
 
 	/* Damage was reported where it was found, in more detail than an error number has. */
 	if ((err == -EUCLEAN || err == -EBADMSG) && reported)

@@ -26,7 +26,7 @@ END_TEST
 
 START_TEST(image_in_use_names_the_process)
 {
-	char path[] = "/tmp/thunderhead-test-XXXXXX", text[TH_EXPLAIN_MAX], expected[64];
+	char path[] = "/tmp/thunderhead-test-XXXXXX", text[TH_ERROR_TEXT_MAX], expected[64];
 	int fd = mkstemp(path);
 
 	ck_assert_int_ge(fd, 0);
@@ -44,7 +44,7 @@ END_TEST
 
 START_TEST(other_errors_of_an_image_have_the_plain_text)
 {
-	char text[TH_EXPLAIN_MAX];
+	char text[TH_ERROR_TEXT_MAX];
 
 	ck_assert_str_eq(th_error_text_image("/none", -EUCLEAN, text), th_error_text(EUCLEAN));
 	ck_assert_str_eq(th_error_text_image("/none", -ENOENT, text), strerror(ENOENT));
