@@ -4,7 +4,8 @@
  *
  * Lock order of fs/, outermost first.  Violating it deadlocks.
  *
- *   L0  fs->checkpoint_hook_lock: held while before_checkpoint runs, which takes inode locks.
+ *   L0  fs->checkpoint_hook_lock, held while before_checkpoint runs, and then the walk lock of the dirty list, held
+ *       while its inodes are written back: both are held while inode locks are taken.
  *   L1  fs->rename_lock: held by a rename or exchange between two directories, and by one that replaces a directory.
  *   L2  inode->lock of directories: a parent before its child.  Two directories that are not parent and child are
  *       locked together only under L1, an ancestor first, otherwise the smaller id first.  All threads but the one
