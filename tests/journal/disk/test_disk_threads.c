@@ -59,15 +59,15 @@ START_TEST(full_queue_makes_the_caller_transfer)
 {
 	struct th_disk *disk = th_test_disk(TH_TEST_THREADS_BUFFERED);
 	struct th_future *futures = calloc(DEPTH + 1, sizeof(*futures)), held[THREADS];
-	char *buf = th_disk_buffer((THREADS + 1) * TH_BLOCK_SIZE);
+	char *buf = th_disk_buffer((THREADS + DEPTH + 1) * TH_BLOCK_SIZE), *rest = buf + THREADS * TH_BLOCK_SIZE;
 	struct gate gate;
 
 	close_gate(&gate, disk, held, buf);
 	for (int i = 0; i < DEPTH; i++) {
-		th_disk_get(disk, 0, 1, buf + THREADS * TH_BLOCK_SIZE, &futures[i]);
+		th_disk_get(disk, 0, 1, rest + (size_t)i * TH_BLOCK_SIZE, &futures[i]);
 		th_check(!th_future_poll(&futures[i]));
 	}
-	th_disk_get(disk, 0, 1, buf + THREADS * TH_BLOCK_SIZE, &futures[DEPTH]);
+	th_disk_get(disk, 0, 1, rest + DEPTH * TH_BLOCK_SIZE, &futures[DEPTH]);
 	ck_assert(th_future_poll(&futures[DEPTH]));
 	ck_assert_int_eq(futures[DEPTH].result, 0);
 	open_gate(&gate);
