@@ -83,6 +83,8 @@ START_TEST(caller_transfers_when_all_operations_are_in_use)
 }
 END_TEST
 
+#define READERS 16
+
 struct reader {
 	unsigned seed;
 	pthread_t thread;
@@ -94,11 +96,11 @@ static void *read_some(void *arg)
 	char *buf = th_disk_buffer(8 * TH_BLOCK_SIZE);
 	struct th_future futures[8];
 
-	for (unsigned round = 0; round < 200; round++) {
+	for (unsigned round = 0; round < th_test_rounds(200); round++) {
 		for (int i = 0; i < 8; i++)
 			th_disk_get(disk, th_random_below(&random, TH_TEST_DISK_BLOCKS), 1, buf + i * TH_BLOCK_SIZE,
 				    &futures[i]);
-		for (int i = 8; i-- > 0;)
+		for (int i = 0; i < 8; i++)
 			th_ok(th_future_wait(&futures[i]));
 	}
 	free(buf);
@@ -108,15 +110,21 @@ static void *read_some(void *arg)
 /* The reaper completes the futures of others and passes the role on: no thread is left asleep. */
 START_TEST(every_waiter_is_woken)
 {
-	struct reader readers[6];
+	char *data = th_disk_buffer(256 * TH_BLOCK_SIZE);
+	struct reader readers[READERS];
 
-	for (unsigned i = 0; i < 6; i++) {
+	/* Reads of blocks that were never written complete at once, and no thread waits. */
+	memset(data, 1, 256 * TH_BLOCK_SIZE);
+	for (uint64_t addr = 0; addr < TH_TEST_DISK_BLOCKS; addr += 256)
+		th_ok(th_disk_write(disk, addr, 256, data));
+	free(data);
+	for (unsigned i = 0; i < READERS; i++) {
 		readers[i].seed = i + 1;
 		th_ok(pthread_create(&readers[i].thread, NULL, read_some, &readers[i]));
 	}
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < READERS; i++)
 		pthread_join(readers[i].thread, NULL);
-	ck_assert_uint_eq(disk->reads, 6 * 200 * 8);
+	ck_assert_uint_eq(disk->reads, READERS * th_test_rounds(200) * 8);
 }
 END_TEST
 
