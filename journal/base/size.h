@@ -8,7 +8,7 @@
 
 #define TH_SIZE_TEXT 24
 
-/* Parses a size: a number, with or without a fraction, and a unit, one of K M G T P E, which "iB" or "B" may follow. 
+/* Parses a size: a number, with or without a fraction, and a unit, one of K M G T P E, which "iB" or "B" may follow.
  * Without a unit it is bytes, and has no fraction.  Returns 0, -EINVAL if the text is not a size, or -ERANGE if it is
  * above INT64_MAX, the largest size of a file. */
 int th_size_parse(const char *text, uint64_t *ret_bytes);
