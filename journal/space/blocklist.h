@@ -58,7 +58,7 @@ struct th_blocklist_write {
 };
 
 /* Appends runs to the list.  Pages are written when it returns, but not flushed.  With `pending` (may be NULL), the
- * write of the newest pages may still be under way: until th_blocklist_wait() the list must not be read or changed. 
+ * write of the newest pages may still be under way: until th_blocklist_wait() the list must not be read or changed.
  * Appending, joining and filtering do not fail because of a page that cannot be read, which the disk reports.  That
  * page stays in the list, with its entries and every older page.
  * Returns 0, -ENOSPC, -ENOMEM or a write error, which leave the list as it was. */

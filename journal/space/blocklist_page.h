@@ -94,7 +94,7 @@ int th_blocklist_writer_init(struct th_blocklist_writer *writer, struct th_disk 
 			     const struct th_blocklist *list);
 /* Frees the writer's memory and gives unused pages back to the space. */
 void th_blocklist_writer_release(struct th_blocklist_writer *writer);
-/* Continues in a copy of the newest page, if that has this kind and room; writer->replaced is then its address. 
+/* Continues in a copy of the newest page, if that has this kind and room; writer->replaced is then its address.
  * Returns 0 or an error of th_blocklist_page_read(), after which the writer can be used and starts a new page. */
 int th_blocklist_writer_reopen(struct th_blocklist_writer *writer, enum th_blocklist_kind kind);
 /* Returns how many pages `runs` more runs need, the open one included. */

@@ -6,7 +6,7 @@
 #include "journal/base/array.h"
 #include "journal/space/space_state.h"
 
-/* The emergency reserve is 1/32 of the disk, within these bounds (1 MiB and 1 GiB in blocks), but at most 1/8. 
+/* The emergency reserve is 1/32 of the disk, within these bounds (1 MiB and 1 GiB in blocks), but at most 1/8.
  * Deletions and a checkpoint fit into it; if it were too small, a full image could not be emptied. */
 #define EMERGENCY_MIN 256
 #define EMERGENCY_MAX (1u << (30 - TH_BLOCK_SHIFT))

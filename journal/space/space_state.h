@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of the space, shared by space.c, which hands out blocks, and space_log.c, which logs them on disk. 
+/* The state of the space, shared by space.c, which hands out blocks, and space_log.c, which logs them on disk.
  * Internal to journal/space. */
 #ifndef TH_JOURNAL_SPACE_SPACE_STATE_H
 #define TH_JOURNAL_SPACE_SPACE_STATE_H
