@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "journal/base/checksum.h"
+#include "tree/btree/insert.h"
+#include "tree/btree/split_join.h"
 #include "tree/node/large_value.h"
 #include "tree/node/node_pack.h"
 
@@ -161,6 +163,7 @@ static unsigned check_below(struct th_cache *cache, struct th_node *node, struct
 	unsigned count = 1;
 
 	th_test_check_node(node, lo, hi);
+	th_true(!th_node_too_big(node));
 	if (node->gen == gen)
 		*bytes += (th_node_packed_size(node) + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE * TH_BLOCK_SIZE;
 	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++) {
@@ -266,6 +269,37 @@ struct th_ptr th_nodes_leaf(struct th_nodes *nodes, const char *prefix, unsigned
 	ptr = leaf->ptr;
 	th_node_unref(leaf);
 	return ptr;
+}
+
+void th_nodes_tree(struct th_nodes *nodes, struct th_tree *tree, uint32_t overlay_bytes)
+{
+	th_tree_init(tree, nodes->cache, 2, overlay_bytes);
+	th_ok(th_tree_load(tree, &(struct th_ptr){ 0 }));
+}
+
+void th_nodes_fill(struct th_tree *tree, unsigned from, unsigned to, size_t value_size)
+{
+	static uint64_t seq;
+	char key[16], value[TH_INLINE_MAX + 1];
+
+	memset(value, 'v', value_size);
+	value[value_size] = 0;
+	for (unsigned i = from; i < to; i++) {
+		snprintf(key, sizeof(key), "k%06u", i);
+		th_ok(th_tree_put(tree, th_test_put(key, value, ++seq)));
+	}
+}
+
+void th_nodes_freeze(struct th_nodes *nodes, struct th_tree *tree)
+{
+	struct th_node *root = th_tree_freeze(tree);
+
+	tree->checkpoint_gen = tree->gen - 1;
+	tree->dirty_bytes = 0;
+	th_nodes_write(nodes, root, tree->gen - 1);
+	th_node_unref(root);
+	th_dead_nodes_release(&tree->dead);
+	th_drops_release(&tree->drops);
 }
 
 void th_nodes_damage(struct th_nodes *nodes, uint64_t addr)
