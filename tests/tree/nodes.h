@@ -31,7 +31,7 @@ void th_test_expect_slab(const struct th_node *node, const struct th_slab *slab,
 /* Checks one node: N2, N3, N4 and N5, and the sum of its bytes.  hi.data NULL: no upper fence. */
 void th_test_check_node(const struct th_node *node, struct th_slice lo, struct th_slice hi);
 /* Checks all nodes below a root, and N1 for those in memory: below a node of an older generation there is none of
- * `gen`. Returns the number of nodes; *ret_transient_bytes: what the nodes of `gen` take on disk. */
+ * `gen`. Returns the number of nodes; *ret_transient_bytes: bytes that the nodes of `gen` take on disk. */
 unsigned th_test_check_tree(struct th_cache *cache, struct th_node *root, uint64_t gen, size_t *ret_transient_bytes);
 
 /* --- a place for nodes --- */

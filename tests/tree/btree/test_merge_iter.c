@@ -141,7 +141,7 @@ START_TEST(a_merge_is_what_applying_all_messages_gives)
 }
 END_TEST
 
-/* Eight bytes of a key are compared as a number; longer and shorter ones are told apart. */
+/* Eight bytes of a key are compared as a number; longer and shorter ones are compared further. */
 START_TEST(keys_with_equal_heads_stay_in_order)
 {
 	static const char *const keys[] = { "a", "aaaaaaaa", "aaaaaaaaa", "aaaaaaaab", "b" };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nodes that walks ask for: what the tree has left since is no damage, what it still names is. */
+/* Nodes that a walk needs: an unreadable node is damage only if the tree still names it. */
 #include <stdlib.h>
 
 #include "tests/tree/fixture.h"
@@ -17,7 +17,7 @@ static void count_reports(void *arg, const char *line)
 	reported++;
 }
 
-START_TEST(read_doubts_damage_once)
+START_TEST(damage_is_reported_when_a_node_is_needed_again)
 {
 	struct th_disk *disk;
 	struct th_readahead *ahead;
@@ -30,7 +30,7 @@ START_TEST(read_doubts_damage_once)
 	th_need_init(&need);
 	reported = 0;
 
-	/* Given up and written anew since: the walk begins once more, and nobody is alarmed. */
+	/* Freed and reused since: the walk is retried, and nothing is reported. */
 	need.ptr = (struct th_ptr){ .addr = 100, .birth = 7, .blocks = 1, .checksum = 1 };
 	th_ok(th_need_load(&need, cache));
 	need.ptr = (struct th_ptr){ .addr = 200, .birth = 7, .blocks = 1, .checksum = 1 };
@@ -46,7 +46,7 @@ START_TEST(read_doubts_damage_once)
 	th_ok(th_need_load(&need, cache));
 	ck_assert_uint_eq(reported, 1);
 
-	/* What cannot be read is never doubted. */
+	/* An error of the disk is returned at once. */
 	need.ptr = (struct th_ptr){ .addr = DISK_BLOCKS, .birth = 9, .blocks = 1, .checksum = 1 };
 	ck_assert_int_lt(th_need_load(&need, cache), 0);
 	th_need_release(&need);
@@ -58,7 +58,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { read_doubts_damage_once };
+	const TTest *const tests[] = { damage_is_reported_when_a_node_is_needed_again };
 
-	return th_tests_run("read", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("need", tests, sizeof(tests) / sizeof(tests[0]));
 }

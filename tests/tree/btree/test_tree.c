@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gate from shared to writable: what is frozen stays as it was, and what leaves the tree is on the list of dead
+/* The gate from shared to writable: frozen nodes stay unchanged, and nodes that leave the tree are on the list of dead
  * nodes. */
 #include "tests/tree/nodes.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chunks: data off-tree, shared, sliced, kept by snapshots, crashed, and on a full image. */
+/* Chunks: data outside the tree, shared, cut, kept by snapshots, after crashes, and on a full image. */
 #include "tests/tree/extents.h"
 #include "tree/chunk.h"
 
@@ -10,14 +10,14 @@
 #define FILES 60
 #define SNAPSHOTS_MAX 10
 
-/* Every file of a view: as the model says, with its data. */
+/* Compares every file of a view, and its data, with the model. */
 static void view_read(struct th_store *store, struct th_view *view, const struct th_model *model)
 {
 	th_verify_scan(view, model, NULL);
 	th_extents_verify(store, model);
 }
 
-/* --- the random part --- */
+/* --- random operations --- */
 
 struct kept {
 	struct th_snapshot info;
@@ -81,7 +81,7 @@ static void file_write(struct depot *depot, struct th_txn *txn, struct th_extent
 	file->count++;
 }
 
-/* Keeps only a slice of one extent, as an overwrite in a file does. */
+/* Keeps only a part of one extent, as an overwrite in a file does. */
 static void file_slice(struct depot *depot, struct th_txn *txn, struct th_extents *file)
 {
 	struct th_extent *extent = &file->extents[th_random_below(&depot->random, file->count)];
@@ -97,7 +97,7 @@ static void file_slice(struct depot *depot, struct th_txn *txn, struct th_extent
 	th_extent_cut(extent, from, to);
 }
 
-/* Takes an extent of any file of the live tree or a snapshot into this one. */
+/* Adds an extent of any file, of the live tree or of a snapshot, to this one. */
 static void file_share(struct depot *depot, struct th_txn *txn, const struct th_model *model, struct th_extents *file)
 {
 	const struct th_model *source = model;
@@ -283,25 +283,25 @@ static void one_depot(uint64_t seed, unsigned rounds, bool crashes)
 	free(depot);
 }
 
-START_TEST(chunk_random)
+START_TEST(random_files_match_the_model)
 {
-	uint64_t seed = th_test_seed("chunk_random");
+	uint64_t seed = th_test_seed("random_files_match_the_model");
 
 	for (unsigned i = 0; i < th_test_rounds(2); i++)
 		one_depot(seed + i, 5, false);
 }
 END_TEST
 
-START_TEST(chunk_random_crash)
+START_TEST(random_files_match_the_model_after_crashes)
 {
-	uint64_t seed = th_test_seed("chunk_random_crash");
+	uint64_t seed = th_test_seed("random_files_match_the_model_after_crashes");
 
 	for (unsigned i = 0; i < th_test_rounds(2); i++)
 		one_depot(seed + i, 5, true);
 }
 END_TEST
 
-/* --- the plain part --- */
+/* --- single operations --- */
 
 static void put_extent(struct th_txn *txn, const char *key, const struct th_extent *extent)
 {
@@ -311,7 +311,7 @@ static void put_extent(struct th_txn *txn, const char *key, const struct th_exte
 	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ space, th_extents_pack(&file, space) }));
 }
 
-START_TEST(chunk_plain)
+START_TEST(runs_are_checked_written_and_read)
 {
 	struct th_random random = { .state = 1 };
 	struct th_fixture fixture;
@@ -326,7 +326,7 @@ START_TEST(chunk_plain)
 	th_expect(th_chunk_alloc(txn, TH_RUN_MAX + 1, false, &hint, &extent.run), -EINVAL);
 	th_ok(th_extent_write(txn, &random, 16, false, &hint, &extent));
 	ck_assert_uint_eq(extent.run.blocks, 16); /* an empty image has room in one piece */
-	th_extent_read(fixture.store, &extent, 0, 16); /* even before it is merged */
+	th_extent_read(fixture.store, &extent, 0, 16); /* even before the commit */
 	put_extent(txn, "file key", &extent);
 	th_ok(th_txn_commit(txn));
 	th_extent_read(fixture.store, &extent, 5, 3);
@@ -349,8 +349,7 @@ START_TEST(chunk_plain)
 }
 END_TEST
 
-/* The memory of what was written is that of what is written next. */
-START_TEST(chunk_buffers)
+START_TEST(buffers_are_reused)
 {
 	struct th_fixture fixture;
 	struct th_extent extent;
@@ -381,8 +380,8 @@ START_TEST(chunk_buffers)
 }
 END_TEST
 
-/* A run whose live reference is gone is shared back out of a snapshot, which is then deleted. */
-START_TEST(chunk_share_from_snapshot)
+/* A run that only a snapshot refers to is shared back into the live tree; then the snapshot is deleted. */
+START_TEST(a_run_can_be_shared_from_a_snapshot)
 {
 	struct th_random random = { .state = 2 };
 	struct th_snapshot snapshot;
@@ -412,7 +411,7 @@ START_TEST(chunk_share_from_snapshot)
 	th_verify_check(fixture.store, &th_extents_check);
 	th_fixture_reopen(&fixture);
 	th_ok(th_snapshot_delete(fixture.store, "snapshot"));
-	for (int i = 0; i < 4; i++) { /* whatever was freed is used again */
+	for (int i = 0; i < 4; i++) { /* freed blocks are reused */
 		th_ok(th_store_checkpoint(fixture.store));
 		th_ok(th_txn_begin(fixture.store, &txn));
 		while (th_extent_write(txn, &random, 64, false, &hint, &extent) == 0)
@@ -431,7 +430,7 @@ START_TEST(chunk_share_from_snapshot)
 }
 END_TEST
 
-START_TEST(chunk_share_count)
+START_TEST(shared_blocks_are_freed_with_the_last_reference)
 {
 	struct th_random random = { .state = 3 };
 	struct th_extent extents[20];
@@ -478,7 +477,7 @@ END_TEST
 
 /* --- a full image --- */
 
-START_TEST(chunk_reserve)
+START_TEST(reserved_blocks_can_be_allocated)
 {
 	struct th_random random = { .state = 4 };
 	struct th_fixture fixture;
@@ -497,7 +496,7 @@ START_TEST(chunk_reserve)
 	ck_assert_uint_eq(info.blocks_reserved, reserved);
 	th_ok(th_txn_begin(fixture.store, &txn));
 	th_expect(th_chunk_alloc(txn, 64, false, &hint, &extent.run) == 0 && extent.run.blocks > 10, 0);
-	th_ok(th_extent_write(txn, &random, 50, true, &hint, &extent)); /* what is reserved is there */
+	th_ok(th_extent_write(txn, &random, 50, true, &hint, &extent)); /* reserved blocks can be allocated */
 	put_extent(txn, "file key", &extent);
 	th_txn_rollback(txn);
 	th_store_info(fixture.store, &info);
@@ -541,7 +540,7 @@ static int fill_some(struct th_fixture *fixture, struct th_random *random, struc
 	return err;
 }
 
-/* Adds files until there is no room; how many there are then. */
+/* Adds files until there is no space.  Returns their number. */
 static unsigned fill_image(struct th_fixture *fixture, struct th_random *random, struct th_model *model)
 {
 	unsigned count = 0;
@@ -574,7 +573,7 @@ static void empty_image(struct th_fixture *fixture, struct th_model *model, unsi
 	}
 }
 
-START_TEST(chunk_full_image)
+START_TEST(a_full_image_can_be_emptied_and_filled_again)
 {
 	struct th_random random = { .state = 5 };
 	struct th_model *model = th_model_new();
@@ -604,9 +603,9 @@ START_TEST(chunk_full_image)
 }
 END_TEST
 
-/* Blocks that one commit freed and that are used again after a commit which changed nothing: a log that names them must
- * replay. */
-START_TEST(chunk_reuse_replayed)
+/* One checkpoint frees blocks, the next changes nothing, and then the blocks are reused: a log that names them must be
+ * replayed. */
+START_TEST(reused_blocks_are_replayed)
 {
 	struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_random random = { .state = 7 };
@@ -650,8 +649,8 @@ START_TEST(chunk_reuse_replayed)
 }
 END_TEST
 
-/* Full because of snapshots: overwriting no longer works, deleting a snapshot brings the room back. */
-START_TEST(chunk_full_of_snapshots)
+/* When snapshots hold all space, overwriting fails until one is deleted. */
+START_TEST(deleting_a_snapshot_makes_room)
 {
 	struct th_random random = { .state = 6 };
 	struct th_model *model = th_model_new(), *first;
@@ -681,8 +680,8 @@ START_TEST(chunk_full_of_snapshots)
 }
 END_TEST
 
-/* Full of keys: whatever was refused left no trace, and deleting works. */
-START_TEST(chunk_full_of_keys)
+/* When keys take all space, refused transactions leave no trace, and deleting works. */
+START_TEST(a_refused_put_leaves_no_trace)
 {
 	struct th_model *model = th_model_new();
 	struct th_fixture fixture;
@@ -725,10 +724,17 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { chunk_plain,          chunk_buffers,           chunk_share_from_snapshot,
-				       chunk_share_count,    chunk_reserve,           chunk_full_image,
-				       chunk_reuse_replayed, chunk_full_of_snapshots, chunk_full_of_keys,
-				       chunk_random,         chunk_random_crash };
+	const TTest *const tests[] = { runs_are_checked_written_and_read,
+				       buffers_are_reused,
+				       a_run_can_be_shared_from_a_snapshot,
+				       shared_blocks_are_freed_with_the_last_reference,
+				       reserved_blocks_can_be_allocated,
+				       a_full_image_can_be_emptied_and_filled_again,
+				       reused_blocks_are_replayed,
+				       deleting_a_snapshot_makes_room,
+				       a_refused_put_leaves_no_trace,
+				       random_files_match_the_model,
+				       random_files_match_the_model_after_crashes };
 
 	return th_tests_run("chunk", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node writer: what it writes is read back, children come first, and a failed transfer makes nothing persistent. */
+/* The node writer: its nodes are read back, children come first, and a failed transfer makes nothing persistent. */
 #include "tests/tree/nodes.h"
 
 #include <stdio.h>

@@ -87,7 +87,8 @@ START_TEST(a_search_finds_the_place_of_any_key)
 }
 END_TEST
 
-/* The level-0 index has four bytes: keys that differ later, or only in their length, or by zeros, differ all the same. */
+/* The level-0 index has four bytes: keys that differ later, or only in their length, or by zeros, differ all the
+ * same. */
 START_TEST(equal_heads_do_not_confuse_a_search)
 {
 	static const char *const keys[] = { "k", "k\x01", "kaaaa", "kaaaaa", "kaaaab", "kb" };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The heap of nodes: pieces do not meet, threads share it, and what is free goes back to the system. */
+/* The heap of nodes: pieces do not overlap, threads share it, and free memory is returned to the system. */
 #include "tests/tree/fixture.h"
 
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include "tree/node/node_heap.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define RESIDENT_TELLS 1 /* what the process has in memory says something of the heap */
+#define TEST_RESIDENT 1 /* the resident size of the process depends on the heap only */
 #endif
 
 #define PIECES 3000
@@ -19,8 +19,8 @@
 #define THREADS 4
 #define KEPT (1u << 20) /* an empty slab of each size may be kept */
 #define MANY 4096
-#define PAGE (15u << 10) /* a typical node's */
-#define SLACK (10u << 20) /* idle memory, what regions have of their own, and what else the process does */
+#define PAGE (15u << 10) /* bytes of a typical node */
+#define SLACK (10u << 20) /* idle memory, headers of regions, and other memory of the process */
 
 struct pieces {
 	pthread_mutex_t lock;
@@ -67,7 +67,7 @@ static bool is_all(const uint8_t *bytes, uint8_t byte, size_t size)
 	return size == 0;
 }
 
-/* Its beginning and its end are enough: what lies beside it is another's. */
+/* Checks the beginning and the end of a piece: a neighbour that overlaps it would change them. */
 static void mark(const struct piece *piece)
 {
 	size_t edge = piece->size < 64 ? piece->size : 64;
@@ -124,13 +124,13 @@ static void *replace_some(void *arg)
 	return NULL;
 }
 
-START_TEST(memory_pieces)
+START_TEST(pieces_of_threads_do_not_overlap)
 {
 	static struct pieces pieces = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct th_heap_stat before = stat_now();
 	pthread_t thread[THREADS];
 
-	pieces.seed = th_test_seed("memory_pieces");
+	pieces.seed = th_test_seed("pieces_of_threads_do_not_overlap");
 	for (unsigned i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, replace_some, &pieces), 0);
 	for (unsigned i = 0; i < THREADS; i++)
@@ -146,7 +146,7 @@ START_TEST(memory_pieces)
 }
 END_TEST
 
-START_TEST(memory_sizes)
+START_TEST(every_size_can_be_allocated)
 {
 	uint8_t *zeroed;
 
@@ -170,11 +170,11 @@ END_TEST
 #define KEEP (128u << 20)
 #define KEEP_PIECES (KEEP / 4096)
 
-/* As in a cache that is full: pieces of a node's size come and go.  Little is lost between them. */
-START_TEST(memory_lost)
+/* As in a full cache: pieces of a node's size are freed and allocated at random. */
+START_TEST(little_is_lost_to_fragmentation)
 {
 	static struct piece pieces[KEEP_PIECES];
-	struct th_random rng = { .state = th_test_seed("memory_lost") };
+	struct th_random rng = { .state = th_test_seed("little_is_lost_to_fragmentation") };
 	struct th_heap_stat stat;
 	unsigned count = 0;
 	size_t takes = 0;
@@ -198,7 +198,7 @@ START_TEST(memory_lost)
 	ck_assert_uint_le(stat.idle, KEEP / 24);
 	while (count > 0)
 		th_heap_free(pieces[--count].memory);
-		/* It is kept, until nobody says that it may be. */
+		/* It is kept until the budget is withdrawn. */
 #ifndef __SANITIZE_ADDRESS__
 	ck_assert_uint_gt(stat_now().idle, KEEP / 2);
 #endif
@@ -207,7 +207,7 @@ START_TEST(memory_lost)
 }
 END_TEST
 
-#ifdef RESIDENT_TELLS
+#ifdef TEST_RESIDENT
 
 static size_t resident(void)
 {
@@ -256,8 +256,8 @@ static void free_some(struct many *many, unsigned step)
 	}
 }
 
-/* Pages that one thread got become messages of another one, and pages again; nothing is in memory twice. */
-START_TEST(memory_one_heap)
+/* The memory of one thread's pages becomes that of another thread's messages, and pages again. */
+START_TEST(memory_of_one_thread_serves_another)
 {
 	static struct many pages = { .size = PAGE }, messages = { .size = 160 };
 	size_t before = resident(), most = before + (size_t)MANY * PAGE * 9 / 8 + SLACK;
@@ -276,8 +276,8 @@ START_TEST(memory_one_heap)
 }
 END_TEST
 
-/* As when the cache makes room: what is freed lies between what is not. */
-START_TEST(memory_holes)
+/* As when the cache evicts nodes: the freed pieces lie between others. */
+START_TEST(memory_between_pieces_is_returned)
 {
 	static struct many pages = { .size = PAGE };
 	size_t before = resident();
@@ -295,11 +295,11 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		memory_pieces,   memory_sizes, memory_lost,
-#ifdef RESIDENT_TELLS
-		memory_one_heap, memory_holes,
+		pieces_of_threads_do_not_overlap,    every_size_can_be_allocated,       little_is_lost_to_fragmentation,
+#ifdef TEST_RESIDENT
+		memory_of_one_thread_serves_another, memory_between_pieces_is_returned,
 #endif
 	};
 
-	return th_tests_run("memory", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("node_heap", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading ahead: what is read near by comes from memory, what jumps about does not, and nothing old is ever returned.
- */
+/* Readahead: reads near one another come from memory, scattered reads do not, and old data is never returned. */
 #include "tree/node/readahead.h"
 
 #include <stdlib.h>
@@ -21,7 +20,7 @@ static void write_block(uint64_t addr, uint64_t what)
 	th_ok(th_disk_write(disk, addr, 1, block));
 }
 
-/* As a reader does: from a region, or from the disk.  True if it was a region. */
+/* Reads as a reader does, from a region or from the disk.  Returns true if it was a region. */
 static bool read_block(uint64_t addr, uint64_t what)
 {
 	uint64_t found[2];
@@ -55,7 +54,7 @@ static void end(void)
 	th_disk_close(disk);
 }
 
-START_TEST(ahead_serves_a_neighbourhood)
+START_TEST(near_reads_come_from_memory)
 {
 	struct th_random random = { .state = 1 };
 	uint64_t before;
@@ -69,7 +68,7 @@ START_TEST(ahead_serves_a_neighbourhood)
 }
 END_TEST
 
-START_TEST(ahead_leaves_jumps_alone)
+START_TEST(scattered_reads_are_not_extended)
 {
 	uint64_t before;
 
@@ -84,7 +83,7 @@ START_TEST(ahead_leaves_jumps_alone)
 }
 END_TEST
 
-START_TEST(ahead_sees_what_was_written)
+START_TEST(written_data_is_never_hidden)
 {
 	struct th_random random = { .state = 1 };
 	uint64_t what[512];
@@ -112,8 +111,7 @@ static void jump_about(uint64_t times)
 		ck_assert(!read_block(2000 + i % 100 * 600, 1));
 }
 
-/* What is of no use any more gives its memory back. */
-START_TEST(ahead_forgets_what_is_idle)
+START_TEST(an_idle_region_frees_its_memory)
 {
 	begin();
 	for (uint64_t i = 0; i < 100; i++)
@@ -132,8 +130,8 @@ START_TEST(ahead_forgets_what_is_idle)
 }
 END_TEST
 
-/* A region does not go past the end of the disk, nor is one read that lies in two. */
-START_TEST(ahead_ends)
+/* Neither a region past the end of the disk is read, nor two regions for one read. */
+START_TEST(reads_stay_within_one_region)
 {
 	char *two = th_disk_buffer(2 * TH_BLOCK_SIZE);
 	struct th_readahead *small;
@@ -154,8 +152,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { ahead_serves_a_neighbourhood, ahead_leaves_jumps_alone,
-				       ahead_sees_what_was_written, ahead_forgets_what_is_idle, ahead_ends };
+	const TTest *const tests[] = { near_reads_come_from_memory, scattered_reads_are_not_extended,
+				       written_data_is_never_hidden, an_idle_region_frees_its_memory,
+				       reads_stay_within_one_region };
 
-	return th_tests_run("ahead", tests, sizeof(tests) / sizeof(tests[0]));
+	return th_tests_run("readahead", tests, sizeof(tests) / sizeof(tests[0]));
 }
