@@ -155,12 +155,21 @@ int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each
 
 /* --- changes --- */
 
+/* A program that deletes or copies a tree acts on each name that is listed, so a listed name must not stand for a
+ * change of snapshots. */
+static int check_changeable(const struct th_inode *snapdir)
+{
+	return snapdir->fs->options.snapdir == TH_SNAPDIR_HIDDEN ? 0 : -EPERM;
+}
+
 int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_inode **ret)
 {
 	char string[TH_SNAPSHOT_NAME_MAX + 1];
 	struct th_snapshot snapshot;
-	int err = name_string(name, string);
+	int err = check_changeable(snapdir);
 
+	if (!err)
+		err = name_string(name, string);
 	if (!err)
 		err = th_fs_snapshot_create(snapdir->fs, string, &snapshot);
 	return err ? err : enter(snapdir, snapshot.id, ret);
@@ -181,16 +190,22 @@ static int check_shown(struct th_inode *snapdir, struct th_slice name, char *str
 int th_snapdir_rmdir(struct th_inode *snapdir, struct th_slice name)
 {
 	char string[TH_SNAPSHOT_NAME_MAX + 1];
-	int err = check_shown(snapdir, name, string);
+	int err = check_changeable(snapdir);
 
+	if (!err)
+		err = check_shown(snapdir, name, string);
 	return err ? err : th_fs_snapshot_delete_in(snapdir->fs, string, snapdir->id);
 }
 
 int th_snapdir_rename(struct th_inode *snapdir, struct th_slice from, struct th_slice to, unsigned flags)
 {
 	char from_string[TH_SNAPSHOT_NAME_MAX + 1], to_string[TH_SNAPSHOT_NAME_MAX + 1];
-	int err = flags & ~(unsigned)RENAME_NOREPLACE ? -EINVAL : check_shown(snapdir, from, from_string);
+	int err = check_changeable(snapdir);
 
+	if (!err && flags & ~(unsigned)RENAME_NOREPLACE)
+		err = -EINVAL;
+	if (!err)
+		err = check_shown(snapdir, from, from_string);
 	if (!err)
 		err = name_string(to, to_string);
 	if (!err && !strcmp(from_string, to_string))

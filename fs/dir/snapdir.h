@@ -2,6 +2,9 @@
 /*
  * .snapshots: a virtual directory in each directory of the live tree.  It has an entry for each snapshot that contains
  * the directory.  The inode of an entry is the directory's inode, read through the snapshot's view.
+ *
+ * Programs that delete, copy or synchronise a tree act on all names that readdir returns.  So .snapshots is not listed
+ * (TH_SNAPDIR_HIDDEN), or snapshots cannot be created, deleted and renamed in it.
  */
 #ifndef TH_FS_DIR_SNAPDIR_H
 #define TH_FS_DIR_SNAPDIR_H
@@ -24,9 +27,9 @@ int th_snapdir_lookup(struct th_inode *snapdir, struct th_slice name, struct th_
 /* As th_dir_walk.  Skips snapshots that cannot be read. */
 int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each, void *arg);
 
-/* Create, delete or rename a snapshot, always of the whole filesystem.  No lock held (L5).  Deleting and renaming are
- * -ENOENT for a snapshot that the directory does not show.  rename: flags are 0 or RENAME_NOREPLACE, otherwise -EINVAL;
- * an existing name `to` is -EEXIST. */
+/* Create, delete or rename a snapshot, always of the whole filesystem.  No lock held (L5).  All are -EPERM unless the
+ * mode of the mount is TH_SNAPDIR_HIDDEN.  Deleting and renaming are -ENOENT for a snapshot that the directory does not
+ * show.  rename: flags are 0 or RENAME_NOREPLACE, otherwise -EINVAL; an existing name `to` is -EEXIST. */
 int th_snapdir_mkdir(struct th_inode *snapdir, struct th_slice name, struct th_inode **ret);
 int th_snapdir_rmdir(struct th_inode *snapdir, struct th_slice name);
 int th_snapdir_rename(struct th_inode *snapdir, struct th_slice from, struct th_slice to, unsigned flags);

@@ -79,8 +79,8 @@ static int parse_commit(parsed_t *parsed, option_t *option, const char *value)
 static int parse_snapdir(parsed_t *parsed, option_t *option, const char *value)
 {
 	static const char *const modes[] = {
-		[TH_SNAPDIR_ROOT] = "root",
 		[TH_SNAPDIR_HIDDEN] = "hidden",
+		[TH_SNAPDIR_ROOT] = "root",
 		[TH_SNAPDIR_VISIBLE] = "visible",
 		[TH_SNAPDIR_DISABLED] = "disabled",
 	};
@@ -137,8 +137,8 @@ const struct th_mount_option th_mount_option_table[] = {
 	{ "cache", "SIZE", "memory for nodes of the tree (256M)", "a size, such as 256M", .parse = parse_cache },
 	{ "commit", "SECONDS", "how often changes are written as a checkpoint (5)", "seconds, above 0 and up to 3600",
 	  .parse = parse_commit },
-	{ "snapdir", "MODE", "where .snapshots is listed: root, hidden, visible, disabled (root)",
-	  "root, hidden, visible or disabled", .parse = parse_snapdir },
+	{ "snapdir", "MODE", "where .snapshots is listed: hidden, root, visible, disabled (hidden)",
+	  "hidden, root, visible or disabled", .parse = parse_snapdir },
 	{ "relatime", NULL, "update access times after a change and once a day (the default)", .parse = parse_atime,
 	  .mode = TH_ATIME_RELATIVE },
 	{ "noatime", NULL, "never update access times", .parse = parse_atime, .mode = TH_ATIME_NEVER },

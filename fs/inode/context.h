@@ -39,9 +39,9 @@ struct th_inode_table;
 struct th_entered_snapshot;
 
 enum th_snapdir_mode {
-	TH_SNAPDIR_ROOT, /* listed in the root directory, found by name in every directory */
-	TH_SNAPDIR_HIDDEN, /* listed nowhere, found everywhere */
-	TH_SNAPDIR_VISIBLE, /* listed everywhere */
+	TH_SNAPDIR_HIDDEN, /* listed nowhere, found by name in every directory */
+	TH_SNAPDIR_ROOT, /* listed in the root directory, found everywhere; snapshots cannot be changed in it */
+	TH_SNAPDIR_VISIBLE, /* listed everywhere; snapshots cannot be changed in it */
 	TH_SNAPDIR_DISABLED, /* does not exist; ".snapshots" is a name like any other */
 };
 

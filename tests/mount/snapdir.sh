@@ -6,8 +6,7 @@ check "mkfs and mount" fresh 256M
 mkdir -p "$mnt/a/b" && echo one >"$mnt/a/b/file" && ln "$mnt/a/b/file" "$mnt/a/link" && ln -s b "$mnt/a/symlink"
 S=$mnt/.snapshots
 
-check ".snapshots is listed in the root" eval 'ls -A "$mnt" | grep -qx .snapshots'
-check ".snapshots is not listed in other directories" eval '! ls -A "$mnt/a" | grep -q snapshots'
+check ".snapshots is listed in no directory" eval 'is a "$(ls -A "$mnt")" && ! ls -A "$mnt/a" | grep -q snapshots'
 check ".snapshots can be opened in every directory" eval 'ls "$mnt/a/.snapshots" && (cd "$mnt/a/b/.snapshots")'
 check ".snapshots is empty at first" eval 'is "" "$(ls -A "$S")"'
 check "mkdir takes a snapshot" mkdir "$S/one"
@@ -112,11 +111,25 @@ check "a snapshot has all files written before it" eval 'for i in {1..50}; do ec
 check "a snapshot name may have 255 bytes" eval 'mkdir "$S/$(printf %0255d 1)" && rmdir "$S/$(printf %0255d 1)"'
 
 check "unmount" stop
-for mode in hidden visible disabled; do
+eperm() {
+	LC_ALL=C "$@" 2>&1 | grep -q 'Operation not permitted'
+}
+only_by_tool() {
+	eperm mkdir "$S/new" && eperm rmdir "$S/one" && eperm mv "$S/one" "$S/new" && eperm rmdir "$mnt/a/.snapshots/one" &&
+		th snapshot create "$mnt" new && [ -d "$S/new" ] && th snapshot delete "$mnt" new && [ -d "$S/one" ]
+}
+for mode in hidden root visible disabled; do
 	check "mount with snapdir=$mode" start -o "snapdir=$mode" "$image" "$mnt"
 	case $mode in
 	hidden) check "hidden: .snapshots is listed nowhere and can be opened" eval '! ls -A "$mnt" | grep -q snapshots && ls "$mnt/.snapshots/one"' ;;
-	visible) check "visible: .snapshots is listed in every directory" eval 'ls -A "$mnt/a/b" | grep -qx .snapshots' ;;
+	root)
+		check "root: .snapshots is listed in the root only" eval 'ls -A "$mnt" | grep -qx .snapshots && ! ls -A "$mnt/a" | grep -q snapshots'
+		check "root: snapshots are changed by the tool alone" only_by_tool
+		;;
+	visible)
+		check "visible: .snapshots is listed in every directory" eval 'ls -A "$mnt/a/b" | grep -qx .snapshots'
+		check "visible: snapshots are changed by the tool alone" only_by_tool
+		;;
 	disabled) check "disabled: there is no .snapshots, and the name can be used" eval '[ ! -e "$mnt/.snapshots" ] && mkdir "$mnt/a/.snapshots" && rmdir "$mnt/a/.snapshots"' ;;
 	esac
 	check "unmount after snapdir=$mode" stop

@@ -224,6 +224,33 @@ START_TEST(deleted_snapshot_stays_readable_while_entered)
 }
 END_TEST
 
+START_TEST(listed_snapdir_refuses_changes)
+{
+	struct th_inode *dir;
+
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	dir = th_scene_get(&scene, "/d");
+	ck_assert(!th_snapdir_is_listed(scene.fs->root));
+	ck_assert(!th_snapdir_is_listed(dir));
+	th_inode_put(dir);
+	for (enum th_snapdir_mode mode = TH_SNAPDIR_ROOT; mode <= TH_SNAPDIR_VISIBLE; mode++) {
+		scene.options.snapdir = mode;
+		th_scene_reopen(&scene);
+		dir = th_scene_get(&scene, "/d");
+		ck_assert(th_snapdir_is_listed(scene.fs->root));
+		ck_assert_int_eq(th_snapdir_is_listed(dir), mode == TH_SNAPDIR_VISIBLE);
+		th_inode_put(dir);
+		ck_assert_int_eq(snap("/.snapshots/two"), -EPERM);
+		ck_assert_int_eq(snap("/d/.snapshots/two"), -EPERM);
+		ck_assert_int_eq(unsnap("/.snapshots/one"), -EPERM);
+		ck_assert_int_eq(unsnap("/d/.snapshots/one"), -EPERM);
+		ck_assert_int_eq(rename_snap("/.snapshots", "one", "uno", 0), -EPERM);
+		ck_assert_int_eq(look("/.snapshots/two"), -ENOENT);
+		th_scene_expect(&scene, "/d/.snapshots/one/f", "old");
+	}
+}
+END_TEST
+
 struct listed {
 	char names[8][TH_NAME_MAX + 1];
 	unsigned count;
@@ -272,6 +299,7 @@ int main(void)
 	tcase_add_test(tcase, inode_numbers_differ_from_live_ones);
 	tcase_add_test(tcase, snapshot_content_is_read_only);
 	tcase_add_test(tcase, virtual_name_cannot_be_created_or_removed);
+	tcase_add_test(tcase, listed_snapdir_refuses_changes);
 	tcase_add_test(tcase, renamed_snapshot_keeps_its_content);
 	tcase_add_test(tcase, deleted_snapshot_stays_readable_while_entered);
 	tcase_add_test(tcase, listing_matches_lookup);
