@@ -137,6 +137,7 @@ static void fs_free(struct th_fs *fs)
 	pthread_mutex_destroy(&fs->id_lock);
 	pthread_mutex_destroy(&fs->entrance_lock);
 	pthread_mutex_destroy(&fs->checkpoint_hook_lock);
+	free((char *)fs->options.snapdir_name);
 	free((char *)fs->options.snapshot);
 	free((char *)fs->options.subdir);
 	free(fs);
@@ -162,9 +163,13 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 	pthread_mutex_init(&fs->id_lock, NULL);
 	pthread_mutex_init(&fs->entrance_lock, NULL);
 	pthread_mutex_init(&fs->checkpoint_hook_lock, NULL);
-	int copied = copy_string(&fs->options.snapshot);
+	if (!options->snapdir_name)
+		fs->options.snapdir_name = TH_SNAPDIR_NAME;
+	/* All are copied, also after a failure: fs_free frees what they point to. */
+	int copied = copy_string(&fs->options.snapdir_name);
+	int copied_snapshot = copy_string(&fs->options.snapshot);
 	int copied_subdir = copy_string(&fs->options.subdir);
-	int err = copied < 0 ? copied : copied_subdir;
+	int err = copied ? copied : copied_snapshot ? copied_snapshot : copied_subdir;
 
 	if (!err)
 		err = th_inode_table_new(&fs->table);

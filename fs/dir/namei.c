@@ -46,9 +46,9 @@ int th_namei_lookup(struct th_inode *dir, struct th_slice name, struct th_inode 
 		return -ENOTDIR;
 	if (th_inode_is_snapdir(dir))
 		return th_snapdir_lookup(dir, name, ret);
-	if (th_snapdir_is_name(dir, name))
-		return th_inode_get_snapdir(dir->fs, dir->id, ret);
-	return lookup_entry(dir, name, ret);
+	int err = lookup_entry(dir, name, ret);
+
+	return err == -ENOENT && th_snapdir_is_name(dir, name) ? th_inode_get_snapdir(dir->fs, dir->id, ret) : err;
 }
 
 int th_namei_parent(struct th_inode *dir, struct th_inode **ret)
@@ -113,8 +113,6 @@ static int check_new_name(const struct th_inode *dir, struct th_slice name)
 /* Checks whether this name may be removed.  dir->lock held. */
 static int check_old_name(const struct th_inode *dir, struct th_slice name)
 {
-	if (th_snapdir_is_name(dir, name))
-		return -EPERM;
 	if (dir->attr.flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))
 		return -EPERM;
 	return th_dir_check_name(name);
@@ -370,6 +368,8 @@ static int try_remove(struct th_inode *dir, struct th_slice name, bool directory
 	err = check_old_name(dir, name);
 	if (!err)
 		err = TH_NOWAIT(th_dir_find(dir, name, &entry));
+	if (err == -ENOENT && th_snapdir_is_name(dir, name))
+		err = -EPERM;
 	if (!err && directory != (entry.type == DT_DIR))
 		err = directory ? -ENOTDIR : -EISDIR;
 	if (!err)

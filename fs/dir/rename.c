@@ -276,6 +276,8 @@ static int find_side(struct side *side)
 {
 	int err = TH_NOWAIT(th_dir_find(side->dir, side->name, &side->entry));
 
+	if (err == -ENOENT && th_snapdir_is_name(side->dir, side->name))
+		return -EPERM;
 	if (!err)
 		err = th_inode_get(side->dir->fs, NULL, side->entry.id, &side->inode);
 	return !err && side->inode == side->dir ? -EUCLEAN : err;
@@ -337,8 +339,6 @@ static int check_request(const struct move *move)
 			return -EROFS;
 		if (!th_inode_is_dir(side->dir))
 			return -ENOTDIR;
-		if (th_snapdir_is_name(side->dir, side->name))
-			return -EPERM;
 		int err = th_dir_check_name(side->name);
 
 		if (err)

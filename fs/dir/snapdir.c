@@ -12,9 +12,20 @@
 
 bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name)
 {
-	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->options.snapdir == TH_SNAPDIR_DISABLED)
+	const struct th_fs_options *options = &dir->fs->options;
+
+	if (dir->snapshot || th_inode_is_snapdir(dir) || options->snapdir == TH_SNAPDIR_DISABLED)
 		return false;
-	return name.size == sizeof(TH_SNAPDIR_NAME) - 1 && !memcmp(name.data, TH_SNAPDIR_NAME, name.size);
+	return name.size == strlen(options->snapdir_name) && !memcmp(name.data, options->snapdir_name, name.size);
+}
+
+/* Returns whether the directory has an entry of this name, which takes the place of the virtual directory. */
+static bool has_own(const struct th_inode *dir)
+{
+	const char *name = dir->fs->options.snapdir_name;
+	struct th_dirent entry;
+
+	return !th_dir_find(dir, (struct th_slice){ name, strlen(name) }, &entry);
 }
 
 bool th_snapdir_is_listed(const struct th_inode *dir)
@@ -23,7 +34,9 @@ bool th_snapdir_is_listed(const struct th_inode *dir)
 
 	if (dir->snapshot || th_inode_is_snapdir(dir))
 		return false;
-	return mode == TH_SNAPDIR_VISIBLE || (mode == TH_SNAPDIR_ROOT && dir == dir->fs->root);
+	if (mode != TH_SNAPDIR_VISIBLE && (mode != TH_SNAPDIR_ROOT || dir != dir->fs->root))
+		return false;
+	return !has_own(dir);
 }
 
 /* --- attributes --- */

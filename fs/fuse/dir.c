@@ -99,8 +99,6 @@ static int add_entry(void *arg, struct th_slice name, const struct th_dirent *en
 
 	memcpy(string, name.data, name.size);
 	string[name.size] = 0;
-	if (th_snapdir_is_name(dir, name))
-		return 0; /* the virtual directory of that name hides it */
 	if (th_inode_is_snapdir(dir))
 		return add_plain(listing, string, entry->id, entry->type, next);
 	if (!listing->plus) {
@@ -143,8 +141,8 @@ static int add_first(struct listing *listing, uint64_t cookie)
 	if (!full && cookie < TH_DIR_COOKIE_DOTDOT)
 		full = add_plain(listing, "..", parent_ino(dir), DT_DIR, TH_DIR_COOKIE_DOTDOT);
 	if (!full && cookie < TH_DIR_COOKIE_SNAPDIR && th_snapdir_is_listed(dir))
-		full = add_plain(listing, TH_SNAPDIR_NAME, (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id,
-				 DT_DIR, TH_DIR_COOKIE_SNAPDIR);
+		full = add_plain(listing, dir->fs->options.snapdir_name,
+				 (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id, DT_DIR, TH_DIR_COOKIE_SNAPDIR);
 	return full;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/dir/dir.h"
 #include "journal/base/size.h"
 #include "journal/disk/disk.h"
 
@@ -95,6 +96,13 @@ static int parse_snapdir(parsed_t *parsed, option_t *option, const char *value)
 	return -EINVAL;
 }
 
+static int parse_snapdir_name(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	parsed->fs.snapdir_name = value;
+	return th_dir_check_name((struct th_slice){ value, strlen(value) }) ? -EINVAL : 0;
+}
+
 static int parse_atime(parsed_t *parsed, option_t *option, const char *value)
 {
 	(void)value;
@@ -139,6 +147,8 @@ const struct th_mount_option th_mount_option_table[] = {
 	  .parse = parse_commit },
 	{ "snapdir", "MODE", "where .snapshots is listed: hidden, root, visible, disabled (hidden)",
 	  "hidden, root, visible or disabled", .parse = parse_snapdir },
+	{ "snapdirname", "NAME", "the name of .snapshots, where files have that name", "a name of up to 255 bytes",
+	  .parse = parse_snapdir_name },
 	{ "relatime", NULL, "update access times after a change and once a day (the default)", .parse = parse_atime,
 	  .mode = TH_ATIME_RELATIVE },
 	{ "noatime", NULL, "never update access times", .parse = parse_atime, .mode = TH_ATIME_NEVER },

@@ -42,10 +42,10 @@ enum th_snapdir_mode {
 	TH_SNAPDIR_HIDDEN, /* listed nowhere, found by name in every directory */
 	TH_SNAPDIR_ROOT, /* listed in the root directory, found everywhere; snapshots cannot be changed in it */
 	TH_SNAPDIR_VISIBLE, /* listed everywhere; snapshots cannot be changed in it */
-	TH_SNAPDIR_DISABLED, /* does not exist; ".snapshots" is a name like any other */
+	TH_SNAPDIR_DISABLED, /* does not exist; its name is a name like any other */
 };
 
-#define TH_SNAPDIR_NAME ".snapshots"
+#define TH_SNAPDIR_NAME ".snapshots" /* by default */
 
 enum th_atime_mode {
 	TH_ATIME_RELATIVE, /* updated by the first read after a change, and once a day */
@@ -56,6 +56,7 @@ enum th_atime_mode {
 struct th_fs_options {
 	bool read_only;
 	enum th_snapdir_mode snapdir;
+	const char *snapdir_name; /* NULL: TH_SNAPDIR_NAME; in struct th_fs never NULL */
 	enum th_atime_mode atime;
 	bool no_dir_atime; /* never update the atime of directories */
 	const char *branch; /* make this branch the current one; NULL: keep the current one */

@@ -134,6 +134,35 @@ for mode in hidden root visible disabled; do
 	esac
 	check "unmount after snapdir=$mode" stop
 done
+
+# --- entries of users that have this name ---
+
+git_tree() {
+	mkdir -p "$work/git/.snapshots" && echo mine >"$work/git/.snapshots/file" &&
+		(cd "$work/git" && git init -q && git add . && git -c user.name=t -c user.email=t@example.org commit -qm all)
+}
+another_name() {
+	start -o snapdirname=.past "$image" "$mnt" && is one "$(cat "$mnt/.past/fifty/a/b/file")" && mkdir "$mnt/.past/x" && rmdir "$mnt/.past/x" &&
+		git clone -q "$work/git" "$mnt/clone" && is mine "$(cat "$mnt/clone/.snapshots/file")" && stop
+}
+check "with snapdirname= a tree with its own .snapshots is cloned" eval 'git_tree && another_name'
+check "mount with the default name" start "$image" "$mnt"
+check "a directory's own .snapshots is listed and reachable" eval 'ls -A "$mnt/clone" | grep -qx .snapshots && is mine "$(cat "$mnt/clone/.snapshots/file")"'
+refused_exists() {
+	LC_ALL=C "$@" 2>&1 | grep -q 'File exists'
+}
+check "EEXIST: mkdir .snapshots" refused_exists mkdir "$mnt/a/.snapshots"
+check "EEXIST: ln -s to .snapshots" refused_exists ln -sT x "$mnt/a/.snapshots"
+check_fails "a file does not replace .snapshots" eval 'echo x >"$mnt/a/.snapshots"'
+check_fails "a file is not renamed to .snapshots" mv -T "$mnt/n1" "$mnt/.snapshots"
+own_removed() {
+	! rmdir "$mnt/clone/.snapshots" 2>/dev/null && rm -r "$mnt/clone/.snapshots" && [ -z "$(ls "$mnt/clone/.snapshots")" ] &&
+		! ls -A "$mnt/clone" | grep -q snapshots && mkdir "$mnt/clone/.snapshots/late" && [ -e "$mnt/clone/.snapshots/late/.git" ] &&
+		rm -rf "$mnt/clone" && [ ! -e "$mnt/clone" ] && rmdir "$mnt/.snapshots/late"
+}
+check "without its own .snapshots a directory shows the snapshots again" own_removed
+check "unmount after that" stop
+
 check "mount -o snapshot=" start -o snapshot=fifty "$image" "$mnt"
 check "a mounted snapshot shows its files read-only" eval 'is 50 "$(cat "$mnt/n50")" && ! touch "$mnt/x" 2>/dev/null'
 check "unmount of the snapshot" stop

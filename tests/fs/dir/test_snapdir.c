@@ -194,6 +194,70 @@ START_TEST(virtual_name_cannot_be_created_or_removed)
 }
 END_TEST
 
+START_TEST(another_name_frees_the_default_one)
+{
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	scene.options.snapdir_name = ".old";
+	th_scene_reopen(&scene);
+	th_scene_expect(&scene, "/d/.old/one/f", "old");
+	ck_assert_int_eq(look("/.snapshots"), -ENOENT);
+	ck_assert_int_eq(look("/d/.ol"), -ENOENT);
+	ck_assert_int_eq(th_scene_make(&scene, "/d/.old", S_IFREG | 0644), -EEXIST);
+	ck_assert_int_eq(th_scene_make(&scene, "/d/.snapshots", S_IFREG | 0644), 0);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/.snapshots", "/.snapshots", 0), 0);
+	ck_assert_int_eq(th_scene_rename(&scene, "/.snapshots", "/.old", 0), -EPERM);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/.snapshots"), 0);
+}
+END_TEST
+
+/* Makes an entry with the name of the virtual directory while that does not exist. */
+static void make_own(const char *path, uint32_t mode)
+{
+	scene.options.snapdir = TH_SNAPDIR_DISABLED;
+	th_scene_reopen(&scene);
+	ck_assert_int_eq(th_scene_make(&scene, path, mode), 0);
+	scene.options.snapdir = TH_SNAPDIR_VISIBLE;
+	th_scene_reopen(&scene);
+}
+
+START_TEST(own_entry_takes_the_place_of_the_virtual_directory)
+{
+	ck_assert_int_eq(snap("/.snapshots/one"), 0);
+	make_own("/d/.snapshots", S_IFDIR | 0755);
+	struct th_inode *dir = th_scene_get(&scene, "/d"), *own = th_scene_get(&scene, "/d/.snapshots");
+
+	ck_assert(!th_inode_is_snapdir(own));
+	ck_assert(!th_snapdir_is_listed(dir));
+	ck_assert(th_snapdir_is_listed(scene.fs->root));
+	th_inode_put(own);
+	th_inode_put(dir);
+	ck_assert_int_eq(th_scene_make(&scene, "/d/.snapshots/x", S_IFREG | 0644), 0);
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d/.snapshots"), -ENOTEMPTY);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/d/.snapshots/x"), 0);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/d/f"), 0);
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d"), -ENOTEMPTY);
+	/* Without its own entry the directory has the virtual one again, and is empty. */
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d/.snapshots"), 0);
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d/.snapshots"), -EPERM);
+	th_scene_expect(&scene, "/d/.snapshots/one/f", "old");
+	ck_assert_int_eq(th_scene_rmdir(&scene, "/d"), 0);
+}
+END_TEST
+
+START_TEST(own_entry_can_be_moved_and_replaced)
+{
+	make_own("/d/.snapshots", S_IFREG | 0644);
+	ck_assert_int_eq(th_scene_make(&scene, "/d/.snapshots", S_IFREG | 0644), -EEXIST);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/f", "/d/.snapshots", 0), 0);
+	th_scene_expect(&scene, "/d/.snapshots", "old");
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/.snapshots", "/.snapshots", 0), -EPERM);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/.snapshots", "/d/f", 0), 0);
+	ck_assert_int_eq(th_scene_rename(&scene, "/d/f", "/d/.snapshots", 0), -EPERM);
+	ck_assert_int_eq(look("/d/.snapshots"), 0);
+	ck_assert_int_eq(th_scene_unlink(&scene, "/d/.snapshots"), -EPERM);
+}
+END_TEST
+
 START_TEST(renamed_snapshot_keeps_its_content)
 {
 	ck_assert_int_eq(snap("/.snapshots/one"), 0);
@@ -300,6 +364,9 @@ int main(void)
 	tcase_add_test(tcase, snapshot_content_is_read_only);
 	tcase_add_test(tcase, virtual_name_cannot_be_created_or_removed);
 	tcase_add_test(tcase, listed_snapdir_refuses_changes);
+	tcase_add_test(tcase, another_name_frees_the_default_one);
+	tcase_add_test(tcase, own_entry_takes_the_place_of_the_virtual_directory);
+	tcase_add_test(tcase, own_entry_can_be_moved_and_replaced);
 	tcase_add_test(tcase, renamed_snapshot_keeps_its_content);
 	tcase_add_test(tcase, deleted_snapshot_stays_readable_while_entered);
 	tcase_add_test(tcase, listing_matches_lookup);

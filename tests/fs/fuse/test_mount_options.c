@@ -50,11 +50,13 @@ START_TEST(values_are_parsed)
 	struct th_mount_parsed parsed;
 
 	ck_assert_int_eq(
-		parse("cache=64M,commit=0.5,snapdir=visible,branch=b,snapshot=s,subdir=a/b,max_read=65536", &parsed),
+		parse("cache=64M,commit=0.5,snapdir=visible,snapdirname=.old,branch=b,snapshot=s,subdir=a/b,max_read=65536",
+		      &parsed),
 		0);
 	ck_assert_uint_eq(parsed.fs.cache_bytes, 64 << 20);
 	ck_assert_uint_eq(parsed.fs.checkpoint_interval_ms, 500);
 	ck_assert_int_eq(parsed.fs.snapdir, TH_SNAPDIR_VISIBLE);
+	ck_assert_str_eq(parsed.fs.snapdir_name, ".old");
 	ck_assert_str_eq(parsed.fs.branch, "b");
 	ck_assert_str_eq(parsed.fs.snapshot, "s");
 	ck_assert_str_eq(parsed.fs.subdir, "a/b");
@@ -67,9 +69,10 @@ START_TEST(values_are_parsed)
 END_TEST
 
 static const char *const wrong[] = {
-	"cache=",      "cache=0",       "cache=lots",        "cache=-1",   "commit=0",
-	"commit=3601", "commit=x",      "snapdir=somewhere", "branch=",    "snapshot=",
-	"subdir=",     "max_read=4095", "max_read=64K",      "max_read=x", "ro,cache=1,commit=never",
+	"cache=",       "cache=0",       "cache=lots",        "cache=-1",        "commit=0",
+	"commit=3601",  "commit=x",      "snapdir=somewhere", "branch=",         "snapshot=",
+	"subdir=",      "max_read=4095", "max_read=64K",      "max_read=x",      "ro,cache=1,commit=never",
+	"snapdirname=", "snapdirname=.", "snapdirname=..",    "snapdirname=a/b",
 };
 
 START_TEST(wrong_values_are_refused)
@@ -78,6 +81,19 @@ START_TEST(wrong_values_are_refused)
 
 	ck_assert_msg(parse(wrong[_i], &parsed) == -EINVAL, "%s", wrong[_i]);
 	ck_assert_ptr_null(parsed.fuse);
+}
+END_TEST
+
+START_TEST(name_of_snapdir_is_a_valid_name)
+{
+	char text[300] = "snapdirname=";
+	struct th_mount_parsed parsed;
+
+	memset(text + strlen(text), 'x', TH_NAME_MAX);
+	ck_assert_int_eq(parse(text, &parsed), 0);
+	th_mount_parsed_release(&parsed);
+	strcat(text, "x");
+	ck_assert_int_eq(parse(text, &parsed), -EINVAL);
 }
 END_TEST
 
@@ -134,6 +150,7 @@ int main(void)
 	tcase_add_test(tc, without_options_the_defaults_are_used);
 	tcase_add_test(tc, values_are_parsed);
 	tcase_add_loop_test(tc, wrong_values_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_test(tc, name_of_snapdir_is_a_valid_name);
 	tcase_add_test(tc, of_contradicting_options_the_last_one_counts);
 	tcase_add_test(tc, options_without_effect_do_not_reach_libfuse);
 	tcase_add_test(tc, other_options_reach_libfuse);
