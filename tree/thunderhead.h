@@ -423,7 +423,9 @@ int th_txn_begin_in(struct th_view *view, struct th_txn **ret);
  *
  * May wait while much is dirty.  A transaction that was spilled (txn_bytes) commits in time proportional to its size
  * and is durable at once.  During that, readers go on, but other commits, checkpoints and th_view_freeze() wait.
- * Returns 0 or a write error.  On an error none of it is visible, and the transaction is freed, too. */
+ * Returns 0 or a write error, after which the transaction is freed, too, and none of it is visible.  But if the store
+ * refuses writes since then (th_store_info.read_only), readers may see a part of it until the store is closed.  That
+ * part never becomes durable. */
 int th_txn_commit(struct th_txn *txn);
 
 /* Drops the writes of a transaction, frees the runs it allocated, and frees it.  NULL is ignored. */

@@ -45,7 +45,7 @@ static int note_stray(struct th_store *store, const struct th_run *run)
 	return run->birth <= store->live.checkpoint_gen ? th_drops_add(&store->epoch.strays, run) : 0;
 }
 
-int th_apply_blocks(struct th_store *store, const struct th_batch *batch)
+int th_apply_blocks(struct th_store *store, struct th_batch *batch)
 {
 	int err = th_drops_append(&store->epoch.drops, &batch->drops);
 
@@ -54,6 +54,7 @@ int th_apply_blocks(struct th_store *store, const struct th_batch *batch)
 	for (size_t i = 0; i < batch->shares.count && !err; i++)
 		err = note_stray(store, &batch->shares.runs[i]);
 	for (size_t i = 0; i < batch->nallocs && !err; i++) {
+		batch->noted = true;
 		th_space_note_alloc(store->space, TH_SPACE_LIVE, batch->allocs[i].run.addr,
 				    batch->allocs[i].run.blocks);
 		err = note_stray(store, &batch->allocs[i].run);

@@ -145,6 +145,8 @@ static int commit_fork(struct th_store *store, void *arg)
 		err = th_apply_blocks(store, &batch);
 		if (err)
 			th_store_fail(store, err, "applying a transaction");
+		if (batch.noted)
+			txn->nallocs = 0; /* a rollback must not give them back */
 	}
 	if (!err)
 		install(b);

@@ -278,7 +278,11 @@ static int apply(struct th_txn *txn)
 		.drops = txn->drops,
 		.shares = txn->shares,
 	};
-	return err ? err : th_apply(txn->store, &batch, 0);
+	if (!err)
+		err = th_apply(txn->store, &batch, 0);
+	if (batch.noted)
+		txn->nallocs = 0; /* visible entries may name the runs, after an error too: a rollback keeps them */
+	return err;
 }
 
 static int commit(struct th_txn *txn)

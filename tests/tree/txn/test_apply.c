@@ -94,9 +94,11 @@ static void damage_children(struct th_fixture *fixture, const struct th_ptr *chi
 	free(block);
 }
 
-/* Writes random keys until that needs a node that cannot be read.  Returns the error. */
-static int write_until_error(struct th_fixture *fixture, struct th_random *random)
+/* Writes random keys until that needs a node that cannot be read.  *ret: the run that the last transaction allocated.
+ * Returns the error. */
+static int write_until_error(struct th_fixture *fixture, struct th_random *random, struct th_run *ret)
 {
+	uint64_t hint = 0;
 	int err = 0;
 
 	for (unsigned i = 0; i < 200 && !err; i++) {
@@ -110,6 +112,8 @@ static int write_until_error(struct th_fixture *fixture, struct th_random *rando
 					 th_slice_of("a value that takes some room in overlays")));
 		}
 		if (!err)
+			err = th_chunk_alloc(txn, 1, false, &hint, ret);
+		if (!err)
 			err = th_txn_commit(txn);
 	}
 	return err;
@@ -122,6 +126,7 @@ START_TEST(error_within_a_merge_makes_the_store_read_only)
 	struct th_ptr children[TH_SLOTS_MAX];
 	struct th_store_info info;
 	struct th_txn *txn;
+	struct th_run run;
 	unsigned count;
 	char key[16];
 
@@ -138,7 +143,8 @@ START_TEST(error_within_a_merge_makes_the_store_read_only)
 	for (unsigned i = 0; i < count; i++)
 		th_ok(th_node_child_ptr(fixture.store->live.root, i, &children[i]));
 	damage_children(&fixture, children, count);
-	th_expect(write_until_error(&fixture, &random), -EBADMSG);
+	th_expect(write_until_error(&fixture, &random, &run), -EBADMSG);
+	th_true(th_space_in_use(fixture.store->space, run.addr, run.blocks)); /* visible entries may name it */
 	damage_children(&fixture, children, count);
 	th_store_info(fixture.store, &info);
 	th_true(info.read_only);
