@@ -23,6 +23,7 @@
 #include "fs/fuse/remount.h"
 #include "fs/fuse/session.h"
 #include "fs/fuse/workers.h"
+#include "journal/base/report.h"
 #include "journal/disk/disk.h"
 
 /* --- messages: to stderr, or once the daemon runs to syslog --- */
@@ -58,13 +59,11 @@ static void fuse_log_line(enum fuse_log_level level, const char *format, va_list
 
 __attribute__((format(printf, 1, 2))) static void report_line(const char *format, ...)
 {
-	char line[TH_ERROR_TEXT_MAX + 512];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
+	th_report_vformat(report, NULL, format, args);
 	va_end(args);
-	report(NULL, line);
 }
 
 static void report_unmountable(const struct th_mount_options *options, int err)

@@ -5,18 +5,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "journal/base/report.h"
+
+static void report_to_stderr(void *arg, const char *line)
+{
+	(void)arg;
+	fprintf(stderr, "thunderhead: %s\n", line);
+}
+
 void th_fs_report(struct th_fs *fs, const char *format, ...)
 {
-	char line[512];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
+	th_report_vformat(fs->options.report ? fs->options.report : report_to_stderr, fs->options.report_arg, format,
+			  args);
 	va_end(args);
-	if (fs->options.report)
-		fs->options.report(fs->options.report_arg, line);
-	else
-		fprintf(stderr, "thunderhead: %s\n", line);
 }
 
 int th_fs_writable(const struct th_fs *fs)

@@ -111,7 +111,7 @@ struct th_fs {
 	void *snapshot_changed_arg;
 };
 
-/* Passes one line to options.report, or to stderr. */
+/* Passes one line, of any length, to options.report, or to stderr. */
 void th_fs_report(struct th_fs *fs, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Returns 0, or -EROFS if the filesystem was opened read-only. */

@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "journal/base/report.h"
 #include "journal/base/thread.h"
 #include "journal/disk/transfer.h"
 
@@ -167,18 +167,23 @@ void th_disk_close(struct th_disk *disk)
 		disk->ops->close(disk);
 }
 
+/* Puts the disk's name before the line. */
+static void report_named(void *arg, const char *line)
+{
+	struct th_disk *disk = arg;
+
+	th_report_format(disk->report, disk->report_arg, "%s: %s", disk->name, line);
+}
+
 void th_disk_report(struct th_disk *disk, const char *format, ...)
 {
-	char what[256], line[512];
 	va_list args;
 
 	if (!disk->report)
 		return;
 	va_start(args, format);
-	vsnprintf(what, sizeof(what), format, args);
+	th_report_vformat(report_named, disk, format, args);
 	va_end(args);
-	snprintf(line, sizeof(line), "%s: %s", disk->name, what);
-	disk->report(disk->report_arg, line);
 }
 
 void *th_disk_buffer(size_t size)

@@ -128,7 +128,7 @@ void th_disk_watch(struct th_disk *disk, bool on);
 
 /* --- for code that reads a disk's structures --- */
 
-/* Passes one formatted line, after the disk's name, to disk->report; the line is cut at some 250 bytes. */
+/* Passes one formatted line, after the disk's name, to disk->report. */
 void th_disk_report(struct th_disk *disk, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Allocates memory fit for transfers: aligned to TH_BLOCK_SIZE, and `size` bytes rounded up to whole blocks, at least

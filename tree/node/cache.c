@@ -5,10 +5,10 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdalign.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "journal/base/checksum.h"
+#include "journal/base/report.h"
 #include "journal/base/thread.h"
 #include "tree/node/node_heap.h"
 #include "tree/node/node_pack.h"
@@ -388,11 +388,9 @@ struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr)
 
 static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int err, const char *why)
 {
-	char line[160];
-
-	snprintf(line, sizeof(line), "%s: node at block %" PRIu64 " (%u blocks, generation %" PRIu64 "): %s",
-		 cache->disk->name, ptr->addr, ptr->blocks, ptr->birth, err == -EIO ? "cannot be read" : why);
-	cache->report(cache->arg, line);
+	th_report_format(cache->report, cache->arg,
+			 "%s: node at block %" PRIu64 " (%u blocks, generation %" PRIu64 "): %s", cache->disk->name,
+			 ptr->addr, ptr->blocks, ptr->birth, err == -EIO ? "cannot be read" : why);
 }
 
 static bool is_right(const struct th_ptr *ptr, const void *blocks)

@@ -3,18 +3,17 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "journal/base/report.h"
 
 void th_store_report(struct th_store *store, const char *format, ...)
 {
-	char line[256];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
+	th_report_vformat(store->options.report, store->options.arg, format, args);
 	va_end(args);
-	store->options.report(store->options.arg, line);
 }
 
 int th_store_fail(struct th_store *store, int error, const char *what)

@@ -146,7 +146,7 @@ struct th_store {
 
 /* Makes the store refuse writes, and reports the first failure: `what` failed with `error`.  Returns error. */
 int th_store_fail(struct th_store *store, int error, const char *what);
-/* Reports one line to the caller of the store. */
+/* Reports one line, of any length, to the caller of the store. */
 void th_store_report(struct th_store *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Tells the cache how much memory dirty nodes and nodes being written take, which it leaves free.  To be called after
  * each change of these. */

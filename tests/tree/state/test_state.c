@@ -175,12 +175,43 @@ START_TEST(first_failure_is_reported_once)
 }
 END_TEST
 
+static void check_line(void *arg, const char *line)
+{
+	size_t size = strlen(arg);
+
+	ck_assert_int_eq(strncmp(line, arg, size), 0);
+	ck_assert_str_eq(
+		line + size,
+		": writing data failed: Input/output error; writes are refused until the store is opened again");
+}
+
+START_TEST(failure_names_the_cause_after_a_long_path)
+{
+	char path[4096];
+	struct th_store_options options = { .report = check_line, .arg = path };
+	struct th_fixture fixture;
+	const char *name;
+
+	memset(path, 'd', sizeof(path) - 1);
+	path[sizeof(path) - 1] = 0;
+	th_fixture_init(&fixture, 16, &options);
+	name = fixture.store->disk->name;
+	fixture.store->disk->name = path;
+	th_expect(th_store_fail(fixture.store, -EIO, "writing data"), -EIO);
+	fixture.store->disk->name = name;
+	th_expect(th_store_close(fixture.store), -EROFS);
+	fixture.store = NULL;
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		memory_stays_within_the_budget,
 		caches_share_the_memory_beside_them,
 		first_failure_is_reported_once,
+		failure_names_the_cause_after_a_long_path,
 	};
 
 	return th_tests_run("state", tests, sizeof(tests) / sizeof(tests[0]));
