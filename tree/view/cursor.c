@@ -79,7 +79,9 @@ static uint8_t *arena_take(struct th_cursor *c, size_t size, uint32_t *ret_offse
 {
 	size_t need = c->arena_size + size;
 
-	if (th_grow(c->arena, c->arena_capacity, need < TH_BATCH_BYTES ? TH_BATCH_BYTES : need))
+	/* th_grow() is kept out of the common path, which is taken for each record of a scan */
+	if ((!c->arena || need > c->arena_capacity) &&
+	    th_grow(c->arena, c->arena_capacity, need < TH_BATCH_BYTES ? TH_BATCH_BYTES : need))
 		return NULL;
 	*ret_offset = (uint32_t)c->arena_size;
 	c->arena_size += size;
@@ -93,7 +95,8 @@ static int batch_add(struct th_cursor *c, const struct th_merge_iter *m, const s
 	struct item *item;
 	uint8_t *bytes;
 
-	if (th_grow(c->item, c->capacity, c->count < TH_BATCH_ITEMS ? TH_BATCH_ITEMS : c->count + 1))
+	if (c->count == c->capacity &&
+	    th_grow(c->item, c->capacity, c->count < TH_BATCH_ITEMS ? TH_BATCH_ITEMS : c->count + 1))
 		return -ENOMEM;
 	item = &c->item[c->count];
 	bytes = arena_take(c, key_size + value.size, &item->key);
