@@ -205,6 +205,8 @@ static int find_root(struct th_fs *fs)
 		return -ENOTDIR;
 	}
 	fs->root = root;
+	if (fs->options.snapshots == TH_SNAPSHOTS_DEFAULT)
+		fs->options.snapshots = root->id == TH_ROOT_ID ? TH_SNAPSHOTS_ADMIN : TH_SNAPSHOTS_NONE;
 	return 0;
 }
 

@@ -116,7 +116,10 @@ static int report(struct th_target *target, const char *name, int err)
 	case -ENOTEMPTY:
 		return th_error_line("%s: branch '%s' has snapshots; --snapshots deletes them, too", path, name);
 	case -EPERM:
-		return th_error_line("%s: only root and the user who mounted it may change branches", path);
+		return th_error_line(
+			"%s: only root and the user who mounted it may change branches, and through a mount with "
+			"subdir= only with the option snapshots= (see man thunderhead, PERMISSIONS)",
+			path);
 	default:
 		return th_error(err, "%s: branch '%s'", path, name);
 	}

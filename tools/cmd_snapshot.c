@@ -155,7 +155,10 @@ static int report(struct th_target *target, const char *name, int err)
 	case -EBUSY:
 		return report_busy(target, name);
 	case -EPERM:
-		return th_error_line("%s: only root and the user who mounted it may change snapshots", path);
+		return th_error_line(
+			"%s: only root and the user who mounted it may change snapshots, and through a mount with "
+			"subdir= only with the option snapshots= (see man thunderhead, PERMISSIONS)",
+			path);
 	default:
 		return th_error(err, "%s: snapshot '%s'", path, name);
 	}

@@ -11,7 +11,6 @@
 
 struct th_control {
 	struct th_fs *fs;
-	uid_t owner;
 	struct th_diff_sessions *sessions;
 };
 
@@ -354,30 +353,38 @@ static int answer_diff_end(struct th_control *control, const void *request, void
 				   th_get_le64(((const struct th_control_diff_end *)request)->session));
 }
 
-static const struct command {
-	unsigned cmd;
-	bool any_user; /* else only the owner and root */
-	int (*answer)(struct th_control *control, const void *request, void *answer);
-} commands[] = {
-	{ TH_CONTROL_INFO, true, answer_info },
-	{ TH_CONTROL_SNAPSHOT_CREATE, false, answer_create },
-	{ TH_CONTROL_SNAPSHOT_DELETE, false, answer_delete },
-	{ TH_CONTROL_SNAPSHOT_RENAME, false, answer_rename },
-	{ TH_CONTROL_SNAPSHOT_LIST, true, answer_list },
-	{ TH_CONTROL_DIFF_BEGIN, false, answer_diff_begin },
-	{ TH_CONTROL_DIFF_NEXT, false, answer_diff_next },
-	{ TH_CONTROL_DIFF_END, false, answer_diff_end },
-	{ TH_CONTROL_BRANCH_CREATE, false, answer_branch_create },
-	{ TH_CONTROL_BRANCH_DELETE, false, answer_branch_delete },
-	{ TH_CONTROL_BRANCH_RENAME, false, answer_branch_rename },
-	{ TH_CONTROL_BRANCH_LIST, true, answer_branch_list },
-	{ TH_CONTROL_RECLAIM, false, answer_reclaim },
-	{ TH_CONTROL_SNAPSHOT_HOLD, false, answer_hold },
-	{ TH_CONTROL_SNAPSHOT_RELEASE, false, answer_release },
-	{ TH_CONTROL_HOLD_LIST, true, answer_hold_list },
+/* The right that a command needs. */
+enum right {
+	RIGHT_NONE,
+	RIGHT_SEE_ALL, /* names in directories that the caller may not be able to read */
+	RIGHT_SNAPSHOTS,
+	RIGHT_BRANCHES,
 };
 
-int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret)
+static const struct command {
+	unsigned cmd;
+	enum right right;
+	int (*answer)(struct th_control *control, const void *request, void *answer);
+} commands[] = {
+	{ TH_CONTROL_INFO, RIGHT_NONE, answer_info },
+	{ TH_CONTROL_SNAPSHOT_CREATE, RIGHT_SNAPSHOTS, answer_create },
+	{ TH_CONTROL_SNAPSHOT_DELETE, RIGHT_SNAPSHOTS, answer_delete },
+	{ TH_CONTROL_SNAPSHOT_RENAME, RIGHT_SNAPSHOTS, answer_rename },
+	{ TH_CONTROL_SNAPSHOT_LIST, RIGHT_NONE, answer_list },
+	{ TH_CONTROL_DIFF_BEGIN, RIGHT_SEE_ALL, answer_diff_begin },
+	{ TH_CONTROL_DIFF_NEXT, RIGHT_SEE_ALL, answer_diff_next },
+	{ TH_CONTROL_DIFF_END, RIGHT_SEE_ALL, answer_diff_end },
+	{ TH_CONTROL_BRANCH_CREATE, RIGHT_BRANCHES, answer_branch_create },
+	{ TH_CONTROL_BRANCH_DELETE, RIGHT_BRANCHES, answer_branch_delete },
+	{ TH_CONTROL_BRANCH_RENAME, RIGHT_BRANCHES, answer_branch_rename },
+	{ TH_CONTROL_BRANCH_LIST, RIGHT_NONE, answer_branch_list },
+	{ TH_CONTROL_RECLAIM, RIGHT_SNAPSHOTS, answer_reclaim },
+	{ TH_CONTROL_SNAPSHOT_HOLD, RIGHT_BRANCHES, answer_hold },
+	{ TH_CONTROL_SNAPSHOT_RELEASE, RIGHT_BRANCHES, answer_release },
+	{ TH_CONTROL_HOLD_LIST, RIGHT_NONE, answer_hold_list },
+};
+
+int th_control_new(struct th_fs *fs, struct th_control **ret)
 {
 	struct th_control *control = calloc(1, sizeof(*control));
 	int err;
@@ -385,7 +392,6 @@ int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret)
 	if (!control)
 		return -ENOMEM;
 	control->fs = fs;
-	control->owner = owner;
 	err = th_diff_sessions_new(&control->sessions);
 	if (err)
 		free(control);
@@ -411,8 +417,23 @@ static const struct command *find_command(unsigned cmd)
 	return NULL;
 }
 
-int th_control_ioctl(struct th_control *control, uid_t uid, unsigned cmd, const void *in, size_t in_size, void *out,
-		     size_t out_max, size_t *ret_size)
+static bool has_right(const struct th_control *control, const struct th_caller *caller, enum right right)
+{
+	switch (right) {
+	case RIGHT_NONE:
+		return true;
+	case RIGHT_SEE_ALL:
+		return caller->admin;
+	case RIGHT_SNAPSHOTS:
+		return th_may_change_snapshots(control->fs, caller);
+	case RIGHT_BRANCHES:
+		return th_may_change_branches(control->fs, caller);
+	}
+	return false;
+}
+
+int th_control_ioctl(struct th_control *control, const struct th_caller *caller, unsigned cmd, const void *in,
+		     size_t in_size, void *out, size_t out_max, size_t *ret_size)
 {
 	const struct command *command = find_command(cmd);
 	size_t size = _IOC_SIZE(cmd), answer_size = _IOC_DIR(cmd) & _IOC_READ ? size : 0;
@@ -422,7 +443,7 @@ int th_control_ioctl(struct th_control *control, uid_t uid, unsigned cmd, const 
 		return -ENOTTY;
 	if (in_size < size || out_max < answer_size)
 		return -EINVAL;
-	if (!command->any_user && uid != 0 && uid != control->owner)
+	if (!has_right(control, caller, command->right))
 		return -EPERM;
 	memcpy(&version, in, sizeof(version));
 	if (th_get_le32(version) != TH_CONTROL_VERSION)

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "fs/fs.h"
+#include "fs/snapshot/permission.h"
 
 #define TH_CONTROL_TYPE 0xd4
 #define TH_CONTROL_VERSION 1u
@@ -169,18 +170,17 @@ static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_co
 
 struct th_control;
 
-/* Makes the answering side for one filesystem, which must outlive it.  owner: the user that mounted it.  The owner and
- * root may send all requests; other users only those for information and for lists of snapshots, holds and branches.
- * Returns 0 or -ENOMEM. */
-int th_control_new(struct th_fs *fs, uid_t owner, struct th_control **ret);
+/* Makes the answering side for one filesystem, which must outlive it.  Returns 0 or -ENOMEM. */
+int th_control_new(struct th_fs *fs, struct th_control **ret);
 /* Ends the diff sessions too.  No request may be in progress.  NULL is fine. */
 void th_control_free(struct th_control *control);
 
-/* Answers one request of user `uid`.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
+/* Answers one request.  All callers may ask for information and for lists of snapshots, holds and branches; only
+ * caller->admin for differences; for changes see snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
  * the number of bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for
  * another version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
  * -EMFILE if there are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */
-int th_control_ioctl(struct th_control *control, uid_t uid, unsigned cmd, const void *in, size_t in_size, void *out,
-		     size_t out_max, size_t *ret_size);
+int th_control_ioctl(struct th_control *control, const struct th_caller *caller, unsigned cmd, const void *in,
+		     size_t in_size, void *out, size_t out_max, size_t *ret_size);
 
 #endif

@@ -41,7 +41,18 @@ bool th_snapdir_is_listed(const struct th_inode *dir)
 
 /* --- attributes --- */
 
-/* The owner of the filesystem's root owns .snapshots, and so may create and delete snapshots. */
+/* The kernel checks these against the caller before it sends a request.  So the owner shown is the one that may change
+ * snapshots besides root (snapshot/permission.h). */
+static void show_owner(struct th_inode *snapdir, const struct th_attr *root)
+{
+	const struct th_fs_options *options = &snapdir->fs->options;
+	bool changeable = options->snapdir == TH_SNAPDIR_HIDDEN && options->snapshots != TH_SNAPSHOTS_NONE;
+
+	snapdir->attr.mode = S_IFDIR | (changeable ? 0755 : 0555);
+	snapdir->attr.uid = options->snapshots == TH_SNAPSHOTS_OWNER ? root->uid : options->mounted_by;
+	snapdir->attr.gid = root->gid;
+}
+
 int th_snapdir_refresh(struct th_inode *snapdir)
 {
 	struct th_inode *root = snapdir->fs->root;
@@ -57,8 +68,7 @@ int th_snapdir_refresh(struct th_inode *snapdir)
 
 	pthread_rwlock_unlock(&root->lock);
 	pthread_rwlock_wrlock(&snapdir->lock);
-	snapdir->attr.uid = attr.uid;
-	snapdir->attr.gid = attr.gid;
+	show_owner(snapdir, &attr);
 	snapdir->attr.nlink = 2 + (uint32_t)count;
 	snapdir->attr.size = count;
 	if (count && list[count - 1].created_ns > changed_ns)

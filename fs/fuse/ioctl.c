@@ -7,6 +7,7 @@
 
 #include "fs/attr/attr.h"
 #include "fs/control/control.h"
+#include "fs/fuse/caller.h"
 #include "fs/fuse/handlers.h"
 #include "fs/fuse/notify.h"
 #include "fs/fuse/reply.h"
@@ -103,7 +104,8 @@ static void control(fuse_req_t req, unsigned cmd, const void *in, size_t in_size
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	int err = th_control_ioctl(fuse->control, fuse_req_ctx(req)->uid, cmd, in, in_size, out, room, &size);
+	struct th_caller caller = th_fuse_caller(req);
+	int err = th_control_ioctl(fuse->control, &caller, cmd, in, in_size, out, room, &size);
 
 	if (err)
 		th_fuse_error(req, err);

@@ -221,11 +221,12 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	fuse_set_log_func(fuse_log_line);
 	parsed->fs.report = report;
+	parsed->fs.mounted_by = geteuid();
 	int err = open_image(options, &parsed->fs, &fuse.fs);
 
 	if (err)
 		return err;
-	err = th_control_new(fuse.fs, geteuid(), &fuse.control);
+	err = th_control_new(fuse.fs, &fuse.control);
 	if (!err)
 		err = mount_and_serve(&fuse, parsed->fuse, options->directory, &signals);
 	th_control_free(fuse.control);

@@ -96,6 +96,24 @@ static int parse_snapdir(parsed_t *parsed, option_t *option, const char *value)
 	return -EINVAL;
 }
 
+static int parse_snapshots(parsed_t *parsed, option_t *option, const char *value)
+{
+	static const char *const modes[] = {
+		[TH_SNAPSHOTS_ADMIN] = "admin",
+		[TH_SNAPSHOTS_OWNER] = "owner",
+		[TH_SNAPSHOTS_NONE] = "none",
+	};
+
+	(void)option;
+	for (unsigned i = TH_SNAPSHOTS_ADMIN; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (!strcmp(value, modes[i])) {
+			parsed->fs.snapshots = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static int parse_snapdir_name(parsed_t *parsed, option_t *option, const char *value)
 {
 	(void)option;
@@ -149,6 +167,8 @@ const struct th_mount_option th_mount_option_table[] = {
 	  "hidden, root, visible or disabled", .parse = parse_snapdir },
 	{ "snapdirname", "NAME", "the name of .snapshots, where files have that name", "a name of up to 255 bytes",
 	  .parse = parse_snapdir_name },
+	{ "snapshots", "USERS", "which users may change snapshots: admin, owner, none (admin; with subdir none)",
+	  "admin, owner or none", .parse = parse_snapshots },
 	{ "relatime", NULL, "update access times after a change and once a day (the default)", .parse = parse_atime,
 	  .mode = TH_ATIME_RELATIVE },
 	{ "noatime", NULL, "never update access times", .parse = parse_atime, .mode = TH_ATIME_NEVER },

@@ -5,6 +5,7 @@
 #include "fs/attr/atime.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/snapdir.h"
+#include "fs/fuse/caller.h"
 #include "fs/fuse/handlers.h"
 #include "fs/fuse/reply.h"
 #include "fs/fuse/request.h"
@@ -160,6 +161,21 @@ static void set_owner(struct th_namei_new *what, fuse_req_t req)
 	what->umask = ctx->umask;
 }
 
+/* Returns whether the caller may change snapshots in .snapshots: 0 or -EPERM. */
+static int check_change_of_snapshots(fuse_req_t req)
+{
+	struct th_caller caller = th_fuse_caller(req);
+
+	return th_may_change_snapshots(th_fuse_of(req)->fs, &caller) ? 0 : -EPERM;
+}
+
+static int take_snapshot(fuse_req_t req, struct th_inode *snapdir, const char *name, struct th_inode **ret)
+{
+	int err = check_change_of_snapshots(req);
+
+	return err ? err : th_snapdir_mkdir(snapdir, name_slice(name), ret);
+}
+
 static int create(fuse_req_t req, fuse_ino_t parent, const char *name, struct th_namei_new *what, struct th_inode **ret)
 {
 	struct th_inode *dir = th_inode_find(th_fuse_of(req)->fs, parent);
@@ -167,7 +183,7 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, struct th
 	if (!dir)
 		return -ESTALE;
 	set_owner(what, req);
-	int err = th_inode_is_snapdir(dir) && S_ISDIR(what->mode) ? th_snapdir_mkdir(dir, name_slice(name), ret)
+	int err = th_inode_is_snapdir(dir) && S_ISDIR(what->mode) ? take_snapshot(req, dir, name, ret)
 								  : th_namei_create(dir, name_slice(name), what, ret);
 
 	th_inode_put(dir);
@@ -276,9 +292,11 @@ void th_fuse_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!dir)
 		return;
-	int err = th_inode_is_snapdir(dir) ? th_snapdir_rmdir(dir, name_slice(name))
-					   : th_namei_rmdir(dir, name_slice(name));
+	int err = th_inode_is_snapdir(dir) ? check_change_of_snapshots(req) : 0;
 
+	if (!err)
+		err = th_inode_is_snapdir(dir) ? th_snapdir_rmdir(dir, name_slice(name))
+					       : th_namei_rmdir(dir, name_slice(name));
 	th_inode_put(dir);
 	th_fuse_error(req, err);
 }
@@ -295,10 +313,12 @@ void th_fuse_rename(fuse_req_t req, fuse_ino_t from_parent, const char *from, fu
 		th_inode_put(from_dir);
 		return;
 	}
-	int err = from_dir == to_dir && th_inode_is_snapdir(from_dir)
-			  ? th_snapdir_rename(from_dir, name_slice(from), name_slice(to), flags)
-			  : th_namei_rename(from_dir, name_slice(from), to_dir, name_slice(to), flags);
+	bool of_snapshot = from_dir == to_dir && th_inode_is_snapdir(from_dir);
+	int err = of_snapshot ? check_change_of_snapshots(req) : 0;
 
+	if (!err)
+		err = of_snapshot ? th_snapdir_rename(from_dir, name_slice(from), name_slice(to), flags)
+				  : th_namei_rename(from_dir, name_slice(from), to_dir, name_slice(to), flags);
 	th_inode_put(to_dir);
 	th_inode_put(from_dir);
 	th_fuse_error(req, err);

@@ -47,6 +47,14 @@ enum th_snapdir_mode {
 
 #define TH_SNAPDIR_NAME ".snapshots" /* by default */
 
+/* Which callers may create, delete and rename snapshots through this mount (snapshot/permission.h). */
+enum th_snapshots_mode {
+	TH_SNAPSHOTS_DEFAULT, /* ADMIN if the mount shows the whole filesystem, else NONE; th_fs_open replaces it */
+	TH_SNAPSHOTS_ADMIN, /* root and the user who mounted */
+	TH_SNAPSHOTS_OWNER, /* these and the owner of the mount's root directory */
+	TH_SNAPSHOTS_NONE,
+};
+
 enum th_atime_mode {
 	TH_ATIME_RELATIVE, /* updated by the first read after a change, and once a day */
 	TH_ATIME_NEVER,
@@ -57,6 +65,8 @@ struct th_fs_options {
 	bool read_only;
 	enum th_snapdir_mode snapdir;
 	const char *snapdir_name; /* NULL: TH_SNAPDIR_NAME; in struct th_fs never NULL */
+	enum th_snapshots_mode snapshots;
+	uint32_t mounted_by; /* uid of the user who mounts, shown as the owner of .snapshots */
 	enum th_atime_mode atime;
 	bool no_dir_atime; /* never update the atime of directories */
 	const char *branch; /* make this branch the current one; NULL: keep the current one */

@@ -32,7 +32,7 @@ static void open_all(void)
 	ck_assert_int_eq(th_disk_memory_new((64u << 20) / TH_BLOCK_SIZE, &disk), 0);
 	ck_assert_int_eq(th_fs_format(disk, &format, 0, 0), 0);
 	ck_assert_int_eq(th_fs_open(disk, &options, &fs), 0);
-	ck_assert_int_eq(th_control_new(fs, OWNER, &control), 0);
+	ck_assert_int_eq(th_control_new(fs, &control), 0);
 }
 
 static void close_all(void)
@@ -45,12 +45,13 @@ static void close_all(void)
 static int ask_as(uid_t uid, unsigned cmd, void *data)
 {
 	struct th_le32 version = th_le32(TH_CONTROL_VERSION);
+	const struct th_caller caller = { .uid = uid, .admin = uid != STRANGER };
 	size_t size = _IOC_SIZE(cmd), answered = 0;
 	void *answer = malloc(size);
 	int err;
 
 	memcpy(data, &version, sizeof(version));
-	err = th_control_ioctl(control, uid, cmd, data, size, answer, size, &answered);
+	err = th_control_ioctl(control, &caller, cmd, data, size, answer, size, &answered);
 	ck_assert_uint_le(answered, size);
 	if (!err)
 		memcpy(data, answer, answered);
@@ -307,24 +308,48 @@ START_TEST(the_number_of_diffs_is_limited)
 }
 END_TEST
 
+START_TEST(owner_of_the_root_changes_snapshots_only_where_that_is_delegated)
+{
+	struct th_control_snapshot delete = { .name = { "two" } };
+	struct th_control_rename rename = { .from = { "one" }, .to = { "two" } };
+	struct th_control_reclaim reclaim = { 0 };
+	struct th_le64 session;
+
+	fs->root->attr.uid = STRANGER;
+	ck_assert_int_eq(create(STRANGER, "one"), -EPERM);
+	fs->options.snapshots = TH_SNAPSHOTS_OWNER;
+	ck_assert_int_eq(create(STRANGER, "one"), 0);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_RENAME, &rename), 0);
+	ck_assert_int_eq(begin(STRANGER, "two", "", &session), -EPERM);
+	ck_assert_int_eq(hold_as(STRANGER, TH_CONTROL_SNAPSHOT_HOLD, "two", "t"), -EPERM);
+	ck_assert_int_eq(branch(STRANGER, "b", "two"), -EPERM);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_DELETE, &delete), 0);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_RECLAIM, &reclaim), 0);
+	fs->options.snapshots = TH_SNAPSHOTS_NONE;
+	ck_assert_int_eq(create(OWNER, "one"), -EPERM);
+	ck_assert_int_eq(branch(OWNER, "b", ""), -EPERM);
+}
+END_TEST
+
 START_TEST(malformed_requests_are_refused)
 {
 	struct th_control_diff_begin request = { .version = th_le32(TH_CONTROL_VERSION), .from = { "one" } };
 	struct th_control_snapshot name = { .version = th_le32(TH_CONTROL_VERSION) };
 	struct th_control_hold hold = { .snapshot = { "one" } };
+	const struct th_caller root = { .uid = 0, .admin = true };
 	uint8_t answer[16384];
 	size_t size;
 
 	ck_assert_int_eq(create(0, "one"), 0);
-	ck_assert_int_eq(th_control_ioctl(control, 0, _IO(TH_CONTROL_TYPE, 99), NULL, 0, NULL, 0, &size), -ENOTTY);
+	ck_assert_int_eq(th_control_ioctl(control, &root, _IO(TH_CONTROL_TYPE, 99), NULL, 0, NULL, 0, &size), -ENOTTY);
 	ck_assert_int_eq(
-		th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, 100, answer, sizeof(answer), &size),
+		th_control_ioctl(control, &root, TH_CONTROL_DIFF_BEGIN, &request, 100, answer, sizeof(answer), &size),
 		-EINVAL);
 	ck_assert_int_eq(
-		th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer, 100, &size),
+		th_control_ioctl(control, &root, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer, 100, &size),
 		-EINVAL);
 	request.version = th_le32(TH_CONTROL_VERSION + 1);
-	ck_assert_int_eq(th_control_ioctl(control, 0, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer,
+	ck_assert_int_eq(th_control_ioctl(control, &root, TH_CONTROL_DIFF_BEGIN, &request, sizeof(request), answer,
 					  sizeof(answer), &size),
 			 -EPROTO);
 	memset(name.name.text, 'x', sizeof(name.name.text));
@@ -386,6 +411,7 @@ int main(void)
 	tcase_add_test(tc, other_users_may_not_change_or_diff);
 	tcase_add_test(tc, a_diff_is_read_in_pieces);
 	tcase_add_test(tc, the_number_of_diffs_is_limited);
+	tcase_add_test(tc, owner_of_the_root_changes_snapshots_only_where_that_is_delegated);
 	tcase_add_test(tc, malformed_requests_are_refused);
 	tcase_add_test(tc, random_bytes_do_no_harm);
 	suite_add_tcase(suite, tc);

@@ -315,6 +315,34 @@ START_TEST(listed_snapdir_refuses_changes)
 }
 END_TEST
 
+static void expect_owner(uint32_t uid, uint32_t mode)
+{
+	struct th_inode *snapdir = th_scene_get(&scene, "/.snapshots");
+
+	ck_assert_int_eq(th_snapdir_refresh(snapdir), 0);
+	ck_assert_uint_eq(snapdir->attr.uid, uid);
+	ck_assert_uint_eq(snapdir->attr.mode, S_IFDIR | mode);
+	th_inode_put(snapdir);
+}
+
+START_TEST(owner_shown_is_the_one_that_may_change_snapshots)
+{
+	scene.options.mounted_by = 5;
+	th_scene_reopen(&scene);
+	ck_assert_int_eq(th_attr_set(scene.fs->root, TH_ATTR_UID, &(struct th_attr){ .uid = 7 }), 0);
+	expect_owner(5, 0755);
+	scene.options.snapshots = TH_SNAPSHOTS_OWNER;
+	th_scene_reopen(&scene);
+	expect_owner(7, 0755);
+	scene.options.snapdir = TH_SNAPDIR_VISIBLE;
+	th_scene_reopen(&scene);
+	expect_owner(7, 0555);
+	scene.options = (struct th_fs_options){ .subdir = "d" };
+	th_scene_reopen(&scene);
+	expect_owner(0, 0555);
+}
+END_TEST
+
 struct listed {
 	char names[8][TH_NAME_MAX + 1];
 	unsigned count;
@@ -364,6 +392,7 @@ int main(void)
 	tcase_add_test(tcase, snapshot_content_is_read_only);
 	tcase_add_test(tcase, virtual_name_cannot_be_created_or_removed);
 	tcase_add_test(tcase, listed_snapdir_refuses_changes);
+	tcase_add_test(tcase, owner_shown_is_the_one_that_may_change_snapshots);
 	tcase_add_test(tcase, another_name_frees_the_default_one);
 	tcase_add_test(tcase, own_entry_takes_the_place_of_the_virtual_directory);
 	tcase_add_test(tcase, own_entry_can_be_moved_and_replaced);

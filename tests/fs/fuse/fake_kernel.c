@@ -17,6 +17,7 @@
 
 static struct th_fuse fuse;
 static uint64_t unique;
+static uint32_t caller_uid, caller_thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static struct th_fake_message reply; /* lock */
@@ -61,6 +62,12 @@ static ssize_t session_writev(int fd, struct iovec *iov, int count, void *userda
 	return (ssize_t)(size + sizeof(*header));
 }
 
+void th_fake_kernel_caller(uint32_t uid, uint32_t thread)
+{
+	caller_uid = uid;
+	caller_thread = thread;
+}
+
 const struct th_fake_message *th_fake_kernel_send(uint32_t opcode, uint64_t nodeid, const void *argument, size_t size)
 {
 	static _Alignas(8) uint8_t bytes[TH_FAKE_MESSAGE_MAX];
@@ -69,6 +76,8 @@ const struct th_fake_message *th_fake_kernel_send(uint32_t opcode, uint64_t node
 		.opcode = opcode,
 		.unique = ++unique,
 		.nodeid = nodeid,
+		.uid = caller_uid,
+		.pid = caller_thread,
 	};
 	struct fuse_buf buf = { .size = header.len, .mem = bytes };
 
@@ -116,8 +125,10 @@ void th_fake_kernel_open(struct th_scene *scene)
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 
 	nnotifications = returned = 0;
+	th_fake_kernel_caller(TH_FAKE_USER, 0);
+	scene->fs->options.mounted_by = TH_FAKE_USER;
 	fuse = (struct th_fuse){ .fs = scene->fs, .directory = "/nonexistent" };
-	ck_assert_int_eq(th_control_new(fuse.fs, 0, &fuse.control), 0);
+	ck_assert_int_eq(th_control_new(fuse.fs, &fuse.control), 0);
 	fuse.session = fuse_session_new(&args, &th_fuse_ops, sizeof(th_fuse_ops), &fuse);
 	fuse_opt_free_args(&args);
 	ck_assert_ptr_nonnull(fuse.session);

@@ -26,7 +26,11 @@ void th_fake_kernel_open(struct th_scene *scene);
 void th_fake_kernel_close(void);
 struct th_fuse *th_fake_kernel_fuse(void);
 
-/* Sends a request by root and returns its reply, which is valid until the next call. */
+/* The user who mounted, by whom requests are until th_fake_kernel_caller. */
+#define TH_FAKE_USER 1000
+/* Sets the caller of the requests that follow. */
+void th_fake_kernel_caller(uint32_t uid, uint32_t thread);
+/* Sends a request and returns its reply, which is valid until the next call. */
 const struct th_fake_message *th_fake_kernel_send(uint32_t opcode, uint64_t nodeid, const void *argument, size_t size);
 /* Returns the next notification that was not returned yet; waits for it. */
 const struct th_fake_message *th_fake_kernel_notification(void);
