@@ -47,7 +47,7 @@ static void print_mount_options(void)
 			continue;
 		snprintf(form, sizeof(form), "%s%s%s", option->name, option->argument ? "=" : "",
 			 option->argument ? option->argument : "");
-		printf("  %-14s  %s\n", form, option->help);
+		printf("  %-16s  %s\n", form, option->help);
 	}
 	puts("and those of mount.fuse3(8).");
 }
