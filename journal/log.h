@@ -8,8 +8,8 @@
  * end of the ring.  Replay starts at the position in the superblock and ends at the first record that does not match:
  * that is the end of the log, not an error.
  *
- *   L1  A record is durable when a th_disk_flush() that started after the append completed has completed.
- *   L2  A position is trimmed only when a checkpoint with everything before that position is durable.
+ *   J1  A record is durable when a th_disk_flush() that started after the append completed has completed.
+ *   J2  A position is trimmed only when a checkpoint with everything before that position is durable.
  *
  * One thread at a time appends, as its caller ensures (tree/checkpoint/log_queue.c).  The other functions may be called
  * from any thread at the same time.

@@ -55,7 +55,8 @@ int th_super_read(struct th_disk *disk, struct th_super *ret);
 /* Zeroes both rings, and the end ring of an older, smaller image, without a flush.  For mkfs: slots of an older store
  * may have higher generations.  Returns 0, -EINVAL if the disk is too small for two rings, -ENOMEM or a write error. */
 int th_super_erase(struct th_disk *disk);
-/* Returns whether any slot is valid or of an unknown version.  For mkfs, which overwrites an image only by force. */
+/* Returns whether any slot is valid or of an unknown version.  A slot that cannot be read counts as neither.  For mkfs,
+ * which overwrites an image only by force. */
 bool th_super_present(struct th_disk *disk);
 
 #endif

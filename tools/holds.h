@@ -5,7 +5,7 @@
 
 #include "tools/target.h"
 
-/* Returns whether the snapshot has a hold with that tag. */
+/* Returns whether the snapshot has a hold with that tag, among the `count` holds of all snapshots. */
 bool th_holds_has(const struct th_control_held *holds, size_t count, const struct th_control_snapshot *snapshot,
 		  const char *tag);
 /* Reports that the snapshot, which the printf-like text `what` names, has holds, and their tags.  Returns TH_EXIT_FAILED. */

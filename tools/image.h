@@ -5,12 +5,13 @@
 
 #include "fs/fs.h"
 
-/* Reports errors of one image, and counts them. */
+/* What th_image_report() needs: the path, which begins each line, and how many lines it has reported. */
 struct th_image_reporter {
 	const char *path;
 	unsigned lines;
 };
-/* Reports a line.  For th_fs_options.report and similar callbacks, with a reporter as the argument. */
+/* Prints a line on stderr, with the path in front unless it begins with that.  For th_fs_options.report and similar
+ * callbacks, whose argument is a struct th_image_reporter. */
 void th_image_report(void *reporter, const char *line);
 
 /* Opens the filesystem in the image reporter->path.  branch NULL: the current one.  The reporter must outlive the filesystem.

@@ -189,17 +189,18 @@ struct th_store_options {
 	 * reports it and shows the last checkpoint. */
 	bool read_only;
 	/* Memory for nodes, in bytes; 0: 256 MiB.  It holds nodes that were read and dirty nodes, which the next
-	 * checkpoint writes: the more of these, the fewer of the others.  Not included are less than 64 MiB for log
-	 * records (at most 16 MiB), readahead (16 MiB), transfer buffers (12 MiB) and idle node memory (4 MiB, or a
-	 * thirty-second of the cache); open transactions; data of large values that is being written; and values that
-	 * callers have not released.  The kernel's page cache is not used, unless the disk was opened with
+	 * checkpoint writes: the more of these, the fewer of the others.  Not included are log records (at most 16 MiB),
+	 * readahead (16 MiB), transfer buffers (12 MiB), buffers of written data (up to 32 MiB are kept for later
+	 * writes until the store is closed) and idle node memory (4 MiB and a sixteenth of the cache); open
+	 * transactions; large values that are being written; and values that callers have not released.  The kernel's page cache is not used, unless the disk was opened with
 	 * TH_DISK_BUFFERED. */
 	size_t cache_bytes;
 	size_t txn_bytes; /* memory for the writes of one transaction, beyond which they are spilled; 0: 64 MiB */
 	unsigned checkpoint_interval_ms; /* longest time between checkpoints in the background; 0: 5000 */
 	const char *branch; /* makes this branch the current one; NULL: as it was */
-	/* Called by th_store_checkpoint(), th_snapshot_create(), th_store_close() and checkpoints in the background,
-	 * but not by checkpoints that only make room. */
+	/* Called by th_store_checkpoint(), th_snapshot_create(), th_store_close() and checkpoints in the background.
+	 * Not called by checkpoints that only make room, by th_store_sync() and th_store_reclaim(), nor by other
+	 * changes of snapshots, holds and branches. */
 	th_before_checkpoint *before_checkpoint;
 	th_report_line *report; /* NULL: prints to stderr */
 	void *arg; /* of before_checkpoint and report */
@@ -398,6 +399,7 @@ int th_cursor_seek(struct th_cursor *cursor, struct th_slice key);
 /* Moves after the last entry of the range. */
 void th_cursor_seek_end(struct th_cursor *cursor);
 
+/* Frees a cursor.  NULL is ignored. */
 void th_cursor_close(struct th_cursor *cursor);
 
 /* Returns the range of all keys that begin with a prefix.
@@ -695,6 +697,7 @@ void th_diff_seek_end(struct th_diff *diff);
 /* Fills in *ret with the work done so far. */
 void th_diff_stats(struct th_diff *diff, struct th_diff_stats *ret);
 
+/* Frees a diff.  NULL is ignored. */
 void th_diff_close(struct th_diff *diff);
 
 /* --- checker --- */

@@ -4,7 +4,8 @@
  *
  * The first name of an inode is its primary name, stored in the inode's value.  Further names have LINK keys.  When the
  * primary name is removed, another one is promoted.  All functions stage in an update.  The caller holds the locks of
- * the inodes for writing.
+ * the inodes for writing.  Those that return a result return 0, -EUCLEAN if a LINK key is malformed, -ENOMEM,
+ * or a read error of the store.
  */
 #ifndef TH_FS_DIR_LINK_H
 #define TH_FS_DIR_LINK_H
@@ -14,11 +15,11 @@
 /* Adds to the directory's counts of entries and of subdirectories (negative: subtracts), and updates its mtime and
  * ctime. */
 void th_link_parent(struct th_update *update, struct th_inode *dir, int entries, int subdirs);
-/* Adds a name to the inode, its first or another one.  Returns 0 or -errno. */
+/* Adds a name to the inode, its first or another one. */
 int th_link_add(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name);
-/* Removes a name from the inode.  An inode without names becomes an orphan.  Returns 0 or -errno. */
+/* Removes a name from the inode.  An inode without names becomes an orphan. */
 int th_link_remove(struct th_update *update, struct th_inode *inode, uint64_t dir, struct th_slice name);
-/* Replaces one of the inode's names by another.  Returns 0 or -errno. */
+/* Replaces one of the inode's names by another. */
 int th_link_move(struct th_update *update, struct th_inode *inode, uint64_t from_dir, struct th_slice from,
 		 uint64_t to_dir, struct th_slice to);
 

@@ -11,12 +11,14 @@
  *       locked together only under L1, an ancestor first, otherwise the smaller id first.  All threads but the one
  *       holder of L1 therefore lock strictly downwards.  A cycle of waiters would need the holder of L1 to wait for a
  *       lock above one that it holds.
- *   L3  inode->lock of other inodes, after every directory; two of them in the order of their ids.
- *   L4  Leaves, under which no other lock is taken: fs->table_lock (and under it fs->entrance_lock), the lock of the
- *       dirty list.  fs->id_lock is a leaf too, but a transaction may be committed under it.
- *   L5  th_store_checkpoint, th_store_sync and th_snapshot_create are called with none of these locks held: they run
- *       before_checkpoint, or wait for a thread that runs it.  Transactions begin and commit with inode locks held, so
- *       th_txn_begin and th_txn_commit must never wait for before_checkpoint.
+ *   L3  inode->lock of other inodes, after every directory; two of them in the order of their ids.  The writeback of the
+ *       dirty list locks many, in the order of the list: all but the first by trylock (data/writeback_list.c).
+ *   L4  The last of fs/, under which no other lock of fs/ is taken: fs->table_lock (and under it fs->entrance_lock),
+ *       the lock of the dirty list, and fs->id_lock, under which a transaction may be committed.
+ *   L5  th_store_checkpoint, th_snapshot_create and th_store_close are called with none of these locks held, since
+ *       they run before_checkpoint.  So is th_store_sync, which does not run it, but waits for the disk (L6).
+ *       Transactions begin and commit with inode locks held, so th_txn_begin and th_txn_commit must never wait for
+ *       before_checkpoint.
  *   L6  No lock of this list is held during a disk read that other lock waiters do not need: see retry.h,
  *       data/partial_block.h and th_extent_guard.  docs/architecture.md lists the exceptions.
  *

@@ -6,7 +6,8 @@
  * the lock wait for the same disk.  So a read under a lock is non-blocking: if it needs the disk, it fails with
  * -EINPROGRESS.  The thread then drops all its locks, waits for the disk, and starts the whole attempt again.
  *
- * The mode is state of the thread (th_nowait_begin).  These macros are the only places in fs/ that switch it.  Each
+ * The mode is state of the thread (th_nowait_begin).  These macros are the only places in fs/ that begin such a
+ * section.  Each
  * yields the result of `call`: an expression of type int that is 0, positive, or -errno, and that has changed nothing
  * when it is -EINPROGRESS.  After 32 attempts the reads of an attempt block, so each operation ends.
  */

@@ -48,10 +48,10 @@ bool th_future_poll(const struct th_future *future);
 int th_future_wait(struct th_future *future);
 /* Blocks until the future is complete without driving its owner, where other threads complete it. */
 void th_future_await(struct th_future *future);
-/* Leaves the one continuation with the future.  If the future is already complete the continuation runs at once, on
- * this thread.  Otherwise the owner completes the future by itself. */
+/* Sets the continuation, of which a future has one.  If the future is already complete, the continuation runs at once,
+ * on this thread.  Otherwise the owner completes the future without being driven. */
 void th_future_then(struct th_future *future, th_future_continuation *then, void *arg);
-/* Leaves the one continuation, and leaves it to the caller that the owner is driven, as th_disk_reap() does for a disk.
+/* The same, but the owner need not complete the future by itself: the caller drives it, for a disk by th_disk_reap().
  * Returns true if the future was already complete; then the continuation has run. */
 bool th_future_then_driven(struct th_future *future, th_future_continuation *then, void *arg);
 /* Completes the future with 0 or -errno, runs its continuation and wakes its waiters.  For owners, once.  The future

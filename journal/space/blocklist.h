@@ -9,7 +9,6 @@
  *
  * Lists take their pages from the space and free them there, noted in the set of the checkpoint being written. A caller
  * serialises access to one list; different lists may be used by different threads.
- *
  */
 #ifndef TH_JOURNAL_SPACE_BLOCKLIST_H
 #define TH_JOURNAL_SPACE_BLOCKLIST_H

@@ -185,7 +185,6 @@ static int find_run(struct th_space *space, uint64_t from, uint64_t end, uint32_
  * Data stays out of the last `emergency` blocks.  So however full and fragmented the rest is, nodes, which need runs,
  * find them there.  Nodes use that part only when there is no run elsewhere; reserved data does too, if nodes have used
  * up the rest.
- *
  */
 static int find_run_for(struct th_space *space, enum th_space_class class, uint64_t from, uint32_t want, uint32_t min,
 			uint64_t *ret_addr, uint32_t *ret_blocks)

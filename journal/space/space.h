@@ -24,7 +24,6 @@
  * (delayed allocation).
  *
  * Addresses and lengths count blocks of TH_BLOCK_SIZE.  Any thread may call any function here, except where stated.
- *
  */
 #ifndef TH_JOURNAL_SPACE_SPACE_H
 #define TH_JOURNAL_SPACE_SPACE_H
@@ -85,7 +84,8 @@ bool th_space_in_use(struct th_space *space, uint64_t addr, uint64_t blocks);
  * the map, -EBADMSG or -EUCLEAN for a damaged log (which is reported), a read error or -ENOMEM. */
 int th_space_load(struct th_space *space, struct th_disk *disk, const struct th_blocklist *log);
 
-/* The steps of a checkpoint, which one thread at a time does. */
+/* --- the steps of a checkpoint, in this order; one thread at a time calls them --- */
+
 /* Turns the live set into the checkpoint set, which must be empty. */
 void th_space_freeze(struct th_space *space);
 /* Appends the checkpoint set to the log, or condenses the log.  Notes the log's own pages itself.  The caller notes
@@ -93,17 +93,18 @@ void th_space_freeze(struct th_space *space);
  * Returns 0, -EUCLEAN if the set contradicts the map (which is reported), -ENOSPC, -ENOMEM or a write error, which
  * leave *log as it was. */
 int th_space_checkpoint(struct th_space *space, struct th_disk *disk, struct th_blocklist *log);
-/* The superblock with that log is durable: blocks freed by the previous checkpoint become free, unless pinned. */
+/* Makes blocks usable that the previous checkpoint freed, unless they are pinned.  Called when the superblock that
+ * names the log of th_space_checkpoint() is durable. */
 void th_space_checkpointed(struct th_space *space);
 
-/* Pins freed blocks: none is handed out again until th_space_unpin() was called as often, because a reader uses a state
- * that no superblock refers to.  The frees are logged as usual. */
+/* Pin and unpin freed blocks.  While there are more pins than unpins, no freed block is handed out again: a reader uses
+ * a state of the tree that no superblock names.  Frees are logged as usual. */
 void th_space_pin(struct th_space *space);
 void th_space_unpin(struct th_space *space);
 
 void th_space_stat(struct th_space *space, struct th_space_stat *ret);
 
-/* Is called for a run of blocks in use.  Non-zero ends the walk, which returns it. */
+/* Takes a run of blocks in use.  Returns 0 to go on, or another value, which ends the walk and is returned by it. */
 typedef int th_space_visit(uint64_t addr, uint64_t blocks, void *arg);
 
 /* Calls visit(), without a lock, for every maximal run in use in the logged map: the state of the last

@@ -289,7 +289,7 @@ START_TEST(flipped_bit_ends_the_log_there)
 }
 END_TEST
 
-/* L1.  After them, a prefix of the unflushed records may be replayed. */
+/* J1.  After them, a prefix of the unflushed records may be replayed. */
 START_TEST(flushed_records_survive_any_crash)
 {
 	struct th_random random = { th_test_seed("flushed_records_survive_any_crash") };

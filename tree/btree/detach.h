@@ -20,7 +20,7 @@ struct th_detached {
 };
 
 /* Moves children [from, to) of a writable node to the tree's list and puts one empty subtree with the fences lo and
- * hi (data NULL: none) and message number seq in their place.  Returns 0, -ENOMEM, or -EUCLEAN if a pointer is
+ * hi (data NULL: none) and sequence number seq in their place.  Returns 0, -ENOMEM, or -EUCLEAN if a pointer is
  * broken.  The tree is locked exclusively. */
 int th_detached_replace(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
 			struct th_slice hi, uint64_t seq);

@@ -4,7 +4,7 @@
  *
  * Writers insert messages at the root, and these move down as far as nodes are writable.  When an overlay exceeds its
  * budget, the messages for its heaviest child are pushed down; at a leaf they are applied.  Every change goes through
- * th_tree_child_writable, the one gate from shared to writable.
+ * th_tree_child_writable, the gate from shared to writable (of the root: th_root_writable).
  *
  * A store has two trees: the live tree, and the meta tree with the snapshot table and the block references.
  *

@@ -10,6 +10,7 @@
  *   settle       checkpoint              frees blocks that left the tree, or appends them to the dead list
  *   step         checkpoint              the operation that the caller asked for (a snapshot's creation), or else
  *                                        reclaims space (catalogue/reclaim.c)
+ *   note         checkpoint              records in the catalogue which snapshots are being deleted (th_reclaim_note)
  *   meta         checkpoint, meta        writes the meta tree, unless the superblock carries its changes
  *   space        checkpoint              appends the space set of this checkpoint to the space log
  *   publish      checkpoint              waits for all writes; disk flush, superblock, disk flush

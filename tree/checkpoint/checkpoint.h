@@ -18,11 +18,11 @@ struct th_checkpoint_state {
 };
 
 /* An operation that a checkpoint does after it has written the live tree and before it writes the meta tree.
- * checkpoint_lock is held.  An error fails the store; a request that is refused returns 0 and keeps its error in
- * arg. */
+ * checkpoint_lock is held.  Returns 0 or an error, after which the store refuses writes.  A step that only refuses its
+ * request returns 0 and passes the error to its caller in arg. */
 typedef int th_checkpoint_step(struct th_store *store, struct th_checkpoint_state *state, void *arg);
 
-/* An operation on the live tree by itself. */
+/* An operation that changes the live tree while no other thread does: th_checkpoint_exclusive(). */
 typedef int th_exclusive_work(struct th_store *store, void *arg);
 
 enum th_checkpoint_flags {

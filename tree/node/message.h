@@ -14,8 +14,14 @@
  * does not matter how far a message has moved down when the next one follows it.  A range message replaces all older
  * messages in its range instead.
  *
- * To add a type, give it a flag in entry.h, a row in the table of message.c, and its part in th_message_fold(); then
- * docs/format.md, "Entry".
+ * To add a type:
+ *
+ *   entry.h          a flag; TH_ENTRY_DISK_FLAGS, and th_entry_packed_flags(), which else leaves it out on disk
+ *   message.c        a row in the table and its choice in type_of(); compose(), if it concerns one key
+ *   here             a constructor; th_message_hides_value(); th_message_fold(), if it concerns one key
+ *   node_pack.c      the checks of a loaded entry
+ *   ranges           every caller of th_message_is_range(), if it concerns several keys
+ *   docs/format.md   "Entry", and an incompatible feature bit: an older program must refuse the image
  */
 #ifndef TH_TREE_NODE_MESSAGE_H
 #define TH_TREE_NODE_MESSAGE_H
@@ -92,7 +98,7 @@ static inline struct th_entry *th_message_delete(struct th_slice key_head, struc
 struct th_entry *th_message_add_refs(struct th_slice key_head, struct th_slice key_tail, int32_t delta);
 struct th_entry *th_message_delete_range(struct th_slice from, struct th_slice to, uint64_t seq);
 
-/* --- --- */
+/* --- checking and applying --- */
 
 /* Returns the size of the packed message or record at `data`, which is followed by at most `size` bytes of it; 0 if it
  * does not fit or is malformed. */

@@ -11,7 +11,7 @@
  *   live.lock, meta.lock   nodes of a tree (btree/tree.h)
  *   sync_lock, log_lock    the queue of log records; the log
  *   chunk_lock, snapshot_lock, checkpointer_lock, budget_lock, locks.mutex
- *                          leaves, held briefly and never together
+ *                          held briefly and never together; under budget_lock the locks of the cache are taken
  */
 #ifndef TH_TREE_STATE_STATE_H
 #define TH_TREE_STATE_STATE_H
@@ -102,7 +102,7 @@ struct th_store {
 	_Atomic size_t checkpoint_speed; /* bytes per microsecond of the last checkpoint; 0: not known */
 
 	pthread_mutex_t checkpoint_lock;
-	pthread_mutex_t budget_lock; /* of th_store_budget(); a leaf */
+	pthread_mutex_t budget_lock; /* of th_store_budget() */
 
 	pthread_mutex_t sync_lock; /* guards the fields up to log_head */
 	pthread_cond_t sync_done;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transactions from inside, for the code that works on their behalf: io/chunk.c, bulk_commit.c. */
+/* Transactions from inside, for the code that works on their behalf: alloc.c, range_lock.c, bulk_commit.c. */
 #ifndef TH_TREE_TXN_TXN_H
 #define TH_TREE_TXN_TXN_H
 

@@ -71,8 +71,8 @@ void th_view_unlock(struct th_view *view);
 
 /* Begins a lookup: the part that takes the view's lock.  The rest needs no lock. */
 void th_view_begin(struct th_view *view, struct th_slice whole_key, struct th_lookup *lookup, struct th_step *next);
-/* Ends a lookup and frees it.  Returns 0 with the value, which the caller releases, -ENOENT, or the error of reading a
- * large value. */
+/* Ends a lookup that has reached its end, and releases it in any case.  Returns 0 with the value in *ret, for
+ * th_value_release(); -ENOENT if the key has none; or the error of reading a large value. */
 int th_view_finish(struct th_view *view, struct th_lookup *lookup, struct th_value *ret);
 /* Looks a whole key up, in a transaction's layers first (NULL: none).  Returns as th_view_finish(), or the error of
  * reading a node. */
