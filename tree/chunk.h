@@ -57,6 +57,24 @@ int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *
  * Returns 0 or -ENOSPC. */
 int th_chunk_reserve(struct th_store *store, uint32_t blocks);
 
+/* Sets blocks aside without waiting for a checkpoint that would make room.
+ *
+ * emergency: up to half of the emergency reserve may be used too.  That is for data that replaces data of about the same
+ * size, or is needed to free some: the reserve is whole again once the blocks that the transaction drops are reusable.
+ * Returns 0 or -ENOSPC. */
+int th_chunk_reserve_now(struct th_store *store, uint32_t blocks, bool emergency);
+
+/* Makes blocks that were freed before the last checkpoint reusable, by checkpoints.  th_chunk_reserve() and
+ * th_chunk_alloc() do that themselves when space is short.
+ *
+ * Returns 0 or a write error. */
+int th_chunk_make_room(struct th_store *store);
+
+/* Returns whether dropping this reference would make its blocks reusable after two checkpoints: no snapshot of the
+ * current branch, and no other branch, needs them.  Copies that share the blocks are not looked for.  The answer is a
+ * hint: a snapshot may be taken at any time. */
+bool th_chunk_frees(struct th_store *store, const struct th_run *run);
+
 /* Returns blocks that were set aside and are not needed; th_chunk_alloc() does so itself for those it uses. */
 void th_chunk_unreserve(struct th_store *store, uint32_t blocks);
 

@@ -286,6 +286,22 @@ int th_space_reserve(struct th_space *space, uint32_t blocks)
 	return err;
 }
 
+int th_space_reserve_emergency(struct th_space *space, uint32_t blocks)
+{
+	uint64_t free, kept;
+	int err = 0;
+
+	pthread_mutex_lock(&space->lock);
+	free = free_blocks(space);
+	kept = space->reserved + space->emergency / 2;
+	if (free < kept || free - kept < blocks)
+		err = -ENOSPC;
+	else
+		space->reserved += blocks;
+	pthread_mutex_unlock(&space->lock);
+	return err;
+}
+
 void th_space_unreserve(struct th_space *space, uint32_t blocks)
 {
 	pthread_mutex_lock(&space->lock);

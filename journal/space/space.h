@@ -71,6 +71,8 @@ void th_space_note_free(struct th_space *space, enum th_space_set set, uint64_t 
 
 /* Sets blocks aside from those free for TH_SPACE_USER.  Returns 0 or -ENOSPC. */
 int th_space_reserve(struct th_space *space, uint32_t blocks);
+/* The same, but may set aside up to half of the emergency reserve too.  Returns 0 or -ENOSPC. */
+int th_space_reserve_emergency(struct th_space *space, uint32_t blocks);
 /* Returns reserved blocks that were not used. */
 void th_space_unreserve(struct th_space *space, uint32_t blocks);
 

@@ -18,7 +18,7 @@ uint64_t th_lineage_origin(const struct th_store *store, const struct th_branch_
 uint64_t th_lineage_before(const struct th_store *store, size_t at, const struct th_branch_record *branch);
 /* Gets the generations of the current branch's newest snapshot, or else of its origin (0: none), and of its origin.  A
  * block born after the first is in no snapshot.  A block born up to the second belongs to another branch.  Takes
- * snapshot_lock; checkpoint_lock is held. */
+ * snapshot_lock.  checkpoint_lock is held, or the answer may be outdated at once. */
 void th_lineage_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin);
 /* Returns false for a detached branch whose last snapshots are being deleted: it stays only until their views are
  * closed. */

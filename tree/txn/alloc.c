@@ -6,6 +6,7 @@
 
 #include "journal/base/array.h"
 #include "journal/base/checksum.h"
+#include "tree/catalogue/lineage.h"
 #include "tree/io/chunk.h"
 #include "tree/state/state.h"
 
@@ -43,6 +44,24 @@ int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t 
 	txn->layers.emergency |= reserved;
 	*ret = run;
 	return 0;
+}
+
+int th_chunk_reserve_now(struct th_store *store, uint32_t blocks, bool emergency)
+{
+	return emergency ? th_space_reserve_emergency(store->space, blocks) : th_space_reserve(store->space, blocks);
+}
+
+int th_chunk_make_room(struct th_store *store)
+{
+	return store->make_room(store);
+}
+
+bool th_chunk_frees(struct th_store *store, const struct th_run *run)
+{
+	uint64_t newest, origin;
+
+	th_lineage_limits(store, &newest, &origin);
+	return run->birth > newest;
 }
 
 int th_chunk_drop(struct th_txn *txn, const struct th_run *run)

@@ -94,10 +94,66 @@ START_TEST(a_large_value_is_read_by_its_descriptor)
 }
 END_TEST
 
+/* Reserves blocks one by one until there are none.  Returns their number. */
+static uint32_t reserve_all(bool emergency)
+{
+	uint32_t count = 0;
+
+	while (!th_chunk_reserve_now(fixture.store, 1, emergency))
+		count++;
+	return count;
+}
+
+START_TEST(half_of_the_emergency_reserve_can_be_reserved)
+{
+	struct th_txn *txn = begin();
+	struct th_store_info info;
+	uint32_t usual, more;
+	struct th_run run;
+	uint64_t hint = 0;
+
+	usual = reserve_all(false);
+	more = reserve_all(true);
+	th_store_info(fixture.store, &info);
+	ck_assert_uint_eq(info.blocks_reserved, usual + more);
+	ck_assert_uint_eq(usual, info.blocks_free - info.blocks_emergency);
+	ck_assert_uint_eq(more, info.blocks_emergency / 2);
+	th_expect(th_chunk_reserve_now(fixture.store, 1, true), -ENOSPC);
+	th_ok(th_chunk_alloc(txn, 1, true, &hint, &run));
+	th_txn_rollback(txn);
+	th_chunk_unreserve(fixture.store, usual + more - 1);
+	end();
+}
+END_TEST
+
+START_TEST(a_run_of_a_snapshot_is_not_freed_by_dropping_it)
+{
+	struct th_txn *txn = begin();
+	struct th_run old, young;
+	uint64_t hint = 0;
+
+	th_ok(th_chunk_alloc(txn, 1, false, &hint, &old));
+	ck_assert(th_chunk_frees(fixture.store, &old));
+	th_txn_rollback(txn);
+	th_ok(th_snapshot_create(fixture.store, "s", NULL));
+	ck_assert(!th_chunk_frees(fixture.store, &old));
+	th_ok(th_txn_begin(fixture.store, &txn));
+	th_ok(th_chunk_alloc(txn, 1, false, &hint, &young));
+	ck_assert(th_chunk_frees(fixture.store, &young));
+	th_txn_rollback(txn);
+	th_ok(th_snapshot_delete(fixture.store, "s"));
+	th_ok(th_chunk_make_room(fixture.store));
+	ck_assert(th_chunk_frees(fixture.store, &old));
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = { runs_have_limits, a_run_is_written_once_by_its_transaction,
-				       a_large_value_is_read_by_its_descriptor };
+				       a_large_value_is_read_by_its_descriptor,
+				       half_of_the_emergency_reserve_can_be_reserved,
+				       a_run_of_a_snapshot_is_not_freed_by_dropping_it };
 
 	return th_tests_run("alloc", tests, sizeof(tests) / sizeof(tests[0]));
 }
