@@ -11,6 +11,7 @@
 #include "fs/data/fallocate.h"
 #include "fs/data/file.h"
 #include "fs/data/partial_block.h"
+#include "fs/data/writeback_list.h"
 #include "fs/format/acl.h"
 #include "fs/inode/dirty_list.h"
 #include "fs/inode/retry.h"
@@ -86,6 +87,8 @@ static int set_with_acl(struct th_inode *inode, unsigned set, const struct th_at
 		return err;
 	struct th_attr *attr = th_update_attr(&update, inode);
 
+	/* The values that are replaced have the same size. */
+	th_txn_use_emergency(update.txn);
 	set_owner_and_mode(attr, set, from);
 	set_times(attr, set, from, update.now);
 	th_acl_from_mode(acl, size, attr->mode);
@@ -131,6 +134,7 @@ static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr
 int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr)
 {
 	struct th_partial_blocks partial = { .guard = NULL };
+	unsigned tries = 0;
 	int err = check_writable(inode);
 
 	if (err)
@@ -139,7 +143,8 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 		pthread_rwlock_wrlock(&inode->lock);
 		err = set_locked(inode, set, attr, &partial);
 		pthread_rwlock_unlock(&inode->lock);
-	} while (th_partial_blocks_retry(&partial, &err));
+	} while (th_partial_blocks_retry(&partial, &err) ||
+		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
 	th_partial_blocks_release(&partial);
 	return err;
 }

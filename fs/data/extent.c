@@ -348,22 +348,14 @@ int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t
 	return th_txn_lock(txn, block_range(&keys, id, from, to), TH_LOCK_EXCLUSIVE, timeout_ms);
 }
 
-/* Removes [from, to) from one extent. */
-static int extent_cut(struct th_txn *txn, uint64_t id, const struct th_extent *extent, uint64_t from, uint64_t to,
-		      int64_t *blocks)
+/* Stages the parts of an extent that lie before `from` and from `to` on. */
+static int extent_keep_ends(struct th_txn *txn, uint64_t id, const struct th_extent *extent, uint64_t from, uint64_t to)
 {
 	uint64_t end = extent->block + extent->blocks;
-	struct th_extent gone = *extent, before = *extent, after = *extent;
+	struct th_extent before = *extent, after = *extent;
 	int err = 0;
 
-	if (extent->block >= from)
-		err = extent_unstage(txn, id, extent->block);
-	if (err || extent->kind == TH_EXTENT_INLINE)
-		return err;
-	th_extent_clip(&gone, from, to);
-	*blocks -= gone.blocks;
-	err = th_chunk_drop(txn, &gone.run);
-	if (!err && extent->block < from) {
+	if (extent->block < from) {
 		th_extent_clip(&before, 0, from);
 		err = extent_stage(txn, id, &before);
 	}
@@ -374,8 +366,47 @@ static int extent_cut(struct th_txn *txn, uint64_t id, const struct th_extent *e
 	return err;
 }
 
-int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, unsigned limit,
-		    uint64_t *ret_end, int64_t *blocks)
+/* Removes [from, to) from one extent. */
+static int extent_cut(struct th_txn *txn, uint64_t id, const struct th_extent *extent, uint64_t from, uint64_t to,
+		      int64_t *blocks)
+{
+	struct th_extent gone = *extent;
+	int err = 0;
+
+	if (extent->block >= from)
+		err = extent_unstage(txn, id, extent->block);
+	if (err || extent->kind == TH_EXTENT_INLINE)
+		return err;
+	th_extent_clip(&gone, from, to);
+	*blocks -= gone.blocks;
+	err = th_chunk_drop(txn, &gone.run);
+	return err ? err : extent_keep_ends(txn, id, extent, from, to);
+}
+
+/* Makes [from, to) of one extent unwritten. */
+static int extent_unwrite(struct th_txn *txn, uint64_t id, const struct th_extent *extent, uint64_t from, uint64_t to,
+			  int64_t *blocks)
+{
+	struct th_extent zeros = *extent;
+	int err;
+
+	(void)blocks;
+	if (extent->kind != TH_EXTENT_RUN)
+		return 0;
+	th_extent_clip(&zeros, from, to);
+	zeros.kind = TH_EXTENT_UNWRITTEN;
+	zeros.bytes = NULL;
+	zeros.size = 0;
+	err = extent_stage(txn, id, &zeros);
+	return err ? err : extent_keep_ends(txn, id, extent, from, to);
+}
+
+/* Changes the part of an extent that lies in [from, to). */
+typedef int extent_change(struct th_txn *txn, uint64_t id, const struct th_extent *extent, uint64_t from, uint64_t to,
+			  int64_t *blocks);
+
+static int extents_change(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, unsigned limit,
+			  uint64_t *ret_end, int64_t *blocks, extent_change *change)
 {
 	struct extent_batch batch = { .more = true };
 	int err = 0;
@@ -386,7 +417,7 @@ int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t 
 
 		err = extent_batch_collect(fs, txn, id, begin, to, count, &batch);
 		for (unsigned i = 0; i < batch.count && !err; i++) {
-			err = extent_cut(txn, id, &batch.held[i].extent, begin, to, blocks);
+			err = change(txn, id, &batch.held[i].extent, begin, to, blocks);
 			from = batch.held[i].extent.block + batch.held[i].extent.blocks;
 		}
 		extent_batch_release(&batch);
@@ -394,6 +425,18 @@ int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t 
 	}
 	*ret_end = batch.more && from < to ? from : to;
 	return err;
+}
+
+int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, unsigned limit,
+		    uint64_t *ret_end, int64_t *blocks)
+{
+	return extents_change(fs, txn, id, from, to, limit, ret_end, blocks, extent_cut);
+}
+
+int th_extent_unwrite(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, unsigned limit,
+		      uint64_t *ret_end, int64_t *blocks)
+{
+	return extents_change(fs, txn, id, from, to, limit, ret_end, blocks, extent_unwrite);
 }
 
 /* Do the two form one extent? */

@@ -23,16 +23,31 @@ static void copy_inline(const struct th_extent *extent, void *to)
 		memcpy(to, extent->bytes, extent->size < TH_BLOCK_SIZE ? extent->size : TH_BLOCK_SIZE);
 }
 
+int th_file_pages_reserve(struct th_inode *inode, uint32_t blocks)
+{
+	struct th_store *store = inode->fs->store;
+
+	if (!th_chunk_reserve_now(store, blocks, false) || !th_chunk_reserve_now(store, blocks, true))
+		return 0;
+	return th_chunk_reserve(store, blocks);
+}
+
 int th_file_pages_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool reserved)
 {
 	struct th_file *file = inode->file;
-	int err = th_page_tree_add(&file->pages, block, page);
+	int err = reserved ? 0 : th_file_pages_reserve(inode, 1);
 
 	if (err)
 		return err;
+	err = th_page_tree_add(&file->pages, block, page);
+	if (err) {
+		if (!reserved)
+			th_chunk_unreserve(inode->fs->store, 1);
+		return err;
+	}
 	page->fresh = fresh;
 	file->fresh += fresh;
-	file->reserved += reserved || !th_chunk_reserve(inode->fs->store, 1);
+	file->reserved++;
 	th_dirty_charge(inode->fs, 1);
 	return 0;
 }

@@ -11,6 +11,9 @@
  *   F2  No page lies at or past the end of the file.
  *   F3  The store holds the file as it was at some moment, or between two writes of it, and never blocks that belonged
  *       to something else.
+ *   F4  Each page has a block reserved, except after a failed writeback.  A page that is needed to free blocks, and one
+ *       whose block in the store will be freed, may have it from the emergency reserve.  So a file can be truncated,
+ *       punched and overwritten on a full disk.
  *
  * inode->lock guards all of it, held for writing unless stated otherwise.
  */
@@ -58,8 +61,11 @@ static inline bool th_file_pages_maybe_inline(const struct th_inode *inode)
 /* Makes inode->file unless it exists.  Returns 0 or -ENOMEM. */
 int th_file_pages_init(struct th_inode *inode);
 
+/* Reserves blocks for data that the caller cannot refuse, or that is needed to free blocks: from the emergency reserve
+ * if there are no others (F4).  Returns 0 or -ENOSPC. */
+int th_file_pages_reserve(struct th_inode *inode, uint32_t blocks);
 /* Adds a dirty page, which the file owns on success.  fresh: as struct th_file.  reserved: the caller has reserved a
- * block for it; else one is reserved if possible.  Returns 0 or -ENOMEM. */
+ * block for it; else th_file_pages_reserve() is called.  Returns 0, -ENOMEM or -ENOSPC. */
 int th_file_pages_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool reserved);
 /* Makes stored inline data a page, unless block 0 has one.  *ret: block 0 has a page now.  Returns 0 or an error. */
 int th_file_pages_uninline(struct th_inode *inode, bool *ret);

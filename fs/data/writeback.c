@@ -20,8 +20,10 @@
 /* The part of one inode in a writeback. */
 struct item {
 	struct th_inode *inode;
-	uint64_t from, to; /* blocks whose pages are written */
-	uint64_t clear_from, clear_to; /* blocks to clear first */
+	uint64_t from, to; /* blocks whose pages are written, except for those in the next range */
+	uint64_t skip_from, skip_to; /* blocks to clear: their pages are not written, but discarded after the commit */
+	uint64_t clear_from, clear_to; /* blocks that are still to be cleared */
+	bool unwrite; /* they stay allocated, and read as zeros */
 	bool clearing; /* there is more to clear: this transaction does nothing else */
 	bool inlined;
 	size_t count; /* pages that get blocks */
@@ -48,6 +50,38 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 /* --- items: before the transaction --- */
 
+/* Finds the first page to write at or after *block. */
+static bool item_next(const struct item *item, uint64_t *block)
+{
+	const struct th_page_tree *pages = &item->inode->file->pages;
+	bool found = th_page_tree_next(pages, *block, block);
+
+	if (found && *block >= item->skip_from && *block < item->skip_to)
+		found = th_page_tree_next(pages, item->skip_to, block);
+	return found && *block < item->to;
+}
+
+/* Returns the end of the part of the item's range that contains `block` and no block to skip. */
+static uint64_t item_part_end(const struct item *item, uint64_t block)
+{
+	return block < item->skip_from ? min_u64(item->skip_from, item->to) : item->to;
+}
+
+/* Returns the number of pages to write. */
+static size_t item_count(const struct item *item)
+{
+	uint64_t block = item->from;
+	size_t count = 0;
+
+	if (!th_file_pages_count(item->inode))
+		return 0;
+	if (item->from == 0 && item->to == TH_EXTENT_END && item->skip_from == item->skip_to)
+		return item->inode->file->pages.count;
+	for (; item_next(item, &block); block++)
+		count++;
+	return count;
+}
+
 /* Makes inline data a page, which is written with the others, if the file must not stay inline. */
 static int item_uninline(struct item *item)
 {
@@ -70,7 +104,7 @@ static int item_prepare(struct item *item, enum th_writeback_mode mode)
 	if (!S_ISREG(inode->attr.mode))
 		return 0;
 	item->inlined = all && mode != TH_WRITEBACK_RUNS && inode->attr.size <= TH_FILE_INLINE_MAX &&
-			!inode->stored_blocks && th_file_pages_count(inode) == 1;
+			!inode->stored_blocks && item_count(item) == 1;
 	if (item->inlined || !th_file_pages_maybe_inline(inode))
 		return 0;
 	/* Data that is about to be cleared must not become a page, which would store it again. */
@@ -81,24 +115,7 @@ static int item_prepare(struct item *item, enum th_writeback_mode mode)
 	return 0;
 }
 
-/* Returns the number of pages that get blocks. */
-static size_t item_count(const struct item *item)
-{
-	uint64_t block = item->from;
-	size_t count = 0;
-
-	if (item->inlined || !th_file_pages_count(item->inode))
-		return 0;
-	if (item->from == 0 && item->to == TH_EXTENT_END)
-		return item->inode->file->pages.count;
-	while (th_page_tree_next(&item->inode->file->pages, block, &block) && block < item->to) {
-		count++;
-		block++;
-	}
-	return count;
-}
-
-/* Reserves the missing blocks: after a failed writeback a page may have none (th_file_pages_add). */
+/* Reserves the missing blocks: after a failed writeback a page may have none (F4). */
 static int item_reserve(struct item *item)
 {
 	struct th_file *file = item->inode->file;
@@ -106,7 +123,7 @@ static int item_reserve(struct item *item)
 
 	if (!item->count || file->reserved >= item->count)
 		return 0;
-	err = th_chunk_reserve(item->inode->fs->store, item->count - file->reserved);
+	err = th_file_pages_reserve(item->inode, item->count - file->reserved);
 	if (!err)
 		file->reserved = item->count;
 	return err;
@@ -118,7 +135,7 @@ static int item_begin(struct item *item, enum th_writeback_mode mode)
 
 	if (err)
 		return err;
-	item->count = item_count(item);
+	item->count = item->inlined ? 0 : item_count(item);
 	return item_reserve(item);
 }
 
@@ -185,8 +202,8 @@ static int clear_pages(struct writeback *writeback, struct item *item)
 	uint64_t block = item->from, end, cleared;
 	int err = 0;
 
-	for (; !err && th_page_tree_next(pages, block, &block) && block < item->to; block = end) {
-		end = consecutive_end(pages, block, item->to);
+	for (; !err && item_next(item, &block); block = end) {
+		end = consecutive_end(pages, block, item_part_end(item, block));
 		err = th_extent_clear(writeback->fs, writeback->txn, item->inode->id, block, end, end - block + 1,
 				      &cleared, &item->blocks);
 	}
@@ -199,8 +216,9 @@ static int clear_item(struct writeback *writeback, struct item *item)
 	int err = guard_item(writeback, item);
 
 	if (!err && item->clear_from < item->clear_to) {
-		err = th_extent_clear(writeback->fs, writeback->txn, item->inode->id, item->clear_from, item->clear_to,
-				      CLEAR_MAX, &item->clear_from, &item->blocks);
+		err = (item->unwrite ? th_extent_unwrite : th_extent_clear)(
+			writeback->fs, writeback->txn, item->inode->id, item->clear_from, item->clear_to, CLEAR_MAX,
+			&item->clear_from, &item->blocks);
 		item->clearing = item->clear_from < item->clear_to;
 	}
 	if (!err && !item->clearing && item->count && !th_file_pages_bare(item->inode))
@@ -246,8 +264,9 @@ static int stage_pages(struct writeback *writeback, struct item *item)
 		return stage_inline(writeback, item);
 	if (!th_file_pages_count(item->inode))
 		return 0;
-	while (!err && th_page_tree_next(&item->inode->file->pages, block, &block) && block < item->to)
-		err = th_run_writer_add(&writeback->writer, item->inode, &block, item->to, &item->blocks);
+	while (!err && item_next(item, &block))
+		err = th_run_writer_add(&writeback->writer, item->inode, &block, item_part_end(item, block),
+					&item->blocks);
 	return err;
 }
 
@@ -322,7 +341,7 @@ static void item_undo(struct writeback *writeback, struct item *item)
 
 	item->inode->stored_size = item->old_size;
 	item->inode->stored_blocks = item->old_blocks;
-	if (again && th_chunk_reserve(writeback->fs->store, again))
+	if (again && th_file_pages_reserve(item->inode, again))
 		item->inode->file->reserved -= again;
 	writeback->writer.used -= again;
 }
@@ -508,16 +527,34 @@ int th_writeback_inodes(struct th_inode *const *inodes, size_t count, struct th_
 	return err;
 }
 
-int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
+int th_writeback_excess(struct th_inode *inode, uint64_t from, uint64_t to)
 {
-	struct item item = { .inode = inode, .to = TH_EXTENT_END, .clear_from = from, .clear_to = to };
-	size_t missed;
-	int err = 0;
+	struct item item = { .inode = inode, .to = TH_EXTENT_END, .skip_from = from, .skip_to = to };
+	int err;
 
-	if (th_file_pages_count(inode) > TH_WRITEBACK_PAGES_MAX)
-		err = th_writeback_inode(inode, TH_WRITEBACK_ANY);
-	if (!err)
-		err = item_begin(&item, TH_WRITEBACK_ANY);
+	if (item_count(&item) <= TH_WRITEBACK_PAGES_MAX)
+		return 0;
+	err = th_writeback_range(inode, 0, from);
+	return err ? err : th_writeback_range(inode, to, TH_EXTENT_END);
+}
+
+int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to, uint64_t size, bool unwrite)
+{
+	struct item item = {
+		.inode = inode,
+		.to = TH_EXTENT_END,
+		.skip_from = from,
+		.skip_to = to,
+		.clear_from = from,
+		.clear_to = to,
+		.unwrite = unwrite,
+	};
+	uint64_t old_size = inode->attr.size;
+	size_t missed;
+	int err;
+
+	inode->attr.size = size;
+	err = item_begin(&item, TH_WRITEBACK_ANY);
 	do {
 		item.clearing = false;
 		item.blocks = 0;
@@ -526,5 +563,7 @@ int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to)
 		if (!err)
 			err = write_items(inode->fs, &item, 1, false, &missed);
 	} while (!err && item.clearing);
+	if (err)
+		inode->attr.size = old_size;
 	return err;
 }

@@ -34,8 +34,12 @@ int th_writeback_lock(struct th_inode *inode);
  * TH_WRITEBACK_PAGES_MAX pages together.  -EINPROGRESS: a node has to be read for *ret_missed.  The locks of all are
  * held for writing. */
 int th_writeback_inodes(struct th_inode *const *inodes, size_t count, struct th_inode **ret_missed);
-/* Makes the blocks [from, to) a hole and writes back the inode, with the last of the transactions that this takes.
+/* Writes back the pages of the blocks outside [from, to), if they are more than one transaction takes.
  * inode->lock held for writing. */
-int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to);
+int th_writeback_excess(struct th_inode *inode, uint64_t from, uint64_t to);
+/* Makes the blocks [from, to) a hole, discards their pages, sets the size and writes back the inode, with the last of
+ * the transactions that this takes.  unwrite: stored blocks stay allocated and read as zeros instead.  After an error
+ * the pages and the size are as before.  th_writeback_excess was called first, inode->lock held for writing since. */
+int th_writeback_cleared(struct th_inode *inode, uint64_t from, uint64_t to, uint64_t size, bool unwrite);
 
 #endif

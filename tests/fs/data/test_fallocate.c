@@ -88,6 +88,54 @@ START_TEST(inline_data_is_punched)
 }
 END_TEST
 
+START_TEST(a_zeroed_range_keeps_its_place_on_disk)
+{
+	struct th_extent extents[4];
+	uint64_t addr;
+
+	ck_assert_uint_eq(th_file_scene_extents(file, extents, 4), 1);
+	addr = extents[0].run.addr;
+	ck_assert_int_eq(allocate(FALLOC_FL_ZERO_RANGE, BLOCK, 2 * BLOCK), 0);
+	ck_assert_uint_eq(th_file_scene_extents(file, extents, 4), 3);
+	ck_assert_int_eq(extents[1].kind, TH_EXTENT_UNWRITTEN);
+	ck_assert_uint_eq(extents[1].blocks, 2);
+	ck_assert_uint_eq(extents[1].run.addr, addr + 1);
+	th_file_scene_expect(file, 0, 'a', BLOCK);
+	th_file_scene_expect(file, BLOCK, 0, 2 * BLOCK);
+	th_file_scene_expect(file, 3 * BLOCK, 'a', BLOCK);
+	ck_assert_uint_eq(file->attr.blocks, 4);
+}
+END_TEST
+
+START_TEST(dirty_pages_are_zeroed_too)
+{
+	th_file_scene_write(file, 0, 'b', 6 * BLOCK);
+	ck_assert_int_eq(allocate(FALLOC_FL_ZERO_RANGE, BLOCK, 4 * BLOCK), 0);
+	th_file_scene_expect(file, 0, 'b', BLOCK);
+	th_file_scene_expect(file, BLOCK, 0, 4 * BLOCK);
+	th_file_scene_expect(file, 5 * BLOCK, 'b', BLOCK);
+	ck_assert_uint_eq(file->attr.blocks, 6);
+}
+END_TEST
+
+/* As on ext4 and xfs. */
+START_TEST(truncating_frees_blocks_past_the_end_unless_the_file_grows)
+{
+	ck_assert_int_eq(allocate(FALLOC_FL_KEEP_SIZE, 0, 10 * BLOCK), 0);
+	ck_assert_uint_eq(file->attr.blocks, 10);
+	th_file_scene_truncate(file, 4 * BLOCK);
+	ck_assert_uint_eq(file->attr.blocks, 4);
+	ck_assert_int_eq(allocate(FALLOC_FL_KEEP_SIZE, 0, 10 * BLOCK), 0);
+	th_file_scene_write(file, 0, 'a', BLOCK);
+	th_file_scene_truncate(file, 4 * BLOCK);
+	ck_assert_uint_eq(file->attr.blocks, 4);
+	ck_assert_int_eq(allocate(FALLOC_FL_KEEP_SIZE, 0, 10 * BLOCK), 0);
+	th_file_scene_truncate(file, 5 * BLOCK);
+	ck_assert_uint_eq(file->attr.blocks, 10);
+	th_file_scene_expect(file, 0, 'a', 4 * BLOCK);
+}
+END_TEST
+
 START_TEST(a_zeroed_range_keeps_its_blocks)
 {
 	ck_assert_int_eq(allocate(FALLOC_FL_ZERO_RANGE, 10, 2 * BLOCK), 0);
@@ -160,6 +208,9 @@ int main(void)
 	tcase_add_test(cases, a_punched_hole_frees_its_whole_blocks);
 	tcase_add_test(cases, dirty_pages_are_punched_too);
 	tcase_add_test(cases, inline_data_is_punched);
+	tcase_add_test(cases, a_zeroed_range_keeps_its_place_on_disk);
+	tcase_add_test(cases, dirty_pages_are_zeroed_too);
+	tcase_add_test(cases, truncating_frees_blocks_past_the_end_unless_the_file_grows);
 	tcase_add_test(cases, a_zeroed_range_keeps_its_blocks);
 	tcase_add_test(cases, allocated_blocks_read_as_zeros);
 	tcase_add_test(cases, the_size_is_kept_if_asked_for);

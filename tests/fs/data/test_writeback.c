@@ -168,7 +168,7 @@ START_TEST(cleared_blocks_are_a_hole_in_the_store)
 	th_file_scene_writeback(file);
 	th_file_scene_write(file, 7 * BLOCK, 'b', BLOCK);
 	pthread_rwlock_wrlock(&file->lock);
-	ck_assert_int_eq(th_writeback_cleared(file, 2, 4), 0);
+	ck_assert_int_eq(th_writeback_cleared(file, 2, 4, file->attr.size, false), 0);
 	pthread_rwlock_unlock(&file->lock);
 	ck_assert(!th_writeback_needed(file));
 	ck_assert_uint_eq(file->stored_blocks, 6);
@@ -193,13 +193,14 @@ START_TEST(more_pages_than_a_transaction_takes_are_all_written)
 }
 END_TEST
 
-/* Reserves all blocks that are left.  Returns their number. */
+/* Reserves all blocks that are left, except for the half of the emergency reserve that file data cannot have.  Returns
+ * their number. */
 static uint32_t reserve_everything(void)
 {
 	uint32_t reserved = 0;
 
 	for (uint32_t step = 1024; step; step /= 2)
-		while (!th_chunk_reserve(scene.fs->store, step))
+		while (!th_chunk_reserve_now(scene.fs->store, step, true))
 			reserved += step;
 	return reserved;
 }
@@ -222,6 +223,24 @@ START_TEST(pages_stay_dirty_if_there_is_no_space)
 	th_chunk_unreserve(scene.fs->store, reserved);
 	ck_assert_int_eq(writeback(file, TH_WRITEBACK_ANY), 0);
 	ck_assert_uint_eq(th_file_pages_count(file), 0);
+	th_file_scene_expect(file, 0, 'a', 3 * BLOCK);
+}
+END_TEST
+
+/* It has been written for its caller, so it may use the emergency reserve. */
+START_TEST(pages_without_a_reservation_are_written_to_a_full_disk)
+{
+	uint32_t reserved = 0;
+
+	th_file_scene_write(file, 0, 'a', 3 * BLOCK);
+	th_chunk_unreserve(scene.fs->store, 3);
+	file->file->reserved = 0;
+	for (uint32_t step = 1024; step; step /= 2)
+		while (!th_chunk_reserve(scene.fs->store, step))
+			reserved += step;
+	ck_assert_int_eq(writeback(file, TH_WRITEBACK_ANY), 0);
+	ck_assert_uint_eq(th_file_pages_count(file), 0);
+	th_chunk_unreserve(scene.fs->store, reserved);
 	th_file_scene_expect(file, 0, 'a', 3 * BLOCK);
 }
 END_TEST
@@ -257,6 +276,7 @@ int main(void)
 	tcase_add_test(cases, cleared_blocks_are_a_hole_in_the_store);
 	tcase_add_test(cases, more_pages_than_a_transaction_takes_are_all_written);
 	tcase_add_test(cases, pages_stay_dirty_if_there_is_no_space);
+	tcase_add_test(cases, pages_without_a_reservation_are_written_to_a_full_disk);
 	tcase_add_test(cases, reserved_pages_are_written_to_a_full_disk);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);
