@@ -17,6 +17,7 @@
 #define DROP_MAX 1000
 /* Blocks: the largest window, one that begins within a block. */
 #define WINDOW_MAX (TH_RUN_MAX + 1)
+#define WINDOW_WORDS ((WINDOW_MAX + 63) / 64)
 /* Bytes of sequential writes after which they are written back: one full run.  With less, runs would be short; with
  * more, pages would stay in memory that are not written again. */
 #define STREAM_BYTES ((uint64_t)TH_RUN_MAX << TH_BLOCK_SHIFT)
@@ -94,13 +95,13 @@ struct window {
 	uint64_t first;
 	unsigned count;
 	unsigned credit; /* blocks that are reserved for pages to be added */
-	uint64_t stored[(WINDOW_MAX + 63) / 64]; /* bits: the block has a stored run */
+	uint64_t stored[WINDOW_WORDS]; /* bits: the block has a stored run */
 };
 
-static void window_mark(struct window *window, uint64_t from, uint64_t to)
+static void window_mark(const struct window *window, uint64_t *bits, uint64_t from, uint64_t to)
 {
 	for (uint64_t i = from - window->first; i < to - window->first; i++)
-		window->stored[i / 64] |= UINT64_C(1) << i % 64;
+		bits[i / 64] |= UINT64_C(1) << i % 64;
 }
 
 /* Fills window->stored without a lookup for a file that has no holes, and no blocks allocated past its end. */
@@ -111,48 +112,90 @@ static bool window_find_dense(struct window *window)
 	if (window->inode->stored_blocks != blocks)
 		return false;
 	if (window->first < blocks)
-		window_mark(window, window->first, end < blocks ? end : blocks);
+		window_mark(window, window->stored, window->first, end < blocks ? end : blocks);
 	return true;
+}
+
+/* Sets the bits of the blocks of stored runs.  freed: only of those that a writeback of new pages would free. */
+static int window_find_runs(const struct window *window, uint64_t *bits, bool freed)
+{
+	struct th_inode *inode = window->inode;
+	struct th_extents extents;
+	struct th_extent extent;
+	int err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, window->first,
+				  window->first + window->count, &extents);
+
+	if (err)
+		return err;
+	while (!(err = th_extents_next(&extents, &extent)))
+		if (!freed || (extent.kind != TH_EXTENT_INLINE && th_chunk_frees(inode->fs->store, &extent.run)))
+			window_mark(window, bits, extent.block, extent.block + extent.blocks);
+	th_extents_close(&extents);
+	return err < 0 ? err : 0;
 }
 
 /* Finds the blocks that the store has already: pages of these do not add to the blocks of the file. */
 static int window_find_stored(struct window *window)
 {
-	struct th_inode *inode = window->inode;
-	struct th_extents extents;
-	struct th_extent extent;
-	int err;
-
 	memset(window->stored, 0, sizeof(window->stored));
-	if (!inode->stored_blocks || window_find_dense(window))
+	if (!window->inode->stored_blocks || window_find_dense(window))
 		return 0;
-	err = th_extents_open(inode->fs, th_inode_view(inode), inode->id, window->first, window->first + window->count,
-			      &extents);
+	return window_find_runs(window, window->stored, false);
+}
+
+/* Reserves a block for each new page until there is no space.  freed: bits of the blocks that may have their page's
+ * block from the emergency reserve.  Returns true if the first block without space is one of these. */
+static bool window_reserve_each(struct window *window, const uint64_t *freed)
+{
+	struct th_store *store = window->inode->fs->store;
+
+	for (unsigned i = 0; i < window->count; i++) {
+		bool frees = freed[i / 64] >> i % 64 & 1;
+
+		if (th_page_tree_get(&window->inode->file->pages, window->first + i))
+			continue;
+		if (th_chunk_reserve_now(store, 1, false) && (!frees || th_chunk_reserve_now(store, 1, true)))
+			return frees;
+		window->credit++;
+	}
+	return false;
+}
+
+/* Reserves blocks on a full disk.  A page that replaces a block of this file only takes no space in the end: it may
+ * have one from the emergency reserve, which gets the old block back.  So such a file can be overwritten, and the
+ * blocks of fallocate(2) be used, without free space. */
+static int window_reserve_full(struct window *window, unsigned missing)
+{
+	struct th_store *store = window->inode->fs->store;
+	uint64_t freed[WINDOW_WORDS] = { 0 };
+	int err = window->inode->stored_blocks ? window_find_runs(window, freed, true) : 0;
+
 	if (err)
 		return err;
-	while (!(err = th_extents_next(&extents, &extent)))
-		window_mark(window, extent.block, extent.block + extent.blocks);
-	th_extents_close(&extents);
-	return err < 0 ? err : 0;
+	/* The blocks in the reserve come back with the writeback of the pages, which the caller has to cause. */
+	if (window_reserve_each(window, freed) || window->credit == missing)
+		return 0;
+	if (!th_chunk_reserve(store, missing - window->credit))
+		window->credit = missing;
+	return 0;
 }
 
 /* Reserves blocks for the new pages; if there is too little space, for the first of them. */
 static int window_reserve(struct window *window)
 {
-	struct th_store *store = window->inode->fs->store;
 	unsigned missing = 0;
+	int err = 0;
 
 	for (unsigned i = 0; i < window->count; i++)
 		missing += !th_page_tree_get(&window->inode->file->pages, window->first + i);
-	window->credit = missing;
+	window->credit = 0;
 	if (!missing)
 		return 0;
-	if (!th_chunk_reserve(store, missing))
-		return window_find_stored(window);
-	window->credit = 0;
-	while (window->credit < missing && !th_chunk_reserve(store, 1))
-		window->credit++;
-	return window_find_stored(window);
+	if (!th_chunk_reserve_now(window->inode->fs->store, missing, false))
+		window->credit = missing;
+	else
+		err = window_reserve_full(window, missing);
+	return err ? err : window_find_stored(window);
 }
 
 /* Returns a page with the content of the block, except for the bytes [from, to), which will be overwritten. */
@@ -291,22 +334,39 @@ static int file_write_locked(struct th_inode *inode, const void *buf, size_t siz
 	return err;
 }
 
-ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags)
+/* Writes until all is written or no room can be made.  A write that appends ends after its first part, because other
+ * data may have been appended since. */
+static int write_all(struct th_inode *inode, const uint8_t *buf, size_t size, uint64_t off, unsigned flags,
+		     size_t *ret_done)
 {
 	struct th_partial_blocks partial = { .guard = NULL };
 	unsigned tries = 0;
-	size_t done = 0;
-	int err, relieved;
+	size_t done;
+	int err;
 
+	*ret_done = 0;
 	do {
+		done = 0;
 		pthread_rwlock_wrlock(&inode->lock);
-		err = file_write_locked(inode, buf, size, off, flags, &partial, &done);
+		err = file_write_locked(inode, buf + *ret_done, size - *ret_done, off + *ret_done, flags, &partial,
+					&done);
 		pthread_rwlock_unlock(&inode->lock);
+		*ret_done += done;
+		tries = done ? 0 : tries;
 	} while (th_partial_blocks_retry(&partial, &err) ||
+		 (!err && done && *ret_done < size && !(flags & TH_FILE_WRITE_APPEND)) ||
 		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
 	th_partial_blocks_release(&partial);
-	relieved = th_writeback_relieve(inode->fs);
-	if (!err && done)
+	return err;
+}
+
+ssize_t th_file_write(struct th_inode *inode, const void *buf, size_t size, uint64_t off, unsigned flags)
+{
+	size_t done;
+	int err = write_all(inode, buf, size, off, flags, &done);
+	int relieved = th_writeback_relieve(inode->fs);
+
+	if (done)
 		err = relieved;
 	return err ? err : (ssize_t)done;
 }

@@ -5,6 +5,7 @@
 
 #include "fs/data/writeback.h"
 #include "fs/inode/dirty_list.h"
+#include "tree/chunk.h"
 
 /* Dirty pages above which writers help with the writeback: a quarter of the cache's budget, in addition to it, but from
  * 4 MiB to 64 MiB. */
@@ -13,9 +14,9 @@
 #define DIRTY_PAGES_MIN 1024
 /* Up to this many pages of a file without names are not written: it will usually be deleted soon. */
 #define ORPHAN_PAGES_MAX 64
-/* Checkpoints until the space that was freed before them is usable, and one for the writeback that the first of them
- * causes. */
-#define ROOM_CHECKPOINTS 3
+/* Attempts to make room: one that writes back pages and so frees the blocks that they replace, and two that make freed
+ * blocks reusable, as the first of them may free more. */
+#define ROOM_TRIES 3
 
 /* Inodes whose locks are held, to be written back in one transaction. */
 struct batch {
@@ -192,9 +193,11 @@ bool th_writeback_make_room(struct th_fs *fs, unsigned tries)
 {
 	struct th_store_info info;
 
-	if (tries >= ROOM_CHECKPOINTS || th_store_checkpoint(fs->store))
+	if (tries >= ROOM_TRIES)
 		return false;
-	/* The first checkpoint shows how much is freed; if nothing is waiting, another one is of no use. */
+	/* The first checkpoint shows how much is freed. */
+	if (!tries)
+		return !th_store_checkpoint(fs->store);
 	th_store_info(fs->store, &info);
-	return !tries || info.blocks_waiting;
+	return info.blocks_waiting && !th_chunk_make_room(fs->store);
 }

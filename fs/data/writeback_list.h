@@ -15,7 +15,7 @@ int th_writeback_all(struct th_fs *fs);
 /* Limits the dirty pages: writes back the list if they are more than their limit.  Every caller that adds dirty pages
  * calls it afterwards.  Returns an error only if they are still above twice the limit.  No lock held. */
 int th_writeback_relieve(struct th_fs *fs);
-/* Makes freed space usable by a checkpoint, after an operation has failed with -ENOSPC.  tries: how often it was called
+/* Makes freed space usable by checkpoints, after an operation has failed with -ENOSPC.  tries: how often it was called
  * for this operation, from 0.  Returns true if the operation is worth a retry.  No lock held (L5). */
 bool th_writeback_make_room(struct th_fs *fs, unsigned tries);
 
