@@ -135,9 +135,21 @@ static int share_stage(struct copy *copy, struct th_txn *txn, const struct share
 	return err;
 }
 
-/* Shares the collected source blocks [from, to), in one transaction with the new size. */
-static int share_commit(struct copy *copy, const struct share *share, uint64_t from, uint64_t to, uint64_t size)
+/* Returns the blocks of metadata that a transaction with these extents needs at most, before it frees others. */
+static uint32_t share_cost(const struct share *share)
 {
+	size_t bytes = 2 * TH_BLOCK_SIZE;
+
+	for (unsigned i = 0; i < share->count; i++)
+		bytes += 2 * share->extents[i].size;
+	return bytes / TH_BLOCK_SIZE;
+}
+
+/* Shares the collected source blocks [from, to), in one transaction with the new size. */
+static int share_commit(struct copy *copy, const struct share *share, uint64_t from, uint64_t to, uint64_t size,
+			bool emergency)
+{
+	uint64_t shift = (copy->dst_off >> TH_BLOCK_SHIFT) - (copy->src_off >> TH_BLOCK_SHIFT);
 	struct th_inode *dst = copy->dst;
 	uint64_t old_size = dst->stored_size, old_blocks = dst->stored_blocks;
 	struct th_attr attr = dst->attr;
@@ -147,6 +159,8 @@ static int share_commit(struct copy *copy, const struct share *share, uint64_t f
 
 	if (err)
 		return err;
+	if (emergency)
+		th_txn_use_emergency(txn);
 	err = share_stage(copy, txn, share, from, to, &blocks);
 	if (size > attr.size)
 		attr.size = size;
@@ -165,6 +179,7 @@ static int share_commit(struct copy *copy, const struct share *share, uint64_t f
 		dst->stored_blocks = old_blocks;
 		return err;
 	}
+	th_file_pages_discard(dst, from + shift, to + shift);
 	th_inode_publish(dst, &attr);
 	th_file_pages_count_blocks(dst);
 	if (th_writeback_needed(dst))
@@ -172,18 +187,29 @@ static int share_commit(struct copy *copy, const struct share *share, uint64_t f
 	return 0;
 }
 
+/* A copy takes no space but a little metadata.  So a file can be restored from a snapshot on a full disk: the emergency
+ * reserve may be used, but not the half that deletions need. */
+static int share_reserved(struct copy *copy, const struct share *share, uint64_t from, uint64_t to, uint64_t size)
+{
+	struct th_store *store = copy->dst->fs->store;
+	uint32_t cost = share_cost(share);
+	bool emergency = !th_chunk_reserve_now(store, cost, true);
+	int err = share_commit(copy, share, from, to, size, emergency);
+
+	if (emergency)
+		th_chunk_unreserve(store, cost);
+	return err;
+}
+
 /* Shares from copy->done, a block boundary, up to `upto` bytes, a block boundary or the end of both files. */
 static int copy_share(struct copy *copy, uint64_t upto)
 {
 	uint64_t to = th_file_pages_blocks(copy->src_off + upto), from = (copy->src_off + copy->done) >> TH_BLOCK_SHIFT;
-	uint64_t first = (copy->dst_off + copy->done) >> TH_BLOCK_SHIFT;
 	struct share share;
 	int err = 0;
 
 	if (th_file_pages_maybe_inline(copy->dst))
 		err = th_writeback_inode(copy->dst, TH_WRITEBACK_RUNS);
-	if (!err)
-		th_file_pages_discard(copy->dst, first, first + (to - from));
 	while (!err && from < to) {
 		uint64_t done;
 
@@ -192,7 +218,7 @@ static int copy_share(struct copy *copy, uint64_t upto)
 		if (done > upto)
 			done = upto;
 		if (!err)
-			err = share_commit(copy, &share, from, share.end, copy->dst_off + done);
+			err = share_reserved(copy, &share, from, share.end, copy->dst_off + done);
 		share_release(&share);
 		if (!err) {
 			copy->done = done;
