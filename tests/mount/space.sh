@@ -78,9 +78,36 @@ fill() {
 	cat "$work/dd"
 	grep -q 'No space left' "$work/dd"
 }
+# Made before the filesystem is full: files of 8 MiB of x; one is in a snapshot.
+xs() {
+	head -c 8M /dev/zero | tr '\0' x
+}
+xs >"$mnt/kept"
+mkdir "$mnt/.snapshots/kept"
+xs >"$mnt/own"
+: >"$mnt/allocated"
+check "fallocate before the filesystem is full" fallocate -n -l 8M "$mnt/allocated"
+sync "$mnt/own" "$mnt/allocated"
 check "a full filesystem reports ENOSPC" fill full.1
 sync "$mnt/full.1" 2>/dev/null
 check "a full filesystem stays readable" eval 'cat "$mnt/full.1" >/dev/null && ls "$mnt" >/dev/null'
+# only_xs FILE SIZE : the file has SIZE bytes, all of them x
+only_xs() {
+	echo 3 >/proc/sys/vm/drop_caches
+	is "$(stat -c %s "$1")" "$2" && is "$(tr -dc x <"$1" | wc -c)" "$2"
+}
+check "a file is overwritten in place without free space" eval 'head -c 8M /dev/zero | tr "\0" y | dd of="$mnt/own" bs=64k conv=notrunc,fsync iflag=fullblock status=none && is "$(tr -dc y <"$mnt/own" | wc -c)" 8388608'
+check "allocated blocks are written without free space" eval 'xs | dd of="$mnt/allocated" bs=64k conv=notrunc,fsync iflag=fullblock status=none && only_xs "$mnt/allocated" 8388608'
+check "data of a snapshot cannot be overwritten" eval '! dd if=/dev/zero of="$mnt/kept" bs=4k count=1 conv=notrunc status=none && only_xs "$mnt/kept" 8388608'
+check "an allocation that fails keeps the size" eval '! fallocate -l 64M "$mnt/kept" && only_xs "$mnt/kept" 8388608'
+check "truncating within a block works without free space" eval 'truncate -s 5000000 "$mnt/kept" && sync "$mnt/kept" && only_xs "$mnt/kept" 5000000'
+check "punching parts of blocks works without free space" eval 'fallocate -p -o 100 -l 10000 "$mnt/kept" && sync "$mnt/kept" && is "$(tr -dc x <"$mnt/kept" | wc -c)" 4990000'
+check "a file is restored from its snapshot by cp without free space" eval 'cp "$mnt/.snapshots/kept/kept" "$mnt/kept" && only_xs "$mnt/kept" 8388608'
+check "a file is replaced by rename without free space" eval 'mv "$mnt/allocated" "$mnt/kept" && only_xs "$mnt/kept" 8388608'
+check "snapshot, diff and sync work after that" eval 'mkdir "$mnt/.snapshots/later" && th diff "$mnt" later && sync "$mnt/kept"'
+check "snapshots are deleted without free space" rmdir "$mnt/.snapshots/later" "$mnt/.snapshots/kept"
+rm -f "$mnt/own" "$mnt/kept"
+check "the filesystem is full again" fill full.0
 small_files() {
 	local i
 	must_be_mounted "$mnt"
@@ -92,7 +119,7 @@ small_files() {
 }
 check "the room for names ends too" small_files
 check "a snapshot of a full filesystem is taken or refused" eval 'mkdir "$mnt/.snapshots/full" 2>/dev/null; rmdir "$mnt/.snapshots/full" 2>/dev/null; is_mounted "$mnt"'
-check "deleting works in a full filesystem" rm "$mnt/full.1"
+check "deleting works in a full filesystem" rm "$mnt/full.1" "$mnt/full.0"
 check "writing works after that" eval 'head -c 50M /dev/urandom >"$mnt/again" && sync "$mnt/again"'
 check "rm -r of all" eval 'rm -rf "$mnt"/d* "$mnt/again"'
 check "all space is free again" used 0 $((4 << 20))
