@@ -155,4 +155,16 @@ for mode in hidden root visible; do
 		check "$mode: unmount both after $how" eval 'release "$work/other" "$second" && stop'
 	done
 done
+
+# What the manual says of a copy of listed snapshots to a filesystem that takes snapshots by mkdir(1)
+check "mkfs and mount with snapdir=root, to be copied to a mount that hides it" fresh 64M -o snapdir=root
+fill 1 && th snapshot create "$mnt" one && fill 2 || bail_out "no snapshots"
+th mkfs --force --size 64M "$second" && start_detached "$second" "$work/other" || bail_out "no second filesystem"
+copy_of_listed() {
+	! cp -a "$mnt/." "$work/other/" 2>"$work/said" && grep -q 'Read-only file system' "$work/said" && cmp "$mnt/top" "$work/other/top" &&
+		[ "$(th snapshot list "$work/other" | wc -l)" -eq 1 ] && th snapshot delete "$work/other" one && rm -rf "${work:?}/other/"* &&
+		rsync -a --exclude .snapshots "$mnt/" "$work/other/" && [ -z "$(th snapshot list "$work/other")" ]
+}
+check "cp -a of listed snapshots takes snapshots and fails, and without .snapshots succeeds" copy_of_listed
+check "unmount both at the end" eval 'release "$work/other" "$second" && stop'
 tap_done
