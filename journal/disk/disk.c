@@ -161,6 +161,25 @@ int th_disk_sync(struct th_disk *disk)
 	return th_future_wait(&future);
 }
 
+int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
+{
+	int err;
+
+	if (!inside(disk, addr, blocks))
+		return -EINVAL;
+	if (!disk->ops->discard || __atomic_load_n(&disk->no_discard, __ATOMIC_RELAXED))
+		return -EOPNOTSUPP;
+	th_thread_waits();
+	err = disk->ops->discard(disk, addr, blocks);
+	if (err == -EOPNOTSUPP)
+		__atomic_store_n(&disk->no_discard, true, __ATOMIC_RELAXED);
+	if (err)
+		return err;
+	__atomic_fetch_add(&disk->discards, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&disk->bytes_discarded, blocks << TH_BLOCK_SHIFT, __ATOMIC_RELAXED);
+	return 0;
+}
+
 void th_disk_close(struct th_disk *disk)
 {
 	if (disk)

@@ -8,6 +8,8 @@
  *   D1  A get that starts after a save completed sees that save.
  *   D2  A save that completed before a flush started is on stable storage when that flush completes.
  *   D3  Nothing is guaranteed about saves that no flush covers: any of them may be lost, torn or reordered.
+ *   D4  Each block that was discarded reads as before or as zeros, and may change from the one to the other, until a save
+ *       that starts after the discard returned.
  *
  * Addresses and lengths count blocks of TH_BLOCK_SIZE bytes.  Buffers are aligned to TH_BLOCK_SIZE, for O_DIRECT.
  * Any thread may call any function here on the same disk, except th_disk_close(), which no other call may overlap.
@@ -47,6 +49,9 @@ struct th_disk_ops {
 		     struct th_future *future);
 	/* Makes every save that completed before this call durable. */
 	void (*flush)(struct th_disk *disk, struct th_future *future);
+	/* Gives the space of unused blocks back to the layer below, on the calling thread.  Returns 0, -EOPNOTSUPP if
+	 * the disk cannot, after which it is not called again, or another -errno.  NULL: the disk cannot. */
+	int (*discard)(struct th_disk *disk, uint64_t addr, uint64_t blocks);
 	/* Carries out a transfer on the calling thread, for disks where that is cheaper than a future.  Returns 0 or
 	 * -errno.  NULL: a transfer that is waited for uses the operations above. */
 	int (*now)(struct th_disk *disk, const struct th_transfer *transfer);
@@ -68,8 +73,10 @@ struct th_disk {
 	const char *name; /* for messages: a URL or path, or "memory"; valid as long as the disk */
 	th_disk_report_line *report; /* NULL: damage is not reported; set before other threads use the disk */
 	void *report_arg;
+	bool sparse; /* unused blocks need no space below once they are discarded: stores discard by default */
+	bool no_discard; /* discard returned -EOPNOTSUPP; atomic */
 	/* Totals.  The functions below count with __atomic builtins, as C++ has no _Atomic. */
-	uint64_t bytes_read, bytes_written, reads, writes, flushes;
+	uint64_t bytes_read, bytes_written, bytes_discarded, reads, writes, flushes, discards;
 };
 
 enum th_disk_flags {
@@ -118,6 +125,12 @@ int th_disk_read(struct th_disk *disk, uint64_t addr, uint32_t blocks, void *buf
 int th_disk_write(struct th_disk *disk, uint64_t addr, uint32_t blocks, const void *buf);
 int th_disk_sync(struct th_disk *disk);
 
+/* Discards blocks whose content is not needed (D4), so that the layer below can use their space: punches a hole into a
+ * file, issues BLKDISCARD on a device.  Waits for it.  No transfer of these blocks may be under way.
+ * Returns 0, -EINVAL if the range is empty or exceeds the disk, -EROFS, -EOPNOTSUPP if the disk cannot, -EIO, or another
+ * -errno. */
+int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
+
 /* Completes, on this thread, transfers that have arrived.  With a future: blocks until that is complete; it may be a
  * transfer's, or one that the continuation of a transfer completes.  NULL: does not block. */
 void th_disk_reap(struct th_disk *disk, struct th_future *future);
@@ -135,7 +148,7 @@ void th_disk_report(struct th_disk *disk, const char *format, ...) __attribute__
  * one.  The caller frees it with free().  Returns NULL if there is no memory. */
 void *th_disk_buffer(size_t size);
 
-/* --- the disk for tests: it records saves and fails on demand (disk_fault.c) --- */
+/* --- the disk for tests: it records saves, discards and flushes, and fails on demand (disk_fault.c) --- */
 
 enum th_fault_kind {
 	TH_FAULT_NONE,
@@ -143,22 +156,23 @@ enum th_fault_kind {
 	TH_FAULT_TEAR, /* the Nth save writes its first half and fails with -EIO */
 	TH_FAULT_DROP, /* the Nth save succeeds and has no effect */
 	TH_FAULT_FLIP, /* the Nth get or save has one bit wrong */
-	TH_FAULT_CUT, /* power loss: from the Nth save or flush on, every transfer fails with -EIO */
+	TH_FAULT_CUT, /* power loss: from the Nth save or flush on, every transfer and discard fails with -EIO */
 };
 
-/* Wraps `inner`, which the new disk owns on success, and records saves and flushes in order.  The caller owns *ret.
+/* Wraps `inner`, which the new disk owns on success, and records saves, discards and flushes in order.  The caller owns *ret.
  * Returns 0, -ENOMEM, or an error of reading `inner`, whose content is the base of crash images. */
 int th_disk_fault_new(struct th_disk *inner, struct th_disk **ret);
 /* Arms a fault for the nth transfer from now on, counted from 0 among those that the kind is about.  Replaces an armed
  * fault and restores the power. */
 void th_disk_fault_arm(struct th_disk *disk, enum th_fault_kind kind, uint64_t nth);
-/* Returns the number of saves and flushes recorded since the last reset. */
+/* Returns the number of saves, discards and flushes recorded since the last reset. */
 uint64_t th_disk_fault_events(const struct th_disk *disk);
 /* Drops the record; the present content becomes the base of crash images.  Returns 0, -ENOMEM or a read error, which
  * leave the record as it was. */
 int th_disk_fault_reset(struct th_disk *disk);
 /* Makes a memory disk as a crash just after the first `nevents` events may leave it: all saves that a completed flush
- * covers, and of the saves after that flush a subset chosen by `seed`, some of them torn.  The caller owns *ret.
+ * covers, and of the saves after that flush a subset chosen by `seed`, some of them torn.  A discard that a flush covers
+ * leaves zeros, a later one zeros in a subset of its blocks.  The caller owns *ret.
  * Returns 0, -ENOMEM or a read error. */
 int th_disk_fault_crash_image(struct th_disk *disk, uint64_t nevents, uint64_t seed, struct th_disk **ret);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk for tests: fails on demand, and records every save in order, so that a test can ask for each image that a
+ * The disk for tests: fails on demand, and records every save and discard in order, so that a test can ask for each image that a
  * crash might have left.
  *
  * Transfers are carried out one at a time, with the lock held, and are complete when they return.  So the record is
@@ -18,10 +18,10 @@
 #define SECTOR_SIZE 512 /* bytes that a disk writes whole or not at all */
 #define SECTORS (TH_BLOCK_SIZE / SECTOR_SIZE)
 
-/* A save, or a flush (data is NULL). */
+/* A save, or else a discard or a flush: data is NULL, and a flush has no blocks. */
 struct event {
 	uint64_t addr;
-	uint32_t blocks;
+	uint64_t blocks;
 	char *data;
 };
 
@@ -86,7 +86,7 @@ static void flip_one_bit(char *data, uint32_t blocks)
 }
 
 /* Records an event, which owns data; frees data on an error. */
-static int record(struct fault_disk *fault, uint64_t addr, uint32_t blocks, char *data)
+static int record(struct fault_disk *fault, uint64_t addr, uint64_t blocks, char *data)
 {
 	int err = th_grow(fault->events, fault->room, fault->nevents + 1);
 
@@ -208,6 +208,20 @@ static void fault_flush(struct th_disk *disk, struct th_future *future)
 	th_future_complete(future, err);
 }
 
+/* Faults do not count discards, which a store does in the background: a test's Nth transfer stays the same. */
+static int fault_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
+{
+	struct fault_disk *fault = (struct fault_disk *)disk;
+	int err;
+
+	pthread_mutex_lock(&fault->lock);
+	err = fault->cut ? -EIO : th_disk_discard(fault->inner, addr, blocks);
+	if (!err)
+		err = record(fault, addr, blocks, NULL);
+	pthread_mutex_unlock(&fault->lock);
+	return err;
+}
+
 static void forget(struct fault_disk *fault)
 {
 	for (uint64_t i = 0; i < fault->nevents; i++)
@@ -231,6 +245,7 @@ static const struct th_disk_ops fault_ops = {
 	.get = fault_get,
 	.save = fault_save,
 	.flush = fault_flush,
+	.discard = fault_discard,
 	.close = fault_close,
 };
 
@@ -300,6 +315,7 @@ int th_disk_fault_new(struct th_disk *inner, struct th_disk **ret)
 	fault->disk.ops = &fault_ops;
 	fault->disk.blocks = inner->blocks;
 	fault->disk.name = inner->name;
+	fault->disk.sparse = inner->sparse;
 	*ret = &fault->disk;
 	return 0;
 }
@@ -358,8 +374,8 @@ static int apply_torn(struct th_disk *image, const struct event *event, uint64_t
 {
 	int err = 0;
 
-	for (uint32_t block = 0; block < event->blocks && !err; block++) {
-		const char *data = event->data + ((size_t)block << TH_BLOCK_SHIFT);
+	for (uint64_t block = 0; block < event->blocks && !err; block++) {
+		const char *data = event->data + (block << TH_BLOCK_SHIFT);
 		uint64_t sectors = next_random(seed);
 
 		err = th_disk_read(image, event->addr + block, 1, buf);
@@ -373,6 +389,18 @@ static int apply_torn(struct th_disk *image, const struct event *event, uint64_t
 	return err;
 }
 
+/* Applies a discard that no flush covers: any of its blocks reads as zeros. */
+static int discard_some(struct th_disk *image, const struct event *event, uint64_t *seed)
+{
+	int err = 0;
+
+	for (uint64_t block = 0; block < event->blocks && !err; block++) {
+		if (next_random(seed) & 1)
+			err = th_disk_discard(image, event->addr + block, 1);
+	}
+	return err;
+}
+
 /* Applies a save that no flush covers: all of it, nothing, or a torn part. */
 static int apply_uncovered(struct th_disk *image, const struct event *event, uint64_t *seed, char *buf)
 {
@@ -380,7 +408,7 @@ static int apply_uncovered(struct th_disk *image, const struct event *event, uin
 	case 0:
 		return 0;
 	case 1:
-		return th_disk_write(image, event->addr, event->blocks, event->data);
+		return th_disk_write(image, event->addr, (uint32_t)event->blocks, event->data);
 	default:
 		return apply_torn(image, event, seed, buf);
 	}
@@ -389,7 +417,7 @@ static int apply_uncovered(struct th_disk *image, const struct event *event, uin
 /* Returns how many of the first nevents precede the last flush among them. */
 static uint64_t covered_events(const struct fault_disk *fault, uint64_t nevents)
 {
-	while (nevents > 0 && fault->events[nevents - 1].data)
+	while (nevents > 0 && fault->events[nevents - 1].blocks)
 		nevents--;
 	return nevents;
 }
@@ -403,10 +431,13 @@ static int apply_events(const struct fault_disk *fault, uint64_t nevents, uint64
 	for (uint64_t i = 0; i < nevents && !err; i++) {
 		const struct event *event = &fault->events[i];
 
-		if (!event->data)
+		if (!event->blocks)
 			continue;
-		if (i < covered)
-			err = th_disk_write(image, event->addr, event->blocks, event->data);
+		if (!event->data)
+			err = i < covered ? th_disk_discard(image, event->addr, event->blocks)
+					  : discard_some(image, event, &seed);
+		else if (i < covered)
+			err = th_disk_write(image, event->addr, (uint32_t)event->blocks, event->data);
 		else
 			err = apply_uncovered(image, event, &seed, buf);
 	}

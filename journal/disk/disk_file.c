@@ -82,7 +82,7 @@ static int open_locked(const char *path, bool read_only)
 	return fd;
 }
 
-static int size_blocks(int fd, uint64_t *ret)
+static int size_blocks(int fd, uint64_t *ret, bool *ret_is_device)
 {
 	struct stat st;
 	uint64_t bytes;
@@ -90,7 +90,8 @@ static int size_blocks(int fd, uint64_t *ret)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	bytes = (uint64_t)st.st_size;
-	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) < 0)
+	*ret_is_device = S_ISBLK(st.st_mode);
+	if (*ret_is_device && ioctl(fd, BLKGETSIZE64, &bytes) < 0)
 		return -errno;
 	*ret = bytes >> TH_BLOCK_SHIFT;
 	return 0;
@@ -118,7 +119,7 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, const char *n
 	fd = open_locked(path, read_only);
 	if (fd < 0)
 		return fd;
-	err = size_blocks(fd, &file->disk.blocks);
+	err = size_blocks(fd, &file->disk.blocks, &file->is_device);
 	if (err)
 		goto out;
 	file->name = strdup(name);
@@ -129,6 +130,7 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, const char *n
 	if (!(flags & TH_DISK_BUFFERED))
 		try_direct(fd, file->disk.blocks);
 	file->disk.name = file->name;
+	file->disk.sparse = !file->is_device;
 	file->fd = fd;
 	file->read_only = read_only;
 out:
@@ -215,4 +217,22 @@ int th_disk_file_now(struct th_disk *disk, const struct th_transfer *transfer)
 	if (transfer->kind == TH_TRANSFER_SAVE && file->read_only)
 		return -EROFS;
 	return th_disk_file_run(file, transfer, 0);
+}
+
+int th_disk_file_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
+{
+	const struct th_disk_file *file = (const struct th_disk_file *)disk;
+	uint64_t range[2] = { addr << TH_BLOCK_SHIFT, blocks << TH_BLOCK_SHIFT };
+	int ret;
+
+	if (file->read_only)
+		return -EROFS;
+	do {
+		ret = file->is_device ? ioctl(file->fd, BLKDISCARD, range)
+				      : fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)range[0],
+						  (off_t)range[1]);
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		return errno == ENOTTY || errno == ENOSYS ? -EOPNOTSUPP : -errno;
+	return 0;
 }

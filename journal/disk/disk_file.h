@@ -17,6 +17,7 @@ struct th_disk_file {
 	char *name; /* owned; disk.name */
 	int fd; /* locked with flock */
 	bool read_only;
+	bool is_device;
 };
 
 /* Opens and locks the file or block device `path`.  *file must be zeroed; fills in everything but disk.ops.  `name` is
@@ -31,6 +32,9 @@ void th_disk_file_release(struct th_disk_file *file);
 int th_disk_file_run(const struct th_disk_file *file, const struct th_transfer *transfer, size_t done);
 /* The implementation of th_disk_ops.now for a disk that begins with a struct th_disk_file. */
 int th_disk_file_now(struct th_disk *disk, const struct th_transfer *transfer);
+
+/* The implementation of th_disk_ops.discard for such a disk. */
+int th_disk_file_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
 
 /* The two engines: one disk on io_uring, one on a pool of threads.  On success the disk owns a copy of *file, which the
  * caller must not release.  On an error the caller keeps it.  Returns 0, -ENOSYS if io_uring is not usable here, or

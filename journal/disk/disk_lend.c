@@ -25,6 +25,11 @@ static void lent_flush(struct th_disk *disk, struct th_future *future)
 	th_disk_flush(((struct lent_disk *)disk)->below, future);
 }
 
+static int lent_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
+{
+	return th_disk_discard(((struct lent_disk *)disk)->below, addr, blocks);
+}
+
 static void lent_reap(struct th_disk *disk, struct th_future *future)
 {
 	th_disk_reap(((struct lent_disk *)disk)->below, future);
@@ -44,6 +49,7 @@ static const struct th_disk_ops lent_ops = {
 	.get = lent_get,
 	.save = lent_save,
 	.flush = lent_flush,
+	.discard = lent_discard,
 	.reap = lent_reap,
 	.watch = lent_watch,
 	.close = lent_close,
@@ -59,5 +65,6 @@ struct th_disk *th_disk_lend(struct th_disk *disk)
 	lent->disk.ops = &lent_ops;
 	lent->disk.blocks = disk->blocks;
 	lent->disk.name = disk->name;
+	lent->disk.sparse = disk->sparse;
 	return &lent->disk;
 }

@@ -47,6 +47,12 @@ static void memory_flush(struct th_disk *disk, struct th_future *future)
 	th_future_complete(future, 0);
 }
 
+/* Returns the pages to the kernel: they read as zeros afterwards. */
+static int memory_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
+{
+	return madvise(memory_block(disk, addr), blocks << TH_BLOCK_SHIFT, MADV_DONTNEED) < 0 ? -errno : 0;
+}
+
 static void memory_close(struct th_disk *disk)
 {
 	struct memory_disk *memory = (struct memory_disk *)disk;
@@ -59,6 +65,7 @@ static const struct th_disk_ops memory_ops = {
 	.get = memory_get,
 	.save = memory_save,
 	.flush = memory_flush,
+	.discard = memory_discard,
 	.close = memory_close,
 };
 
@@ -80,6 +87,7 @@ int th_disk_memory_new(uint64_t blocks, struct th_disk **ret)
 	memory->disk.ops = &memory_ops;
 	memory->disk.blocks = blocks;
 	memory->disk.name = "memory";
+	memory->disk.sparse = true;
 	*ret = &memory->disk;
 	return 0;
 }

@@ -149,6 +149,7 @@ static const struct th_disk_ops threads_ops = {
 	.get = threads_get,
 	.save = threads_save,
 	.flush = threads_flush,
+	.discard = th_disk_file_discard,
 	.now = th_disk_file_now,
 	.close = threads_close,
 };

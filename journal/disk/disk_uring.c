@@ -451,6 +451,7 @@ static const struct th_disk_ops uring_ops = {
 	.get = uring_get,
 	.save = uring_save,
 	.flush = uring_flush,
+	.discard = th_disk_file_discard,
 	.now = th_disk_file_now,
 	.reap = uring_reap,
 	.watch = uring_watch,

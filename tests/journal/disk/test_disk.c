@@ -61,6 +61,72 @@ START_TEST(transfers_outside_the_disk_or_unaligned_are_refused)
 }
 END_TEST
 
+START_TEST(discarded_blocks_read_as_before_or_as_zeros)
+{
+	struct th_disk *disk = th_test_disk(_i);
+	char *block = th_test_block(0x21), *found = th_test_block(0);
+	static const char zeros[TH_BLOCK_SIZE];
+	int err;
+
+	for (uint64_t addr = 8; addr < 12; addr++)
+		th_ok(th_disk_write(disk, addr, 1, block));
+	err = th_disk_discard(disk, 9, 2);
+	ck_assert(!err || err == -EOPNOTSUPP); /* not every filesystem can punch holes */
+	for (uint64_t addr = 8; addr < 12; addr++) {
+		bool discarded = addr == 9 || addr == 10;
+
+		th_ok(th_disk_read(disk, addr, 1, found));
+		ck_assert(!memcmp(found, block, TH_BLOCK_SIZE) || (discarded && !memcmp(found, zeros, TH_BLOCK_SIZE)));
+	}
+	th_ok(th_disk_write(disk, 9, 1, block));
+	th_ok(th_disk_read(disk, 9, 1, found));
+	ck_assert_mem_eq(found, block, TH_BLOCK_SIZE);
+	ck_assert_uint_eq(disk->discards, !err);
+	ck_assert_uint_eq(disk->bytes_discarded, err ? 0 : 2 * TH_BLOCK_SIZE);
+	ck_assert_int_eq(th_disk_discard(disk, DISK_BLOCKS, 1), -EINVAL);
+	ck_assert_int_eq(th_disk_discard(disk, UINT64_MAX, 1), -EINVAL);
+	ck_assert_int_eq(th_disk_discard(disk, 0, DISK_BLOCKS + 1), -EINVAL);
+	ck_assert_int_eq(th_disk_discard(disk, 0, 0), -EINVAL);
+	ck_assert(disk->sparse);
+	free(block);
+	free(found);
+	th_disk_close(disk);
+}
+END_TEST
+
+/* A disk whose discard fails. */
+static int discard_result;
+static unsigned discard_calls;
+
+static int failing_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
+{
+	(void)disk;
+	(void)addr;
+	(void)blocks;
+	discard_calls++;
+	return discard_result;
+}
+
+START_TEST(disk_that_cannot_discard_is_asked_once)
+{
+	static const struct th_disk_ops none = { 0 }, failing = { .discard = failing_discard };
+	struct th_disk disk = { .ops = &none, .blocks = 10 };
+
+	ck_assert_int_eq(th_disk_discard(&disk, 0, 1), -EOPNOTSUPP);
+	disk.ops = &failing;
+	discard_calls = 0;
+	discard_result = -EIO;
+	ck_assert_int_eq(th_disk_discard(&disk, 0, 1), -EIO);
+	ck_assert_int_eq(th_disk_discard(&disk, 0, 1), -EIO);
+	ck_assert_uint_eq(discard_calls, 2);
+	discard_result = -EOPNOTSUPP;
+	ck_assert_int_eq(th_disk_discard(&disk, 0, 1), -EOPNOTSUPP);
+	ck_assert_int_eq(th_disk_discard(&disk, 0, 1), -EOPNOTSUPP);
+	ck_assert_uint_eq(discard_calls, 3);
+	ck_assert_uint_eq(disk.discards, 0);
+}
+END_TEST
+
 /* --- many threads --- */
 
 #define WORKERS 6
@@ -415,6 +481,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, NULL, th_test_file_remove);
 	tcase_add_loop_test(tcase, get_sees_completed_saves, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, transfers_outside_the_disk_or_unaligned_are_refused, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, discarded_blocks_read_as_before_or_as_zeros, 0, TH_TEST_DISK_KINDS);
+	tcase_add_test(tcase, disk_that_cannot_discard_is_asked_once);
 	tcase_add_loop_test(tcase, many_threads_read_what_each_wrote, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, continuations_run_without_a_waiter, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, reaping_completes_a_chain_of_transfers, 0, TH_TEST_DISK_KINDS);

@@ -140,15 +140,15 @@ END_TEST
 
 #define EVENTS 60u
 
-/* The saves and flushes that were done. */
+/* The saves, discards and flushes that were done. */
 struct history {
 	struct th_disk *disk;
 	uint64_t nevents;
-	bool flush[EVENTS];
+	bool flush[EVENTS], discard[EVENTS];
 	uint32_t addr[EVENTS], blocks[EVENTS];
 };
 
-/* Does a save or a flush.  Save number n fills its sectors with n + 1. */
+/* Does a save, a discard or a flush.  Save number n fills its sectors with n + 1. */
 static void random_event(struct history *history, struct th_random *random)
 {
 	uint64_t n = history->nevents++;
@@ -161,6 +161,11 @@ static void random_event(struct history *history, struct th_random *random)
 	}
 	history->addr[n] = th_random_below(random, DISK_BLOCKS - 4);
 	history->blocks[n] = 1 + th_random_below(random, 4);
+	history->discard[n] = th_random_percent(random, 20);
+	if (history->discard[n]) {
+		th_ok(th_disk_discard(history->disk, history->addr[n], history->blocks[n]));
+		return;
+	}
 	buf = th_disk_buffer((size_t)history->blocks[n] * TH_BLOCK_SIZE);
 	memset(buf, (int)n + 1, (size_t)history->blocks[n] * TH_BLOCK_SIZE);
 	th_ok(th_disk_write(history->disk, history->addr[n], history->blocks[n], buf));
@@ -173,7 +178,7 @@ static bool event_covers(const struct history *history, uint64_t n, uint64_t add
 }
 
 /* Returns whether a crash after nevents may leave `value` in a sector of this block.  By D2 and D3 that is the newest
- * save that a flush covers, or any later one. */
+ * save that a flush covers, or any later one; a discard is like a save of zeros (D4). */
 static bool value_is_legal(const struct history *history, uint64_t nevents, uint64_t addr, unsigned value)
 {
 	uint64_t covered = nevents;
@@ -183,7 +188,7 @@ static bool value_is_legal(const struct history *history, uint64_t nevents, uint
 	for (uint64_t n = nevents; n-- > 0;) {
 		if (!event_covers(history, n, addr))
 			continue;
-		if (value == n + 1)
+		if (value == (history->discard[n] ? 0 : n + 1))
 			return true;
 		if (n < covered)
 			return false;
@@ -208,7 +213,7 @@ static unsigned check_image(const struct history *history, uint64_t nevents, str
 
 			th_check(memcmp(sector, sector + 1, SECTOR_SIZE - 1) == 0);
 			th_check(value_is_legal(history, nevents, addr, (unsigned char)*sector));
-			lost += (unsigned char)*sector != newest;
+			lost += (unsigned char)*sector != (newest && history->discard[newest - 1] ? 0 : newest);
 		}
 	}
 	free(block);
@@ -242,6 +247,40 @@ START_TEST(crash_images_keep_flushed_saves_and_lose_others)
 }
 END_TEST
 
+START_TEST(discards_are_recorded_and_not_counted_by_faults)
+{
+	struct th_disk *disk = open_disk(), *image;
+	char *block = th_test_block(7);
+	bool old = false, zero = false;
+
+	ck_assert(disk->sparse);
+	th_ok(th_disk_write(disk, 3, 1, block));
+	th_ok(th_disk_sync(disk));
+	th_disk_fault_arm(disk, TH_FAULT_ERROR, 0);
+	th_ok(th_disk_discard(disk, 3, 1));
+	ck_assert_int_eq(th_disk_sync(disk), -EIO);
+	ck_assert_uint_eq(th_disk_fault_events(disk), 3);
+	check_content(disk, 3, 0);
+	for (uint64_t seed = 0; seed < 20; seed++) {
+		th_ok(th_disk_fault_crash_image(disk, 3, seed, &image));
+		th_ok(th_disk_read(image, 3, 1, block));
+		old |= *block == 7;
+		zero |= *block == 0;
+		th_disk_close(image);
+	}
+	ck_assert(old && zero);
+	th_ok(th_disk_sync(disk));
+	th_ok(th_disk_fault_crash_image(disk, 4, 1, &image));
+	check_content(image, 3, 0);
+	th_disk_close(image);
+	th_disk_fault_arm(disk, TH_FAULT_CUT, 0);
+	ck_assert_int_eq(th_disk_sync(disk), -EIO);
+	ck_assert_int_eq(th_disk_discard(disk, 3, 1), -EIO);
+	free(block);
+	th_disk_close(disk);
+}
+END_TEST
+
 START_TEST(reset_keeps_content_as_base_of_images)
 {
 	struct th_disk *disk = open_disk(), *image;
@@ -272,6 +311,7 @@ int main(void)
 	tcase_add_test(tcase, flip_changes_one_bit);
 	tcase_add_test(tcase, cut_fails_everything_afterwards);
 	tcase_add_test(tcase, crash_images_keep_flushed_saves_and_lose_others);
+	tcase_add_test(tcase, discards_are_recorded_and_not_counted_by_faults);
 	tcase_add_test(tcase, reset_keeps_content_as_base_of_images);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);

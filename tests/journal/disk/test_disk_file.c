@@ -122,6 +122,40 @@ START_TEST(rest_of_a_short_transfer_is_transferred)
 }
 END_TEST
 
+static blkcnt_t sectors_of(const char *path)
+{
+	struct stat st;
+
+	th_ok(stat(path, &st));
+	return st.st_blocks;
+}
+
+START_TEST(discarding_punches_a_hole_into_the_file)
+{
+	const char *path = th_test_file(TH_BLOCK_SIZE * 64);
+	char *blocks = th_disk_buffer(64 * TH_BLOCK_SIZE);
+	struct th_disk *disk;
+	blkcnt_t before;
+	int err;
+
+	memset(blocks, 1, 64 * TH_BLOCK_SIZE);
+	th_ok(th_disk_open(path, _i ? TH_DISK_THREADS : 0, &disk));
+	th_ok(th_disk_write(disk, 0, 64, blocks));
+	th_ok(th_disk_sync(disk));
+	before = sectors_of(path);
+	err = th_disk_discard(disk, 16, 32);
+	ck_assert(!err || err == -EOPNOTSUPP);
+	if (!err)
+		ck_assert_int_le(sectors_of(path), before - 32 * (TH_BLOCK_SIZE / 512));
+	ck_assert_uint_eq(disk->blocks, 64);
+	th_disk_close(disk);
+	th_ok(th_disk_open(path, TH_DISK_READ_ONLY | (_i ? TH_DISK_THREADS : 0), &disk));
+	ck_assert_int_eq(th_disk_discard(disk, 0, 1), -EROFS);
+	th_disk_close(disk);
+	free(blocks);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("disk_file");
@@ -132,6 +166,7 @@ int main(void)
 	tcase_add_test(tcase, lock_excludes_writers_and_admits_readers);
 	tcase_add_loop_test(tcase, descriptor_is_not_that_of_a_standard_stream, 0, 2);
 	tcase_add_loop_test(tcase, read_only_disk_refuses_saves, 0, 2);
+	tcase_add_loop_test(tcase, discarding_punches_a_hole_into_the_file, 0, 2);
 	tcase_add_test(tcase, only_files_and_devices_are_opened);
 	tcase_add_loop_test(tcase, file_shortened_while_open_gives_eio, 0, TH_TEST_FILE_KINDS);
 	tcase_add_loop_test(tcase, rest_of_a_short_transfer_is_transferred, 0, 6);

@@ -79,6 +79,26 @@ static void drive_by_reaping(struct th_future *future)
 	drives--;
 }
 
+START_TEST(discards_reach_the_lent_disk)
+{
+	struct th_disk *disk, *lent;
+	char *block = th_test_block(3);
+
+	th_ok(th_disk_memory_new(16, &disk));
+	lent = th_disk_lend(disk);
+	ck_assert_ptr_nonnull(lent);
+	ck_assert(lent->sparse);
+	th_ok(th_disk_write(lent, 2, 1, block));
+	th_ok(th_disk_discard(lent, 2, 1));
+	th_ok(th_disk_read(disk, 2, 1, block));
+	ck_assert_int_eq(*block, 0);
+	ck_assert_uint_eq(disk->discards, 1);
+	free(block);
+	th_disk_close(lent);
+	th_disk_close(disk);
+}
+END_TEST
+
 static void *complete_later(void *arg)
 {
 	usleep(20000); /* so that the other thread waits; if it does not, the test passes without a check */
@@ -115,6 +135,7 @@ int main(void)
 	tcase_add_loop_test(tcase, closing_leaves_the_lent_disk_open, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, reaping_reaps_the_lent_disk, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, watching_watches_the_lent_disk, 0, TH_TEST_DISK_KINDS);
+	tcase_add_test(tcase, discards_reach_the_lent_disk);
 	tcase_add_test(tcase, reaping_a_disk_without_reap_only_waits);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);

@@ -49,6 +49,21 @@ START_TEST(transfers_are_complete_when_they_return)
 }
 END_TEST
 
+START_TEST(discarded_blocks_give_their_pages_back)
+{
+	struct th_disk *disk = th_test_disk(TH_TEST_MEMORY);
+	char *block = th_test_block(9);
+	static const char zeros[TH_BLOCK_SIZE];
+
+	th_ok(th_disk_write(disk, 5, 1, block));
+	th_ok(th_disk_discard(disk, 5, 1));
+	th_ok(th_disk_read(disk, 5, 1, block));
+	ck_assert_mem_eq(block, zeros, TH_BLOCK_SIZE); /* as only a page that the kernel took away reads */
+	free(block);
+	th_disk_close(disk);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("disk_memory");
@@ -57,6 +72,7 @@ int main(void)
 	tcase_add_test(tcase, unwritten_blocks_use_no_memory);
 	tcase_add_test(tcase, impossible_sizes_are_refused);
 	tcase_add_test(tcase, transfers_are_complete_when_they_return);
+	tcase_add_test(tcase, discarded_blocks_give_their_pages_back);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }
