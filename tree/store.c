@@ -16,6 +16,7 @@
 #include "tree/checkpoint/checkpointer.h"
 #include "tree/checkpoint/log_queue.h"
 #include "tree/io/chunk.h"
+#include "tree/io/trim.h"
 #include "tree/snapshot/branch.h"
 #include "tree/state/state.h"
 #include "tree/txn/replay.h"
@@ -266,6 +267,7 @@ static int begin_writing(struct th_store *store)
 {
 	int err;
 
+	th_trim_start(store);
 	store->super.mount_count++;
 	store->log_head = (struct th_log_position){ 0 };
 	err = th_log_new(store->disk, store->super.log_first, store->super.log_blocks, th_log_identity(&store->super),
@@ -351,10 +353,43 @@ int th_store_close(struct th_store *store)
 			err = store->options.before_checkpoint(store->options.arg);
 		if (!err)
 			err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_CLEAN);
+		if (!err)
+			th_trim_finish(store);
 	}
 	th_chunk_wait_all(store);
 	store_release(store);
 	th_disk_close(disk);
+	return err;
+}
+
+/* Makes waiting blocks free: two checkpoints do (S3). */
+static int free_waiting(struct th_store *store)
+{
+	struct th_space_stat stat;
+	int err = 0;
+
+	for (int i = 0; i < 2 && !err; i++) {
+		th_space_stat(store->space, &stat);
+		err = th_checkpoint(store, NULL, NULL, stat.waiting ? TH_CHECKPOINT_FORCE : 0);
+	}
+	return err;
+}
+
+int th_store_trim(struct th_store *store, uint64_t start, uint64_t length, uint64_t least, uint64_t *ret_bytes)
+{
+	uint64_t end = length > UINT64_MAX - start ? UINT64_MAX : start + length, blocks;
+	uint64_t first = start / TH_BLOCK_SIZE + (start % TH_BLOCK_SIZE != 0);
+	int err;
+
+	*ret_bytes = 0;
+	err = th_store_writable(store);
+	if (!err)
+		err = free_waiting(store);
+	if (err)
+		return err;
+	err = th_space_trim(store->space, store->disk, first, end / TH_BLOCK_SIZE,
+			    least > TH_BLOCK_SIZE ? (least - 1) / TH_BLOCK_SIZE + 1 : 1, &blocks);
+	*ret_bytes = blocks * TH_BLOCK_SIZE;
 	return err;
 }
 

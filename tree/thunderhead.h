@@ -183,6 +183,13 @@ struct th_format_options {
 	uint64_t log_bytes; /* size of the intent log, at most a quarter of the disk; 0: 1/32 of it, 1 to 64 MiB */
 };
 
+/* Whether unused space is given back to the file or device below. */
+enum th_discard {
+	TH_DISCARD_DEFAULT, /* as the disk prefers (th_disk.sparse): for files and memory, not for devices */
+	TH_DISCARD_ON,
+	TH_DISCARD_OFF,
+};
+
 /* Zero or NULL chooses the default of each option. */
 struct th_store_options {
 	/* Refuses writes.  A log that needs replay is replayed in memory only.  If damage prevents that, the store
@@ -196,6 +203,9 @@ struct th_store_options {
 	 * TH_DISK_BUFFERED. */
 	size_t cache_bytes;
 	size_t txn_bytes; /* memory for the writes of one transaction, beyond which they are spilled; 0: 64 MiB */
+	/* Discards freed blocks in the background, in units of 64 KiB, once they are reusable; and when the store is
+	 * closed.  A disk that cannot discard is not asked again.  th_store_trim() works in any case. */
+	enum th_discard discard;
 	unsigned checkpoint_interval_ms; /* longest time between checkpoints in the background; 0: 5000 */
 	const char *branch; /* makes this branch the current one; NULL: as it was */
 	/* Called by th_store_checkpoint(), th_snapshot_create(), th_store_close() and checkpoints in the background.
@@ -252,6 +262,14 @@ int th_store_sync(struct th_store *store);
  * Returns 0 if more is left; 1 if none is left, except for space that open views need, and the deletions are durable;
  * or a write error. */
 int th_store_reclaim(struct th_store *store);
+
+/* Discards all free blocks in a part of the disk, so that the file or device below can use their space.  Frees
+ * reclaimed blocks first, by checkpoints; does not call before_checkpoint.  Transactions and readers go on.
+ *
+ * start, length: the part, in bytes; UINT64_MAX for the length: up to the end.  least: bytes of a free run that is worth
+ * a discard; 0: one block.  *ret_bytes: the bytes discarded, also after an error.
+ * Returns 0; -EROFS; -EOPNOTSUPP if the disk cannot discard; or an error of a checkpoint or a discard. */
+int th_store_trim(struct th_store *store, uint64_t start, uint64_t length, uint64_t least, uint64_t *ret_bytes);
 
 struct th_store_info {
 	uint8_t uuid[16];

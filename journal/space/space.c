@@ -38,6 +38,7 @@ int th_space_new(uint64_t blocks, struct th_space **ret)
 		return err;
 	}
 	pthread_mutex_init(&space->lock, NULL);
+	pthread_cond_init(&space->trimmed, NULL);
 	space->emergency = emergency_for(blocks);
 	*ret = space;
 	return 0;
@@ -53,10 +54,13 @@ void th_space_free(struct th_space *space)
 	}
 	th_space_runs_release(&space->freed_now);
 	th_space_runs_release(&space->freed_before);
+	th_space_runs_release(&space->freed_units);
+	th_space_runs_release(&space->due_units);
 	th_space_map_release(&space->in_use);
 	th_space_map_release(&space->logged);
 	free(space->log_pages);
 	pthread_mutex_destroy(&space->lock);
+	pthread_cond_destroy(&space->trimmed);
 	free(space);
 }
 
@@ -95,9 +99,15 @@ void th_space_runs_release(struct th_space_runs *runs)
 
 /* --- taking --- */
 
+/* Blocks that are being discarded count as free. */
+static uint64_t used_blocks(const struct th_space *space)
+{
+	return space->in_use.used - space->trimming;
+}
+
 static uint64_t free_blocks(const struct th_space *space)
 {
-	return space->in_use.blocks - space->in_use.used;
+	return space->in_use.blocks - used_blocks(space);
 }
 
 /* Returns how many blocks this class may take. */
@@ -123,7 +133,7 @@ void th_space_reached(struct th_space *space, uint64_t end)
  * or runs get shorter. */
 static uint64_t search_limit(const struct th_space *space)
 {
-	uint64_t used = space->in_use.used;
+	uint64_t used = used_blocks(space);
 
 	if (used < space->high && space->high - used >= space->high / 4)
 		return space->high;
@@ -231,6 +241,22 @@ static int take(struct th_space *space, enum th_space_class class, uint32_t want
 	return 0;
 }
 
+/* Retries after each discard: blocks that are being discarded are free, but cannot be taken. */
+static int take_trimmed(struct th_space *space, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *hint,
+			uint64_t *ret_addr, uint32_t *ret_blocks)
+{
+	int err = -ENOSPC;
+
+	space->takers++;
+	while (err == -ENOSPC && space->trimming && available(space, class) >= min) {
+		pthread_cond_wait(&space->trimmed, &space->lock);
+		err = take(space, class, want, min, hint, ret_addr, ret_blocks);
+	}
+	if (--space->takers == 0)
+		pthread_cond_broadcast(&space->trimmed);
+	return err;
+}
+
 int th_space_take(struct th_space *space, enum th_space_class class, uint32_t want, uint32_t min, uint64_t *hint,
 		  uint64_t *ret_addr, uint32_t *ret_blocks)
 {
@@ -240,6 +266,8 @@ int th_space_take(struct th_space *space, enum th_space_class class, uint32_t wa
 		return -EINVAL;
 	pthread_mutex_lock(&space->lock);
 	err = take(space, class, want, min, hint, ret_addr, ret_blocks);
+	if (err == -ENOSPC && space->trimming)
+		err = take_trimmed(space, class, want, min, hint, ret_addr, ret_blocks);
 	pthread_mutex_unlock(&space->lock);
 	return err;
 }

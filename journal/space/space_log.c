@@ -497,9 +497,12 @@ void th_space_checkpointed(struct th_space *space)
 	if (space->pins > 0) {
 		keep_waiting(space);
 	} else {
-		for (size_t i = 0; i < space->freed_before.count; i++)
-			th_space_map_set(&space->in_use, space->freed_before.runs[i].addr,
-					 space->freed_before.runs[i].blocks, false);
+		for (size_t i = 0; i < space->freed_before.count; i++) {
+			struct th_space_run run = space->freed_before.runs[i];
+
+			th_space_map_set(&space->in_use, run.addr, run.blocks, false);
+			th_space_trim_note(space, run.addr, run.blocks);
+		}
 		space->waiting -= space->freed_before.blocks;
 		th_space_runs_release(&space->freed_before);
 		space->freed_before = space->freed_now;

@@ -346,6 +346,17 @@ static int script_sync(struct script *script, bool commit)
 	return err;
 }
 
+/* Discards the free space, larger runs only: each discard is an event at which a crash is tried. */
+static int script_trim(struct script *script)
+{
+	uint64_t bytes;
+	int err = th_store_trim(script->fixture.store, 0, UINT64_MAX, 64 << 10, &bytes);
+
+	if (!err && last(script)->durable == NEVER)
+		last(script)->durable = events(script);
+	return err;
+}
+
 static int script_step(struct script *script)
 {
 	uint32_t what = th_random_below(&script->random, 100);
@@ -354,8 +365,10 @@ static int script_step(struct script *script)
 		return script_txn(script);
 	if (what < 75)
 		return script_sync(script, false);
-	if (what < 83)
+	if (what < 81)
 		return script_sync(script, true);
+	if (what < 83)
+		return script_trim(script);
 	if (what < 89)
 		return script_change(script, change_snapshots);
 	if (what < 92)

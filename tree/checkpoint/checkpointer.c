@@ -4,6 +4,7 @@
 #include "journal/base/clock.h"
 #include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/checkpoint.h"
+#include "tree/io/trim.h"
 #include "tree/state/state.h"
 
 /* Waits until the interval is over, or a thread asks for a checkpoint.  checkpointer_lock is held. */
@@ -36,6 +37,19 @@ static void checkpoint_in_turn(struct th_store *store, bool buffers)
 	th_checkpoint_relief_end(store);
 }
 
+/* Discards freed blocks, until a checkpoint is wanted. */
+static void trim_in_turn(struct th_store *store)
+{
+	bool more = true;
+
+	while (more) {
+		more = th_trim_freed(store);
+		pthread_mutex_lock(&store->checkpointer_lock);
+		more = more && !store->checkpointer_stop && !store->checkpoint_wanted;
+		pthread_mutex_unlock(&store->checkpointer_lock);
+	}
+}
+
 /* The thread.  It checkpoints without waiting as long as there is space to reclaim. */
 static void *checkpointer(void *arg)
 {
@@ -52,6 +66,8 @@ static void *checkpointer(void *arg)
 		pthread_mutex_unlock(&store->checkpointer_lock);
 		if (more || !atomic_load(&store->failed))
 			checkpoint_in_turn(store, !more);
+		if (!more)
+			trim_in_turn(store);
 		more = th_reclaim_due(store);
 		pthread_mutex_lock(&store->checkpointer_lock);
 	}
