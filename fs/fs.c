@@ -234,6 +234,7 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 		.read_only = fs->read_only,
 		.cache_bytes = options->cache_bytes,
 		.checkpoint_interval_ms = options->checkpoint_interval_ms,
+		.discard = options->discard,
 		.branch = options->branch,
 		.runs = th_extent_runs,
 		.before_checkpoint = before_checkpoint,

@@ -303,6 +303,24 @@ static int answer_reclaim(struct th_control *control, const void *request, void 
 	return 0;
 }
 
+static int trim(struct th_control *control, uint64_t start, uint64_t length, uint64_t least, uint64_t *ret_bytes)
+{
+	int err = th_fs_writable(control->fs);
+
+	return err ? err : th_store_trim(control->fs->store, start, length, least, ret_bytes);
+}
+
+static int answer_trim(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_trim *wanted = request;
+	uint64_t trimmed = 0;
+	int err = trim(control, th_get_le64(wanted->start), th_get_le64(wanted->length), th_get_le64(wanted->least),
+		       &trimmed);
+
+	((struct th_control_trim *)answer)->trimmed = th_le64(trimmed);
+	return err;
+}
+
 static int answer_diff_begin(struct th_control *control, const void *request, void *answer)
 {
 	const struct th_control_diff_begin *wanted = request;
@@ -356,6 +374,7 @@ static int answer_diff_end(struct th_control *control, const void *request, void
 /* The right that a command needs. */
 enum right {
 	RIGHT_NONE,
+	RIGHT_ADMIN,
 	RIGHT_SEE_ALL, /* names in directories that the caller may not be able to read */
 	RIGHT_SNAPSHOTS,
 	RIGHT_BRANCHES,
@@ -382,6 +401,7 @@ static const struct command {
 	{ TH_CONTROL_SNAPSHOT_HOLD, RIGHT_BRANCHES, answer_hold },
 	{ TH_CONTROL_SNAPSHOT_RELEASE, RIGHT_BRANCHES, answer_release },
 	{ TH_CONTROL_HOLD_LIST, RIGHT_NONE, answer_hold_list },
+	{ TH_CONTROL_TRIM, RIGHT_ADMIN, answer_trim },
 };
 
 int th_control_new(struct th_fs *fs, struct th_control **ret)
@@ -422,6 +442,7 @@ static bool has_right(const struct th_control *control, const struct th_caller *
 	switch (right) {
 	case RIGHT_NONE:
 		return true;
+	case RIGHT_ADMIN:
 	case RIGHT_SEE_ALL:
 		return caller->admin;
 	case RIGHT_SNAPSHOTS:
@@ -430,6 +451,12 @@ static bool has_right(const struct th_control *control, const struct th_caller *
 		return th_may_change_branches(control->fs, caller);
 	}
 	return false;
+}
+
+int th_control_fitrim(struct th_control *control, const struct th_caller *caller, uint64_t start, uint64_t length,
+		      uint64_t least, uint64_t *ret_bytes)
+{
+	return has_right(control, caller, RIGHT_ADMIN) ? trim(control, start, length, least, ret_bytes) : -EPERM;
 }
 
 int th_control_ioctl(struct th_control *control, const struct th_caller *caller, unsigned cmd, const void *in,

@@ -148,6 +148,14 @@ struct th_control_reclaim {
 	struct th_le32 done; /* in the answer: nothing is left to free */
 };
 
+/* Discards free space (th_store_trim).  All in bytes. */
+struct th_control_trim {
+	struct th_le32 version, reserved;
+	struct th_le64 start, length, least;
+	struct th_le64 trimmed; /* in the answer */
+};
+static_assert(sizeof(struct th_control_trim) == 40, "the size is part of the command's number");
+
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
 #define TH_CONTROL_SNAPSHOT_CREATE _IOWR(TH_CONTROL_TYPE, 2, struct th_control_snapshot)
 #define TH_CONTROL_SNAPSHOT_DELETE _IOW(TH_CONTROL_TYPE, 3, struct th_control_snapshot)
@@ -164,6 +172,7 @@ struct th_control_reclaim {
 #define TH_CONTROL_SNAPSHOT_HOLD _IOW(TH_CONTROL_TYPE, 14, struct th_control_hold)
 #define TH_CONTROL_SNAPSHOT_RELEASE _IOW(TH_CONTROL_TYPE, 15, struct th_control_hold)
 #define TH_CONTROL_HOLD_LIST _IOWR(TH_CONTROL_TYPE, 16, struct th_control_holds)
+#define TH_CONTROL_TRIM _IOWR(TH_CONTROL_TYPE, 17, struct th_control_trim)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");
@@ -175,8 +184,13 @@ int th_control_new(struct th_fs *fs, struct th_control **ret);
 /* Ends the diff sessions too.  No request may be in progress.  NULL is fine. */
 void th_control_free(struct th_control *control);
 
+/* Discards free space for FITRIM, the ioctl of fstrim(8).  Arguments as for th_store_trim().  Returns 0, -EPERM unless
+ * caller->admin, -EROFS, or as th_store_trim().  Any thread; no lock held (L5). */
+int th_control_fitrim(struct th_control *control, const struct th_caller *caller, uint64_t start, uint64_t length,
+		      uint64_t least, uint64_t *ret_bytes);
+
 /* Answers one request.  All callers may ask for information and for lists of snapshots, holds and branches; only
- * caller->admin for differences; for changes see snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
+ * caller->admin for differences and trim; for changes see snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
  * the number of bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for
  * another version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
  * -EMFILE if there are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */

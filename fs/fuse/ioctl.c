@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ioctl(2): the flags of chattr(1), and the requests of the tool (fs/control/control.h). */
+/* ioctl(2): the flags of chattr(1), FITRIM of fstrim(8), and the requests of the tool (fs/control/control.h). */
 #include <errno.h>
 #include <linux/fs.h>
 #include <stdlib.h>
@@ -114,6 +114,26 @@ static void control(fuse_req_t req, unsigned cmd, const void *in, size_t in_size
 	free(out);
 }
 
+static void fitrim(fuse_req_t req, const void *in, size_t in_size, size_t out_size)
+{
+	struct fstrim_range range;
+	uint64_t bytes = 0;
+
+	if (in_size < sizeof(range) || out_size < sizeof(range)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	memcpy(&range, in, sizeof(range));
+	struct th_caller caller = th_fuse_caller(req);
+	int err = th_control_fitrim(th_fuse_of(req)->control, &caller, range.start, range.len, range.minlen, &bytes);
+
+	range.len = bytes;
+	if (err)
+		th_fuse_error(req, err);
+	else
+		fuse_reply_ioctl(req, 0, &range, sizeof(range));
+}
+
 void th_fuse_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
 		   const void *in, size_t in_size, size_t out_size)
 {
@@ -129,6 +149,8 @@ void th_fuse_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, stru
 		get_flags(req, inode, cmd, out_size);
 	else if (cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR)
 		set_flags(req, inode, cmd, in, in_size);
+	else if (cmd == FITRIM)
+		fitrim(req, in, in_size, out_size);
 	else if (_IOC_TYPE(cmd) == TH_CONTROL_TYPE && th_inode_is_dir(inode))
 		control(req, cmd, in, in_size, out_size);
 	else

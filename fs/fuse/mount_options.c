@@ -135,6 +135,13 @@ static int parse_dir_atime(parsed_t *parsed, option_t *option, const char *value
 	return 0;
 }
 
+static int parse_discard(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)value;
+	parsed->fs.discard = (enum th_discard)option->mode;
+	return 0;
+}
+
 /* libfuse and the kernel read the number, too: so it has no unit. */
 static int parse_max_read(parsed_t *parsed, option_t *option, const char *value)
 {
@@ -177,6 +184,10 @@ const struct th_mount_option th_mount_option_table[] = {
 	{ "diratime", NULL, "update access times of directories, too (the default)", .parse = parse_dir_atime,
 	  .mode = false },
 	{ "nodiratime", NULL, "never update access times of directories", .parse = parse_dir_atime, .mode = true },
+	{ "discard", NULL, "give freed space back to the file or device below (the default for files)",
+	  .parse = parse_discard, .mode = TH_DISCARD_ON },
+	{ "nodiscard", NULL, "keep freed space (the default for devices)", .parse = parse_discard,
+	  .mode = TH_DISCARD_OFF },
 	{ "max_read", "BYTES", "the largest read request of the kernel", "a number of bytes, from 4096",
 	  .parse = parse_max_read, .for_fuse = true },
 	{ "remount", NULL, "change ro, rw, nosuid, nodev, noexec and their opposites of a mount",

@@ -365,6 +365,21 @@ START_TEST(malformed_requests_are_refused)
 }
 END_TEST
 
+START_TEST(trim_discards_free_space_for_administrators)
+{
+	const struct th_caller owner = { .uid = OWNER, .admin = true }, stranger = { .uid = STRANGER };
+	struct th_control_trim request = { .length = th_le64(UINT64_MAX) };
+	uint64_t bytes = 1;
+
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_TRIM, &request), -EPERM);
+	ck_assert_int_eq(th_control_fitrim(control, &stranger, 0, UINT64_MAX, 0, &bytes), -EPERM);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_TRIM, &request), 0);
+	ck_assert_uint_ge(th_get_le64(request.trimmed), 50 << 20);
+	ck_assert_int_eq(th_control_fitrim(control, &owner, 40 << 20, 1 << 20, 0, &bytes), 0);
+	ck_assert_uint_eq(bytes, 1 << 20);
+}
+END_TEST
+
 START_TEST(random_bytes_do_no_harm)
 {
 	static const unsigned cmds[] = { TH_CONTROL_INFO,
@@ -382,7 +397,8 @@ START_TEST(random_bytes_do_no_harm)
 					 TH_CONTROL_SNAPSHOT_HOLD,
 					 TH_CONTROL_SNAPSHOT_RELEASE,
 					 TH_CONTROL_HOLD_LIST,
-					 TH_CONTROL_RECLAIM };
+					 TH_CONTROL_RECLAIM,
+					 TH_CONTROL_TRIM };
 	struct th_random random = { th_test_seed("test_control") };
 	unsigned rounds = th_test_rounds(500);
 	uint8_t *data = malloc(16384);
@@ -413,6 +429,7 @@ int main(void)
 	tcase_add_test(tc, the_number_of_diffs_is_limited);
 	tcase_add_test(tc, owner_of_the_root_changes_snapshots_only_where_that_is_delegated);
 	tcase_add_test(tc, malformed_requests_are_refused);
+	tcase_add_test(tc, trim_discards_free_space_for_administrators);
 	tcase_add_test(tc, random_bytes_do_no_harm);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);

@@ -45,6 +45,28 @@ START_TEST(without_options_the_defaults_are_used)
 }
 END_TEST
 
+START_TEST(of_discard_and_nodiscard_the_last_counts)
+{
+	static const struct {
+		const char *options;
+		enum th_discard discard;
+	} cases[] = {
+		{ "", TH_DISCARD_DEFAULT },
+		{ "discard", TH_DISCARD_ON },
+		{ "nodiscard", TH_DISCARD_OFF },
+		{ "nodiscard,discard", TH_DISCARD_ON },
+	};
+	struct th_mount_parsed parsed;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_int_eq(parse(cases[i].options, &parsed), 0);
+		ck_assert_int_eq(parsed.fs.discard, cases[i].discard);
+		ck_assert(!for_fuse(&parsed, "discard") && !for_fuse(&parsed, "nodiscard"));
+		th_mount_parsed_release(&parsed);
+	}
+}
+END_TEST
+
 START_TEST(values_are_parsed)
 {
 	struct th_mount_parsed parsed;
@@ -150,6 +172,7 @@ int main(void)
 	TCase *tc = tcase_create("mount_options");
 
 	tcase_add_test(tc, without_options_the_defaults_are_used);
+	tcase_add_test(tc, of_discard_and_nodiscard_the_last_counts);
 	tcase_add_test(tc, values_are_parsed);
 	tcase_add_loop_test(tc, wrong_values_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tc, name_of_snapdir_is_a_valid_name);
