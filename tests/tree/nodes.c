@@ -239,6 +239,8 @@ void th_nodes_write(struct th_nodes *nodes, struct th_node *node, uint64_t birth
 		.birth = birth,
 		.seq = node->seq,
 		.checksum = th_checksum(blocks, size),
+		.records = th_node_records(node),
+		.deletes = th_node_deletes(node),
 		.blocks = (uint16_t)(size / TH_BLOCK_SIZE),
 		.prefix_size = node->prefix_size,
 		.level = node->level,

@@ -16,6 +16,7 @@ static int grow_root(struct th_tree *tree)
 	if (!root)
 		return -ENOMEM;
 	root->seq = tree->root->seq;
+	root->records = th_node_records(tree->root);
 	root->chunks = tree->root->chunks;
 	err = th_node_insert_child(root, 0, TH_SLICE_EMPTY, tree->root);
 	if (err) {
@@ -46,15 +47,17 @@ static int shrink_root(struct th_tree *tree)
 
 int th_root_fix(struct th_tree *tree)
 {
+	int err;
+
 	th_tree_account(tree, tree->root);
 	while (th_node_too_big(tree->root)) {
-		int err = tree->root->level + 1 < TH_HEIGHT_MAX ? grow_root(tree) : -EFBIG;
-
+		err = tree->root->level + 1 < TH_HEIGHT_MAX ? grow_root(tree) : -EFBIG;
 		if (err)
 			return err;
 		th_tree_account(tree, tree->root);
 	}
-	return shrink_root(tree);
+	err = th_node_collapse(tree, tree->root, (struct th_fences){ TH_SLICE_EMPTY, { NULL, 0 } });
+	return err ? err : shrink_root(tree);
 }
 
 /* Pushes down what exceeds budgets after a message was inserted.  Also continues this after a node was loaded. */

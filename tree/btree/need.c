@@ -6,7 +6,7 @@
 void th_need_init(struct th_need *need)
 {
 	need->loads = 0;
-	need->relieve = need->push = false;
+	need->relieve = need->push = need->optional = need->skip_optional = false;
 	need->ptr.addr = need->doubted.addr = 0;
 }
 
@@ -23,6 +23,12 @@ int th_need_load(struct th_need *need, struct th_cache *cache)
 		need->doubted = need->ptr;
 		return 0;
 	}
+	if (err && err != -ENOMEM && need->optional) {
+		need->optional = false;
+		need->skip_optional = true;
+		return 0;
+	}
+	need->optional = false;
 	if (err)
 		return err;
 	if (need->loads >= TH_NEED_HELD)

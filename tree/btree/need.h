@@ -23,13 +23,16 @@ struct th_need {
 	struct th_key push_from, push_to;
 	struct th_node *held[TH_NEED_HELD];
 	unsigned loads;
+	bool optional; /* the change works without the node: it would push deletes down or join small nodes */
+	bool skip_optional; /* an optional node could not be read: the rest of the change does without such nodes */
 	struct th_ptr doubted; /* a node that could not be loaded; the tree may have left it since */
 };
 
 void th_need_init(struct th_need *need);
 /* Loads the node that is needed and keeps a reference to it.  Call without the tree's lock, then retry the walk.
  * Returns 0 or a read's error.  A damaged node is reported, and an error, only when it is needed a second time: the
- * tree changes while the lock is dropped, so the node's blocks may have been freed and reused. */
+ * tree changes while the lock is dropped, so the node's blocks may have been freed and reused.  An optional node that
+ * cannot be read is no error: the retry does without. */
 int th_need_load(struct th_need *need, struct th_cache *cache);
 /* Drops the references to loaded nodes. */
 void th_need_release(struct th_need *need);

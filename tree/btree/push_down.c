@@ -31,9 +31,11 @@ static int detach_children(struct th_tree *tree, struct th_node *node, unsigned 
 		return err;
 	i = th_slab_find(node, &node->overlay, lo, &exact);
 	th_slab_remove(node, &node->overlay, i, i + 1, true);
-	for (i = first; i < last; i++)
+	for (i = first; i < last; i++) {
 		if (node->children && node->children[i] && node->children[i]->gen == tree->gen)
 			th_tree_unaccount(tree, node->children[i]);
+		node->records -= th_node_child_records(node, i);
+	}
 	err = th_detached_replace(tree, node, first, last, lo, hi, seq);
 	if (!err)
 		th_tree_account(tree, node->children[first]);
@@ -136,16 +138,37 @@ static bool is_last(const struct th_node *leaf, struct th_slice key)
 	       memcmp((const uint8_t *)key.data + leaf->prefix_size, suffix.data, suffix.size) == 0;
 }
 
-/* Accounts for child i, and fixes its size, after a message went into it or below it. */
-static int fix_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, struct th_slice key,
-		     bool shrinks)
+static int relieve_deletes(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_slice key,
+			   struct th_need *need);
+
+/* Accounts for child i, and brings it and the messages for it back within their limits, after a message went into it or
+ * below it. */
+static int fix_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i,
+		     const struct th_entry *message, struct th_need *need)
 {
+	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
 	struct th_node *child = node->children[i];
+	int err;
 
 	th_tree_account(tree, child);
-	if (!th_node_too_big(child) && !shrinks)
+	if (!th_node_too_big(child) && (message->flags & TH_ENTRY_VALUE))
 		return 0;
-	return th_child_fix(tree, node, i, at, child->level == 0 && is_last(child, key));
+	err = th_child_fix(tree, node, i, at, child->level == 0 && is_last(child, key), need);
+	return err < 0 || !th_message_deletes(message) ? err : relieve_deletes(tree, node, at, key, need);
+}
+
+/* Brings the overlay back within its limits, after a message went into it. */
+static int fix_overlay(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
+		       struct th_need *need)
+{
+	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
+	int err = th_push_down_relieve(tree, node, at, need);
+
+	if (err == 0 && th_message_deletes(message))
+		err = relieve_deletes(tree, node, at, key, need);
+	if (err == 0 && (message->flags & TH_ENTRY_RANGE))
+		err = relieve_deletes(tree, node, at, th_entry_value(message), need);
+	return err;
 }
 
 /* As th_push_down_sink, but the caller holds another reference to the message: its key is needed after the message was
@@ -157,7 +180,7 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	struct th_node *child = NULL;
 	struct th_fences child_at;
 	struct th_key lo, hi;
-	bool shrinks;
+	uint64_t records;
 	unsigned i;
 	int err;
 
@@ -167,13 +190,14 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	}
 	if (!child || child->gen != tree->gen) {
 		err = th_push_down_accept(tree, node, at, message);
-		return err || node->level == 0 ? err : th_push_down_relieve(tree, node, at, need);
+		return err || node->level == 0 ? err : fix_overlay(tree, node, at, message, need);
 	}
 	note_message(node, message);
 	child_at = th_child_fences(node, i, at, &lo, &hi);
-	shrinks = !th_entry_has_value(message);
+	records = th_node_records(child);
 	err = sink(tree, child, child_at, message, need);
-	return err ? err : fix_child(tree, node, at, i, key, shrinks);
+	node->records += th_node_records(child) - records;
+	return err ? err : fix_child(tree, node, at, i, message, need);
 }
 
 int th_push_down_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
@@ -193,6 +217,17 @@ static bool over_budget(const struct th_tree *tree, const struct th_node *node)
 }
 
 /* --- pushing messages down --- */
+
+/* The overlay slot of the first message of child i. */
+static unsigned messages_begin(const struct th_node *node, unsigned i)
+{
+	struct th_key fence;
+
+	if (i == 0)
+		return 0;
+	th_node_key(node, th_slab_entry(&node->base, i), &fence);
+	return th_slab_lower(node, &node->overlay, th_key_slice(&fence));
+}
 
 /* The overlay slot after the last message of child i. */
 static unsigned messages_end(const struct th_node *node, unsigned i)
@@ -253,6 +288,8 @@ static bool appends(const struct th_node *node, unsigned from, const struct th_n
 	return th_slice_compare(th_key_slice(&first), th_key_slice(&last)) > 0;
 }
 
+static int relieve_all(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need);
+
 /* Pushes overlay messages [from, to), all of child i, down into it, and relieves the child if its overlay exceeds
  * the budget.  If that lacks a node, the child is not split before the push-down was continued: need->key would lead
  * to only one of the pieces, and the other would stay over its budget. */
@@ -262,14 +299,17 @@ static int push_child(struct th_tree *tree, struct th_node *node, struct th_fenc
 	struct th_fences child_at;
 	struct th_node *child;
 	struct th_key lo, hi;
+	uint64_t records;
 	bool appended;
 	int err;
 
 	err = th_tree_child_writable(tree, node, i, &child, need);
 	if (err) {
 		th_node_key(node, th_slab_entry(&node->overlay, from), &need->key);
+		need->optional = false;
 		return err;
 	}
+	records = th_node_records(child);
 	appended = appends(node, from, child);
 	child_at = th_child_fences(node, i, at, &lo, &hi);
 	err = move_messages(tree, node, child, child_at, from, to);
@@ -278,8 +318,9 @@ static int push_child(struct th_tree *tree, struct th_node *node, struct th_fenc
 	th_tree_account(tree, node);
 	th_tree_account(tree, child);
 	if (child->level > 0)
-		err = th_push_down_relieve(tree, child, child_at, need);
-	return err ? err : th_child_fix(tree, node, i, at, appended);
+		err = relieve_all(tree, child, child_at, need);
+	node->records += th_node_records(child) - records;
+	return err ? err : th_child_fix(tree, node, i, at, appended, need);
 }
 
 static int push_heaviest(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
@@ -299,23 +340,114 @@ int th_push_down_relieve(struct th_tree *tree, struct th_node *node, struct th_f
 	return err;
 }
 
+/* --- deletes --- */
+
+/* May the range, which lies within child i, delete many records?  It does if it lies in one leaf, which is the child, as it
+ * may cover most of that; or if it spans several nodes below the child, as these are detached once it is there.  Returns
+ * true if a node is not in memory: it is to be read. */
+static bool is_wide(struct th_tree *tree, struct th_node *node, unsigned i, struct th_slice from, struct th_slice to)
+{
+	struct th_node *child;
+	struct th_need unused;
+	unsigned first;
+	bool wide;
+
+	if (node->level < 2)
+		return true;
+	th_need_init(&unused);
+	if (th_tree_child(tree->cache, node, i, &child, &unused) < 0)
+		return true;
+	first = th_node_child(child, from);
+	wide = th_slab_lower(child, &child->base, to) > first + 1 ||
+	       (child->level > 1 && is_wide(tree, child, first, from, to));
+	th_node_unref(child);
+	return wide;
+}
+
+static bool message_is_wide(struct th_tree *tree, struct th_node *node, unsigned i, const struct th_entry *message)
+{
+	struct th_key from;
+
+	if (!th_message_is_range(message))
+		return false;
+	th_node_key(node, message, &from);
+	return is_wide(tree, node, i, th_key_slice(&from), th_entry_value(message));
+}
+
+/* Do messages [from, to), all of child i, violate N6? */
+static bool deletes_too_much(struct th_tree *tree, struct th_node *node, unsigned i, unsigned from, unsigned to)
+{
+	uint64_t records = th_node_child_records(node, i), deletes = 0;
+
+	for (; from < to; from++) {
+		const struct th_entry *message = th_slab_entry(&node->overlay, from);
+
+		deletes += th_message_deletes(message);
+		if (deletes * TH_DELETES_PART > records || message_is_wide(tree, node, i, message))
+			return true;
+	}
+	return false;
+}
+
+/* Pushes the messages of child i down if they violate N6. */
+static int relieve_child_deletes(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i,
+				 struct th_need *need)
+{
+	unsigned from = messages_begin(node, i), to = messages_end(node, i);
+	struct th_node *child;
+	int err;
+
+	if (from == to || !deletes_too_much(tree, node, i, from, to))
+		return 0;
+	err = th_tree_child_writable(tree, node, i, &child, need);
+	if (err == -EAGAIN) {
+		if (need->skip_optional)
+			return 0;
+		th_node_key(node, th_slab_entry(&node->overlay, from), &need->key);
+		need->optional = true;
+		return err;
+	}
+	return err < 0 ? err : push_child(tree, node, at, i, from, to, need);
+}
+
+/* The same for the child with the key. */
+static int relieve_deletes(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_slice key,
+			   struct th_need *need)
+{
+	return node->overlay.count > 0 ? relieve_child_deletes(tree, node, at, th_node_child(node, key), need) : 0;
+}
+
+/* Brings the overlay back within all of its limits. */
+static int relieve_all(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
+{
+	int err = th_push_down_relieve(tree, node, at, need);
+
+	for (unsigned i = 0; i < node->base.count && node->overlay.count > 0 && err == 0; i++)
+		err = relieve_child_deletes(tree, node, at, i, need);
+	return err;
+}
+
 int th_push_down_relieve_path(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need,
 			      struct th_slice key)
 {
 	unsigned i = th_node_child(node, key);
 	struct th_node *child = node->children ? node->children[i] : NULL;
 	struct th_key lo, hi;
-	int err;
+	int err = 0;
 
 	/* The child first: messages from this node must not be added to one that is over its budget already. */
-	if (node->level >= 2 && child && child->gen == tree->gen) {
-		err = th_push_down_relieve_path(tree, child, th_child_fences(node, i, at, &lo, &hi), need, key);
+	if (child && child->gen == tree->gen) {
+		uint64_t records = th_node_records(child);
+
+		if (child->level > 0)
+			err = th_push_down_relieve_path(tree, child, th_child_fences(node, i, at, &lo, &hi), need, key);
+		node->records += th_node_records(child) - records;
 		if (!err)
-			err = th_child_fix(tree, node, i, at, false);
+			err = th_child_fix(tree, node, i, at, false, need);
 		if (err)
 			return err;
 	}
-	return th_push_down_relieve(tree, node, at, need);
+	return relieve_all(tree, node, at, need);
 }
 
 /* --- wide ranges --- */
@@ -324,14 +456,13 @@ int th_push_down_relieve_path(struct th_tree *tree, struct th_node *node, struct
 static int push_into(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_slice end,
 		     struct th_slice from, struct th_slice to, struct th_need *need)
 {
-	unsigned i = th_node_child(node, end), begin, stop = messages_end(node, i);
+	unsigned i = th_node_child(node, end), begin = messages_begin(node, i), stop = messages_end(node, i);
 	struct th_fences child_at;
 	struct th_node *child;
-	struct th_key fence, lo, hi;
+	struct th_key lo, hi;
+	uint64_t records;
 	int err = 0;
 
-	th_node_key(node, th_slab_entry(&node->base, i), &fence);
-	begin = i > 0 ? th_slab_lower(node, &node->overlay, th_key_slice(&fence)) : 0;
 	if (begin < stop)
 		err = push_child(tree, node, at, i, begin, stop, need);
 	if (err)
@@ -345,7 +476,9 @@ static int push_into(struct th_tree *tree, struct th_node *node, struct th_fence
 		from = child_at.lo;
 	if (child_at.hi.data && th_slice_compare(to, child_at.hi) > 0)
 		to = child_at.hi;
+	records = th_node_records(child);
 	err = th_push_down_range(tree, child, child_at, from, to, need);
+	node->records += th_node_records(child) - records;
 	th_tree_account(tree, child);
 	return err;
 }

@@ -12,6 +12,10 @@
 
 #include "tree/btree/split_join.h"
 
+/* N6: at each level, pending messages delete at most this part of the records below a child; more are pushed down.  A
+ * larger number frees space sooner and writes more: a leaf is written for each eighth of its records that is deleted. */
+#define TH_DELETES_PART 8
+
 /* Puts a heap message into a node: its overlay, or its records at a leaf.  Takes over the reference in any case. */
 int th_push_down_accept(struct th_tree *tree, struct th_node *node, struct th_fences at,
 			const struct th_entry *message);

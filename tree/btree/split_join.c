@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "tree/btree/detach.h"
+
 #include "tree/node/overlay.h"
 
 bool th_node_too_big(const struct th_node *node)
@@ -93,11 +95,15 @@ int th_child_split(struct th_tree *tree, struct th_node *node, unsigned i, struc
 
 static bool too_small(const struct th_node *node)
 {
-	return node->level > 0 ? node->base.count < TH_FANOUT / 4 : node->base.bytes < TH_LEAF_BYTES / 4;
+	if (node->level > 0)
+		return node->base.count < TH_FANOUT / 4 || node->records == 0;
+	return node->base.bytes < TH_LEAF_BYTES / 4;
 }
 
 static bool fits_together(const struct th_node *a, const struct th_node *b)
 {
+	if (a->level == 0 && (a->base.count == 0 || b->base.count == 0))
+		return true;
 	if (a->level > 0 && a->base.count + b->base.count > TH_FANOUT * 3 / 4)
 		return false;
 	return a->base.bytes + b->base.bytes <= TH_LEAF_BYTES * 3 / 4 &&
@@ -122,36 +128,46 @@ struct th_fences th_child_fences(const struct th_node *node, unsigned i, struct 
 	return child;
 }
 
-/* Are children i and i + 1 in memory, and do they fit into one node? */
-static bool worth_joining(struct th_tree *tree, struct th_node *node, unsigned i)
+/* Do children i and i + 1 fit into one node?  Returns 0, 1 if they do, -EAGAIN and *need if one is not in memory. */
+static int worth_joining(struct th_tree *tree, struct th_node *node, unsigned i, struct th_need *need)
 {
 	struct th_node *left, *right;
-	struct th_need unused;
-	bool worth = false;
+	int ret = th_tree_child(tree->cache, node, i, &left, need);
 
-	th_need_init(&unused);
-	if (th_tree_child(tree->cache, node, i, &left, &unused) < 0)
-		return false;
-	if (th_tree_child(tree->cache, node, i + 1, &right, &unused) == 0) {
-		worth = fits_together(left, right);
+	if (ret < 0)
+		return ret;
+	ret = th_tree_child(tree->cache, node, i + 1, &right, need);
+	if (ret == 0) {
+		ret = fits_together(left, right);
 		th_node_unref(right);
 	}
 	th_node_unref(left);
-	return worth;
+	return ret;
 }
 
-/* Joins children i and i + 1 if both are in memory and small enough. */
-static int join_children(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at)
+/* Is a small node worth reading its neighbour?  Only at powers of two, so that a node that cannot be joined costs a
+ * logarithmic number of reads while it shrinks. */
+static bool wants_neighbour(const struct th_node *child, const struct th_need *need)
+{
+	return need && !need->skip_optional && (child->base.count & (child->base.count - 1u)) == 0;
+}
+
+/* Joins children i and i + 1 if they are in memory and small enough.  load: NULL, or takes the one that is not in memory,
+ * with -EAGAIN. */
+static int join_children(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at,
+			 struct th_need *load)
 {
 	struct th_node *left, *right, *joined;
 	struct th_need unused;
 	struct th_key lo, mid, end;
 	struct th_fences a, b;
+	unsigned seam;
 	int err;
 
-	if (!worth_joining(tree, node, i))
-		return 0;
 	th_need_init(&unused);
+	err = worth_joining(tree, node, i, load ? load : &unused);
+	if (err != 1)
+		return load && err == -EAGAIN ? err : 0;
 	err = th_tree_child_writable(tree, node, i, &left, &unused);
 	if (!err)
 		err = th_tree_child_writable(tree, node, i + 1, &right, &unused);
@@ -166,25 +182,91 @@ static int join_children(struct th_tree *tree, struct th_node *node, unsigned i,
 		th_node_unref(joined); /* the common prefix is shorter, so its keys take more */
 		return 0;
 	}
+	seam = left->base.count;
 	th_tree_unaccount(tree, left);
 	th_tree_unaccount(tree, right);
 	th_tree_account(tree, joined);
 	err = th_node_set_child(node, i, joined);
 	if (!err)
 		th_slab_remove(node, &node->base, i + 1, i + 2, true);
+	if (err || joined->level == 0)
+		return err;
+	/* The children that became neighbours may be small for the same reason. */
+	err = join_children(tree, joined, seam - 1, (struct th_fences){ a.lo, b.hi }, NULL);
+	th_tree_account(tree, joined);
 	return err;
 }
 
-int th_child_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at, bool appended)
+/* Joins child i with the neighbour after it, or else with the one before: of two small neighbours, the one that became
+ * small last finds the other. */
+static int join_with_neighbour(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at,
+			       struct th_need *load)
+{
+	unsigned count = node->base.count;
+	int err = i + 1 < count ? join_children(tree, node, i, at, load) : 0;
+
+	if (!err && node->base.count == count && i > 0)
+		err = join_children(tree, node, i - 1, at, load);
+	if (err == -EAGAIN) {
+		th_node_key(node, th_slab_entry(&node->base, i), &load->key);
+		load->optional = true;
+	}
+	return err;
+}
+
+/* Has no leaf below the interior node a record, and is no message pending at or below it?  Does not rely on the sums in
+ * interior nodes.  Returns false if that takes an interior node that is not in memory. */
+static bool is_empty(struct th_tree *tree, struct th_node *node)
+{
+	bool empty = node->overlay.count == 0;
+
+	for (unsigned i = 0; i < node->base.count && empty; i++) {
+		struct th_node *child;
+		struct th_need unused;
+
+		if (node->level == 1) {
+			empty = th_node_child_records(node, i) == 0;
+			continue;
+		}
+		th_need_init(&unused);
+		if (th_tree_child(tree->cache, node, i, &child, &unused) < 0)
+			return false;
+		empty = is_empty(tree, child);
+		th_node_unref(child);
+	}
+	return empty;
+}
+
+int th_node_collapse(struct th_tree *tree, struct th_node *node, struct th_fences at)
+{
+	int err;
+
+	if (node->level == 0 || node->records > 0 || node->base.count == 1 || !is_empty(tree, node))
+		return 0;
+	for (unsigned i = 0; i < node->base.count; i++)
+		if (node->children && node->children[i] && node->children[i]->gen == tree->gen)
+			th_tree_unaccount(tree, node->children[i]);
+	err = th_detached_replace(tree, node, 0, node->base.count, at.lo, at.hi, node->seq);
+	if (!err)
+		th_tree_account(tree, node->children[0]);
+	th_tree_account(tree, node);
+	return err;
+}
+
+int th_child_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at, bool appended,
+		 struct th_need *need)
 {
 	struct th_node *child = node->children[i];
 	struct th_key lo, hi;
+	struct th_fences child_at = th_child_fences(node, i, at, &lo, &hi);
 	int err = 0;
 
 	if (th_node_too_big(child))
-		err = th_child_split(tree, node, i, th_child_fences(node, i, at, &lo, &hi), appended);
-	else if (too_small(child) && node->base.count > 1)
-		err = join_children(tree, node, i + 1 < node->base.count ? i : i - 1, at);
+		err = th_child_split(tree, node, i, child_at, appended);
+	else
+		err = th_node_collapse(tree, child, child_at);
+	if (!err && too_small(node->children[i]))
+		err = join_with_neighbour(tree, node, i, at, wants_neighbour(child, need) ? need : NULL);
 	th_tree_account(tree, node);
 	return err;
 }

@@ -15,11 +15,10 @@
 
 static bool unpack_root(struct th_check *check, const char *name, const uint8_t *bytes, struct th_ptr *ret)
 {
-	static const uint8_t zeros[TH_SUPER_ROOT_SIZE - sizeof(struct th_ptr_disk)];
 	struct th_ptr_disk disk;
 
 	memcpy(&disk, bytes, sizeof(disk));
-	if (th_ptr_unpack(&disk, ret) == 0 && memcmp(bytes + sizeof(disk), zeros, sizeof(zeros)) == 0)
+	if (th_ptr_unpack(&disk, ret) == 0)
 		return true;
 	th_check_problem(check, "superblock of generation %" PRIu64 ": its pointer to the %s is broken",
 			 check->super.generation, name);

@@ -184,6 +184,20 @@ static void check_child(const struct th_check_walk *walk, const struct th_node *
 		node_problem(walk, &child, "has values off-tree, which its parent does not record");
 }
 
+/* Reports counts, on which the policy for deletes relies, that are not those of the children. */
+static void check_counts(const struct th_check_walk *walk, const struct th_node *node)
+{
+	uint64_t records = node->level > 0 ? 0 : node->base.count, deletes = th_node_deletes(node);
+
+	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++)
+		records += th_node_child_records(node, i);
+	if (records != node->ptr.records)
+		node_problem(walk, &node->ptr, "%" PRIu64 " records, expected %" PRIu64, node->ptr.records, records);
+	if (deletes != node->ptr.deletes)
+		node_problem(walk, &node->ptr, "%" PRIu64 " pending deletes, expected %" PRIu64, node->ptr.deletes,
+			     deletes);
+}
+
 /* Reports faults of a node that can still be used. */
 static void check_node(const struct th_check_walk *walk, const struct th_node *node, const struct fences *at)
 {
@@ -193,6 +207,7 @@ static void check_node(const struct th_check_walk *walk, const struct th_node *n
 	if (!node->ptr.chunks && has_chunks(node))
 		node_problem(walk, &node->ptr, "has values off-tree, which its pointer does not record");
 	check_sizes(walk, node);
+	check_counts(walk, node);
 	check_messages(walk, node, at);
 	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++)
 		check_child(walk, node, i);

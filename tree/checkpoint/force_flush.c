@@ -189,22 +189,25 @@ static int push_path(struct push *push, struct th_node *node, struct th_fences a
 	struct th_fences child_at;
 	struct th_node *child;
 	struct th_key lo, hi;
+	uint64_t records;
 	int err = th_tree_child_writable(push->tree, node, i, &child, &push->need);
 
 	if (err)
 		return err;
 	if (node->level == push->level)
 		push->source = node;
+	records = th_node_records(child);
 	child_at = th_child_fences(node, i, at, &lo, &hi);
 	if (node->level == push->level && push->range)
 		err = move_range(push, node, child, child_at);
 	else
 		err = node->level > 1 ? push_path(push, child, child_at) : move(push, child, child_at);
+	node->records += th_node_records(child) - records;
 	if (err)
 		return err;
 	if (push->seq > node->seq)
 		node->seq = push->seq;
-	return th_child_fix(push->tree, node, i, at, false);
+	return th_child_fix(push->tree, node, i, at, false, NULL);
 }
 
 /* Moves past the keys that were looked at.  Returns 0, or 1 at the end of the tree. */

@@ -245,6 +245,8 @@ static int write_node(struct th_node_writer *w, struct th_node *node)
 		.birth = w->generation,
 		.seq = node->seq,
 		.checksum = th_checksum(written->blocks, size),
+		.records = th_node_records(node),
+		.deletes = th_node_deletes(node),
 		.blocks = (uint16_t)blocks,
 		.prefix_size = node->prefix_size,
 		.level = node->level,

@@ -64,6 +64,20 @@ static inline bool th_message_hides_value(const struct th_entry *e)
 	return e->flags & (TH_ENTRY_VALUE | TH_ENTRY_RESET | TH_ENTRY_RANGE);
 }
 
+/* Records that a range message counts for while it waits above the lowest interior nodes.  It deletes an unknown number,
+ * but none that spans several leaves waits there, and none waits above a leaf (push_down.c).  A larger number frees space
+ * sooner and writes nodes more often. */
+#define TH_RANGE_DELETES 16u
+
+/* Returns the number of records that a pending message counts for that may be deleted below it without being replaced
+ * (N6). */
+static inline unsigned th_message_deletes(const struct th_entry *e)
+{
+	if (th_message_is_range(e))
+		return TH_RANGE_DELETES;
+	return (e->flags & (TH_ENTRY_RESET | TH_ENTRY_VALUE)) == TH_ENTRY_RESET;
+}
+
 /* Adds a message for one key, or its record, to the result of all newer messages: *value is the entry with the
  * value, NULL if none had one, and *refs the reference count.  Returns true if older entries make no difference any
  * more. */

@@ -368,6 +368,7 @@ struct th_node *th_node_copy(const struct th_node *node, uint64_t gen)
 
 	if (!new)
 		return NULL;
+	new->records = node->records;
 	if (slab_copy(new, &new->base, &node->base) == 0) {
 		children_copy(new, node);
 		if (slab_copy(new, &new->overlay, &node->overlay) == 0)
@@ -393,6 +394,8 @@ struct th_node *th_node_slice(const struct th_node *node, unsigned from, unsigne
 		th_node_unref(new);
 		return NULL;
 	}
+	if (new)
+		th_node_count_records(new);
 	return new;
 }
 
@@ -412,6 +415,7 @@ struct th_node *th_node_join(const struct th_node *left, const struct th_node *r
 	}
 	new->seq = left->seq > right->seq ? left->seq : right->seq;
 	new->chunks = left->chunks || right->chunks;
+	new->records = left->records + right->records;
 	return new;
 }
 
@@ -466,6 +470,45 @@ int th_node_child_ptr(const struct th_node *node, unsigned i, struct th_ptr *ret
 	if (err)
 		return err;
 	return ret->level + 1 == node->level ? 0 : -EUCLEAN;
+}
+
+uint64_t th_node_child_records(const struct th_node *node, unsigned i)
+{
+	struct th_ptr_disk disk;
+	struct th_slice value;
+
+	if (node->children && node->children[i])
+		return th_node_records(node->children[i]);
+	value = th_entry_value(th_slab_entry(&node->base, i));
+	if (value.size != sizeof(disk))
+		return 0;
+	memcpy(&disk, value.data, sizeof(disk));
+	return th_get_le64(disk.records);
+}
+
+void th_node_count_records(struct th_node *node)
+{
+	node->records = 0;
+	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++)
+		node->records += th_node_child_records(node, i);
+}
+
+uint64_t th_node_deletes(const struct th_node *node)
+{
+	uint64_t deletes = 0;
+
+	for (unsigned i = 0; i < node->overlay.count; i++)
+		deletes += th_message_deletes(th_slab_entry(&node->overlay, i));
+	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++) {
+		const struct th_node *child = node->children ? node->children[i] : NULL;
+		struct th_ptr ptr;
+
+		if (child)
+			deletes += child->ptr.addr ? child->ptr.deletes : child->written.deletes;
+		else if (th_node_child_ptr(node, i, &ptr) == 0)
+			deletes += ptr.deletes;
+	}
+	return deletes;
 }
 
 int th_node_set_child(struct th_node *node, unsigned i, struct th_node *child)

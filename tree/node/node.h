@@ -94,6 +94,7 @@ struct th_node {
 	uint32_t accounted; /* bytes it adds to th_tree.dirty_bytes */
 	uint64_t gen; /* N1 */
 	uint64_t seq; /* newest message at or below it */
+	uint64_t records; /* of an interior node: see th_node_records */
 	struct th_ptr written; /* set when it is queued for writing, moved to ptr when it is on the disk */
 	struct th_node *ring_prev, *ring_next; /* cache.c: ring of retired nodes */
 	uint32_t cached_bytes; /* cache.c: memory it is charged with */
@@ -184,6 +185,22 @@ static inline void th_slab_prefetch(const struct th_slab *slab)
 	for (size_t i = 0; i < slab->count * sizeof(*slab->head); i += TH_CACHE_LINE)
 		__builtin_prefetch((const char *)slab->head + i);
 }
+
+/* --- counts --- */
+
+/* Returns the number of records in the leaves at or below the node.  An interior node has the sum in `records`; every
+ * change below it updates the sum on the way back up. */
+static inline uint64_t th_node_records(const struct th_node *node)
+{
+	return node->level > 0 ? node->records : node->base.count;
+}
+
+/* Returns the same for child i, which need not be in memory. */
+uint64_t th_node_child_records(const struct th_node *node, unsigned i);
+/* Sets `records` of an interior node to the sum over its children. */
+void th_node_count_records(struct th_node *node);
+/* Returns the number of records that messages pending at or below the node may delete.  Its children have addresses. */
+uint64_t th_node_deletes(const struct th_node *node);
 
 /* --- children of an interior node --- */
 

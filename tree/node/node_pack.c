@@ -211,6 +211,8 @@ static int check_header(struct unpacker *u, const struct th_node_disk *h, const 
 	if (base > TH_SLOTS_MAX || overlay > TH_SLOTS_MAX || u->used > ptr->blocks * TH_BLOCK_SIZE ||
 	    u->used < sizeof(*h) + TH_SLOT_BYTES * (base + overlay))
 		return bad(u, "sizes contradict one another");
+	if (ptr->level == 0 && base != ptr->records)
+		return bad(u, "not as many records as its parent counts");
 	if (ptr->level == 0 ? overlay > 0 : base == 0)
 		return bad(u, "slots that its level forbids");
 	return 0;
@@ -230,6 +232,7 @@ int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice
 	u.node->page_strip = u.node->prefix_size;
 	u.node->ptr = *ptr;
 	u.node->chunks = ptr->chunks;
+	u.node->records = ptr->records;
 	u.index = sizeof(header);
 	memcpy(&header, blocks, sizeof(header));
 	err = check_header(&u, &header, ptr);

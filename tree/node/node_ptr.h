@@ -15,6 +15,8 @@ struct th_ptr {
 	uint64_t birth; /* generation that wrote it: decides when it can be reclaimed */
 	uint64_t seq; /* newest message at or below it: lets a diff skip the subtree */
 	uint64_t checksum; /* XXH3 of its blocks */
+	uint64_t records; /* in the leaves at or below it, those that pending messages delete included */
+	uint64_t deletes; /* records that messages pending at or below it may delete: th_message_deletes() */
 	uint16_t blocks;
 	uint16_t prefix_size;
 	uint8_t level; /* 0: leaf */
@@ -24,12 +26,12 @@ struct th_ptr {
 struct th_ptr_disk {
 	struct th_le64 addr;
 	struct th_le64 mirror; /* reserved for a second copy: 0 */
-	struct th_le64 birth, seq, checksum;
+	struct th_le64 birth, seq, checksum, records, deletes;
 	struct th_le16 blocks, prefix_size;
 	uint8_t level, flags;
 	struct th_le16 reserved;
 };
-static_assert(sizeof(struct th_ptr_disk) == 48, "format.md: node pointer");
+static_assert(sizeof(struct th_ptr_disk) == 64, "format.md: node pointer");
 
 #define TH_NODE_CHUNKS 1u /* flag of a node and of its pointer: see th_ptr.chunks */
 

@@ -4,9 +4,18 @@
 
 #include "tree/btree/insert.h"
 #include "tree/btree/lookup.h"
+#include "tree/btree/push_down.h"
 
 static struct th_nodes nodes;
 static struct th_tree tree;
+
+/* Puts a message into the overlay of the root, where it stays. */
+static void pend(const struct th_entry *message)
+{
+	static const struct th_fences all = { { "", 0 }, { NULL, 0 } };
+
+	th_ok(th_push_down_accept(&tree, tree.root, all, message));
+}
 
 /* Leaves on the disk, with messages in the root for them. */
 static void begin(void)
@@ -15,11 +24,12 @@ static void begin(void)
 	th_nodes_tree(&nodes, &tree, TH_OVERLAY_BYTES);
 	th_nodes_fill(&tree, 0, 1000, 100);
 	th_nodes_freeze(&nodes, &tree);
-	th_ok(th_tree_put(&tree, th_test_put("k000001", "new", 5000)));
-	th_ok(th_tree_put(&tree, th_test_delete("k000002", 5001)));
-	th_ok(th_tree_put(&tree, th_test_add_refs("k000003", 4, 5002)));
-	th_ok(th_tree_put(&tree, th_test_delete_range("k000010", "k000020", 5003)));
-	th_ok(th_tree_put(&tree, th_test_put("k000015", "again", 5004)));
+	th_ok(th_root_writable(&tree));
+	pend(th_test_put("k000001", "new", 5000));
+	pend(th_test_delete("k000002", 5001));
+	pend(th_test_add_refs("k000003", 4, 5002));
+	pend(th_test_delete_range("k000010", "k000020", 5003));
+	pend(th_test_put("k000015", "again", 5004));
 	ck_assert_uint_eq(tree.root->overlay.count, 6);
 }
 

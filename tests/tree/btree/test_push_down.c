@@ -3,6 +3,7 @@
 #include "tests/tree/nodes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tree/btree/detach.h"
 #include "tree/btree/push_down.h"
@@ -36,6 +37,14 @@ static void sink(const struct th_entry *message)
 	th_need_init(&need);
 	th_ok(th_root_writable(&tree));
 	th_ok(th_push_down_sink(&tree, tree.root, all, message, &need));
+}
+
+/* Puts a message into the overlay of the root, where it stays. */
+static void pend(const struct th_entry *message)
+{
+	th_ok(th_root_writable(&tree));
+	th_ok(th_push_down_accept(&tree, tree.root, all, message));
+	th_tree_account(&tree, tree.root);
 }
 
 static bool leaf_has(unsigned child, const char *text)
@@ -91,7 +100,7 @@ START_TEST(a_message_does_not_overtake_an_older_one)
 	begin();
 	th_nodes_freeze(&nodes, &tree);
 	sink(th_test_put("k000000x", "old", 5000));
-	sink(th_test_delete_range("k000001", "k000003", 5001));
+	pend(th_test_delete_range("k000001", "k000003", 5001));
 	th_need_init(&need);
 	th_expect(th_tree_child_writable(&tree, tree.root, 0, &child, &need), -EAGAIN);
 	th_ok(th_need_load(&need, nodes.cache));
@@ -160,7 +169,7 @@ START_TEST(a_range_delete_detaches_covered_children)
 	snprintf(from, sizeof(from), "k000005");
 	snprintf(to, sizeof(to), "%sx", fence(4));
 	snprintf(expected, sizeof(expected), "k000000x=before k000005..%s %s..%s", fence(1), fence(4), to);
-	sink(th_test_delete_range(from, to, 5002));
+	pend(th_test_delete_range(from, to, 5002));
 	ck_assert_uint_eq(detached_count(), 3);
 	ck_assert_uint_eq(tree.root->base.count, count - 2); /* an empty leaf in place of three children */
 	ck_assert_uint_eq(tree.root->children[1]->base.count, 0);
@@ -171,24 +180,100 @@ START_TEST(a_range_delete_detaches_covered_children)
 }
 END_TEST
 
-START_TEST(a_range_delete_within_a_child_is_a_message)
+/* Brings a message in, and loads the leaf that it has to go to. */
+static void sink_to_leaf(const struct th_entry *message)
 {
+	struct th_need need;
+
+	th_need_init(&need);
+	th_ok(th_root_writable(&tree));
+	th_expect(th_push_down_sink(&tree, tree.root, all, message, &need), -EAGAIN);
+	ck_assert(need.optional);
+	th_ok(th_need_load(&need, nodes.cache));
+	th_ok(th_push_down_relieve_path(&tree, tree.root, all, &need, th_key_slice(&need.key)));
+	th_need_release(&need);
+}
+
+START_TEST(a_range_delete_does_not_wait_above_a_leaf)
+{
+	uint64_t records;
+	size_t bytes;
+
 	begin();
 	th_nodes_freeze(&nodes, &tree);
-	sink(th_test_delete_range("k000005", "k000007", 5000));
+	records = tree.root->records;
+	sink_to_leaf(th_test_delete_range("k000005", "k000007", 5000));
 	ck_assert_uint_eq(detached_count(), 0);
-	th_test_expect_slab(tree.root, &tree.root->overlay, "k000005..k000007");
+	ck_assert_uint_eq(tree.root->overlay.count, 0);
+	ck_assert_uint_eq(tree.root->records, records - 2);
+	th_test_check_tree(nodes.cache, tree.root, tree.gen, &bytes);
 	end();
+}
+END_TEST
+
+/* N6 */
+START_TEST(deletes_wait_until_they_hide_an_eighth_of_the_records)
+{
+	unsigned waiting, records;
+	char key[16];
+
+	begin();
+	th_nodes_freeze(&nodes, &tree);
+	ck_assert_uint_eq(tree.root->records, 1000);
+	records = (unsigned)th_node_child_records(tree.root, 0);
+	waiting = records / TH_DELETES_PART;
+	for (unsigned i = 0; i < waiting; i++) {
+		snprintf(key, sizeof(key), "k%06u", i);
+		sink(th_test_delete(key, 5000 + i));
+	}
+	ck_assert_uint_eq(tree.root->overlay.count, waiting);
+	ck_assert_uint_eq(tree.root->records, 1000);
+	snprintf(key, sizeof(key), "k%06u", waiting);
+	sink_to_leaf(th_test_delete(key, 6000));
+	ck_assert_uint_eq(tree.root->overlay.count, 0);
+	ck_assert_uint_eq(tree.root->records, 1000 - waiting - 1);
+	ck_assert_uint_eq(th_node_child_records(tree.root, 0), records - waiting - 1);
+	end();
+}
+END_TEST
+
+START_TEST(an_unreadable_leaf_does_not_stop_deletes)
+{
+	struct th_need need;
+	struct th_ptr ptr;
+	uint8_t *zeros = th_disk_buffer(TH_NODE_MAX);
+
+	ck_assert_ptr_nonnull(zeros);
+	memset(zeros, 0, TH_NODE_MAX);
+	begin();
+	th_nodes_freeze(&nodes, &tree);
+	th_ok(th_node_child_ptr(tree.root, 0, &ptr));
+	th_ok(th_disk_write(nodes.disk, ptr.addr, ptr.blocks, zeros));
+	th_need_init(&need);
+	th_ok(th_root_writable(&tree));
+	th_expect(th_push_down_sink(&tree, tree.root, all, th_test_delete_range("k000005", "k000007", 5000), &need),
+		  -EAGAIN);
+	th_ok(th_need_load(&need, nodes.cache)); /* quietly, as the tree might have left the node */
+	th_expect(th_push_down_relieve_path(&tree, tree.root, all, &need, th_key_slice(&need.key)), -EAGAIN);
+	th_ok(th_need_load(&need, nodes.cache)); /* damage is reported, and the leaf left alone */
+	th_ok(th_push_down_relieve_path(&tree, tree.root, all, &need, th_key_slice(&need.key)));
+	th_test_expect_slab(tree.root, &tree.root->overlay, "k000005..k000007");
+	th_need_release(&need);
+	end();
+	free(zeros);
 }
 END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		a_message_passes_writable_nodes,          a_message_stays_above_shared_nodes,
-		a_message_does_not_overtake_an_older_one, the_heaviest_child_is_relieved,
-		a_range_delete_detaches_covered_children, a_range_delete_within_a_child_is_a_message
-	};
+	const TTest *const tests[] = { a_message_passes_writable_nodes,
+				       a_message_stays_above_shared_nodes,
+				       a_message_does_not_overtake_an_older_one,
+				       the_heaviest_child_is_relieved,
+				       a_range_delete_detaches_covered_children,
+				       a_range_delete_does_not_wait_above_a_leaf,
+				       deletes_wait_until_they_hide_an_eighth_of_the_records,
+				       an_unreadable_leaf_does_not_stop_deletes };
 
 	return th_tests_run("push_down", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -72,7 +72,7 @@ START_TEST(a_big_leaf_splits_into_even_pieces)
 {
 	begin((const unsigned[]){ 250 }, 1);
 	ck_assert(th_node_too_big(tree.root->children[0]));
-	th_ok(th_child_fix(&tree, tree.root, 0, all, false));
+	th_ok(th_child_fix(&tree, tree.root, 0, all, false, NULL));
 	ck_assert_uint_eq(tree.root->base.count, 2);
 	ck_assert_uint_ge(tree.root->children[0]->base.count, 120);
 	ck_assert_uint_ge(tree.root->children[1]->base.count, 120);
@@ -85,7 +85,7 @@ START_TEST(a_leaf_that_grew_at_its_end_leaves_a_full_piece)
 {
 	begin((const unsigned[]){ 170 }, 1);
 	ck_assert(th_node_too_big(tree.root->children[0]));
-	th_ok(th_child_fix(&tree, tree.root, 0, all, true));
+	th_ok(th_child_fix(&tree, tree.root, 0, all, true, NULL));
 	ck_assert_uint_eq(tree.root->base.count, 2);
 	ck_assert_uint_gt(tree.root->children[0]->base.bytes, TH_LEAF_BYTES * 9 / 10);
 	check(170);
@@ -117,7 +117,7 @@ START_TEST(a_split_cuts_range_messages_of_the_parent)
 	begin((const unsigned[]){ 250 }, 1);
 	th_ok(th_message_insert(tree.root, th_test_delete_range("k000001", "k000249", 1), &drops));
 	th_tree_account(&tree, tree.root);
-	th_ok(th_child_fix(&tree, tree.root, 0, all, false));
+	th_ok(th_child_fix(&tree, tree.root, 0, all, false, NULL));
 	ck_assert_uint_eq(tree.root->overlay.count, 2);
 	check(250);
 	end();
@@ -127,7 +127,7 @@ END_TEST
 START_TEST(small_neighbours_are_joined)
 {
 	begin((const unsigned[]){ 100, 10, 20, 100 }, 4);
-	th_ok(th_child_fix(&tree, tree.root, 1, all, false));
+	th_ok(th_child_fix(&tree, tree.root, 1, all, false, NULL));
 	ck_assert_uint_eq(tree.root->base.count, 3);
 	ck_assert_uint_eq(tree.root->children[1]->base.count, 30);
 	check(230);
@@ -138,7 +138,7 @@ END_TEST
 START_TEST(the_last_child_is_joined_with_the_one_before)
 {
 	begin((const unsigned[]){ 100, 20, 10 }, 3);
-	th_ok(th_child_fix(&tree, tree.root, 2, all, false));
+	th_ok(th_child_fix(&tree, tree.root, 2, all, false, NULL));
 	ck_assert_uint_eq(tree.root->base.count, 2);
 	check(130);
 	end();
@@ -148,7 +148,7 @@ END_TEST
 START_TEST(neighbours_that_do_not_fit_stay)
 {
 	begin((const unsigned[]){ 10, 130 }, 2);
-	th_ok(th_child_fix(&tree, tree.root, 0, all, false));
+	th_ok(th_child_fix(&tree, tree.root, 0, all, false, NULL));
 	ck_assert_uint_eq(tree.root->base.count, 2);
 	check(140);
 	end();

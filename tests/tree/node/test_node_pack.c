@@ -70,6 +70,7 @@ static struct packed pack(struct th_node *node)
 		.addr = 50,
 		.birth = 9,
 		.seq = node->seq,
+		.records = th_node_records(node),
 		.blocks = (uint16_t)(packed.size / TH_BLOCK_SIZE),
 		.prefix_size = node->prefix_size,
 		.level = node->level,

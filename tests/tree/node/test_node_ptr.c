@@ -7,6 +7,8 @@ static const struct th_ptr sample = {
 	.birth = 7,
 	.seq = 99,
 	.checksum = UINT64_MAX,
+	.records = UINT64_C(3) << 33,
+	.deletes = UINT64_C(5) << 32,
 	.blocks = TH_NODE_MAX / TH_BLOCK_SIZE,
 	.prefix_size = TH_KEY_MAX,
 	.level = TH_HEIGHT_MAX - 1,
@@ -28,6 +30,8 @@ START_TEST(packing_keeps_a_pointer)
 	ck_assert_uint_eq(found.prefix_size, sample.prefix_size);
 	ck_assert_uint_eq(found.level, sample.level);
 	ck_assert_uint_eq(found.chunks, 1);
+	ck_assert_uint_eq(found.records, sample.records);
+	ck_assert_uint_eq(found.deletes, sample.deletes);
 }
 END_TEST
 

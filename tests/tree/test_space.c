@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The space of a store over a long life: deleted means free. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/tree/fixture.h"
+#include "tree/btree/push_down.h"
+#include "tree/node/message.h"
+#include "tree/state/state.h"
+
+/* --- records --- */
+
+static struct th_slice key_of(char name[32], unsigned i)
+{
+	snprintf(name, 32, "record %08u", i);
+	return th_slice_of(name);
+}
+
+static int put(struct th_fixture *fixture, unsigned i, size_t size, uint64_t stamp, struct th_model *model)
+{
+	uint8_t bytes[4096];
+	char name[32];
+	struct th_slice key = key_of(name, i), value = { bytes, size };
+	struct th_txn *txn;
+	int err;
+
+	th_value_make(bytes, size, key, stamp);
+	th_ok(th_txn_begin(fixture->store, &txn));
+	err = th_txn_put(txn, key, value);
+	if (err)
+		th_txn_rollback(txn);
+	else
+		err = th_txn_commit(txn);
+	if (!err && model)
+		th_model_put(model, key, value);
+	return err;
+}
+
+static void delete_one(struct th_fixture *fixture, unsigned i, struct th_model *model)
+{
+	char name[32];
+
+	key_of(name, i);
+	th_fixture_delete(fixture, name);
+	if (model)
+		th_model_delete(model, th_slice_of(name));
+}
+
+static void delete_range(struct th_fixture *fixture, unsigned from, unsigned to, struct th_model *model)
+{
+	char first[32], last[32];
+	struct th_range range = { key_of(first, from), key_of(last, to) };
+	struct th_txn *txn;
+
+	th_ok(th_txn_begin(fixture->store, &txn));
+	th_ok(th_txn_delete_range(txn, range));
+	th_ok(th_txn_commit(txn));
+	if (model)
+		th_model_delete_range(model, range);
+}
+
+static void shuffle(struct th_random *random, unsigned *list, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		list[i] = i;
+	for (unsigned i = count; i > 1; i--) {
+		unsigned j = th_random_below(random, i), other = list[i - 1];
+
+		list[i - 1] = list[j];
+		list[j] = other;
+	}
+}
+
+/* --- N6 --- */
+
+struct sums {
+	uint64_t records, deletes;
+};
+
+/* Adds up the persistent tree below a pointer, and compares the counts in each pointer with the sums. */
+static struct sums add_up(struct th_fixture *fixture, const struct th_ptr *ptr, struct th_slice fence)
+{
+	struct sums sums = { 0 };
+	struct th_node *node;
+
+	th_ok(th_cache_load(fixture->store->cache, ptr, fence, &node));
+	for (unsigned i = 0; i < node->overlay.count; i++)
+		sums.deletes += th_message_deletes(th_slab_entry(&node->overlay, i));
+	if (node->level == 0)
+		sums.records = node->base.count;
+	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++) {
+		struct th_ptr child;
+		struct th_key lo;
+		struct sums below;
+
+		th_node_key(node, th_slab_entry(&node->base, i), &lo);
+		th_ok(th_node_child_ptr(node, i, &child));
+		below = add_up(fixture, &child, th_key_slice(&lo));
+		sums.records += below.records;
+		sums.deletes += below.deletes;
+	}
+	ck_assert_uint_eq(sums.records, ptr->records);
+	ck_assert_uint_eq(sums.deletes, ptr->deletes);
+	th_node_unref(node);
+	return sums;
+}
+
+/* The bound of N6 over all levels, doubled, as a split may leave the messages for a child with one half of it. */
+static void verify_bound(struct th_fixture *fixture)
+{
+	struct th_node *root;
+	struct sums sums;
+
+	th_ok(th_store_checkpoint(fixture->store));
+	root = fixture->store->live.root;
+	if (!root->ptr.addr)
+		return; /* an empty store */
+	sums = add_up(fixture, &root->ptr, TH_SLICE_EMPTY);
+	if (sums.deletes * TH_DELETES_PART > 2u * root->level * sums.records)
+		ck_abort_msg("%llu pending deletes for %llu records", (unsigned long long)sums.deletes,
+			     (unsigned long long)sums.records);
+}
+
+START_TEST(pending_deletes_stay_within_their_bound)
+{
+	struct th_random random = { .state = th_test_seed("pending_deletes_stay_within_their_bound") };
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture;
+	unsigned rounds = th_test_rounds(30), next = 0, first = 0;
+
+	th_fixture_init(&fixture, 128, NULL);
+	for (unsigned i = 0; i < rounds; i++) {
+		unsigned added = th_random_between(&random, 0, 8000);
+
+		for (unsigned j = 0; j < added; j++)
+			th_ok(put(&fixture, next++, th_random_below(&random, 400), i, model));
+		for (unsigned j = th_random_below(&random, 4000); j > 0 && next > first; j--)
+			delete_one(&fixture, th_random_between(&random, first, next - 1), model);
+		for (unsigned j = th_random_below(&random, 200); j > 0 && next > first + 100; j--) {
+			unsigned from = th_random_between(&random, first, next - 50);
+
+			delete_range(&fixture, from, from + th_random_between(&random, 1, 20), model);
+		}
+		if (th_random_below(&random, 5) == 0) {
+			unsigned to = th_random_between(&random, first, next);
+
+			delete_range(&fixture, first, to, model);
+			first = to;
+		}
+		if (th_random_below(&random, 4) == 0)
+			th_fixture_reopen(&fixture);
+		verify_bound(&fixture);
+	}
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
+	th_verify_check(fixture.store, NULL);
+	delete_range(&fixture, 0, next, model);
+	verify_bound(&fixture);
+	ck_assert_uint_eq(fixture.store->live.root->level, 0);
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
+/* --- deleted means free --- */
+
+/* Fills and empties a store; `ordered`: deletes in the order of keys.  Blocks in use must be as before, and the tree must
+ * be its root again. */
+static void fill_and_empty(struct th_fixture *fixture, struct th_random *random, unsigned count, size_t size,
+			   bool ordered)
+{
+	uint64_t before = th_fixture_used(fixture);
+	unsigned *order = calloc(count, sizeof(*order));
+
+	ck_assert_ptr_nonnull(order);
+	shuffle(random, order, count);
+	for (unsigned i = 0; i < count; i++)
+		th_ok(put(fixture, order[i], size, 1, NULL));
+	th_fixture_reopen(fixture);
+	shuffle(random, order, count);
+	for (unsigned i = 0; i < count; i++) {
+		delete_one(fixture, ordered ? i : order[i], NULL);
+		if (i % 5000 == 0)
+			th_ok(th_store_checkpoint(fixture->store));
+	}
+	th_ok(th_store_checkpoint(fixture->store));
+	ck_assert_uint_eq(fixture->store->live.root->level, 0);
+	ck_assert_uint_eq(fixture->store->live.root->base.count, 0);
+	ck_assert_uint_le(th_fixture_used(fixture), before);
+	th_verify_check(fixture->store, NULL);
+	free(order);
+}
+
+START_TEST(deleted_records_return_their_space)
+{
+	struct th_random random = { .state = th_test_seed("deleted_records_return_their_space") };
+	struct th_fixture fixture;
+
+	th_fixture_init(&fixture, 128, NULL);
+	fill_and_empty(&fixture, &random, 30000, 10, false);
+	fill_and_empty(&fixture, &random, 30000, 100, true);
+	fill_and_empty(&fixture, &random, 10000, 1000, false);
+	fill_and_empty(&fixture, &random, 5000, 3000, true);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* A queue of keys that are never used again: the space of the oldest must serve the newest. */
+START_TEST(a_queue_of_new_keys_does_not_grow)
+{
+	struct th_fixture fixture;
+	uint64_t used = 0;
+
+	th_fixture_init(&fixture, 32, NULL);
+	for (unsigned i = 0; i < 60000; i++) {
+		th_ok(put(&fixture, i, 500, 1, NULL));
+		if (i >= 2000)
+			delete_one(&fixture, i - 2000, NULL);
+		if (i == 10000)
+			used = th_fixture_used(&fixture);
+	}
+	ck_assert_uint_le(th_fixture_used(&fixture), 2 * used);
+	th_verify_check(fixture.store, NULL);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *tests[] = { pending_deletes_stay_within_their_bound, deleted_records_return_their_space,
+				 a_queue_of_new_keys_does_not_grow };
+
+	return th_tests_run("space", tests, sizeof(tests) / sizeof(*tests));
+}
