@@ -310,6 +310,7 @@ static int change_branch(struct script *script, struct th_world *world)
 	}
 	fixture->store->abandoned_nodes = script->abandoned_nodes;
 	fixture->store->reclaim_entries = script->abandoned_nodes;
+	fixture->store->scatter_one_in = script->abandoned_nodes - 1;
 	th_world_note_switch(world, to->name);
 	return 0;
 }

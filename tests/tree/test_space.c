@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The space of a store over a long life: deleted means free. */
+/* The space of a store over a long life: deleted means free, and fragmentation stops nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -224,10 +224,75 @@ START_TEST(a_queue_of_new_keys_does_not_grow)
 }
 END_TEST
 
+/* --- fragmented space --- */
+
+/* Fills the image with values of one block, and deletes every other. */
+static unsigned fragment(struct th_fixture *fixture, struct th_model *model)
+{
+	unsigned count = 0;
+	int err;
+
+	while ((err = put(fixture, count, 4000, 1, model)) == 0)
+		count++;
+	th_expect(err, -ENOSPC);
+	for (unsigned i = 0; i < count; i += 2)
+		delete_one(fixture, i, model);
+	return count;
+}
+
+static bool is_scattered(struct th_fixture *fixture, const struct th_ptr *ptr, struct th_slice fence)
+{
+	struct th_node *node;
+	bool found = ptr->scattered;
+
+	th_ok(th_cache_load(fixture->store->cache, ptr, fence, &node));
+	for (unsigned i = 0; node->level > 0 && i < node->base.count && !found; i++) {
+		struct th_ptr child;
+		struct th_key lo;
+
+		th_node_key(node, th_slab_entry(&node->base, i), &lo);
+		th_ok(th_node_child_ptr(node, i, &child));
+		found = is_scattered(fixture, &child, th_key_slice(&lo));
+	}
+	th_node_unref(node);
+	return found;
+}
+
+START_TEST(fragmented_space_takes_whole_checkpoints)
+{
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture;
+	unsigned count, more = 0;
+	uint64_t before;
+	int err;
+
+	th_fixture_init(&fixture, 48, NULL);
+	before = th_fixture_used(&fixture);
+	count = fragment(&fixture, model);
+	while ((err = put(&fixture, 1000000 + more * 7919 % 100000, 300, 2, model)) == 0)
+		more++;
+	th_expect(err, -ENOSPC);
+	th_ok(th_store_checkpoint(fixture.store));
+	th_true(is_scattered(&fixture, &fixture.store->live.root->ptr, TH_SLICE_EMPTY));
+	th_fixture_reopen(&fixture);
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
+	th_verify_check(fixture.store, NULL);
+	for (unsigned i = 1; i < count; i += 2)
+		delete_one(&fixture, i, model);
+	for (unsigned i = 0; i < more; i++)
+		delete_one(&fixture, 1000000 + i * 7919 % 100000, model);
+	th_ok(th_store_checkpoint(fixture.store));
+	ck_assert_uint_le(th_fixture_used(&fixture), before);
+	th_verify_check(fixture.store, NULL);
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = { pending_deletes_stay_within_their_bound, deleted_records_return_their_space,
-				 a_queue_of_new_keys_does_not_grow };
+				 a_queue_of_new_keys_does_not_grow, fragmented_space_takes_whole_checkpoints };
 
 	return th_tests_run("space", tests, sizeof(tests) / sizeof(*tests));
 }

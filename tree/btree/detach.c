@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/btree/detach.h"
 
+#include "tree/node/scatter.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -91,9 +92,7 @@ struct walk {
 
 static int report_ptr(struct walk *w, const struct th_ptr *ptr)
 {
-	struct th_run run = { ptr->addr, ptr->birth, ptr->blocks };
-
-	return w->dead(&run, w->arg);
+	return th_node_each_run(th_cache_disk(w->cache), ptr, w->dead, w->arg);
 }
 
 static int drop_values(struct walk *w, const struct th_slab *slab)

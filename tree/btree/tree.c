@@ -82,7 +82,8 @@ static int add_dead(struct th_tree *tree, struct th_node *node)
 	int err;
 
 	if (node->ptr.addr)
-		dead.run = (struct th_run){ node->ptr.addr, node->ptr.birth, node->ptr.blocks };
+		dead = (struct th_dead_node){ .run = { node->ptr.addr, node->ptr.birth, node->ptr.blocks },
+					      .scattered = node->ptr.scattered };
 	else if (node->gen <= tree->checkpoint_gen)
 		dead.node = node;
 	else

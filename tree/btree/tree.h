@@ -26,6 +26,7 @@
 struct th_dead_node {
 	struct th_node *node; /* with a reference; NULL: see run */
 	struct th_run run; /* the node's blocks, where they are known already */
+	bool scattered; /* run.addr is that of its map (scatter.h) */
 };
 
 struct th_dead_nodes {

@@ -10,6 +10,7 @@
 #include "tree/io/chunk.h"
 #include "tree/node/message.h"
 #include "tree/node/overlay.h"
+#include "tree/node/scatter.h"
 #include "tree/state/state.h"
 
 /* Beside -errno: the work is complete, or goes on in the next checkpoint. */
@@ -105,11 +106,17 @@ static int free_values(struct walk *w, struct th_node *node)
 	return err;
 }
 
+static int free_node_run(const struct th_run *run, void *arg)
+{
+	struct walk *w = arg;
+	struct th_blockrun dead = { run->addr, run->birth, run->blocks, TH_DEAD_NODE };
+
+	return th_space_in_use(w->store->space, dead.addr, dead.blocks) ? th_dead_free(w->store, &dead) : -EUCLEAN;
+}
+
 static int free_node(struct walk *w, const struct th_node *node)
 {
-	struct th_blockrun run = { node->ptr.addr, node->ptr.birth, node->ptr.blocks, TH_DEAD_NODE };
-
-	return th_space_in_use(w->store->space, run.addr, run.blocks) ? th_dead_free(w->store, &run) : -EUCLEAN;
+	return th_node_each_run(w->store->disk, &node->ptr, free_node_run, w);
 }
 
 /* --- the walk --- */

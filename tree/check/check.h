@@ -79,6 +79,7 @@ enum th_seen_flags {
 	TH_SEEN_LIVE = 1 << 2,
 	TH_SEEN_DAMAGED = 1 << 3, /* and reported */
 	TH_SEEN_OWNED = 1 << 4, /* by a head */
+	TH_SEEN_SCATTERED = 1 << 5, /* its address is that of a map of its runs */
 };
 
 struct th_seen {

@@ -7,6 +7,7 @@
 
 #include "tree/catalogue/dead_list.h"
 #include "tree/check/check.h"
+#include "tree/node/scatter.h"
 #include "tree/state/state.h"
 
 /* --- gathering claims --- */
@@ -21,6 +22,27 @@ static int claim_fixed(struct th_check *check)
 				    1);
 }
 
+struct node_claim {
+	struct th_check *check;
+	uint8_t flags;
+};
+
+static int claim_node_run(const struct th_run *run, void *arg)
+{
+	struct node_claim *claim = arg;
+	int err = 0;
+
+	if (!th_check_inside(claim->check, run->addr, run->blocks))
+		return 0;
+	if (claim->flags & TH_SEEN_META)
+		err = th_check_claim(claim->check, TH_CLAIM_META_NODE, run->addr, run->blocks, 1);
+	if (!err && claim->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
+		err = th_check_claim(claim->check,
+				     claim->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
+				     run->addr, run->blocks, 1);
+	return err;
+}
+
 static int claim_nodes(struct th_check *check)
 {
 	int err = 0;
@@ -28,14 +50,14 @@ static int claim_nodes(struct th_check *check)
 	for (size_t i = 0; i < check->nodes.capacity && !err; i++) {
 		const struct th_seen *seen = &check->nodes.slot[i];
 
-		if (!seen->addr || !th_check_inside(check, seen->addr, seen->blocks))
-			continue;
-		if (seen->flags & TH_SEEN_META)
-			err = th_check_claim(check, TH_CLAIM_META_NODE, seen->addr, seen->blocks, 1);
-		if (!err && seen->flags & (TH_SEEN_LIVE | TH_SEEN_SNAPSHOT))
-			err = th_check_claim(check,
-					     seen->flags & TH_SEEN_OWNED ? TH_CLAIM_LIVE_NODE : TH_CLAIM_SNAPSHOT_NODE,
-					     seen->addr, seen->blocks, 1);
+		struct node_claim claim = { check, seen->flags };
+		struct th_ptr ptr = { .addr = seen->addr,
+				      .birth = seen->birth,
+				      .blocks = seen->blocks,
+				      .scattered = (seen->flags & TH_SEEN_SCATTERED) != 0 };
+
+		if (seen->addr && th_check_inside(check, seen->addr, 1))
+			err = th_node_each_run(check->store->disk, &ptr, claim_node_run, &claim);
 	}
 	return err;
 }

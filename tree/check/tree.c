@@ -10,6 +10,7 @@
 #include "tree/check/check.h"
 #include "tree/node/message.h"
 #include "tree/node/node_pack.h"
+#include "tree/node/scatter.h"
 
 /* The range of keys of a node; hi.data NULL: no upper bound. */
 struct fences {
@@ -219,8 +220,10 @@ static bool pointer_usable(const struct th_check_walk *walk, const struct th_ptr
 {
 	size_t shared = at->hi.data ? th_slice_common(at->lo, at->hi) : 0;
 
-	if (!th_check_inside(walk->check, ptr->addr, ptr->blocks)) {
-		node_problem(walk, ptr, "its %u blocks are not inside the image", ptr->blocks);
+	unsigned blocks = ptr->scattered ? 1 : ptr->blocks;
+
+	if (!th_check_inside(walk->check, ptr->addr, blocks)) {
+		node_problem(walk, ptr, "its %u blocks are not inside the image", blocks);
 		return false;
 	}
 	if (ptr->prefix_size > shared) {
@@ -244,7 +247,7 @@ static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr,
 	blocks = th_disk_buffer(size);
 	if (!blocks)
 		return -ENOMEM;
-	err = th_disk_read(walk->check->store->disk, ptr->addr, ptr->blocks, blocks);
+	err = th_node_blocks_read(walk->check->store->disk, ptr, blocks);
 	why = err ? strerror(-err) : "";
 	if (!err && th_checksum(blocks, size) != ptr->checksum) {
 		err = -EBADMSG;
@@ -285,7 +288,8 @@ static void remember_node(struct th_seen *seen, const struct th_ptr *ptr)
 	seen->checksum = ptr->checksum;
 	seen->blocks = ptr->blocks;
 	seen->level = ptr->level;
-	seen->flags &= (uint8_t)~TH_SEEN_DAMAGED;
+	seen->flags &= (uint8_t) ~(TH_SEEN_DAMAGED | TH_SEEN_SCATTERED);
+	seen->flags |= ptr->scattered ? TH_SEEN_SCATTERED : 0;
 }
 
 /* Records that the tree has a node.  It must not have it twice, and all trees must agree about it. */

@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "journal/base/clock.h"
 #include "journal/base/thread.h"
 #include "tree/btree/detach.h"
@@ -37,6 +38,7 @@
 #include "tree/io/chunk.h"
 #include "tree/io/node_writer.h"
 #include "tree/node/nowait.h"
+#include "tree/node/scatter.h"
 #include "tree/state/state.h"
 
 /* Freed blocks (16 MiB) that are worth a checkpoint of their own, since only the next ones make them usable.  A larger
@@ -104,14 +106,15 @@ static struct th_blockrun data_run(const struct th_run *run)
 	return (struct th_blockrun){ run->addr, run->birth, run->blocks, TH_DEAD_DATA };
 }
 
-static struct th_blockrun dead_run(const struct th_dead_node *dead)
+/* Calls each() with every run of a node that left a tree. */
+static int each_dead_run(struct th_store *store, const struct th_dead_node *dead, th_run_visit *each, void *arg)
 {
-	const struct th_ptr *ptr;
+	struct th_ptr ptr = { .addr = dead->run.addr, .birth = dead->run.birth, .scattered = dead->scattered };
 
-	if (!dead->node)
-		return (struct th_blockrun){ dead->run.addr, dead->run.birth, dead->run.blocks, TH_DEAD_NODE };
-	ptr = dead->node->ptr.addr ? &dead->node->ptr : &dead->node->written;
-	return (struct th_blockrun){ ptr->addr, ptr->birth, ptr->blocks, TH_DEAD_NODE };
+	ptr.blocks = (uint16_t)dead->run.blocks;
+	if (dead->node)
+		ptr = dead->node->ptr.addr ? dead->node->ptr : dead->node->written;
+	return th_node_each_run(store->disk, &ptr, each, arg);
 }
 
 static int compare_runs(const void *a, const void *b)
@@ -128,33 +131,62 @@ static int add_dead(const struct th_run *run, void *arg)
 	return th_dead_nodes_add(&c->dead, &(struct th_dead_node){ .run = *run });
 }
 
+struct dead_runs {
+	struct th_blockrun *run;
+	size_t count, capacity;
+};
+
+static int add_node_run(const struct th_run *run, void *arg)
+{
+	struct dead_runs *runs = arg;
+
+	if (th_grow(runs->run, runs->capacity, runs->count + 1))
+		return -ENOMEM;
+	runs->run[runs->count++] = (struct th_blockrun){ run->addr, run->birth, run->blocks, TH_DEAD_NODE };
+	return 0;
+}
+
+static int add_data_runs(struct dead_runs *runs, const struct th_drops *drops)
+{
+	if (th_grow(runs->run, runs->capacity, runs->count + drops->count))
+		return -ENOMEM;
+	for (size_t i = 0; i < drops->count; i++)
+		runs->run[runs->count++] = data_run(&drops->runs[i]);
+	return 0;
+}
+
 /* Frees all that left the live tree, or puts it on the dead list, in the order of addresses. */
 static int settle_dead(struct checkpoint *c)
 {
-	const struct th_drops *drops = &c->epoch.drops, *values = &c->values, *shares = &c->epoch.shares;
-	struct th_blockrun *runs;
-	size_t n = 0;
+	const struct th_drops *shares = &c->epoch.shares;
+	struct dead_runs runs = { 0 };
 	int err = 0;
 
 	for (size_t i = 0; i < shares->count && !err; i++)
 		err = th_block_refs_add(c->store, shares->runs[i].addr, shares->runs[i].blocks);
 	for (const struct th_detached *doomed = c->doomed; doomed && !err; doomed = doomed->next)
 		err = th_detached_walk(c->store->cache, doomed, &c->values, add_dead, c);
-	if (err)
-		return err;
-	runs = calloc(c->dead.count + drops->count + values->count + 1, sizeof(*runs));
-	if (!runs)
-		return -ENOMEM;
-	for (size_t i = 0; i < c->dead.count; i++)
-		runs[n++] = dead_run(&c->dead.dead[i]);
-	for (size_t i = 0; i < drops->count; i++)
-		runs[n++] = data_run(&drops->runs[i]);
-	for (size_t i = 0; i < values->count; i++)
-		runs[n++] = data_run(&values->runs[i]);
-	qsort(runs, n, sizeof(*runs), compare_runs);
-	err = th_dead_settle(c->store, runs, n);
-	free(runs);
+	for (size_t i = 0; i < c->dead.count && !err; i++)
+		err = each_dead_run(c->store, &c->dead.dead[i], add_node_run, &runs);
+	if (!err)
+		err = add_data_runs(&runs, &c->epoch.drops);
+	if (!err)
+		err = add_data_runs(&runs, &c->values);
+	if (!err && runs.count > 0) {
+		qsort(runs.run, runs.count, sizeof(*runs.run), compare_runs);
+		err = th_dead_settle(c->store, runs.run, runs.count);
+	}
+	free(runs.run);
 	return err ? err : th_dead_strays(c->store, &c->epoch.strays);
+}
+
+static int free_meta_run(const struct th_run *run, void *arg)
+{
+	struct th_store *store = arg;
+
+	th_space_note_free(store->space, TH_SPACE_CHECKPOINT, run->addr, run->blocks);
+	th_cache_forget(store->cache, run->addr);
+	return 0;
 }
 
 /* Writes the meta tree.  It has no snapshots, so nodes that left it are free. */
@@ -164,7 +196,7 @@ static int write_meta(struct checkpoint *c)
 	struct th_tree *meta = &store->meta;
 	struct th_ptr_disk disk;
 	struct th_ptr root;
-	int err;
+	int err = 0;
 
 	if (!store->meta_due)
 		return 0;
@@ -175,14 +207,11 @@ static int write_meta(struct checkpoint *c)
 	c->meta_root = th_tree_freeze(meta);
 	meta->dirty_bytes = 0;
 	pthread_rwlock_unlock(&meta->lock);
-	for (size_t i = 0; i < meta->dead.count; i++) {
-		struct th_blockrun run = dead_run(&meta->dead.dead[i]);
-
-		th_space_note_free(store->space, TH_SPACE_CHECKPOINT, run.addr, run.blocks);
-		th_cache_forget(store->cache, run.addr);
-	}
+	for (size_t i = 0; i < meta->dead.count && !err; i++)
+		err = each_dead_run(store, &meta->dead.dead[i], free_meta_run, store);
 	th_dead_nodes_release(&meta->dead);
-	err = th_node_writer_tree(c->meta, c->meta_root, &root);
+	if (!err)
+		err = th_node_writer_tree(c->meta, c->meta_root, &root);
 	if (err)
 		return err;
 	th_ptr_pack(&root, &disk);

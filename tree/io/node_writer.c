@@ -7,6 +7,7 @@
 #include "journal/base/array.h"
 #include "journal/base/checksum.h"
 #include "tree/node/node_pack.h"
+#include "tree/node/scatter.h"
 #include "tree/state/state.h"
 
 #define TH_WRITE_BYTES (1u << 20) /* of one transfer */
@@ -16,12 +17,14 @@
 struct written_node {
 	struct th_node *node;
 	void *blocks;
+	void *map; /* of a scattered node, else NULL */
 };
 
 struct transfer {
 	struct th_future future;
 	struct iovec iov[TH_DISK_IOV_MAX];
 	int count;
+	unsigned nodes; /* whose last buffer is in it */
 	size_t bytes;
 	uint64_t addr;
 	bool busy;
@@ -103,7 +106,8 @@ static void persist_batch(struct th_node_writer *w, struct written_node *batch, 
 	for (size_t i = 0; i < count; i++) {
 		page[i] = th_node_page(batch[i].blocks);
 		free(batch[i].blocks);
-		batch[i].blocks = NULL;
+		free(batch[i].map);
+		batch[i].blocks = batch[i].map = NULL;
 	}
 	pthread_rwlock_wrlock(&w->tree->lock);
 	for (size_t i = 0; i < count; i++) {
@@ -128,6 +132,7 @@ static void release_batch(struct th_node_writer *w, struct written_node *batch, 
 	for (size_t i = 0; i < count; i++) {
 		th_node_unref(batch[i].node);
 		free(batch[i].blocks);
+		free(batch[i].map);
 	}
 }
 
@@ -154,9 +159,10 @@ static int transfer_wait(struct th_node_writer *w, struct transfer *t)
 	if (err && !w->error)
 		w->error = err;
 	if (t->busy && !w->error)
-		nodes_written(w, (size_t)t->count);
+		nodes_written(w, t->nodes);
 	t->busy = false;
 	t->count = 0;
+	t->nodes = 0;
 	t->bytes = 0;
 	return w->error;
 }
@@ -174,7 +180,8 @@ static int transfer_submit(struct th_node_writer *w)
 	return transfer_wait(w, &w->transfer[w->current]);
 }
 
-static int transfer_add(struct th_node_writer *w, uint64_t addr, void *blocks, uint32_t size)
+/* last: the node is on the disk when this buffer, and those added before it, are. */
+static int transfer_add(struct th_node_writer *w, uint64_t addr, void *blocks, uint32_t size, bool last)
 {
 	struct transfer *t = &w->transfer[w->current];
 	int err;
@@ -188,6 +195,7 @@ static int transfer_add(struct th_node_writer *w, uint64_t addr, void *blocks, u
 	}
 	t->iov[t->count++] = (struct iovec){ blocks, size };
 	t->bytes += size;
+	t->nodes += last;
 	return 0;
 }
 
@@ -203,15 +211,16 @@ static struct written_node *add_written(struct th_node_writer *w, struct th_node
 	return written;
 }
 
-/* Takes blocks for a node, and records them in the set of the checkpoint or in the list. */
-static int take_blocks(struct th_node_writer *w, uint32_t blocks, uint64_t *ret)
+/* Takes a run of at least `min` and at most `want` blocks, and records it in the set of the checkpoint or in the list. */
+static int take_run(struct th_node_writer *w, uint32_t want, uint32_t min, uint64_t *ret, uint32_t *ret_blocks)
 {
 	struct th_space *space = w->store->space;
 	uint32_t got;
-	int err = th_space_take(space, TH_SPACE_META, blocks, blocks, &w->hint, ret, &got);
+	int err = th_space_take(space, TH_SPACE_META, want, min, &w->hint, ret, &got);
 
 	if (err)
 		return err;
+	*ret_blocks = got;
 	if (!w->taken) {
 		th_space_note_alloc(space, TH_SPACE_CHECKPOINT, *ret, got);
 		return 0;
@@ -222,12 +231,54 @@ static int take_blocks(struct th_node_writer *w, uint32_t blocks, uint64_t *ret)
 	return err;
 }
 
+/* Takes the blocks of a node in several runs, and one for their map. */
+static int take_scattered(struct th_node_writer *w, uint32_t blocks, struct th_scatter *scatter, uint64_t *ret_map)
+{
+	uint32_t got;
+	int err = take_run(w, 1, 1, ret_map, &got);
+
+	scatter->count = 0;
+	while (!err && blocks > 0) {
+		err = take_run(w, w->store->scatter_one_in ? 1 : blocks, 1, &scatter->run[scatter->count].addr,
+			       &scatter->run[scatter->count].blocks);
+		if (!err)
+			blocks -= scatter->run[scatter->count++].blocks;
+	}
+	return err;
+}
+
+static bool scatter_for_test(const struct th_store *store)
+{
+	return store->scatter_one_in && atomic_load(&store->node_writes) % store->scatter_one_in == 0;
+}
+
+/* Queues the blocks of a scattered node, then their map. */
+static int write_scattered(struct th_node_writer *w, struct written_node *written, const struct th_scatter *scatter)
+{
+	const struct th_ptr *ptr = &written->node->written;
+	uint8_t *blocks = written->blocks;
+	int err = 0;
+
+	written->map = th_disk_buffer(TH_BLOCK_SIZE);
+	if (!written->map)
+		return -ENOMEM;
+	th_scatter_pack(scatter, ptr->birth, written->map);
+	for (unsigned i = 0; i < scatter->count && !err; i++) {
+		uint32_t size = scatter->run[i].blocks * TH_BLOCK_SIZE;
+
+		err = transfer_add(w, scatter->run[i].addr, blocks, size, false);
+		blocks += size;
+	}
+	return err ? err : transfer_add(w, ptr->addr, written->map, TH_BLOCK_SIZE, true);
+}
+
 /* Packs a node, whose children have addresses, takes blocks for it, and queues the write. */
 static int write_node(struct th_node_writer *w, struct th_node *node)
 {
 	struct th_store *store = w->store;
 	struct written_node *written = add_written(w, node);
-	uint32_t size, blocks;
+	struct th_scatter scatter = { 0 };
+	uint32_t size, blocks, got;
 	uint64_t addr;
 	int err;
 
@@ -237,7 +288,9 @@ static int write_node(struct th_node_writer *w, struct th_node *node)
 	if (err)
 		return err;
 	blocks = size / TH_BLOCK_SIZE;
-	err = take_blocks(w, blocks, &addr);
+	err = scatter_for_test(store) ? -ENOSPC : take_run(w, blocks, blocks, &addr, &got);
+	if (err == -ENOSPC)
+		err = take_scattered(w, blocks, &scatter, &addr);
 	if (err)
 		return err;
 	node->written = (struct th_ptr){
@@ -251,10 +304,12 @@ static int write_node(struct th_node_writer *w, struct th_node *node)
 		.prefix_size = node->prefix_size,
 		.level = node->level,
 		.chunks = node->chunks,
+		.scattered = scatter.count > 0,
 	};
 	atomic_fetch_add(&store->node_writes, 1);
 	atomic_fetch_add(&store->node_bytes_written, size);
-	return transfer_add(w, addr, written->blocks, size);
+	return scatter.count > 0 ? write_scattered(w, written, &scatter)
+				 : transfer_add(w, addr, written->blocks, size, true);
 }
 
 int th_node_writer_node(struct th_node_writer *writer, struct th_node *node, struct th_ptr *ret)
@@ -309,6 +364,7 @@ void th_node_writer_free(struct th_node_writer *writer)
 	for (size_t i = writer->persistent; i < writer->count; i++) {
 		th_node_unref(writer->node[i].node);
 		free(writer->node[i].blocks);
+		free(writer->node[i].map);
 	}
 	free(writer->node);
 	free(writer);

@@ -13,6 +13,7 @@
 #include "tree/node/node_heap.h"
 #include "tree/node/node_pack.h"
 #include "tree/node/nowait.h"
+#include "tree/node/scatter.h"
 
 #define TH_CACHE_SHARDS 16 /* so that threads rarely wait for one another */
 #define TH_CACHE_SLOTS_MIN 64
@@ -374,6 +375,11 @@ void th_cache_prefetch_slot(const struct th_cache *cache, const struct th_ptr *p
 	__builtin_prefetch(__atomic_load_n(&shard->slot, __ATOMIC_RELAXED) + place_of(shift, ptr->addr));
 }
 
+struct th_disk *th_cache_disk(const struct th_cache *cache)
+{
+	return cache->disk;
+}
+
 struct th_node *th_cache_get(struct th_cache *cache, const struct th_ptr *ptr)
 {
 	struct shard *shard = shard_of(cache, ptr->addr);
@@ -401,7 +407,7 @@ static bool is_right(const struct th_ptr *ptr, const void *blocks)
 /* Copies the blocks from the readahead, if it has them and they are still right. */
 static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
 {
-	if (!th_readahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
+	if (ptr->scattered || !th_readahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
 		return false;
 	if (is_right(ptr, blocks))
 		return true;
@@ -416,7 +422,7 @@ static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t
 	atomic_fetch_add(&cache->reads, 1);
 	if (read_ahead(cache, ptr, blocks))
 		return 0;
-	err = th_disk_read(cache->disk, ptr->addr, ptr->blocks, blocks);
+	err = th_node_blocks_read(cache->disk, ptr, blocks);
 	return !err && !is_right(ptr, blocks) ? -EBADMSG : err;
 }
 
@@ -658,7 +664,7 @@ static void async_start(struct async_load *async)
 	struct shard *shard = shard_of(cache, async->ptr.addr);
 
 	atomic_fetch_add(&cache->reads, 1);
-	th_disk_get(cache->disk, async->ptr.addr, async->ptr.blocks, async->blocks, &async->future);
+	th_node_blocks_get(cache->disk, &async->ptr, async->blocks, &async->future);
 	pthread_mutex_lock(&shard->lock);
 	async->load.begun = true;
 	pthread_cond_broadcast(&shard->loaded);

@@ -32,6 +32,8 @@ int th_cache_new(struct th_disk *disk, struct th_readahead *ahead, size_t budget
 		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret);
 /* Waits for loads under way.  NULL is allowed. */
 void th_cache_free(struct th_cache *cache);
+/* Returns the disk that the cache reads; it stays the owner's. */
+struct th_disk *th_cache_disk(const struct th_cache *cache);
 
 /* Sets how many bytes of the budget are in use outside the cache.  At least one part in TH_CACHE_LEAST of the budget
  * remains for the cache. */

@@ -17,7 +17,7 @@ void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret)
 		.blocks = th_le16(ptr->blocks),
 		.prefix_size = th_le16(ptr->prefix_size),
 		.level = ptr->level,
-		.flags = ptr->chunks ? TH_NODE_CHUNKS : 0,
+		.flags = (uint8_t)((ptr->chunks ? TH_NODE_CHUNKS : 0) | (ptr->scattered ? TH_NODE_SCATTERED : 0)),
 	};
 }
 
@@ -34,10 +34,12 @@ int th_ptr_unpack(const struct th_ptr_disk *disk, struct th_ptr *ret)
 		.prefix_size = th_get_le16(disk->prefix_size),
 		.level = disk->level,
 		.chunks = (disk->flags & TH_NODE_CHUNKS) != 0,
+		.scattered = (disk->flags & TH_NODE_SCATTERED) != 0,
 	};
 	if (ret->addr == 0 || ret->blocks == 0 || ret->blocks > TH_NODE_MAX / TH_BLOCK_SIZE ||
-	    ret->prefix_size > TH_KEY_MAX || ret->level >= TH_HEIGHT_MAX || (disk->flags & ~TH_NODE_CHUNKS) ||
-	    th_get_le64(disk->mirror) || th_get_le16(disk->reserved))
+	    ret->prefix_size > TH_KEY_MAX || ret->level >= TH_HEIGHT_MAX ||
+	    (disk->flags & ~(TH_NODE_CHUNKS | TH_NODE_SCATTERED)) || th_get_le64(disk->mirror) ||
+	    th_get_le16(disk->reserved))
 		return -EUCLEAN;
 	return 0;
 }

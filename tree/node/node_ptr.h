@@ -21,6 +21,7 @@ struct th_ptr {
 	uint16_t prefix_size;
 	uint8_t level; /* 0: leaf */
 	uint8_t chunks; /* some value at or below it is large */
+	uint8_t scattered; /* addr is the address of a map of its runs: scatter.h */
 };
 
 struct th_ptr_disk {
@@ -34,6 +35,7 @@ struct th_ptr_disk {
 static_assert(sizeof(struct th_ptr_disk) == 64, "format.md: node pointer");
 
 #define TH_NODE_CHUNKS 1u /* flag of a node and of its pointer: see th_ptr.chunks */
+#define TH_NODE_SCATTERED 2u /* flag of a pointer: see th_ptr.scattered */
 
 void th_ptr_pack(const struct th_ptr *ptr, struct th_ptr_disk *ret);
 /* Returns 0, or -EUCLEAN if a field is out of its range. */

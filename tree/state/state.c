@@ -47,15 +47,24 @@ void th_store_written(struct th_store *store, size_t bytes)
 	th_store_budget(store);
 }
 
-/* keep_reserved: blocks that callers have reserved are not available. */
+/* Blocks that a small merge may make dirty besides those of its messages: copies of nodes from the root to a leaf, and of
+ * neighbours that are split or joined.  A merge that takes more eats into the rest of the emergency reserve. */
+#define TH_MERGE_BLOCKS 96
+
+/* S4.  keep_reserved: blocks that callers have reserved are not available. */
 static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool keep_reserved)
 {
 	struct th_space_stat stat;
-	uint64_t pending, floor;
+	uint64_t nodes = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes)) / TH_BLOCK_SIZE;
+	uint64_t pending = nodes + nodes / 2 + bytes / TH_BLOCK_SIZE; /* a scattered node of two blocks takes three */
+	uint64_t floor;
 
 	th_space_stat(store->space, &stat);
-	pending = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) + bytes) / TH_BLOCK_SIZE;
-	floor = (emergency ? stat.emergency / 4 : stat.emergency) + (keep_reserved ? stat.reserved : 0);
+	floor = stat.emergency;
+	if (emergency)
+		floor = floor / 4 > TH_MERGE_BLOCKS ? floor / 4 : TH_MERGE_BLOCKS;
+	if (keep_reserved)
+		floor += stat.reserved;
 	return stat.free > floor + pending ? 0 : -ENOSPC;
 }
 

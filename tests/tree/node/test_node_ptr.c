@@ -13,6 +13,7 @@ static const struct th_ptr sample = {
 	.prefix_size = TH_KEY_MAX,
 	.level = TH_HEIGHT_MAX - 1,
 	.chunks = 1,
+	.scattered = 1,
 };
 
 START_TEST(packing_keeps_a_pointer)
@@ -30,6 +31,7 @@ START_TEST(packing_keeps_a_pointer)
 	ck_assert_uint_eq(found.prefix_size, sample.prefix_size);
 	ck_assert_uint_eq(found.level, sample.level);
 	ck_assert_uint_eq(found.chunks, 1);
+	ck_assert_uint_eq(found.scattered, 1);
 	ck_assert_uint_eq(found.records, sample.records);
 	ck_assert_uint_eq(found.deletes, sample.deletes);
 }
@@ -52,7 +54,7 @@ START_TEST(fields_out_of_range_are_refused)
 	EXPECT_REFUSED(disk.blocks = th_le16(TH_NODE_MAX / TH_BLOCK_SIZE + 1));
 	EXPECT_REFUSED(disk.prefix_size = th_le16(TH_KEY_MAX + 1));
 	EXPECT_REFUSED(disk.level = TH_HEIGHT_MAX);
-	EXPECT_REFUSED(disk.flags = 2);
+	EXPECT_REFUSED(disk.flags = 4);
 	EXPECT_REFUSED(disk.mirror = th_le64(1));
 	EXPECT_REFUSED(disk.reserved = th_le16(1));
 }
