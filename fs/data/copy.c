@@ -188,12 +188,12 @@ static int share_commit(struct copy *copy, const struct share *share, uint64_t f
 }
 
 /* A copy takes no space but a little metadata.  So a file can be restored from a snapshot on a full disk: the emergency
- * reserve may be used, but not the half that deletions need. */
+ * reserve may be used, but only the part for that. */
 static int share_reserved(struct copy *copy, const struct share *share, uint64_t from, uint64_t to, uint64_t size)
 {
 	struct th_store *store = copy->dst->fs->store;
 	uint32_t cost = share_cost(share);
-	bool emergency = !th_chunk_reserve_now(store, cost, true);
+	bool emergency = !th_file_pages_reserve_metadata(copy->dst->fs, cost);
 	int err = share_commit(copy, share, from, to, size, emergency);
 
 	if (emergency)

@@ -94,6 +94,7 @@ struct window {
 	struct th_partial_blocks *partial;
 	uint64_t first;
 	unsigned count;
+	uint64_t end; /* offset of the last byte to write, plus 1 */
 	unsigned credit; /* blocks that are reserved for pages to be added */
 	uint64_t stored[WINDOW_WORDS]; /* bits: the block has a stored run */
 };
@@ -161,9 +162,17 @@ static bool window_reserve_each(struct window *window, const uint64_t *freed)
 	return false;
 }
 
+/* Will the file be stored in the tree, so that its page takes no block? */
+static bool window_stays_inline(const struct window *window)
+{
+	const struct th_inode *inode = window->inode;
+
+	return !inode->stored_blocks && inode->attr.size <= TH_FILE_INLINE_MAX && window->end <= TH_FILE_INLINE_MAX;
+}
+
 /* Reserves blocks on a full disk.  A page that replaces a block of this file only takes no space in the end: it may
  * have one from the emergency reserve, which gets the old block back.  So such a file can be overwritten, and the
- * blocks of fallocate(2) be used, without free space. */
+ * blocks of fallocate(2) be used, without free space.  A small file takes no block at all. */
 static int window_reserve_full(struct window *window, unsigned missing)
 {
 	struct th_store *store = window->inode->fs->store;
@@ -172,6 +181,10 @@ static int window_reserve_full(struct window *window, unsigned missing)
 
 	if (err)
 		return err;
+	if (window_stays_inline(window) && !th_file_pages_reserve_metadata(window->inode->fs, missing)) {
+		window->credit = missing;
+		return 0;
+	}
 	/* The blocks in the reserve come back with the writeback of the pages, which the caller has to cause. */
 	if (window_reserve_each(window, freed) || window->credit == missing)
 		return 0;
@@ -278,6 +291,7 @@ static int write_pages(struct th_inode *inode, const void *buf, size_t size, uin
 		if (end > (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT)
 			end = (window.first + TH_RUN_MAX) << TH_BLOCK_SHIFT;
 		window.count = th_file_pages_blocks(end) - window.first;
+		window.end = end;
 		/* After the first window there would be pages to undo; but a request of the kernel is one window, or
 		 * slightly more. */
 		err = done ? window_reserve(&window) : TH_NOWAIT(window_reserve(&window));

@@ -32,6 +32,22 @@ int th_file_pages_reserve(struct th_inode *inode, uint32_t blocks)
 	return th_chunk_reserve(store, blocks);
 }
 
+int th_file_pages_reserve_metadata(struct th_fs *fs, uint32_t blocks)
+{
+	struct th_store_info info;
+	uint32_t kept;
+	int err = th_chunk_reserve_now(fs->store, blocks, false);
+
+	if (!err)
+		return 0;
+	th_store_info(fs->store, &info);
+	kept = info.blocks_emergency / 4;
+	err = th_chunk_reserve_now(fs->store, blocks + kept, true);
+	if (!err)
+		th_chunk_unreserve(fs->store, kept);
+	return err;
+}
+
 int th_file_pages_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool reserved)
 {
 	struct th_file *file = inode->file;

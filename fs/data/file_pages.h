@@ -64,6 +64,10 @@ int th_file_pages_init(struct th_inode *inode);
 /* Reserves blocks for data that the caller cannot refuse, or that is needed to free blocks: from the emergency reserve
  * if there are no others (F4).  Returns 0 or -ENOSPC. */
 int th_file_pages_reserve(struct th_inode *inode, uint32_t blocks);
+/* Reserves blocks for metadata that stays, as of small files and of copies that share blocks.  Uses only the upper
+ * quarter of the emergency reserve: these blocks do not come back, and overwriting and truncating need theirs.  Returns
+ * 0 or -ENOSPC. */
+int th_file_pages_reserve_metadata(struct th_fs *fs, uint32_t blocks);
 /* Adds a dirty page, which the file owns on success.  fresh: as struct th_file.  reserved: the caller has reserved a
  * block for it; else th_file_pages_reserve() is called.  Returns 0, -ENOMEM or -ENOSPC. */
 int th_file_pages_add(struct th_inode *inode, uint64_t block, struct th_file_page *page, bool fresh, bool reserved);

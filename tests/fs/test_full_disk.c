@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <linux/falloc.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fs/attr/attr.h"
@@ -191,6 +192,47 @@ START_TEST(a_file_is_restored_from_a_snapshot)
 }
 END_TEST
 
+/* Its data is in the tree, and needs no block. */
+START_TEST(a_small_file_is_replaced)
+{
+	struct th_inode *small = th_file_scene_make(&scene, "small");
+
+	th_file_scene_write(small, 0, 's', 1000);
+	th_file_scene_writeback(small);
+	fill();
+	th_file_scene_truncate(small, 0);
+	th_file_scene_write(small, 0, 't', 900);
+	ck_assert_int_eq(th_file_sync(small), 0);
+	th_file_scene_expect(small, 0, 't', 900);
+	ck_assert_uint_eq(small->attr.blocks, 0);
+	th_inode_put(small);
+}
+END_TEST
+
+/* Small files on a full disk leave the part of the emergency reserve that truncating needs. */
+START_TEST(small_files_do_not_use_up_the_reserve)
+{
+	struct th_inode *small[200];
+	char name[8];
+	unsigned written = 0;
+
+	for (unsigned i = 0; i < 200; i++) {
+		sprintf(name, "%u", i);
+		small[i] = th_file_scene_make(&scene, name);
+	}
+	take_snapshot("s");
+	fill();
+	for (unsigned i = 0; i < 200; i++) {
+		uint8_t bytes[TH_FILE_INLINE_MAX] = { 1 };
+
+		written += th_file_write(small[i], bytes, sizeof(bytes), 0, 0) == sizeof(bytes);
+		th_inode_put(small[i]);
+	}
+	ck_assert_uint_gt(written, 0);
+	shrink();
+}
+END_TEST
+
 /* --- operations that fail --- */
 
 static struct th_attr before;
@@ -285,6 +327,8 @@ int main(void)
 	tcase_add_test(cases, a_large_write_overwrites_in_place);
 	tcase_add_test(cases, allocated_blocks_can_be_written);
 	tcase_add_test(cases, a_file_is_restored_from_a_snapshot);
+	tcase_add_test(cases, a_small_file_is_replaced);
+	tcase_add_test(cases, small_files_do_not_use_up_the_reserve);
 	tcase_add_test(cases, a_write_to_blocks_of_a_snapshot_fails);
 	tcase_add_test(cases, a_truncate_that_fails_changes_nothing);
 	tcase_add_test(cases, a_punch_that_fails_changes_nothing);

@@ -83,6 +83,7 @@ xs() {
 	head -c 8M /dev/zero | tr '\0' x
 }
 xs >"$mnt/kept"
+xs | head -c 500 >"$mnt/small"
 mkdir "$mnt/.snapshots/kept"
 xs >"$mnt/own"
 : >"$mnt/allocated"
@@ -103,10 +104,11 @@ check "an allocation that fails keeps the size" eval '! fallocate -l 64M "$mnt/k
 check "truncating within a block works without free space" eval 'truncate -s 5000000 "$mnt/kept" && sync "$mnt/kept" && only_xs "$mnt/kept" 5000000'
 check "punching parts of blocks works without free space" eval 'fallocate -p -o 100 -l 10000 "$mnt/kept" && sync "$mnt/kept" && is "$(tr -dc x <"$mnt/kept" | wc -c)" 4990000'
 check "a file is restored from its snapshot by cp without free space" eval 'cp "$mnt/.snapshots/kept/kept" "$mnt/kept" && only_xs "$mnt/kept" 8388608'
+check "a small file is restored from its snapshot by cp without free space" eval 'cp "$mnt/.snapshots/kept/small" "$mnt/small" && sync "$mnt/small" && only_xs "$mnt/small" 500'
 check "a file is replaced by rename without free space" eval 'mv "$mnt/allocated" "$mnt/kept" && only_xs "$mnt/kept" 8388608'
 check "snapshot, diff and sync work after that" eval 'mkdir "$mnt/.snapshots/later" && th diff "$mnt" later && sync "$mnt/kept"'
 check "snapshots are deleted without free space" rmdir "$mnt/.snapshots/later" "$mnt/.snapshots/kept"
-rm -f "$mnt/own" "$mnt/kept"
+rm -f "$mnt/own" "$mnt/kept" "$mnt/small"
 check "the filesystem is full again" fill full.0
 small_files() {
 	local i
