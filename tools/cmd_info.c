@@ -91,6 +91,21 @@ static void format_uuid(const uint8_t *uuid, char *text)
 	}
 }
 
+/* Prints in which state the image is, and why it refuses changes if it does. */
+static void print_state(const struct th_control_info *info, bool mounted)
+{
+	int failure = th_get_le16(info->failure);
+
+	printf("%-25s ", "state");
+	if (!mounted)
+		puts("not mounted");
+	else if (failure)
+		printf("mounted, changes are refused since a write failed: %s; solve the cause and mount again\n",
+		       strerror(failure));
+	else
+		puts(info->read_only ? "mounted, read-only" : "mounted");
+}
+
 static void print_text(const struct th_control_info *info, bool mounted)
 {
 	char uuid[40];
@@ -99,7 +114,7 @@ static void print_text(const struct th_control_info *info, bool mounted)
 	printf("%-25s ", "label");
 	th_name_print(stdout, info->label);
 	printf("\n%-25s %s\n", "uuid", uuid);
-	printf("%-25s %s\n", "state", mounted ? info->read_only ? "mounted, read-only" : "mounted" : "not mounted");
+	print_state(info, mounted);
 	printf("%-25s ", "branch");
 	th_name_print(stdout, info->branch.text);
 	putchar('\n');
@@ -130,6 +145,9 @@ static int print_json(const struct th_control_info *info, bool mounted)
 	json_object_object_add(object, "uuid", json_object_new_string(uuid));
 	json_object_object_add(object, "mounted", json_object_new_boolean(mounted));
 	json_object_object_add(object, "read_only", json_object_new_boolean(mounted && info->read_only));
+	json_object_object_add(object, "failure",
+			       th_get_le16(info->failure) ? json_object_new_string(strerror(th_get_le16(info->failure)))
+							  : NULL);
 	json_object_object_add(object, "block_bytes", json_object_new_uint64(th_get_le64(info->block_size)));
 	add_numbers(object, numbers, COUNT_OF(numbers), info);
 	if (mounted)

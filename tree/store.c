@@ -446,6 +446,7 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.disk_bytes_written = __atomic_load_n(&store->disk->bytes_written, __ATOMIC_RELAXED),
 		.disk_flushes = __atomic_load_n(&store->disk->flushes, __ATOMIC_RELAXED),
 		.read_only = th_store_writable(store) < 0,
+		.failure = atomic_load(&store->failed),
 	};
 	memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));
 	pthread_rwlock_rdlock(&store->live.lock);

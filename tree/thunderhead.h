@@ -294,6 +294,7 @@ struct th_store_info {
 	uint64_t spills, bulk_commits; /* parts of large transactions written out; commits of such transactions */
 	uint64_t disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
 	bool read_only; /* opened so, or after an error */
+	int failure; /* errno of the error after which the store refuses writes; 0: none */
 };
 
 /* Fills in *ret. */

@@ -87,6 +87,7 @@ static int answer_info(struct th_control *control, const void *request, void *an
 	(void)request;
 	th_store_info(control->fs->store, &numbers);
 	info->read_only = control->fs->read_only || numbers.read_only;
+	info->failure = th_le16((uint16_t)numbers.failure);
 	memcpy(info->uuid, numbers.uuid, sizeof(info->uuid));
 	if (numbers.label)
 		strncpy(info->label, numbers.label, sizeof(info->label) - 1);

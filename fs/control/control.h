@@ -36,7 +36,8 @@ static_assert(TH_BRANCH_NAME_MAX == TH_SNAPSHOT_NAME_MAX && TH_HOLD_TAG_MAX == T
 struct th_control_info {
 	struct th_le32 version;
 	uint8_t read_only;
-	uint8_t reserved[3];
+	uint8_t reserved;
+	struct th_le16 failure; /* errno of the error after which changes are refused; 0: none */
 	uint8_t uuid[16];
 	char label[64];
 	struct th_le64 block_size, blocks, blocks_free, blocks_waiting, blocks_reserved, blocks_emergency,

@@ -133,4 +133,34 @@ check "a file of a full image is deleted after the next mount" rm "$mnt/full.2"
 check "all space is free after that" used 0 $((4 << 20))
 check "unmount at the end" stop
 check "nothing is wrong in the image at the end" th check "$image"
+
+# --- the filesystem that holds a sparse image is full ---
+
+# Fills the host through the image until a change is refused.
+fill_host() {
+	local i
+	must_be_mounted "$mnt"
+	for ((i = 0; i < 100; i++)); do
+		head -c 1M /dev/urandom >"$mnt/$i" && sync "$mnt/$i" || return 0
+	done 2>/dev/null
+	return 1
+}
+if [ "$(id -u)" = 0 ] && mkdir "$work/host" && mount -t tmpfs -o size=24M none "$work/host"; then
+	th mkfs --size 64M "$work/host/image"
+	check "an image on a small filesystem mounts" start "$work/host/image" "$mnt"
+	echo first >"$mnt/first"
+	sync "$mnt/first"
+	check "changes are refused when that filesystem is full" fill_host
+	check "info names the error" eval 'th info "$mnt" | grep "changes are refused since a write failed: No space left on device"'
+	check "info --json names the error" eval 'th info --json "$mnt" | grep "\"failure\": *\"No space left on device\""'
+	stop
+	check "the image is mounted when there is space again" eval 'mount -o remount,size=80M "$work/host" && start "$work/host/image" "$mnt"'
+	check "synced data is there" is "$(cat "$mnt/first")" first
+	check "changes are possible again" eval 'echo second >"$mnt/second" && sync "$mnt/second"'
+	check "unmount after that" stop
+	check "nothing is wrong in the image after that" th check "$work/host/image"
+	umount "$work/host"
+else
+	tap_skip "the host of a sparse image is full" "no tmpfs"
+fi
 tap_done

@@ -16,6 +16,7 @@
 #include "journal/disk/disk.h"
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
+#include "tree/state/state.h"
 
 #define OWNER 1000
 #define STRANGER 1001
@@ -413,6 +414,20 @@ START_TEST(random_bytes_do_no_harm)
 }
 END_TEST
 
+START_TEST(information_names_the_failure_after_which_changes_are_refused)
+{
+	struct th_control_info info = { 0 };
+
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_INFO, &info), 0);
+	ck_assert_uint_eq(th_get_le16(info.failure), 0);
+	atomic_store(&fs->store->failed, ENOSPC);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_INFO, &info), 0);
+	atomic_store(&fs->store->failed, 0);
+	ck_assert_uint_eq(th_get_le16(info.failure), ENOSPC);
+	ck_assert(info.read_only);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("control");
@@ -430,6 +445,7 @@ int main(void)
 	tcase_add_test(tc, owner_of_the_root_changes_snapshots_only_where_that_is_delegated);
 	tcase_add_test(tc, malformed_requests_are_refused);
 	tcase_add_test(tc, trim_discards_free_space_for_administrators);
+	tcase_add_test(tc, information_names_the_failure_after_which_changes_are_refused);
 	tcase_add_test(tc, random_bytes_do_no_harm);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
