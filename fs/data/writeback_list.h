@@ -6,7 +6,7 @@
 #ifndef TH_FS_DATA_WRITEBACK_LIST_H
 #define TH_FS_DATA_WRITEBACK_LIST_H
 
-#include "fs/fs.h"
+#include "fs/inode/context.h"
 
 /* Writes back every inode that is on the dirty list at the time of the call; inodes that become dirty during it may be
  * left.  Returns 0 or the first error; an error does not keep the other inodes from being written.  No inode lock

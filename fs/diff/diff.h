@@ -13,7 +13,7 @@
 #define TH_FS_DIFF_DIFF_H
 
 #include "fs/format/change_record.h"
-#include "fs/fs.h"
+#include "fs/inode/context.h"
 
 struct th_fs_diff;
 

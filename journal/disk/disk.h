@@ -70,7 +70,7 @@ typedef void th_disk_report_line(void *arg, const char *line);
 struct th_disk {
 	const struct th_disk_ops *ops;
 	uint64_t blocks; /* size, in blocks */
-	const char *name; /* for messages: a URL or path, or "memory"; valid as long as the disk */
+	const char *name; /* for messages: a URL or path, or "memory"; valid as long as the disk: a copy of it */
 	th_disk_report_line *report; /* NULL: damage is not reported; set before other threads use the disk */
 	void *report_arg;
 	bool sparse; /* unused blocks need no space below once they are discarded: stores discard by default */

@@ -1,20 +1,30 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks the layers: a folder's object files refer only to folders below, and no call circle has more than two files.
+"""Checks the layers: object files of a folder refer to, and its sources include, only files of its own or a folder
+below, and no call circle has more than two files.
 
-usage: layout.py FOLDER LIBRARY [FOLDER LIBRARY]...
+usage: layout.py ROOT FOLDER LIBRARY [FOLDER LIBRARY]...
+
+ROOT is the folder of the sources.
 
 The folders are given from the lowest to the highest, each with the static library that is built from it. The linker
 sees neither kind of fault: a program links all libraries at once, and files of one library may refer to each other
 freely. Prints a line for each fault. Exit status 0: none, 1: some, 2: usage.
 """
 import collections
+import os
+import re
 import subprocess
 import sys
 
+# state.h has the state of an open store, which the folders above it share: it embeds their structures.
+MAY_INCLUDE_ALL = {'tree/state/state.h'}
+
 
 class Layout:
-    def __init__(self, layers):
+    def __init__(self, root, layers):
+        self.root = root
+        self.folders = {folder.strip('/'): rank for rank, (folder, _) in enumerate(layers)}
         self.rank = {}  # file -> position of its folder
         self.defined = {}  # symbol -> file
         self.undefined = collections.defaultdict(set)  # file -> symbols
@@ -50,6 +60,24 @@ class Layout:
                 if self.rank[target] > self.rank[source]:
                     yield f'{source} refers upwards to {target}: {", ".join(symbols)}'
 
+    def includes(self):
+        """Includes of headers in higher folders.  The installed headers are for all folders."""
+        for folder, rank in self.folders.items():
+            for name in sorted(os.listdir(os.path.join(self.root, folder))):
+                source = folder + '/' + name
+                if not name.endswith(('.c', '.h')) or source in MAY_INCLUDE_ALL:
+                    continue
+                for header in re.findall(r'^#include "([^"]+/[^"/]+)"', self.text(source), re.M):
+                    if self.folders.get(os.path.dirname(header), -1) > rank and not self.installed(header):
+                        yield f'{source} includes {header} of a higher folder'
+
+    def text(self, source):
+        with open(os.path.join(self.root, source), encoding='utf-8') as file:
+            return file.read()
+
+    def installed(self, header):
+        return '#pragma GCC visibility push(default)' in self.text(header)
+
     def circles(self):
         for rank in sorted(set(self.rank.values())):
             files = [f for f in self.rank if self.rank[f] == rank]
@@ -76,14 +104,14 @@ class Layout:
 
 def main():
     arguments = sys.argv[1:]
-    if len(arguments) < 2 or len(arguments) % 2:
+    if len(arguments) < 3 or len(arguments) % 2 == 0:
         print(__doc__, file=sys.stderr)
         return 2
-    layout = Layout(list(zip(arguments[::2], arguments[1::2])))
+    layout = Layout(arguments[0], list(zip(arguments[1::2], arguments[2::2])))
     if not layout.defined or not layout.references:
         print('no symbols were found: the check would pass for nothing', file=sys.stderr)
         return 2
-    faults = list(layout.upward()) + list(layout.circles())
+    faults = list(layout.upward()) + list(layout.includes()) + list(layout.circles())
     print('\n'.join(faults))
     print('%d files in %d folders, %d faults' % (len(layout.rank), len(set(layout.rank.values())), len(faults)))
     return 1 if faults else 0

@@ -16,6 +16,7 @@
 #include "fs/attr/xattr.h"
 #include "fs/data/file.h"
 #include "fs/dir/namei.h"
+#include "fs/fs.h"
 #include "fs/snapshot/snapshot.h"
 #include "journal/disk/disk.h"
 #include "tests/fs/picture.h"
