@@ -93,10 +93,10 @@ static uint64_t get_number(const uint8_t *bytes)
 	return number;
 }
 
-/* The rest of a key after the id and the kind: perhaps an 8-byte number, then a name of so many bytes. */
+/* The parts of a key after its id and kind. */
 struct key_shape {
-	bool number;
-	uint16_t name_min, name_max;
+	bool number; /* an 8-byte number comes first */
+	uint16_t name_min, name_max; /* bytes of the name that ends the key; both 0: it has none */
 };
 
 static const struct key_shape shapes[] = {
