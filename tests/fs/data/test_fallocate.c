@@ -10,6 +10,7 @@
 #include "fs/data/file_pages.h"
 #include "tests/fs/data/file_scene.h"
 #include "tests/support/suite.h"
+#include "tree/state/state.h"
 
 #define BLOCK TH_BLOCK_SIZE
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
@@ -197,6 +198,26 @@ START_TEST(truncation_frees_blocks_and_zeros_the_rest)
 }
 END_TEST
 
+/* The store refuses the transaction after the partial blocks have been zeroed in memory. */
+START_TEST(a_change_that_the_store_refuses_keeps_data_and_dirty_pages)
+{
+	th_file_scene_write(file, 2 * BLOCK, 'b', BLOCK);
+	atomic_store(&scene.fs->store->failed, ENOSPC);
+	ck_assert_int_eq(allocate(PUNCH, 100, 3 * BLOCK), -EROFS);
+	ck_assert_int_eq(allocate(FALLOC_FL_ZERO_RANGE, 100, 3 * BLOCK), -EROFS);
+	ck_assert_int_eq(th_attr_set(file, TH_ATTR_SIZE, &(struct th_attr){ .size = 100 }), -EROFS);
+	atomic_store(&scene.fs->store->failed, 0);
+	ck_assert_uint_eq(file->attr.size, 4 * BLOCK);
+	ck_assert_uint_eq(file->attr.blocks, 4);
+	for (unsigned stored = 0; stored < 2; stored++) {
+		th_file_scene_expect(file, 0, 'a', 2 * BLOCK);
+		th_file_scene_expect(file, 2 * BLOCK, 'b', BLOCK);
+		th_file_scene_expect(file, 3 * BLOCK, 'a', BLOCK);
+		th_file_scene_writeback(file);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fallocate");
@@ -209,6 +230,7 @@ int main(void)
 	tcase_add_test(cases, dirty_pages_are_punched_too);
 	tcase_add_test(cases, inline_data_is_punched);
 	tcase_add_test(cases, a_zeroed_range_keeps_its_place_on_disk);
+	tcase_add_test(cases, a_change_that_the_store_refuses_keeps_data_and_dirty_pages);
 	tcase_add_test(cases, dirty_pages_are_zeroed_too);
 	tcase_add_test(cases, truncating_frees_blocks_past_the_end_unless_the_file_grows);
 	tcase_add_test(cases, a_zeroed_range_keeps_its_blocks);
