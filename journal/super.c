@@ -187,6 +187,25 @@ int th_super_write(struct th_disk *disk, const struct th_super *super)
 	return err;
 }
 
+int th_super_copy(struct th_disk *disk, uint64_t blocks)
+{
+	void *ring;
+	int err;
+
+	if (blocks > disk->blocks || blocks < 2 * TH_SUPER_SLOTS)
+		return -EINVAL;
+	ring = th_disk_buffer(TH_SUPER_SLOTS * TH_BLOCK_SIZE);
+	if (!ring)
+		return -ENOMEM;
+	err = th_disk_read(disk, 0, TH_SUPER_SLOTS, ring);
+	if (!err)
+		err = th_disk_write(disk, blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_SLOTS, ring);
+	if (!err)
+		err = th_disk_sync(disk);
+	free(ring);
+	return err;
+}
+
 /* --- reading --- */
 
 struct search {
@@ -230,7 +249,7 @@ static void look_at_ring(struct search *search, uint64_t first)
 }
 
 /* Searches both rings.  The end ring is at the end of the image as the first ring has it, or at the end of the disk if
- * the first ring is damaged. */
+ * the first ring is damaged.  A copy there may be older than the ring at the end of the image (th_super_copy()). */
 static int search_run(struct search *search, struct th_disk *disk)
 {
 	uint64_t end = disk->blocks;
@@ -243,6 +262,8 @@ static int search_run(struct search *search, struct th_disk *disk)
 		end = search->newest.blocks;
 	if (end >= 2 * TH_SUPER_SLOTS)
 		look_at_ring(search, end - TH_SUPER_TAIL_BLOCKS);
+	if (search->found && search->newest.blocks < end && search->newest.blocks >= 2 * TH_SUPER_SLOTS)
+		look_at_ring(search, search->newest.blocks - TH_SUPER_TAIL_BLOCKS);
 	free(search->ring);
 	return 0;
 }

@@ -48,6 +48,10 @@ struct th_super {
 /* Writes both copies of the slot of super->generation, without a flush.  Returns 0, -EINVAL for fields that no reader
  * would accept, -ENOMEM or a write error. */
 int th_super_write(struct th_disk *disk, const struct th_super *super);
+/* Copies the first ring to the end of a disk that grew to `blocks` blocks, and flushes: should the first ring get lost
+ * before the next checkpoint, the superblock is still found, now at the end of the disk.  Returns 0, -EINVAL if the disk is
+ * smaller, -ENOMEM, or a read or write error. */
+int th_super_copy(struct th_disk *disk, uint64_t blocks);
 /* Reads the newest valid superblock.  Returns 0, -EMEDIUMTYPE if this is no Thunderhead image, -EUCLEAN if it is one
  * but no slot is valid or the disk is smaller than the image, -EPROTONOSUPPORT for an unknown version or feature,
  * -ENOMEM or a read error. */

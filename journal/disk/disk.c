@@ -23,7 +23,9 @@ static bool aligned(const void *buf)
 
 static bool inside(const struct th_disk *disk, uint64_t addr, uint64_t blocks)
 {
-	return blocks > 0 && blocks <= disk->blocks && addr <= disk->blocks - blocks;
+	uint64_t size = __atomic_load_n(&disk->blocks, __ATOMIC_RELAXED);
+
+	return blocks > 0 && blocks <= size && addr <= size - blocks;
 }
 
 /* Returns the blocks in the buffers, or 0 if a buffer is not fit for a transfer. */
@@ -178,6 +180,21 @@ int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
 	__atomic_fetch_add(&disk->discards, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&disk->bytes_discarded, blocks << TH_BLOCK_SHIFT, __ATOMIC_RELAXED);
 	return 0;
+}
+
+int th_disk_grow(struct th_disk *disk, uint64_t blocks)
+{
+	uint64_t size = blocks;
+	int err;
+
+	if (!disk->ops->grow)
+		return -EOPNOTSUPP;
+	if (blocks && blocks < disk->blocks)
+		return -EINVAL;
+	err = disk->ops->grow(disk, blocks, &size);
+	if (!err && size > disk->blocks)
+		__atomic_store_n(&disk->blocks, size, __ATOMIC_RELAXED);
+	return err;
 }
 
 void th_disk_close(struct th_disk *disk)

@@ -52,6 +52,10 @@ struct th_disk_ops {
 	/* Gives the space of unused blocks back to the layer below, on the calling thread.  Returns 0, -EOPNOTSUPP if
 	 * the disk cannot, after which it is not called again, or another -errno.  NULL: the disk cannot. */
 	int (*discard)(struct th_disk *disk, uint64_t addr, uint64_t blocks);
+	/* Makes the disk `blocks` blocks large, or 0: as large as the layer below is now, and sets *ret_blocks to its
+	 * size.  Does not change disk->blocks.  Returns 0, -EFBIG if the layer below is smaller and cannot grow, or
+	 * another -errno.  NULL: the disk cannot. */
+	int (*grow)(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks);
 	/* Carries out a transfer on the calling thread, for disks where that is cheaper than a future.  Returns 0 or
 	 * -errno.  NULL: a transfer that is waited for uses the operations above. */
 	int (*now)(struct th_disk *disk, const struct th_transfer *transfer);
@@ -69,7 +73,7 @@ typedef void th_disk_report_line(void *arg, const char *line);
 /* A program with a disk of its own embeds this in its structure and sets ops, blocks and name; the rest is zero. */
 struct th_disk {
 	const struct th_disk_ops *ops;
-	uint64_t blocks; /* size, in blocks */
+	uint64_t blocks; /* size, in blocks; th_disk_grow() changes it, atomically */
 	const char *name; /* for messages: a URL or path, or "memory"; valid as long as the disk: a copy of it */
 	th_disk_report_line *report; /* NULL: damage is not reported; set before other threads use the disk */
 	void *report_arg;
@@ -130,6 +134,12 @@ int th_disk_sync(struct th_disk *disk);
  * Returns 0, -EINVAL if the range is empty or exceeds the disk, -EROFS, -EOPNOTSUPP if the disk cannot, -EIO, or another
  * -errno. */
 int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
+
+/* Makes the disk larger: extends a file to `blocks` blocks, or takes over the present size of the device or file (0).
+ * Transfers may be under way.  The new blocks read as zeros, on a device as anything.  A flush makes the size durable.
+ * Returns 0, also if it has that size already; -EINVAL if it is larger; -EFBIG if the device has fewer blocks;
+ * -EROFS; -EOPNOTSUPP; -ENOSPC or another -errno. */
+int th_disk_grow(struct th_disk *disk, uint64_t blocks);
 
 /* Completes, on this thread, transfers that have arrived.  With a future: blocks until that is complete; it may be a
  * transfer's, or one that the continuation of a transfer completes.  NULL: does not block. */

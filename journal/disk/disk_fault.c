@@ -222,6 +222,21 @@ static int fault_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
 	return err;
 }
 
+/* A crash image has the size of the disk now, also one of an earlier moment. */
+static int fault_grow(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks)
+{
+	struct fault_disk *fault = (struct fault_disk *)disk;
+	int err;
+
+	pthread_mutex_lock(&fault->lock);
+	err = fault->cut ? -EIO : th_disk_grow(fault->inner, blocks);
+	*ret_blocks = fault->inner->blocks;
+	if (!err && fault->base->blocks < *ret_blocks)
+		err = th_disk_grow(fault->base, *ret_blocks);
+	pthread_mutex_unlock(&fault->lock);
+	return err;
+}
+
 static void forget(struct fault_disk *fault)
 {
 	for (uint64_t i = 0; i < fault->nevents; i++)
@@ -246,6 +261,7 @@ static const struct th_disk_ops fault_ops = {
 	.save = fault_save,
 	.flush = fault_flush,
 	.discard = fault_discard,
+	.grow = fault_grow,
 	.close = fault_close,
 };
 

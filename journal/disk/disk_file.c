@@ -236,3 +236,20 @@ int th_disk_file_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
 		return errno == ENOTTY || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 	return 0;
 }
+
+int th_disk_file_grow(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks)
+{
+	const struct th_disk_file *file = (const struct th_disk_file *)disk;
+	bool is_device;
+	int err;
+
+	err = size_blocks(file->fd, ret_blocks, &is_device);
+	if (err || blocks <= *ret_blocks)
+		return err;
+	if (file->read_only)
+		return -EROFS;
+	if (is_device || blocks > INT64_MAX >> TH_BLOCK_SHIFT)
+		return -EFBIG;
+	*ret_blocks = blocks;
+	return ftruncate(file->fd, (off_t)(blocks << TH_BLOCK_SHIFT)) < 0 ? -errno : 0;
+}

@@ -36,6 +36,9 @@ int th_disk_file_now(struct th_disk *disk, const struct th_transfer *transfer);
 /* The implementation of th_disk_ops.discard for such a disk. */
 int th_disk_file_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
 
+/* The implementation of th_disk_ops.grow for such a disk. */
+int th_disk_file_grow(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks);
+
 /* The two engines: one disk on io_uring, one on a pool of threads.  On success the disk owns a copy of *file, which the
  * caller must not release.  On an error the caller keeps it.  Returns 0, -ENOSYS if io_uring is not usable here, or
  * another -errno. */

@@ -30,6 +30,15 @@ static int lent_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
 	return th_disk_discard(((struct lent_disk *)disk)->below, addr, blocks);
 }
 
+static int lent_grow(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks)
+{
+	struct th_disk *below = ((struct lent_disk *)disk)->below;
+	int err = th_disk_grow(below, blocks);
+
+	*ret_blocks = below->blocks;
+	return err;
+}
+
 static void lent_reap(struct th_disk *disk, struct th_future *future)
 {
 	th_disk_reap(((struct lent_disk *)disk)->below, future);
@@ -50,6 +59,7 @@ static const struct th_disk_ops lent_ops = {
 	.save = lent_save,
 	.flush = lent_flush,
 	.discard = lent_discard,
+	.grow = lent_grow,
 	.reap = lent_reap,
 	.watch = lent_watch,
 	.close = lent_close,

@@ -150,6 +150,7 @@ static const struct th_disk_ops threads_ops = {
 	.save = threads_save,
 	.flush = threads_flush,
 	.discard = th_disk_file_discard,
+	.grow = th_disk_file_grow,
 	.now = th_disk_file_now,
 	.close = threads_close,
 };

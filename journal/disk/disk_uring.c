@@ -452,6 +452,7 @@ static const struct th_disk_ops uring_ops = {
 	.save = uring_save,
 	.flush = uring_flush,
 	.discard = th_disk_file_discard,
+	.grow = th_disk_file_grow,
 	.now = th_disk_file_now,
 	.reap = uring_reap,
 	.watch = uring_watch,

@@ -64,6 +64,23 @@ void th_space_free(struct th_space *space)
 	free(space);
 }
 
+int th_space_grow(struct th_space *space, uint64_t blocks, uint64_t tail)
+{
+	int err = -EINVAL;
+
+	pthread_mutex_lock(&space->lock);
+	if (blocks >= space->in_use.blocks + tail) {
+		err = th_space_map_grow(&space->logged, blocks); /* larger than in_use does no harm */
+		if (!err)
+			err = th_space_map_grow(&space->in_use, blocks);
+		if (!err)
+			err = th_space_map_set(&space->in_use, blocks - tail, tail, true);
+		space->emergency = emergency_for(space->in_use.blocks);
+	}
+	pthread_mutex_unlock(&space->lock);
+	return err;
+}
+
 /* --- runs --- */
 
 bool th_space_run_merge(struct th_space_run *last, uint64_t addr, uint32_t blocks)

@@ -62,6 +62,11 @@ int th_space_new(uint64_t blocks, struct th_space **ret);
 /* Frees it.  NULL is ignored. */
 void th_space_free(struct th_space *space);
 
+/* Makes the map larger, of which the last `tail` blocks are claimed; all other new blocks are free.  To be called when the
+ * superblock with the new size is durable: before, a crash could leave a log that names blocks outside the map.
+ * Returns 0, -EINVAL if it is not larger by `tail` blocks or more, or -ENOMEM, which leaves the size as it was. */
+int th_space_grow(struct th_space *space, uint64_t blocks, uint64_t tail);
+
 /* Takes a run of `min` to `want` blocks, at or after *hint if possible, and moves *hint to the end of the run, so that
  * the runs of one writer are consecutive.  hint may be NULL and *hint 0: no preference.
  * Returns 0, -ENOSPC, -EINVAL if min is 0 or above want, or -ENOMEM. */

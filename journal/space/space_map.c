@@ -182,6 +182,35 @@ int th_space_map_set(struct th_space_map *map, uint64_t addr, uint64_t blocks, b
 	return err;
 }
 
+int th_space_map_grow(struct th_space_map *map, uint64_t blocks)
+{
+	uint64_t nsegments = (blocks >> TH_SPACE_SEGMENT_SHIFT) + ((blocks & SEGMENT_MASK) != 0);
+	struct th_space_segment *segments, *last = &map->segments[map->nsegments - 1];
+	uint32_t size = segment_blocks(map, map->nsegments - 1);
+
+	if (blocks < map->blocks || nsegments > SIZE_MAX / sizeof(*segments))
+		return -EINVAL;
+	if (blocks == map->blocks)
+		return 0;
+	/* A bitmap may have any bits after the end of the map. */
+	if (last->used && size < TH_SPACE_SEGMENT_BLOCKS) {
+		if (segment_need_bits(last))
+			return -ENOMEM;
+		bits_set(last->bits, size, TH_SPACE_SEGMENT_BLOCKS, false);
+	}
+	segments = reallocarray(map->segments, (size_t)nsegments, sizeof(*segments));
+	if (!segments)
+		return -ENOMEM;
+	segments[map->nsegments - 1].longest = UINT32_MAX;
+	for (size_t i = map->nsegments; i < nsegments; i++)
+		segments[i] = (struct th_space_segment){ .longest = UINT32_MAX };
+	map->segments = segments;
+	map->nsegments = (size_t)nsegments;
+	map->blocks = blocks;
+	map->longest[0] = map->longest[1] = UINT32_MAX;
+	return 0;
+}
+
 /* Finds a run that begins in [*from, to), within one segment.  Moves *from to it, or if there is none past the searched
  * part.  *ret_longest is the length of the longest run that was too short. */
 static bool segment_find(const struct th_space_map *map, uint64_t *from, uint64_t to, uint32_t least,

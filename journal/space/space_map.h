@@ -37,6 +37,10 @@ struct th_space_map {
 int th_space_map_init(struct th_space_map *map, uint64_t blocks);
 void th_space_map_release(struct th_space_map *map);
 
+/* Makes the map larger; the new blocks are free.  Returns 0, -EINVAL if blocks is below the size or too many, or -ENOMEM,
+ * which leave the map as it was. */
+int th_space_map_grow(struct th_space_map *map, uint64_t blocks);
+
 /* Returns whether the run is not empty and inside the map. */
 bool th_space_map_inside(const struct th_space_map *map, uint64_t addr, uint64_t blocks);
 /* Returns how many blocks from addr on, at most `limit`, have the same state, and sets *ret_used to that state. */

@@ -94,6 +94,31 @@ START_TEST(discarded_blocks_read_as_before_or_as_zeros)
 }
 END_TEST
 
+START_TEST(grown_disk_has_more_blocks)
+{
+	struct th_disk *disk = th_test_disk(_i);
+	char *block = th_test_block(0x21), *found = th_test_block(0);
+
+	th_ok(th_disk_write(disk, 5, 1, block));
+	ck_assert_int_eq(th_disk_grow(disk, DISK_BLOCKS - 1), -EINVAL);
+	th_ok(th_disk_grow(disk, 0));
+	ck_assert_uint_eq(disk->blocks, DISK_BLOCKS);
+	ck_assert_int_eq(th_disk_write(disk, DISK_BLOCKS, 1, block), -EINVAL);
+	th_ok(th_disk_grow(disk, 2 * DISK_BLOCKS));
+	ck_assert_uint_eq(disk->blocks, 2 * DISK_BLOCKS);
+	th_ok(th_disk_write(disk, 2 * DISK_BLOCKS - 1, 1, block));
+	th_ok(th_disk_read(disk, 2 * DISK_BLOCKS - 1, 1, found));
+	ck_assert_mem_eq(found, block, TH_BLOCK_SIZE);
+	th_ok(th_disk_read(disk, 5, 1, found));
+	ck_assert_mem_eq(found, block, TH_BLOCK_SIZE);
+	th_ok(th_disk_read(disk, DISK_BLOCKS, 1, found));
+	ck_assert_int_eq(*found, 0);
+	free(block);
+	free(found);
+	th_disk_close(disk);
+}
+END_TEST
+
 /* A disk whose discard fails. */
 static int discard_result;
 static unsigned discard_calls;
@@ -482,6 +507,7 @@ int main(void)
 	tcase_add_loop_test(tcase, get_sees_completed_saves, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, transfers_outside_the_disk_or_unaligned_are_refused, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, discarded_blocks_read_as_before_or_as_zeros, 0, TH_TEST_DISK_KINDS);
+	tcase_add_loop_test(tcase, grown_disk_has_more_blocks, 0, TH_TEST_DISK_KINDS);
 	tcase_add_test(tcase, disk_that_cannot_discard_is_asked_once);
 	tcase_add_loop_test(tcase, many_threads_read_what_each_wrote, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, continuations_run_without_a_waiter, 0, TH_TEST_DISK_KINDS);

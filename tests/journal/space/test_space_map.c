@@ -123,6 +123,37 @@ START_TEST(empty_and_outside_runs_are_not_inside)
 }
 END_TEST
 
+/* From any size to any larger one, with the last blocks used or free, all blocks used or few. */
+START_TEST(blocks_that_a_map_grows_by_are_free)
+{
+	static const uint64_t sizes[] = { 100, 32767, 32768, 32769, 100000 };
+	uint64_t from = sizes[_i % 5], found;
+
+	for (int full = 0; full < 3; full++) {
+		for (int i = _i % 5; i < 5; i++) {
+			uint64_t first = full == 0 ? 0 : full == 1 ? 10 : from - 1;
+
+			th_ok(th_space_map_init(&map, from));
+			th_ok(th_space_map_set(&map, first, from - first, true));
+			ck_assert(!th_space_map_find(&map, 10, from, 1000000, &found));
+			th_ok(th_space_map_grow(&map, sizes[i]));
+			ck_assert_uint_eq(map.blocks, sizes[i]);
+			ck_assert_uint_eq(map.used, from - first);
+			ck_assert(th_space_map_all(&map, first, from - first, true));
+			if (i > _i % 5) {
+				ck_assert(th_space_map_all(&map, from, sizes[i] - from, false));
+				ck_assert(th_space_map_find(&map, from, sizes[i], (uint32_t)(sizes[i] - from), &found));
+				ck_assert_uint_eq(found, from);
+				th_ok(th_space_map_set(&map, from, sizes[i] - from, true));
+				ck_assert_uint_eq(map.used, sizes[i] - first);
+			}
+			ck_assert_int_eq(th_space_map_grow(&map, sizes[i] - 1), -EINVAL);
+			th_space_map_release(&map);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("space_map");
@@ -130,6 +161,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 300);
 	tcase_add_loop_test(tcase, random_changes_match_a_byte_per_block, 0, 9);
+	tcase_add_loop_test(tcase, blocks_that_a_map_grows_by_are_free, 0, 5);
 	tcase_add_test(tcase, empty_and_outside_runs_are_not_inside);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
