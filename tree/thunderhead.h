@@ -271,6 +271,15 @@ int th_store_reclaim(struct th_store *store);
  * Returns 0; -EROFS; -EOPNOTSUPP if the disk cannot discard; or an error of a checkpoint or a discard. */
 int th_store_trim(struct th_store *store, uint64_t start, uint64_t length, uint64_t least, uint64_t *ret_bytes);
 
+/* Makes the store larger while it is open: extends the file under it, or uses a device or file that has grown.  A crash
+ * leaves the old or the new size.  Transactions and readers go on.  Stores cannot shrink.
+ *
+ * bytes: the new size, of which whole blocks are used; 0: the size of the device or file.  *ret_bytes: the size after 0
+ * or 1.
+ * Returns 0; 1 if it has that size already, or is less than 32 KiB smaller; -EINVAL if it is larger; -EFBIG if the device
+ * is smaller; -EROFS; -EOPNOTSUPP if the disk cannot grow; or a write error, after which the store may refuse writes. */
+int th_store_resize(struct th_store *store, uint64_t bytes, uint64_t *ret_bytes);
+
 struct th_store_info {
 	uint8_t uuid[16];
 	const char *label; /* valid until the store is closed */

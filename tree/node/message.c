@@ -267,10 +267,7 @@ size_t th_message_packed_check(const void *data, size_t size)
 	if (size < sizeof(header))
 		return 0;
 	memcpy(&header, data, sizeof(header));
-	if (header.reserved)
-		return 0;
-	/* Valid for one of the types; a choice by type_of() costs more, and this is executed for each entry of a node */
-	if ((header.flags & ~point.allowed) && (header.flags & ~range.allowed))
+	if ((header.flags & ~type_of(header.flags)->allowed) || header.reserved)
 		return 0;
 	if ((header.flags & TH_ENTRY_CHUNK) && !(header.flags & TH_ENTRY_VALUE))
 		return 0;
