@@ -322,6 +322,21 @@ static int answer_trim(struct th_control *control, const void *request, void *an
 	return err;
 }
 
+static int answer_resize(struct th_control *control, const void *request, void *answer)
+{
+	uint64_t bytes = th_get_le64(((const struct th_control_resize *)request)->bytes);
+	struct th_control_resize *resized = answer;
+	int ret = th_fs_writable(control->fs);
+
+	if (!ret)
+		ret = th_store_resize(control->fs->store, bytes, &bytes);
+	if (ret < 0)
+		return ret;
+	resized->unchanged = th_le32((uint32_t)ret);
+	resized->bytes = th_le64(bytes);
+	return 0;
+}
+
 static int answer_diff_begin(struct th_control *control, const void *request, void *answer)
 {
 	const struct th_control_diff_begin *wanted = request;
@@ -403,6 +418,7 @@ static const struct command {
 	{ TH_CONTROL_SNAPSHOT_RELEASE, RIGHT_BRANCHES, answer_release },
 	{ TH_CONTROL_HOLD_LIST, RIGHT_NONE, answer_hold_list },
 	{ TH_CONTROL_TRIM, RIGHT_ADMIN, answer_trim },
+	{ TH_CONTROL_RESIZE, RIGHT_ADMIN, answer_resize },
 };
 
 int th_control_new(struct th_fs *fs, struct th_control **ret)

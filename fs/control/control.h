@@ -157,6 +157,14 @@ struct th_control_trim {
 };
 static_assert(sizeof(struct th_control_trim) == 40, "the size is part of the command's number");
 
+/* Makes the image larger (th_store_resize). */
+struct th_control_resize {
+	struct th_le32 version;
+	struct th_le32 unchanged; /* in the answer: it has that size already */
+	struct th_le64 bytes; /* 0: the size of the file or device; in the answer the size */
+};
+static_assert(sizeof(struct th_control_resize) == 16, "the size is part of the command's number");
+
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
 #define TH_CONTROL_SNAPSHOT_CREATE _IOWR(TH_CONTROL_TYPE, 2, struct th_control_snapshot)
 #define TH_CONTROL_SNAPSHOT_DELETE _IOW(TH_CONTROL_TYPE, 3, struct th_control_snapshot)
@@ -174,6 +182,7 @@ static_assert(sizeof(struct th_control_trim) == 40, "the size is part of the com
 #define TH_CONTROL_SNAPSHOT_RELEASE _IOW(TH_CONTROL_TYPE, 15, struct th_control_hold)
 #define TH_CONTROL_HOLD_LIST _IOWR(TH_CONTROL_TYPE, 16, struct th_control_holds)
 #define TH_CONTROL_TRIM _IOWR(TH_CONTROL_TYPE, 17, struct th_control_trim)
+#define TH_CONTROL_RESIZE _IOWR(TH_CONTROL_TYPE, 18, struct th_control_resize)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");
@@ -191,7 +200,7 @@ int th_control_fitrim(struct th_control *control, const struct th_caller *caller
 		      uint64_t least, uint64_t *ret_bytes);
 
 /* Answers one request.  All callers may ask for information and for lists of snapshots, holds and branches; only
- * caller->admin for differences and trim; for changes see snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
+ * caller->admin for differences, trim and resizing; for changes see snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
  * the number of bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for
  * another version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
  * -EMFILE if there are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */

@@ -381,6 +381,24 @@ START_TEST(trim_discards_free_space_for_administrators)
 }
 END_TEST
 
+START_TEST(resize_is_for_administrators)
+{
+	struct th_control_resize request = { .bytes = th_le64(80 << 20) };
+	struct statvfs stat;
+
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_RESIZE, &request), -EPERM);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_RESIZE, &request), 0);
+	ck_assert_uint_eq(th_get_le64(request.bytes), 80 << 20);
+	ck_assert_uint_eq(th_get_le32(request.unchanged), 0);
+	ck_assert_int_eq(th_fs_statfs(fs, &stat), 0);
+	ck_assert_uint_eq(stat.f_blocks * stat.f_frsize, 80 << 20);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_RESIZE, &request), 0);
+	ck_assert_uint_eq(th_get_le32(request.unchanged), 1);
+	request.bytes = th_le64(64 << 20);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_RESIZE, &request), -EINVAL);
+}
+END_TEST
+
 START_TEST(random_bytes_do_no_harm)
 {
 	static const unsigned cmds[] = { TH_CONTROL_INFO,
@@ -446,6 +464,7 @@ int main(void)
 	tcase_add_test(tc, malformed_requests_are_refused);
 	tcase_add_test(tc, trim_discards_free_space_for_administrators);
 	tcase_add_test(tc, information_names_the_failure_after_which_changes_are_refused);
+	tcase_add_test(tc, resize_is_for_administrators);
 	tcase_add_test(tc, random_bytes_do_no_harm);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
