@@ -409,6 +409,29 @@ START_TEST(hostile_fields_are_refused_or_can_be_written_again)
 }
 END_TEST
 
+START_TEST(copy_at_the_end_of_a_grown_disk_leads_to_the_newest_slot)
+{
+	static char zeros[TH_SUPER_SLOTS * TH_BLOCK_SIZE] __attribute__((aligned(TH_BLOCK_SIZE)));
+	struct th_super super = sample(20), found;
+
+	th_ok(th_super_write(disk, &super));
+	ck_assert_int_eq(th_super_copy(disk, 2 * DISK_BLOCKS), -EINVAL);
+	th_ok(th_disk_grow(disk, 2 * DISK_BLOCKS));
+	th_ok(th_super_copy(disk, 2 * DISK_BLOCKS));
+	super = sample(21);
+	th_ok(th_super_write(disk, &super)); /* to the old end */
+	th_ok(th_disk_write(disk, 0, TH_SUPER_SLOTS, zeros));
+	th_ok(th_super_read(disk, &found));
+	ck_assert_uint_eq(found.generation, 21);
+	super.generation = 22;
+	super.blocks = 2 * DISK_BLOCKS;
+	th_ok(th_super_write(disk, &super));
+	th_ok(th_super_read(disk, &found));
+	ck_assert_uint_eq(found.generation, 22);
+	ck_assert_uint_eq(found.blocks, 2 * DISK_BLOCKS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("super");
@@ -430,6 +453,7 @@ int main(void)
 	tcase_add_test(tcase, erase_removes_every_ring);
 	tcase_add_test(tcase, one_unreadable_ring_is_no_error);
 	tcase_add_test(tcase, hostile_fields_are_refused_or_can_be_written_again);
+	tcase_add_test(tcase, copy_at_the_end_of_a_grown_disk_leads_to_the_newest_slot);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

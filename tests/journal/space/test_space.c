@@ -624,6 +624,29 @@ START_TEST(blocks_taken_by_many_threads_are_distinct)
 }
 END_TEST
 
+START_TEST(grown_space_hands_out_the_new_blocks_but_not_its_tail)
+{
+	struct th_space *space = th_test_space(1000);
+	struct th_space_stat before, after;
+	uint64_t addr, hint = 1000;
+	uint32_t blocks;
+
+	th_space_stat(space, &before);
+	ck_assert_int_eq(th_space_grow(space, 1007, 8), -EINVAL);
+	ck_assert_int_eq(th_space_grow(space, 900, 8), -EINVAL);
+	th_ok(th_space_grow(space, 3000, 8));
+	th_space_stat(space, &after);
+	ck_assert_uint_eq(after.blocks, 3000);
+	ck_assert_uint_eq(after.free, before.free + 2000 - 8);
+	ck_assert(th_space_in_use(space, 2992, 8));
+	ck_assert(th_space_in_use(space, 992, 8)); /* the old tail, until the caller gives it */
+	th_ok(th_space_take(space, TH_SPACE_META, 1500, 1500, &hint, &addr, &blocks));
+	ck_assert_uint_ge(addr, 1000);
+	ck_assert_uint_le(addr + blocks, 2992);
+	th_space_free(space);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("space");
@@ -636,6 +659,7 @@ int main(void)
 	tcase_add_test(tcase, used_blocks_are_taken_again_before_fresh_ones);
 	tcase_add_test(tcase, claims_outside_the_map_or_in_use_are_refused);
 	tcase_add_test(tcase, blocks_taken_by_many_threads_are_distinct);
+	tcase_add_test(tcase, grown_space_hands_out_the_new_blocks_but_not_its_tail);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }
