@@ -9,6 +9,10 @@
 /* The emergency reserve is 1/32 of the disk, within these bounds (1 MiB and 1 GiB in blocks), but at most 1/8.
  * Deletions and a checkpoint fit into it; if it were too small, a full image could not be emptied. */
 #define EMERGENCY_MIN 256
+/* Reserved data will need metadata: 8 bytes a block for its checksum, and up to some 100 for the record of a run of one
+ * block.  With less set aside, filling an image with data eats into the emergency reserve, and the first files deleted
+ * give nothing back. */
+#define METADATA_PART 32
 #define EMERGENCY_MAX (1u << (30 - TH_BLOCK_SHIFT))
 
 static uint64_t emergency_for(uint64_t blocks)
@@ -130,13 +134,16 @@ static uint64_t free_blocks(const struct th_space *space)
 /* Returns how many blocks this class may take. */
 static uint64_t available(const struct th_space *space, enum th_space_class class)
 {
-	uint64_t free = free_blocks(space), kept = space->reserved + space->emergency;
+	uint64_t free = free_blocks(space);
+	uint64_t kept = space->reserved + space->reserved / METADATA_PART + space->emergency;
+	uint64_t coming = space->waiting < space->emergency / 4 ? space->waiting : space->emergency / 4;
 
 	if (class == TH_SPACE_META)
 		return free;
 	if (class == TH_SPACE_RESERVED)
 		return space->reserved < free ? space->reserved : free;
-	return free > kept ? free - kept : 0;
+	/* Waiting blocks are as good as free: up to a quarter of the emergency reserve stands in until they are. */
+	return free + coming > kept ? free + coming - kept : 0;
 }
 
 void th_space_reached(struct th_space *space, uint64_t end)
@@ -384,6 +391,7 @@ void th_space_stat(struct th_space *space, struct th_space_stat *ret)
 	ret->waiting = space->waiting;
 	ret->reserved = space->reserved;
 	ret->emergency = space->emergency;
+	ret->available = available(space, TH_SPACE_USER);
 	pthread_mutex_unlock(&space->lock);
 }
 

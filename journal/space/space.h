@@ -54,6 +54,7 @@ struct th_space_stat {
 	uint64_t waiting; /* freed, not reusable yet (S3) */
 	uint64_t reserved;
 	uint64_t emergency; /* kept for TH_SPACE_META */
+	uint64_t available; /* to TH_SPACE_USER: free or waiting, and not reserved or kept */
 };
 
 /* Makes a map of the blocks [0, blocks), all free.  The caller then claims the fixed areas (superblocks, intent log),

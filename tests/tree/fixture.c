@@ -284,7 +284,7 @@ uint64_t th_fixture_used(struct th_fixture *fixture)
 {
 	struct th_store_info info;
 
-	th_ok(th_checkpoint_reclaim(fixture->store));
+	th_ok(th_checkpoint_reclaim(fixture->store, UINT64_MAX));
 	th_ok(th_store_checkpoint(fixture->store));
 	th_store_info(fixture->store, &info);
 	return info.blocks - info.blocks_free - info.blocks_waiting - fixture->store->super.space_log.pages;

@@ -412,25 +412,37 @@ static int checkpoint_one(struct th_store *store)
 	return th_checkpoint(store, NULL, NULL, stat.waiting > 0 ? TH_CHECKPOINT_FORCE : 0);
 }
 
-static bool has_plenty(struct th_store *store)
+/* Are `blocks` available, or so many that no caller needs to wait for more? */
+static bool has_plenty(struct th_store *store, uint64_t blocks)
 {
 	struct th_space_stat stat;
 
 	th_space_stat(store->space, &stat);
-	return stat.free > stat.emergency + stat.reserved + TH_RECLAIMED_MAX;
+	return stat.available >= blocks || stat.free > stat.emergency + stat.reserved + TH_RECLAIMED_MAX;
+}
+
+/* Can `blocks` not be had by making waiting blocks free? */
+static bool is_futile(struct th_store *store, uint64_t blocks)
+{
+	struct th_space_stat stat;
+
+	th_space_stat(store->space, &stat);
+	return blocks != UINT64_MAX && !th_reclaim_due(store) &&
+	       stat.free + stat.waiting < stat.emergency + stat.reserved + blocks;
 }
 
 /* Checkpoints until much space is free, or no more can be freed.  The first checkpoint writes the dirty nodes and frees
  * the blocks that these replace; two more make the blocks usable (S3).  As long as there is space to reclaim, each
  * counts as a first one. */
-static int checkpoint_all(struct th_store *store, int (*one)(struct th_store *store))
+static int checkpoint_all(struct th_store *store, int (*one)(struct th_store *store), uint64_t blocks)
 {
 	struct th_space_stat stat;
 	int err = 0, left = 3;
 
 	for (bool first = true; !err && left > 0; first = false) {
 		th_space_stat(store->space, &stat);
-		if (!first && ((stat.waiting == 0 && left < 3) || has_plenty(store)))
+		if (!first &&
+		    ((stat.waiting == 0 && left < 3) || has_plenty(store, blocks) || is_futile(store, blocks)))
 			break;
 		err = one(store);
 		left = th_reclaim_due(store) ? 3 : left - 1;
@@ -438,32 +450,42 @@ static int checkpoint_all(struct th_store *store, int (*one)(struct th_store *st
 	return err;
 }
 
+static bool has_large_values(struct th_store *store)
+{
+	bool large;
+
+	pthread_rwlock_rdlock(&store->live.lock);
+	large = store->live.root->chunks;
+	pthread_rwlock_unlock(&store->live.lock);
+	return large;
+}
+
 /* Pushes messages down in batches, and writes each batch before the next. */
-static int push_down_all(struct th_store *store)
+static int push_down_all(struct th_store *store, uint64_t blocks)
 {
 	uint64_t seq = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
 	struct th_key at = { .size = 0 };
-	bool end = atomic_load(&store->pushed_seq) == seq;
+	bool end = atomic_load(&store->pushed_seq) == seq || !has_large_values(store);
 	int err = 0;
 
-	while (!err && !end && !has_plenty(store)) {
+	while (!err && !end && !has_plenty(store, blocks)) {
 		int pushed = th_force_flush(store, &at, store->dirty_soft);
 
 		if (pushed == 1)
 			atomic_store(&store->pushed_seq, seq);
 		end = pushed != 0; /* an error fails the store; -ENOSPC leaves the rest to the caller */
-		err = checkpoint_all(store, checkpoint_one);
+		err = checkpoint_all(store, checkpoint_one, blocks);
 	}
 	return err;
 }
 
-int th_checkpoint_reclaim(struct th_store *store)
+int th_checkpoint_reclaim(struct th_store *store, uint64_t blocks)
 {
 	bool nowait = th_nowait_suspend();
-	int err = checkpoint_all(store, checkpoint_one);
+	int err = checkpoint_all(store, checkpoint_one, blocks);
 
 	if (!err)
-		err = push_down_all(store);
+		err = push_down_all(store, blocks);
 	th_nowait_resume(nowait);
 	return err;
 }
@@ -476,7 +498,7 @@ int th_checkpoint_exclusive(struct th_store *store, th_exclusive_work *work, voi
 	th_thread_waits();
 	pthread_mutex_lock(&store->checkpoint_lock);
 	pthread_mutex_lock(&store->merge_lock);
-	err = checkpoint_all(store, checkpoint_held);
+	err = checkpoint_all(store, checkpoint_held, UINT64_MAX);
 	if (!err)
 		err = work(store, arg);
 	if (!err)

@@ -22,7 +22,7 @@ int th_checkpoint_room(struct th_store *store, uint64_t bytes, bool emergency)
 {
 	int err = th_store_room_reserved(store, bytes, emergency);
 
-	if (err == -ENOSPC && th_checkpoint_reclaim(store) == 0)
+	if (err == -ENOSPC && th_checkpoint_reclaim(store, UINT64_MAX) == 0)
 		err = th_store_room_reserved(store, bytes, emergency);
 	return err;
 }

@@ -45,7 +45,7 @@ int th_chunk_reserve(struct th_store *store, uint32_t blocks)
 {
 	int err = th_space_reserve(store->space, blocks);
 
-	if (err == -ENOSPC && !store->make_room(store))
+	if (err == -ENOSPC && !store->make_room(store, blocks))
 		err = th_space_reserve(store->space, blocks);
 	return err;
 }

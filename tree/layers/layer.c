@@ -98,7 +98,7 @@ static int check_room(struct th_layers *layers, uint64_t bytes)
 {
 	int err = th_store_room_now(layers->store, bytes, layers->emergency);
 
-	if (err == -ENOSPC && layers->store->make_room(layers->store) == 0)
+	if (err == -ENOSPC && layers->store->make_room(layers->store, UINT64_MAX) == 0)
 		err = th_store_room_now(layers->store, bytes, layers->emergency);
 	return err;
 }

@@ -86,9 +86,10 @@ struct th_store {
 	bool read_only;
 	bool log_lost; /* the log could not be replayed: the state is that of the last checkpoint */
 	_Atomic int failed; /* errno of the failure after which the store refuses writes; 0: none */
-	/* Checkpoints until as much space as possible is free, for callers in lower folders that got -ENOSPC.  Returns
-	 * 0 or -errno.  Set when the store is opened.  No lock of the list above is held. */
-	int (*make_room)(struct th_store *store);
+	/* Checkpoints until `blocks` can be taken or reserved by users, or, with UINT64_MAX, until as much space as
+	 * possible is free.  For callers in lower folders that got -ENOSPC.  Returns 0 or -errno.  Set when the store is
+	 * opened.  No lock of the list above is held. */
+	int (*make_room)(struct th_store *store, uint64_t blocks);
 
 	pthread_mutex_t merge_lock;
 	uint64_t seq; /* number of the last transaction applied; written with merge_lock, read atomically */

@@ -30,7 +30,7 @@ int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t 
 	if (blocks == 0 || blocks > TH_RUN_MAX)
 		return -EINVAL;
 	err = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
-	if (err == -ENOSPC && !store->make_room(store))
+	if (err == -ENOSPC && !store->make_room(store, blocks))
 		err = th_space_take(store->space, class, blocks, 1, hint, &run.addr, &run.blocks);
 	if (err)
 		return err;
@@ -53,7 +53,7 @@ int th_chunk_reserve_now(struct th_store *store, uint32_t blocks, bool emergency
 
 int th_chunk_make_room(struct th_store *store)
 {
-	return store->make_room(store);
+	return store->make_room(store, UINT64_MAX);
 }
 
 bool th_chunk_frees(struct th_store *store, const struct th_run *run)

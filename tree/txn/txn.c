@@ -280,8 +280,8 @@ static int apply(struct th_txn *txn)
 	};
 	if (!err)
 		err = th_apply(txn->store, &batch, 0);
-	if (batch.noted)
-		txn->nallocs = 0; /* visible entries may name the runs, after an error too: a rollback keeps them */
+	if (err && batch.noted)
+		txn->nallocs = 0; /* visible entries may name the runs: a rollback keeps them */
 	return err;
 }
 

@@ -115,12 +115,14 @@ static bool run_exists(const struct world *world, enum th_space_class class, uin
 
 static uint64_t may_take(const struct world *world, enum th_space_class class)
 {
-	uint64_t free = count(world, FREE), kept = world->reserved + world->emergency;
+	uint64_t free = count(world, FREE), waiting = count(world, WAITING), most = world->emergency / 4;
+	uint64_t kept = world->reserved + world->reserved / 32 + world->emergency;
 
 	if (class == TH_SPACE_META)
 		return free;
 	if (class == TH_SPACE_RESERVED)
 		return world->reserved < free ? world->reserved : free;
+	free += waiting < most ? waiting : most;
 	return free > kept ? free - kept : 0;
 }
 
