@@ -261,12 +261,13 @@ int th_child_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct 
 	struct th_fences child_at = th_child_fences(node, i, at, &lo, &hi);
 	int err = 0;
 
-	if (th_node_too_big(child))
+	if (th_node_too_big(child)) {
 		err = th_child_split(tree, node, i, child_at, appended);
-	else
+	} else {
 		err = th_node_collapse(tree, child, child_at);
-	if (!err && too_small(node->children[i]))
-		err = join_with_neighbour(tree, node, i, at, wants_neighbour(child, need) ? need : NULL);
+		if (!err && too_small(child))
+			err = join_with_neighbour(tree, node, i, at, wants_neighbour(child, need) ? need : NULL);
+	}
 	th_tree_account(tree, node);
 	return err;
 }
