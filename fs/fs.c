@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "fs/data/extent.h"
 #include "fs/data/file.h"
@@ -47,7 +48,39 @@ static int load_ids(struct th_fs *fs)
 	return err;
 }
 
+/* Without the key no name would be found. */
+static int load_name_key(struct th_fs *fs)
+{
+	struct th_fs_key key = th_fs_key_name_key();
+	struct th_value value;
+	int err = th_get(fs->live, th_fs_key_slice(&key), &value);
+
+	if (!err) {
+		err = value.size == sizeof(fs->name_key) ? 0 : -EUCLEAN;
+		if (!err)
+			memcpy(&fs->name_key, value.data, sizeof(fs->name_key));
+		th_value_release(&value);
+	}
+	if (err != -ENOENT && err != -EUCLEAN)
+		return err;
+	th_fs_report(fs, "the key of the hash of names is missing or malformed; run 'thunderhead check'");
+	return -EUCLEAN;
+}
+
 /* --- mkfs --- */
+
+/* The kernel blocks until it has enough entropy, which is early in its boot. */
+static int random_name_key(struct th_name_key *ret)
+{
+	ssize_t size;
+
+	do {
+		size = getrandom(ret, sizeof(*ret), 0);
+	} while (size < 0 && errno == EINTR);
+	if (size < 0)
+		return -errno;
+	return size == sizeof(*ret) ? 0 : -EIO;
+}
 
 static int write_root(struct th_store *store, uint32_t uid, uint32_t gid)
 {
@@ -60,18 +93,25 @@ static int write_root(struct th_store *store, uint32_t uid, uint32_t gid)
 				.mtime = now,
 				.ctime = now,
 				.btime = now };
-	struct th_fs_key root_key = th_fs_key_inode(TH_ROOT_ID), id_key = th_fs_key_next_id();
+	struct th_fs_key root_key = th_fs_key_inode(TH_ROOT_ID), id_key = th_fs_key_next_id(),
+			 name_key = th_fs_key_name_key();
 	struct th_le64 next = th_le64(TH_ROOT_ID + 1);
 	uint8_t value[TH_INODE_VALUE_MAX];
 	size_t size = th_inode_encode(&attr, value);
+	struct th_name_key secret;
 	struct th_txn *txn;
-	int err = th_txn_begin(store, &txn);
+	int err = random_name_key(&secret);
+
+	if (!err)
+		err = th_txn_begin(store, &txn);
 
 	if (err)
 		return err;
 	err = th_txn_put(txn, th_fs_key_slice(&root_key), (struct th_slice){ value, size });
 	if (!err)
 		err = th_txn_put(txn, th_fs_key_slice(&id_key), (struct th_slice){ &next, sizeof(next) });
+	if (!err)
+		err = th_txn_put(txn, th_fs_key_slice(&name_key), (struct th_slice){ &secret, sizeof(secret) });
 	if (err) {
 		th_txn_rollback(txn);
 		return err;
@@ -214,6 +254,8 @@ static int fs_start(struct th_fs *fs)
 {
 	int err = load_ids(fs);
 
+	if (!err)
+		err = load_name_key(fs);
 	if (!err && !fs->read_only)
 		err = th_orphan_recover(fs);
 	if (!err)

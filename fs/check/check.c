@@ -15,6 +15,7 @@
 #include "fs/inode/inode.h"
 #include "fs/inode/inode_id.h"
 #include "fs/snapshot/branch.h"
+#include "journal/base/array.h"
 
 struct check {
 	struct th_fs *fs;
@@ -29,6 +30,13 @@ struct check {
 	bool exists;
 	struct th_attr attr;
 	uint64_t entries, subdirs, links, blocks, extent_end;
+	struct twins {
+		uint64_t hash; /* of the entries that were checked last */
+		uint32_t *numbers; /* theirs */
+		size_t count, capacity;
+		uint8_t *
+			seen; /* a bit for each number that an entry with this hash has; NULL: no hash had two entries */
+	} twins;
 };
 
 static void problem(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -42,6 +50,42 @@ static void problem(struct check *check, const char *format, ...)
 	va_end(arguments);
 	check->problems++;
 	check->options->problem(check->options->arg, line);
+}
+
+/* --- the twin numbers of one hash --- */
+
+static void twins_begin(struct twins *twins, uint64_t hash)
+{
+	if (twins->hash == hash)
+		return;
+	for (size_t i = 0; twins->seen && i < twins->count; i++)
+		twins->seen[twins->numbers[i] / 8] = 0;
+	twins->count = 0;
+	twins->hash = hash;
+}
+
+/* Notes the twin number of an entry.  Returns 0, -EEXIST if an entry with the same hash has it, or -ENOMEM. */
+static int twins_add(struct twins *twins, uint32_t number)
+{
+	int err = th_grow(twins->numbers, twins->capacity, twins->count + 1);
+
+	if (err)
+		return err;
+	twins->numbers[twins->count++] = number;
+	if (twins->count == 1)
+		return 0;
+	if (!twins->seen)
+		twins->seen = calloc(TH_NAME_TWINS / 8, 1);
+	if (!twins->seen)
+		return -ENOMEM;
+	for (size_t i = twins->count == 2 ? 0 : twins->count - 1; i < twins->count; i++) {
+		uint32_t at = twins->numbers[i];
+
+		if (twins->seen[at / 8] & 1u << at % 8)
+			return -EEXIST;
+		twins->seen[at / 8] |= (uint8_t)(1u << at % 8);
+	}
+	return 0;
 }
 
 /* --- after the last key of an inode --- */
@@ -78,6 +122,7 @@ static void begin_inode(struct check *check, uint64_t id)
 	check->id = id;
 	check->exists = false;
 	check->entries = check->subdirs = check->links = check->blocks = check->extent_end = 0;
+	twins_begin(&check->twins, 0);
 }
 
 /* --- names --- */
@@ -163,7 +208,21 @@ static bool inode_has_name(struct check *check, uint64_t id, uint8_t type, struc
 	return right_type && (primary || key_exists(check, th_fs_key_link(id, check->id, name.data, name.size)));
 }
 
-static void check_entry(struct check *check, struct th_slice name, struct th_slice value)
+/* Checks that the entry is found by its name, and that its position in the directory is its own. */
+static void check_position(struct check *check, struct th_slice name, uint64_t hash, uint32_t twin)
+{
+	if (hash != th_dir_hash(check->fs, name))
+		problem(check, "directory %llu, entry '%.*s': has the hash %llx, expected %llx",
+			(unsigned long long)check->id, (int)name.size, (const char *)name.data,
+			(unsigned long long)hash, (unsigned long long)th_dir_hash(check->fs, name));
+	twins_begin(&check->twins, hash);
+	if (twin >= TH_NAME_TWINS || twins_add(&check->twins, twin) == -EEXIST)
+		problem(check,
+			"directory %llu, entry '%.*s': has the twin number %u, which is another entry's or too large",
+			(unsigned long long)check->id, (int)name.size, (const char *)name.data, twin);
+}
+
+static void check_entry(struct check *check, struct th_slice name, uint64_t hash, struct th_slice value)
 {
 	struct th_dirent_disk disk;
 	uint64_t id;
@@ -177,6 +236,7 @@ static void check_entry(struct check *check, struct th_slice name, struct th_sli
 	memcpy(&disk, value.data, sizeof(disk));
 	id = th_get_le64(disk.target);
 	check->subdirs += disk.type == DT_DIR;
+	check_position(check, name, hash, th_get_le32(disk.twin));
 	if (!inode_has_name(check, id, disk.type, name))
 		problem(check,
 			"directory %llu, entry '%.*s': inode %llu is missing, of another type, or does not have this name",
@@ -228,7 +288,7 @@ static void check_key(struct check *check, const struct th_fs_key_parts *parts, 
 		check_extent(check, parts->number, entry->value);
 		break;
 	case TH_FS_KEY_ENTRY:
-		check_entry(check, parts->name, entry->value);
+		check_entry(check, parts->name, parts->number, entry->value);
 		break;
 	case TH_FS_KEY_ORPHAN:
 		if (!key_exists(check, th_fs_key_inode(parts->number)))
@@ -238,6 +298,7 @@ static void check_key(struct check *check, const struct th_fs_key_parts *parts, 
 		check_xattr(check, parts->name, entry->value);
 		break;
 	case TH_FS_KEY_NEXT_ID:
+	case TH_FS_KEY_NAME_KEY: /* opening the filesystem has checked it */
 		break;
 	}
 }
@@ -294,5 +355,7 @@ int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, str
 		err = th_fs_check_data(fs, options, &data_problems);
 	ret->problems += data_problems;
 	th_inode_put(check.parent);
+	free(check.twins.numbers);
+	free(check.twins.seen);
 	return err;
 }

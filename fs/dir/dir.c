@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "journal/base/array.h"
 
@@ -22,19 +21,18 @@ int th_dir_check_name(struct th_slice name)
 	return 0;
 }
 
-/* Returns 55 bits that are never 0, so that the cookie of a name is larger than TH_DIR_COOKIE_MAX. */
-static uint64_t name_hash(const struct th_inode *dir, struct th_slice name)
+uint64_t th_dir_hash(const struct th_fs *fs, struct th_slice name)
 {
-	uint64_t (*hash)(const void *, size_t) = dir->fs->options.name_hash;
-	uint64_t value = hash ? hash(name.data, name.size) : XXH3_64bits(name.data, name.size);
+	uint64_t (*hash)(const void *, size_t) = fs->options.name_hash;
+	uint64_t value = hash ? hash(name.data, name.size) : th_name_hash(&fs->name_key, name.data, name.size);
 
 	value >>= 64 - TH_NAME_HASH_BITS;
-	return value ? value : 1;
+	return value ? value : 1; /* so that the cookie of a name is larger than TH_DIR_COOKIE_MAX */
 }
 
 static struct th_fs_key entry_key(const struct th_inode *dir, struct th_slice name)
 {
-	return th_fs_key_entry(dir->id, name_hash(dir, name), name.data, name.size);
+	return th_fs_key_entry(dir->id, th_dir_hash(dir->fs, name), name.data, name.size);
 }
 
 static bool type_valid(uint8_t type)
@@ -60,8 +58,8 @@ static int entry_decode(struct th_slice value, struct th_dirent *ret)
 	if (value.size != sizeof(disk))
 		return -EUCLEAN;
 	memcpy(&disk, value.data, sizeof(disk));
-	*ret = (struct th_dirent){ th_get_le64(disk.target), disk.type, disk.twin };
-	return ret->id && ret->id <= TH_ID_MAX && type_valid(ret->type) ? 0 : -EUCLEAN;
+	*ret = (struct th_dirent){ th_get_le64(disk.target), th_get_le32(disk.twin), disk.type };
+	return ret->id && ret->id <= TH_ID_MAX && type_valid(ret->type) && ret->twin < TH_NAME_TWINS ? 0 : -EUCLEAN;
 }
 
 static void report_entry(const struct th_inode *dir, struct th_slice name)
@@ -91,8 +89,15 @@ static struct th_range twins_range(const struct th_fs_key *key, void *space)
 	return th_range_prefix((struct th_slice){ key->bytes, 9 + 8 }, space);
 }
 
-/* Marks the twin numbers of the entries with the same hash.  Returns 0, -EEXIST if one has the same name, or -errno. */
-static int mark_twins(struct th_cursor *cursor, const struct th_inode *dir, const struct th_fs_key *key, bool *used)
+/* The twin numbers of the entries with one hash. */
+struct twins {
+	uint32_t *numbers;
+	size_t count, capacity;
+};
+
+/* Collects the twin numbers of the entries with the same hash.  Returns 0, -EEXIST if one has the same name, or -errno. */
+static int collect_twins(struct th_cursor *cursor, const struct th_inode *dir, const struct th_fs_key *key,
+			 struct twins *twins)
 {
 	struct th_cursor_entry at;
 	struct th_dirent entry;
@@ -107,38 +112,54 @@ static int mark_twins(struct th_cursor *cursor, const struct th_inode *dir, cons
 			report_entry(dir, (struct th_slice){ (const char *)at.key.data + 17, at.key.size - 17 });
 			return err;
 		}
-		used[entry.twin] = true;
+		err = th_grow(twins->numbers, twins->capacity, twins->count + 1);
+		if (err)
+			return err;
+		twins->numbers[twins->count++] = entry.twin;
 	}
 	return end < 0 ? end : 0;
 }
 
-/* Finds the smallest twin number that no entry with the same hash has. */
-static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struct th_fs_key *key, uint8_t *ret)
+static int compare_numbers(const void *a, const void *b)
 {
-	bool used[TH_NAME_TWINS] = { false };
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Returns the smallest number that is not on the list. */
+static uint32_t smallest_unused(struct twins *twins)
+{
+	uint32_t unused = 0;
+
+	if (twins->count)
+		qsort(twins->numbers, twins->count, sizeof(*twins->numbers), compare_numbers);
+	for (size_t i = 0; i < twins->count && twins->numbers[i] <= unused; i++)
+		unused = twins->numbers[i] + 1;
+	return unused;
+}
+
+/* Finds the smallest twin number that no entry with the same hash has. */
+static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struct th_fs_key *key, uint32_t *ret)
+{
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = twins_range(key, space);
+	struct twins twins = { 0 };
 	struct th_cursor *cursor;
 	int err = th_txn_cursor(txn, &range, &cursor);
 
 	if (err)
 		return err;
-	err = mark_twins(cursor, dir, key, used);
+	err = collect_twins(cursor, dir, key, &twins);
 	th_cursor_close(cursor);
-	if (err)
-		return err;
-	for (unsigned twin = 0; twin < TH_NAME_TWINS; twin++) {
-		if (!used[twin]) {
-			*ret = (uint8_t)twin;
-			return 0;
-		}
-	}
-	return -ENOSPC;
+	*ret = err ? 0 : smallest_unused(&twins);
+	free(twins.numbers);
+	return !err && *ret >= TH_NAME_TWINS ? -ENOSPC : err;
 }
 
-static int put_entry(struct th_txn *txn, const struct th_fs_key *key, uint64_t id, uint8_t type, uint8_t twin)
+static int put_entry(struct th_txn *txn, const struct th_fs_key *key, uint64_t id, uint8_t type, uint32_t twin)
 {
-	struct th_dirent_disk disk = { th_le64(id), type, twin };
+	struct th_dirent_disk disk = { th_le64(id), th_le32(twin), type };
 
 	return th_txn_put(txn, th_fs_key_slice(key), (struct th_slice){ &disk, sizeof(disk) });
 }
@@ -146,7 +167,7 @@ static int put_entry(struct th_txn *txn, const struct th_fs_key *key, uint64_t i
 int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type)
 {
 	struct th_fs_key key = entry_key(dir, name);
-	uint8_t twin;
+	uint32_t twin;
 	int err = pick_twin(txn, dir, &key, &twin);
 
 	return err ? err : put_entry(txn, &key, id, type, twin);
@@ -186,46 +207,62 @@ int th_dir_check_empty(const struct th_inode *dir)
 
 /* --- walking --- */
 
-/* Entries with one hash, sorted by twin number: that is the order of their cookies, but not of their keys. */
-struct group {
-	struct group_name {
+/* Entries that a walk keeps in memory.  More entries with one hash are read again for each such number of them. */
+#define BATCH_MAX 256
+
+/* The entries with one hash after a cookie, in the order of their cookies, which is not that of their keys.  If there are
+ * more than BATCH_MAX, the first of them. */
+struct batch {
+	struct batch_name {
 		struct th_dirent entry;
 		uint16_t size;
 		char name[TH_NAME_MAX];
 	} * names;
 	size_t count, capacity;
 	uint64_t hash;
+	bool cut; /* entries were left out */
 };
 
-static int group_add(struct group *group, const struct th_fs_key_parts *parts, const struct th_dirent *entry)
+static uint64_t cookie_of(uint64_t hash, uint32_t twin)
 {
-	int err = th_grow(group->names, group->capacity, group->count + 1);
+	return hash << TH_NAME_TWIN_BITS | twin;
+}
+
+/* Adds an entry, if it is one of the first BATCH_MAX. */
+static int batch_add(struct batch *batch, struct th_slice name, const struct th_dirent *entry)
+{
+	if (batch->count == BATCH_MAX) {
+		batch->cut = true;
+		if (batch->names[BATCH_MAX - 1].entry.twin <= entry->twin)
+			return 0;
+		batch->count--;
+	}
+	int err = th_grow(batch->names, batch->capacity, batch->count + 1);
 
 	if (err)
 		return err;
-	size_t at = group->count++;
+	size_t at = batch->count++;
 
-	for (; at && group->names[at - 1].entry.twin > entry->twin; at--)
-		group->names[at] = group->names[at - 1];
-	group->names[at].entry = *entry;
-	group->names[at].size = (uint16_t)parts->name.size;
-	memcpy(group->names[at].name, parts->name.data, parts->name.size);
-	group->hash = parts->number;
+	for (; at && batch->names[at - 1].entry.twin > entry->twin; at--)
+		batch->names[at] = batch->names[at - 1];
+	batch->names[at].entry = *entry;
+	batch->names[at].size = (uint16_t)name.size;
+	memcpy(batch->names[at].name, name.data, name.size);
 	return 0;
 }
 
-static int group_emit(struct group *group, uint64_t cookie, th_dir_each *each, void *arg)
+/* Passes the entries on and empties the batch.  *cookie becomes that of the last one. */
+static int batch_emit(struct batch *batch, uint64_t *cookie, th_dir_each *each, void *arg)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < group->count && !ret; i++) {
-		const struct group_name *name = &group->names[i];
-		uint64_t next = group->hash << 8 | name->entry.twin;
+	for (size_t i = 0; i < batch->count && !ret; i++) {
+		const struct batch_name *name = &batch->names[i];
 
-		if (next > cookie)
-			ret = each(arg, (struct th_slice){ name->name, name->size }, &name->entry, next);
+		*cookie = cookie_of(batch->hash, name->entry.twin);
+		ret = each(arg, (struct th_slice){ name->name, name->size }, &name->entry, *cookie);
 	}
-	group->count = 0;
+	batch->count = 0;
 	return ret;
 }
 
@@ -243,8 +280,9 @@ static int entry_parse(struct th_inode *dir, const struct th_cursor_entry *at, s
 	return err;
 }
 
-static int walk(struct th_inode *dir, struct th_cursor *cursor, struct group *group, uint64_t cookie, th_dir_each *each,
-		void *arg)
+/* Walks the entries after *cookie, to the end or to a hash of which entries were left out (batch->cut). */
+static int walk(struct th_inode *dir, struct th_cursor *cursor, struct batch *batch, uint64_t *cookie,
+		th_dir_each *each, void *arg)
 {
 	struct th_cursor_entry at;
 	struct th_fs_key_parts parts = { 0 };
@@ -254,23 +292,26 @@ static int walk(struct th_inode *dir, struct th_cursor *cursor, struct group *gr
 	while (!(end = th_cursor_next(cursor, &at))) {
 		int ret = entry_parse(dir, &at, &parts, &entry);
 
-		if (!ret && group->count && parts.number != group->hash)
-			ret = group_emit(group, cookie, each, arg);
-		if (!ret)
-			ret = group_add(group, &parts, &entry);
+		if (!ret && parts.number != batch->hash) {
+			ret = batch_emit(batch, cookie, each, arg);
+			if (!ret && batch->cut)
+				return 0;
+			batch->hash = parts.number;
+		}
+		if (!ret && cookie_of(parts.number, entry.twin) > *cookie)
+			ret = batch_add(batch, parts.name, &entry);
 		if (ret)
 			return ret;
 	}
-	return end < 0 ? end : group_emit(group, cookie, each, arg);
+	return end < 0 ? end : batch_emit(batch, cookie, each, arg);
 }
 
-int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *arg)
+static int walk_from(struct th_inode *dir, struct batch *batch, uint64_t *cookie, th_dir_each *each, void *arg)
 {
 	struct th_fs_key prefix = th_fs_key_kind(dir->id, TH_FS_KEY_ENTRY);
-	struct th_fs_key from = th_fs_key_entry(dir->id, cookie >> 8, NULL, 0);
+	struct th_fs_key from = th_fs_key_entry(dir->id, *cookie >> TH_NAME_TWIN_BITS, NULL, 0);
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
-	struct group group = { 0 };
 	struct th_cursor *cursor;
 
 	range.from = th_fs_key_slice(&from);
@@ -278,9 +319,21 @@ int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *
 
 	if (err)
 		return err;
-	int ret = walk(dir, cursor, &group, cookie, each, arg);
+	int ret = walk(dir, cursor, batch, cookie, each, arg);
 
 	th_cursor_close(cursor);
-	free(group.names);
+	return ret;
+}
+
+int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *arg)
+{
+	struct batch batch = { 0 };
+	int ret;
+
+	do {
+		batch.cut = false;
+		ret = walk_from(dir, &batch, &cookie, each, arg);
+	} while (!ret && batch.cut);
+	free(batch.names);
 	return ret;
 }

@@ -9,13 +9,15 @@
 
 struct th_dirent {
 	uint64_t id;
+	uint32_t twin; /* format.h */
 	uint8_t type; /* DT_* */
-	uint8_t twin; /* format.h */
 };
 
 /* Checks whether a directory may have an entry of this name.  Returns 0, -EINVAL if the name is empty, "." or "..", or
  * contains '/' or NUL, or -ENAMETOOLONG. */
 int th_dir_check_name(struct th_slice name);
+/* Returns the hash by which the entries of directories are sorted: TH_NAME_HASH_BITS bits, never 0. */
+uint64_t th_dir_hash(const struct th_fs *fs, struct th_slice name);
 /* Finds an entry.  Returns 0, -ENOENT, -EUCLEAN if the entry is invalid (which is reported), or a read error. */
 int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret);
 /* Stages a new entry.  Returns 0, -EEXIST, -ENOSPC if TH_NAME_TWINS other names have its hash, or an error of the

@@ -161,7 +161,7 @@ int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < count && !ret; i++) {
-		struct th_dirent entry = { list[i].id << TH_ID_BITS | snapdir->id, DT_DIR, 0 };
+		struct th_dirent entry = { list[i].id << TH_ID_BITS | snapdir->id, .type = DT_DIR };
 		uint64_t next = list[i].id << 8;
 
 		if (next <= cookie)

@@ -10,13 +10,15 @@
  *   id ENTRY hash name      struct th_dirent_disk: a name in this directory; a reference to the target's inode key
  *   0  NEXT_ID              le64: this id and larger ones were never used
  *   0  ORPHAN id            empty: an inode without a name that is or was in use; the next mount deletes it
+ *   0  NAME_KEY             16 random bytes from mkfs: the secret key of the hash of names (name_hash.h)
  *
  * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them.  Kinds are one byte.  The keys of
  * an inode are adjacent, and a directory is one key range.  The rename of a directory moves one key, not its contents.
  *
- * The names of a directory sort by a 55-bit hash first.  The readdir cookie is (hash << 8 | twin), where the twin
+ * The names of a directory sort by a 40-bit hash first.  The readdir cookie is (hash << 23 | twin), where the twin
  * number distinguishes names with the same hash.  So a cookie is unique, does not change when other names are created
- * or removed, and needs no state.
+ * or removed, and needs no state.  A million names have no equal hashes usually, and a user cannot make more of them,
+ * since the key is secret.  There are more twin numbers than names with one hash can ever be made.
  */
 #ifndef TH_FS_FORMAT_FORMAT_H
 #define TH_FS_FORMAT_FORMAT_H
@@ -28,8 +30,9 @@
 #define TH_ID_MAX ((UINT64_C(1) << TH_ID_BITS) - 1)
 #define TH_SNAPDIR_SNAPSHOT 0xffffffu /* "snapshot id" of a directory's virtual .snapshots */
 #define TH_NAME_MAX 255
-#define TH_NAME_HASH_BITS 55
-#define TH_NAME_TWINS 256 /* limit of names with the same hash in one directory */
+#define TH_NAME_HASH_BITS 40
+#define TH_NAME_TWIN_BITS 23 /* with the hash 63 bits: a cookie is a positive off_t */
+#define TH_NAME_TWINS (1u << TH_NAME_TWIN_BITS) /* limit of names with the same hash in one directory */
 #define TH_SYMLINK_MAX 4095
 #define TH_LINK_MAX 1000000
 #define TH_FILE_INLINE_MAX 1024 /* bytes; a smaller file is stored in the tree */
@@ -42,6 +45,7 @@ enum th_fs_key_kind {
 	TH_FS_KEY_ENTRY = 5,
 	TH_FS_KEY_NEXT_ID = 16,
 	TH_FS_KEY_ORPHAN = 17,
+	TH_FS_KEY_NAME_KEY = 18,
 };
 
 struct th_time_disk {
@@ -66,10 +70,10 @@ static_assert(sizeof(struct th_inode_disk) == 104, "format.md: inode");
 
 struct th_dirent_disk {
 	struct th_le64 target; /* inode id */
+	struct th_le32 twin; /* below TH_NAME_TWINS, unique among the names of this directory with the same hash */
 	uint8_t type; /* DT_* */
-	uint8_t twin; /* unique among the names of this directory with the same hash */
 };
-static_assert(sizeof(struct th_dirent_disk) == 10, "format.md: directory entry");
+static_assert(sizeof(struct th_dirent_disk) == 13, "format.md: directory entry");
 
 enum th_extent_kind {
 	/* The bytes follow.  Only at offset 0, as the only extent of the file.  Also the target of a symlink. */

@@ -84,6 +84,11 @@ struct th_fs_key th_fs_key_orphan(uint64_t id)
 	return key;
 }
 
+struct th_fs_key th_fs_key_name_key(void)
+{
+	return th_fs_key_kind(0, TH_FS_KEY_NAME_KEY);
+}
+
 static uint64_t get_number(const uint8_t *bytes)
 {
 	uint64_t number = 0;
@@ -103,7 +108,7 @@ static const struct key_shape shapes[] = {
 	[TH_FS_KEY_INODE] = { false, 0, 0 },          [TH_FS_KEY_XATTR] = { false, 1, TH_NAME_MAX },
 	[TH_FS_KEY_LINK] = { true, 1, TH_NAME_MAX },  [TH_FS_KEY_EXTENT] = { true, 0, 0 },
 	[TH_FS_KEY_ENTRY] = { true, 1, TH_NAME_MAX }, [TH_FS_KEY_NEXT_ID] = { false, 0, 0 },
-	[TH_FS_KEY_ORPHAN] = { true, 0, 0 },
+	[TH_FS_KEY_ORPHAN] = { true, 0, 0 },          [TH_FS_KEY_NAME_KEY] = { false, 0, 0 },
 };
 
 int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret)
@@ -117,7 +122,7 @@ int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret)
 	if (!ret->kind || ret->kind >= sizeof(shapes) / sizeof(shapes[0]))
 		return -EUCLEAN;
 	const struct key_shape *shape = &shapes[ret->kind];
-	bool global = ret->kind == TH_FS_KEY_NEXT_ID || ret->kind == TH_FS_KEY_ORPHAN;
+	bool global = ret->kind >= TH_FS_KEY_NEXT_ID;
 
 	/* The table has empty shapes between ENTRY and NEXT_ID, where no kind is defined. */
 	if ((ret->kind > TH_FS_KEY_ENTRY && !global) || global != (ret->id == 0))

@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "fs/format/format.h"
+#include "fs/format/name_hash.h"
 #include "tree/thunderhead.h"
 
 struct th_inode;
@@ -79,7 +80,7 @@ struct th_fs_options {
 	enum th_discard discard;
 	void (*report)(void *arg, const char *line); /* receives each warning or error, one line; NULL: stderr */
 	void *report_arg;
-	uint64_t (*name_hash)(const void *name, size_t size); /* for tests that need collisions; NULL: XXH3 */
+	uint64_t (*name_hash)(const void *name, size_t size); /* for tests that need collisions; NULL: th_name_hash */
 };
 
 /* The steps of an inode's end that belong to higher folders.  th_fs_open sets them before it loads an inode. */
@@ -93,6 +94,7 @@ struct th_fs {
 	struct th_view *live;
 	struct th_fs_options options; /* strings are copied */
 	bool read_only;
+	struct th_name_key name_key;
 	const struct th_inode_end *inode_end;
 	struct th_entered_snapshot *base; /* the snapshot that the mount shows; NULL: live */
 	struct th_inode *root; /* of the mount; the filesystem holds a reference */

@@ -3,8 +3,10 @@
 #include "fs/check/check.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <string.h>
 
+#include "fs/dir/dir.h"
 #include "fs/inode/inode.h"
 #include "tests/fs/check/check_scene.h"
 #include "tests/support/suite.h"
@@ -142,6 +144,35 @@ START_TEST(an_orphan_without_an_inode_is_found)
 }
 END_TEST
 
+/* Adds an entry for the file to the directory. */
+static void put_entry(const char *name, uint64_t hash, uint32_t twin)
+{
+	struct th_dirent_disk disk = { th_le64(check_file), th_le32(twin), DT_REG };
+
+	put(th_fs_key_entry(check_directory, hash, name, strlen(name)), &disk, sizeof(disk));
+}
+
+START_TEST(an_entry_with_another_hash_is_found)
+{
+	uint64_t hash = th_dir_hash(check_fs, (struct th_slice){ "m", 1 });
+
+	put_entry("m", hash ^ 1, 0);
+	check_expect("entry 'm': has the hash");
+}
+END_TEST
+
+START_TEST(two_entries_in_one_position_are_found)
+{
+	uint64_t hash = th_dir_hash(check_fs, (struct th_slice){ "m", 1 });
+
+	put_entry("m", hash, 77);
+	put_entry("n", hash, 78);
+	put_entry("o", hash, 77);
+	check_expect("entry 'o': has the twin number 77");
+	ck_assert_ptr_null(strstr(check_report, "number 78"));
+}
+END_TEST
+
 START_TEST(a_malformed_extent_is_found)
 {
 	put(th_fs_key_extent(check_file, 1000), "nonsense", 8);
@@ -191,6 +222,8 @@ int main(void)
 	tcase_add_test(tc, a_missing_link_is_found);
 	tcase_add_test(tc, a_link_without_an_entry_is_found);
 	tcase_add_test(tc, an_orphan_without_an_inode_is_found);
+	tcase_add_test(tc, an_entry_with_another_hash_is_found);
+	tcase_add_test(tc, two_entries_in_one_position_are_found);
 	tcase_add_test(tc, a_malformed_extent_is_found);
 	tcase_add_test(tc, a_malformed_access_control_list_is_found);
 	tcase_add_test(tc, ids_that_may_be_allocated_again_are_found);

@@ -39,6 +39,7 @@ START_TEST(each_kind_is_parsed_as_it_was_built)
 	expect(th_fs_key_extent(7, UINT64_MAX), 7, TH_FS_KEY_EXTENT, UINT64_MAX, "");
 	expect(th_fs_key_entry(7, 9, "n", 1), 7, TH_FS_KEY_ENTRY, 9, "n");
 	expect(th_fs_key_next_id(), 0, TH_FS_KEY_NEXT_ID, 0, "");
+	expect(th_fs_key_name_key(), 0, TH_FS_KEY_NAME_KEY, 0, "");
 	expect(th_fs_key_orphan(7), 0, TH_FS_KEY_ORPHAN, 7, "");
 }
 END_TEST
@@ -83,8 +84,8 @@ START_TEST(invalid_keys_are_refused)
 	for (size_t size = 0; size <= 8 + 1 + 8; size++)
 		ck_assert_int_eq(parse(key.bytes, size), -EUCLEAN);
 	for (unsigned kind = 0; kind < 256; kind++) {
-		bool known = (kind >= TH_FS_KEY_INODE && kind <= TH_FS_KEY_ENTRY) || kind == TH_FS_KEY_NEXT_ID ||
-			     kind == TH_FS_KEY_ORPHAN;
+		bool known = (kind >= TH_FS_KEY_INODE && kind <= TH_FS_KEY_ENTRY) ||
+			     (kind >= TH_FS_KEY_NEXT_ID && kind <= TH_FS_KEY_NAME_KEY);
 
 		bytes[8] = (uint8_t)kind;
 		if (!known)
@@ -124,6 +125,8 @@ static struct th_fs_key rebuilt(const struct th_fs_key_parts *parts)
 		return th_fs_key_entry(parts->id, parts->number, name, size);
 	case TH_FS_KEY_NEXT_ID:
 		return th_fs_key_next_id();
+	case TH_FS_KEY_NAME_KEY:
+		return th_fs_key_name_key();
 	default:
 		return th_fs_key_orphan(parts->number);
 	}
@@ -140,7 +143,7 @@ START_TEST(random_keys_that_parse_are_built_alike)
 
 		th_random_fill(&random, bytes, size);
 		if (size > 8)
-			bytes[8] = (uint8_t)th_random_below(&random, TH_FS_KEY_ORPHAN + 2);
+			bytes[8] = (uint8_t)th_random_below(&random, TH_FS_KEY_NAME_KEY + 2);
 		if (th_random_percent(&random, 30))
 			memset(bytes, 0, size < 8 ? size : 8);
 		ck_assert(parse(bytes, size) <= 0);
