@@ -58,19 +58,26 @@ static int find(const struct th_inode *inode, const char *name, struct th_value 
 	return err == -ENOENT ? -ENODATA : err;
 }
 
-/* Determines xattr_state.  Most inodes have no extended attribute and the kernel asks often: one read of the store
- * answers for all names.  inode->lock held for writing. */
-static int load_state(struct th_inode *inode)
+/* Opens a cursor over the attributes. */
+static int open_list(const struct th_inode *inode, struct th_cursor **ret)
 {
 	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
+
+	return th_cursor_open(th_inode_view(inode), &range, ret);
+}
+
+/* Determines xattr_state.  Most inodes have no extended attribute and the kernel asks often: one read of the store
+ * answers for all names.  inode->lock held for writing. */
+static int load_state(struct th_inode *inode)
+{
 	struct th_cursor_entry at;
 	struct th_cursor *cursor;
 
 	if (inode->xattr_state != TH_XATTR_UNKNOWN)
 		return 0;
-	int err = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	int err = open_list(inode, &cursor);
 
 	if (err)
 		return err;
@@ -159,12 +166,57 @@ int th_xattr_stage(struct th_txn *txn, const struct th_inode *inode, const char 
 	return value ? th_txn_put(txn, th_fs_key_slice(&key), *value) : th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
+static bool is_user(const char *name)
+{
+	return !strncmp(name, "user.", strlen("user."));
+}
+
+/* Determines xattr_list_bytes, up to a name past the limit. */
+static int measure_list(struct th_inode *inode)
+{
+	struct th_cursor_entry at;
+	struct th_cursor *cursor;
+	uint32_t size = 0;
+	int err = open_list(inode, &cursor), end = 0;
+
+	if (err)
+		return err;
+	while (size <= TH_XATTR_LIST_MAX && !(end = th_cursor_next(cursor, &at)))
+		size += (uint32_t)(at.key.size - TH_FS_KEY_HEAD + 1);
+	th_cursor_close(cursor);
+	if (end >= 0)
+		inode->xattr_list_bytes = size;
+	return end < 0 ? end : 0;
+}
+
+/* Checks that the list of names has room for this name.  *ret_more: bytes by which the list grows. */
+static int check_room(struct th_inode *inode, const char *name, uint32_t *ret_more)
+{
+	uint32_t limit = is_user(name) ? TH_XATTR_LIST_MAX_USER : TH_XATTR_LIST_MAX;
+	struct th_value value;
+	int err = load_state(inode);
+
+	*ret_more = 0;
+	if (!err)
+		err = find(inode, name, &value);
+	if (!err)
+		th_value_release(&value);
+	if (err != -ENODATA)
+		return err;
+	err = inode->xattr_state == TH_XATTR_SOME && !inode->xattr_list_bytes ? measure_list(inode) : 0;
+	*ret_more = (uint32_t)strlen(name) + 1;
+	return !err && inode->xattr_list_bytes + *ret_more > limit ? -ENOSPC : err;
+}
+
 /* Changes an attribute, the mode and the ctime in one transaction.  A NULL value deletes the attribute. */
 static int change(struct th_inode *inode, const char *name, const struct th_slice *value, uint32_t mode)
 {
 	struct th_update update;
-	int err = th_update_begin(&update, inode->fs);
+	uint32_t more = 0;
+	int err = value ? check_room(inode, name, &more) : 0;
 
+	if (!err)
+		err = th_update_begin(&update, inode->fs);
 	if (err)
 		return err;
 	struct th_attr *attr = th_update_attr(&update, inode);
@@ -172,9 +224,12 @@ static int change(struct th_inode *inode, const char *name, const struct th_slic
 	attr->mode = mode;
 	attr->ctime = update.now;
 	err = th_update_end(&update, th_xattr_stage(update.txn, inode, name, value));
-	if (!err && value)
+	if (err)
+		return err;
+	if (value)
 		inode->xattr_state = TH_XATTR_SOME;
-	return err;
+	inode->xattr_list_bytes = value ? inode->xattr_list_bytes + more : 0;
+	return 0;
 }
 
 /* Sets the access list: its permission bits go to the mode; it is stored only if the mode does not express it. */
@@ -245,6 +300,8 @@ int th_xattr_remove(struct th_inode *inode, const char *name)
 	return err == -ENODATA && th_acl_is_name(name) ? 0 : err;
 }
 
+/* --- listing --- */
+
 static bool is_trusted(struct th_slice name)
 {
 	static const char prefix[] = "trusted.";
@@ -260,6 +317,8 @@ struct name_list {
 
 static int list_add(struct name_list *list, struct th_slice name)
 {
+	if (list->size + name.size + 1 > TH_XATTR_LIST_MAX)
+		return -E2BIG;
 	int err = th_grow(list->names, list->capacity, list->size + name.size + 1);
 
 	if (err)
@@ -289,15 +348,12 @@ static int list_fill(struct name_list *list, struct th_cursor *cursor, bool priv
 
 static int list_locking(struct th_inode *inode, struct name_list *list, bool privileged)
 {
-	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
-	uint8_t space[TH_FS_KEY_MAX];
-	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct th_cursor *cursor;
 	int err = lock_with_state(inode);
 
 	if (err || inode->xattr_state != TH_XATTR_SOME)
 		return err;
-	err = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	err = open_list(inode, &cursor);
 	if (err)
 		return err;
 	err = list_fill(list, cursor, privileged);

@@ -86,7 +86,7 @@ int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dire
 /* Returns the range of the entries with the hash of this key. */
 static struct th_range twins_range(const struct th_fs_key *key, void *space)
 {
-	return th_range_prefix((struct th_slice){ key->bytes, 9 + 8 }, space);
+	return th_range_prefix((struct th_slice){ key->bytes, TH_FS_KEY_HEAD + 8 }, space);
 }
 
 /* The twin numbers of the entries with one hash. */
@@ -109,7 +109,8 @@ static int collect_twins(struct th_cursor *cursor, const struct th_inode *dir, c
 		int err = entry_decode(at.value, &entry);
 
 		if (err) {
-			report_entry(dir, (struct th_slice){ (const char *)at.key.data + 17, at.key.size - 17 });
+			report_entry(dir, (struct th_slice){ (const char *)at.key.data + TH_FS_KEY_HEAD + 8,
+							     at.key.size - TH_FS_KEY_HEAD - 8 });
 			return err;
 		}
 		err = th_grow(twins->numbers, twins->capacity, twins->count + 1);

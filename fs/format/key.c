@@ -114,7 +114,7 @@ static const struct key_shape shapes[] = {
 int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret)
 {
 	const uint8_t *bytes = key.data;
-	size_t head = 9;
+	size_t head = TH_FS_KEY_HEAD;
 
 	if (key.size < head)
 		return -EUCLEAN;

@@ -9,7 +9,8 @@
 #include "fs/format/format.h"
 #include "tree/thunderhead.h"
 
-#define TH_FS_KEY_MAX (8 + 1 + 8 + TH_NAME_MAX)
+#define TH_FS_KEY_HEAD (8 + 1) /* id and kind */
+#define TH_FS_KEY_MAX (TH_FS_KEY_HEAD + 8 + TH_NAME_MAX)
 
 /* A key in place, without allocation. */
 struct th_fs_key {

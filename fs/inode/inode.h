@@ -53,6 +53,7 @@ struct th_inode {
 	bool deleted; /* its keys are gone from the store */
 	bool linkable; /* created without a name; th_namei_link may give it one */
 	uint8_t xattr_state; /* enum th_xattr_state */
+	uint32_t xattr_list_bytes; /* size of the list of their names, with TH_XATTR_SOME; 0: not measured */
 	struct th_file *file; /* of a regular file: owned and created by data/file_pages.c */
 
 	/* Dirty list: private to dirty_list.c, under its lock. */

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -107,8 +108,6 @@ START_TEST(values_have_up_to_64_kib)
 }
 END_TEST
 
-/* --- access control lists --- */
-
 static int set(const char *path, const char *name, struct th_slice value, int flags)
 {
 	struct th_inode *found = th_scene_get(&scene, path);
@@ -117,6 +116,90 @@ static int set(const char *path, const char *name, struct th_slice value, int fl
 	th_inode_put(found);
 	return err;
 }
+
+/* Fills the list with names of 200 bytes in the namespace `prefix` until it is refused.  Returns the number of names. */
+static unsigned fill_list(const char *prefix)
+{
+	char name[201];
+
+	for (unsigned i = 0;; i++) {
+		snprintf(name, sizeof(name), "%s%0*u", prefix, (int)(200 - strlen(prefix)), i);
+		int err = th_xattr_set(inode, name, (struct th_slice){ "", 0 }, 0);
+
+		if (err) {
+			ck_assert_int_eq(err, -ENOSPC);
+			return i;
+		}
+	}
+}
+
+static size_t list_size(bool privileged)
+{
+	size_t size;
+	char *list;
+
+	ck_assert_int_eq(th_xattr_list(inode, privileged, &list, &size), 0);
+	free(list);
+	return size;
+}
+
+START_TEST(list_of_names_has_a_limit)
+{
+	struct th_acl_list list = th_acl_list_full(7);
+
+	ck_assert_uint_eq(fill_list("user."), TH_XATTR_LIST_MAX_USER / 201);
+	ck_assert_uint_eq(list_size(false), TH_XATTR_LIST_MAX_USER / 201 * 201);
+	ck_assert_int_eq(th_xattr_set(inode, "user.more", (struct th_slice){ "", 0 }, 0), 0); /* a short name fits */
+	ck_assert_int_eq(th_xattr_remove(inode, "user.more"), 0);
+	reopen();
+	/* The count is right after a remount; an attribute that exists can be changed; other namespaces have room. */
+	ck_assert_uint_eq(fill_list("user.n"), 0);
+	ck_assert_int_eq(th_xattr_set(inode, "security.capability", th_scene_slice("x"), 0), 0);
+	ck_assert_int_eq(set("/f", TH_ACL_ACCESS, th_acl_list_slice(&list), 0), 0);
+	unsigned room = (unsigned)(TH_XATTR_LIST_MAX - list_size(true)) / 201;
+
+	ck_assert_uint_ge(room, 20);
+	ck_assert_uint_eq(fill_list("trusted."), room);
+	ck_assert_uint_le(list_size(true), TH_XATTR_LIST_MAX);
+	ck_assert_uint_gt(list_size(true) + 201, TH_XATTR_LIST_MAX);
+	/* Removing one name makes room for one. */
+	char first[201];
+
+	snprintf(first, sizeof(first), "trusted.%0*u", 200 - 8, 0);
+	ck_assert_int_eq(th_xattr_remove(inode, first), 0);
+	ck_assert_uint_eq(fill_list("trusted.n"), 1);
+}
+END_TEST
+
+/* An image from elsewhere may have more names than can be set here. */
+START_TEST(longer_list_of_an_image_is_refused_and_can_be_shortened)
+{
+	char name[256];
+	size_t size;
+	char *list;
+
+	ck_assert_int_eq(th_xattr_set(inode, "user.first", th_scene_slice("1"), 0), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "user.%0*u", 240, i);
+		struct th_fs_key key = th_fs_key_xattr(inode->id, name, strlen(name));
+
+		th_scene_put(&scene, &key, "", 0);
+	}
+	reopen();
+	ck_assert_int_eq(th_xattr_list(inode, true, &list, &size), -E2BIG);
+	ck_assert_ptr_null(list);
+	ck_assert_int_eq(th_xattr_set(inode, "security.x", th_scene_slice("1"), 0), -ENOSPC);
+	expect_value("user.first", "1", 1);
+	for (unsigned i = 0; i < 299; i++) {
+		snprintf(name, sizeof(name), "user.%0*u", 240, i);
+		ck_assert_int_eq(th_xattr_remove(inode, name), 0);
+	}
+	ck_assert_uint_eq(list_size(true), strlen("user.first") + 1 + 246);
+	ck_assert_int_eq(th_xattr_set(inode, "security.x", th_scene_slice("1"), 0), 0);
+}
+END_TEST
+
+/* --- access control lists --- */
 
 static int change_mode(const char *path, uint32_t mode)
 {
@@ -219,6 +302,8 @@ int main(void)
 	tcase_add_checked_fixture(attributes, setup, teardown);
 	tcase_add_test(attributes, set_get_list_and_remove);
 	tcase_add_test(attributes, values_have_up_to_64_kib);
+	tcase_add_test(attributes, list_of_names_has_a_limit);
+	tcase_add_test(attributes, longer_list_of_an_image_is_refused_and_can_be_shortened);
 	suite_add_tcase(suite, attributes);
 	tcase_set_timeout(lists, 0);
 	tcase_add_checked_fixture(lists, setup_tree, teardown);
