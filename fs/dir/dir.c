@@ -10,15 +10,7 @@
 
 int th_dir_check_name(struct th_slice name)
 {
-	const char *bytes = name.data;
-
-	if (name.size > TH_NAME_MAX)
-		return -ENAMETOOLONG;
-	if (!name.size || memchr(bytes, '/', name.size) || memchr(bytes, 0, name.size))
-		return -EINVAL;
-	if (bytes[0] == '.' && (name.size == 1 || (name.size == 2 && bytes[1] == '.')))
-		return -EINVAL;
-	return 0;
+	return th_fs_name_check(name);
 }
 
 uint64_t th_dir_hash(const struct th_fs *fs, struct th_slice name)
@@ -62,25 +54,31 @@ static int entry_decode(struct th_slice value, struct th_dirent *ret)
 	return ret->id && ret->id <= TH_ID_MAX && type_valid(ret->type) && ret->twin < TH_NAME_TWINS ? 0 : -EUCLEAN;
 }
 
-static void report_entry(const struct th_inode *dir, struct th_slice name)
+static void report_entry(struct th_fs *fs, uint64_t directory, struct th_slice name)
 {
-	th_fs_report(dir->fs, "directory %llu: entry '%.*s' is not valid; run 'thunderhead check'",
-		     (unsigned long long)dir->id, (int)name.size, (const char *)name.data);
+	th_fs_report(fs, "directory %llu: entry '%.*s' is not valid; run 'thunderhead check'",
+		     (unsigned long long)directory, (int)name.size, (const char *)name.data);
 }
 
-int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret)
+int th_dir_find_in(struct th_fs *fs, struct th_view *view, uint64_t directory, struct th_slice name,
+		   struct th_dirent *ret)
 {
-	struct th_fs_key key = entry_key(dir, name);
+	struct th_fs_key key = th_fs_key_entry(directory, th_dir_hash(fs, name), name.data, name.size);
 	struct th_value value;
-	int err = th_get(th_inode_view(dir), th_fs_key_slice(&key), &value);
+	int err = th_get(view, th_fs_key_slice(&key), &value);
 
 	if (err)
 		return err;
 	err = entry_decode((struct th_slice){ value.data, value.size }, ret);
 	th_value_release(&value);
 	if (err)
-		report_entry(dir, name);
+		report_entry(fs, directory, name);
 	return err;
+}
+
+int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret)
+{
+	return th_dir_find_in(dir->fs, th_inode_view(dir), dir->id, name, ret);
 }
 
 /* Returns the range of the entries with the hash of this key. */
@@ -109,8 +107,9 @@ static int collect_twins(struct th_cursor *cursor, const struct th_inode *dir, c
 		int err = entry_decode(at.value, &entry);
 
 		if (err) {
-			report_entry(dir, (struct th_slice){ (const char *)at.key.data + TH_FS_KEY_HEAD + 8,
-							     at.key.size - TH_FS_KEY_HEAD - 8 });
+			report_entry(dir->fs, dir->id,
+				     (struct th_slice){ (const char *)at.key.data + TH_FS_KEY_HEAD + 8,
+							at.key.size - TH_FS_KEY_HEAD - 8 });
 			return err;
 		}
 		err = th_grow(twins->numbers, twins->capacity, twins->count + 1);
@@ -277,7 +276,7 @@ static int entry_parse(struct th_inode *dir, const struct th_cursor_entry *at, s
 	if (!err)
 		err = entry_decode(at->value, entry);
 	if (err)
-		report_entry(dir, parts->name);
+		report_entry(dir->fs, dir->id, parts->name);
 	return err;
 }
 

@@ -20,6 +20,9 @@ int th_dir_check_name(struct th_slice name);
 uint64_t th_dir_hash(const struct th_fs *fs, struct th_slice name);
 /* Finds an entry.  Returns 0, -ENOENT, -EUCLEAN if the entry is invalid (which is reported), or a read error. */
 int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret);
+/* Does the same in a view that no inode belongs to, in the directory with that id.  No lock is needed. */
+int th_dir_find_in(struct th_fs *fs, struct th_view *view, uint64_t directory, struct th_slice name,
+		   struct th_dirent *ret);
 /* Stages a new entry.  Returns 0, -EEXIST, -ENOSPC if TH_NAME_TWINS other names have its hash, or an error of the
  * transaction. */
 int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type);

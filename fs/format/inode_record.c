@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/format/key.h"
 #include "journal/base/clock.h"
 
 struct th_time th_time_of_ns(uint64_t ns)
@@ -74,11 +75,17 @@ static bool time_valid(struct th_time time)
 	return time.nanoseconds < 1000000000;
 }
 
+/* An inode has its first name, or none. */
+static bool name_valid(const struct th_attr *attr)
+{
+	return attr->parent ? !th_fs_name_check((struct th_slice){ attr->name, attr->name_size }) : !attr->name_size;
+}
+
 static bool attr_valid(const struct th_attr *attr)
 {
 	return mode_valid(attr->mode) && time_valid(attr->atime) && time_valid(attr->mtime) &&
 	       time_valid(attr->ctime) && time_valid(attr->btime) && attr->size <= INT64_MAX &&
-	       attr->parent <= TH_ID_MAX && attr->nlink <= INT32_MAX;
+	       attr->parent <= TH_ID_MAX && attr->nlink <= INT32_MAX && name_valid(attr);
 }
 
 /* Returns the link count, or UINT32_MAX, which attr_valid refuses, if refs is negative.  A directory counts its name,

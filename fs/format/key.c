@@ -4,6 +4,19 @@
 #include <errno.h>
 #include <string.h>
 
+int th_fs_name_check(struct th_slice name)
+{
+	const char *bytes = name.data;
+
+	if (name.size > TH_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!name.size || memchr(bytes, '/', name.size) || memchr(bytes, 0, name.size))
+		return -EINVAL;
+	if (bytes[0] == '.' && (name.size == 1 || (name.size == 2 && bytes[1] == '.')))
+		return -EINVAL;
+	return 0;
+}
+
 static void put_byte(struct th_fs_key *key, uint8_t byte)
 {
 	key->bytes[key->size++] = byte;
@@ -98,18 +111,38 @@ static uint64_t get_number(const uint8_t *bytes)
 	return number;
 }
 
+/* The name that ends a key. */
+enum name_shape {
+	NAME_NONE,
+	NAME_ATTRIBUTE, /* of an extended attribute: anything but NUL */
+	NAME_ENTRY, /* of a file (th_fs_name_check) */
+};
+
 /* The parts of a key after its id and kind. */
 struct key_shape {
 	bool number; /* an 8-byte number comes first */
-	uint16_t name_min, name_max; /* bytes of the name that ends the key; both 0: it has none */
+	enum name_shape name;
 };
 
 static const struct key_shape shapes[] = {
-	[TH_FS_KEY_INODE] = { false, 0, 0 },          [TH_FS_KEY_XATTR] = { false, 1, TH_NAME_MAX },
-	[TH_FS_KEY_LINK] = { true, 1, TH_NAME_MAX },  [TH_FS_KEY_EXTENT] = { true, 0, 0 },
-	[TH_FS_KEY_ENTRY] = { true, 1, TH_NAME_MAX }, [TH_FS_KEY_NEXT_ID] = { false, 0, 0 },
-	[TH_FS_KEY_ORPHAN] = { true, 0, 0 },          [TH_FS_KEY_NAME_KEY] = { false, 0, 0 },
+	[TH_FS_KEY_INODE] = { false, NAME_NONE }, [TH_FS_KEY_XATTR] = { false, NAME_ATTRIBUTE },
+	[TH_FS_KEY_LINK] = { true, NAME_ENTRY },  [TH_FS_KEY_EXTENT] = { true, NAME_NONE },
+	[TH_FS_KEY_ENTRY] = { true, NAME_ENTRY }, [TH_FS_KEY_NEXT_ID] = { false, NAME_NONE },
+	[TH_FS_KEY_ORPHAN] = { true, NAME_NONE }, [TH_FS_KEY_NAME_KEY] = { false, NAME_NONE },
 };
+
+static bool name_has_shape(struct th_slice name, enum name_shape shape)
+{
+	switch (shape) {
+	case NAME_NONE:
+		return !name.size;
+	case NAME_ATTRIBUTE:
+		return name.size && name.size <= TH_NAME_MAX && !memchr(name.data, 0, name.size);
+	case NAME_ENTRY:
+		return !th_fs_name_check(name);
+	}
+	return false;
+}
 
 int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret)
 {
@@ -134,7 +167,5 @@ int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret)
 		head += 8;
 	}
 	ret->name = (struct th_slice){ bytes + head, key.size - head };
-	if (ret->name.size < shape->name_min || ret->name.size > shape->name_max)
-		return -EUCLEAN;
-	return 0;
+	return name_has_shape(ret->name, shape->name) ? 0 : -EUCLEAN;
 }

@@ -12,6 +12,10 @@
 #define TH_FS_KEY_HEAD (8 + 1) /* id and kind */
 #define TH_FS_KEY_MAX (TH_FS_KEY_HEAD + 8 + TH_NAME_MAX)
 
+/* Checks whether a directory may have an entry of this name.  Returns 0, -EINVAL if the name is empty, "." or "..", or
+ * contains '/' or NUL, or -ENAMETOOLONG. */
+int th_fs_name_check(struct th_slice name);
+
 /* A key in place, without allocation. */
 struct th_fs_key {
 	uint16_t size;
@@ -41,7 +45,7 @@ struct th_fs_key_parts {
 	uint64_t number; /* depends on the kind: hash, parent id, block, or the id of an orphan */
 	struct th_slice name;
 };
-/* Returns 0, or -EUCLEAN if it is no key of a filesystem. */
+/* Returns 0, or -EUCLEAN if it is no key of a filesystem: the names in it are checked too. */
 int th_fs_key_parse(struct th_slice key, struct th_fs_key_parts *ret);
 
 #endif

@@ -94,6 +94,7 @@ START_TEST(all_attributes_survive_a_round_trip)
 	ck_assert_uint_eq(size, TH_INODE_VALUE_MAX);
 	ck_assert_int_eq(th_inode_decode(value, size, 2, &decoded), 0);
 	expect_attr(&decoded, &attr);
+	attr.parent = 0;
 	attr.name = NULL;
 	attr.name_size = 0;
 	size = th_inode_encode(&attr, value);
@@ -177,6 +178,11 @@ static void huge_subdirs(struct th_inode_disk *disk)
 	disk->subdirs = th_le32(INT32_MAX);
 }
 
+static void parent_without_name(struct th_inode_disk *disk)
+{
+	disk->parent = th_le64(0);
+}
+
 START_TEST(invalid_fields_are_refused)
 {
 	expect_refused(no_type);
@@ -187,18 +193,35 @@ START_TEST(invalid_fields_are_refused)
 	expect_refused(huge_size);
 	expect_refused(huge_parent);
 	expect_refused(huge_subdirs);
+	expect_refused(parent_without_name);
+}
+END_TEST
+
+START_TEST(names_that_no_file_can_have_are_refused)
+{
+	static const char *const names[] = { "..", ".", "a/b", "/", "", "/../etc/passwd" };
+	uint8_t value[TH_INODE_VALUE_MAX];
+	struct th_attr attr = file_attr();
+
+	attr.name = names[_i];
+	attr.name_size = (uint16_t)strlen(names[_i]);
+	ck_assert_int_eq(decode(value, th_inode_encode(&attr, value), 1), -EUCLEAN);
+	attr.name = "a\0b";
+	attr.name_size = 3;
+	ck_assert_int_eq(decode(value, th_inode_encode(&attr, value), 1), -EUCLEAN);
 }
 END_TEST
 
 START_TEST(wrong_sizes_are_refused)
 {
-	uint8_t value[TH_INODE_VALUE_MAX + 1] = { 0 };
+	uint8_t value[TH_INODE_VALUE_MAX + 1];
 	struct th_attr attr = file_attr();
 
+	memset(value, 'n', sizeof(value));
 	th_inode_encode(&attr, value);
-	for (size_t size = 0; size < sizeof(struct th_inode_disk); size++)
+	for (size_t size = 0; size <= sizeof(struct th_inode_disk); size++)
 		ck_assert_int_eq(decode(value, size, 1), -EUCLEAN);
-	for (size_t size = sizeof(struct th_inode_disk); size <= TH_INODE_VALUE_MAX; size++)
+	for (size_t size = sizeof(struct th_inode_disk) + 1; size <= TH_INODE_VALUE_MAX; size++)
 		ck_assert_int_eq(decode(value, size, 1), 0);
 	ck_assert_int_eq(decode(value, TH_INODE_VALUE_MAX + 1, 1), -EUCLEAN);
 }
@@ -236,6 +259,7 @@ int main(void)
 	tcase_add_test(tcase, all_attributes_survive_a_round_trip);
 	tcase_add_test(tcase, link_counts_come_from_references_or_subdirectories);
 	tcase_add_test(tcase, invalid_fields_are_refused);
+	tcase_add_loop_test(tcase, names_that_no_file_can_have_are_refused, 0, 6);
 	tcase_add_test(tcase, wrong_sizes_are_refused);
 	tcase_add_test(tcase, accepted_random_records_survive_a_round_trip);
 	suite_add_tcase(suite, tcase);

@@ -100,10 +100,36 @@ START_TEST(invalid_keys_are_refused)
 	ck_assert_int_eq(parse(key.bytes, key.size), -EUCLEAN);
 	key = th_fs_key_inode(1);
 	ck_assert_int_eq(parse(key.bytes, key.size + 1u), -EUCLEAN);
+	memset(bytes, 'n', sizeof(bytes));
 	memcpy(bytes, long_name.bytes, long_name.size);
 	ck_assert_int_eq(parse(bytes, long_name.size), -EUCLEAN);
 	ck_assert_int_eq(parse(bytes, long_name.size + TH_NAME_MAX), 0);
 	ck_assert_int_eq(parse(bytes, long_name.size + TH_NAME_MAX + 1u), -EUCLEAN);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	size_t size;
+	bool entry, attribute;
+} names[] = {
+	{ "name", 4, true, true },  { "...", 3, true, true },    { ".a", 2, true, true }, { "\x1b\xff", 2, true, true },
+	{ ".", 1, false, true },    { "..", 2, false, true },    { "", 0, false, false }, { "a/b", 3, false, true },
+	{ "/etc", 4, false, true }, { "a\0b", 3, false, false },
+};
+
+/* A name from an image is printed, and used as a path. */
+START_TEST(names_that_no_file_can_have_are_refused)
+{
+	size_t size = names[_i].size;
+	struct th_fs_key entry = th_fs_key_entry(7, 1, names[_i].name, size);
+	struct th_fs_key link = th_fs_key_link(7, 8, names[_i].name, size);
+	struct th_fs_key xattr = th_fs_key_xattr(7, names[_i].name, size);
+
+	ck_assert_int_eq(parse(entry.bytes, entry.size), names[_i].entry ? 0 : -EUCLEAN);
+	ck_assert_int_eq(parse(link.bytes, link.size), names[_i].entry ? 0 : -EUCLEAN);
+	ck_assert_int_eq(parse(xattr.bytes, xattr.size), names[_i].attribute ? 0 : -EUCLEAN);
+	ck_assert_int_eq(!th_fs_name_check((struct th_slice){ names[_i].name, size }), names[_i].entry);
 }
 END_TEST
 
@@ -166,6 +192,7 @@ int main(void)
 	tcase_add_test(tcase, each_kind_is_parsed_as_it_was_built);
 	tcase_add_test(tcase, keys_sort_by_id_kind_and_number);
 	tcase_add_test(tcase, invalid_keys_are_refused);
+	tcase_add_loop_test(tcase, names_that_no_file_can_have_are_refused, 0, sizeof(names) / sizeof(names[0]));
 	tcase_add_test(tcase, random_keys_that_parse_are_built_alike);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
