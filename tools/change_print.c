@@ -54,12 +54,14 @@ static void print_links(FILE *stream, const struct th_fs_change *change)
 		fprintf(stream, "\t(%+" PRId64 ")", more);
 }
 
-static void print_text(FILE *stream, const struct th_fs_change *change, const struct th_change_style *style)
+/* Prints a change as one of that kind. */
+static void print_as(FILE *stream, const struct th_fs_change *change, enum th_fs_change_kind kind,
+		     const struct th_change_style *style)
 {
-	fprintf(stream, "%c\t", change->kind);
+	fprintf(stream, "%c\t", kind);
 	if (style->types)
 		fprintf(stream, "%c\t", type_letter(present_side(change)->mode));
-	if (change->kind == TH_CHANGE_RENAMED) {
+	if (kind == TH_CHANGE_RENAMED) {
 		print_path(stream, change->old_path, style);
 		fputs(style->tabs ? "\t" : style->raw ? "" : " -> ", stream);
 		if (style->raw)
@@ -69,6 +71,14 @@ static void print_text(FILE *stream, const struct th_fs_change *change, const st
 	if (!style->raw)
 		print_links(stream, change);
 	putc(style->raw ? 0 : '\n', stream);
+}
+
+/* A renamed inode that has changed otherwise is modified too; the number of its names is part of the first line. */
+static void print_text(FILE *stream, const struct th_fs_change *change, const struct th_change_style *style)
+{
+	print_as(stream, change, change->kind, style);
+	if (change->kind == TH_CHANGE_RENAMED && (change->what & ~(unsigned)TH_CHANGED_LINKS))
+		print_as(stream, change, TH_CHANGE_MODIFIED, style);
 }
 
 /* --- JSON --- */
@@ -181,10 +191,13 @@ static int print_json(FILE *stream, const struct th_fs_change *change)
 	add(object, "kind", json_object_new_string(kind_name(change->kind)), &ok);
 	if (th_name_to_json(object, "path", change->path))
 		ok = false;
-	if (change->old_path && th_name_to_json(object, "old_path", change->old_path))
+	if (change->old_path && change->kind != TH_CHANGE_ADDED &&
+	    th_name_to_json(object, "old_path", change->old_path))
 		ok = false;
 	add(object, "type", json_object_new_string(type_name(present_side(change)->mode)), &ok);
 	add(object, "inode", json_object_new_uint64(change->inode), &ok);
+	if (change->replaced)
+		add(object, "replaced_inode", json_object_new_uint64(change->replaced), &ok);
 	if (change->from.mode)
 		add(object, "old", side_to_json(&change->from, &ok), &ok);
 	if (change->to.mode)

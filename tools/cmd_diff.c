@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Differences between two snapshots or branches, or from one of them to the current state.  The filesystem returns changes
- * in the order of inodes (fs/control/control.h); this sorts them by path.
+ * in the order of inodes (fs/control/control.h); this finds files that were replaced by others of the same name
+ * (tools/change_merge.h), and sorts all by path.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,6 +13,7 @@
 #include "fs/diff/diff_session.h"
 #include "fs/format/change_record.h"
 #include "journal/base/array.h"
+#include "tools/change_merge.h"
 #include "tools/change_print.h"
 #include "tools/commands.h"
 #include "tools/error.h"
@@ -27,6 +29,7 @@ struct diff {
 	const char *from, *to; /* to NULL: the current state */
 	const char *path; /* NULL: all */
 	struct th_change_style style;
+	bool strict; /* a replaced file is a removed and an added one */
 	bool stats;
 	/* Received from the filesystem: changes, and the bytes of one that is not complete yet. */
 	struct th_fs_change *changes;
@@ -146,6 +149,8 @@ static void report(const struct diff *diff, struct th_target *target, int err)
 		missing = diff->to;
 	if (err == -ENOENT)
 		th_error_line("%s: there is no snapshot or branch '%s' (see thunderhead snapshot list)", path, missing);
+	else if (err == -ENXIO)
+		th_error_line("%s: neither side of the diff has the path '%s'", path, diff->path);
 	else if (err == -EPERM)
 		th_error_line("%s: only root and the user who mounted it may see differences", path);
 	else if (err == -EMFILE)
@@ -173,15 +178,6 @@ static int begin(const struct diff *diff, struct th_target *target, struct th_le
 	return err;
 }
 
-static int compare_changes(const void *a, const void *b)
-{
-	const struct th_fs_change *x = a, *y = b;
-	int order = strcmp(x->path, y->path);
-
-	/* Where a file replaced another one of the same name, the removed one comes first. */
-	return order ? order : (y->kind == TH_CHANGE_REMOVED) - (x->kind == TH_CHANGE_REMOVED);
-}
-
 static int receive(struct diff *diff, struct th_target *target)
 {
 	struct th_control_diff_end end = { 0 };
@@ -205,8 +201,9 @@ static int show(struct diff *diff)
 {
 	int err = 0;
 
-	if (diff->count)
-		qsort(diff->changes, diff->count, sizeof(*diff->changes), compare_changes);
+	if (!diff->strict)
+		th_changes_merge(diff->changes, &diff->count);
+	th_changes_sort(diff->changes, diff->count);
 	for (size_t i = 0; i < diff->count && !err; i++)
 		err = th_change_print(stdout, &diff->changes[i], &diff->style);
 	if (err)
@@ -235,15 +232,16 @@ static int diff_target(struct diff *diff, const char *path)
 
 /* --- the command --- */
 
-enum { OPTION_PATH = TH_OPTION_LONG, OPTION_JSON, OPTION_STATS };
+enum { OPTION_PATH = TH_OPTION_LONG, OPTION_JSON, OPTION_STATS, OPTION_STRICT };
 
 static const struct th_option options_table[] = {
 	{ OPTION_PATH, "path", "PATH",
-	  "only changes at PATH, from the root of the filesystem, or below it;\nthe path before or after the change counts" },
+	  "only changes at PATH, from the root of the filesystem, or below it;\nthe path of either side will do" },
 	{ OPTION_JSON, "json", NULL, "print a JSON object on each line, with attributes and changed byte ranges" },
 	{ '0', NULL, NULL, "do not escape names; end each with a zero byte instead of a newline" },
 	{ 'F', NULL, NULL, "show the type of the file, as ls -F does (F is a regular file)" },
 	{ 'H', NULL, NULL, "separate fields by tabs only, for scripts" },
+	{ OPTION_STRICT, "strict", NULL, "show a file replaced by another of the same name as removed and added" },
 	{ OPTION_STATS, "stats", NULL, "print how much was read, on standard error" },
 	{ 0 },
 };
@@ -265,6 +263,9 @@ static void take_option(struct diff *diff, int option)
 		break;
 	case 'H':
 		diff->style.tabs = true;
+		break;
+	case OPTION_STRICT:
+		diff->strict = true;
 		break;
 	case OPTION_STATS:
 		diff->stats = true;
@@ -294,7 +295,7 @@ static int run(const struct th_command *command, int argc, char **argv)
 
 const struct th_command th_cmd_diff = {
 	.name = "diff",
-	.arguments = "[--path PATH] [--json | -0 | -F | -H] [--stats] TARGET FROM [TO]",
+	.arguments = "[--path PATH] [--strict] [--json | -0 | -F | -H] [--stats] TARGET FROM [TO]",
 	.summary = "show the changes between two snapshots or branches, or from one to the current state",
 	.options = options_table,
 	.notes = "M modified, + added, - removed, R renamed.  Exit codes: 0 no difference, 1 differences, 2 trouble.\n",

@@ -22,22 +22,6 @@ static bool name_is_valid(const struct th_control_name *name)
 	return !name->text[TH_SNAPSHOT_NAME_MAX];
 }
 
-/* Copies a path in the form that th_fs_change_below takes; the root, or an empty path, becomes NULL. */
-static int take_path(const char *path, size_t size, char **ret)
-{
-	size_t length = strnlen(path, size);
-
-	*ret = NULL;
-	if (length == size || (length && path[0] != '/'))
-		return -EINVAL;
-	while (length && path[length - 1] == '/')
-		length--;
-	if (!length)
-		return 0;
-	*ret = strndup(path, length);
-	return *ret ? 0 : -ENOMEM;
-}
-
 /* --- commands: the request has the right size and version, and the answer has room for that size --- */
 
 static void pack_store_numbers(const struct th_store_info *info, struct th_control_info *answer)
@@ -342,24 +326,27 @@ static int answer_diff_begin(struct th_control *control, const void *request, vo
 	const struct th_control_diff_begin *wanted = request;
 	struct th_control_diff_begin *begun = answer;
 	uint32_t flags = th_get_le32(wanted->flags);
-	const char *to = wanted->to.text[0] ? wanted->to.text : NULL;
+	struct th_fs_diff_options options = {
+		.from = wanted->from.text,
+		.to = wanted->to.text[0] ? wanted->to.text : NULL,
+		.path = wanted->path[0] ? wanted->path : NULL,
+		.ranges = flags & TH_CONTROL_DIFF_RANGES,
+	};
 	struct th_fs_diff *diff = NULL;
-	char *path = NULL;
 	uint64_t id;
-	int err = -EINVAL;
+	int err;
 
-	if (name_is_valid(&wanted->from) && name_is_valid(&wanted->to) && !(flags & ~TH_CONTROL_DIFF_RANGES))
-		err = take_path(wanted->path, sizeof(wanted->path), &path);
+	if (!name_is_valid(&wanted->from) || !name_is_valid(&wanted->to) || (flags & ~TH_CONTROL_DIFF_RANGES) ||
+	    wanted->path[sizeof(wanted->path) - 1])
+		return -EINVAL;
+	err = th_fs_diff_open(control->fs, &options, &diff);
 	if (!err)
-		err = th_fs_diff_open(control->fs, wanted->from.text, to, flags & TH_CONTROL_DIFF_RANGES, &diff);
-	if (!err)
-		err = th_diff_session_begin(control->sessions, diff, path, &id);
+		err = th_diff_session_begin(control->sessions, diff, &id);
 	if (!err) {
 		begun->session = th_le64(id);
 		return 0;
 	}
 	th_fs_diff_close(diff);
-	free(path);
 	return err;
 }
 

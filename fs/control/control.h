@@ -125,7 +125,7 @@ struct th_control_diff_begin {
 	struct th_le32 version, flags;
 	struct th_le64 session; /* in the answer */
 	struct th_control_name from, to;
-	char path[4096]; /* "/a/b": only changes at or below it; padded with zeros; empty: all */
+	char path[4096]; /* "/a/b": only changes there or below (th_fs_diff_options); padded with zeros; empty: all */
 };
 
 #define TH_CONTROL_DIFF_BYTES 16128
@@ -202,7 +202,7 @@ int th_control_fitrim(struct th_control *control, const struct th_caller *caller
 /* Answers one request.  All callers may ask for information and for lists of snapshots, holds and branches; only
  * caller->admin for differences, trim and resizing; for changes see snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
  * the number of bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for
- * another version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
+ * another version, -EPERM, -ENXIO if neither side of a diff has the path, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
  * -EMFILE if there are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */
 int th_control_ioctl(struct th_control *control, const struct th_caller *caller, unsigned cmd, const void *in,
 		     size_t in_size, void *out, size_t out_max, size_t *ret_size);

@@ -9,9 +9,13 @@
 #include "fs/data/file.h"
 #include "fs/data/writeback_list.h"
 #include "fs/diff/diff_content.h"
+#include "fs/diff/diff_scope.h"
 #include "fs/diff/inode_names.h"
 #include "fs/diff/inode_paths.h"
 #include "journal/base/array.h"
+
+/* Inodes that one call visits at most, so that it does not occupy a worker of the daemon for long. */
+#define INODES_AT_A_TIME 1024
 
 /* One of the two views, and the current inode in it. */
 struct side {
@@ -23,11 +27,18 @@ struct side {
 	char name[TH_NAME_MAX + 1];
 };
 
+/* A name of the current inode that is to be reported. */
+struct found_name {
+	char *path; /* NULL: it is not below the root */
+	bool in_scope;
+};
+
 struct th_fs_diff {
 	struct th_fs *fs;
 	struct th_diff *keys;
 	bool ranges;
 	struct side from, to;
+	struct th_diff_scope scope;
 	/* The next key, if it has been read. */
 	bool have_key;
 	struct th_change change;
@@ -235,78 +246,108 @@ static int queue_change(struct th_fs_diff *diff, enum th_fs_change_kind kind, ch
 	return copy_ranges(diff, change);
 }
 
-/* Finds the path of a name; *ret is NULL if it is not below the root. */
-static int name_path(struct th_fs_diff *diff, struct side *side, const struct th_inode_name *name, char **ret)
+static const struct th_diff_scope_side *scope_side(const struct th_fs_diff *diff, const struct side *side)
 {
+	return side == &diff->from ? &diff->scope.from : &diff->scope.to;
+}
+
+/* Finds the path of a name.  The caller frees ret->path. */
+static int find_name(struct th_fs_diff *diff, struct side *side, const struct th_inode_name *name,
+		     struct found_name *ret)
+{
+	bool inside = false;
 	int err;
 
-	*ret = NULL;
+	*ret = (struct found_name){ NULL, false };
 	if (diff->id == diff->fs->root->id) {
-		*ret = strdup("/");
-		return *ret ? 0 : -ENOMEM;
+		ret->path = strdup("/");
+		ret->in_scope = !diff->scope.limited;
+		return ret->path ? 0 : -ENOMEM;
 	}
-	err = name->parent ? th_inode_paths_join(side->paths, name->parent, name->name, ret) : 1;
+	err = name->parent ? th_inode_paths_join(side->paths, name->parent, name->name, &ret->path, &inside) : 1;
 	if (err == -EUCLEAN)
 		th_fs_report(diff->fs, "diff: inode %llu: its parent directories do not lead to the root",
 			     (unsigned long long)diff->id);
+	ret->in_scope = !err && th_diff_scope_has(&diff->scope, scope_side(diff, side), diff->id, name, inside);
 	return err < 0 ? err : 0;
 }
 
-/* Reports a name that both views have, if the inode differs.  If a directory above it was moved, the path may have
- * come from outside the root, or left it. */
+static char *take(char **path)
+{
+	char *taken = *path;
+
+	*path = NULL;
+	return taken;
+}
+
+/* Queues the change of a name that both views have.  If a directory above it was moved, the path may have come from
+ * outside the root, or left it. */
+static int queue_kept(struct th_fs_diff *diff, struct found_name *from, struct found_name *to)
+{
+	if (!to->path)
+		return queue_change(diff, TH_CHANGE_REMOVED, take(&from->path), NULL);
+	if (!from->path)
+		return queue_change(diff, TH_CHANGE_ADDED, take(&to->path), NULL);
+	return queue_change(diff, TH_CHANGE_MODIFIED, take(&to->path),
+			    strcmp(to->path, from->path) ? take(&from->path) : NULL);
+}
+
+/* Reports a name that both views have, if the inode differs. */
 static int report_kept(struct th_fs_diff *diff, const struct th_inode_name *name)
 {
-	char *path = NULL, *old_path = NULL;
+	struct found_name from = { 0 }, to = { 0 };
 	int err;
 
 	if (!diff->what)
 		return 0;
-	err = name_path(diff, &diff->to, name, &path);
+	err = find_name(diff, &diff->to, name, &to);
 	if (!err)
-		err = name_path(diff, &diff->from, name, &old_path);
-	if (err || (!path && !old_path)) {
-		free(path);
-		free(old_path);
-		return err;
-	}
-	if (!path)
-		return queue_change(diff, TH_CHANGE_REMOVED, old_path, NULL);
-	if (!old_path)
-		return queue_change(diff, TH_CHANGE_ADDED, path, NULL);
-	if (!strcmp(path, old_path)) {
-		free(old_path);
-		old_path = NULL;
-	}
-	return queue_change(diff, TH_CHANGE_MODIFIED, path, old_path);
+		err = find_name(diff, &diff->from, name, &from);
+	if (!err && (from.in_scope || to.in_scope))
+		err = queue_kept(diff, &from, &to);
+	free(from.path);
+	free(to.path);
+	return err;
 }
 
-/* Paths of the names that only one side has. */
-struct path_list {
-	char **list;
+/* Names below the root that only one side has. */
+struct name_list {
+	struct found_name *list;
+	const struct th_inode_name **names;
 	size_t count;
 };
 
-static void path_list_release(struct path_list *paths)
+static int name_list_init(struct name_list *names, size_t max)
 {
-	for (size_t i = 0; i < paths->count; i++)
-		free(paths->list[i]);
-	free(paths->list);
+	names->list = calloc(max + 1, sizeof(*names->list));
+	names->names = calloc(max + 1, sizeof(*names->names));
+	return names->list && names->names ? 0 : -ENOMEM;
 }
 
-static int path_list_add(struct th_fs_diff *diff, struct path_list *paths, struct side *side,
+static void name_list_release(struct name_list *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->list[i].path);
+	free(names->list);
+	free(names->names);
+}
+
+static int name_list_add(struct th_fs_diff *diff, struct name_list *names, struct side *side,
 			 const struct th_inode_name *name)
 {
-	char *path;
-	int err = name_path(diff, side, name, &path);
+	struct found_name found;
+	int err = find_name(diff, side, name, &found);
 
-	if (!err && path)
-		paths->list[paths->count++] = path;
-	return err;
+	if (err || !found.path)
+		return err;
+	names->list[names->count] = found;
+	names->names[names->count++] = name;
+	return 0;
 }
 
 /* Merges both sorted lists of names: reports those of both sides, and collects those of one side. */
 static int merge_names(struct th_fs_diff *diff, const struct th_inode_names *from, const struct th_inode_names *to,
-		       struct path_list *ret_removed, struct path_list *ret_added)
+		       struct name_list *ret_removed, struct name_list *ret_added)
 {
 	size_t f = 0, t = 0;
 	int err = 0;
@@ -319,33 +360,58 @@ static int merge_names(struct th_fs_diff *diff, const struct th_inode_names *fro
 		if (!order)
 			err = report_kept(diff, &to->list[t]);
 		else if (order < 0)
-			err = path_list_add(diff, ret_removed, &diff->from, &from->list[f]);
+			err = name_list_add(diff, ret_removed, &diff->from, &from->list[f]);
 		else
-			err = path_list_add(diff, ret_added, &diff->to, &to->list[t]);
+			err = name_list_add(diff, ret_added, &diff->to, &to->list[t]);
 		f += order <= 0;
 		t += order >= 0;
 	}
 	return err;
 }
 
+/* Reports a removed and an added name of the inode as one that was renamed. */
+static int report_renamed(struct th_fs_diff *diff, struct found_name *from, struct found_name *to)
+{
+	if (!from->in_scope && !to->in_scope && !th_diff_scope_passes(&diff->scope, diff->id))
+		return 0;
+	return queue_change(diff, TH_CHANGE_RENAMED, take(&to->path), take(&from->path));
+}
+
+static int report_removed(struct th_fs_diff *diff, struct found_name *found)
+{
+	return found->in_scope ? queue_change(diff, TH_CHANGE_REMOVED, take(&found->path), NULL) : 0;
+}
+
+/* Reports an added name, with the path that it would have had in the older view. */
+static int report_added(struct th_fs_diff *diff, struct found_name *found, const struct th_inode_name *name)
+{
+	struct found_name before = { 0 };
+	int has, err = 0;
+
+	if (!found->in_scope)
+		return 0;
+	has = th_inode_paths_has(diff->from.paths, name->parent);
+	if (has > 0)
+		err = find_name(diff, &diff->from, name, &before);
+	if (has < 0 || err)
+		return has < 0 ? has : err;
+	if (before.path && !strcmp(before.path, found->path))
+		free(take(&before.path));
+	return queue_change(diff, TH_CHANGE_ADDED, take(&found->path), before.path);
+}
+
 /* Pairs removed and added names as renamed; reports the rest as removed or added. */
-static int report_moved(struct th_fs_diff *diff, struct path_list *removed, struct path_list *added)
+static int report_moved(struct th_fs_diff *diff, struct name_list *removed, struct name_list *added)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && (i < removed->count || i < added->count); i++) {
-		char *old_path = i < removed->count ? removed->list[i] : NULL;
-		char *path = i < added->count ? added->list[i] : NULL;
-
-		if (old_path)
-			removed->list[i] = NULL;
-		if (path)
-			added->list[i] = NULL;
-		if (old_path && path)
-			err = queue_change(diff, TH_CHANGE_RENAMED, path, old_path);
+		if (i >= added->count)
+			err = report_removed(diff, &removed->list[i]);
+		else if (i >= removed->count)
+			err = report_added(diff, &added->list[i], added->names[i]);
 		else
-			err = queue_change(diff, path ? TH_CHANGE_ADDED : TH_CHANGE_REMOVED, path ? path : old_path,
-					   NULL);
+			err = report_renamed(diff, &removed->list[i], &added->list[i]);
 	}
 	return err;
 }
@@ -360,22 +426,21 @@ static int read_names(struct th_fs_diff *diff, const struct side *side, struct t
 static int report_names(struct th_fs_diff *diff)
 {
 	struct th_inode_names from = { 0 }, to = { 0 };
-	struct path_list removed = { 0 }, added = { 0 };
+	struct name_list removed = { 0 }, added = { 0 };
 	int err = read_names(diff, &diff->from, &from);
 
 	if (!err)
 		err = read_names(diff, &diff->to, &to);
-	if (!err) {
-		removed.list = calloc(from.count + 1, sizeof(*removed.list));
-		added.list = calloc(to.count + 1, sizeof(*added.list));
-		err = removed.list && added.list ? 0 : -ENOMEM;
-	}
+	if (!err)
+		err = name_list_init(&removed, from.count);
+	if (!err)
+		err = name_list_init(&added, to.count);
 	if (!err)
 		err = merge_names(diff, &from, &to, &removed, &added);
 	if (!err)
 		err = report_moved(diff, &removed, &added);
-	path_list_release(&removed);
-	path_list_release(&added);
+	name_list_release(&removed);
+	name_list_release(&added);
 	th_inode_names_release(&from);
 	th_inode_names_release(&to);
 	return err;
@@ -402,9 +467,11 @@ static int next_inode(struct th_fs_diff *diff)
 
 int th_fs_diff_next(struct th_fs_diff *diff, struct th_fs_change *ret)
 {
-	while (diff->taken == diff->queued) {
+	for (unsigned visited = 0; diff->taken == diff->queued; visited++) {
 		int err;
 
+		if (visited == INODES_AT_A_TIME)
+			return -EAGAIN;
 		diff->taken = diff->queued = 0;
 		err = next_inode(diff);
 		if (err)
@@ -436,7 +503,7 @@ static int side_open(struct th_fs *fs, struct side *side, const char *name)
 	return err ? err : th_inode_paths_new(side->view, fs->root->id, &side->paths);
 }
 
-int th_fs_diff_open(struct th_fs *fs, const char *from, const char *to, bool ranges, struct th_fs_diff **ret)
+int th_fs_diff_open(struct th_fs *fs, const struct th_fs_diff_options *options, struct th_fs_diff **ret)
 {
 	struct th_fs_diff *diff = calloc(1, sizeof(*diff));
 	int err;
@@ -444,13 +511,18 @@ int th_fs_diff_open(struct th_fs *fs, const char *from, const char *to, bool ran
 	if (!diff)
 		return -ENOMEM;
 	diff->fs = fs;
-	diff->ranges = ranges;
-	th_diff_content_init(&diff->content, ranges);
-	err = side_open(fs, &diff->from, from);
+	diff->ranges = options->ranges;
+	th_diff_content_init(&diff->content, options->ranges);
+	err = side_open(fs, &diff->from, options->from);
 	if (!err)
-		err = side_open(fs, &diff->to, to);
-	if (!err)
+		err = side_open(fs, &diff->to, options->to);
+	if (!err && options->path)
+		err = th_diff_scope_init(&diff->scope, fs, diff->from.view, diff->to.view, options->path);
+	if (!err) {
+		th_inode_paths_set_scope(diff->from.paths, diff->scope.directories);
+		th_inode_paths_set_scope(diff->to.paths, diff->scope.directories);
 		err = th_diff_open(diff->from.view, diff->to.view, NULL, &diff->keys);
+	}
 	if (err)
 		th_fs_diff_close(diff);
 	else
@@ -475,6 +547,7 @@ void th_fs_diff_close(struct th_fs_diff *diff)
 		th_fs_change_release(&diff->queue[diff->taken]);
 	free(diff->queue);
 	th_diff_content_release(&diff->content);
+	th_diff_scope_release(&diff->scope);
 	side_close(&diff->from);
 	side_close(&diff->to);
 	free(diff);

@@ -17,13 +17,18 @@
 
 struct th_fs_diff;
 
-/* Opens the diff from the snapshot, or else the branch, called `from` to the one called `to` (NULL: the live tree as it
- * is now), in either order of time.  It covers the files below the root of fs, which must outlive it.  ranges: changes
- * list the ranges whose content differs.  Returns 0, -ENOENT if one of the names does not exist, or an error of the
- * store.  No lock held (L5). */
-int th_fs_diff_open(struct th_fs *fs, const char *from, const char *to, bool ranges, struct th_fs_diff **ret);
-/* Returns 0 with the next change in the order of inode numbers, which the caller releases; 1 at the end; -EUCLEAN after
- * a report; or an error of the store. */
+struct th_fs_diff_options {
+	const char *from, *to; /* a snapshot, or else a branch; `to` NULL: the live tree as it is now */
+	const char *path; /* "/a/b": only changes there, or below it (diff_scope.h); NULL: all */
+	bool ranges; /* changes list the ranges whose content differs */
+};
+
+/* Opens the diff between two views, in either order of time.  It covers the files below the root of fs, which must
+ * outlive it.  Returns 0, -ENOENT if `from` or `to` does not exist, -ENXIO if neither view has the path, or an error of
+ * the store.  No lock held (L5). */
+int th_fs_diff_open(struct th_fs *fs, const struct th_fs_diff_options *options, struct th_fs_diff **ret);
+/* Returns 0 with the next change in the order of inode numbers, which the caller releases; 1 at the end; -EAGAIN if
+ * there is none among the next 1024 inodes, to be called again; -EUCLEAN after a report; or an error of the store. */
 int th_fs_diff_next(struct th_fs_diff *diff, struct th_fs_change *ret);
 void th_fs_diff_stats(const struct th_fs_diff *diff, struct th_diff_stats *ret);
 void th_fs_diff_close(struct th_fs_diff *diff); /* NULL is fine */

@@ -9,8 +9,6 @@
 
 #include "journal/base/clock.h"
 
-/* Changes that one read examines at most, so that it does not occupy a worker of the daemon for long. */
-#define CHANGES_AT_A_TIME 1024
 #define IDLE_NS (TH_DIFF_SESSION_IDLE_SECONDS * TH_NS_PER_S)
 
 struct session {
@@ -18,7 +16,6 @@ struct session {
 	bool busy; /* a thread uses it without the lock */
 	uint64_t deadline_ns; /* of th_monotonic_ns: ended then if it is not busy */
 	struct th_fs_diff *diff;
-	char *path;
 	bool ended;
 	/* The change being sent. */
 	uint8_t *record;
@@ -53,7 +50,6 @@ int th_diff_sessions_new(struct th_diff_sessions **ret)
 static void session_release(struct session *session)
 {
 	th_fs_diff_close(session->diff);
-	free(session->path);
 	free(session->record);
 }
 
@@ -151,7 +147,7 @@ static struct session *find(struct th_diff_sessions *sessions, uint64_t id)
 	return NULL;
 }
 
-int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id)
+int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, uint64_t *ret_id)
 {
 	struct session *session;
 	uint64_t id = 0;
@@ -165,7 +161,7 @@ int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *
 	session = find(sessions, 0);
 	err = session ? ensure_watcher(sessions) : -EMFILE;
 	if (!err) {
-		*session = (struct session){ .id = id, .diff = diff, .path = path };
+		*session = (struct session){ .id = id, .diff = diff };
 		session->deadline_ns = th_monotonic_ns() + IDLE_NS;
 		pthread_cond_broadcast(&sessions->changed);
 		*ret_id = id;
@@ -174,30 +170,23 @@ int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *
 	return err;
 }
 
-/* Packs the next change at or below the path into session->record.  Returns 0, 1 at the end, -EAGAIN if there is none
- * among the next CHANGES_AT_A_TIME, or an error. */
+/* Packs the next change into session->record.  Returns 0, or as th_fs_diff_next. */
 static int next_record(struct session *session)
 {
-	for (unsigned i = 0; i < CHANGES_AT_A_TIME; i++) {
-		struct th_fs_change change;
-		int err = th_fs_diff_next(session->diff, &change);
+	struct th_fs_change change;
+	int err = th_fs_diff_next(session->diff, &change);
 
-		if (err)
-			return err;
-		if (!session->path || th_fs_change_below(&change, session->path)) {
-			session->record_at = 0;
-			session->record_size = th_fs_change_packed_size(&change);
-			session->record = malloc(session->record_size);
-			if (session->record)
-				th_fs_change_pack(&change, session->record);
-			else
-				err = -ENOMEM;
-			th_fs_change_release(&change);
-			return err;
-		}
-		th_fs_change_release(&change);
-	}
-	return -EAGAIN;
+	if (err)
+		return err;
+	session->record_at = 0;
+	session->record_size = th_fs_change_packed_size(&change);
+	session->record = malloc(session->record_size);
+	if (session->record)
+		th_fs_change_pack(&change, session->record);
+	else
+		err = -ENOMEM;
+	th_fs_change_release(&change);
+	return err;
 }
 
 /* Copies as much of the record as fits. */

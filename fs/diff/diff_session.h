@@ -26,10 +26,9 @@ int th_diff_sessions_new(struct th_diff_sessions **ret);
 /* Ends all sessions.  None may be in use.  NULL is fine. */
 void th_diff_sessions_free(struct th_diff_sessions *sessions);
 
-/* Begins a session, which owns diff and path (NULL: all paths; else freed with free()), both on success only.  Returns
- * 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of creating the thread. */
-int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, char *path, uint64_t *ret_id);
-/* Reads the next bytes of the stream of changes at or below the session's path.  A call does a limited amount of work,
+/* Begins a session, which on success owns the diff.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of creating the thread. */
+int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, uint64_t *ret_id);
+/* Reads the next bytes of the stream of changes.  A call does a limited amount of work,
  * so it may return no bytes before the end.  Returns 0, -ESTALE if there is no such session, -EBUSY if another thread
  * uses it, or an error of the diff, which ends the session. */
 int th_diff_session_read(struct th_diff_sessions *sessions, uint64_t id, void *buffer, size_t size,

@@ -36,18 +36,6 @@ void th_fs_change_release(struct th_fs_change *change)
 	memset(change, 0, sizeof(*change));
 }
 
-static bool path_below(const char *path, const char *directory)
-{
-	size_t size = strlen(directory);
-
-	return path && !strncmp(path, directory, size) && (!path[size] || path[size] == '/');
-}
-
-bool th_fs_change_below(const struct th_fs_change *change, const char *directory)
-{
-	return path_below(change->path, directory) || path_below(change->old_path, directory);
-}
-
 static size_t path_size(const char *path)
 {
 	return path ? strlen(path) : 0;

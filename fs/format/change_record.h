@@ -50,11 +50,15 @@ struct th_fs_change {
 	enum th_fs_change_kind kind;
 	uint32_t what; /* enum th_fs_change_what */
 	uint64_t inode; /* its number in the live tree */
+	uint64_t
+		replaced; /* the inode that had this name before, and to which `from` belongs; 0: none.  Only in a tool */
 	struct th_fs_change_side from, to;
 	/* In the newer view; the path of a removed name is that in the older one.  Begins with '/', the root of the
 	 * filesystem. */
 	char *path;
-	char *old_path; /* in the older view, if it differs; otherwise NULL */
+	/* In the older view, if it differs; otherwise NULL.  Of an added name, the path that it would have had there, if
+	 * its directory had another path. */
+	char *old_path;
 	/* The ranges whose content differs, in whole blocks up to the new end of the file.  A copy of the old file, cut
 	 * or extended with zeros to the new size, becomes the new file when these ranges are copied to it. */
 	struct th_fs_change_range *ranges;
@@ -64,8 +68,6 @@ struct th_fs_change {
 
 /* Frees what the change owns, not the change. */
 void th_fs_change_release(struct th_fs_change *change);
-/* Returns true if one of the paths is `directory` or below it.  directory has no '/' at its end; "" matches all. */
-bool th_fs_change_below(const struct th_fs_change *change, const char *directory);
 
 /* Returns the size in bytes of the record that th_fs_change_pack writes.  A stream is a sequence of records; each
  * begins with its size in four bytes. */

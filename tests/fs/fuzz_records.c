@@ -314,13 +314,19 @@ static void change_names(void)
 
 static void compare(const char *from, const char *to)
 {
+	struct th_fs_diff_options options = { .from = from, .to = to, .path = "/d", .ranges = true };
 	struct th_fs_change change;
 	struct th_fs_diff *diff;
+	int err;
 
-	if (th_fs_diff_open(fs, from, to, true, &diff) < 0)
+	if (th_fs_diff_open(fs, &options, &diff) < 0)
+		options.path = NULL;
+	if (!options.path && th_fs_diff_open(fs, &options, &diff) < 0)
 		return;
-	while (th_fs_diff_next(diff, &change) == 0)
-		th_fs_change_release(&change);
+	while (!(err = th_fs_diff_next(diff, &change)) || err == -EAGAIN) {
+		if (!err)
+			th_fs_change_release(&change);
+	}
 	th_fs_diff_close(diff);
 }
 

@@ -65,8 +65,8 @@ diff_equals_walk() {
 			[ "$from" = "$to" ] && continue
 			program diff_oracle "$mnt/.snapshots/$from.$last" "$mnt/.snapshots/$to.$last" | sort >"$work/walked"
 			[ -s "$work/walked" ] || return 1
-			th diff --json "$mnt" "$from" "$to" | sort | cmp - "$work/walked" || return 1
-			th diff --json "$mnt" "$from.$last" "$to.$last" | sort | cmp - "$work/walked" || return 1
+			th diff --strict --json "$mnt" "$from" "$to" | sort | cmp - "$work/walked" || return 1
+			th diff --strict --json "$mnt" "$from.$last" "$to.$last" | sort | cmp - "$work/walked" || return 1
 		done
 	done
 }

@@ -11,7 +11,7 @@ most=${TH_DIFF_EDITS:-120}
 # same FROM TO : names of snapshots; an empty TO is the present
 same() {
 	local to=$mnt/tree${2:+/.snapshots/$2} status
-	th diff --json "$mnt/tree" "$1" ${2:+"$2"} >"$work/reported"
+	th diff --strict --json "$mnt/tree" "$1" ${2:+"$2"} >"$work/reported"
 	status=$?
 	program diff_oracle "$mnt/.snapshots/$1" "$mnt${2:+/.snapshots/$2}" >"$work/walked" || return 1
 	sort "$work/reported" >"$work/reported.sorted"

@@ -29,6 +29,18 @@ static struct th_fs_change changes[] = {
 	  .nranges = 1 },
 	{ .kind = TH_CHANGE_REMOVED, .path = removed_path, .from = { .mode = S_IFLNK | 0777, .links = 1 } },
 	{ .kind = TH_CHANGE_RENAMED, .path = new_path, .old_path = old_path, .from = FILE_SIDE(1), .to = FILE_SIDE(1) },
+	{ .kind = TH_CHANGE_RENAMED,
+	  .what = TH_CHANGED_MODE | TH_CHANGED_LINKS,
+	  .path = new_path,
+	  .old_path = old_path,
+	  .from = FILE_SIDE(1),
+	  .to = FILE_SIDE(2) },
+	{ .kind = TH_CHANGE_RENAMED,
+	  .what = TH_CHANGED_LINKS,
+	  .path = new_path,
+	  .old_path = old_path,
+	  .from = FILE_SIDE(1),
+	  .to = FILE_SIDE(2) },
 };
 
 /* Returns all changes in that style; the caller frees the text.  Zero bytes are shown as '$'. */
@@ -52,10 +64,16 @@ static const struct {
 	struct th_change_style style;
 	const char *text;
 } styles[] = {
-	{ { 0 }, "+\t/new\\0040dir\nM\t/a\t(+1)\n-\t/gone\nR\t/from -> /to\n" },
-	{ { .types = true }, "+\t/\t/new\\0040dir\nM\tF\t/a\t(+1)\n-\t@\t/gone\nR\tF\t/from -> /to\n" },
-	{ { .tabs = true }, "+\t/new\\0040dir\nM\t/a\t(+1)\n-\t/gone\nR\t/from\t/to\n" },
-	{ { .raw = true }, "+\t/new dir$M\t/a$-\t/gone$R\t/from$/to$" },
+	{ { 0 },
+	  "+\t/new\\0040dir\nM\t/a\t(+1)\n-\t/gone\nR\t/from -> /to\n"
+	  "R\t/from -> /to\t(+1)\nM\t/to\t(+1)\nR\t/from -> /to\t(+1)\n" },
+	{ { .types = true },
+	  "+\t/\t/new\\0040dir\nM\tF\t/a\t(+1)\n-\t@\t/gone\nR\tF\t/from -> /to\n"
+	  "R\tF\t/from -> /to\t(+1)\nM\tF\t/to\t(+1)\nR\tF\t/from -> /to\t(+1)\n" },
+	{ { .tabs = true },
+	  "+\t/new\\0040dir\nM\t/a\t(+1)\n-\t/gone\nR\t/from\t/to\n"
+	  "R\t/from\t/to\t(+1)\nM\t/to\t(+1)\nR\t/from\t/to\t(+1)\n" },
+	{ { .raw = true }, "+\t/new dir$M\t/a$-\t/gone$R\t/from$/to$R\t/from$/to$M\t/to$R\t/from$/to$" },
 };
 
 START_TEST(each_style_has_its_form)
@@ -82,6 +100,27 @@ START_TEST(json_has_both_sides_and_the_changed_ranges)
 }
 END_TEST
 
+/* The path that an added file would have had is for the search of replaced files only. */
+START_TEST(json_has_an_old_path_of_renamed_and_modified_files_only)
+{
+	struct th_fs_change change = { .kind = TH_CHANGE_ADDED, .path = new_path, .old_path = old_path };
+	struct th_change_style style = { .json = true };
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	ck_assert_int_eq(th_change_print(stream, &change, &style), 0);
+	change.kind = TH_CHANGE_MODIFIED;
+	change.replaced = 8;
+	ck_assert_int_eq(th_change_print(stream, &change, &style), 0);
+	fclose(stream);
+	ck_assert_str_eq(text, "{\"kind\":\"added\",\"path\":\"/to\",\"type\":\"file\",\"inode\":0}\n"
+			       "{\"kind\":\"modified\",\"path\":\"/to\",\"old_path\":\"/from\",\"type\":\"file\","
+			       "\"inode\":0,\"replaced_inode\":8}\n");
+	free(text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("change_print");
@@ -89,6 +128,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, each_style_has_its_form, 0, sizeof(styles) / sizeof(styles[0]));
 	tcase_add_test(tc, json_has_both_sides_and_the_changed_ranges);
+	tcase_add_test(tc, json_has_an_old_path_of_renamed_and_modified_files_only);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Diff sessions: their stream in pieces of any size, their filter, their limit and their end. */
+/* Diff sessions: their stream in pieces of any size, their limit and their end. */
 #include "fs/diff/diff_session.h"
 
 #include <check.h>
@@ -39,18 +39,16 @@ static void teardown(void)
 	th_scene_close(&scene);
 }
 
-static int begin(const char *path, uint64_t *ret_id)
+static int begin(uint64_t *ret_id)
 {
-	char *copy = path ? strdup(path) : NULL;
+	struct th_fs_diff_options options = { .from = "before" };
 	struct th_fs_diff *diff;
 	int err;
 
-	ck_assert_int_eq(th_fs_diff_open(scene.fs, "before", NULL, false, &diff), 0);
-	err = th_diff_session_begin(sessions, diff, copy, ret_id);
-	if (err) { /* they are still the caller's */
+	ck_assert_int_eq(th_fs_diff_open(scene.fs, &options, &diff), 0);
+	err = th_diff_session_begin(sessions, diff, ret_id);
+	if (err) /* it is still the caller's */
 		th_fs_diff_close(diff);
-		free(copy);
-	}
 	return err;
 }
 
@@ -82,20 +80,9 @@ START_TEST(pieces_of_any_size_make_up_the_stream)
 	static const size_t sizes[] = { 1, 7, 100, 4096, 30000 };
 	uint64_t id;
 
-	ck_assert_int_eq(begin(NULL, &id), 0);
+	ck_assert_int_eq(begin(&id), 0);
 	ck_assert_uint_eq(count_changes(id, sizes[_i]), FILES + 2); /* with /d and the root */
 	ck_assert_int_eq(th_diff_session_end(sessions, id), 0);
-}
-END_TEST
-
-START_TEST(only_changes_below_the_path_are_sent)
-{
-	uint64_t id;
-
-	ck_assert_int_eq(begin("/d/file7", &id), 0);
-	ck_assert_uint_eq(count_changes(id, 4096), 1);
-	ck_assert_int_eq(begin("/elsewhere", &id), 0);
-	ck_assert_uint_eq(count_changes(id, 4096), 0);
 }
 END_TEST
 
@@ -105,7 +92,7 @@ START_TEST(an_ended_session_stays_readable_until_it_is_closed)
 	uint8_t buffer[100];
 	uint64_t id;
 
-	ck_assert_int_eq(begin(NULL, &id), 0);
+	ck_assert_int_eq(begin(&id), 0);
 	count_changes(id, 4096);
 	ck_assert_int_eq(th_diff_session_read(sessions, id, buffer, sizeof(buffer), &piece), 0);
 	ck_assert(piece.ended);
@@ -119,7 +106,7 @@ START_TEST(unknown_sessions_are_refused)
 	uint8_t buffer[100];
 	uint64_t id;
 
-	ck_assert_int_eq(begin(NULL, &id), 0);
+	ck_assert_int_eq(begin(&id), 0);
 	ck_assert_int_eq(th_diff_session_end(sessions, id), 0);
 	ck_assert_int_eq(th_diff_session_end(sessions, id), -ESTALE);
 	ck_assert_int_eq(th_diff_session_read(sessions, id, buffer, sizeof(buffer), &piece), -ESTALE);
@@ -132,11 +119,11 @@ START_TEST(the_number_of_sessions_is_limited)
 	uint64_t ids[TH_DIFF_SESSIONS_MAX], more;
 
 	for (unsigned i = 0; i < TH_DIFF_SESSIONS_MAX; i++)
-		ck_assert_int_eq(begin("/d", &ids[i]), 0);
-	ck_assert_int_eq(begin("/d", &more), -EMFILE);
+		ck_assert_int_eq(begin(&ids[i]), 0);
+	ck_assert_int_eq(begin(&more), -EMFILE);
 	ck_assert_int_eq(th_diff_session_end(sessions, ids[3]), 0);
-	ck_assert_int_eq(begin("/d", &more), 0);
-	ck_assert_uint_eq(count_changes(ids[0], 4096), FILES + 1);
+	ck_assert_int_eq(begin(&more), 0);
+	ck_assert_uint_eq(count_changes(ids[0], 4096), FILES + 2);
 	/* th_diff_sessions_free ends the others. */
 }
 END_TEST
@@ -149,7 +136,6 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, pieces_of_any_size_make_up_the_stream, 0, 5);
-	tcase_add_test(tc, only_changes_below_the_path_are_sent);
 	tcase_add_test(tc, an_ended_session_stays_readable_until_it_is_closed);
 	tcase_add_test(tc, unknown_sessions_are_refused);
 	tcase_add_test(tc, the_number_of_sessions_is_limited);

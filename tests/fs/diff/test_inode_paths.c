@@ -4,11 +4,13 @@
 
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/dir/namei.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"
 
@@ -41,8 +43,9 @@ static void open_paths(uint64_t root)
 static void expect(uint64_t directory, const char *expected)
 {
 	char *path;
+	bool inside;
 
-	ck_assert_int_eq(th_inode_paths_join(paths, directory, "name", &path), 0);
+	ck_assert_int_eq(th_inode_paths_join(paths, directory, "name", &path, &inside), 0);
 	ck_assert_str_eq(path, expected);
 	free(path);
 }
@@ -50,8 +53,9 @@ static void expect(uint64_t directory, const char *expected)
 static int join_error(uint64_t directory)
 {
 	char *path;
+	bool inside;
 
-	return th_inode_paths_join(paths, directory, "name", &path);
+	return th_inode_paths_join(paths, directory, "name", &path, &inside);
 }
 
 START_TEST(paths_begin_at_the_root)
@@ -132,17 +136,88 @@ START_TEST(a_cycle_of_directories_is_an_error)
 }
 END_TEST
 
-START_TEST(deep_paths_are_complete)
+START_TEST(paths_up_to_the_limit_of_programs_are_complete)
 {
-	char path[4096] = "/a/b/c", expected[4200];
+	char path[PATH_MAX] = "/a/b/c", expected[PATH_MAX + 16];
 
-	for (unsigned i = 0; i < 200; i++) {
+	while (strlen(path) + strlen("/deep/name") < PATH_MAX) {
 		strcat(path, "/deep");
 		ck_assert_int_eq(th_scene_make(&scene, path, S_IFDIR | 0755), 0);
 	}
 	open_paths(TH_ROOT_ID);
 	snprintf(expected, sizeof(expected), "%s/name", path);
 	expect(th_scene_id(&scene, path), expected);
+}
+END_TEST
+
+/* Makes a directory `depth` levels below /, each named "d", and returns the id of the lowest. */
+static uint64_t make_deep(unsigned depth)
+{
+	struct th_namei_new what = { .mode = S_IFDIR | 0755 };
+	struct th_inode *at = th_inode_ref(scene.fs->root), *next;
+	uint64_t id;
+
+	for (unsigned i = 0; i < depth; i++) {
+		ck_assert_int_eq(th_namei_create(at, th_scene_slice("d"), &what, &next), 0);
+		th_inode_put(at);
+		at = next;
+	}
+	id = at->id;
+	th_inode_put(at);
+	return id;
+}
+
+/* The limit of a walk that takes each directory for new would be in the thousands of millions of steps. */
+START_TEST(deep_trees_have_short_paths_at_a_cost_that_does_not_grow)
+{
+	uint64_t lowest = make_deep(70000);
+
+	open_paths(TH_ROOT_ID);
+	for (uint64_t id = lowest; id > lowest - 70000; id -= 7) { /* the lowest first: from an empty cache */
+		char *path;
+		bool inside;
+
+		ck_assert_int_eq(th_inode_paths_join(paths, id, "name", &path, &inside), 0);
+		ck_assert_uint_lt(strlen(path), PATH_MAX);
+		if (id == lowest) {
+			ck_assert_ptr_nonnull(strstr(path, "//...69491...//d/d"));
+			ck_assert_str_eq(path + strlen(path) - 9, "/d/d/name");
+		}
+		free(path);
+	}
+}
+END_TEST
+
+START_TEST(the_scope_is_known_below_its_directories)
+{
+	static const uint64_t nothing;
+	bool inside;
+	char *path;
+
+	open_paths(TH_ROOT_ID);
+	th_inode_paths_set_scope(paths, (uint64_t[TH_INODE_PATHS_SCOPE]){ b, nothing });
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(th_inode_paths_join(paths, c, "name", &path, &inside), 0);
+		ck_assert(inside);
+		free(path);
+		ck_assert_int_eq(th_inode_paths_join(paths, b, "name", &path, &inside), 0);
+		ck_assert(inside);
+		free(path);
+		ck_assert_int_eq(th_inode_paths_join(paths, a, "name", &path, &inside), 0);
+		ck_assert(!inside);
+		free(path);
+	}
+}
+END_TEST
+
+START_TEST(directories_of_the_view_are_known)
+{
+	ck_assert_int_eq(th_scene_make(&scene, "/file", S_IFREG | 0644), 0);
+	open_paths(TH_ROOT_ID);
+	ck_assert_int_eq(th_inode_paths_has(paths, b), 1);
+	ck_assert_int_eq(th_inode_paths_has(paths, TH_ROOT_ID), 1);
+	ck_assert_int_eq(th_inode_paths_has(paths, 99999), 0);
+	ck_assert_int_eq(th_inode_paths_has(paths, th_scene_id(&scene, "/file")), 0);
 }
 END_TEST
 
@@ -159,7 +234,10 @@ int main(void)
 	tcase_add_test(tc, a_missing_directory_is_an_error);
 	tcase_add_test(tc, a_file_is_not_a_directory);
 	tcase_add_test(tc, a_cycle_of_directories_is_an_error);
-	tcase_add_test(tc, deep_paths_are_complete);
+	tcase_add_test(tc, paths_up_to_the_limit_of_programs_are_complete);
+	tcase_add_test(tc, deep_trees_have_short_paths_at_a_cost_that_does_not_grow);
+	tcase_add_test(tc, the_scope_is_known_below_its_directories);
+	tcase_add_test(tc, directories_of_the_view_are_known);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records of changes: packing and unpacking, incomplete and damaged records, and the filter by directory. */
+/* Records of changes: packing and unpacking, incomplete and damaged records. */
 #include "fs/format/change_record.h"
 
 #include <check.h>
@@ -83,16 +83,6 @@ START_TEST(damaged_records_do_no_harm)
 }
 END_TEST
 
-START_TEST(changes_are_below_the_directories_of_both_paths)
-{
-	ck_assert(th_fs_change_below(&change, ""));
-	ck_assert(th_fs_change_below(&change, "/new"));
-	ck_assert(th_fs_change_below(&change, "/an old one"));
-	ck_assert(!th_fs_change_below(&change, "/ne"));
-	ck_assert(!th_fs_change_below(&change, "/new/deeper"));
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("change_record");
@@ -101,7 +91,6 @@ int main(void)
 	tcase_add_test(tc, a_packed_change_is_unpacked_unchanged);
 	tcase_add_test(tc, an_incomplete_record_asks_for_more_bytes);
 	tcase_add_test(tc, damaged_records_do_no_harm);
-	tcase_add_test(tc, changes_are_below_the_directories_of_both_paths);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }

@@ -185,8 +185,10 @@ START_TEST(diff_compares_branches)
 	switch_to("work");
 	th_scene_write(&scene, "/both", "3");
 	write_file("/there", "4");
-	ck_assert_int_eq(th_fs_diff_open(scene.fs, "none", "work", false, &diff), -ENOENT);
-	ck_assert_int_eq(th_fs_diff_open(scene.fs, "main", "work", false, &diff), 0);
+	ck_assert_int_eq(th_fs_diff_open(scene.fs, &(struct th_fs_diff_options){ .from = "none", .to = "work" }, &diff),
+			 -ENOENT);
+	ck_assert_int_eq(th_fs_diff_open(scene.fs, &(struct th_fs_diff_options){ .from = "main", .to = "work" }, &diff),
+			 0);
 	expect_change(diff, "/", TH_CHANGE_MODIFIED);
 	expect_change(diff, "/both", TH_CHANGE_MODIFIED);
 	expect_change(diff, "/here", TH_CHANGE_REMOVED);
