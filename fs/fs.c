@@ -11,6 +11,7 @@
 #include "fs/data/writeback_list.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/orphan.h"
+#include "fs/inode/atime_record.h"
 #include "fs/inode/dirty_list.h"
 #include "fs/inode/entered_snapshot.h"
 #include "fs/inode/inode.h"
@@ -172,6 +173,7 @@ static void fs_free(struct th_fs *fs)
 {
 	th_inode_table_free(fs);
 	th_dirty_release(fs);
+	th_atime_records_release(fs);
 	pthread_mutex_destroy(&fs->rename_lock);
 	pthread_mutex_destroy(&fs->table_lock);
 	pthread_mutex_destroy(&fs->id_lock);
@@ -215,6 +217,8 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 		err = th_inode_table_new(&fs->table);
 	if (!err)
 		err = th_dirty_init(fs);
+	if (!err)
+		err = th_atime_records_init(fs);
 	if (err) {
 		fs_free(fs);
 		return err;

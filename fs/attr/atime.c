@@ -55,7 +55,7 @@ void th_atime_touch(struct th_inode *inode)
 	pthread_rwlock_wrlock(&inode->lock);
 	if (is_due(inode, now)) {
 		inode->attr.atime = now;
-		th_inode_mark_dirty(inode);
+		th_inode_mark_atime_dirty(inode);
 	}
 	pthread_rwlock_unlock(&inode->lock);
 }

@@ -128,6 +128,8 @@ static int set_locked(struct th_inode *inode, unsigned set, const struct th_attr
 	/* Setting the size sets the times too.  An empty set, as of chown(2) with -1, still changes ctime. */
 	if (!err && set != TH_ATTR_SIZE)
 		err = TH_NOWAIT(set_but_size(inode, set, attr));
+	if (!err && (set & (TH_ATTR_ATIME | TH_ATTR_ATIME_NOW)) && inode->atime_recorded)
+		th_inode_mark_atime_dirty(inode);
 	return err;
 }
 

@@ -269,6 +269,16 @@ static void check_xattr(struct check *check, struct th_slice name, struct th_sli
 			string);
 }
 
+static void check_atime(struct check *check, uint64_t id, struct th_slice value)
+{
+	struct th_time time;
+
+	if (th_atime_decode(value, &time))
+		problem(check, "inode %llu: its time of access is malformed", (unsigned long long)id);
+	else if (!key_exists(check, th_fs_key_inode(id)))
+		problem(check, "inode %llu: it does not exist, but has a time of access", (unsigned long long)id);
+}
+
 static void check_key(struct check *check, const struct th_fs_key_parts *parts, const struct th_cursor_entry *entry)
 {
 	if (parts->kind != TH_FS_KEY_INODE && parts->id && !check->exists) {
@@ -293,6 +303,9 @@ static void check_key(struct check *check, const struct th_fs_key_parts *parts, 
 	case TH_FS_KEY_ORPHAN:
 		if (!key_exists(check, th_fs_key_inode(parts->number)))
 			problem(check, "orphan %llu: no such inode", (unsigned long long)parts->number);
+		break;
+	case TH_FS_KEY_ATIME:
+		check_atime(check, parts->number, entry->value);
 		break;
 	case TH_FS_KEY_XATTR:
 		check_xattr(check, parts->name, entry->value);

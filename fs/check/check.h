@@ -3,7 +3,8 @@
  * The checker of a filesystem: the checker of the store (th_store_check), with the locations of file data, and checks
  * of the live tree that need to know the filesystem's records:
  *
- *   K1  Every key is of a defined kind, its value is well-formed, and the inode that it belongs to exists.
+ *   K1  Every key is of a defined kind, its value is well-formed, and the inode that it belongs to exists, as does that
+ *       of a time of access.
  *   K2  A directory entry refers to an inode of the type in the entry, and the inode has this name.
  *   K3  The names of an inode are directory entries that refer to it, as many as its link count.  An inode without
  *       names is on the list of orphans.

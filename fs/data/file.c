@@ -392,7 +392,7 @@ int th_file_writeback(struct th_inode *inode)
 	int err = th_writeback_lock(inode);
 	bool removed;
 
-	removed = !err && th_dirty_remove(inode);
+	removed = !err && !inode->atime_dirty && th_dirty_remove(inode);
 	pthread_rwlock_unlock(&inode->lock);
 	if (removed)
 		th_inode_put(inode);

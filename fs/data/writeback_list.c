@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fs/data/writeback.h"
+#include "fs/inode/atime_record.h"
 #include "fs/inode/dirty_list.h"
 #include "tree/chunk.h"
 
@@ -89,6 +90,7 @@ static int batch_write(struct batch *batch)
 	struct th_inode *missed;
 	int err, late;
 
+	th_atime_records_write(batch->inodes, batch->count);
 	/* Only a single inode exceeds the limit; it takes several transactions. */
 	if (batch->pages > TH_WRITEBACK_PAGES_MAX)
 		batch_postpone(batch, batch->inodes[0]);

@@ -57,20 +57,20 @@ struct th_fs_diff {
 /* Makes `change` and `key` the next key of an inode.  Returns 0, 1 if there is none, or an error. */
 static int peek_key(struct th_fs_diff *diff)
 {
-	while (!diff->have_key) {
-		int err = th_diff_next(diff->keys, &diff->change);
+	int err;
 
-		if (err)
-			return err;
-		err = th_fs_key_parse(diff->change.key, &diff->key);
-		if (err) {
-			th_fs_report(diff->fs, "diff: a key of %zu bytes does not belong to a filesystem",
-				     diff->change.key.size);
-			return err;
-		}
-		diff->have_key = diff->key.id != 0;
-	}
-	return 0;
+	if (diff->have_key)
+		return 0;
+	err = th_diff_next(diff->keys, &diff->change);
+	if (err)
+		return err;
+	err = th_fs_key_parse(diff->change.key, &diff->key);
+	if (err)
+		th_fs_report(diff->fs, "diff: a key of %zu bytes does not belong to a filesystem",
+			     diff->change.key.size);
+	else
+		diff->have_key = true;
+	return err;
 }
 
 /* Decodes the inode's value.  An inode without a value or without names is not present. */
@@ -503,6 +503,15 @@ static int side_open(struct th_fs *fs, struct side *side, const char *name)
 	return err ? err : th_inode_paths_new(side->view, fs->root->id, &side->paths);
 }
 
+/* The keys of inodes: those before them, as the times of access, are no changes and are not visited. */
+static int open_keys(struct th_fs_diff *diff)
+{
+	struct th_fs_key first = th_fs_key_inode(TH_ROOT_ID);
+	struct th_range range = { .from = th_fs_key_slice(&first) };
+
+	return th_diff_open(diff->from.view, diff->to.view, &range, &diff->keys);
+}
+
 int th_fs_diff_open(struct th_fs *fs, const struct th_fs_diff_options *options, struct th_fs_diff **ret)
 {
 	struct th_fs_diff *diff = calloc(1, sizeof(*diff));
@@ -521,7 +530,7 @@ int th_fs_diff_open(struct th_fs *fs, const struct th_fs_diff_options *options, 
 	if (!err) {
 		th_inode_paths_set_scope(diff->from.paths, diff->scope.directories);
 		th_inode_paths_set_scope(diff->to.paths, diff->scope.directories);
-		err = th_diff_open(diff->from.view, diff->to.view, NULL, &diff->keys);
+		err = open_keys(diff);
 	}
 	if (err)
 		th_fs_diff_close(diff);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/data/file.h"
+#include "fs/inode/atime_record.h"
 #include "fs/inode/dirty_list.h"
 
 int th_orphan_add(struct th_txn *txn, const struct th_inode *inode)
@@ -47,6 +48,8 @@ static int delete_step(struct th_txn *txn, struct th_inode *inode)
 	if (err)
 		return err;
 	err = delete_xattrs(txn, inode);
+	if (!err)
+		err = th_atime_record_delete(txn, inode);
 	if (!err)
 		err = th_txn_delete(txn, th_fs_key_slice(&key));
 	if (!err)

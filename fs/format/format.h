@@ -10,6 +10,7 @@
  *   id ENTRY hash name      struct th_dirent_disk: a name in this directory; a reference to the target's inode key
  *   0  NEXT_ID              le64: this id and larger ones were never used
  *   0  ORPHAN id            empty: an inode without a name that is or was in use; the next mount deletes it
+ *   0  ATIME id              struct th_time_disk: when the inode was read last (inode/atime_record.h)
  *   0  NAME_KEY             16 random bytes from mkfs: the secret key of the hash of names (name_hash.h)
  *
  * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them.  Kinds are one byte.  The keys of
@@ -46,6 +47,7 @@ enum th_fs_key_kind {
 	TH_FS_KEY_NEXT_ID = 16,
 	TH_FS_KEY_ORPHAN = 17,
 	TH_FS_KEY_NAME_KEY = 18,
+	TH_FS_KEY_ATIME = 19,
 };
 
 struct th_time_disk {

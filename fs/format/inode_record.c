@@ -81,6 +81,22 @@ static bool name_valid(const struct th_attr *attr)
 	return attr->parent ? !th_fs_name_check((struct th_slice){ attr->name, attr->name_size }) : !attr->name_size;
 }
 
+struct th_time_disk th_atime_encode(struct th_time time)
+{
+	return time_encode(time);
+}
+
+int th_atime_decode(struct th_slice value, struct th_time *ret)
+{
+	struct th_time_disk disk;
+
+	if (value.size != sizeof(disk))
+		return -EUCLEAN;
+	memcpy(&disk, value.data, sizeof(disk));
+	*ret = time_decode(disk);
+	return time_valid(*ret) ? 0 : -EUCLEAN;
+}
+
 static bool attr_valid(const struct th_attr *attr)
 {
 	return mode_valid(attr->mode) && time_valid(attr->atime) && time_valid(attr->mtime) &&

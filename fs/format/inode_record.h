@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "fs/format/format.h"
+#include "tree/thunderhead.h"
 
 struct th_time {
 	int64_t seconds; /* since 1970, UTC; may be negative */
@@ -33,6 +34,10 @@ struct th_attr {
 struct th_time th_time_of_ns(uint64_t ns);
 /* Returns the present time. */
 struct th_time th_time_now(void);
+
+/* Encodes a time of access, and decodes the value of its record.  Returns 0, or -EUCLEAN if that is none. */
+struct th_time_disk th_atime_encode(struct th_time time);
+int th_atime_decode(struct th_slice value, struct th_time *ret);
 
 #define TH_INODE_VALUE_MAX (sizeof(struct th_inode_disk) + TH_NAME_MAX)
 

@@ -34,6 +34,7 @@ struct th_fs_key th_fs_key_extent(uint64_t id, uint64_t block);
 struct th_fs_key th_fs_key_entry(uint64_t directory, uint64_t hash, const void *name, size_t size);
 struct th_fs_key th_fs_key_next_id(void);
 struct th_fs_key th_fs_key_orphan(uint64_t id);
+struct th_fs_key th_fs_key_atime(uint64_t id);
 struct th_fs_key th_fs_key_name_key(void);
 /* Returns the common prefix of the keys of a kind under an id, for ranges. */
 struct th_fs_key th_fs_key_kind(uint64_t id, enum th_fs_key_kind kind);
@@ -42,7 +43,7 @@ struct th_fs_key th_fs_key_kind(uint64_t id, enum th_fs_key_kind kind);
 struct th_fs_key_parts {
 	uint64_t id;
 	uint8_t kind;
-	uint64_t number; /* depends on the kind: hash, parent id, block, or the id of an orphan */
+	uint64_t number; /* depends on the kind: hash, parent id, block, or the inode of an orphan or time of access */
 	struct th_slice name;
 };
 /* Returns 0, or -EUCLEAN if it is no key of a filesystem: the names in it are checked too. */

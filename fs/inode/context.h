@@ -14,7 +14,7 @@
  *   L3  inode->lock of other inodes, after every directory; two of them in the order of their ids.  The writeback of the
  *       dirty list locks many, in the order of the list: all but the first by trylock (data/writeback_list.c).
  *   L4  The last of fs/, under which no other lock of fs/ is taken: fs->table_lock (and under it fs->entrance_lock),
- *       the lock of the dirty list, and fs->id_lock, under which a transaction may be committed.
+ *       the lock of the dirty list, that of the cache of access times, and fs->id_lock, under which a transaction may be committed.
  *   L5  th_store_checkpoint, th_snapshot_create and th_store_close are called with none of these locks held, since
  *       they run before_checkpoint.  So is th_store_sync, which does not run it, but waits for the disk (L6).
  *       Transactions begin and commit with inode locks held, so th_txn_begin and th_txn_commit must never wait for
@@ -116,6 +116,7 @@ struct th_fs {
 
 	_Atomic uint64_t uncounted_blocks; /* of deleted data; perhaps not free yet for the store (th_fs_statfs) */
 
+	void *atimes; /* atime_record.c: made by th_atime_records_init, freed by th_atime_records_release */
 	void *dirty; /* dirty_list.c: made by th_dirty_init, freed by th_dirty_release */
 
 	_Atomic uint64_t snapshots_changed_ns; /* time of the last deletion or renaming of a snapshot; 0: none yet */

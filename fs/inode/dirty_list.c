@@ -97,6 +97,12 @@ void th_inode_mark_dirty(struct th_inode *inode)
 	th_dirty_add(inode);
 }
 
+void th_inode_mark_atime_dirty(struct th_inode *inode)
+{
+	inode->atime_dirty = true;
+	th_dirty_add(inode);
+}
+
 bool th_dirty_remove(struct th_inode *inode)
 {
 	struct dirty *dirty = dirty_of(inode->fs);

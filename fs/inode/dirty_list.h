@@ -21,6 +21,9 @@ void th_dirty_release(struct th_fs *fs);
 void th_dirty_add(struct th_inode *inode);
 /* Notes that the inode's attributes have changed in memory only, and appends it.  inode->lock held for writing. */
 void th_inode_mark_dirty(struct th_inode *inode);
+/* Notes that attr.atime has changed by a read, or differs from a record (atime_record.h), and appends the inode.
+ * inode->lock held for writing. */
+void th_inode_mark_atime_dirty(struct th_inode *inode);
 /* Removes a clean inode from the list.  inode->lock held for writing.  Returns true if it was on the list: then the
  * caller owns the list's reference, and puts it when it holds no lock. */
 bool th_dirty_remove(struct th_inode *inode);

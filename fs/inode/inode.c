@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/inode/atime_record.h"
 #include "fs/inode/inode_id.h"
 #include "journal/base/array.h"
 
@@ -178,6 +179,8 @@ static int inode_load(struct th_inode *inode)
 			     "inode %llu: its value of %u bytes is not a valid inode; run 'thunderhead check'",
 			     (unsigned long long)inode->id, value.size);
 	else
+		err = th_atime_record_load(inode, &attr);
+	if (!err)
 		err = attr_set(inode, &attr);
 	th_value_release(&value);
 	return err;
@@ -455,6 +458,7 @@ void th_inode_publish(struct th_inode *inode, const struct th_attr *attr)
 		inode->attr = *attr;
 	inode->parent = attr->parent;
 	inode->attr_dirty = false;
+	inode->atime_dirty &= inode->atime_recorded;
 }
 
 /* Open checks the flags too, but a descriptor may be older than the flag, or may have lost O_APPEND since. */

@@ -50,6 +50,8 @@ struct th_inode {
 	 * data on disk.  Maintained by data/; equal to attr's when no write is delayed. */
 	uint64_t stored_size, stored_blocks;
 	bool attr_dirty; /* attr has changes that the store does not have; then the inode is on the dirty list */
+	bool atime_dirty; /* attr.atime is newer than in the store; then the inode is on the dirty list */
+	bool atime_recorded; /* the store has a record of its time of access (atime_record.h) */
 	bool deleted; /* its keys are gone from the store */
 	bool linkable; /* created without a name; th_namei_link may give it one */
 	uint8_t xattr_state; /* enum th_xattr_state */
@@ -111,7 +113,8 @@ static inline struct th_view *th_inode_view(const struct th_inode *inode)
 /* Stages the inode's value with these attributes: inode->attr, or a changed copy.  For a regular file, size and blocks
  * are stored_size and stored_blocks.  Returns as th_txn_put. */
 int th_inode_store(struct th_txn *txn, const struct th_inode *inode, const struct th_attr *attr);
-/* Makes attr the inode's attributes after the transaction commit, and clears attr_dirty.  If the name is another than
+/* Makes attr the inode's attributes after the transaction commit, and clears attr_dirty.  Clears atime_dirty too, unless
+ * the store has a record.  If the name is another than
  * inode->attr.name, it was allocated with malloc and the inode takes ownership. */
 void th_inode_publish(struct th_inode *inode, const struct th_attr *attr);
 /* Checks the immutable and append-only flags for a change of data from byte `off` on.  Returns 0 or -EPERM. */

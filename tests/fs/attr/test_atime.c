@@ -4,7 +4,9 @@
 
 #include <check.h>
 #include <linux/fs.h>
+#include <string.h>
 
+#include "fs/data/writeback_list.h"
 #include "fs/snapshot/snapshot.h"
 #include "tests/fs/scene.h"
 #include "tests/support/suite.h"
@@ -35,7 +37,7 @@ static bool is_updated(int64_t read_ago, int64_t changed_ago)
 	inode->attr.atime = (struct th_time){ now - read_ago, 0 };
 	inode->attr.mtime = inode->attr.ctime = (struct th_time){ now - changed_ago, 0 };
 	th_atime_touch(inode);
-	return inode->attr.atime.seconds >= now && inode->attr_dirty;
+	return inode->attr.atime.seconds >= now && inode->atime_dirty;
 }
 
 START_TEST(relative_updates_after_a_change_or_a_day)
@@ -113,6 +115,27 @@ START_TEST(updated_atime_is_stored)
 }
 END_TEST
 
+/* The whole point of records: the reader changes no inode. */
+START_TEST(a_read_leaves_the_inode_value_alone)
+{
+	struct th_fs_key key = th_fs_key_inode(inode->id);
+	uint8_t before[TH_INODE_VALUE_MAX];
+	struct th_value value;
+
+	ck_assert_int_eq(th_writeback_all(scene.fs), 0);
+	ck_assert_int_eq(th_get(scene.fs->live, th_fs_key_slice(&key), &value), 0);
+	memcpy(before, value.data, value.size);
+	th_value_release(&value);
+	scene.fs->options.atime = TH_ATIME_STRICT;
+	th_atime_touch(inode);
+	ck_assert_int_eq(th_writeback_all(scene.fs), 0);
+	ck_assert(!inode->atime_dirty);
+	ck_assert_int_eq(th_get(scene.fs->live, th_fs_key_slice(&key), &value), 0);
+	ck_assert_mem_eq(before, value.data, value.size);
+	th_value_release(&value);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("atime");
@@ -126,6 +149,7 @@ int main(void)
 	tcase_add_test(tcase, no_dir_atime_spares_directories);
 	tcase_add_test(tcase, snapshot_keeps_its_atime);
 	tcase_add_test(tcase, updated_atime_is_stored);
+	tcase_add_test(tcase, a_read_leaves_the_inode_value_alone);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

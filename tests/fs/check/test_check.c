@@ -152,6 +152,23 @@ static void put_entry(const char *name, uint64_t hash, uint32_t twin)
 	put(th_fs_key_entry(check_directory, hash, name, strlen(name)), &disk, sizeof(disk));
 }
 
+START_TEST(wrong_times_of_access_are_found)
+{
+	struct th_time_disk time = th_atime_encode((struct th_time){ 5, 6 });
+
+	put(th_fs_key_atime(check_file), &time, sizeof(time));
+	ck_assert_msg(check_problems() == 0, "%s", check_report);
+	put(th_fs_key_atime(99999), &time, sizeof(time));
+	check_expect("inode 99999: it does not exist, but has a time of access");
+	drop(th_fs_key_atime(99999));
+	time.nanoseconds = th_le32(1000000000);
+	put(th_fs_key_atime(check_file), &time, sizeof(time));
+	check_expect("its time of access is malformed");
+	put(th_fs_key_atime(check_file), &time, 5);
+	check_expect("its time of access is malformed");
+}
+END_TEST
+
 START_TEST(an_entry_with_another_hash_is_found)
 {
 	uint64_t hash = th_dir_hash(check_fs, (struct th_slice){ "m", 1 });
@@ -222,6 +239,7 @@ int main(void)
 	tcase_add_test(tc, a_missing_link_is_found);
 	tcase_add_test(tc, a_link_without_an_entry_is_found);
 	tcase_add_test(tc, an_orphan_without_an_inode_is_found);
+	tcase_add_test(tc, wrong_times_of_access_are_found);
 	tcase_add_test(tc, an_entry_with_another_hash_is_found);
 	tcase_add_test(tc, two_entries_in_one_position_are_found);
 	tcase_add_test(tc, a_malformed_extent_is_found);

@@ -41,6 +41,7 @@ START_TEST(each_kind_is_parsed_as_it_was_built)
 	expect(th_fs_key_next_id(), 0, TH_FS_KEY_NEXT_ID, 0, "");
 	expect(th_fs_key_name_key(), 0, TH_FS_KEY_NAME_KEY, 0, "");
 	expect(th_fs_key_orphan(7), 0, TH_FS_KEY_ORPHAN, 7, "");
+	expect(th_fs_key_atime(7), 0, TH_FS_KEY_ATIME, 7, "");
 }
 END_TEST
 
@@ -61,6 +62,7 @@ START_TEST(keys_sort_by_id_kind_and_number)
 	ck_assert_int_lt(compare(th_fs_key_entry(1, 5, "z", 1), th_fs_key_entry(1, 6, "a", 1)), 0);
 	ck_assert_int_lt(compare(th_fs_key_entry(1, 5, NULL, 0), th_fs_key_entry(1, 5, "a", 1)), 0);
 	ck_assert_int_lt(compare(th_fs_key_orphan(TH_ID_MAX), th_fs_key_inode(1)), 0);
+	ck_assert_int_lt(compare(th_fs_key_atime(TH_ID_MAX), th_fs_key_inode(1)), 0);
 }
 END_TEST
 
@@ -85,7 +87,7 @@ START_TEST(invalid_keys_are_refused)
 		ck_assert_int_eq(parse(key.bytes, size), -EUCLEAN);
 	for (unsigned kind = 0; kind < 256; kind++) {
 		bool known = (kind >= TH_FS_KEY_INODE && kind <= TH_FS_KEY_ENTRY) ||
-			     (kind >= TH_FS_KEY_NEXT_ID && kind <= TH_FS_KEY_NAME_KEY);
+			     (kind >= TH_FS_KEY_NEXT_ID && kind <= TH_FS_KEY_ATIME);
 
 		bytes[8] = (uint8_t)kind;
 		if (!known)
@@ -151,6 +153,8 @@ static struct th_fs_key rebuilt(const struct th_fs_key_parts *parts)
 		return th_fs_key_entry(parts->id, parts->number, name, size);
 	case TH_FS_KEY_NEXT_ID:
 		return th_fs_key_next_id();
+	case TH_FS_KEY_ATIME:
+		return th_fs_key_atime(parts->number);
 	case TH_FS_KEY_NAME_KEY:
 		return th_fs_key_name_key();
 	default:
@@ -169,7 +173,7 @@ START_TEST(random_keys_that_parse_are_built_alike)
 
 		th_random_fill(&random, bytes, size);
 		if (size > 8)
-			bytes[8] = (uint8_t)th_random_below(&random, TH_FS_KEY_NAME_KEY + 2);
+			bytes[8] = (uint8_t)th_random_below(&random, TH_FS_KEY_ATIME + 2);
 		if (th_random_percent(&random, 30))
 			memset(bytes, 0, size < 8 ? size : 8);
 		ck_assert(parse(bytes, size) <= 0);
