@@ -209,9 +209,7 @@ static int print_json(FILE *stream, const struct th_fs_change *change)
 	if (change->rough)
 		add(object, "ranges_rough", json_object_new_boolean(1), &ok);
 	if (ok)
-		fprintf(stream, "%s\n",
-			json_object_to_json_string_ext(object,
-						       JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+		th_json_print(stream, object, JSON_C_TO_STRING_PLAIN);
 	json_object_put(object);
 	return ok ? 0 : -ENOMEM;
 }

@@ -240,7 +240,7 @@ static int print_json(const struct th_control_branch *list, size_t count, const 
 		json_object_object_add(branch, "created_ns", json_object_new_uint64(th_get_le64(list[i].created_ns)));
 	}
 	if (!err)
-		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+		th_json_print(stdout, array, JSON_C_TO_STRING_PRETTY);
 	json_object_put(array);
 	return err;
 }

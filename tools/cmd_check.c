@@ -10,6 +10,7 @@
 #include "tools/commands.h"
 #include "tools/error.h"
 #include "tools/image.h"
+#include "tools/name_print.h"
 
 /* The exit codes of fsck(8). */
 enum fsck_exit {
@@ -33,8 +34,9 @@ static bool is_damage(int err)
 
 static void print_result(const struct check *check, const struct th_check_result *result)
 {
-	printf("%s: %llu nodes, %llu entries, %llu runs of blocks, %llu snapshots", check->path,
-	       (unsigned long long)result->nodes, (unsigned long long)result->entries, (unsigned long long)result->runs,
+	th_name_print(stdout, check->path);
+	printf(": %llu nodes, %llu entries, %llu runs of blocks, %llu snapshots", (unsigned long long)result->nodes,
+	       (unsigned long long)result->entries, (unsigned long long)result->runs,
 	       (unsigned long long)result->snapshots);
 	if (result->branches > 1)
 		printf(", %llu branches", (unsigned long long)result->branches);

@@ -152,7 +152,7 @@ static int print_json(const struct th_control_info *info, bool mounted)
 	add_numbers(object, numbers, COUNT_OF(numbers), info);
 	if (mounted)
 		add_numbers(object, live_numbers, COUNT_OF(live_numbers), info);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	th_json_print(stdout, object, JSON_C_TO_STRING_PRETTY);
 	json_object_put(object);
 	return err;
 }

@@ -7,6 +7,7 @@
 #include "journal/base/size.h"
 #include "tools/commands.h"
 #include "tools/error.h"
+#include "tools/name_print.h"
 #include "tools/target.h"
 
 static int report(const char *path, int err)
@@ -44,7 +45,8 @@ static int resize(const char *path, uint64_t bytes)
 	if (err || closed)
 		return TH_EXIT_FAILED;
 	bytes = th_get_le64(request.bytes);
-	printf("%s: %s %s (%" PRIu64 " bytes)\n", path, th_get_le32(request.unchanged) ? "already has" : "has now",
+	th_name_print(stdout, path);
+	printf(": %s %s (%" PRIu64 " bytes)\n", th_get_le32(request.unchanged) ? "already has" : "has now",
 	       th_size_format(bytes, text), bytes);
 	return th_command_finish(TH_EXIT_DONE);
 }

@@ -377,7 +377,7 @@ static int print_json(const struct lists *lists)
 		json_object_object_add(snapshot, "holds", json_object_new_uint64(th_get_le64(from->holds)));
 	}
 	if (!err)
-		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+		th_json_print(stdout, array, JSON_C_TO_STRING_PRETTY);
 	json_object_put(array);
 	return err;
 }

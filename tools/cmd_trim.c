@@ -7,6 +7,7 @@
 #include "journal/base/size.h"
 #include "tools/commands.h"
 #include "tools/error.h"
+#include "tools/name_print.h"
 #include "tools/target.h"
 
 static int report(const char *path, int err)
@@ -40,7 +41,8 @@ static int trim(const char *path)
 	if (err || closed)
 		return TH_EXIT_FAILED;
 	trimmed = th_get_le64(request.trimmed);
-	printf("%s: %s (%" PRIu64 " bytes) trimmed\n", path, th_size_format(trimmed, text), trimmed);
+	th_name_print(stdout, path);
+	printf(": %s (%" PRIu64 " bytes) trimmed\n", th_size_format(trimmed, text), trimmed);
 	return th_command_finish(TH_EXIT_DONE);
 }
 

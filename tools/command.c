@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "journal/base/report.h"
 #include "tools/error.h"
 
 #define OPTIONS_MAX 32 /* of a command with all its subcommands */
@@ -196,15 +197,20 @@ int th_command_help(const struct th_command *command)
 
 /* --- errors --- */
 
+static void print_usage(void *command, const char *reason)
+{
+	const char *name = ((const struct th_command *)command)->name;
+
+	fprintf(stderr, "thunderhead: %s: %s (see thunderhead %s --help)\n", name, reason, name);
+}
+
 int th_command_usage(const struct th_command *command, const char *reason, ...)
 {
 	va_list arguments;
 
-	fprintf(stderr, "thunderhead: %s: ", command->name);
 	va_start(arguments, reason);
-	vfprintf(stderr, reason, arguments);
+	th_report_vformat(print_usage, (void *)command, reason, arguments);
 	va_end(arguments);
-	fprintf(stderr, " (see thunderhead %s --help)\n", command->name);
 	return TH_EXIT_USAGE;
 }
 

@@ -5,14 +5,21 @@
 #include <stdio.h>
 
 #include "fs/format/error_text.h"
+#include "journal/base/report.h"
 #include "tools/command.h"
 
+static void print_start(void *arg, const char *line)
+{
+	(void)arg;
+	fprintf(stderr, "thunderhead: %s", line);
+}
+
+/* Prints the beginning of a line, without unprintable characters, and locks stderr. */
 static void print_line(const char *line, va_list arguments)
 {
 	fflush(stdout);
 	flockfile(stderr);
-	fputs("thunderhead: ", stderr);
-	vfprintf(stderr, line, arguments);
+	th_report_vformat(print_start, NULL, line, arguments);
 }
 
 int th_error(int err, const char *what, ...)

@@ -152,7 +152,7 @@ static int print(const struct th_control_held *holds, size_t nholds, const struc
 			print_table(holds, nholds, &snapshots[i]);
 	}
 	if (json && !err)
-		puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+		th_json_print(stdout, array, JSON_C_TO_STRING_PRETTY);
 	json_object_put(array);
 	return err;
 }

@@ -1,61 +1,129 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/name_print.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "journal/base/printable.h"
+
+static void print_byte_escaped(FILE *stream, char byte)
+{
+	char escaped[TH_ESCAPE_SIZE + 1];
+
+	th_escape_byte((unsigned char)byte, escaped);
+	fputs(escaped, stream);
+}
+
+/* --- one word --- */
+
+static void print_word(FILE *stream, const char *name)
+{
+	while (*name) {
+		unsigned length = *name == ' ' || *name == '\\' ? 0 : th_printable_length(name);
+
+		if (length)
+			fwrite(name, 1, length, stream);
+		else
+			print_byte_escaped(stream, *name);
+		name += length ? length : 1;
+	}
+}
+
+/* --- quoted for a shell --- */
+
+/* Does a shell read the name as one word that is the name itself?  All of it is printable. */
+static bool is_plain(const char *name)
+{
+	if (!*name || strchr("~#=", *name))
+		return false;
+	for (; *name; name++) {
+		if ((signed char)*name >= 0 && !isalnum(*name) && !strchr("_-./,:=@%+~#", *name))
+			return false;
+	}
+	return true;
+}
+
+static void print_quoted(FILE *stream, const char *name)
+{
+	putc('\'', stream);
+	for (; *name; name++) {
+		if (*name == '\'')
+			fputs("'\\''", stream);
+		else
+			putc(*name, stream);
+	}
+	putc('\'', stream);
+}
+
+/* Prints the form $'...' of bash, ksh and zsh, which has escapes. */
+static void print_escaped(FILE *stream, const char *name)
+{
+	fputs("$'", stream);
+	while (*name) {
+		unsigned length = th_printable_length(name);
+
+		if (*name == '\'' || *name == '\\')
+			putc('\\', stream);
+		if (length)
+			fwrite(name, 1, length, stream);
+		else
+			fprintf(stream, "\\%03o", (unsigned char)*name);
+		name += length ? length : 1;
+	}
+	putc('\'', stream);
+}
+
+static void print_shell(FILE *stream, const char *name)
+{
+	if (!th_is_printable(name))
+		print_escaped(stream, name);
+	else if (is_plain(name))
+		fputs(name, stream);
+	else
+		print_quoted(stream, name);
+}
+
+/* --- the form of a stream --- */
+
+void th_name_print_as(FILE *stream, const char *name, enum th_name_form form)
+{
+	if (form == TH_NAME_SHELL)
+		print_shell(stream, name);
+	else
+		print_word(stream, name);
+}
+
+static bool is_terminal(FILE *stream)
+{
+	static int output = -1; /* standard output, asked once */
+
+	if (stream != stdout)
+		return isatty(fileno(stream));
+	if (output < 0)
+		output = isatty(STDOUT_FILENO);
+	return output;
+}
 
 void th_name_print(FILE *stream, const char *name)
 {
-	for (; *name; name++) {
-		unsigned char byte = (unsigned char)*name;
-
-		if (byte > ' ' && byte < 0x7f && byte != '\\')
-			putc(byte, stream);
-		else
-			fprintf(stream, "\\%04o", byte);
-	}
+	th_name_print_as(stream, name, is_terminal(stream) ? TH_NAME_SHELL : TH_NAME_WORD);
 }
 
-/* Returns the size of the UTF-8 sequence that begins here, in bytes; 0 if none does.  Overlong forms and surrogates do not
- * count. */
-static unsigned utf8_length(const unsigned char *text)
-{
-	static const struct {
-		unsigned char first, last, second_min, second_max, length;
-	} forms[] = {
-		{ 0x01, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (text[0] < forms[i].first || text[0] > forms[i].last)
-			continue;
-		if (forms[i].length > 1 && (text[1] < forms[i].second_min || text[1] > forms[i].second_max))
-			return 0;
-		for (unsigned n = 2; n < forms[i].length; n++) {
-			if ((text[n] & 0xc0) != 0x80)
-				return 0;
-		}
-		return forms[i].length;
-	}
-	return 0;
-}
+/* --- JSON --- */
 
 static bool is_utf8(const char *name)
 {
-	const unsigned char *at = (const unsigned char *)name;
+	uint32_t code;
+	unsigned length;
 
-	while (*at) {
-		unsigned length = utf8_length(at);
-
-		if (!length)
-			return false;
-		at += length;
-	}
-	return true;
+	while ((length = th_utf8_length(name, &code)))
+		name += length;
+	return !*name;
 }
 
 /* Adds a value, which is NULL if it could not be allocated.  Returns 0 or -ENOMEM. */
@@ -79,7 +147,7 @@ int th_name_to_json(struct json_object *object, const char *key, const char *nam
 	stream = open_memstream(&escaped, &size);
 	if (!stream)
 		return -ENOMEM;
-	th_name_print(stream, name);
+	print_word(stream, name);
 	err = fclose(stream) || asprintf(&flag, "%s_escaped", key) < 0 ? -ENOMEM : 0;
 	if (!err)
 		err = add(object, key, json_object_new_string(escaped));
@@ -88,4 +156,29 @@ int th_name_to_json(struct json_object *object, const char *key, const char *nam
 	free(flag);
 	free(escaped);
 	return err;
+}
+
+/* Prints a character as JSON escapes it: in UTF-16. */
+static void print_unicode(FILE *stream, uint32_t code)
+{
+	if (code < 0x10000)
+		fprintf(stream, "\\u%04x", code);
+	else
+		fprintf(stream, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + (code & 0x3ff));
+}
+
+/* json-c escapes C0 control characters; others occur in strings only, too. */
+void th_json_print(FILE *stream, struct json_object *object, int flags)
+{
+	const char *text = json_object_to_json_string_ext(object, flags | JSON_C_TO_STRING_NOSLASHESCAPE);
+	uint32_t code;
+	unsigned length;
+
+	for (; (length = th_utf8_length(text, &code)); text += length) {
+		if (th_printable_length(text) || code == '\n')
+			fwrite(text, 1, length, stream);
+		else
+			print_unicode(stream, code);
+	}
+	putc('\n', stream);
 }

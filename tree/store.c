@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "journal/base/clock.h"
+#include "journal/base/report.h"
 #include "tree/catalogue/block_refs.h"
 #include "tree/catalogue/head_reclaim.h"
 #include "tree/catalogue/hold_table.h"
@@ -31,12 +32,6 @@
  * bounds in bytes.  More dirty nodes make checkpoints rarer and larger, and leave less of the cache to reads. */
 #define TH_DIRTY_SOFT_MIN (4u << 20)
 #define TH_DIRTY_SOFT_MAX (128u << 20)
-
-static void report_to_stderr(void *arg, const char *line)
-{
-	(void)arg;
-	fprintf(stderr, "thunderhead: %s\n", line);
-}
 
 /* --- format --- */
 
@@ -119,7 +114,7 @@ static void set_options(struct th_store *store, const struct th_store_options *o
 	if (!o->txn_bytes)
 		o->txn_bytes = TH_TXN_DEFAULT;
 	if (!o->report)
-		o->report = report_to_stderr;
+		o->report = th_report_to_stderr;
 	store->read_only = o->read_only;
 	store->dirty_soft = o->cache_bytes / 4;
 	if (store->dirty_soft < TH_DIRTY_SOFT_MIN)
@@ -324,7 +319,7 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 	struct th_super super;
 	int err;
 
-	disk->report = options && options->report ? options->report : report_to_stderr;
+	disk->report = options && options->report ? options->report : th_report_to_stderr;
 	disk->report_arg = options ? options->arg : NULL;
 	err = th_super_read(disk, &super);
 	if (!err)

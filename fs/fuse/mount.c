@@ -38,23 +38,30 @@ static void report(void *arg, const char *line)
 	if (to_syslog)
 		syslog(LOG_ERR, "%s", line);
 	else
-		fprintf(stderr, "thunderhead: %s\n", line);
+		th_report_to_stderr(NULL, line);
+}
+
+static void log_line(void *level, const char *line)
+{
+	syslog((int)*(enum fuse_log_level *)level, "%s", line);
 }
 
 /* libfuse ends its lines itself, and writes some of them in pieces. */
 static void fuse_log_line(enum fuse_log_level level, const char *format, va_list args)
 {
-	static _Thread_local bool within;
-	size_t size = strlen(format);
+	static _Thread_local char line[1024];
+	static _Thread_local size_t size;
 
-	if (to_syslog) {
-		vsyslog((int)level, format, args);
+	vsnprintf(line + size, sizeof(line) - size, format, args);
+	size = strlen(line);
+	if (size < sizeof(line) - 1 && (!size || line[size - 1] != '\n'))
 		return;
-	}
-	if (!within)
-		fputs("thunderhead: ", stderr);
-	vfprintf(stderr, format, args);
-	within = size && format[size - 1] != '\n';
+	line[strcspn(line, "\n")] = 0;
+	size = 0;
+	if (to_syslog)
+		th_report_format(log_line, &level, "%s", line);
+	else
+		th_report_print("%s", line);
 }
 
 __attribute__((format(printf, 1, 2))) static void report_line(const char *format, ...)

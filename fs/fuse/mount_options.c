@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fs/dir/dir.h"
+#include "journal/base/report.h"
 #include "journal/base/size.h"
 #include "journal/disk/disk.h"
 
@@ -296,7 +297,7 @@ static int parse_option(struct th_mount_parsed *parsed, const char *text, FILE *
 		return 0;
 	}
 	if (option->parse && option->parse(parsed, option, value)) {
-		fprintf(stderr, "thunderhead: mount option %s: expected %s\n", text, option->expects);
+		th_report_print("mount option %s: expected %s", text, option->expects);
 		return -EINVAL;
 	}
 	if (option->for_fuse)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/format/error_text.h"
+#include "journal/base/report.h"
 #include "journal/disk/disk.h"
 
 /* Returns the flags of mount(2).  Of options that contradict each other, the last one counts. */
@@ -76,11 +77,11 @@ int th_remount(const char *image, const char *directory, const char *options, co
 			err = -errno;
 	}
 	if (err == -EROFS)
-		fprintf(stderr, "thunderhead: cannot remount %s: it was mounted read-only; unmount it first\n", place);
+		th_report_print("cannot remount %s: it was mounted read-only; unmount it first", place);
 	else if (err == -EINVAL)
-		fprintf(stderr, "thunderhead: cannot remount %s: nothing is mounted there\n", place);
+		th_report_print("cannot remount %s: nothing is mounted there", place);
 	else if (err)
-		fprintf(stderr, "thunderhead: cannot remount %s: %s\n", place, th_error_text(err));
+		th_report_print("cannot remount %s: %s", place, th_error_text(err));
 	free(copy);
 	return err;
 }

@@ -3,22 +3,15 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "journal/base/report.h"
-
-static void report_to_stderr(void *arg, const char *line)
-{
-	(void)arg;
-	fprintf(stderr, "thunderhead: %s\n", line);
-}
 
 void th_fs_report(struct th_fs *fs, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	th_report_vformat(fs->options.report ? fs->options.report : report_to_stderr, fs->options.report_arg, format,
+	th_report_vformat(fs->options.report ? fs->options.report : th_report_to_stderr, fs->options.report_arg, format,
 			  args);
 	va_end(args);
 }

@@ -88,6 +88,16 @@ check "diff --strict shows it as removed and added" is 2 "$(th diff --strict "$m
 th diff --json "$mnt" paths | grep '"path":"/renamed/saved"' | grep -q '"old_path":"/old/saved".*"replaced_inode":[0-9]*.*"changed":\["content"'
 tap "diff --json has the inode that was replaced"
 check "diff -0 says that a file was renamed and changed" is "R	/old /renamed M	/renamed" "$(th diff -0 "$mnt" paths --path /old/sub | tr '\0' ' ' | sed 's/ $//')"
+printf 1 >"$mnt/renamed/"$'\e[2J \377' && printf 1 >"$mnt/renamed/größe"
+terminal=$(script -qec "'$THUNDERHEAD' diff '$mnt' paths --path /renamed" /dev/null | tr -d '\r')
+grep -qxF "+	\$'/renamed/\\033[2J \\377'" <<<"$terminal" && grep -qxF '+	/renamed/größe' <<<"$terminal"
+tap "diff quotes names on a terminal, and shows UTF-8"
+words=$(th diff "$mnt" paths --path /renamed)
+grep -qxF '+	/renamed/\0033[2J\0040\0377' <<<"$words" && grep -qxF '+	/renamed/größe' <<<"$words"
+tap "diff prints names as words elsewhere"
+th diff "$mnt" $'\e[2J' 2>"$work/said"
+grep -qF "'\0033[2J'" "$work/said" && ! grep -q $'\e' "$work/said"
+tap "errors have no control characters"
 rm -r "$mnt/renamed" && th snapshot delete "$mnt" paths
 tap "all that is removed again"
 check "the image is unlocked after umount" release "$mnt" "$image"

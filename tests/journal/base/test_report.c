@@ -35,11 +35,22 @@ START_TEST(line_of_any_length_is_whole)
 }
 END_TEST
 
+START_TEST(line_has_printable_characters_only)
+{
+	char *line = NULL;
+
+	th_report_format(copy_line, &line, "name %s", "\x1b]0;x\x07 \xc3\xbc\xff");
+	ck_assert_str_eq(line, "name \\0033]0;x\\0007 \xc3\xbc\\0377");
+	free(line);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("report");
 	TCase *tcase = tcase_create("report");
 
+	tcase_add_test(tcase, line_has_printable_characters_only);
 	tcase_add_test(tcase, line_of_any_length_is_whole);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
