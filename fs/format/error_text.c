@@ -54,12 +54,12 @@ static long lock_holder(const char *path)
 	return holder;
 }
 
-/* Returns the mount point of the image, or NULL.  The caller frees it. */
-static char *mount_place(const char *path)
+/* Returns the mount point of the image, according to a table of mounts, or NULL.  The caller frees it. */
+static char *mount_place(const char *path, const char *table)
 {
 	char *real = realpath(path, NULL), *place = NULL;
 	struct mntent *entry;
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	FILE *mounts = setmntent(table, "re");
 
 	while (real && mounts && !place && (entry = getmntent(mounts))) {
 		if (!strcmp(entry->mnt_fsname, real) && strstr(entry->mnt_type, "thunderhead"))
@@ -71,25 +71,36 @@ static char *mount_place(const char *path)
 	return place;
 }
 
+/* Says where the file of an image is mounted, and how it becomes free; or which process uses it. */
+static void explain_busy(const char *file, char *text)
+{
+	char *place = mount_place(file, "/proc/self/mounts"), table[64];
+	long holder = place ? 0 : lock_holder(file);
+
+	snprintf(table, sizeof(table), "/proc/%ld/mounts", holder);
+	if (place) {
+		snprintf(text, TH_ERROR_TEXT_MAX, "is in use: it is mounted on %s; unmount it first", place);
+	} else if (holder > 0 && (place = mount_place(file, table))) {
+		snprintf(text, TH_ERROR_TEXT_MAX,
+			 "is in use: it is mounted on %s in the mount namespace of process %ld; unmount it there first",
+			 place, holder);
+	} else if (holder > 0) {
+		snprintf(text, TH_ERROR_TEXT_MAX, "is in use by process %ld", holder);
+	} else {
+		snprintf(text, TH_ERROR_TEXT_MAX, "is in use by another process");
+	}
+	free(place);
+}
+
 const char *th_error_text_image(const char *path, int err, char *text)
 {
 	const char *file = th_disk_url_path(path);
-	char *place = NULL;
-	long holder = 0;
 
-	if (abs(err) != EBUSY && abs(err) != EWOULDBLOCK) {
+	if (abs(err) != EBUSY && abs(err) != EWOULDBLOCK)
 		snprintf(text, TH_ERROR_TEXT_MAX, "%s", th_error_text(err));
-		return text;
-	}
-	place = file ? mount_place(file) : NULL;
-	if (file && !place)
-		holder = lock_holder(file);
-	if (place)
-		snprintf(text, TH_ERROR_TEXT_MAX, "is in use: it is mounted on %s", place);
-	else if (holder > 0)
-		snprintf(text, TH_ERROR_TEXT_MAX, "is in use by process %ld", holder);
+	else if (file)
+		explain_busy(file, text);
 	else
 		snprintf(text, TH_ERROR_TEXT_MAX, "is in use by another process");
-	free(place);
 	return text;
 }

@@ -24,6 +24,7 @@ check "mount returns when the mount answers" start_detached "$image" "$mnt"
 check "an empty filesystem lists nothing" eval 'is "" "$(ls -A "$mnt")" && [ -d "$mnt/.snapshots" ]'
 check "the image is locked while it is mounted" not lock_is_free
 check "a second mount is refused and names the first" eval 'said "in use" th mount "$image" "$work/other" && ! mountpoint -q "$work/other"'
+check "check of a mounted image says where it is mounted, and what to do" said "is mounted on $mnt; unmount it first" th check "$image"
 check "mkfs of a mounted image is refused" said "" th mkfs --force "$image"
 head -c 3M /dev/urandom >"$mnt/data" && cp "$mnt/data" "$work/data"
 check "fusermount3 -u unmounts" fusermount3 -u "$mnt"
