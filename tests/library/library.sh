@@ -33,6 +33,38 @@ DESTDIR=$root meson install -C "$TH_BUILD" --no-rebuild >"$work/install.log" 2>&
 tap "meson install installs the shared and the static library"
 check "pkg-config reports the version" is "$("$THUNDERHEAD" --version | grep -oE '[0-9]+\.[0-9.]+' | head -n 1)" "$(pkg-config --modversion thunderhead)"
 
+# --- where pkg-config looks ---
+
+default_path=$(pkg-config --variable pc_path pkg-config)
+# in_default_path DIRECTORY
+in_default_path() {
+	[[ :$default_path: == *:$1:* ]]
+}
+found_by_default() {
+	local staged=${default_path//:/:$root}
+	is "$root$TH_LIBDIR/pkgconfig" "$(PKG_CONFIG_SYSROOT_DIR='' PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=$root$staged:$default_path pkg-config --variable pcfiledir thunderhead)"
+}
+if in_default_path "$TH_LIBDIR/pkgconfig"; then
+	check "pkg-config finds the library in its default path" found_by_default
+else
+	tap_skip "pkg-config finds the library in its default path" "configured for $TH_LIBDIR"
+fi
+
+# README's command on a system without dpkg-architecture, from which meson learns the directory on Debian
+fresh_install() {
+	mkdir "$work/bin" && printf '#!/bin/sh\nexit 1\n' >"$work/bin/dpkg-architecture" && chmod +x "$work/bin/dpkg-architecture" &&
+		PATH=$work/bin:$PATH meson setup "$work/fresh" "$TH_SOURCE" --prefix=/usr -Dtests=disabled >"$work/fresh.log" 2>&1 ||
+		{ cat "$work/fresh.log"; return 1; }
+	installed=$(meson introspect "$work/fresh" --installed | grep -oE '"/usr/[^"]*/(thunderhead\.pc|libthunderhead\.a)"' | tr -d '"')
+	in_default_path "$(dirname "$(grep 'pc$' <<<"$installed")")" &&
+		is "$(dirname "$(dirname "$(grep 'pc$' <<<"$installed")")")" "$(dirname "$(grep 'a$' <<<"$installed")")"
+}
+if [ -e /etc/debian_version ]; then
+	check "a fresh Debian installs to where pkg-config looks" fresh_install
+else
+	tap_skip "a fresh Debian installs to where pkg-config looks" "not Debian"
+fi
+
 # --- exported symbols ---
 
 # Functions that the headers declare: the name before the first parenthesis of a statement that is no typedef
