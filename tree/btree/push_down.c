@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "tree/btree/detach.h"
 #include "tree/node/message.h"
 
 /* --- messages into a node --- */
@@ -31,15 +30,9 @@ static int detach_children(struct th_tree *tree, struct th_node *node, unsigned 
 		return err;
 	i = th_slab_find(node, &node->overlay, lo, &exact);
 	th_slab_remove(node, &node->overlay, i, i + 1, true);
-	for (i = first; i < last; i++) {
-		if (node->children && node->children[i] && node->children[i]->gen == tree->gen)
-			th_tree_unaccount(tree, node->children[i]);
+	for (i = first; i < last; i++)
 		node->records -= th_node_child_records(node, i);
-	}
-	err = th_detached_replace(tree, node, first, last, lo, hi, seq);
-	if (!err)
-		th_tree_account(tree, node->children[first]);
-	return err;
+	return th_tree_detach(tree, node, first, last, lo, hi, seq);
 }
 
 /*

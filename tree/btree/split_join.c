@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-#include "tree/btree/detach.h"
-
 #include "tree/node/overlay.h"
 
 bool th_node_too_big(const struct th_node *node)
@@ -243,12 +241,7 @@ int th_node_collapse(struct th_tree *tree, struct th_node *node, struct th_fence
 
 	if (node->level == 0 || node->records > 0 || node->base.count == 1 || !is_empty(tree, node))
 		return 0;
-	for (unsigned i = 0; i < node->base.count; i++)
-		if (node->children && node->children[i] && node->children[i]->gen == tree->gen)
-			th_tree_unaccount(tree, node->children[i]);
-	err = th_detached_replace(tree, node, 0, node->base.count, at.lo, at.hi, node->seq);
-	if (!err)
-		th_tree_account(tree, node->children[0]);
+	err = th_tree_detach(tree, node, 0, node->base.count, at.lo, at.hi, node->seq);
 	th_tree_account(tree, node);
 	return err;
 }

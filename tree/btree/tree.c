@@ -58,6 +58,33 @@ void th_tree_unaccount(struct th_tree *tree, struct th_node *node)
 	node->accounted = 0;
 }
 
+/* The transient nodes of a subtree lie above all others: none is below a node of an earlier generation (N1). */
+static void unaccount_subtree(struct th_tree *tree, struct th_node *node)
+{
+	if (node->gen != tree->gen)
+		return;
+	for (unsigned i = 0; node->children && i < node->base.count; i++)
+		if (node->children[i])
+			unaccount_subtree(tree, node->children[i]);
+	th_tree_unaccount(tree, node);
+}
+
+int th_tree_detach(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
+		   struct th_slice hi, uint64_t seq)
+{
+	int err;
+
+	for (unsigned i = from; node->children && i < to; i++)
+		if (node->children[i])
+			unaccount_subtree(tree, node->children[i]);
+	err = th_detached_replace(tree, node, from, to, lo, hi, seq);
+	if (err)
+		return err;
+	for (struct th_node *empty = node->children[from]; empty; empty = empty->level > 0 ? empty->children[0] : NULL)
+		th_tree_account(tree, empty);
+	return 0;
+}
+
 int th_dead_nodes_add(struct th_dead_nodes *list, const struct th_dead_node *dead)
 {
 	if (th_grow(list->dead, list->capacity, list->count + 1))

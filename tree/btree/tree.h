@@ -77,6 +77,10 @@ int th_root_writable(struct th_tree *tree);
 void th_tree_account(struct th_tree *tree, struct th_node *node);
 /* Subtracts a node that leaves the tree. */
 void th_tree_unaccount(struct th_tree *tree, struct th_node *node);
+/* Detaches children [from, to) of a writable node, as th_detached_replace(), and updates dirty_bytes: without the
+ * transient nodes of the children's subtrees, with those of the empty subtree in their place. */
+int th_tree_detach(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
+		   struct th_slice hi, uint64_t seq);
 
 /* Ends the generation: the nodes below the present root never change again.  Returns the root, with a reference for the
  * caller. */

@@ -118,6 +118,26 @@ START_TEST(dirty_bytes_are_those_of_transient_nodes)
 }
 END_TEST
 
+/* All three levels are transient: detaching must subtract the leaves too, and add both nodes of the empty subtree. */
+START_TEST(dirty_bytes_are_those_of_the_tree_after_a_subtree_is_detached)
+{
+	size_t bytes;
+
+	begin();
+	th_nodes_fill(&tree, 0, 8000, 100);
+	ck_assert_uint_eq(tree.root->level, 2);
+	ck_assert_uint_gt(tree.root->base.count, 1);
+	th_ok(th_tree_detach(&tree, tree.root, 0, tree.root->base.count, TH_SLICE_EMPTY, (struct th_slice){ NULL, 0 },
+			     9000));
+	tree.root->seq = 9000;
+	th_tree_account(&tree, tree.root);
+	ck_assert_uint_eq(th_test_check_tree(nodes.cache, tree.root, tree.gen, &bytes), 3);
+	ck_assert_uint_eq(bytes, 3 * TH_BLOCK_SIZE);
+	ck_assert_uint_eq(tree.dirty_bytes, bytes);
+	end();
+}
+END_TEST
+
 /* A node that a checkpoint is writing has no address yet: it is kept by a reference.  One that no checkpoint writes
  * is not on the list. */
 START_TEST(nodes_without_address_are_dead_if_they_are_being_written)
@@ -141,8 +161,11 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { a_tree_without_pointer_is_an_empty_leaf, a_tree_loads_the_root_it_is_given,
-				       a_shared_child_is_copied_once, dirty_bytes_are_those_of_transient_nodes,
+	const TTest *const tests[] = { a_tree_without_pointer_is_an_empty_leaf,
+				       a_tree_loads_the_root_it_is_given,
+				       a_shared_child_is_copied_once,
+				       dirty_bytes_are_those_of_transient_nodes,
+				       dirty_bytes_are_those_of_the_tree_after_a_subtree_is_detached,
 				       nodes_without_address_are_dead_if_they_are_being_written };
 
 	return th_tests_run("tree", tests, sizeof(tests) / sizeof(tests[0]));
