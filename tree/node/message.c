@@ -52,40 +52,34 @@ static struct th_entry *composed(const struct th_entry *newer, const struct th_e
 }
 
 /*
- * Composes a newer message with an older one, or with a record if `record`.  Takes over the newer one's reference and
- * returns one to the result, or NULL on failure.
+ * Composes a newer message with an older one, or with a record if `record`.  Takes over the newer one's reference, also
+ * on failure, and returns one to *ret.  Returns 0, -ENOMEM, or -EUCLEAN if the older value's descriptor is broken.
  */
-static const struct th_entry *compose(const struct th_entry *older, const struct th_entry *newer, bool record,
-				      struct th_drops *drops)
+static int compose(const struct th_entry *older, const struct th_entry *newer, bool record, struct th_drops *drops,
+		   const struct th_entry **ret)
 {
 	unsigned flags = newer->flags & (TH_ENTRY_RESET | TH_ENTRY_VALUE | TH_ENTRY_CHUNK);
 	const struct th_entry *value = newer->flags & TH_ENTRY_VALUE ? newer : NULL;
-	int32_t refs = th_entry_refs(newer);
-	struct th_entry *result;
+	int32_t refs = th_refs_add(th_entry_refs(newer), th_entry_refs(older));
+	int err = th_message_hides_value(newer) ? drop_value(older, drops) : 0;
 
-	if (newer->flags & TH_ENTRY_RESET) {
-		if (drop_value(older, drops) < 0)
-			goto fail;
-		return newer;
+	if (err) {
+		th_entry_unref(newer);
+		return err;
 	}
-	refs = th_refs_add(refs, th_entry_refs(older));
 	if (!record)
 		flags |= older->flags & TH_ENTRY_RESET;
-	if (value) {
-		if (drop_value(older, drops) < 0)
-			goto fail;
-		if (refs == th_entry_refs(newer) && !(flags & TH_ENTRY_RESET))
-			return newer;
-	} else if (older->flags & TH_ENTRY_VALUE) {
+	if (newer->flags & TH_ENTRY_RESET || (value && refs == th_entry_refs(newer) && !(flags & TH_ENTRY_RESET))) {
+		*ret = newer;
+		return 0;
+	}
+	if (!value && older->flags & TH_ENTRY_VALUE) {
 		value = older;
 		flags |= older->flags & (TH_ENTRY_VALUE | TH_ENTRY_CHUNK);
 	}
-	result = composed(newer, value, flags, refs);
+	*ret = composed(newer, value, flags, refs);
 	th_entry_unref(newer);
-	return result;
-fail:
-	th_entry_unref(newer);
-	return NULL;
+	return *ret ? 0 : -ENOMEM;
 }
 
 /*
@@ -132,11 +126,10 @@ static int point_insert(struct th_node *node, const struct th_entry *message, st
 	int err;
 
 	if (exact && !th_message_is_range(th_slab_entry(slab, i))) {
-		result = compose(th_slab_entry(slab, i), message, false, drops);
-		if (!result)
-			return -ENOMEM;
-		th_slab_replace(node, slab, i, result);
-		return 0;
+		err = compose(th_slab_entry(slab, i), message, false, drops, &result);
+		if (!err)
+			th_slab_replace(node, slab, i, result);
+		return err;
 	}
 	if (exact || (i > 0 && th_message_covers(th_slab_entry(slab, i - 1), key)))
 		return insert_into_range(node, exact ? i : i - 1, message);
@@ -161,9 +154,9 @@ static int point_apply(struct th_node *leaf, const struct th_entry *message, str
 	int err = 0;
 
 	if (exact) {
-		result = compose(th_slab_entry(slab, i), message, true, drops);
-		if (!result)
-			return -ENOMEM;
+		err = compose(th_slab_entry(slab, i), message, true, drops, &result);
+		if (err)
+			return err;
 		if (exists(result)) {
 			th_slab_replace(leaf, slab, i, result);
 		} else {

@@ -225,6 +225,16 @@ static void expect_drop(struct th_drops *drops, uint64_t addr)
 	drops->count = 0;
 }
 
+/* A put of a large value whose descriptor is too short to be one. */
+static const struct th_entry *broken_large(const char *key, uint64_t seq)
+{
+	struct th_entry *e = th_message_put_large(th_slice_of(key), TH_SLICE_EMPTY, th_slice_of("broken"));
+
+	ck_assert_ptr_nonnull(e);
+	th_entry_set_seq(e, seq);
+	return e;
+}
+
 START_TEST(a_replaced_large_value_is_dropped_once)
 {
 	struct th_node *node = new_node(1), *leaf = new_node(0);
@@ -293,6 +303,28 @@ START_TEST(a_packed_entry_has_sizes_within_the_limits)
 }
 END_TEST
 
+/* In an overlay, in a leaf and below a range: damage is not mistaken for a lack of memory. */
+START_TEST(a_broken_descriptor_is_reported_as_damage)
+{
+	struct th_node *node = new_node(1), *leaf = new_node(0);
+	struct th_drops drops = { 0 };
+
+	th_ok(th_message_insert(node, broken_large("k", 1), &drops));
+	th_expect(th_message_insert(node, th_test_put("k", "x", 2), &drops), -EUCLEAN);
+	th_expect(th_message_insert(node, th_test_delete("k", 3), &drops), -EUCLEAN);
+	th_expect(th_message_insert(node, th_test_delete_range("a", "z", 4), &drops), -EUCLEAN);
+	th_ok(th_message_insert(node, th_test_add_refs("k", 1, 5), &drops)); /* keeps the value */
+	th_test_expect_slab(node, &node->overlay, "k=large+1");
+	th_ok(th_message_apply(leaf, broken_large("k", 1), &drops));
+	th_expect(th_message_apply(leaf, th_test_put("k", "x", 2), &drops), -EUCLEAN);
+	th_expect(th_message_apply(leaf, th_test_delete("k", 3), &drops), -EUCLEAN);
+	th_test_expect_slab(leaf, &leaf->base, "k=large");
+	ck_assert_uint_eq(drops.count, 0);
+	th_node_unref(leaf);
+	th_node_unref(node);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = { messages_change_records,
@@ -301,6 +333,7 @@ int main(void)
 				       a_message_cuts_the_range_it_falls_into,
 				       composition_is_associative,
 				       a_replaced_large_value_is_dropped_once,
+				       a_broken_descriptor_is_reported_as_damage,
 				       a_packed_entry_has_flags_that_go_together,
 				       a_packed_entry_has_sizes_within_the_limits };
 
