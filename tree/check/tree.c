@@ -135,16 +135,11 @@ static void check_messages(const struct th_check_walk *walk, const struct th_nod
 	}
 }
 
-static void check_sizes(const struct th_check_walk *walk, const struct th_node *node)
+static void check_size(const struct th_check_walk *walk, const struct th_node *node)
 {
 	size_t size = th_node_packed_size(node);
-	struct th_node_disk header;
 
-	memcpy(&header, node->page->data, sizeof(header));
-	if (th_get_le32(header.used) != size)
-		node_problem(walk, &node->ptr, "%u bytes used, but its entries make %zu", th_get_le32(header.used),
-			     size);
-	else if ((size + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE != node->ptr.blocks)
+	if ((size + TH_BLOCK_SIZE - 1) / TH_BLOCK_SIZE != node->ptr.blocks)
 		node_problem(walk, &node->ptr, "%zu bytes in %u blocks", size, node->ptr.blocks);
 }
 
@@ -207,7 +202,7 @@ static void check_node(const struct th_check_walk *walk, const struct th_node *n
 			     node->ptr.seq);
 	if (!node->ptr.chunks && has_chunks(node))
 		node_problem(walk, &node->ptr, "has values off-tree, which its pointer does not record");
-	check_sizes(walk, node);
+	check_size(walk, node);
 	check_counts(walk, node);
 	check_messages(walk, node, at);
 	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++)

@@ -134,6 +134,7 @@ void th_node_persist(struct th_node *node, struct th_page *page)
 struct unpacker {
 	struct th_node *node;
 	size_t index, used;
+	size_t next; /* offset of the next entry: entries follow one another without a gap, in the order of their slots */
 	const char *why;
 };
 
@@ -176,10 +177,13 @@ static int unpack_slab(struct unpacker *u, struct th_slab *slab, unsigned count)
 		size_t size = 0;
 		int err;
 
-		if (at >= sizeof(struct th_node_disk) && at < u->used)
+		if (at != u->next)
+			return bad(u, "entries that overlap or leave a gap");
+		if (at < u->used)
 			size = th_message_packed_check(e, u->used - at);
 		if (!size)
 			return bad(u, "entry out of bounds");
+		u->next += size;
 		err = check_entry(u, slab, e);
 		if (err)
 			return err;
@@ -235,6 +239,7 @@ int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice
 	u.node->records = ptr->records;
 	u.index = sizeof(header);
 	memcpy(&header, blocks, sizeof(header));
+	u.next = u.index + TH_SLOT_BYTES * (th_get_le16(header.base_slots) + th_get_le16(header.overlay_slots));
 	err = check_header(&u, &header, ptr);
 	if (!err) {
 		u.node->page = th_node_page(blocks);
@@ -244,6 +249,8 @@ int th_node_unpack(const void *blocks, const struct th_ptr *ptr, struct th_slice
 		err = unpack_slab(&u, &u.node->base, th_get_le16(header.base_slots));
 	if (!err)
 		err = unpack_slab(&u, &u.node->overlay, th_get_le16(header.overlay_slots));
+	if (!err && u.next != u.used)
+		err = bad(&u, "bytes after the last entry");
 	if (err) {
 		*ret_why = u.why;
 		th_node_unref(u.node);

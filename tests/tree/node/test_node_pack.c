@@ -268,6 +268,16 @@ START_TEST(entries_out_of_bounds_are_refused)
 }
 END_TEST
 
+/* Entries that share bytes take more room when they are unpacked than the node has. */
+START_TEST(entries_that_overlap_or_leave_a_gap_are_refused)
+{
+	EXPECT_REFUSED(sample_leaf(), entry(&packed, 4, 2)->value_size = th_le16(3)); /* reaches into the next */
+	EXPECT_REFUSED(sample_leaf(), entry(&packed, 4, 2)->value_size = th_le16(0)); /* leaves its last byte unused */
+	EXPECT_REFUSED(sample_leaf(), entry(&packed, 4, 3)->value_size = th_le16(0)); /* the last one */
+	EXPECT_REFUSED(sample_leaf(), at->used = th_le32(th_get_le32(at->used) + 1));
+}
+END_TEST
+
 START_TEST(entries_that_do_not_fit_their_slab_are_refused)
 {
 	EXPECT_REFUSED(sample_leaf(), entry(&packed, 4, 3)->flags |= TH_ENTRY_RESET);
@@ -319,6 +329,7 @@ int main(void)
 				       a_header_that_contradicts_the_pointer_is_refused,
 				       slots_that_break_the_order_are_refused,
 				       entries_out_of_bounds_are_refused,
+				       entries_that_overlap_or_leave_a_gap_are_refused,
 				       entries_that_do_not_fit_their_slab_are_refused,
 				       a_flipped_bit_never_gives_a_broken_node };
 
