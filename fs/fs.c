@@ -267,45 +267,8 @@ static int fs_start(struct th_fs *fs)
 	return err;
 }
 
-int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret)
-{
-	struct th_fs *fs;
-	int err = fs_new(options, &fs);
-
-	if (err) {
-		th_disk_close(disk);
-		return err;
-	}
-	struct th_store_options store_options = {
-		.read_only = fs->read_only,
-		.cache_bytes = options->cache_bytes,
-		.checkpoint_interval_ms = options->checkpoint_interval_ms,
-		.discard = options->discard,
-		.branch = options->branch,
-		.runs = th_extent_runs,
-		.before_checkpoint = before_checkpoint,
-		.arg = fs,
-		.report = store_report,
-	};
-
-	err = th_store_open(disk, &store_options, &fs->store);
-	fs->options.branch = NULL; /* the caller's */
-	if (err) {
-		th_disk_close(disk);
-		fs_free(fs);
-		return err;
-	}
-	fs->live = th_view_live(fs->store);
-	err = fs_start(fs);
-	if (err) {
-		th_fs_close(fs);
-		return err;
-	}
-	*ret = fs;
-	return 0;
-}
-
-int th_fs_close(struct th_fs *fs)
+/* Writes everything back and closes the store.  The disk stays open. */
+static int fs_end(struct th_fs *fs)
 {
 	int err = 0;
 
@@ -325,6 +288,52 @@ int th_fs_close(struct th_fs *fs)
 
 	fs_free(fs);
 	return err ? err : closed;
+}
+
+int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret)
+{
+	struct th_fs *fs;
+	int err = fs_new(options, &fs);
+
+	if (err)
+		return err;
+	struct th_store_options store_options = {
+		.read_only = fs->read_only,
+		.keep_disk = true,
+		.cache_bytes = options->cache_bytes,
+		.checkpoint_interval_ms = options->checkpoint_interval_ms,
+		.discard = options->discard,
+		.branch = options->branch,
+		.runs = th_extent_runs,
+		.before_checkpoint = before_checkpoint,
+		.arg = fs,
+		.report = store_report,
+	};
+
+	err = th_store_open(disk, &store_options, &fs->store);
+	fs->options.branch = NULL; /* the caller's */
+	if (err) {
+		fs_free(fs);
+		return err;
+	}
+	fs->disk = disk;
+	fs->live = th_view_live(fs->store);
+	err = fs_start(fs);
+	if (err) {
+		fs_end(fs);
+		return err;
+	}
+	*ret = fs;
+	return 0;
+}
+
+int th_fs_close(struct th_fs *fs)
+{
+	struct th_disk *disk = fs->disk;
+	int err = fs_end(fs);
+
+	th_disk_close(disk);
+	return err;
 }
 
 int th_fs_sync(struct th_fs *fs)

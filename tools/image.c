@@ -54,8 +54,11 @@ int th_image_open(struct th_image_reporter *reporter, bool read_only, const char
 	struct th_disk *disk;
 	int err = open_disk(reporter->path, read_only, &disk);
 
-	if (!err)
-		err = th_fs_open(disk, &options, ret); /* owns the disk from here on, after an error too */
+	if (!err) {
+		err = th_fs_open(disk, &options, ret);
+		if (err)
+			th_disk_close(disk);
+	}
 	return err ? report_unopened(reporter, err) : 0;
 }
 

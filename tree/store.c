@@ -313,6 +313,13 @@ static int replay(const struct th_store_options *options, const struct th_super 
 	return 0;
 }
 
+/* For a disk that goes back to the caller: what the options of the store name may not outlive it. */
+static void report_nothing(struct th_disk *disk)
+{
+	disk->report = NULL;
+	disk->report_arg = NULL;
+}
+
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
 {
 	struct th_store *store = NULL;
@@ -330,16 +337,20 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 		err = begin_writing(store);
 	else if (!err && store->options.branch)
 		err = th_branch_switch(store, store->options.branch);
-	if (!err)
+	if (!err) {
 		*ret = store;
-	else if (store)
+		return 0;
+	}
+	if (store)
 		store_release(store);
+	report_nothing(disk);
 	return err;
 }
 
 int th_store_close(struct th_store *store)
 {
 	struct th_disk *disk = store->disk;
+	bool keep = store->options.keep_disk;
 	int err = 0;
 
 	th_checkpointer_stop(store);
@@ -353,7 +364,10 @@ int th_store_close(struct th_store *store)
 	}
 	th_chunk_wait_all(store);
 	store_release(store);
-	th_disk_close(disk);
+	if (keep)
+		report_nothing(disk);
+	else
+		th_disk_close(disk);
 	return err;
 }
 

@@ -195,12 +195,13 @@ struct th_store_options {
 	/* Refuses writes.  A log that needs replay is replayed in memory only.  If damage prevents that, the store
 	 * reports it and shows the last checkpoint. */
 	bool read_only;
+	bool keep_disk; /* th_store_close() leaves the disk open, and it belongs to the caller again */
 	/* Memory for nodes, in bytes; 0: 256 MiB.  It holds nodes that were read and dirty nodes, which the next
 	 * checkpoint writes: the more of these, the fewer of the others.  Not included are log records (at most 16 MiB),
 	 * readahead (16 MiB), transfer buffers (12 MiB), buffers of written data (up to 32 MiB are kept for later
 	 * writes until the store is closed) and idle node memory (4 MiB and a sixteenth of the cache); open
-	 * transactions; large values that are being written; and values that callers have not released.  The kernel's page cache is not used, unless the disk was opened with
-	 * TH_DISK_BUFFERED. */
+	 * transactions; large values that are being written; and values that callers have not released.  The kernel's
+	 * page cache is not used, unless the disk was opened with TH_DISK_BUFFERED. */
 	size_t cache_bytes;
 	size_t txn_bytes; /* memory for the writes of one transaction, beyond which they are spilled; 0: 64 MiB */
 	/* Discards freed blocks in the background, in units of 64 KiB, once they are reusable; and when the store is
@@ -228,14 +229,14 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
 
 /* Opens the store on a disk, and replays its log after a crash.
  *
- * disk: on success it belongs to the store, which closes it; on an error it stays the caller's.  options: NULL for the
- * defaults; its strings need not outlive the call.  *ret: the store, for th_store_close().
+ * disk: on success it belongs to the store, which closes it (but see keep_disk); on an error it stays the caller's.
+ * options: NULL for the defaults; its strings need not outlive the call.  *ret: the store, for th_store_close().
  * Returns 0; -ENOENT if there is no branch of the given name; -EMEDIUMTYPE if there is no store on the disk;
  * -EPROTONOSUPPORT if it is of a later version; -EBADMSG or -EUCLEAN if a structure is damaged that opening or replay
  * needs (opening read-only may still succeed); or another read or write error. */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
 
-/* Writes a last checkpoint, marks the store clean, and frees it and its disk.
+/* Writes a last checkpoint, marks the store clean, and frees it and (but see keep_disk) its disk.
  *
  * Views, transactions and lockers must have ended; no other thread may use the store.
  * Returns 0, or the error of before_checkpoint or of the checkpoint: then the next opening replays the log.  The store

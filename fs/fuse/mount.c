@@ -169,18 +169,25 @@ static void report_missing(const struct th_mount_options *options, const struct 
 {
 	const char *const what[] = { "branch ", "snapshot ", "directory " };
 	const char *const names[] = { fs_options->branch, fs_options->snapshot, fs_options->subdir };
-	char view[1024] = "";
-	size_t at = 0;
+	const char *with = "";
+	char *view = NULL;
+	size_t size;
+	FILE *out = open_memstream(&view, &size); /* a path has no bound here */
 
-	for (size_t i = 0; i < 3 && at < sizeof(view); i++) {
-		if (names[i])
-			at += (size_t)snprintf(view + at, sizeof(view) - at, "%s%s%s", at ? " with " : "", what[i],
-					       names[i]);
+	for (size_t i = 0; out && i < 3; i++) {
+		if (names[i]) {
+			fprintf(out, "%s%s%s", with, what[i], names[i]);
+			with = " with ";
+		}
 	}
-	report_line("cannot mount %s: there is no %s%s", options->image, view,
-		    fs_options->snapshot ? " (see thunderhead snapshot list)"
-		    : fs_options->branch ? " (see thunderhead branch list)"
-					 : "");
+	if (!out || fclose(out) != 0)
+		report_unmountable(options, -ENOENT);
+	else
+		report_line("cannot mount %s: there is no %s%s", options->image, view,
+			    fs_options->snapshot ? " (see thunderhead snapshot list)"
+			    : fs_options->branch ? " (see thunderhead branch list)"
+						 : "");
+	free(view);
 }
 
 static int open_image(const struct th_mount_options *options, const struct th_fs_options *fs_options,
@@ -190,14 +197,17 @@ static int open_image(const struct th_mount_options *options, const struct th_fs
 	bool read_only = fs_options->read_only || fs_options->snapshot;
 	int err = th_disk_open_url(options->image, read_only ? TH_DISK_READ_ONLY : 0, &disk);
 
-	if (!err) {
-		err = th_fs_open(disk, fs_options, ret);
-		if (err == -ENOENT) {
-			report_missing(options, fs_options);
-			return err;
-		}
+	if (err) {
+		report_unmountable(options, err);
+		return err;
 	}
-	if (err)
+	err = th_fs_open(disk, fs_options, ret);
+	if (!err)
+		return 0;
+	th_disk_close(disk);
+	if (err == -ENOENT)
+		report_missing(options, fs_options);
+	else
 		report_unmountable(options, err);
 	return err;
 }

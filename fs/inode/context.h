@@ -90,6 +90,7 @@ struct th_inode_end {
 };
 
 struct th_fs {
+	struct th_disk *disk; /* owned; the store uses it */
 	struct th_store *store;
 	struct th_view *live;
 	struct th_fs_options options; /* strings are copied */

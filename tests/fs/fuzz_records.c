@@ -337,9 +337,12 @@ static void use(struct th_disk *disk, bool read_only)
 	struct th_entered_snapshot *entered;
 	struct th_check_result result;
 	struct th_snapshot snapshot;
+	struct th_disk *lent = th_disk_lend(disk);
 
-	if (th_fs_open(th_disk_lend(disk), &options, &fs) < 0)
+	if (th_fs_open(lent, &options, &fs) < 0) {
+		th_disk_close(lent);
 		return;
+	}
 	visit_all(NULL, false);
 	compare("s", NULL);
 	if (th_snapshot_find(fs->store, "s", &snapshot) == 0 &&

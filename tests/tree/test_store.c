@@ -145,6 +145,29 @@ START_TEST(open_refuses_disks_without_a_store)
 }
 END_TEST
 
+/* Nothing that the store's options name may be called by a disk that outlives it. */
+START_TEST(a_kept_disk_is_open_and_without_the_options_of_the_store)
+{
+	unsigned lines = 0;
+	struct th_store_options options = { .keep_disk = true, .report = swallow, .arg = &lines };
+	struct th_disk *disk = memory_disk(TH_IMAGE_MIN / TH_BLOCK_SIZE);
+	struct th_store *store;
+
+	ck_assert_int_lt(th_store_open(disk, &options, &store), 0);
+	ck_assert_ptr_null(disk->report);
+	ck_assert_ptr_null(disk->report_arg);
+	th_ok(th_store_format(disk, NULL));
+	for (int i = 0; i < 2; i++) {
+		th_ok(th_store_open(disk, &options, &store));
+		ck_assert_ptr_eq(disk->report_arg, &lines);
+		th_ok(th_store_close(store));
+		ck_assert_ptr_null(disk->report);
+		ck_assert_ptr_null(disk->report_arg);
+	}
+	th_disk_close(disk);
+}
+END_TEST
+
 /* Copies an image to a disk of another size. */
 static struct th_disk *resized(struct th_disk *from, uint64_t blocks)
 {
@@ -282,6 +305,7 @@ int main(void)
 		format_refuses_small_disks_and_existing_stores,
 		format_erases_the_old_store,
 		content_survives_reopening,
+		a_kept_disk_is_open_and_without_the_options_of_the_store,
 		open_refuses_disks_without_a_store,
 		open_refuses_a_shortened_image,
 		read_only_store_refuses_writes,
