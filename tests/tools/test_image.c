@@ -5,21 +5,7 @@
 #include <errno.h>
 
 #include "tests/support/suite.h"
-#include "tests/tools/capture.h"
-#include "tests/tools/image_file.h"
-
-static char path[64];
-static struct th_capture capture;
-
-static void setup(void)
-{
-	th_image_file_create(path);
-}
-
-static void teardown(void)
-{
-	unlink(path);
-}
+#include "tests/tools/image_fixture.h"
 
 START_TEST(a_filesystem_opens_without_a_message)
 {

@@ -130,3 +130,23 @@ void th_extents_drop(struct th_fixture *fixture, const char *key)
 	th_ok(th_txn_delete(txn, th_slice_of(key)));
 	th_ok(th_txn_commit(txn));
 }
+
+void th_extents_put(struct th_txn *txn, struct th_random *random, const char *key)
+{
+	struct th_extents file = { .count = 1 };
+	uint8_t value[sizeof(file)];
+	uint64_t hint = 0;
+
+	th_ok(th_extent_write(txn, random, 8, false, &hint, &file.extents[0]));
+	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, th_extents_pack(&file, value) }));
+}
+
+void th_extents_put_stray(struct th_fixture *fixture, struct th_random *random, const char *key, const char *name)
+{
+	struct th_txn *txn;
+
+	th_ok(th_txn_begin(fixture->store, &txn));
+	th_extents_put(txn, random, key);
+	th_ok(th_snapshot_create(fixture->store, name, NULL));
+	th_ok(th_txn_commit(txn));
+}

@@ -45,6 +45,11 @@ extern const struct th_check_options th_extents_check;
 /* Verifies the data of every such key of the model. */
 void th_extents_verify(struct th_store *store, const struct th_model *model);
 
+/* Puts a key whose value names one new extent. */
+void th_extents_put(struct th_txn *txn, struct th_random *random, const char *key);
+/* The same in a transaction of its own, during which a snapshot is taken.  The extent was allocated before, so it looks
+ * as if the snapshot had it. */
+void th_extents_put_stray(struct th_fixture *fixture, struct th_random *random, const char *key, const char *snapshot);
 /* Makes a checkpoint, and checks all of the store. */
 void th_extents_commit(struct th_fixture *fixture);
 /* Deletes the key and drops its runs in one transaction. */

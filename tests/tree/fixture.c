@@ -114,6 +114,20 @@ void th_fixture_delete(struct th_fixture *fixture, const char *key)
 	th_ok(th_txn_commit(txn));
 }
 
+void th_fixture_put_many(struct th_fixture *fixture, unsigned from, unsigned to, char what)
+{
+	struct th_txn *txn;
+	char key[32], value[200];
+
+	memset(value, what, sizeof(value));
+	th_ok(th_txn_begin(fixture->store, &txn));
+	for (unsigned i = from; i < to; i++) {
+		snprintf(key, sizeof(key), "key/%06u", i);
+		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
+	}
+	th_ok(th_txn_commit(txn));
+}
+
 /* --- verifying --- */
 
 /* Prints a key, or the beginning of a value, in a readable form. */

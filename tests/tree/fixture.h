@@ -53,6 +53,8 @@ void th_fixture_switch(struct th_fixture *fixture, const char *branch);
 /* Put or delete one key in one transaction. */
 void th_fixture_put(struct th_fixture *fixture, const char *key, const char *value);
 void th_fixture_delete(struct th_fixture *fixture, const char *key);
+/* Puts the keys "key/%06u" with numbers [from, to) in one transaction, each with 200 bytes of one value. */
+void th_fixture_put_many(struct th_fixture *fixture, unsigned from, unsigned to, char what);
 
 /* Reclaims everything that was deleted.  Returns the number of blocks in use, without those of the space log. */
 uint64_t th_fixture_used(struct th_fixture *fixture);

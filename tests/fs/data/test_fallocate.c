@@ -64,14 +64,20 @@ START_TEST(a_punched_hole_frees_its_whole_blocks)
 }
 END_TEST
 
-START_TEST(dirty_pages_are_punched_too)
+/* Makes zeros of the middle of six dirty pages, after which the file has that many blocks. */
+static void expect_zeroed_pages(int mode, uint64_t blocks)
 {
 	th_file_scene_write(file, 0, 'b', 6 * BLOCK);
-	ck_assert_int_eq(allocate(PUNCH, BLOCK, 4 * BLOCK), 0);
+	ck_assert_int_eq(allocate(mode, BLOCK, 4 * BLOCK), 0);
 	th_file_scene_expect(file, 0, 'b', BLOCK);
 	th_file_scene_expect(file, BLOCK, 0, 4 * BLOCK);
 	th_file_scene_expect(file, 5 * BLOCK, 'b', BLOCK);
-	ck_assert_uint_eq(file->attr.blocks, 2);
+	ck_assert_uint_eq(file->attr.blocks, blocks);
+}
+
+START_TEST(dirty_pages_are_punched_too)
+{
+	expect_zeroed_pages(PUNCH, 2);
 }
 END_TEST
 
@@ -110,12 +116,7 @@ END_TEST
 
 START_TEST(dirty_pages_are_zeroed_too)
 {
-	th_file_scene_write(file, 0, 'b', 6 * BLOCK);
-	ck_assert_int_eq(allocate(FALLOC_FL_ZERO_RANGE, BLOCK, 4 * BLOCK), 0);
-	th_file_scene_expect(file, 0, 'b', BLOCK);
-	th_file_scene_expect(file, BLOCK, 0, 4 * BLOCK);
-	th_file_scene_expect(file, 5 * BLOCK, 'b', BLOCK);
-	ck_assert_uint_eq(file->attr.blocks, 6);
+	expect_zeroed_pages(FALLOC_FL_ZERO_RANGE, 6);
 }
 END_TEST
 

@@ -7,30 +7,8 @@
 #include <string.h>
 
 #include "fs/dir/namei.h"
-#include "tests/fs/scene.h"
+#include "tests/fs/scene_fixture.h"
 #include "tests/support/suite.h"
-
-static struct th_scene scene;
-
-static void setup(void)
-{
-	th_scene_open(&scene, NULL);
-}
-
-static void teardown(void)
-{
-	th_scene_close(&scene);
-}
-
-static int make_file(const char *path)
-{
-	return th_scene_make(&scene, path, S_IFREG | 0644);
-}
-
-static int make_dir(const char *path)
-{
-	return th_scene_make(&scene, path, S_IFDIR | 0755);
-}
 
 START_TEST(links_share_one_inode)
 {

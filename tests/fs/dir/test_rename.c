@@ -7,42 +7,8 @@
 #include <string.h>
 
 #include "fs/dir/namei.h"
-#include "tests/fs/scene.h"
+#include "tests/fs/scene_fixture.h"
 #include "tests/support/suite.h"
-
-static struct th_scene scene;
-
-static void setup(void)
-{
-	th_scene_open(&scene, NULL);
-}
-
-static void teardown(void)
-{
-	th_scene_close(&scene);
-}
-
-static int make_file(const char *path)
-{
-	return th_scene_make(&scene, path, S_IFREG | 0644);
-}
-
-static int make_dir(const char *path)
-{
-	return th_scene_make(&scene, path, S_IFDIR | 0755);
-}
-
-static bool is_there(const char *path)
-{
-	struct th_inode *inode;
-	int err = th_scene_find(&scene, path, &inode);
-
-	if (!err)
-		th_inode_put(inode);
-	else
-		ck_assert_int_eq(err, -ENOENT);
-	return !err;
-}
 
 START_TEST(rename_replaces_only_matching_types)
 {

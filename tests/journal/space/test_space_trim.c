@@ -88,6 +88,14 @@ static void free_run(struct world *world, uint64_t addr, uint32_t blocks)
 	th_space_note_free(world->space, TH_SPACE_LIVE, addr, blocks);
 }
 
+/* Frees a run.  Its blocks can be used again after the second checkpoint (S3). */
+static void make_free(struct world *world, uint64_t addr, uint32_t blocks)
+{
+	free_run(world, addr, blocks);
+	checkpoint(world);
+	checkpoint(world);
+}
+
 /* Discards everything that was freed up to now. */
 static void trim_freed(struct world *world)
 {
@@ -133,14 +141,10 @@ START_TEST(units_in_part_use_wait_for_their_last_block)
 	world_init(&world);
 	allocate(&world, 64 * UNIT, 4 * UNIT);
 	checkpoint(&world);
-	free_run(&world, 64 * UNIT + 1, 2 * UNIT); /* one whole unit, and parts of two */
-	checkpoint(&world);
-	checkpoint(&world);
+	make_free(&world, 64 * UNIT + 1, 2 * UNIT); /* one whole unit, and parts of two */
 	trim_freed(&world);
 	check_discarded(&world, 65 * UNIT, UNIT, 1);
-	free_run(&world, 66 * UNIT + 1, UNIT - 1);
-	checkpoint(&world);
-	checkpoint(&world);
+	make_free(&world, 66 * UNIT + 1, UNIT - 1);
 	trim_freed(&world);
 	check_discarded(&world, 65 * UNIT, 2 * UNIT, 1);
 	world_release(&world);
@@ -154,9 +158,7 @@ START_TEST(blocks_taken_again_are_not_discarded)
 	world_init(&world);
 	allocate(&world, 64 * UNIT, 6 * UNIT);
 	checkpoint(&world);
-	free_run(&world, 64 * UNIT, 6 * UNIT);
-	checkpoint(&world);
-	checkpoint(&world);
+	make_free(&world, 64 * UNIT, 6 * UNIT);
 	allocate(&world, 66 * UNIT, 1);
 	trim_freed(&world);
 	check_discarded(&world, 64 * UNIT, 2 * UNIT, 1);
@@ -174,9 +176,7 @@ START_TEST(blocks_are_due_one_turn_later)
 	allocate(&world, 64 * UNIT, 6 * UNIT);
 	checkpoint(&world);
 	free_run(&world, 64 * UNIT, UNIT);
-	free_run(&world, 68 * UNIT, UNIT);
-	checkpoint(&world);
-	checkpoint(&world);
+	make_free(&world, 68 * UNIT, UNIT);
 	th_ok(th_space_trim_freed(world.space, &world.gate.disk, 1));
 	ck_assert_uint_eq(world.gate.disk.discards, 0);
 	while (th_space_trim_freed(world.space, &world.gate.disk, 1) == 1)

@@ -8,28 +8,6 @@
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
 
-static void put_extent(struct th_txn *txn, struct th_random *random, const char *key)
-{
-	struct th_extents file = { .count = 1 };
-	uint8_t value[sizeof(file)];
-	uint64_t hint = 0;
-
-	th_ok(th_extent_write(txn, random, 8, false, &hint, &file.extents[0]));
-	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, th_extents_pack(&file, value) }));
-}
-
-/* Commits a transaction during which a snapshot is taken.  The extent that it allocated before looks as if the snapshot
- * had it. */
-static void put_stray(struct th_fixture *fixture, struct th_random *random, const char *key, const char *name)
-{
-	struct th_txn *txn;
-
-	th_ok(th_txn_begin(fixture->store, &txn));
-	put_extent(txn, random, key);
-	th_ok(th_snapshot_create(fixture->store, name, NULL));
-	th_ok(th_txn_commit(txn));
-}
-
 /* Whether they are live, dead, in a snapshot, or newer than one, when the head is abandoned. */
 START_TEST(strays_are_freed_with_their_head)
 {
@@ -39,11 +17,11 @@ START_TEST(strays_are_freed_with_their_head)
 		struct th_fixture fixture;
 
 		th_fixture_init(&fixture, 16, &options);
-		put_stray(&fixture, &random, "file/a", "one");
+		th_extents_put_stray(&fixture, &random, "file/a", "one");
 		if (variant & 1)
 			th_extents_drop(&fixture, "file/a");
 		if (variant & 2)
-			put_stray(&fixture, &random, "file/b", "two");
+			th_extents_put_stray(&fixture, &random, "file/b", "two");
 		if (variant & 1 && variant & 2)
 			th_extents_drop(&fixture, "file/b");
 		if (variant & 4 && !(variant & 1))

@@ -11,42 +11,6 @@ static const struct th_store_options options = { .checkpoint_interval_ms = 3600 
 
 #define LARGE 2000
 
-static void put_extent(struct th_txn *txn, struct th_random *random, const char *key)
-{
-	struct th_extents file = { .count = 1 };
-	uint8_t value[sizeof(file)];
-	uint64_t hint = 0;
-
-	th_ok(th_extent_write(txn, random, 8, false, &hint, &file.extents[0]));
-	th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, th_extents_pack(&file, value) }));
-}
-
-/* Commits a transaction during which a snapshot is taken.  The extent that it allocated before looks as if the snapshot
- * had it. */
-static void put_stray(struct th_fixture *fixture, struct th_random *random, const char *key, const char *name)
-{
-	struct th_txn *txn;
-
-	th_ok(th_txn_begin(fixture->store, &txn));
-	put_extent(txn, random, key);
-	th_ok(th_snapshot_create(fixture->store, name, NULL));
-	th_ok(th_txn_commit(txn));
-}
-
-static void put_many(struct th_fixture *fixture, unsigned from, unsigned to, char what)
-{
-	struct th_txn *txn;
-	char key[32], value[200];
-
-	memset(value, what, sizeof(value));
-	th_ok(th_txn_begin(fixture->store, &txn));
-	for (unsigned i = from; i < to; i++) {
-		snprintf(key, sizeof(key), "key/%06u", i);
-		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
-	}
-	th_ok(th_txn_commit(txn));
-}
-
 /* Puts values outside the tree, each of which is an entry of a dead list when it is replaced. */
 static void put_large(struct th_fixture *fixture, char stamp)
 {
@@ -91,7 +55,7 @@ START_TEST(a_head_is_reclaimed_in_steps)
 	th_fixture_init(&fixture, 128, &options);
 	put_large(&fixture, '1');
 	th_ok(th_txn_begin(fixture.store, &txn));
-	put_extent(txn, &random, "file/stray");
+	th_extents_put(txn, &random, "file/stray");
 	th_ok(th_snapshot_create(fixture.store, "old", NULL));
 	expected =
 		th_fixture_used(&fixture) + 16; /* far fewer blocks than the stray and the reclaimable entries have */
@@ -135,7 +99,7 @@ START_TEST(views_keep_an_abandoned_head)
 	th_ok(th_branch_create(fixture.store, "work", "s", NULL));
 	before = th_fixture_used(&fixture);
 	th_fixture_switch(&fixture, "work");
-	put_stray(&fixture, &random, "file/stray", "t");
+	th_extents_put_stray(&fixture, &random, "file/stray", "t");
 	th_fixture_switch(&fixture, "main");
 	th_ok(th_view_branch(fixture.store, "work", &view));
 	th_ok(th_branch_delete(fixture.store, "work", true));
@@ -162,7 +126,7 @@ START_TEST(checkpoints_read_even_in_a_non_blocking_section)
 	uint64_t used;
 
 	th_fixture_init(&fixture, 64, &options);
-	put_many(&fixture, 0, 20000, 'a');
+	th_fixture_put_many(&fixture, 0, 20000, 'a');
 	th_ok(th_snapshot_create(fixture.store, "s", NULL));
 	used = th_fixture_used(&fixture);
 	put_large(&fixture, '1');

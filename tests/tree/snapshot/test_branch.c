@@ -334,20 +334,6 @@ END_TEST
 
 /* --- differences --- */
 
-static void put_many(struct th_fixture *fixture, unsigned from, unsigned to, char what)
-{
-	struct th_txn *txn;
-	char key[32], value[200];
-
-	memset(value, what, sizeof(value));
-	th_ok(th_txn_begin(fixture->store, &txn));
-	for (unsigned i = from; i < to; i++) {
-		snprintf(key, sizeof(key), "key/%06u", i);
-		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
-	}
-	th_ok(th_txn_commit(txn));
-}
-
 static unsigned count_changes(struct th_view *from, struct th_view *to, struct th_diff_stats *stats)
 {
 	struct th_change change;
@@ -371,14 +357,14 @@ START_TEST(diff_reads_only_changes_since_the_common_past)
 	struct th_view *main_view, *work;
 
 	th_fixture_init(&fixture, 64, &options);
-	put_many(&fixture, 0, 50000, 'a');
+	th_fixture_put_many(&fixture, 0, 50000, 'a');
 	snapshot(&fixture, "s");
 	th_ok(th_branch_create(fixture.store, "work", "s", NULL));
-	put_many(&fixture, 100, 103, 'm');
+	th_fixture_put_many(&fixture, 100, 103, 'm');
 	th_fixture_switch(&fixture, "work");
-	put_many(&fixture, 102, 105, 'w');
-	put_many(&fixture, 40000, 40002, 'w');
-	put_many(&fixture, 50000, 50001, 'w');
+	th_fixture_put_many(&fixture, 102, 105, 'w');
+	th_fixture_put_many(&fixture, 40000, 40002, 'w');
+	th_fixture_put_many(&fixture, 50000, 50001, 'w');
 	th_ok(th_view_branch(fixture.store, "main", &main_view));
 	th_ok(th_view_freeze(fixture.store, &work));
 	ck_assert_uint_eq(count_changes(main_view, work, &stats), 8);
