@@ -3,32 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/tree/check/check_lines.h"
 #include "tests/tree/extents.h"
 #include "tree/catalogue/dead_list.h"
 #include "tree/checkpoint/checkpoint.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
 
-#define LINES 40
-
-struct report {
-	char lines[LINES][512];
-	unsigned count;
-};
-
-static void take_line(void *arg, const char *line)
-{
-	struct report *report = arg;
-
-	if (report->count < LINES)
-		snprintf(report->lines[report->count], sizeof(report->lines[0]), "%s", line);
-	report->count++;
-}
-
-static struct th_check_result check(struct th_store *store, struct report *report)
+static struct th_check_result check(struct th_store *store, struct th_check_lines *report)
 {
 	struct th_check_options check_options = {
-		.read_data = true, .runs = th_extents_runs, .problem = take_line, .arg = report
+		.read_data = true, .runs = th_extents_runs, .problem = th_check_lines_take, .arg = report
 	};
 	struct th_check_result result;
 
@@ -36,15 +21,6 @@ static struct th_check_result check(struct th_store *store, struct report *repor
 	th_ok(th_store_check(store, &check_options, &result));
 	ck_assert_uint_eq(result.problems, report->count);
 	return result;
-}
-
-static void expect_line(const struct report *report, const char *text)
-{
-	for (unsigned i = 0; i < report->count && i < LINES; i++)
-		if (strstr(report->lines[i], text))
-			return;
-	ck_abort_msg("expected a report of '%s', found %u lines, first '%s'", text, report->count,
-		     report->count ? report->lines[0] : "");
 }
 
 /* Makes a store with nodes, data, a snapshot and a dead list. */
@@ -79,7 +55,7 @@ static void make_store(struct th_fixture *fixture)
 
 START_TEST(a_sound_store_has_no_problems)
 {
-	static struct report report;
+	static struct th_check_lines report;
 	struct th_check_result result;
 	struct th_fixture fixture;
 
@@ -112,7 +88,7 @@ static int leak_step(struct th_store *store, struct th_checkpoint_state *state, 
 /* A1 */
 START_TEST(blocks_without_an_owner_are_reported)
 {
-	static struct report report;
+	static struct th_check_lines report;
 	struct th_check_result result;
 	struct th_fixture fixture;
 
@@ -121,8 +97,8 @@ START_TEST(blocks_without_an_owner_are_reported)
 	result = check(fixture.store, &report);
 	ck_assert_uint_eq(result.problems, 1);
 	ck_assert_uint_eq(result.leaked_blocks, 5);
-	expect_line(&report, "5 blocks from");
-	expect_line(&report, "used in the space map, but not referred to");
+	th_check_lines_expect(&report, "5 blocks from");
+	th_check_lines_expect(&report, "used in the space map, but not referred to");
 	th_fixture_release(&fixture);
 }
 END_TEST
@@ -137,13 +113,13 @@ static int free_step(struct th_store *store, struct th_checkpoint_state *state, 
 /* A1 */
 START_TEST(free_blocks_with_an_owner_are_reported)
 {
-	static struct report report;
+	static struct th_check_lines report;
 	struct th_fixture fixture;
 
 	make_store(&fixture);
 	th_ok(th_checkpoint(fixture.store, free_step, NULL, 0));
 	check(fixture.store, &report);
-	expect_line(&report, "free in the space map, but in use");
+	th_check_lines_expect(&report, "free in the space map, but in use");
 	th_fixture_release(&fixture);
 }
 END_TEST
@@ -151,7 +127,7 @@ END_TEST
 /* A2 */
 START_TEST(a_node_among_data_is_reported)
 {
-	static struct report report;
+	static struct th_check_lines report;
 	struct th_extents file = { .count = 1 };
 	struct th_fixture fixture;
 	uint8_t value[sizeof(file)];
@@ -170,7 +146,7 @@ START_TEST(a_node_among_data_is_reported)
 	th_ok(th_txn_commit(txn));
 	th_ok(th_store_checkpoint(fixture.store));
 	check(fixture.store, &report);
-	expect_line(&report, "expected one owner");
+	th_check_lines_expect(&report, "expected one owner");
 	th_fixture_release(&fixture);
 }
 END_TEST
@@ -187,14 +163,14 @@ static int dead_step(struct th_store *store, struct th_checkpoint_state *state, 
 /* A3 */
 START_TEST(a_live_node_on_a_dead_list_is_reported)
 {
-	static struct report report;
+	static struct th_check_lines report;
 	struct th_fixture fixture;
 
 	make_store(&fixture);
 	th_fixture_put(&fixture, "key 5", "changed"); /* so that the root is newer than the snapshot */
 	th_ok(th_checkpoint(fixture.store, dead_step, NULL, 0));
 	check(fixture.store, &report);
-	expect_line(&report, "on a dead list, but a head owns them");
+	th_check_lines_expect(&report, "on a dead list, but a head owns them");
 	th_fixture_release(&fixture);
 }
 END_TEST
@@ -202,7 +178,7 @@ END_TEST
 /* A4 */
 START_TEST(references_beyond_the_count_are_reported)
 {
-	static struct report report;
+	static struct th_check_lines report;
 	struct th_fixture fixture;
 	struct th_value value;
 	struct th_txn *txn;
@@ -216,8 +192,8 @@ START_TEST(references_beyond_the_count_are_reported)
 	th_value_release(&value);
 	th_ok(th_store_checkpoint(fixture.store));
 	check(fixture.store, &report);
-	expect_line(&report, "4 blocks from");
-	expect_line(&report, "the references do not match the table of block references");
+	th_check_lines_expect(&report, "4 blocks from");
+	th_check_lines_expect(&report, "the references do not match the table of block references");
 	th_fixture_release(&fixture);
 }
 END_TEST
@@ -235,7 +211,7 @@ static void flip_byte(struct th_disk *disk, uint64_t addr, size_t at)
 /* Its blocks are not reported as leaked: the owners below it are not known. */
 START_TEST(a_damaged_node_is_reported_once)
 {
-	static struct report report;
+	static struct th_check_lines report;
 	struct th_check_result result;
 	struct th_fixture fixture;
 	struct th_ptr_disk disk;
@@ -246,7 +222,7 @@ START_TEST(a_damaged_node_is_reported_once)
 	th_ok(th_ptr_unpack(&disk, &root));
 	flip_byte(fixture.disk, root.addr, 100);
 	result = check(fixture.store, &report);
-	expect_line(&report, "wrong checksum");
+	th_check_lines_expect(&report, "wrong checksum");
 	ck_assert_uint_eq(result.problems, 1);
 	ck_assert_uint_eq(result.leaked_blocks, 0);
 	flip_byte(fixture.disk, root.addr, 100);
