@@ -95,6 +95,17 @@ const struct th_fake_message *th_fake_kernel_send(uint32_t opcode, uint64_t node
 	return &reply;
 }
 
+uint64_t th_fake_kernel_lookup(uint64_t parent, const char *name)
+{
+	const struct th_fake_message *answer = th_fake_kernel_send(FUSE_LOOKUP, parent, name, strlen(name) + 1);
+	struct fuse_entry_out entry;
+
+	if (answer->error)
+		return 0;
+	memcpy(&entry, answer->data, sizeof(entry));
+	return entry.nodeid;
+}
+
 const struct th_fake_message *th_fake_kernel_notification(void)
 {
 	const struct th_fake_message *message;

@@ -32,6 +32,8 @@ struct th_fuse *th_fake_kernel_fuse(void);
 void th_fake_kernel_caller(uint32_t uid, uint32_t thread);
 /* Sends a request and returns its reply, which is valid until the next call. */
 const struct th_fake_message *th_fake_kernel_send(uint32_t opcode, uint64_t nodeid, const void *argument, size_t size);
+/* Sends LOOKUP and returns the node id, which the kernel then knows; 0: the name does not exist. */
+uint64_t th_fake_kernel_lookup(uint64_t parent, const char *name);
 /* Returns the next notification that was not returned yet; waits for it. */
 const struct th_fake_message *th_fake_kernel_notification(void);
 /* Returns how many notifications have arrived that were not returned yet. */

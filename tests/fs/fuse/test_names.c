@@ -18,15 +18,10 @@ static uint64_t snapdir;
 
 static void setup(void)
 {
-	const struct th_fake_message *reply;
-	struct fuse_entry_out entry;
-
 	th_scene_open(&scene, NULL);
 	th_fake_kernel_open(&scene);
-	reply = th_fake_kernel_send(FUSE_LOOKUP, FUSE_ROOT_ID, ".snapshots", 11);
-	ck_assert_int_eq(reply->error, 0);
-	memcpy(&entry, reply->data, sizeof(entry));
-	snapdir = entry.nodeid;
+	snapdir = th_fake_kernel_lookup(FUSE_ROOT_ID, ".snapshots");
+	ck_assert_uint_ne(snapdir, 0);
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "old", NULL), 0);
 }
 

@@ -26,18 +26,6 @@ static void teardown(void)
 	th_scene_close(&scene);
 }
 
-/* Looks up a name and returns the node id, which the kernel then knows; 0: it does not exist. */
-static uint64_t look_up(uint64_t parent, const char *name)
-{
-	const struct th_fake_message *reply = th_fake_kernel_send(FUSE_LOOKUP, parent, name, strlen(name) + 1);
-	struct fuse_entry_out entry;
-
-	if (reply->error)
-		return 0;
-	memcpy(&entry, reply->data, sizeof(entry));
-	return entry.nodeid;
-}
-
 static void get_attr(uint64_t node)
 {
 	struct fuse_getattr_in argument = { 0 };
@@ -69,7 +57,7 @@ static void expect_entry(uint64_t parent, const char *name)
 
 START_TEST(a_new_snapshot_drops_cached_attributes_of_virtual_directories)
 {
-	uint64_t snapdir = look_up(FUSE_ROOT_ID, ".snapshots");
+	uint64_t snapdir = th_fake_kernel_lookup(FUSE_ROOT_ID, ".snapshots");
 
 	get_attr(snapdir);
 	ck_assert_uint_eq(th_fake_kernel_pending(), 0);
@@ -82,7 +70,7 @@ END_TEST
 
 START_TEST(a_deleted_snapshot_drops_its_name_in_each_virtual_directory)
 {
-	uint64_t root_snapdir = look_up(FUSE_ROOT_ID, ".snapshots");
+	uint64_t root_snapdir = th_fake_kernel_lookup(FUSE_ROOT_ID, ".snapshots");
 
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "one", &(struct th_snapshot){ 0 }), 0);
 	ck_assert_int_eq(th_fs_snapshot_delete(scene.fs, "one"), 0);
@@ -92,8 +80,9 @@ END_TEST
 
 START_TEST(the_kernel_is_not_notified_where_it_deleted_the_snapshot_itself)
 {
-	uint64_t snapdir = look_up(FUSE_ROOT_ID, ".snapshots"), d = look_up(FUSE_ROOT_ID, "d");
-	uint64_t other = look_up(d, ".snapshots");
+	uint64_t snapdir = th_fake_kernel_lookup(FUSE_ROOT_ID, ".snapshots"),
+		 d = th_fake_kernel_lookup(FUSE_ROOT_ID, "d");
+	uint64_t other = th_fake_kernel_lookup(d, ".snapshots");
 
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "one", &(struct th_snapshot){ 0 }), 0);
 	ck_assert_int_eq(th_fake_kernel_send(FUSE_RMDIR, snapdir, "one", 4)->error, 0);
@@ -111,14 +100,15 @@ START_TEST(an_absent_name_is_cached_except_in_virtual_directories)
 	memcpy(&entry, reply->data, sizeof(entry));
 	ck_assert_uint_eq(entry.nodeid, 0);
 	ck_assert_uint_eq(entry.entry_valid, (uint64_t)TH_FUSE_VALID_SECONDS);
-	ck_assert_int_eq(th_fake_kernel_send(FUSE_LOOKUP, look_up(FUSE_ROOT_ID, ".snapshots"), "none", 5)->error,
-			 -ENOENT);
+	ck_assert_int_eq(
+		th_fake_kernel_send(FUSE_LOOKUP, th_fake_kernel_lookup(FUSE_ROOT_ID, ".snapshots"), "none", 5)->error,
+		-ENOENT);
 }
 END_TEST
 
 START_TEST(flags_drop_the_cached_attributes_of_a_file)
 {
-	uint64_t node = look_up(FUSE_ROOT_ID, "f");
+	uint64_t node = th_fake_kernel_lookup(FUSE_ROOT_ID, "f");
 	struct th_inode *inode = th_scene_get(&scene, "/f");
 
 	th_fuse_notify_attr(th_fake_kernel_fuse(), inode);
@@ -129,7 +119,7 @@ END_TEST
 
 START_TEST(a_direct_write_is_replied_to_after_its_pages_are_dropped)
 {
-	uint64_t node = look_up(FUSE_ROOT_ID, "f");
+	uint64_t node = th_fake_kernel_lookup(FUSE_ROOT_ID, "f");
 	struct {
 		struct fuse_write_in in;
 		char bytes[4];
