@@ -18,9 +18,13 @@
  *
  *   entry.h          a flag; TH_ENTRY_DISK_FLAGS, and th_entry_packed_flags(), which else leaves it out on disk
  *   message.c        a row in the table and its choice in type_of(); compose(), if it concerns one key
- *   here             a constructor; th_message_hides_value(); th_message_fold(), if it concerns one key
+ *   here             a constructor; th_message_hides_value(); th_message_deletes(), if it deletes;
+ *                    th_message_fold(), if it concerns one key
  *   node_pack.c      the checks of a loaded entry
  *   ranges           every caller of th_message_is_range(), if it concerns several keys
+ *   txn/txn.c        the function that writes it, and its contract in thunderhead.h
+ *   tests            random_message() in node/test_message.c, th_test_print() in nodes.c; the reference model
+ *                    (support/model.h), and with it the tests of whole stores
  *   docs/format.md   "Entry", and an incompatible feature bit: an older program must refuse the image
  */
 #ifndef TH_TREE_NODE_MESSAGE_H
@@ -64,9 +68,9 @@ static inline bool th_message_hides_value(const struct th_entry *e)
 	return e->flags & (TH_ENTRY_VALUE | TH_ENTRY_RESET | TH_ENTRY_RANGE);
 }
 
-/* Records that a range message counts for while it waits above the lowest interior nodes.  It deletes an unknown number,
- * but none that spans several leaves waits there, and none waits above a leaf (push_down.c).  A larger number frees space
- * sooner and writes nodes more often. */
+/* Records that a range message counts for while it waits above the lowest interior nodes.  It deletes an unknown
+ * number, but none that spans several leaves waits there, and none waits above a leaf (push_down.c).  A larger number
+ * frees space sooner and writes nodes more often. */
 #define TH_RANGE_DELETES 16u
 
 /* Returns the number of records that a pending message counts for that may be deleted below it without being replaced
