@@ -8,13 +8,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "journal/base/size.h"
-#include "journal/disk/disk.h"
+#include "journal/disk/disk_lock.h"
 #include "journal/super.h"
 #include "tools/error.h"
 #include "tools/image.h"
@@ -59,24 +58,6 @@ static int open_file(struct job *job)
 	return th_error(errno, "%s", job->path);
 }
 
-/* Takes the lock that mounts hold, and of a device checks that no other filesystem uses it.  Returns 0 or TH_EXIT_FAILED. */
-static int refuse_used(struct job *job, const struct stat *status)
-{
-	int fd;
-
-	if (flock(job->fd, LOCK_EX | LOCK_NB)) {
-		th_image_error(job->path, -errno);
-		return TH_EXIT_FAILED;
-	}
-	if (!S_ISBLK(status->st_mode))
-		return 0;
-	fd = open(job->path, O_RDONLY | O_EXCL | O_CLOEXEC);
-	if (fd < 0)
-		return th_error(errno, "%s: is in use or mounted", job->path);
-	close(fd);
-	return 0;
-}
-
 /* Returns 1 if the beginning is not all zeros, 0 if it is, or -errno if it cannot be read. */
 static int has_data(const struct job *job)
 {
@@ -102,16 +83,16 @@ static bool is_thunderhead(const char *path)
 	return present;
 }
 
-/* Refuses to overwrite existing data.  Drops the lock for a moment, because opening a disk takes it.  Returns 0 or
+/* Refuses to overwrite existing data.  Releases the lock, because opening a disk takes it.  Returns 0 or
  * TH_EXIT_FAILED. */
-static int refuse_data(struct job *job)
+static int refuse_data(struct job *job, struct th_disk_lock *lock)
 {
 	int found = has_data(job);
 	bool ours;
 
 	if (found < 0)
 		return th_error(found, "%s", job->path);
-	flock(job->fd, LOCK_UN);
+	th_disk_lock_release(lock);
 	ours = is_thunderhead(job->path);
 	if (ours || found)
 		return th_error_line("%s: holds %s already; --force overwrites it", job->path,
@@ -159,6 +140,7 @@ static int size_file(struct job *job)
 
 static int prepare(struct job *job)
 {
+	struct th_disk_lock lock;
 	struct stat status;
 	int err;
 
@@ -167,12 +149,16 @@ static int prepare(struct job *job)
 	if (!S_ISBLK(status.st_mode) && !S_ISREG(status.st_mode))
 		return th_error_line("%s: is neither a file nor a block device", job->path);
 	job->old_size = (uint64_t)status.st_size;
-	err = refuse_used(job, &status);
-	if (!err && !job->force)
-		err = refuse_data(job);
+	/* Refuses an image that is mounted, and a device that another filesystem uses. */
+	err = th_disk_lock_take(&lock, job->fd, false);
+	if (err) {
+		th_image_error(job->path, err);
+		return TH_EXIT_FAILED;
+	}
+	err = job->force ? 0 : refuse_data(job, &lock);
 	if (!err)
 		err = S_ISBLK(status.st_mode) ? size_device(job) : size_file(job);
-	flock(job->fd, LOCK_UN);
+	th_disk_lock_release(&lock);
 	return err;
 }
 

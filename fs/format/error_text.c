@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <mntent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "journal/disk/disk.h"
+#include "journal/disk/disk_lock.h"
 
 const char *th_error_text(int err)
 {
@@ -31,7 +32,8 @@ const char *th_error_text(int err)
 	}
 }
 
-/* Returns the process that holds a lock of the file according to /proc/locks; 0 if it is unknown. */
+/* Returns the process that holds a lock of the file, or of the file below a loop device, according to /proc/locks; 0 if it
+ * is unknown. */
 static long lock_holder(const char *path)
 {
 	struct stat status;
@@ -41,7 +43,7 @@ static long lock_holder(const char *path)
 	long pid, holder = 0;
 	FILE *locks;
 
-	if (stat(path, &status))
+	if (th_disk_lock_bottom(path, &status))
 		return 0;
 	locks = fopen("/proc/locks", "re");
 	while (locks && !holder && fgets(line, sizeof(line), locks)) {
@@ -54,20 +56,32 @@ static long lock_holder(const char *path)
 	return holder;
 }
 
+/* Returns whether the two are one image: one file or device, by whatever name or loop device. */
+static bool is_same_image(const struct stat *status, const char *path)
+{
+	struct stat other;
+
+	if (th_disk_lock_bottom(path, &other) || S_ISBLK(status->st_mode) != S_ISBLK(other.st_mode))
+		return false;
+	if (S_ISBLK(status->st_mode))
+		return status->st_rdev == other.st_rdev;
+	return status->st_dev == other.st_dev && status->st_ino == other.st_ino;
+}
+
 /* Returns the mount point of the image, according to a table of mounts, or NULL.  The caller frees it. */
 static char *mount_place(const char *path, const char *table)
 {
-	char *real = realpath(path, NULL), *place = NULL;
+	char *place = NULL;
 	struct mntent *entry;
-	FILE *mounts = setmntent(table, "re");
+	struct stat status;
+	FILE *mounts = th_disk_lock_bottom(path, &status) ? NULL : setmntent(table, "re");
 
-	while (real && mounts && !place && (entry = getmntent(mounts))) {
-		if (!strcmp(entry->mnt_fsname, real) && strstr(entry->mnt_type, "thunderhead"))
+	while (mounts && !place && (entry = getmntent(mounts))) {
+		if (strstr(entry->mnt_type, "thunderhead") && is_same_image(&status, entry->mnt_fsname))
 			place = strdup(entry->mnt_dir);
 	}
 	if (mounts)
 		endmntent(mounts);
-	free(real);
 	return place;
 }
 

@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include "fs/format/error_text.h"
 #include "journal/base/report.h"
-#include "journal/disk/disk.h"
+#include "journal/disk/disk_lock.h"
 
 /* Returns the flags of mount(2).  Of options that contradict each other, the last one counts. */
 static unsigned long flags_of(char *options)
@@ -56,8 +55,11 @@ static bool is_read_only(const char *image)
 {
 	const char *file = th_disk_url_path(image);
 	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
-	bool shared = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+	struct th_disk_lock lock;
+	bool shared = fd >= 0 && th_disk_lock_take(&lock, fd, true) == 0;
 
+	if (shared)
+		th_disk_lock_release(&lock);
 	if (fd >= 0)
 		close(fd);
 	return shared;

@@ -182,6 +182,11 @@ int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
 	return 0;
 }
 
+int th_disk_hold(struct th_disk *disk, enum th_disk_hold hold)
+{
+	return disk->ops->hold ? disk->ops->hold(disk, hold) : 0;
+}
+
 int th_disk_grow(struct th_disk *disk, uint64_t blocks)
 {
 	uint64_t size = blocks;

@@ -36,6 +36,13 @@ extern "C" {
 struct th_disk;
 struct th_transfer; /* transfer.h, for implementations */
 
+/* How a process keeps others from using its disk. */
+enum th_disk_hold {
+	TH_DISK_HOLD_CLAIMED, /* a writer of a block device claims it, as for a mounted filesystem; the initial state */
+	TH_DISK_HOLD_MOUNTED, /* the kernel claims the device for a mount that this process serves */
+	TH_DISK_HOLD_LEAVING, /* the lock will be released soon: a process that wants the disk waits for it */
+};
+
 /*
  * An implementation.  The functions below check arguments and count transfers before they call an operation.  Each
  * operation that takes a future initialises it before anything else, and completes it exactly once with 0 or -errno.
@@ -56,6 +63,8 @@ struct th_disk_ops {
 	 * size.  Does not change disk->blocks.  Returns 0, -EFBIG if the layer below is smaller and cannot grow, or
 	 * another -errno.  NULL: the disk cannot. */
 	int (*grow)(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks);
+	/* th_disk_hold().  NULL: does nothing. */
+	int (*hold)(struct th_disk *disk, enum th_disk_hold hold);
 	/* Carries out a transfer on the calling thread, for disks where that is cheaper than a future.  Returns 0 or
 	 * -errno.  NULL: a transfer that is waited for uses the operations above. */
 	int (*now)(struct th_disk *disk, const struct th_transfer *transfer);
@@ -91,9 +100,9 @@ enum th_disk_flags {
 
 /* --- opening and closing --- */
 
-/* Opens an existing file or block device and takes its lock (flock: exclusive, or shared if read-only).  Transfers use
- * io_uring where the kernel allows it, else a pool of threads.  The disk starts threads, so a program that forks does
- * so before.  `flags` are of enum th_disk_flags.  The caller owns *ret and closes it with th_disk_close().
+/* Opens an existing file or block device and takes its lock (flock: exclusive, or shared if read-only), of a loop device
+ * also that of its backing file.  Waits for a daemon that was unmounted a moment ago.  Transfers use io_uring where the
+ * kernel allows it, else a pool of threads.  The disk starts threads, so a program that forks does so before.  `flags` are of enum th_disk_flags.  The caller owns *ret and closes it with th_disk_close().
  * Returns 0, -EBUSY if another process holds the lock or the device is in use, -EISDIR or -ENOTBLK if path is neither a
  * file nor a block device, -ENOMEM, or another -errno of open(2). */
 int th_disk_open(const char *path, unsigned flags, struct th_disk **ret);
@@ -140,6 +149,10 @@ int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
  * Returns 0, also if it has that size already; -EINVAL if it is larger; -EFBIG if the device has fewer blocks;
  * -EROFS; -EOPNOTSUPP; -ENOSPC or another -errno. */
 int th_disk_grow(struct th_disk *disk, uint64_t blocks);
+
+/* Changes how others are kept from using the disk.  In every state the disk stays locked.  Returns 0, -EBUSY if the device
+ * cannot be claimed again, or another -errno. */
+int th_disk_hold(struct th_disk *disk, enum th_disk_hold hold);
 
 /* Completes, on this thread, transfers that have arrived.  With a future: blocks until that is complete; it may be a
  * transfer's, or one that the continuation of a transfer completes.  NULL: does not block. */

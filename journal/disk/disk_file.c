@@ -7,28 +7,9 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-/* With O_EXCL the kernel refuses a block device that is mounted or otherwise in use; files ignore the flag. */
-static int open_flags(const struct stat *st, bool read_only)
-{
-	int flags = O_CLOEXEC | O_NOCTTY;
-
-	if (read_only)
-		return flags | O_RDONLY;
-	return flags | O_RDWR | (S_ISBLK(st->st_mode) ? O_EXCL : 0);
-}
-
-static int lock(int fd, bool read_only)
-{
-	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
-		return 0;
-	return errno == EWOULDBLOCK ? -EBUSY : -errno;
-}
 
 /* Moves the descriptor above those of the standard streams: if one of these is closed, open() reuses its number, and
  * the program would print onto the disk. */
@@ -45,25 +26,7 @@ static int keep_off_streams(int fd)
 	return higher;
 }
 
-static int open_locked_once(const char *path, const struct stat *st, bool read_only)
-{
-	int fd = keep_off_streams(open(path, open_flags(st, read_only)));
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	err = lock(fd, read_only);
-	if (err)
-		close(fd);
-	return err ? err : fd;
-}
-
-/* A process that was killed a moment ago holds the lock until the kernel has finished its transfers, usually a few
- * milliseconds.  If a quarter of a second is too short, the caller gets -EBUSY and can retry. */
-#define BUSY_TRIES 25
-#define BUSY_PAUSE_NS 10000000
-
-static int open_locked(const char *path, bool read_only)
+static int open_path(const char *path, bool read_only)
 {
 	struct stat st;
 	int fd;
@@ -74,12 +37,8 @@ static int open_locked(const char *path, bool read_only)
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return -ENOTBLK;
-	fd = open_locked_once(path, &st, read_only);
-	for (int i = 0; fd == -EBUSY && i < BUSY_TRIES; i++) {
-		nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_NS }, NULL);
-		fd = open_locked_once(path, &st, read_only);
-	}
-	return fd;
+	fd = keep_off_streams(open(path, O_CLOEXEC | O_NOCTTY | (read_only ? O_RDONLY : O_RDWR)));
+	return fd < 0 ? -errno : fd;
 }
 
 static int size_blocks(int fd, uint64_t *ret, bool *ret_is_device)
@@ -116,9 +75,14 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, const char *n
 	bool read_only = flags & TH_DISK_READ_ONLY;
 	int fd, err;
 
-	fd = open_locked(path, read_only);
+	fd = open_path(path, read_only);
 	if (fd < 0)
 		return fd;
+	err = th_disk_lock_take(&file->lock, fd, read_only);
+	if (err) {
+		close(fd);
+		return err;
+	}
 	err = size_blocks(fd, &file->disk.blocks, &file->is_device);
 	if (err)
 		goto out;
@@ -134,15 +98,17 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, const char *n
 	file->fd = fd;
 	file->read_only = read_only;
 out:
-	if (err)
+	if (err) {
+		th_disk_lock_release(&file->lock);
 		close(fd);
+	}
 	return err;
 }
 
 /* Unlocks explicitly: the kernel may still hold a reference to the open file, of a transfer that has completed. */
 void th_disk_file_release(struct th_disk_file *file)
 {
-	flock(file->fd, LOCK_UN);
+	th_disk_lock_release(&file->lock);
 	close(file->fd);
 	free(file->name);
 }
@@ -252,4 +218,9 @@ int th_disk_file_grow(struct th_disk *disk, uint64_t blocks, uint64_t *ret_block
 		return -EFBIG;
 	*ret_blocks = blocks;
 	return ftruncate(file->fd, (off_t)(blocks << TH_BLOCK_SHIFT)) < 0 ? -errno : 0;
+}
+
+int th_disk_file_hold(struct th_disk *disk, enum th_disk_hold hold)
+{
+	return th_disk_lock_hold(&((struct th_disk_file *)disk)->lock, hold);
 }

@@ -10,12 +10,14 @@
 #include <sys/types.h>
 
 #include "journal/disk/disk.h"
+#include "journal/disk/disk_lock.h"
 #include "journal/disk/transfer.h"
 
 struct th_disk_file {
 	struct th_disk disk; /* must be first */
 	char *name; /* owned; disk.name */
-	int fd; /* locked with flock */
+	int fd;
+	struct th_disk_lock lock;
 	bool read_only;
 	bool is_device;
 };
@@ -38,6 +40,9 @@ int th_disk_file_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
 
 /* The implementation of th_disk_ops.grow for such a disk. */
 int th_disk_file_grow(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks);
+
+/* The implementation of th_disk_ops.hold for such a disk. */
+int th_disk_file_hold(struct th_disk *disk, enum th_disk_hold hold);
 
 /* The two engines: one disk on io_uring, one on a pool of threads.  On success the disk owns a copy of *file, which the
  * caller must not release.  On an error the caller keeps it.  Returns 0, -ENOSYS if io_uring is not usable here, or

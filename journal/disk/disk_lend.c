@@ -39,6 +39,11 @@ static int lent_grow(struct th_disk *disk, uint64_t blocks, uint64_t *ret_blocks
 	return err;
 }
 
+static int lent_hold(struct th_disk *disk, enum th_disk_hold hold)
+{
+	return th_disk_hold(((struct lent_disk *)disk)->below, hold);
+}
+
 static void lent_reap(struct th_disk *disk, struct th_future *future)
 {
 	th_disk_reap(((struct lent_disk *)disk)->below, future);
@@ -60,6 +65,7 @@ static const struct th_disk_ops lent_ops = {
 	.flush = lent_flush,
 	.discard = lent_discard,
 	.grow = lent_grow,
+	.hold = lent_hold,
 	.reap = lent_reap,
 	.watch = lent_watch,
 	.close = lent_close,

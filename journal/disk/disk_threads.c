@@ -151,6 +151,7 @@ static const struct th_disk_ops threads_ops = {
 	.flush = threads_flush,
 	.discard = th_disk_file_discard,
 	.grow = th_disk_file_grow,
+	.hold = th_disk_file_hold,
 	.now = th_disk_file_now,
 	.close = threads_close,
 };

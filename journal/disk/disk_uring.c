@@ -453,6 +453,7 @@ static const struct th_disk_ops uring_ops = {
 	.flush = uring_flush,
 	.discard = th_disk_file_discard,
 	.grow = th_disk_file_grow,
+	.hold = th_disk_file_hold,
 	.now = th_disk_file_now,
 	.reap = uring_reap,
 	.watch = uring_watch,
