@@ -150,7 +150,7 @@ static int prepare(struct job *job)
 		return th_error_line("%s: is neither a file nor a block device", job->path);
 	job->old_size = (uint64_t)status.st_size;
 	/* Refuses an image that is mounted, and a device that another filesystem uses. */
-	err = th_disk_lock_take(&lock, job->fd, false);
+	err = th_disk_lock_take(&lock, job->fd, false, true);
 	if (err) {
 		th_image_error(job->path, err);
 		return TH_EXIT_FAILED;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 #include "journal/disk/disk_lock.h"
@@ -25,6 +26,8 @@ const char *th_error_text(int err)
 		return "holds keys and values, and no filesystem";
 	case EPROTONOSUPPORT:
 		return "made by a newer version, with features that this one does not know";
+	case ENOTCONN:
+		return "its daemon has ended; unmount it, and mount it again";
 	case EPFNOSUPPORT:
 		return "unknown kind of disk; the name of a file with a colon in it needs ./ in front";
 	default:
@@ -90,9 +93,13 @@ static void explain_busy(const char *file, char *text)
 {
 	char *place = mount_place(file, "/proc/self/mounts"), table[64];
 	long holder = place ? 0 : lock_holder(file);
+	struct statvfs status;
 
 	snprintf(table, sizeof(table), "/proc/%ld/mounts", holder);
-	if (place) {
+	if (place && statvfs(place, &status) && errno == ENOTCONN) {
+		snprintf(text, TH_ERROR_TEXT_MAX,
+			 "is in use: it is mounted on %s, but its daemon has ended; unmount it", place);
+	} else if (place) {
 		snprintf(text, TH_ERROR_TEXT_MAX, "is in use: it is mounted on %s; unmount it first", place);
 	} else if (holder > 0 && (place = mount_place(file, table))) {
 		snprintf(text, TH_ERROR_TEXT_MAX,

@@ -11,6 +11,7 @@
 #include "fs/fuse/notify.h"
 #include "fs/fuse/reply.h"
 #include "fs/fuse/request.h"
+#include "fs/fuse/syncfs.h"
 #include "fs/inode/inode.h"
 
 static void reply_attr(fuse_req_t req, struct th_inode *inode)
@@ -165,9 +166,14 @@ void th_fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *stat, int set,
 void th_fuse_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs stat;
-	int err = th_fs_statfs(th_fuse_of(req)->fs, &stat);
+	int err;
 
 	(void)ino;
+	if (th_fuse_request_is_syncfs()) {
+		th_fuse_syncfs(req);
+		return;
+	}
+	err = th_fs_statfs(th_fuse_of(req)->fs, &stat);
 	if (err)
 		th_fuse_error(req, err);
 	else

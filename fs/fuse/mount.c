@@ -18,17 +18,21 @@
 #include "fs/control/control.h"
 #include "fs/format/error_text.h"
 #include "fs/fs.h"
+#include "fs/fuse/attach.h"
+#include "fs/fuse/dead_mount.h"
+#include "fs/fuse/loop_device.h"
 #include "fs/fuse/mount_options.h"
 #include "fs/fuse/notify.h"
 #include "fs/fuse/remount.h"
 #include "fs/fuse/session.h"
+#include "fs/fuse/syncfs.h"
 #include "fs/fuse/workers.h"
 #include "journal/base/report.h"
 #include "journal/disk/disk.h"
 
 /* --- messages: to stderr, or once the daemon runs to syslog --- */
 
-static bool to_syslog; /* set once, before there are threads that could report */
+static atomic_bool to_syslog; /* set once */
 static atomic_bool reported; /* at least one message */
 
 static void report(void *arg, const char *line)
@@ -73,6 +77,21 @@ __attribute__((format(printf, 1, 2))) static void report_line(const char *format
 	va_end(args);
 }
 
+/* Reports something that is no error. */
+__attribute__((format(printf, 1, 2))) static void report_info(const char *format, ...)
+{
+	char line[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (to_syslog)
+		syslog(LOG_INFO, "%s", line);
+	else
+		fprintf(stderr, "thunderhead: %s\n", line);
+}
+
 static void report_unmountable(const struct th_mount_options *options, int err)
 {
 	char why[TH_ERROR_TEXT_MAX];
@@ -97,8 +116,8 @@ static void close_standard_streams(void)
 		close(null);
 }
 
-/* The mount works.  Errors until now went to the terminal; from here on they go to syslog. */
-static void daemon_ready(struct th_fuse *fuse)
+/* Errors until now went to the terminal; from here on they go to syslog. */
+static void become_daemon(struct th_fuse *fuse)
 {
 	openlog("thunderhead", LOG_PID, LOG_DAEMON);
 	to_syslog = true;
@@ -112,53 +131,61 @@ static void daemon_ready(struct th_fuse *fuse)
 	close(fuse->ready_fd);
 }
 
+/* The mount works. */
+static void mount_ready(struct th_fuse *fuse)
+{
+	if (fuse->ready_fd >= 0)
+		become_daemon(fuse);
+	if (!fuse->block)
+		report_info("%s: sync(1) and syncfs(2) do not reach this mount, and unmounting does not wait: %s",
+			    fuse->directory, fuse->no_block);
+	else if (!fuse->syncs)
+		report_info("%s: sync(1) and syncfs(2) do not reach this mount: Linux 6.18 and later pass them on",
+			    fuse->directory);
+}
+
 /* --- serving --- */
 
+/* Called when no worker runs any more, with the channels still open. */
+static void session_stopped(void *arg)
+{
+	th_fuse_syncer_stop(arg);
+	th_fuse_notifier_stop(arg);
+}
+
 /* Serves until the session ends: unmounted, or by a signal. */
-static int serve_mounted(struct th_fuse *fuse, sigset_t *signals)
+static int serve_mounted(struct th_fuse *fuse, sigset_t *signals, struct th_fuse_end *end)
 {
 	if (fuse_set_signal_handlers(fuse->session) < 0)
 		return -EIO;
+	int err = fuse->block ? th_fuse_syncer_start(fuse) : 0;
+
 	/* Only this thread receives them: it is the one that waits for the session's end. */
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-	int err = th_fuse_serve(fuse->session);
-
+	if (!err)
+		err = th_fuse_serve(fuse->session, end);
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	fuse_remove_signal_handlers(fuse->session);
 	return err;
 }
 
-static struct fuse_session *session_new(struct th_fuse *fuse, const char *options)
+static int mount_and_serve(struct th_fuse *fuse, const struct th_fuse_attach *attach, sigset_t *signals,
+			   struct th_fuse_end *end)
 {
-	char name[] = "thunderhead", flag[] = "-o";
-	char *argv[] = { name, flag, (char *)options, NULL };
-	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	int err = th_fuse_attach(fuse, attach);
 
-	struct fuse_session *session = fuse_session_new(&args, &th_fuse_ops, sizeof(th_fuse_ops), fuse);
-
-	fuse_opt_free_args(&args); /* libfuse has copied them */
-	return session;
-}
-
-static int mount_and_serve(struct th_fuse *fuse, const char *fuse_options, const char *directory, sigset_t *signals)
-{
-	fuse->directory = directory;
-	fuse->session = session_new(fuse, fuse_options);
-	if (!fuse->session)
-		return -EINVAL; /* libfuse has reported why */
-	int err = th_fuse_notifier_start(fuse);
-
-	if (err) {
-		report_line("cannot mount on %s: cannot start a thread: %s", directory, th_error_text(err));
-	} else if (fuse_session_mount(fuse->session, directory) < 0) {
-		err = -EIO; /* libfuse has reported why */
-	} else {
-		err = serve_mounted(fuse, signals);
+	if (err)
+		return err; /* reported */
+	err = th_fuse_notifier_start(fuse);
+	if (!err)
+		err = serve_mounted(fuse, signals, end);
+	session_stopped(fuse);
+	th_disk_hold(attach->disk, TH_DISK_HOLD_LEAVING);
+	/* After DESTROY the directory is free, and another mount may be there already. */
+	if (end->destroy_fd < 0)
 		fuse_session_unmount(fuse->session);
-		if (err)
-			report_line("cannot serve %s, which is unmounted again: %s", directory, th_error_text(err));
-	}
-	th_fuse_notifier_stop(fuse);
+	if (err)
+		report_line("cannot serve %s, which is unmounted again: %s", attach->directory, th_error_text(err));
 	fuse_session_destroy(fuse->session);
 	return err;
 }
@@ -190,21 +217,40 @@ static void report_missing(const struct th_mount_options *options, const struct 
 	free(view);
 }
 
-static int open_image(const struct th_mount_options *options, const struct th_fs_options *fs_options,
-		      struct th_fs **ret)
+/* Opens the disk.  If the kernel has a filesystem of a dead daemon on the device, that is unmounted; if a program still
+ * uses it, the device is opened without a claim (*ret_unclaimed). */
+static int open_disk(const char *image, bool read_only, struct th_disk **ret, bool *ret_unclaimed)
 {
-	struct th_disk *disk;
+	unsigned flags = read_only ? TH_DISK_READ_ONLY : 0;
+	const char *device = th_disk_url_path(image);
+	int err = th_disk_open_url(image, flags, ret);
+
+	*ret_unclaimed = false;
+	if (err != -EBUSY || !device)
+		return err;
+	if (th_dead_mount_remove_device(device) > 0)
+		err = th_disk_open_url(image, flags, ret);
+	if (err == -EBUSY && th_device_is_dead(device)) {
+		*ret_unclaimed = true;
+		err = th_disk_open_url(image, flags | TH_DISK_UNCLAIMED, ret);
+	}
+	return err;
+}
+
+static int open_image(const struct th_mount_options *options, const struct th_fs_options *fs_options,
+		      struct th_fuse_attach *attach, struct th_fs **ret)
+{
 	bool read_only = fs_options->read_only || fs_options->snapshot;
-	int err = th_disk_open_url(options->image, read_only ? TH_DISK_READ_ONLY : 0, &disk);
+	int err = open_disk(options->image, read_only, &attach->disk, &attach->unclaimed);
 
 	if (err) {
 		report_unmountable(options, err);
 		return err;
 	}
-	err = th_fs_open(disk, fs_options, ret);
+	err = th_fs_open(attach->disk, fs_options, ret);
 	if (!err)
 		return 0;
-	th_disk_close(disk);
+	th_disk_close(attach->disk);
 	if (err == -ENOENT)
 		report_missing(options, fs_options);
 	else
@@ -222,30 +268,40 @@ static void tune_malloc(void)
 	mallopt(M_ARENA_MAX, 1); /* each arena would keep as much */
 }
 
+/* Blocked before threads start, which inherit it: a signal must reach the one thread that handles it. */
+static void block_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
 static int run(const struct th_mount_options *options, struct th_mount_parsed *parsed, int ready_fd)
 {
 	struct th_fuse fuse = { .max_read = parsed->max_read,
-				.ready = ready_fd < 0 ? NULL : daemon_ready,
+				.directory = options->directory,
+				.ready = mount_ready,
 				.ready_fd = ready_fd };
+	struct th_fuse_attach attach = {
+		.image = options->image, .directory = options->directory, .options = parsed, .log = fuse_log_line
+	};
+	struct th_fuse_end end = { .stopped = session_stopped, .arg = &fuse, .destroy_fd = -1 };
 	sigset_t signals;
 
 	tune_malloc();
-	/* Blocked before threads start, which inherit it: a signal must reach the one thread that handles it. */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	block_signals(&signals);
 	fuse_set_log_func(fuse_log_line);
 	parsed->fs.report = report;
 	parsed->fs.mounted_by = geteuid();
-	int err = open_image(options, &parsed->fs, &fuse.fs);
+	int err = open_image(options, &parsed->fs, &attach, &fuse.fs);
 
 	if (err)
 		return err;
 	err = th_control_new(fuse.fs, &fuse.control);
 	if (!err)
-		err = mount_and_serve(&fuse, parsed->fuse, options->directory, &signals);
+		err = mount_and_serve(&fuse, &attach, &signals, &end);
 	th_control_free(fuse.control);
 	int close_err = th_fs_close(fuse.fs);
 
@@ -253,6 +309,7 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 		report_line("%s: the last changes before unmounting could not be written: %s; the image holds the last "
 			    "checkpoint and later syncs",
 			    options->image, th_error_text(close_err));
+	th_fuse_end_reply(&end);
 	return err ? err : close_err;
 }
 
@@ -307,26 +364,40 @@ static int check_mount_point(const char *directory)
 	return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
 }
 
+/* Resolves the mount point, and unmounts it if its daemon has ended.  The caller frees *ret.  Returns 0, or -errno after
+ * reporting. */
+static int prepare_directory(const struct th_mount_options *options, char **ret)
+{
+	char *directory = th_mount_point(options->directory);
+	int err = directory ? th_dead_mount_remove(directory) : -errno;
+
+	*ret = directory;
+	if (err == -EBUSY) {
+		report_line("cannot mount on %s: its former daemon has ended, and a program still uses it; end that "
+			    "program, or run umount -l",
+			    options->directory);
+		return err;
+	}
+	if (err >= 0)
+		err = check_mount_point(directory);
+	if (err)
+		report_line("cannot mount on %s: %s", options->directory, th_error_text(err));
+	return err;
+}
+
 int th_mount_run(const struct th_mount_options *options)
 {
 	struct th_mount_options resolved = *options;
 	struct th_mount_parsed parsed;
+	char *directory = NULL;
 	int err = th_mount_parse(options, &parsed);
 
 	if (err)
 		return 1;
-	/* The daemon changes its working directory. */
-	char *directory = realpath(options->directory, NULL);
-
-	if (!directory)
-		err = -errno;
-	else
-		err = check_mount_point(directory);
-	if (err) {
-		report_line("cannot mount on %s: %s", options->directory, th_error_text(err));
-	} else if (parsed.remount) {
+	err = prepare_directory(options, &directory); /* the daemon changes its working directory */
+	if (!err && parsed.remount) {
 		err = th_remount(options->image, directory, options->options, options->directory);
-	} else {
+	} else if (!err) {
 		resolved.directory = directory;
 		err = options->foreground ? run(&resolved, &parsed, -1) : run_daemon(&resolved, &parsed);
 	}

@@ -34,6 +34,13 @@ static int parse_remount(parsed_t *parsed, option_t *option, const char *value)
 	return 0;
 }
 
+static int parse_fuseblk(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	parsed->block = strcmp(value, "off") != 0;
+	return !parsed->block || !strcmp(value, "auto") ? 0 : -EINVAL;
+}
+
 static int parse_branch(parsed_t *parsed, option_t *option, const char *value)
 {
 	(void)option;
@@ -191,6 +198,8 @@ const struct th_mount_option th_mount_option_table[] = {
 	  .mode = TH_DISCARD_OFF },
 	{ "max_read", "BYTES", "the largest read request of the kernel", "a number of bytes, from 4096",
 	  .parse = parse_max_read, .for_fuse = true },
+	{ "fuseblk", "MODE", "mount by a block device, so that sync(1) works: auto, off (auto)", "auto or off",
+	  .parse = parse_fuseblk },
 	{ "remount", NULL, "change ro, rw, nosuid, nodev, noexec and their opposites of a mount",
 	  .parse = parse_remount },
 	/* Options that mount(8) and systemd read in fstab and pass on. */
@@ -326,7 +335,7 @@ int th_mount_parse(const struct th_mount_options *options, struct th_mount_parse
 	FILE *fuse;
 	int err = -ENOMEM;
 
-	*ret = (struct th_mount_parsed){ 0 };
+	*ret = (struct th_mount_parsed){ .block = true };
 	ret->text = strdup(options->options ? options->options : "");
 	fuse = open_memstream(&ret->fuse, &size);
 	if (ret->text && fuse)
@@ -336,6 +345,25 @@ int th_mount_parse(const struct th_mount_options *options, struct th_mount_parse
 	if (err)
 		th_mount_parsed_release(ret);
 	return err;
+}
+
+char *th_mount_device_options(const struct th_mount_parsed *parsed, const char *device)
+{
+	char *options = NULL;
+	size_t size;
+	FILE *fuse = open_memstream(&options, &size);
+
+	if (!fuse)
+		return NULL;
+	add(fuse, parsed->fuse);
+	add(fuse, "blkdev");
+	add(fuse, "blksize=4096");
+	add_name(fuse, device); /* replaces the image's */
+	if (fclose(fuse)) {
+		free(options);
+		return NULL;
+	}
+	return options;
 }
 
 void th_mount_parsed_release(struct th_mount_parsed *parsed)

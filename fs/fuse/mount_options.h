@@ -19,6 +19,7 @@ struct th_mount_parsed {
 	char *text; /* a copy of the options, cut up */
 	char *fuse; /* comma-separated, for libfuse */
 	unsigned max_read; /* bytes; also in fuse, since libfuse needs it in both places; 0: not given */
+	bool block; /* mount by a block device, if possible */
 	bool remount; /* change the flags of an existing mount */
 };
 
@@ -38,6 +39,8 @@ extern const struct th_mount_option th_mount_option_table[]; /* ends with an opt
 /* Parses options->options; of options that contradict each other the last one counts.  The caller releases *ret after 0.
  * Returns 0, -ENOMEM, or -EINVAL after reporting on stderr which option is wrong. */
 int th_mount_parse(const struct th_mount_options *options, struct th_mount_parsed *ret);
+/* Returns the options for libfuse to mount by this block device, which the caller frees; NULL: no memory. */
+char *th_mount_device_options(const struct th_mount_parsed *parsed, const char *device);
 void th_mount_parsed_release(struct th_mount_parsed *parsed);
 
 #endif

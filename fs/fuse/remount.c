@@ -56,7 +56,7 @@ static bool is_read_only(const char *image)
 	const char *file = th_disk_url_path(image);
 	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
 	struct th_disk_lock lock;
-	bool shared = fd >= 0 && th_disk_lock_take(&lock, fd, true) == 0;
+	bool shared = fd >= 0 && th_disk_lock_take(&lock, fd, true, false) == 0;
 
 	if (shared)
 		th_disk_lock_release(&lock);

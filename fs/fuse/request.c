@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define STATX_OPCODE 52 /* FUSE_STATX, which the headers of Linux 6.1 do not have */
+#define SYNCFS_OPCODE 50 /* FUSE_SYNCFS, for headers before Linux 5.14 */
 
 static _Thread_local struct fuse_in_header *request;
 static _Thread_local size_t request_size;
@@ -18,6 +19,8 @@ static void translate(struct fuse_in_header *header)
 		header->opcode = FUSE_CREATE;
 	else if (header->opcode == STATX_OPCODE)
 		header->opcode = FUSE_GETATTR;
+	else if (header->opcode == SYNCFS_OPCODE)
+		header->opcode = FUSE_STATFS;
 }
 
 void th_fuse_request_begin(void *bytes, size_t size)
@@ -37,6 +40,11 @@ bool th_fuse_request_is_tmpfile(void)
 bool th_fuse_request_is_statx(void)
 {
 	return request_opcode == STATX_OPCODE;
+}
+
+bool th_fuse_request_is_syncfs(void)
+{
+	return request_opcode == SYNCFS_OPCODE;
 }
 
 struct statx_reply {

@@ -8,7 +8,8 @@
  * archive is unpacked.
  *
  * FUSE_TMPFILE (O_TMPFILE) and FUSE_STATX (the time of birth), unknown before 3.17 and 3.18, are passed to the handlers
- * of FUSE_CREATE and FUSE_GETATTR, whose arguments are a prefix of theirs.  These handlers ask which request it is.
+ * of FUSE_CREATE and FUSE_GETATTR, whose arguments are a prefix of theirs.  FUSE_SYNCFS, unknown to all versions so far,
+ * is passed to the handler of FUSE_STATFS, which has no arguments.  These handlers ask which request it is.
  */
 #ifndef TH_FS_FUSE_REQUEST_H
 #define TH_FS_FUSE_REQUEST_H
@@ -26,6 +27,8 @@ void th_fuse_request_begin(void *bytes, size_t size);
 bool th_fuse_request_is_tmpfile(void);
 /* Returns whether GETATTR is a STATX, which is answered by th_fuse_request_reply_statx. */
 bool th_fuse_request_is_statx(void);
+/* Returns whether STATFS is a SYNCFS. */
+bool th_fuse_request_is_syncfs(void);
 /* Replies to STATX; the kernel may cache the attributes for `timeout` seconds.  Returns 0 or -errno. */
 int th_fuse_request_reply_statx(fuse_req_t req, const struct statx *statx, double timeout);
 /* Returns whether the request must clear set-id bits. */

@@ -10,19 +10,27 @@
 
 #define READ_AHEAD_BYTES (2u << 20)
 
-/* Raises the device's readahead, which limits the kernel's and is small for FUSE.  Only root can do that; without it, reads
+/* The file with the readahead of a mount, as the kernel names it: a filesystem on a block device has one besides the
+ * device's own. */
+static FILE *open_readahead(unsigned major, unsigned minor, const char *suffix)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u%s/read_ahead_kb", major, minor, suffix);
+	return fopen(path, "we");
+}
+
+/* Raises the mount's readahead, which limits the kernel's and is small for FUSE.  Only root can do that; without it, reads
  * are smaller.  Called before INIT is answered, because the kernel combines this setting with the answer's limit. */
 static void raise_readahead(const char *directory)
 {
-	char path[64];
 	struct statx root;
+	FILE *file;
 
 	/* stat(2) would send a request here, and nothing serves requests yet. */
 	if (statx(AT_FDCWD, directory, AT_STATX_DONT_SYNC, STATX_TYPE, &root) < 0)
 		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", root.stx_dev_major, root.stx_dev_minor);
-	FILE *file = fopen(path, "we");
-
+	file = open_readahead(root.stx_dev_major, root.stx_dev_minor, root.stx_dev_major ? "-fuseblk" : "");
 	if (file) {
 		fprintf(file, "%u", READ_AHEAD_BYTES / 1024);
 		fclose(file);
@@ -60,8 +68,8 @@ static void session_init(void *arg, struct fuse_conn_info *conn)
 	th_fuse_negotiate(conn, fuse->directory, fuse->max_read);
 	fuse->opens_directories = !(conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	fuse->selinux = access("/sys/fs/selinux", F_OK) == 0;
-	if (fuse->ready)
-		fuse->ready(fuse);
+	if (fuse->ready && !fuse->block)
+		fuse->ready(fuse); /* else by the syncer, which first asks the kernel */
 }
 
 const struct fuse_lowlevel_ops th_fuse_ops = {

@@ -18,6 +18,7 @@
 struct th_fs;
 struct th_control;
 struct th_fuse_notifier;
+struct th_fuse_syncer;
 
 struct th_fuse {
 	struct th_fs *fs;
@@ -27,8 +28,12 @@ struct th_fuse {
 	unsigned max_read; /* bytes; the mount option; 0: not given */
 	bool opens_directories; /* the kernel, older than 5.1, requires a reply to OPENDIR */
 	bool selinux; /* the running kernel has SELinux */
+	bool block; /* mounted by a block device (attach.h) */
+	char no_block[128]; /* why not */
+	bool syncs; /* the kernel passes sync(1) and syncfs(2) on */
 	struct th_fuse_notifier *notifier;
-	void (*ready)(struct th_fuse *fuse); /* called when the kernel has sent INIT; NULL: not called */
+	struct th_fuse_syncer *syncer; /* NULL: the kernel sends no SYNCFS */
+	void (*ready)(struct th_fuse *fuse); /* called when the mount works, with `syncs` known; NULL: not called */
 	int ready_fd; /* for ready */
 };
 

@@ -2,6 +2,7 @@
 #include "fs/fuse/workers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/fuse.h>
 #include <malloc.h>
@@ -62,6 +63,7 @@ struct follower {
 
 struct workers {
 	struct fuse_session *session;
+	struct th_fuse_end *end;
 	sem_t finish;
 	cpu_set_t cores; /* that this process may use */
 	bool idle; /* followers run under SCHED_IDLE */
@@ -86,8 +88,26 @@ struct workers {
 	uint64_t alert_until_ns; /* watch */
 };
 
+/* Ends the session.  The reply is sent when the image is closed.  The kernel expects it on this channel, whose descriptor
+ * is closed before. */
+static void keep_destroy(const struct workers *workers, const struct fuse_in_header *header)
+{
+	int channel = th_fuse_channel();
+
+	workers->end->destroy_unique = header->unique;
+	workers->end->destroy_fd =
+		fcntl(channel ? channel : fuse_session_fd(workers->session), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	fuse_session_exit(workers->session);
+}
+
 static void process(const struct workers *workers, const struct fuse_buf *buf)
 {
+	const struct fuse_in_header *header = buf->mem;
+
+	if (buf->size >= sizeof(*header) && header->opcode == FUSE_DESTROY) {
+		keep_destroy(workers, header);
+		return;
+	}
 	th_fuse_request_begin(buf->mem, buf->size);
 	fuse_session_process_buf(workers->session, buf);
 	th_fuse_request_begin(NULL, 0);
@@ -433,7 +453,7 @@ static int start_all(struct workers *workers)
 	return err;
 }
 
-static void stop_all(struct workers *workers)
+static void join_all(struct workers *workers)
 {
 	for (unsigned i = 0; i < workers->followers; i++)
 		pthread_cancel(workers->follower[i].thread);
@@ -441,27 +461,35 @@ static void stop_all(struct workers *workers)
 	th_turns_end(&workers->turns);
 	if (workers->stop_fd >= 0)
 		eventfd_write(workers->stop_fd, 1);
-	for (unsigned i = 0; i < workers->followers; i++) {
+	for (unsigned i = 0; i < workers->followers; i++)
 		pthread_join(workers->follower[i].thread, NULL);
+	for (unsigned i = 0; i < workers->reliefs; i++)
+		pthread_join(workers->relief[i], NULL);
+}
+
+/* Closes the channels, which ends the requests that have no reply yet. */
+static void close_channels(struct workers *workers)
+{
+	for (unsigned i = 0; i < workers->followers; i++) {
 		th_place_watch_release(&workers->follower[i].client);
 		close(workers->follower[i].fd);
 	}
-	for (unsigned i = 0; i < workers->reliefs; i++)
-		pthread_join(workers->relief[i], NULL);
 	if (workers->relief_fd >= 0)
 		close(workers->relief_fd);
 	if (workers->stop_fd >= 0)
 		close(workers->stop_fd);
 }
 
-int th_fuse_serve(struct fuse_session *session)
+int th_fuse_serve(struct fuse_session *session, struct th_fuse_end *end)
 {
 	struct workers *workers = calloc(1, sizeof(*workers));
 	int err;
 
+	end->destroy_fd = -1;
 	if (!workers)
 		return -ENOMEM;
 	workers->session = session;
+	workers->end = end;
 	workers->relief_fd = workers->stop_fd = -1;
 	workers->place = SPREAD;
 	workers->tick = 1;
@@ -474,10 +502,25 @@ int th_fuse_serve(struct fuse_session *session)
 		err = start_all(workers);
 	while (!err && !fuse_session_exited(session))
 		sem_wait(&workers->finish); /* a signal interrupts it */
-	stop_all(workers);
+	join_all(workers);
+	if (end->stopped)
+		end->stopped(end->arg);
+	close_channels(workers);
 	th_turns_release(&workers->turns);
 	pthread_mutex_destroy(&workers->watch);
 	sem_destroy(&workers->finish);
 	free(workers);
 	return err;
+}
+
+void th_fuse_end_reply(struct th_fuse_end *end)
+{
+	struct fuse_out_header reply = { .len = sizeof(reply), .unique = end->destroy_unique };
+
+	if (end->destroy_fd < 0)
+		return;
+	if (write(end->destroy_fd, &reply, sizeof(reply)) < 0)
+		; /* the kernel does not wait any more */
+	close(end->destroy_fd);
+	end->destroy_fd = -1;
 }

@@ -26,8 +26,20 @@
 
 #include "fs/fuse/session.h"
 
+/* The end of a session. */
+struct th_fuse_end {
+	void (*stopped)(
+		void *arg); /* called when the workers have ended, and replies can still be sent; NULL: not called */
+	void *arg;
+	/* The request DESTROY, which awaits a reply; destroy_fd is -1 if the kernel has sent none. */
+	int destroy_fd;
+	uint64_t destroy_unique;
+};
+
 /* Serves requests until the session ends: it is unmounted, or a signal to this thread ends it.  Returns 0, or -errno if the
- * workers could not be started. */
-int th_fuse_serve(struct fuse_session *session);
+ * workers could not be started; fills in the rest of *end. */
+int th_fuse_serve(struct fuse_session *session, struct th_fuse_end *end);
+/* Replies to DESTROY, on which umount(2) returns.  Does nothing if there was none. */
+void th_fuse_end_reply(struct th_fuse_end *end);
 
 #endif

@@ -96,6 +96,7 @@ enum th_disk_flags {
 	TH_DISK_READ_ONLY = 1 << 0, /* saves fail with -EROFS */
 	TH_DISK_THREADS = 1 << 1, /* do not use io_uring */
 	TH_DISK_BUFFERED = 1 << 2, /* do not use O_DIRECT; also the fallback where O_DIRECT is refused */
+	TH_DISK_UNCLAIMED = 1 << 3, /* do not claim a block device; it is locked all the same */
 };
 
 /* --- opening and closing --- */

@@ -78,7 +78,7 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, const char *n
 	fd = open_path(path, read_only);
 	if (fd < 0)
 		return fd;
-	err = th_disk_lock_take(&file->lock, fd, read_only);
+	err = th_disk_lock_take(&file->lock, fd, read_only, !(flags & TH_DISK_UNCLAIMED));
 	if (err) {
 		close(fd);
 		return err;

@@ -188,13 +188,13 @@ static int claim(struct th_disk_lock *lock)
 	return lock->claim < 0 ? -errno : 0;
 }
 
-static int take_once(struct th_disk_lock *lock, bool read_only)
+static int take_once(struct th_disk_lock *lock, bool read_only, bool claimed)
 {
 	int err = lock_levels(lock, read_only);
 
 	if (err)
 		return err;
-	err = read_only ? 0 : claim(lock);
+	err = read_only || !claimed ? 0 : claim(lock);
 	if (err)
 		unlock(lock);
 	return err;
@@ -214,19 +214,19 @@ static void open_levels(struct th_disk_lock *lock, int fd, bool read_only)
 		lock->size = 2;
 }
 
-int th_disk_lock_take(struct th_disk_lock *lock, int fd, bool read_only)
+int th_disk_lock_take(struct th_disk_lock *lock, int fd, bool read_only, bool claimed)
 {
 	int tries = 0, leaving = 0, err;
 
 	open_levels(lock, fd, read_only);
-	err = take_once(lock, read_only);
+	err = take_once(lock, read_only, claimed);
 	while (err == -EBUSY && tries < BUSY_TRIES && leaving < LEAVING_TRIES) {
 		if (is_being_left(lock))
 			leaving++;
 		else
 			tries++;
 		nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_NS }, NULL);
-		err = take_once(lock, read_only);
+		err = take_once(lock, read_only, claimed);
 	}
 	if (err)
 		th_disk_lock_release(lock);

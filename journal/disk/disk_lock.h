@@ -33,9 +33,10 @@ struct th_disk_lock {
 	int claim; /* -1: none */
 };
 
-/* Locks the image of which fd is an open descriptor: exclusively, or shared if read_only.  Waits only for a holder with
+/* Locks the image of which fd is an open descriptor: exclusively, or shared if read_only.  claimed: a writer claims a
+ * device.  Waits only for a holder with
  * the mark, and a moment for one that was killed.  Returns 0, -EBUSY, or another -errno. */
-int th_disk_lock_take(struct th_disk_lock *lock, int fd, bool read_only);
+int th_disk_lock_take(struct th_disk_lock *lock, int fd, bool read_only, bool claimed);
 /* Unlocks and closes the descriptors below the caller's. */
 void th_disk_lock_release(struct th_disk_lock *lock);
 /* The implementation of th_disk_hold() (disk.h). */

@@ -427,7 +427,7 @@ int main(int argc, char **argv)
 
 	if (!session || fuse_session_mount(session, fs->directory) < 0 || fuse_daemonize(0) < 0)
 		return 1;
-	int err = by_libfuse ? serve_by_libfuse(session) : th_fuse_serve(session);
+	int err = by_libfuse ? serve_by_libfuse(session) : th_fuse_serve(session, &(struct th_fuse_end){ 0 });
 
 	fuse_session_unmount(session);
 	fuse_session_destroy(session);

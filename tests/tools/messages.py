@@ -12,7 +12,7 @@ import re
 import sys
 
 FOLDERS = ('journal', 'tree', 'fs')
-REPORT = re.compile(r'\b(th_store_report|th_fs_report|th_disk_report|th_report_format|report_line|th_store_fail)\(')
+REPORT = re.compile(r'\b(th_store_report|th_fs_report|th_disk_report|th_report_format|report_line|report_info|th_store_fail)\(')
 # A format is literals, with the macros of inttypes.h between them.
 FORMAT = re.compile(r'(?:\s*(?:"(?:[^"\\\n]|\\.)*"|PRI\w+))+')
 DIRECTIVE = re.compile(r'%[-+ #0-9.*]*(?:ll|l|z)?[a-zA-Z]')

@@ -67,6 +67,24 @@ START_TEST(of_discard_and_nodiscard_the_last_counts)
 }
 END_TEST
 
+START_TEST(fuseblk_is_a_choice_of_the_user)
+{
+	struct th_mount_parsed parsed;
+	char *options;
+
+	ck_assert_int_eq(parse("", &parsed), 0);
+	ck_assert(parsed.block && !for_fuse(&parsed, "blkdev"));
+	options = th_mount_device_options(&parsed, "/dev/a,b");
+	ck_assert_ptr_nonnull(strstr(options, ",blkdev,"));
+	ck_assert_ptr_nonnull(strstr(options, ",fsname=/dev/a\\,b")); /* after the image's: the last one counts */
+	free(options);
+	th_mount_parsed_release(&parsed);
+	ck_assert_int_eq(parse("fuseblk=auto,fuseblk=off", &parsed), 0);
+	ck_assert(!parsed.block);
+	th_mount_parsed_release(&parsed);
+}
+END_TEST
+
 START_TEST(values_are_parsed)
 {
 	struct th_mount_parsed parsed;
@@ -96,7 +114,7 @@ static const char *const wrong[] = {
 	"commit=3601",   "commit=x",      "snapdir=somewhere", "branch=",         "snapshot=",
 	"subdir=",       "max_read=4095", "max_read=64K",      "max_read=x",      "ro,cache=1,commit=never",
 	"snapdirname=",  "snapdirname=.", "snapdirname=..",    "snapdirname=a/b", "snapshots=",
-	"snapshots=all",
+	"snapshots=all", "fuseblk=",      "fuseblk=on",
 };
 
 START_TEST(wrong_values_are_refused)
@@ -173,6 +191,7 @@ int main(void)
 
 	tcase_add_test(tc, without_options_the_defaults_are_used);
 	tcase_add_test(tc, of_discard_and_nodiscard_the_last_counts);
+	tcase_add_test(tc, fuseblk_is_a_choice_of_the_user);
 	tcase_add_test(tc, values_are_parsed);
 	tcase_add_loop_test(tc, wrong_values_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tc, name_of_snapdir_is_a_valid_name);

@@ -7,6 +7,7 @@
 #include "tests/support/suite.h"
 
 #define STATX_OPCODE 52
+#define SYNCFS_OPCODE 50
 
 /* A request with the largest of the arguments that are looked at. */
 static struct {
@@ -25,8 +26,13 @@ static void begin(uint32_t opcode)
 	th_fuse_request_begin(&request, sizeof(request));
 }
 
-START_TEST(tmpfile_and_statx_become_requests_that_libfuse_knows)
+START_TEST(tmpfile_statx_and_syncfs_become_requests_that_libfuse_knows)
 {
+	begin(SYNCFS_OPCODE);
+	ck_assert(th_fuse_request_is_syncfs());
+	ck_assert_uint_eq(request.header.opcode, FUSE_STATFS);
+	begin(FUSE_STATFS);
+	ck_assert(!th_fuse_request_is_syncfs());
 	begin(FUSE_TMPFILE);
 	ck_assert(th_fuse_request_is_tmpfile());
 	ck_assert_uint_eq(request.header.opcode, FUSE_CREATE);
@@ -97,7 +103,7 @@ int main(void)
 	Suite *suite = suite_create("request");
 	TCase *tc = tcase_create("request");
 
-	tcase_add_test(tc, tmpfile_and_statx_become_requests_that_libfuse_knows);
+	tcase_add_test(tc, tmpfile_statx_and_syncfs_become_requests_that_libfuse_knows);
 	tcase_add_test(tc, each_request_has_its_own_flag_to_clear_set_id_bits);
 	tcase_add_test(tc, a_short_request_is_not_read_beyond_its_end);
 	tcase_add_test(tc, the_reply_to_init_accepts_killpriv_if_it_is_offered);
