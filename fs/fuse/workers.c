@@ -519,8 +519,9 @@ void th_fuse_end_reply(struct th_fuse_end *end)
 
 	if (end->destroy_fd < 0)
 		return;
-	if (write(end->destroy_fd, &reply, sizeof(reply)) < 0)
-		; /* the kernel does not wait any more */
+	ssize_t n = write(end->destroy_fd, &reply, sizeof(reply));
+
+	(void)n; /* it fails if the kernel does not wait any more */
 	close(end->destroy_fd);
 	end->destroy_fd = -1;
 }
