@@ -77,19 +77,23 @@ __attribute__((format(printf, 1, 2))) static void report_line(const char *format
 	va_end(args);
 }
 
-/* Reports something that is no error. */
-__attribute__((format(printf, 1, 2))) static void report_info(const char *format, ...)
+static void inform(void *arg, const char *line)
 {
-	char line[1024];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
+	(void)arg;
 	if (to_syslog)
 		syslog(LOG_INFO, "%s", line);
 	else
-		fprintf(stderr, "thunderhead: %s\n", line);
+		th_report_to_stderr(NULL, line);
+}
+
+/* Reports something that is no error. */
+__attribute__((format(printf, 1, 2))) static void report_info(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	th_report_vformat(inform, NULL, format, args);
+	va_end(args);
 }
 
 static void report_unmountable(const struct th_mount_options *options, int err)
