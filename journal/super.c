@@ -29,7 +29,7 @@ struct super_disk {
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
 	struct th_le64 counters[8];
 	uint8_t clean;
-	uint8_t reserved;
+	uint8_t copies;
 	struct th_le16 carried_size;
 	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 	struct th_le64 checksum; /* XXH3 of everything before it */
@@ -66,7 +66,8 @@ static bool plausible(const struct th_super *super)
 	       super->blocks <= UINT64_MAX >> TH_BLOCK_SHIFT && super->log_first >= TH_SUPER_FIRST_FREE &&
 	       super->log_first < end && super->log_blocks > 0 && super->log_blocks <= end - super->log_first &&
 	       super->log_tail.block < super->log_blocks && super->clean <= 1 &&
-	       super->carried_size <= TH_SUPER_CARRIED_BYTES && memchr(super->label, 0, sizeof(super->label));
+	       (super->copies == 1 || super->copies == 2) && super->carried_size <= TH_SUPER_CARRIED_BYTES &&
+	       memchr(super->label, 0, sizeof(super->label));
 }
 
 static void pack(const struct th_super *super, struct super_disk *ret)
@@ -100,6 +101,7 @@ static void pack(const struct th_super *super, struct super_disk *ret)
 	for (size_t i = 0; i < 8; i++)
 		ret->counters[i] = th_le64(super->counters[i]);
 	ret->clean = super->clean;
+	ret->copies = super->copies;
 	ret->carried_size = th_le16(super->carried_size);
 	memcpy(ret->carried, super->carried, super->carried_size);
 	ret->checksum = th_le64(checksum(ret));
@@ -139,13 +141,14 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	for (size_t i = 0; i < 8; i++)
 		super.counters[i] = th_get_le64(disk->counters[i]);
 	super.clean = disk->clean;
+	super.copies = disk->copies;
 	super.carried_size = th_get_le16(disk->carried_size);
 	memcpy(super.carried, disk->carried, sizeof(super.carried));
 	*ret = super;
 	if (super.incompat || super.ro_compat)
 		return -EPROTONOSUPPORT;
 	if (th_get_le32(disk->block_size) != TH_BLOCK_SIZE || super.generation % TH_SUPER_SLOTS != slot ||
-	    !plausible(&super) || disk->reserved ||
+	    !plausible(&super) ||
 	    !all_zero(disk->carried + super.carried_size, sizeof(disk->carried) - super.carried_size) ||
 	    th_blocklist_unpack(&disk->space_log, &ret->space_log) || th_blocklist_unpack(&disk->dead, &ret->dead) ||
 	    th_blocklist_unpack(&disk->strays, &ret->strays))

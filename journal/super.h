@@ -32,6 +32,7 @@ struct th_super {
 	uint64_t next_snapshot_id;
 	uint64_t created_ns, checkpoint_ns; /* since the epoch, UTC */
 	uint8_t clean; /* 1: closed properly, there is no log to replay; else 0 */
+	uint8_t copies; /* of each node, 1 or 2 */
 	struct th_log_position log_tail; /* replay starts here */
 	struct th_blocklist space_log;
 	struct th_blocklist dead, strays; /* of the current branch; see tree/catalogue/dead_list.c */

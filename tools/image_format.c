@@ -25,6 +25,7 @@ struct job {
 	const char *path, *label;
 	th_image_writer *writer;
 	uint64_t size; /* 0: not given */
+	unsigned metadata_copies; /* 0: not given */
 	bool force;
 	int fd;
 	bool created;
@@ -164,7 +165,11 @@ static int prepare(struct job *job)
 
 static int write_content(const struct job *job)
 {
-	struct th_format_options options = { .label = job->label, .force = job->force };
+	struct th_format_options options = {
+		.label = job->label,
+		.force = job->force,
+		.metadata_copies = job->metadata_copies,
+	};
 	struct th_disk *disk;
 	int err = th_disk_open(job->path, 0, &disk);
 
@@ -198,6 +203,8 @@ static int format(struct job *job)
 const struct th_option th_image_format_options[] = {
 	{ 's', "size", "SIZE", "create the file, or extend it, to this size (512M, 10G)" },
 	{ 'L', "label", "LABEL", "a name for it, up to 63 bytes" },
+	{ 'c', "metadata-copies", "1|2",
+	  "copies of each node of the trees; the second one is used if the first is damaged" },
 	{ 'f', "force", NULL, "overwrite existing data in the image" },
 	{ 0 },
 };
@@ -214,6 +221,10 @@ int th_image_format_run(const struct th_command *command, th_image_writer *write
 			return th_command_usage(command, "%s: a label has at most %d bytes", optarg, TH_LABEL_MAX);
 		if (option == 'L')
 			job.label = optarg;
+		if (option == 'c' && strcmp(optarg, "1") != 0 && strcmp(optarg, "2") != 0)
+			return th_command_usage(command, "%s: the number of copies is 1 or 2", optarg);
+		if (option == 'c')
+			job.metadata_copies = (unsigned)(optarg[0] - '0');
 		if (option == 'f')
 			job.force = true;
 	}

@@ -15,7 +15,7 @@
 typedef int th_image_writer(struct th_disk *disk, const struct th_format_options *options);
 
 /* The usage line and the options of such a command. */
-#define TH_IMAGE_FORMAT_ARGUMENTS "[--size SIZE] [--label LABEL] [--force] IMAGE"
+#define TH_IMAGE_FORMAT_ARGUMENTS "[--size SIZE] [--label LABEL] [--metadata-copies 1|2] [--force] IMAGE"
 extern const struct th_option th_image_format_options[];
 
 /* Parses the arguments and formats the image.  Returns an exit code. */

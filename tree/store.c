@@ -64,7 +64,10 @@ static int blank_super(struct th_disk *disk, const struct th_format_options *opt
 		.log_blocks = choose_log_blocks(disk->blocks, options ? options->log_bytes : 0),
 		.next_snapshot_id = 1,
 		.created_ns = th_now_ns(),
+		.copies = options && options->metadata_copies ? (uint8_t)options->metadata_copies : 1,
 	};
+	if (options && options->metadata_copies > TH_COPIES_MAX)
+		return -EINVAL;
 	if (disk->blocks < TH_IMAGE_MIN / TH_BLOCK_SIZE || super->log_blocks > disk->blocks / 4)
 		return -EINVAL;
 	if (options && options->label) {
@@ -171,6 +174,7 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	atomic_store(&store->checkpoint_ns, super->checkpoint_ns);
 	atomic_store(&store->mark, super->counters[TH_SUPER_MARK]);
 	store->branch = super->counters[TH_SUPER_BRANCH];
+	store->copies = super->copies;
 	store->abandoned_nodes = TH_ABANDONED_NODES;
 	store->reclaim_entries = TH_RECLAIM_ENTRIES;
 	atomic_store(&store->lists_due, true); /* unknown until the first pass */

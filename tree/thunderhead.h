@@ -181,6 +181,9 @@ struct th_format_options {
 	const char *label; /* at most 63 bytes; NULL: none */
 	bool force; /* overwrites a store that is on the disk */
 	uint64_t log_bytes; /* size of the intent log, at most a quarter of the disk; 0: 1/32 of it, 1 to 64 MiB */
+	/* Copies of each node of the tree, 1 or 2; 0: 1.  A second copy is far away from the first one on the disk.  A
+	 * reader uses it if the first cannot be read or is damaged.  Nodes then take twice the space and the writes. */
+	unsigned metadata_copies;
 };
 
 /* Whether unused space is given back to the file or device below. */
@@ -224,7 +227,8 @@ struct th_store_options {
  *
  * disk: stays the caller's; its old contents are lost.  options: NULL for the defaults.
  * Returns 0; -EEXIST if there is a store on the disk already and force is not set; -EINVAL if the disk is smaller than
- * TH_IMAGE_MIN, the label is too long, or the log is larger than a quarter of the disk; or a write error. */
+ * TH_IMAGE_MIN, the label is too long, the log is larger than a quarter of the disk, or there are too many copies; or
+ * a write error. */
 int th_store_format(struct th_disk *disk, const struct th_format_options *options);
 
 /* Opens the store on a disk, and replays its log after a crash.

@@ -138,7 +138,7 @@ static uint64_t available(const struct th_space *space, enum th_space_class clas
 	uint64_t kept = space->reserved + space->reserved / METADATA_PART + space->emergency;
 	uint64_t coming = space->waiting < space->emergency / 4 ? space->waiting : space->emergency / 4;
 
-	if (class == TH_SPACE_META)
+	if (class == TH_SPACE_META || class == TH_SPACE_MIRROR)
 		return free;
 	if (class == TH_SPACE_RESERVED)
 		return space->reserved < free ? space->reserved : free;
@@ -146,30 +146,34 @@ static uint64_t available(const struct th_space *space, enum th_space_class clas
 	return free + coming > kept ? free + coming - kept : 0;
 }
 
-void th_space_reached(struct th_space *space, uint64_t end)
+/* Second copies begin in the middle, and do not count until the blocks before them are used up. */
+void th_space_reached(struct th_space *space, uint64_t addr, uint64_t end)
 {
-	if (space->high < end)
+	uint64_t middle = space->in_use.blocks / 2;
+
+	if (space->high < end && (addr < middle || space->high >= middle))
 		space->high = end;
 }
 
 /* While a quarter of the blocks that were ever used is free, blocks that were never used are not taken: an image in a
  * sparse file stays small, and the filesystem below need not allocate.  If a quarter is wrong, the image grows early,
  * or runs get shorter. */
-static uint64_t search_limit(const struct th_space *space)
+static uint64_t search_limit(const struct th_space *space, enum th_space_class class)
 {
 	uint64_t used = used_blocks(space);
 
-	if (used < space->high && space->high - used >= space->high / 4)
+	if (class != TH_SPACE_MIRROR && used < space->high && space->high - used >= space->high / 4)
 		return space->high;
 	return space->in_use.blocks;
 }
 
 /* Finds a run that begins before `end`, which is the end of the map or of the part for data.  A length that was not
  * found is remembered for each of the two. */
-static bool search(struct th_space *space, uint64_t from, uint64_t end, uint32_t least, uint64_t *ret)
+static bool search(struct th_space *space, enum th_space_class class, uint64_t from, uint64_t end, uint32_t least,
+		   uint64_t *ret)
 {
 	uint32_t *longest = &space->in_use.longest[end == space->in_use.blocks];
-	uint64_t limit = search_limit(space);
+	uint64_t limit = search_limit(space, class);
 
 	if (limit > end)
 		limit = end;
@@ -185,26 +189,28 @@ static bool search(struct th_space *space, uint64_t from, uint64_t end, uint32_t
 
 /* Finds a run right at `from`, where the writer is.  Down to an eighth of the wanted length it is better than a longer
  * one elsewhere, as it continues the previous run. */
-static bool search_here(const struct th_space *space, uint64_t from, uint32_t want, uint32_t min, uint64_t *ret)
+static bool search_here(const struct th_space *space, enum th_space_class class, uint64_t from, uint32_t want,
+			uint32_t min, uint64_t *ret)
 {
 	uint32_t least = want / 8 > min ? want / 8 : min;
 	bool used;
 
 	*ret = from;
-	return from < search_limit(space) && th_space_map_run(&space->in_use, from, least, &used) == least && !used;
+	return from < search_limit(space, class) && th_space_map_run(&space->in_use, from, least, &used) == least &&
+	       !used;
 }
 
-static int find_run(struct th_space *space, uint64_t from, uint64_t end, uint32_t want, uint32_t min,
-		    uint64_t *ret_addr, uint32_t *ret_blocks)
+static int find_run(struct th_space *space, enum th_space_class class, uint64_t from, uint64_t end, uint32_t want,
+		    uint32_t min, uint64_t *ret_addr, uint32_t *ret_blocks)
 {
 	uint32_t least = want;
 	bool found, used;
 
 	if (from >= end)
 		from = 0;
-	found = want <= end - from && search_here(space, from, want, min, ret_addr);
+	found = want <= end - from && search_here(space, class, from, want, min, ret_addr);
 	while (!found) {
-		found = search(space, from, end, least, ret_addr);
+		found = search(space, class, from, end, least, ret_addr);
 		if (!found && least == min)
 			return -ENOSPC;
 		least = least / 2 > min ? least / 2 : min;
@@ -224,10 +230,10 @@ static int find_run_for(struct th_space *space, enum th_space_class class, uint6
 			uint64_t *ret_addr, uint32_t *ret_blocks)
 {
 	uint64_t blocks = space->in_use.blocks;
-	int err = find_run(space, from, blocks - space->emergency, want, min, ret_addr, ret_blocks);
+	int err = find_run(space, class, from, blocks - space->emergency, want, min, ret_addr, ret_blocks);
 
 	if (err == -ENOSPC && class != TH_SPACE_USER)
-		err = find_run(space, from, blocks, want, min, ret_addr, ret_blocks);
+		err = find_run(space, class, from, blocks, want, min, ret_addr, ret_blocks);
 	return err;
 }
 
@@ -236,7 +242,7 @@ static void move_cursor(struct th_space *space, enum th_space_class class, uint6
 {
 	uint64_t *cursor = &space->cursors[class == TH_SPACE_META];
 
-	if (!hint || *hint == 0 || *cursor - addr < blocks)
+	if (class != TH_SPACE_MIRROR && (!hint || *hint == 0 || *cursor - addr < blocks))
 		*cursor = addr + blocks;
 	if (hint)
 		*hint = addr + blocks;
@@ -260,7 +266,7 @@ static int take(struct th_space *space, enum th_space_class class, uint32_t want
 		return err;
 	if (class == TH_SPACE_RESERVED)
 		space->reserved -= *ret_blocks;
-	th_space_reached(space, *ret_addr + *ret_blocks);
+	th_space_reached(space, *ret_addr, *ret_addr + *ret_blocks);
 	move_cursor(space, class, hint, *ret_addr, *ret_blocks);
 	return 0;
 }

@@ -44,6 +44,7 @@ enum th_space_class {
 	TH_SPACE_USER, /* data without a reservation */
 	TH_SPACE_RESERVED, /* data; uses up reserved blocks */
 	TH_SPACE_META, /* nodes and pages; may use reserved blocks and the emergency reserve */
+	TH_SPACE_MIRROR, /* second copies: as TH_SPACE_META, and where the hint is, though it was never used */
 };
 enum th_space_set { TH_SPACE_LIVE, TH_SPACE_CHECKPOINT };
 

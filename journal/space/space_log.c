@@ -57,7 +57,7 @@ static int load_alloc(struct th_space *space, const struct th_blockrun *run)
 	err = th_space_map_set(&space->logged, run->addr, run->blocks, true);
 	if (!err)
 		err = th_space_map_set(&space->in_use, run->addr, run->blocks, true);
-	th_space_reached(space, run->addr + run->blocks);
+	th_space_reached(space, run->addr, run->addr + run->blocks);
 	return err;
 }
 

@@ -36,7 +36,7 @@ struct th_space {
 	unsigned pins;
 	uint64_t waiting, reserved, emergency;
 	uint64_t cursors[2]; /* of data and of TH_SPACE_META: where the search for a run without a hint starts */
-	uint64_t high; /* no block from here on was ever taken or loaded */
+	uint64_t high; /* no block from here on was ever taken or loaded, but for second copies */
 	pthread_cond_t trimmed; /* `trimming` or `takers` became less */
 	unsigned takers; /* threads that wait for a discard to end; no other begins before they have their run */
 	uint64_t trimming; /* blocks in use only because they are being discarded (space_trim.c) */
@@ -62,6 +62,6 @@ void th_space_runs_release(struct th_space_runs *runs);
 /* Notes blocks that became free, for th_space_trim_freed().  Requires the lock. */
 void th_space_trim_note(struct th_space *space, uint64_t addr, uint32_t blocks);
 /* Raises `high` to the end of a run in use.  Requires the lock. */
-void th_space_reached(struct th_space *space, uint64_t end);
+void th_space_reached(struct th_space *space, uint64_t addr, uint64_t end);
 
 #endif

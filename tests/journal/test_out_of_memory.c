@@ -166,7 +166,10 @@ static int try_log(struct th_disk *disk)
 
 static int try_super(struct th_disk *disk)
 {
-	struct th_super super = { .blocks = DISK_BLOCKS, .log_first = 8, .log_blocks = 100, .generation = 1 }, found;
+	struct th_super super = {
+		.blocks = DISK_BLOCKS, .log_first = 8, .log_blocks = 100, .generation = 1, .copies = 1
+	};
+	struct th_super found;
 	int err;
 
 	err = th_super_write(disk, &super);

@@ -11,7 +11,7 @@
 #define AT_RO_COMPAT 104u
 #define AT_INCOMPAT 112u
 #define AT_COMPAT 96u
-#define AT_RESERVED 553u
+#define AT_COPIES 553u
 #define AT_CARRIED_SIZE 554u
 #define AT_CARRIED 556u
 #define CARRIED 100u
@@ -43,6 +43,7 @@ static struct th_super sample(uint64_t generation)
 		.created_ns = 5,
 		.checkpoint_ns = 6 + generation,
 		.clean = generation % 2,
+		.copies = 1 + generation % 2,
 		.log_tail = { .block = generation % 100, .sequence = generation, .checksum = 9 },
 		.space_log = { .head = 200, .head_checksum = 1, .entries = 2, .blocks = 3, .max_birth = 4, .pages = 1 },
 		.strays = { .head = 201, .head_checksum = 7, .entries = 1, .blocks = 2, .max_birth = 3, .pages = 1 },
@@ -66,7 +67,7 @@ static bool same(const struct th_super *a, const struct th_super *b)
 	       a->log_blocks == b->log_blocks && a->generation == b->generation && a->sequence == b->sequence &&
 	       a->mount_count == b->mount_count && a->next_snapshot_id == b->next_snapshot_id &&
 	       a->created_ns == b->created_ns && a->checkpoint_ns == b->checkpoint_ns && a->clean == b->clean &&
-	       memcmp(&a->log_tail, &b->log_tail, sizeof(a->log_tail)) == 0 &&
+	       a->copies == b->copies && memcmp(&a->log_tail, &b->log_tail, sizeof(a->log_tail)) == 0 &&
 	       memcmp(&a->space_log, &b->space_log, sizeof(a->space_log)) == 0 &&
 	       memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0 &&
 	       memcmp(&a->strays, &b->strays, sizeof(a->strays)) == 0 &&
@@ -154,7 +155,7 @@ START_TEST(other_copy_or_generation_replaces_a_damaged_slot)
 
 	write_generations(1, 12);
 	for (size_t bit = 0; bit < TH_BLOCK_SIZE * 8;
-	     bit += 1 + th_random_below(&random, bit < AT_RESERVED * 8 ? 12 : 100)) {
+	     bit += 1 + th_random_below(&random, bit < AT_COPIES * 8 ? 12 : 100)) {
 		uint64_t front = 12 % 8, back = DISK_BLOCKS - 8 + 12 % 8;
 
 		flip(front, bit);
@@ -260,14 +261,14 @@ START_TEST(unknown_versions_and_features_are_refused)
 }
 END_TEST
 
-START_TEST(reserved_bytes_are_checked)
+START_TEST(copies_and_unused_bytes_are_checked)
 {
-	static const size_t at[] = { AT_RESERVED, AT_CARRIED + CARRIED, AT_CHECKSUM - 1 };
-	uint8_t one = 1;
+	static const size_t at[] = { AT_COPIES, AT_CARRIED + CARRIED, AT_CHECKSUM - 1 };
+	uint8_t wrong = 3;
 
 	write_generations(5, 6);
-	edit(6, at[_i], &one, 1, true);
-	edit(DISK_BLOCKS - 8 + 6, at[_i], &one, 1, true);
+	edit(6, at[_i], &wrong, 1, true);
+	edit(DISK_BLOCKS - 8 + 6, at[_i], &wrong, 1, true);
 	check_newest(5);
 }
 END_TEST
@@ -446,7 +447,7 @@ int main(void)
 	tcase_add_test(tcase, size_of_the_image_may_differ_from_the_disk);
 	tcase_add_test(tcase, damaged_superblocks_are_not_present);
 	tcase_add_test(tcase, unknown_versions_and_features_are_refused);
-	tcase_add_loop_test(tcase, reserved_bytes_are_checked, 0, 3);
+	tcase_add_loop_test(tcase, copies_and_unused_bytes_are_checked, 0, 3);
 	tcase_add_test(tcase, carried_size_is_checked);
 	tcase_add_test(tcase, generation_in_another_slot_is_not_valid);
 	tcase_add_test(tcase, fields_that_no_reader_accepts_are_not_written);

@@ -12,6 +12,8 @@ check "check finds nothing wrong in a new image" th check "$image"
 th info "$image" | grep -qE '^label +my\\0040files$'
 tap "info shows the label"
 check "mkfs of an existing image is refused" refused 1 'a Thunderhead image already; --force' th mkfs "$image"
+check "mkfs with three copies of the metadata is refused" refused 2 'the number of copies is 1 or 2' \
+	th mkfs --metadata-copies 3 --force "$image"
 th mkfs --force "$image" && th check "$image" >/dev/null
 tap "mkfs --force replaces an image"
 th mkfs --size 20M --force "$image" && is $((20 << 20)) "$(stat -c %s "$image")"

@@ -165,7 +165,7 @@ static void change_prefix(struct th_disk *disk, uint64_t addr, uint16_t size, ui
 		must(th_disk_read(disk, other, 1, block));
 		for (size_t at = 0; at + sizeof(ptr) <= TH_BLOCK_SIZE; at++) {
 			memcpy(&ptr, block + at, sizeof(ptr));
-			if (th_get_le64(ptr.addr) != addr || th_get_le64(ptr.mirror) || th_get_le16(ptr.reserved))
+			if (th_get_le64(ptr.addr) != addr || th_get_le16(ptr.reserved))
 				continue;
 			ptr.prefix_size = th_le16(size);
 			memcpy(block + at, &ptr, sizeof(ptr));

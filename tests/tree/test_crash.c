@@ -311,6 +311,7 @@ static int change_branch(struct script *script, struct th_world *world)
 	fixture->store->abandoned_nodes = script->abandoned_nodes;
 	fixture->store->reclaim_entries = script->abandoned_nodes;
 	fixture->store->scatter_one_in = script->abandoned_nodes - 1;
+	fixture->store->copies = th_random_between(&script->random, 1, 2);
 	th_world_note_switch(world, to->name);
 	return 0;
 }

@@ -446,6 +446,7 @@ static void step_switch(struct run *run)
 	th_world_switch(history_step(run), &run->fixture, name);
 	run->fixture.store->abandoned_nodes = th_random_between(&run->random, 1, 100);
 	run->fixture.store->scatter_one_in = th_random_below(&run->random, 4);
+	run->fixture.store->copies = th_random_between(&run->random, 1, 2);
 	run->fixture.store->reclaim_entries = th_random_between(&run->random, 1, 300);
 	history_settle(run);
 }

@@ -93,6 +93,13 @@ int th_dead_nodes_add(struct th_dead_nodes *list, const struct th_dead_node *dea
 	return 0;
 }
 
+int th_dead_nodes_add_run(struct th_dead_nodes *list, const struct th_run *run)
+{
+	struct th_ptr ptr = { .addr = run->addr, .birth = run->birth, .blocks = (uint16_t)run->blocks };
+
+	return th_dead_nodes_add(list, &(struct th_dead_node){ .ptr = ptr });
+}
+
 void th_dead_nodes_release(struct th_dead_nodes *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -109,8 +116,7 @@ static int add_dead(struct th_tree *tree, struct th_node *node)
 	int err;
 
 	if (node->ptr.addr)
-		dead = (struct th_dead_node){ .run = { node->ptr.addr, node->ptr.birth, node->ptr.blocks },
-					      .scattered = node->ptr.scattered };
+		dead.ptr = node->ptr;
 	else if (node->gen <= tree->checkpoint_gen)
 		dead.node = node;
 	else

@@ -24,9 +24,8 @@
 
 /* A node of an earlier generation that the changing tree no longer uses. */
 struct th_dead_node {
-	struct th_node *node; /* with a reference; NULL: see run */
-	struct th_run run; /* the node's blocks, where they are known already */
-	bool scattered; /* run.addr is that of its map (scatter.h) */
+	struct th_node *node; /* with a reference; NULL: see ptr */
+	struct th_ptr ptr; /* the node's blocks, where they are known already */
 };
 
 struct th_dead_nodes {
@@ -36,6 +35,8 @@ struct th_dead_nodes {
 
 /* Takes over the node's reference on success.  Returns 0 or -ENOMEM. */
 int th_dead_nodes_add(struct th_dead_nodes *list, const struct th_dead_node *dead);
+/* Adds one run of a node's blocks. */
+int th_dead_nodes_add_run(struct th_dead_nodes *list, const struct th_run *run);
 void th_dead_nodes_release(struct th_dead_nodes *list);
 
 struct th_detached;

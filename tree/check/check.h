@@ -80,11 +80,12 @@ enum th_seen_flags {
 	TH_SEEN_DAMAGED = 1 << 3, /* and reported */
 	TH_SEEN_OWNED = 1 << 4, /* by a head */
 	TH_SEEN_SCATTERED = 1 << 5, /* its address is that of a map of its runs */
+	TH_SEEN_MIRROR_SCATTERED = 1 << 6, /* so is the address of its second copy */
 };
 
 struct th_seen {
 	uint64_t addr; /* 0: an empty slot */
-	uint64_t birth, checksum;
+	uint64_t mirror, birth, checksum;
 	uint32_t view; /* number of the last tree that has it */
 	uint16_t blocks;
 	uint8_t level, flags;

@@ -52,9 +52,11 @@ static int claim_nodes(struct th_check *check)
 
 		struct node_claim claim = { check, seen->flags };
 		struct th_ptr ptr = { .addr = seen->addr,
+				      .mirror = seen->mirror,
 				      .birth = seen->birth,
 				      .blocks = seen->blocks,
-				      .scattered = (seen->flags & TH_SEEN_SCATTERED) != 0 };
+				      .scattered = (seen->flags & TH_SEEN_SCATTERED) != 0,
+				      .mirror_scattered = (seen->flags & TH_SEEN_MIRROR_SCATTERED) != 0 };
 
 		if (seen->addr && th_check_inside(check, seen->addr, 1))
 			err = th_node_each_run(check->store->disk, &ptr, claim_node_run, &claim);

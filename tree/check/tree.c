@@ -215,10 +215,15 @@ static bool pointer_usable(const struct th_check_walk *walk, const struct th_ptr
 {
 	size_t shared = at->hi.data ? th_slice_common(at->lo, at->hi) : 0;
 
-	unsigned blocks = ptr->scattered ? 1 : ptr->blocks;
+	unsigned blocks = ptr->scattered ? 1 : ptr->blocks, mirror_blocks = ptr->mirror_scattered ? 1 : ptr->blocks;
 
 	if (!th_check_inside(walk->check, ptr->addr, blocks)) {
 		node_problem(walk, ptr, "its %u blocks are not inside the image", blocks);
+		return false;
+	}
+	if (ptr->mirror && !th_check_inside(walk->check, ptr->mirror, mirror_blocks)) {
+		node_problem(walk, ptr, "its copy of %u blocks at block %" PRIu64 " is not inside the image",
+			     mirror_blocks, ptr->mirror);
 		return false;
 	}
 	if (ptr->prefix_size > shared) {
@@ -228,31 +233,47 @@ static bool pointer_usable(const struct th_check_walk *walk, const struct th_ptr
 	return true;
 }
 
+/* Reads the copies of a node into a buffer for each, and reports those that are wrong.  If it is not the first reading,
+ * a right copy is enough.  Returns the blocks of a right one, or NULL. */
+static uint8_t *read_copies(const struct th_check_walk *walk, const struct th_ptr *ptr, bool first, uint8_t *buffer)
+{
+	uint8_t *right = NULL;
+
+	for (unsigned i = 0; i < th_ptr_copies(ptr) && (first || !right); i++) {
+		struct th_ptr copy = th_ptr_copy(ptr, i);
+		uint8_t *blocks = buffer + (size_t)i * ptr->blocks * TH_BLOCK_SIZE;
+		int err = th_node_blocks_read(walk->check->store->disk, &copy, blocks);
+
+		if (err && first)
+			node_problem(walk, &copy, "%s", err == -EBADMSG ? "wrong checksum" : strerror(-err));
+		if (!err && !right)
+			right = blocks;
+	}
+	return right;
+}
+
 /* Reads a node.  Returns 0, 1 if it is damaged and that was reported, or -ENOMEM. */
 static int read_node(const struct th_check_walk *walk, const struct th_ptr *ptr, const struct fences *at, bool first,
 		     struct th_node **ret)
 {
-	size_t size = ptr->blocks * TH_BLOCK_SIZE;
-	uint8_t *blocks;
+	uint8_t *buffer, *blocks;
 	const char *why;
 	int err;
 
 	if (!pointer_usable(walk, ptr, at))
 		return 1;
-	blocks = th_disk_buffer(size);
-	if (!blocks)
+	buffer = th_disk_buffer((size_t)th_ptr_copies(ptr) * ptr->blocks * TH_BLOCK_SIZE);
+	if (!buffer)
 		return -ENOMEM;
-	err = th_node_blocks_read(walk->check->store->disk, ptr, blocks);
-	why = err ? strerror(-err) : "";
-	if (!err && th_checksum(blocks, size) != ptr->checksum) {
-		err = -EBADMSG;
-		why = "wrong checksum";
+	blocks = read_copies(walk, ptr, first, buffer);
+	if (!blocks) {
+		free(buffer);
+		return 1;
 	}
-	if (!err)
-		err = th_node_unpack(blocks, ptr, (struct th_slice){ at->lo.data, ptr->prefix_size }, ret, &why);
+	err = th_node_unpack(blocks, ptr, (struct th_slice){ at->lo.data, ptr->prefix_size }, ret, &why);
 	if (!err && first)
 		check_rest(walk, *ret, blocks);
-	free(blocks);
+	free(buffer);
 	if (err && err != -ENOMEM)
 		node_problem(walk, ptr, "%s", why);
 	if (!err && !keys_in_fences(walk, *ret, at)) {
@@ -273,18 +294,20 @@ static uint8_t kind_flag(enum th_check_kind kind)
 
 static bool same_node(const struct th_seen *seen, const struct th_ptr *ptr)
 {
-	return seen->birth == ptr->birth && seen->checksum == ptr->checksum && seen->blocks == ptr->blocks &&
-	       seen->level == ptr->level;
+	return seen->mirror == ptr->mirror && seen->birth == ptr->birth && seen->checksum == ptr->checksum &&
+	       seen->blocks == ptr->blocks && seen->level == ptr->level;
 }
 
 static void remember_node(struct th_seen *seen, const struct th_ptr *ptr)
 {
+	seen->mirror = ptr->mirror;
 	seen->birth = ptr->birth;
 	seen->checksum = ptr->checksum;
 	seen->blocks = ptr->blocks;
 	seen->level = ptr->level;
-	seen->flags &= (uint8_t) ~(TH_SEEN_DAMAGED | TH_SEEN_SCATTERED);
+	seen->flags &= (uint8_t) ~(TH_SEEN_DAMAGED | TH_SEEN_SCATTERED | TH_SEEN_MIRROR_SCATTERED);
 	seen->flags |= ptr->scattered ? TH_SEEN_SCATTERED : 0;
+	seen->flags |= ptr->mirror_scattered ? TH_SEEN_MIRROR_SCATTERED : 0;
 }
 
 /* Records that the tree has a node.  It must not have it twice, and all trees must agree about it. */

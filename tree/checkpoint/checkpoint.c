@@ -109,12 +109,11 @@ static struct th_blockrun data_run(const struct th_run *run)
 /* Calls each() with every run of a node that left a tree. */
 static int each_dead_run(struct th_store *store, const struct th_dead_node *dead, th_run_visit *each, void *arg)
 {
-	struct th_ptr ptr = { .addr = dead->run.addr, .birth = dead->run.birth, .scattered = dead->scattered };
+	const struct th_ptr *ptr = &dead->ptr;
 
-	ptr.blocks = (uint16_t)dead->run.blocks;
 	if (dead->node)
-		ptr = dead->node->ptr.addr ? dead->node->ptr : dead->node->written;
-	return th_node_each_run(store->disk, &ptr, each, arg);
+		ptr = dead->node->ptr.addr ? &dead->node->ptr : &dead->node->written;
+	return th_node_each_run(store->disk, ptr, each, arg);
 }
 
 static int compare_runs(const void *a, const void *b)
@@ -128,7 +127,7 @@ static int add_dead(const struct th_run *run, void *arg)
 {
 	struct checkpoint *c = arg;
 
-	return th_dead_nodes_add(&c->dead, &(struct th_dead_node){ .run = *run });
+	return th_dead_nodes_add_run(&c->dead, run);
 }
 
 struct dead_runs {

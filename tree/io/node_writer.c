@@ -17,29 +17,37 @@
 struct written_node {
 	struct th_node *node;
 	void *blocks;
-	void *map; /* of a scattered node, else NULL */
+	void *map[TH_COPIES_MAX]; /* of a scattered copy, else NULL */
 };
 
 struct transfer {
 	struct th_future future;
 	struct iovec iov[TH_DISK_IOV_MAX];
 	int count;
-	unsigned nodes; /* whose last buffer is in it */
+	size_t upto; /* nodes, from the first on, whose buffers are in it or in transfers before it */
 	size_t bytes;
 	uint64_t addr;
 	bool busy;
 };
 
+/* The writes of one copy of the nodes. */
+struct stream {
+	uint64_t hint; /* block after the last one */
+	struct transfer transfer[TH_WRITES_MAX];
+	unsigned current; /* being filled */
+	size_t written; /* nodes whose copy is on the disk, from the first on */
+};
+
 struct th_node_writer {
 	struct th_store *store;
 	struct th_tree *tree;
-	uint64_t generation, hint;
+	uint64_t generation;
 	struct th_taken *taken;
 	struct written_node *node; /* in the order of writing, so children before their parents */
 	size_t count, capacity;
-	size_t persistent; /* nodes that are on the disk, from the first on */
-	struct transfer transfer[TH_WRITES_MAX];
-	unsigned current; /* being filled */
+	size_t persistent; /* nodes of which all copies are on the disk, from the first on */
+	unsigned copies; /* streams in use */
+	struct stream stream[TH_COPIES_MAX];
 	int error; /* first error of a transfer */
 };
 
@@ -92,11 +100,22 @@ int th_node_writer_new(struct th_store *store, struct th_tree *tree, uint64_t ge
 	w->tree = tree;
 	w->generation = generation;
 	w->taken = taken;
+	w->copies = tree ? store->copies : 1;
 	*ret = w;
 	return 0;
 }
 
 /* --- nodes whose blocks are on the disk --- */
+
+static void free_buffers(struct written_node *written)
+{
+	free(written->blocks);
+	written->blocks = NULL;
+	for (unsigned i = 0; i < TH_COPIES_MAX; i++) {
+		free(written->map[i]);
+		written->map[i] = NULL;
+	}
+}
 
 static void persist_batch(struct th_node_writer *w, struct written_node *batch, size_t count)
 {
@@ -105,9 +124,7 @@ static void persist_batch(struct th_node_writer *w, struct written_node *batch, 
 
 	for (size_t i = 0; i < count; i++) {
 		page[i] = th_node_page(batch[i].blocks);
-		free(batch[i].blocks);
-		free(batch[i].map);
-		batch[i].blocks = batch[i].map = NULL;
+		free_buffers(&batch[i]);
 	}
 	pthread_rwlock_wrlock(&w->tree->lock);
 	for (size_t i = 0; i < count; i++) {
@@ -131,20 +148,22 @@ static void release_batch(struct th_node_writer *w, struct written_node *batch, 
 		persist_batch(w, batch, count);
 	for (size_t i = 0; i < count; i++) {
 		th_node_unref(batch[i].node);
-		free(batch[i].blocks);
-		free(batch[i].map);
+		free_buffers(&batch[i]);
 	}
 }
 
-/* The next `count` nodes are on the disk. */
-static void nodes_written(struct th_node_writer *w, size_t count)
+/* Makes the nodes persistent whose copies are all on the disk. */
+static void persist_written(struct th_node_writer *w)
 {
-	while (count > 0) {
-		size_t n = count < TH_PERSIST_BATCH ? count : TH_PERSIST_BATCH;
+	size_t end = w->stream[0].written;
+
+	for (unsigned i = 1; i < w->copies; i++)
+		end = w->stream[i].written < end ? w->stream[i].written : end;
+	while (w->persistent < end) {
+		size_t n = end - w->persistent < TH_PERSIST_BATCH ? end - w->persistent : TH_PERSIST_BATCH;
 
 		release_batch(w, &w->node[w->persistent], n);
 		w->persistent += n;
-		count -= n;
 	}
 }
 
@@ -152,50 +171,53 @@ static void nodes_written(struct th_node_writer *w, size_t count)
 
 /* Waits for a transfer.  After one has failed, no more nodes become persistent: their children may not be on the
  * disk. */
-static int transfer_wait(struct th_node_writer *w, struct transfer *t)
+static int transfer_wait(struct th_node_writer *w, struct stream *s, struct transfer *t)
 {
 	int err = t->busy ? th_future_wait(&t->future) : 0;
 
 	if (err && !w->error)
 		w->error = err;
-	if (t->busy && !w->error)
-		nodes_written(w, t->nodes);
+	if (t->busy && !w->error) {
+		s->written = t->upto;
+		persist_written(w);
+	}
 	t->busy = false;
 	t->count = 0;
-	t->nodes = 0;
+	t->upto = s->written;
 	t->bytes = 0;
 	return w->error;
 }
 
 /* Submits the transfer being filled and continues with the next one, whose previous use it waits for. */
-static int transfer_submit(struct th_node_writer *w)
+static int transfer_submit(struct th_node_writer *w, struct stream *s)
 {
-	struct transfer *t = &w->transfer[w->current];
+	struct transfer *t = &s->transfer[s->current];
 
 	if (t->count > 0) {
 		t->busy = true;
 		th_disk_save(w->store->disk, t->addr, t->iov, t->count, &t->future);
-		w->current = (w->current + 1) % TH_WRITES_MAX;
+		s->current = (s->current + 1) % TH_WRITES_MAX;
 	}
-	return transfer_wait(w, &w->transfer[w->current]);
+	return transfer_wait(w, s, &s->transfer[s->current]);
 }
 
-/* last: the node is on the disk when this buffer, and those added before it, are. */
-static int transfer_add(struct th_node_writer *w, uint64_t addr, void *blocks, uint32_t size, bool last)
+/* last: this copy of the newest node is on the disk when this buffer, and those added before it, are. */
+static int transfer_add(struct th_node_writer *w, struct stream *s, uint64_t addr, void *blocks, uint32_t size,
+			bool last)
 {
-	struct transfer *t = &w->transfer[w->current];
+	struct transfer *t = &s->transfer[s->current];
 	int err;
 
 	if (t->count == TH_DISK_IOV_MAX || t->bytes >= TH_WRITE_BYTES || t->addr + t->bytes / TH_BLOCK_SIZE != addr) {
-		err = transfer_submit(w);
+		err = transfer_submit(w, s);
 		if (err)
 			return err;
-		t = &w->transfer[w->current];
+		t = &s->transfer[s->current];
 		t->addr = addr;
 	}
 	t->iov[t->count++] = (struct iovec){ blocks, size };
 	t->bytes += size;
-	t->nodes += last;
+	t->upto = last ? w->count : w->count - 1;
 	return 0;
 }
 
@@ -212,11 +234,13 @@ static struct written_node *add_written(struct th_node_writer *w, struct th_node
 }
 
 /* Takes a run of at least `min` and at most `want` blocks, and records it in the set of the checkpoint or in the list. */
-static int take_run(struct th_node_writer *w, uint32_t want, uint32_t min, uint64_t *ret, uint32_t *ret_blocks)
+static int take_run(struct th_node_writer *w, struct stream *s, uint32_t want, uint32_t min, uint64_t *ret,
+		    uint32_t *ret_blocks)
 {
 	struct th_space *space = w->store->space;
 	uint32_t got;
-	int err = th_space_take(space, TH_SPACE_META, want, min, &w->hint, ret, &got);
+	enum th_space_class class = s == &w->stream[0] ? TH_SPACE_META : TH_SPACE_MIRROR;
+	int err = th_space_take(space, class, want, min, &s->hint, ret, &got);
 
 	if (err)
 		return err;
@@ -232,14 +256,15 @@ static int take_run(struct th_node_writer *w, uint32_t want, uint32_t min, uint6
 }
 
 /* Takes the blocks of a node in several runs, and one for their map. */
-static int take_scattered(struct th_node_writer *w, uint32_t blocks, struct th_scatter *scatter, uint64_t *ret_map)
+static int take_scattered(struct th_node_writer *w, struct stream *s, uint32_t blocks, struct th_scatter *scatter,
+			  uint64_t *ret_map)
 {
 	uint32_t got;
-	int err = take_run(w, 1, 1, ret_map, &got);
+	int err = take_run(w, s, 1, 1, ret_map, &got);
 
 	scatter->count = 0;
 	while (!err && blocks > 0) {
-		err = take_run(w, w->store->scatter_one_in ? 1 : blocks, 1, &scatter->run[scatter->count].addr,
+		err = take_run(w, s, w->store->scatter_one_in ? 1 : blocks, 1, &scatter->run[scatter->count].addr,
 			       &scatter->run[scatter->count].blocks);
 		if (!err)
 			blocks -= scatter->run[scatter->count++].blocks;
@@ -252,24 +277,59 @@ static bool scatter_for_test(const struct th_store *store)
 	return store->scatter_one_in && atomic_load(&store->node_writes) % store->scatter_one_in == 0;
 }
 
-/* Queues the blocks of a scattered node, then their map. */
-static int write_scattered(struct th_node_writer *w, struct written_node *written, const struct th_scatter *scatter)
+/* Queues the blocks of a scattered copy, then their map. */
+static int write_scattered(struct th_node_writer *w, struct stream *s, struct written_node *written, void *map,
+			   const struct th_scatter *scatter, uint64_t map_addr)
 {
-	const struct th_ptr *ptr = &written->node->written;
 	uint8_t *blocks = written->blocks;
 	int err = 0;
 
-	written->map = th_disk_buffer(TH_BLOCK_SIZE);
-	if (!written->map)
-		return -ENOMEM;
-	th_scatter_pack(scatter, ptr->birth, written->map);
+	th_scatter_pack(scatter, w->generation, map);
 	for (unsigned i = 0; i < scatter->count && !err; i++) {
 		uint32_t size = scatter->run[i].blocks * TH_BLOCK_SIZE;
 
-		err = transfer_add(w, scatter->run[i].addr, blocks, size, false);
+		err = transfer_add(w, s, scatter->run[i].addr, blocks, size, false);
 		blocks += size;
 	}
-	return err ? err : transfer_add(w, ptr->addr, written->map, TH_BLOCK_SIZE, true);
+	return err ? err : transfer_add(w, s, map_addr, map, TH_BLOCK_SIZE, true);
+}
+
+/* Takes blocks for one copy of the newest node and queues their write.  *ret is its address, *ret_scattered whether that
+ * is a map's. */
+static int write_copy(struct th_node_writer *w, unsigned copy, uint32_t blocks, uint64_t *ret, uint8_t *ret_scattered)
+{
+	struct stream *s = &w->stream[copy];
+	struct written_node *written = &w->node[w->count - 1];
+	struct th_scatter scatter;
+	uint32_t got;
+	int err;
+
+	err = scatter_for_test(w->store) ? -ENOSPC : take_run(w, s, blocks, blocks, ret, &got);
+	*ret_scattered = err == -ENOSPC;
+	if (!err)
+		return transfer_add(w, s, *ret, written->blocks, blocks * TH_BLOCK_SIZE, true);
+	if (err == -ENOSPC)
+		err = take_scattered(w, s, blocks, &scatter, ret);
+	if (err)
+		return err;
+	written->map[copy] = th_disk_buffer(TH_BLOCK_SIZE);
+	if (!written->map[copy])
+		return -ENOMEM;
+	return write_scattered(w, s, written, written->map[copy], &scatter, *ret);
+}
+
+/* Queues the copies of the newest node.  The second ones begin half a disk away from the first ones, so that damage to a
+ * stretch of the disk leaves one of them. */
+static int write_copies(struct th_node_writer *w, struct th_ptr *ptr)
+{
+	uint64_t disk_blocks = w->store->disk->blocks;
+	int err = write_copy(w, 0, ptr->blocks, &ptr->addr, &ptr->scattered);
+
+	if (err || w->copies == 1)
+		return err;
+	if (w->stream[1].hint == 0)
+		w->stream[1].hint = (ptr->addr + disk_blocks / 2) % disk_blocks;
+	return write_copy(w, 1, ptr->blocks, &ptr->mirror, &ptr->mirror_scattered);
 }
 
 /* Packs a node, whose children have addresses, takes blocks for it, and queues the write. */
@@ -277,9 +337,8 @@ static int write_node(struct th_node_writer *w, struct th_node *node)
 {
 	struct th_store *store = w->store;
 	struct written_node *written = add_written(w, node);
-	struct th_scatter scatter = { 0 };
-	uint32_t size, blocks, got;
-	uint64_t addr;
+	struct th_ptr ptr;
+	uint32_t size;
 	int err;
 
 	if (!written)
@@ -287,29 +346,24 @@ static int write_node(struct th_node_writer *w, struct th_node *node)
 	err = th_node_pack(node, w->generation, &written->blocks, &size);
 	if (err)
 		return err;
-	blocks = size / TH_BLOCK_SIZE;
-	err = scatter_for_test(store) ? -ENOSPC : take_run(w, blocks, blocks, &addr, &got);
-	if (err == -ENOSPC)
-		err = take_scattered(w, blocks, &scatter, &addr);
-	if (err)
-		return err;
-	node->written = (struct th_ptr){
-		.addr = addr,
+	ptr = (struct th_ptr){
 		.birth = w->generation,
 		.seq = node->seq,
 		.checksum = th_checksum(written->blocks, size),
 		.records = th_node_records(node),
 		.deletes = th_node_deletes(node),
-		.blocks = (uint16_t)blocks,
+		.blocks = (uint16_t)(size / TH_BLOCK_SIZE),
 		.prefix_size = node->prefix_size,
 		.level = node->level,
 		.chunks = node->chunks,
-		.scattered = scatter.count > 0,
 	};
+	err = write_copies(w, &ptr);
+	if (err)
+		return err;
+	node->written = ptr;
 	atomic_fetch_add(&store->node_writes, 1);
-	atomic_fetch_add(&store->node_bytes_written, size);
-	return scatter.count > 0 ? write_scattered(w, written, &scatter)
-				 : transfer_add(w, addr, written->blocks, size, true);
+	atomic_fetch_add(&store->node_bytes_written, (uint64_t)size * w->copies);
+	return 0;
 }
 
 int th_node_writer_node(struct th_node_writer *writer, struct th_node *node, struct th_ptr *ret)
@@ -340,19 +394,28 @@ int th_node_writer_tree(struct th_node_writer *writer, struct th_node *root, str
 {
 	int err = is_written(root) ? 0 : write_below(writer, root);
 
-	if (!err)
-		err = transfer_submit(writer);
+	for (unsigned i = 0; i < writer->copies && !err; i++)
+		err = transfer_submit(writer, &writer->stream[i]);
 	if (!err)
 		*ret = root->ptr.addr ? root->ptr : root->written;
 	return err;
 }
 
-int th_node_writer_finish(struct th_node_writer *writer)
+static int stream_finish(struct th_node_writer *w, struct stream *s)
 {
-	int err = transfer_submit(writer);
+	int err = transfer_submit(w, s);
 
 	for (unsigned i = 0; i < TH_WRITES_MAX; i++)
-		err = transfer_wait(writer, &writer->transfer[(writer->current + i) % TH_WRITES_MAX]);
+		err = transfer_wait(w, s, &s->transfer[(s->current + i) % TH_WRITES_MAX]);
+	return err;
+}
+
+int th_node_writer_finish(struct th_node_writer *writer)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < writer->copies; i++)
+		err = stream_finish(writer, &writer->stream[i]);
 	return err;
 }
 
@@ -363,8 +426,7 @@ void th_node_writer_free(struct th_node_writer *writer)
 	th_node_writer_finish(writer);
 	for (size_t i = writer->persistent; i < writer->count; i++) {
 		th_node_unref(writer->node[i].node);
-		free(writer->node[i].blocks);
-		free(writer->node[i].map);
+		free_buffers(&writer->node[i]);
 	}
 	free(writer->node);
 	free(writer);

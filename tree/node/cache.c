@@ -36,6 +36,7 @@ struct load {
 	bool done;
 	bool async; /* it is part of a struct async_load */
 	bool begun; /* of an asynchronous load: its future was passed to the disk */
+	unsigned copy; /* of an asynchronous load: the copy that is being read */
 	unsigned holders; /* the reader, and the threads that wait */
 	struct th_node *node;
 	struct waiter *waiters; /* of an asynchronous load; called by the thread that reaps the transfer */
@@ -48,7 +49,8 @@ struct async_load {
 	struct load load; /* must be first */
 	struct th_cache *cache;
 	struct th_ptr ptr;
-	struct th_future future;
+	struct th_future future[TH_COPIES_MAX];
+	int first_err; /* of the first copy, after which the second one is read */
 	void *blocks;
 	uint8_t prefix[]; /* of the node */
 };
@@ -399,9 +401,14 @@ static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int 
 			 ptr->addr, ptr->blocks, ptr->birth, err == -EIO ? "cannot be read" : why);
 }
 
-static bool is_right(const struct th_ptr *ptr, const void *blocks)
+/* A copy was wrong, and the node was read from the other one. */
+static void report_copy(struct th_cache *cache, const struct th_ptr *ptr, int err)
 {
-	return th_checksum(blocks, ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum;
+	th_report_format(cache->report, cache->arg,
+			 "%s: node at block %" PRIu64 " (%u blocks, generation %" PRIu64
+			 "): %s; its copy at block %" PRIu64 " is used",
+			 cache->disk->name, ptr->addr, ptr->blocks, ptr->birth,
+			 err == -EIO ? "cannot be read" : "wrong checksum", ptr->mirror);
 }
 
 /* Copies the blocks from the readahead, if it has them and they are still right. */
@@ -409,7 +416,7 @@ static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t
 {
 	if (ptr->scattered || !th_readahead_read(cache->ahead, ptr->addr, ptr->blocks, blocks))
 		return false;
-	if (is_right(ptr, blocks))
+	if (th_node_blocks_right(ptr, blocks))
 		return true;
 	th_readahead_forget(cache->ahead, ptr->addr);
 	return false;
@@ -417,13 +424,20 @@ static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t
 
 static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
 {
+	struct th_ptr second;
 	int err;
 
 	atomic_fetch_add(&cache->reads, 1);
 	if (read_ahead(cache, ptr, blocks))
 		return 0;
 	err = th_node_blocks_read(cache->disk, ptr, blocks);
-	return !err && !is_right(ptr, blocks) ? -EBADMSG : err;
+	if (!err || !ptr->mirror)
+		return err;
+	second = th_ptr_copy(ptr, 1);
+	if (th_node_blocks_read(cache->disk, &second, blocks))
+		return err;
+	report_copy(cache, ptr, err);
+	return 0;
 }
 
 static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, bool quiet,
@@ -499,10 +513,14 @@ static int await_load(struct th_cache *cache, struct shard *shard, struct load *
 		th_thread_waits();
 	while (load->async && !load->begun)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
-	if (load->async && !load->done) {
+	while (load->async && !load->done) {
+		unsigned copy = load->copy;
+
 		pthread_mutex_unlock(&shard->lock);
-		th_disk_reap(cache->disk, &((struct async_load *)load)->future);
+		th_disk_reap(cache->disk, &((struct async_load *)load)->future[copy]);
 		pthread_mutex_lock(&shard->lock);
+		while (!load->done && load->copy == copy)
+			pthread_cond_wait(&shard->loaded, &shard->lock);
 	}
 	while (!load->done)
 		pthread_cond_wait(&shard->loaded, &shard->lock);
@@ -608,6 +626,26 @@ static void async_over(struct th_cache *cache, void *buffer)
 	pthread_mutex_unlock(&cache->idle_lock);
 }
 
+static void async_done(struct th_future *future, void *arg);
+
+/* Starts to read the second copy, if there is one and the first was read.  Returns false if not. */
+static bool async_second(struct async_load *async, int err)
+{
+	struct shard *shard = shard_of(async->cache, async->ptr.addr);
+	struct th_ptr second = th_ptr_copy(&async->ptr, 1);
+
+	if (!async->ptr.mirror || async->first_err)
+		return false;
+	async->first_err = err;
+	th_node_blocks_get(async->cache->disk, &second, async->blocks, &async->future[1]);
+	pthread_mutex_lock(&shard->lock);
+	async->load.copy = 1;
+	pthread_cond_broadcast(&shard->loaded);
+	pthread_mutex_unlock(&shard->lock);
+	th_future_then_driven(&async->future[1], async_done, async);
+	return true;
+}
+
 static void async_done(struct th_future *future, void *arg)
 {
 	struct async_load *async = arg;
@@ -620,8 +658,12 @@ static void async_done(struct th_future *future, void *arg)
 	void *blocks;
 	int err = future->result;
 
-	if (!err && !is_right(&async->ptr, async->blocks))
+	if (!err && !th_node_blocks_right(&async->ptr, async->blocks))
 		err = -EBADMSG;
+	if (err && async_second(async, err))
+		return;
+	if (!err && async->first_err)
+		report_copy(cache, &async->ptr, async->first_err);
 	if (!err)
 		err = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
 	pthread_mutex_lock(&shard->lock);
@@ -664,13 +706,13 @@ static void async_start(struct async_load *async)
 	struct shard *shard = shard_of(cache, async->ptr.addr);
 
 	atomic_fetch_add(&cache->reads, 1);
-	th_node_blocks_get(cache->disk, &async->ptr, async->blocks, &async->future);
+	th_node_blocks_get(cache->disk, &async->ptr, async->blocks, &async->future[0]);
 	pthread_mutex_lock(&shard->lock);
 	async->load.begun = true;
 	pthread_cond_broadcast(&shard->loaded);
 	pthread_mutex_unlock(&shard->lock);
 	/* A thread may wait in th_disk_reap for this load, which is over now: wake it. */
-	if (th_future_then_driven(&async->future, async_done, async))
+	if (th_future_then_driven(&async->future[0], async_done, async))
 		th_disk_reap(cache->disk, NULL);
 }
 

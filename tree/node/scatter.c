@@ -67,20 +67,29 @@ int th_scatter_read(struct th_disk *disk, const struct th_ptr *ptr, struct th_sc
 	return err;
 }
 
-int th_node_blocks_read(struct th_disk *disk, const struct th_ptr *ptr, void *buffer)
+bool th_node_blocks_right(const struct th_ptr *ptr, const void *blocks)
+{
+	return th_checksum(blocks, (size_t)ptr->blocks * TH_BLOCK_SIZE) == ptr->checksum;
+}
+
+static int read_scattered(struct th_disk *disk, const struct th_ptr *ptr, uint8_t *to)
 {
 	struct th_scatter scatter;
-	uint8_t *to = buffer;
-	int err;
+	int err = th_scatter_read(disk, ptr, &scatter);
 
-	if (!ptr->scattered)
-		return th_disk_read(disk, ptr->addr, ptr->blocks, buffer);
-	err = th_scatter_read(disk, ptr, &scatter);
 	for (unsigned i = 0; !err && i < scatter.count; i++) {
 		err = th_disk_read(disk, scatter.run[i].addr, scatter.run[i].blocks, to);
 		to += scatter.run[i].blocks * TH_BLOCK_SIZE;
 	}
 	return err;
+}
+
+int th_node_blocks_read(struct th_disk *disk, const struct th_ptr *ptr, void *buffer)
+{
+	int err =
+		ptr->scattered ? read_scattered(disk, ptr, buffer) : th_disk_read(disk, ptr->addr, ptr->blocks, buffer);
+
+	return !err && !th_node_blocks_right(ptr, buffer) ? -EBADMSG : err;
 }
 
 /* --- without waiting --- */
@@ -167,7 +176,7 @@ void th_node_blocks_get(struct th_disk *disk, const struct th_ptr *ptr, void *bu
 
 /* --- */
 
-int th_node_each_run(struct th_disk *disk, const struct th_ptr *ptr, th_run_visit *each, void *arg)
+static int each_run_of_copy(struct th_disk *disk, const struct th_ptr *ptr, th_run_visit *each, void *arg)
 {
 	struct th_run run = { ptr->addr, ptr->birth, ptr->scattered ? 1 : ptr->blocks };
 	struct th_scatter scatter;
@@ -188,6 +197,18 @@ int th_node_each_run(struct th_disk *disk, const struct th_ptr *ptr, th_run_visi
 		run.addr = scatter.run[i].addr;
 		run.blocks = scatter.run[i].blocks;
 		err = each(&run, arg);
+	}
+	return err;
+}
+
+int th_node_each_run(struct th_disk *disk, const struct th_ptr *ptr, th_run_visit *each, void *arg)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < th_ptr_copies(ptr) && !err; i++) {
+		struct th_ptr copy = th_ptr_copy(ptr, i);
+
+		err = each_run_of_copy(disk, &copy, each, arg);
 	}
 	return err;
 }

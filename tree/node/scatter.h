@@ -11,6 +11,9 @@
  *                           |     |     '----> blocks of the node
  *                           |     '--> ...
  *                           '--> ...
+ *
+ * A node may have two copies, each in one run or scattered.  A reader takes the first one, and the other one if that
+ * cannot be read or is wrong.
  */
 #ifndef TH_TREE_NODE_SCATTER_H
 #define TH_TREE_NODE_SCATTER_H
@@ -45,18 +48,22 @@ static_assert(sizeof(struct th_scatter_disk) == 24 + 12 * TH_SCATTER_MAX, "forma
 
 /* Packs the map of a node with the given birth into a block. */
 void th_scatter_pack(const struct th_scatter *scatter, uint64_t birth, void *block);
-/* Reads the map of a scattered node.  Waits for the disk.  Returns 0, -EBADMSG, -EUCLEAN, -ENOMEM or a read error. */
+/* Reads the map of the first copy of a node, which is scattered.  Waits for the disk.  Returns 0, -EBADMSG, -EUCLEAN,
+ * -ENOMEM or a read error. */
 int th_scatter_read(struct th_disk *disk, const struct th_ptr *ptr, struct th_scatter *ret);
 
-/* Reads the ptr->blocks blocks of a node, scattered or not, into a buffer that is fit for transfers.  Waits for the disk.
- * The node's checksum is not verified.  Returns as th_scatter_read. */
+/* Returns whether the blocks have the node's checksum. */
+bool th_node_blocks_right(const struct th_ptr *ptr, const void *blocks);
+/* Reads the ptr->blocks blocks of the first copy of a node, scattered or not, into a buffer that is fit for transfers.
+ * Waits for the disk.  Returns as th_scatter_read; -EBADMSG also if the blocks have another checksum. */
 int th_node_blocks_read(struct th_disk *disk, const struct th_ptr *ptr, void *buffer);
-/* Starts the same without waiting.  The future completes as one of th_disk_get() does. */
+/* Starts the same without waiting and without verifying the checksum of the blocks.  The future completes as one of
+ * th_disk_get() does. */
 void th_node_blocks_get(struct th_disk *disk, const struct th_ptr *ptr, void *buffer, struct th_future *future);
 
-/* Calls each() with every run of a node's blocks, its map included, until that returns an error.  A map that cannot be
- * read is reported, and the runs that only it names stay lost.  Waits for the disk if the node is scattered.  Returns 0,
- * -ENOMEM or each()'s error. */
+/* Calls each() with every run of the blocks of all copies of a node, maps included, until that returns an error.  A map
+ * that cannot be read is reported, and the runs that only it names stay lost.  Waits for the disk if a copy is
+ * scattered.  Returns 0, -ENOMEM or each()'s error. */
 int th_node_each_run(struct th_disk *disk, const struct th_ptr *ptr, th_run_visit *each, void *arg);
 
 #endif

@@ -55,14 +55,15 @@ void th_store_written(struct th_store *store, size_t bytes)
 static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool keep_reserved)
 {
 	struct th_space_stat stat;
-	uint64_t nodes = (atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes)) / TH_BLOCK_SIZE;
-	uint64_t pending = nodes + nodes / 2 + bytes / TH_BLOCK_SIZE; /* a scattered node of two blocks takes three */
-	uint64_t floor;
+	uint64_t dirty = atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes);
+	uint64_t scattered = dirty + dirty / 2; /* a scattered node of two blocks takes three */
+	uint64_t pending = (scattered + bytes) / TH_BLOCK_SIZE * store->copies;
+	uint64_t floor, merge = (uint64_t)TH_MERGE_BLOCKS * store->copies;
 
 	th_space_stat(store->space, &stat);
 	floor = stat.emergency;
 	if (emergency)
-		floor = floor / 4 > TH_MERGE_BLOCKS ? floor / 4 : TH_MERGE_BLOCKS;
+		floor = floor / 4 > merge ? floor / 4 : merge;
 	if (keep_reserved)
 		floor += stat.reserved;
 	return stat.free > floor + pending ? 0 : -ENOSPC;

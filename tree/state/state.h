@@ -79,6 +79,7 @@ struct th_store {
 	_Atomic unsigned txns, frozen; /* open transactions; frozen views of the live tree */
 	_Atomic bool rolling_back; /* no transaction or frozen view may be opened */
 	unsigned abandoned_nodes; /* TH_ABANDONED_NODES, or fewer in tests */
+	unsigned copies; /* of each node */
 	unsigned scatter_one_in; /* for tests: every Nth node is scattered, though there is a run for it; 0: none */
 	size_t reclaim_entries; /* TH_RECLAIM_ENTRIES, or fewer in tests */
 	_Atomic bool lists_due; /* a dead list may have reclaimable entries */

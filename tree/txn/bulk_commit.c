@@ -77,7 +77,7 @@ static int add_dead(const struct th_run *run, void *arg)
 {
 	struct bulk *b = arg;
 
-	return th_dead_nodes_add(&b->fork.dead, &(struct th_dead_node){ .run = *run });
+	return th_dead_nodes_add_run(&b->fork.dead, run);
 }
 
 /* Walks the detached subtrees, as the checkpoint would do; but an error here can still be undone. */

@@ -83,9 +83,9 @@ START_TEST(a_shared_child_is_copied_once)
 	child = writable(tree.root, 1);
 	ck_assert_uint_eq(child->gen, tree.gen); /* N1 */
 	ck_assert_uint_eq(tree.dead.count, 2); /* root and child */
-	ck_assert_uint_eq(tree.dead.dead[0].run.addr, frozen->ptr.addr);
-	ck_assert_uint_eq(tree.dead.dead[1].run.addr, ptr.addr);
-	ck_assert_uint_eq(tree.dead.dead[1].run.blocks, ptr.blocks);
+	ck_assert_uint_eq(tree.dead.dead[0].ptr.addr, frozen->ptr.addr);
+	ck_assert_uint_eq(tree.dead.dead[1].ptr.addr, ptr.addr);
+	ck_assert_uint_eq(tree.dead.dead[1].ptr.blocks, ptr.blocks);
 	ck_assert_ptr_eq(writable(tree.root, 1), child);
 	ck_assert_uint_eq(tree.dead.count, 2);
 	th_slab_remove(child, &child->base, 0, child->base.count, true);

@@ -50,7 +50,7 @@ static int write_tree(struct th_node *root, struct th_ptr *ret)
 /* Checks that children lie before their parents, and returns the number of blocks. */
 static uint64_t check_order(struct th_node *node)
 {
-	uint64_t blocks = node->ptr.blocks;
+	uint64_t blocks = (uint64_t)node->ptr.blocks * th_ptr_copies(&node->ptr);
 
 	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++) {
 		struct th_node *child;

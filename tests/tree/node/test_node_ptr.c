@@ -4,6 +4,7 @@
 
 static const struct th_ptr sample = {
 	.addr = UINT64_C(1) << 40,
+	.mirror = UINT64_C(1) << 41,
 	.birth = 7,
 	.seq = 99,
 	.checksum = UINT64_MAX,
@@ -14,6 +15,7 @@ static const struct th_ptr sample = {
 	.level = TH_HEIGHT_MAX - 1,
 	.chunks = 1,
 	.scattered = 1,
+	.mirror_scattered = 1,
 };
 
 START_TEST(packing_keeps_a_pointer)
@@ -24,6 +26,7 @@ START_TEST(packing_keeps_a_pointer)
 	th_ptr_pack(&sample, &disk);
 	th_ok(th_ptr_unpack(&disk, &found));
 	ck_assert_uint_eq(found.addr, sample.addr);
+	ck_assert_uint_eq(found.mirror, sample.mirror);
 	ck_assert_uint_eq(found.birth, sample.birth);
 	ck_assert_uint_eq(found.seq, sample.seq);
 	ck_assert_uint_eq(found.checksum, sample.checksum);
@@ -32,6 +35,7 @@ START_TEST(packing_keeps_a_pointer)
 	ck_assert_uint_eq(found.level, sample.level);
 	ck_assert_uint_eq(found.chunks, 1);
 	ck_assert_uint_eq(found.scattered, 1);
+	ck_assert_uint_eq(found.mirror_scattered, 1);
 	ck_assert_uint_eq(found.records, sample.records);
 	ck_assert_uint_eq(found.deletes, sample.deletes);
 }
@@ -54,8 +58,9 @@ START_TEST(fields_out_of_range_are_refused)
 	EXPECT_REFUSED(disk.blocks = th_le16(TH_NODE_MAX / TH_BLOCK_SIZE + 1));
 	EXPECT_REFUSED(disk.prefix_size = th_le16(TH_KEY_MAX + 1));
 	EXPECT_REFUSED(disk.level = TH_HEIGHT_MAX);
-	EXPECT_REFUSED(disk.flags = 4);
-	EXPECT_REFUSED(disk.mirror = th_le64(1));
+	EXPECT_REFUSED(disk.flags = 8);
+	EXPECT_REFUSED(disk.mirror = disk.addr);
+	EXPECT_REFUSED(disk.mirror = th_le64(0)); /* but scattered */
 	EXPECT_REFUSED(disk.reserved = th_le16(1));
 }
 END_TEST

@@ -9,13 +9,14 @@
 #define BLOCKS 6
 
 static const struct th_scatter sample = { .count = 3, .run = { { 40, 1 }, { 10, 3 }, { 30, 2 } } };
-static const struct th_ptr pointer = { .addr = 5, .birth = 77, .blocks = BLOCKS, .scattered = 1 };
+static struct th_ptr pointer = { .addr = 5, .birth = 77, .blocks = BLOCKS, .scattered = 1 };
 
 /* A disk with the sample's map and blocks, each filled with its number in the node. */
 static struct th_disk *new_disk(void)
 {
 	struct th_disk *disk;
 	uint8_t *block = th_disk_buffer(TH_BLOCK_SIZE);
+	static uint8_t node[BLOCKS * TH_BLOCK_SIZE];
 	uint8_t number = 0;
 
 	ck_assert_ptr_nonnull(block);
@@ -26,7 +27,9 @@ static struct th_disk *new_disk(void)
 		for (uint32_t j = 0; j < sample.run[i].blocks; j++) {
 			memset(block, ++number, TH_BLOCK_SIZE);
 			th_ok(th_disk_write(disk, sample.run[i].addr + j, 1, block));
+			memcpy(node + (size_t)(number - 1) * TH_BLOCK_SIZE, block, TH_BLOCK_SIZE);
 		}
+	pointer.checksum = th_checksum(node, sizeof(node));
 	free(block);
 	return disk;
 }
