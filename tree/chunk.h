@@ -46,7 +46,9 @@ int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t 
  * Returns 0, -EINVAL, or -ENOMEM. */
 int th_chunk_drop(struct th_txn *txn, const struct th_run *run);
 
-/* Makes another reference to blocks that a view of this store refers to, when the transaction commits.
+/* Makes another reference to blocks when the transaction commits.  Until then the live tree, a snapshot or the head of
+ * another branch must refer to them: one that exists, or that has an open view.  A view of th_view_freeze() does not
+ * count: the live tree may have freed its blocks.
  *
  * *ret: the new reference, which may be equal to `run` in all but its birth.
  * Returns 0, -EINVAL, or -ENOMEM. */

@@ -185,6 +185,6 @@ int th_root_writable(struct th_tree *tree)
 
 struct th_node *th_tree_freeze(struct th_tree *tree)
 {
-	__atomic_store_n(&tree->gen, tree->gen + 1, __ATOMIC_RELAXED); /* th_chunk_alloc reads it without the lock */
+	__atomic_store_n(&tree->gen, tree->gen + 1, __ATOMIC_RELAXED); /* see th_tree_generation() */
 	return th_node_ref(tree->root);
 }

@@ -83,6 +83,13 @@ void th_tree_unaccount(struct th_tree *tree, struct th_node *node);
 int th_tree_detach(struct th_tree *tree, struct th_node *node, unsigned from, unsigned to, struct th_slice lo,
 		   struct th_slice hi, uint64_t seq);
 
+/* Returns the generation in progress, without the lock.  A thread that has seen a transaction committed gets a number
+ * above that of every checkpoint that does not have the transaction. */
+static inline uint64_t th_tree_generation(const struct th_tree *tree)
+{
+	return __atomic_load_n(&tree->gen, __ATOMIC_RELAXED);
+}
+
 /* Ends the generation: the nodes below the present root never change again.  Returns the root, with a reference for the
  * caller. */
 struct th_node *th_tree_freeze(struct th_tree *tree);

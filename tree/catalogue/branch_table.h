@@ -24,7 +24,7 @@ struct th_head {
 				 it is not on disk; else NULL */
 	uint64_t sequence; /* newest message in it */
 	struct th_blocklist dead, strays; /* since the branch's newest snapshot: see dead_list.h */
-	unsigned views; /* open ones; not on disk */
+	struct th_view_count views;
 	bool abandoned;
 };
 

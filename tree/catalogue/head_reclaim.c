@@ -226,14 +226,14 @@ static int reclaim_lists(struct walk *w, size_t *budget)
 
 /* --- in checkpoints --- */
 
-/* Returns an abandoned head without views, or NULL. */
-static struct th_abandoned *pick(struct th_store *store)
+/* Returns an abandoned head without views that a checkpoint of this generation may reclaim (C1), or NULL. */
+static struct th_abandoned *pick(struct th_store *store, uint64_t generation)
 {
 	struct th_abandoned *abandoned;
 
 	pthread_mutex_lock(&store->snapshot_lock);
 	abandoned = store->branches.abandoned;
-	while (abandoned && abandoned->head->views > 0)
+	while (abandoned && (abandoned->head->views.open > 0 || abandoned->head->views.closed > generation))
 		abandoned = abandoned->next;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return abandoned;
@@ -258,7 +258,7 @@ int th_head_reclaim_step(struct th_store *store, size_t *budget)
 	struct th_slice none = { NULL, 0 };
 	int state = DONE;
 
-	while (state == DONE && w.left > 0 && (w.abandoned = pick(store))) {
+	while (state == DONE && w.left > 0 && (w.abandoned = pick(store, store->live.checkpoint_gen))) {
 		state = reclaim_lists(&w, budget);
 		if (state == DONE)
 			state = walk_ptr(&w, &w.abandoned->head->root, TH_SLICE_EMPTY, none);
@@ -274,7 +274,7 @@ int th_head_reclaim_step(struct th_store *store, size_t *budget)
 
 bool th_head_reclaim_due(struct th_store *store)
 {
-	return pick(store) != NULL;
+	return pick(store, UINT64_MAX) != NULL;
 }
 
 int th_head_abandon(struct th_store *store, struct th_head *head, uint64_t than)

@@ -13,10 +13,11 @@
 
 /* --- snapshots --- */
 
-/* snapshot_lock is held. */
-static bool reclaimable(struct th_store *store, const struct th_snapshot_record *record)
+/* Returns true if a checkpoint of this generation may reclaim the snapshot (C1).  snapshot_lock is held. */
+static bool reclaimable(struct th_store *store, const struct th_snapshot_record *record, uint64_t generation)
 {
-	return record->deleting && record->views == 0 && !th_branch_table_from(&store->branches, record->info.id);
+	return th_snapshot_table_deleted(record, generation) && record->views.open == 0 &&
+	       record->views.closed <= generation && !th_branch_table_from(&store->branches, record->info.id);
 }
 
 /* Abandons the last snapshot of a detached branch, which takes the place of the head. */
@@ -103,7 +104,7 @@ static int reclaim_snapshots(struct th_store *store, size_t *budget)
 		bool branch_dropped, found;
 
 		pthread_mutex_lock(&store->snapshot_lock);
-		found = reclaimable(store, store->catalogue.record[at]);
+		found = reclaimable(store, store->catalogue.record[at], store->live.checkpoint_gen);
 		pthread_mutex_unlock(&store->snapshot_lock);
 		if (!found) {
 			at++;
@@ -202,15 +203,14 @@ int th_reclaim_step(struct th_store *store)
 	return err ? err : th_head_reclaim_step(store, &budget);
 }
 
-int th_reclaim_note(struct th_store *store, uint64_t *ret_deletions)
+int th_reclaim_note(struct th_store *store)
 {
 	int err = 0;
 
-	*ret_deletions = atomic_load(&store->deletions);
 	for (size_t i = 0; i < store->catalogue.count && !err; i++) {
 		struct th_snapshot_record *record = store->catalogue.record[i];
 
-		if (record->deleting && !record->noted)
+		if (!record->noted && th_snapshot_table_deleted(record, store->live.checkpoint_gen))
 			err = th_snapshot_table_put(store, record);
 	}
 	return err;
@@ -230,7 +230,7 @@ bool th_reclaim_due(struct th_store *store)
 		return false;
 	pthread_mutex_lock(&store->snapshot_lock);
 	for (size_t i = 0; i < catalogue->count && !due; i++)
-		due = reclaimable(store, catalogue->record[i]);
+		due = reclaimable(store, catalogue->record[i], UINT64_MAX);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return due || th_head_reclaim_due(store);
 }

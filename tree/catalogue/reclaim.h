@@ -15,6 +15,14 @@
  * The lists alone say how far this is, so each checkpoint leaves a state from which the next one, or the next opening
  * of the store, goes on.
  *
+ * Transactions go on while a checkpoint reclaims.  One that shares blocks of a snapshot adds its references to them in
+ * the next checkpoint, and after that the snapshot may be deleted at once.  So a checkpoint reclaims only snapshots and
+ * heads whose last use ended before its freeze, and records only deletions before its freeze:
+ *
+ *   C1  A checkpoint that frees blocks of a deleted snapshot or an abandoned head has all transactions that were
+ *       committed while a view of it could be open.
+ *   C2  A checkpoint that has a deletion has all transactions that were committed before it.
+ *
  * A checkpoint with a step of its own reclaims nothing, since a caller waits for it.
  */
 #ifndef TH_TREE_CATALOGUE_RECLAIM_H
@@ -28,10 +36,9 @@
 
 /* Reclaims a bounded part, within a checkpoint.  Returns 0 or an error that fails the store. */
 int th_reclaim_step(struct th_store *store);
-/* Records in the catalogue which snapshots are being deleted, within every checkpoint.
- *
- * *ret_deletions: the number of deletions that the checkpoint then has.  Returns 0 or -ENOMEM. */
-int th_reclaim_note(struct th_store *store, uint64_t *ret_deletions);
+/* Records in the catalogue which snapshots were deleted before the freeze, within every checkpoint.  Returns 0 or
+ * -ENOMEM. */
+int th_reclaim_note(struct th_store *store);
 /* Returns true if there is a deletion that no checkpoint has. */
 bool th_reclaim_unnoted(struct th_store *store);
 /* Returns true if a checkpoint would record a deletion or reclaim space.  Takes snapshot_lock. */

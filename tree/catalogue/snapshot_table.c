@@ -25,7 +25,7 @@ int th_snapshot_table_put(struct th_store *store, struct th_snapshot_record *rec
 		.sequence = th_le64(record->info.sequence),
 		.created_ns = th_le64(record->info.created_ns),
 		.branch = th_le64(record->info.branch),
-		.deleting = record->deleting,
+		.deleting = th_snapshot_table_deleted(record, store->live.checkpoint_gen),
 	};
 
 	record->noted = disk.deleting;
@@ -160,6 +160,23 @@ struct th_snapshot_record *th_snapshot_table_numbered(const struct th_snapshot_t
 	return NULL;
 }
 
+bool th_snapshot_table_deleted(const struct th_snapshot_record *record, uint64_t generation)
+{
+	return record->deleting && record->deleted <= generation;
+}
+
+bool th_snapshot_table_taken(const struct th_snapshot_table *catalogue, const char *name, uint64_t generation)
+{
+	bool taken = th_snapshot_table_named(catalogue, name) != NULL;
+
+	for (size_t i = 0; i < catalogue->count && !taken; i++) {
+		const struct th_snapshot_record *record = catalogue->record[i];
+
+		taken = record->deleting && record->deleted > generation && strcmp(record->info.name, name) == 0;
+	}
+	return taken;
+}
+
 struct th_snapshot_record *th_snapshot_table_before(const struct th_snapshot_table *catalogue, size_t at,
 						    uint64_t branch)
 {
@@ -193,9 +210,11 @@ int th_snapshot_table_rename(struct th_snapshot_table *catalogue, struct th_snap
 	return add_name(catalogue, record);
 }
 
-void th_snapshot_table_unname(struct th_snapshot_table *catalogue, struct th_snapshot_record *record)
+void th_snapshot_table_unname(struct th_snapshot_table *catalogue, struct th_snapshot_record *record,
+			      uint64_t generation)
 {
 	remove_name(catalogue, record);
+	record->deleted = generation;
 	record->deleting = true;
 }
 

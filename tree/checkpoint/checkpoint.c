@@ -10,7 +10,8 @@
  *   settle       checkpoint              frees blocks that left the tree, or appends them to the dead list
  *   step         checkpoint              the operation that the caller asked for (a snapshot's creation), or else
  *                                        reclaims space (catalogue/reclaim.c)
- *   note         checkpoint              records in the catalogue which snapshots are being deleted (th_reclaim_note)
+ *   note         checkpoint              records in the catalogue which snapshots were deleted before the freeze
+ *                                        (th_reclaim_note)
  *   meta         checkpoint, meta        writes the meta tree, unless the superblock carries its changes
  *   space        checkpoint              appends the space set of this checkpoint to the space log
  *   publish      checkpoint              waits for all writes; disk flush, superblock, disk flush
@@ -58,7 +59,7 @@ struct checkpoint {
 	struct th_dead_nodes dead;
 	struct th_detached *doomed;
 	struct th_log_position log_tail;
-	uint64_t deletions; /* of snapshots, noted in it */
+	uint64_t deletions; /* of snapshots, before the freeze */
 };
 
 static bool worth_a_checkpoint(struct th_store *store)
@@ -78,6 +79,7 @@ static void freeze(struct checkpoint *c)
 	struct th_store *store = c->store;
 	struct th_tree *live = &store->live;
 
+	c->deletions = atomic_load(&store->deletions); /* first: these then belong to this generation */
 	pthread_rwlock_wrlock(&live->lock);
 	c->state.generation = live->gen;
 	c->state.sequence = store->seq;
@@ -258,7 +260,7 @@ static int write_generation(struct checkpoint *c, th_checkpoint_step *step, void
 	if (!err)
 		err = step ? step(store, &c->state, arg) : th_reclaim_step(store);
 	if (!err)
-		err = th_reclaim_note(store, &c->deletions);
+		err = th_reclaim_note(store);
 	if (!err)
 		err = write_meta(c);
 	if (!err)

@@ -204,14 +204,14 @@ static int deletable(struct th_store *store, const struct th_branch_record *reco
 	return 0;
 }
 
-/* Deletes the snapshots of a branch.  snapshot_lock is held. */
+/* Deletes the snapshots of a branch, in the checkpoint under way.  snapshot_lock is held. */
 static void delete_snapshots(struct th_store *store, uint64_t branch)
 {
 	for (size_t i = 0; i < store->catalogue.count; i++) {
 		struct th_snapshot_record *snapshot = store->catalogue.record[i];
 
 		if (snapshot->info.branch == branch && !snapshot->deleting)
-			th_snapshot_table_unname(&store->catalogue, snapshot);
+			th_snapshot_table_unname(&store->catalogue, snapshot, store->live.checkpoint_gen);
 	}
 }
 

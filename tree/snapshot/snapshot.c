@@ -27,6 +27,17 @@ static bool exists(struct th_store *store, const char *name)
 
 /* --- steps of a checkpoint --- */
 
+/* Is the name in use in the checkpoint under way? */
+static bool is_taken(struct th_store *store, const char *name)
+{
+	bool taken;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	taken = th_snapshot_table_taken(&store->catalogue, name, store->live.checkpoint_gen);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return taken;
+}
+
 struct request {
 	const char *name, *to;
 	struct th_snapshot *ret;
@@ -39,7 +50,7 @@ static int create_step(struct th_store *store, struct th_checkpoint_state *state
 	struct th_snapshot_record *record;
 	int err;
 
-	if (exists(store, request->name)) {
+	if (is_taken(store, request->name)) {
 		request->result = -EEXIST;
 		return 0;
 	}
@@ -78,16 +89,17 @@ static int create_step(struct th_store *store, struct th_checkpoint_state *state
 static int rename_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
 	struct request *request = arg;
-	struct th_snapshot_record *record, *taken;
+	struct th_snapshot_record *record;
+	uint64_t generation = store->live.checkpoint_gen;
+	bool same = strcmp(request->name, request->to) == 0;
 	int err = 0;
 
 	(void)state;
 	pthread_mutex_lock(&store->snapshot_lock);
 	record = th_snapshot_table_named(&store->catalogue, request->name);
-	taken = th_snapshot_table_named(&store->catalogue, request->to);
 	if (!record)
 		request->result = -ENOENT;
-	else if (taken && taken != record)
+	else if (!same && th_snapshot_table_taken(&store->catalogue, request->to, generation))
 		request->result = -EEXIST;
 	else
 		err = th_snapshot_table_rename(&store->catalogue, record, request->to);
@@ -135,7 +147,7 @@ int th_snapshot_delete(struct th_store *store, const char *name)
 	else
 		err = th_store_writable(store);
 	if (!err) {
-		th_snapshot_table_unname(&store->catalogue, record);
+		th_snapshot_table_unname(&store->catalogue, record, th_tree_generation(&store->live));
 		atomic_fetch_add(&store->deletions, 1);
 	}
 	pthread_mutex_unlock(&store->snapshot_lock);

@@ -38,8 +38,8 @@ int th_view_snapshot(struct th_store *store, uint64_t id, struct th_view **ret)
 	if (record && record->deleting)
 		record = NULL;
 	if (record) {
-		record->views++;
-		view->open_views = &record->views;
+		record->views.open++;
+		view->count = &record->views;
 		view->snapshot = id;
 		view->seq = record->info.sequence;
 		root = record->root;
@@ -64,8 +64,8 @@ int th_view_branch(struct th_store *store, const char *name, struct th_view **re
 	record = th_branch_table_named(&store->branches, name);
 	head = record ? record->head : NULL;
 	if (head) {
-		head->views++;
-		view->open_views = &head->views;
+		head->views.open++;
+		view->count = &head->views;
 		view->branch = record->id;
 		view->seq = head->sequence;
 	}

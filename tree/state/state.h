@@ -46,8 +46,8 @@ struct th_view {
 	uint64_t seq; /* newest message in it */
 	uint64_t snapshot; /* id, 0 for none */
 	uint64_t branch; /* id; of a snapshot's view the snapshot's record has it */
-	unsigned *open_views; /* count of the snapshot or head it reads, which it keeps from being freed; snapshot_lock.
-				 NULL: it reads the live tree */
+	struct th_view_count *count; /* of the snapshot or head it reads, which it keeps from being freed.  NULL: it
+					reads the live tree */
 };
 
 /* Blocks whose references transactions changed since the last freeze, for the next checkpoint. */

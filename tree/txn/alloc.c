@@ -35,7 +35,7 @@ int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t 
 	if (err)
 		return err;
 	/* The generation may advance until the transaction commits.  A birth that is too early only delays reuse. */
-	run.birth = __atomic_load_n(&store->live.gen, __ATOMIC_RELAXED);
+	run.birth = th_tree_generation(&store->live);
 	err = add_alloc(txn, &run);
 	if (err) {
 		th_space_give(store->space, run.addr, run.blocks);
@@ -77,7 +77,7 @@ int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *
 	if (!th_chunk_valid(txn->store, run))
 		return -EINVAL;
 	*ret = *run;
-	ret->birth = __atomic_load_n(&txn->store->live.gen, __ATOMIC_RELAXED);
+	ret->birth = th_tree_generation(&txn->store->live);
 	return th_drops_add(&txn->shares, ret);
 }
 

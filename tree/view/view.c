@@ -104,9 +104,10 @@ static void view_end(struct th_view *view)
 		th_space_unpin(store->space);
 		atomic_fetch_sub(&store->frozen, 1);
 	}
-	if (view->open_views) {
+	if (view->count) {
 		pthread_mutex_lock(&store->snapshot_lock);
-		--*view->open_views;
+		view->count->open--;
+		view->count->closed = th_tree_generation(&store->live);
 		pthread_mutex_unlock(&store->snapshot_lock);
 	}
 	free(view);

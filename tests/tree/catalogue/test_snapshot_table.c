@@ -68,8 +68,10 @@ START_TEST(a_deleted_snapshot_frees_its_name)
 	struct th_snapshot_table table = { 0 };
 	struct th_snapshot_record *old = add(&table, 1, 1, "name"), *new;
 
-	th_snapshot_table_unname(&table, old);
+	th_snapshot_table_unname(&table, old, 5);
 	ck_assert(old->deleting);
+	ck_assert(th_snapshot_table_deleted(old, 5) && !th_snapshot_table_deleted(old, 4));
+	ck_assert(th_snapshot_table_taken(&table, "name", 4) && !th_snapshot_table_taken(&table, "name", 5));
 	ck_assert_uint_eq(table.named, 0);
 	ck_assert_ptr_null(th_snapshot_table_named(&table, "name"));
 	ck_assert_ptr_eq(th_snapshot_table_numbered(&table, 1), old);
