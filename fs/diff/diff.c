@@ -418,9 +418,14 @@ static int report_moved(struct th_fs_diff *diff, struct name_list *removed, stru
 
 static int read_names(struct th_fs_diff *diff, const struct side *side, struct th_inode_names *ret)
 {
+	int err;
+
 	if (!side->present)
 		return 0;
-	return th_inode_names_read(side->view, diff->id, &side->attr, side->refs, ret);
+	err = th_inode_names_read(side->view, diff->id, &side->attr, side->refs, ret);
+	if (err == -EUCLEAN)
+		th_fs_report(diff->fs, "diff: inode %llu: its names are not valid", (unsigned long long)diff->id);
+	return err;
 }
 
 static int report_names(struct th_fs_diff *diff)

@@ -68,38 +68,6 @@ tap "info counts snapshots and reports the mount"
 cp -r "$mnt/.snapshots/before/docs" "$work/back" && is three "$(cat "$work/back/deep/d")"
 tap "cp copies a directory out of a snapshot"
 
-mkdir "$mnt/old" "$mnt/old/sub" && printf 1 >"$mnt/old/sub/f" && printf 1 >"$mnt/old/saved" && printf 1 >"$mnt/old/type" && th snapshot create "$mnt" paths
-tap "a directory is made, and a snapshot taken"
-mv "$mnt/old" "$mnt/renamed" && chmod 700 "$mnt/renamed" && printf 2 >"$mnt/renamed/.saved.tmp" &&
-	mv "$mnt/renamed/.saved.tmp" "$mnt/renamed/saved" && rm "$mnt/renamed/type" && mkdir "$mnt/renamed/type"
-tap "it is renamed, and files in it are replaced"
-both='R	/old -> /renamed
-M	/renamed'
-check "diff --path takes the old name of a directory above" is "$both" "$(th diff "$mnt" paths --path /old/sub/f)"
-check "diff --path takes the new name too" is "$both" "$(th diff "$mnt" paths --path //renamed/sub/)"
-th diff "$mnt" paths --path /nosuch 2>"$work/said"
-[ $? -eq 2 ] && grep -q "neither side of the diff has the path '/nosuch'" "$work/said" && [ "$(wc -l <"$work/said")" -eq 1 ]
-tap "diff --path of what is on neither side is an error"
-saved='M	/renamed/saved
-+	/renamed/type
--	/old/type'
-check "a file saved by an editor is modified, one replaced by a directory is not" is "$saved" "$(th diff "$mnt" paths | grep -e saved -e type | sort -t/ -k3)"
-check "diff --strict shows it as removed and added" is 2 "$(th diff --strict "$mnt" paths | grep -c '[-+]	/[a-z]*/saved')"
-th diff --json "$mnt" paths | grep '"path":"/renamed/saved"' | grep -q '"old_path":"/old/saved".*"replaced_inode":[0-9]*.*"changed":\["content"'
-tap "diff --json has the inode that was replaced"
-check "diff -0 says that a file was renamed and changed" is "R	/old /renamed M	/renamed" "$(th diff -0 "$mnt" paths --path /old/sub | tr '\0' ' ' | sed 's/ $//')"
-printf 1 >"$mnt/renamed/"$'\e[2J \377' && printf 1 >"$mnt/renamed/größe"
-terminal=$(script -qec "'$THUNDERHEAD' diff '$mnt' paths --path /renamed" /dev/null | tr -d '\r')
-grep -qxF "+	\$'/renamed/\\033[2J \\377'" <<<"$terminal" && grep -qxF '+	/renamed/größe' <<<"$terminal"
-tap "diff quotes names on a terminal, and shows UTF-8"
-words=$(th diff "$mnt" paths --path /renamed)
-grep -qxF '+	/renamed/\0033[2J\0040\0377' <<<"$words" && grep -qxF '+	/renamed/größe' <<<"$words"
-tap "diff prints names as words elsewhere"
-th diff "$mnt" $'\e[2J' 2>"$work/said"
-grep -qF "'\0033[2J'" "$work/said" && ! grep -q $'\e' "$work/said"
-tap "errors have no control characters"
-rm -r "$mnt/renamed" && th snapshot delete "$mnt" paths
-tap "all that is removed again"
 check "the image is unlocked after umount" release "$mnt" "$image"
 check "diff of the image equals diff of the mount" is "$expected" "$(th diff "$image" before)"
 check "check finds nothing wrong" th check "$image"

@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,6 +347,102 @@ START_TEST(a_path_may_lead_to_another_inode_on_each_side)
 }
 END_TEST
 
+START_TEST(exchanged_names_are_two_renamings)
+{
+	struct changes changes;
+
+	ck_assert_int_eq(make("/file", S_IFREG | 0644), 0);
+	ck_assert_int_eq(make("/dir", S_IFDIR | 0755), 0);
+	snapshot("one");
+	ck_assert_int_eq(th_namei_rename(fs->root, slice("file"), fs->root, slice("dir"), RENAME_EXCHANGE), 0);
+	changes = collect("one", NULL, false);
+	expect(&changes, TH_CHANGE_RENAMED, "/dir", "/file");
+	expect(&changes, TH_CHANGE_RENAMED, "/file", "/dir");
+	expect(&changes, TH_CHANGE_MODIFIED, "/", NULL);
+	ck_assert_uint_eq(changes.count, 3);
+	drop(&changes);
+}
+END_TEST
+
+static char last_report[256];
+
+static void keep_report(void *arg, const char *line)
+{
+	(void)arg;
+	snprintf(last_report, sizeof(last_report), "%s", line);
+}
+
+/* Stores a key as a made image may have it, and expects the diff to end with a report. */
+static void expect_refused(const struct th_fs_key *key, const char *report)
+{
+	struct th_fs_diff_options options = { .from = "one" };
+	struct th_fs_change change;
+	struct th_fs_diff *diff;
+	struct th_txn *txn;
+	int err;
+
+	ck_assert_int_eq(th_txn_begin(fs->store, &txn), 0);
+	ck_assert_int_eq(th_txn_put(txn, th_fs_key_slice(key), slice("")), 0);
+	ck_assert_int_eq(th_txn_commit(txn), 0);
+	fs->options.report = keep_report;
+	ck_assert_int_eq(th_fs_diff_open(fs, &options, &diff), 0);
+	while (!(err = th_fs_diff_next(diff, &change)))
+		th_fs_change_release(&change);
+	ck_assert_int_eq(err, -EUCLEAN);
+	ck_assert_ptr_nonnull(strstr(last_report, report));
+	th_fs_diff_close(diff);
+	ck_assert_int_eq(th_txn_begin(fs->store, &txn), 0);
+	ck_assert_int_eq(th_txn_delete(txn, th_fs_key_slice(key)), 0);
+	ck_assert_int_eq(th_txn_commit(txn), 0);
+}
+
+START_TEST(names_that_no_file_can_have_are_not_printed)
+{
+	struct th_inode *inode;
+	struct th_fs_key key;
+	uint64_t id;
+
+	ck_assert_int_eq(make("/f", S_IFREG | 0644), 0);
+	ck_assert_int_eq(make_link("/f", "/g"), 0);
+	ck_assert_int_eq(th_path_lookup(fs, NULL, "/f", &inode), 0);
+	id = inode->id;
+	th_inode_put(inode);
+	snapshot("one");
+	key = th_fs_key_link(id, TH_ROOT_ID, "/../etc/passwd", 14);
+	expect_refused(&key, "does not belong to a filesystem");
+	key = th_fs_key_entry(TH_ROOT_ID, 1, "..", 2);
+	expect_refused(&key, "does not belong to a filesystem");
+}
+END_TEST
+
+/* In both views: it is read when the inode has changed otherwise. */
+START_TEST(old_names_that_no_file_can_have_are_not_printed)
+{
+	struct th_fs_diff_options options = { .from = "one" };
+	struct th_fs_change change;
+	struct th_fs_diff *diff;
+	struct th_inode *inode;
+	struct th_fs_key key;
+	struct th_txn *txn;
+
+	ck_assert_int_eq(make("/f", S_IFREG | 0644), 0);
+	ck_assert_int_eq(make_link("/f", "/g"), 0);
+	ck_assert_int_eq(th_path_lookup(fs, NULL, "/f", &inode), 0);
+	key = th_fs_key_link(inode->id, TH_ROOT_ID, "a/b", 3);
+	th_inode_put(inode);
+	ck_assert_int_eq(th_txn_begin(fs->store, &txn), 0);
+	ck_assert_int_eq(th_txn_put(txn, th_fs_key_slice(&key), slice("")), 0);
+	ck_assert_int_eq(th_txn_commit(txn), 0);
+	snapshot("one");
+	put("/f", 0, "text", 4);
+	fs->options.report = keep_report;
+	ck_assert_int_eq(th_fs_diff_open(fs, &options, &diff), 0);
+	ck_assert_int_eq(th_fs_diff_next(diff, &change), -EUCLEAN);
+	ck_assert_ptr_nonnull(strstr(last_report, "its names are not valid"));
+	th_fs_diff_close(diff);
+}
+END_TEST
+
 /* The tool finds replaced files by the path that an added name would have had. */
 START_TEST(an_added_name_has_its_path_of_the_older_view)
 {
@@ -675,6 +772,9 @@ static Suite *suite(void)
 	tcase_add_test(tc, unchanged_files_below_a_renamed_directory_are_not_reported);
 	tcase_add_test(tc, a_path_of_either_side_selects_the_changes_below_it);
 	tcase_add_test(tc, a_path_may_lead_to_another_inode_on_each_side);
+	tcase_add_test(tc, exchanged_names_are_two_renamings);
+	tcase_add_test(tc, names_that_no_file_can_have_are_not_printed);
+	tcase_add_test(tc, old_names_that_no_file_can_have_are_not_printed);
 	tcase_add_test(tc, an_added_name_has_its_path_of_the_older_view);
 	tcase_add_test(tc, ranges_cover_the_changed_blocks_only);
 	tcase_add_test(tc, random_changes_match_the_states_of_both_snapshots);
