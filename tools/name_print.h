@@ -4,7 +4,7 @@
  * a JSON string may not (journal/base/printable.h).
  *
  *   a terminal       as ls(1) does: quoted for a shell if need be, so that it can be pasted: 'two words', $'\033[m'
- *   other streams    blanks, backslashes and what is not printable as a backslash, a 0 and three octal digits, so that
+ *   other streams    blanks, backslashes and unprintable bytes as a backslash, a 0 and three octal digits, so that
  *                    a name is one word, and printf %b gives it back
  *   JSON             as it is if it is UTF-8; otherwise as for other streams, and a member KEY_escaped is true
  *

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/attr/atime.h"
 #include "fs/attr/attr.h"
 #include "fs/data/copy.h"
 #include "fs/data/fallocate.h"
 #include "fs/data/file.h"
 #include "fs/data/file_pages.h"
+#include "fs/dir/namei.h"
 #include "fs/inode/entered_snapshot.h"
 #include "fs/snapshot/snapshot.h"
 #include "tests/fs/data/file_scene.h"
@@ -233,6 +235,56 @@ START_TEST(small_files_do_not_use_up_the_reserve)
 }
 END_TEST
 
+#define SMALL_MAX 20000
+
+/* Makes small files until there is no space.  Returns their number. */
+static unsigned fill_with_files(void)
+{
+	struct th_namei_new what = { .mode = S_IFREG | 0644 };
+	uint8_t bytes[700] = { 1 };
+	unsigned count = 0;
+	ssize_t written = sizeof(bytes);
+	char name[16];
+
+	for (; count < SMALL_MAX && written > 0; count++) {
+		struct th_inode *inode;
+		int size = sprintf(name, "%u", count);
+
+		if (th_namei_create(scene.fs->root, (struct th_slice){ name, (size_t)size }, &what, &inode))
+			break;
+		written = th_file_write(inode, bytes, sizeof(bytes), 0, 0);
+		th_inode_put(inode);
+	}
+	ck_assert_uint_lt(count, SMALL_MAX);
+	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
+	return count;
+}
+
+/* Times of access are not stored at the cost of the reserve, which the deletion needs. */
+START_TEST(files_that_were_read_can_be_deleted)
+{
+	unsigned count = fill_with_files();
+	char name[16];
+
+	scene.fs->options.atime = TH_ATIME_STRICT;
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < count; i++) {
+			sprintf(name, "%u", i);
+			struct th_inode *inode = th_file_scene_find(&scene, name);
+
+			th_atime_touch(inode);
+			th_inode_put(inode);
+		}
+		ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
+	}
+	take_snapshot("read");
+	for (unsigned i = 0; i < count; i++) {
+		sprintf(name, "%u", i);
+		th_file_scene_unlink(&scene, name);
+	}
+}
+END_TEST
+
 /* --- operations that fail --- */
 
 static struct th_attr before;
@@ -329,6 +381,7 @@ int main(void)
 	tcase_add_test(cases, a_file_is_restored_from_a_snapshot);
 	tcase_add_test(cases, a_small_file_is_replaced);
 	tcase_add_test(cases, small_files_do_not_use_up_the_reserve);
+	tcase_add_test(cases, files_that_were_read_can_be_deleted);
 	tcase_add_test(cases, a_write_to_blocks_of_a_snapshot_fails);
 	tcase_add_test(cases, a_truncate_that_fails_changes_nothing);
 	tcase_add_test(cases, a_punch_that_fails_changes_nothing);
