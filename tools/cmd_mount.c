@@ -10,6 +10,7 @@
 #include "fs/fuse/mount_options.h"
 #include "tools/commands.h"
 #include "tools/error.h"
+#include "tools/find_device.h"
 
 /* Appends mount options to *options, a malloc'ed string or NULL.  Returns 0 or TH_EXIT_FAILED. */
 static int add_options(char **options, const char *more)
@@ -26,7 +27,18 @@ static int add_options(char **options, const char *more)
 /* Returns TH_EXIT_DONE when it is mounted; or, in the foreground and in the daemon, after it was unmounted. */
 static int mount_image(const struct th_mount_options *options)
 {
-	return th_mount_run(options) ? TH_EXIT_FAILED : TH_EXIT_DONE;
+	struct th_mount_options found = *options;
+	char *device = NULL;
+	int status = 0;
+
+	if (th_is_device_tag(options->image)) {
+		status = th_find_device(options->image, &device);
+		found.image = device;
+	}
+	if (!status)
+		status = th_mount_run(&found) ? TH_EXIT_FAILED : TH_EXIT_DONE;
+	free(device);
+	return status;
 }
 
 /* --- the command --- */

@@ -83,10 +83,37 @@ loop_on "$one"
 check "a loop device of the loop device is refused" busy "$loop"
 check "the image is whole after all attempts by loop devices" whole
 
+# Devices by the label and UUID of their image.
+copy=$work/copy
+th mkfs --size 32M --label "here and now" "$copy"
+loop_on "$copy"
+labelled=$loop
+uuid=$(th info "$copy" | awk '$1 == "uuid" { print $2 }')
+mkdir -p "$work/bin" && ln -sf "$(realpath "$THUNDERHEAD")" "$work/bin/mount.thunderhead"
+# found TAG COMMAND... : the command with the tag and the directory mounts the device
+found() {
+	"${@:2}" "$1" "$mnt" && is_mounted "$mnt" && is "$labelled" "$(findmnt -n -o SOURCE "$mnt")" && release "$mnt" "$copy"
+}
+grep -q fuseblk /proc/filesystems || found() {
+	"${@:2}" "$1" "$mnt" && is_mounted "$mnt" && release "$mnt" "$copy"
+}
+check "mount finds a device by label=" found "label=here and now" th mount
+check "mount finds a device by UUID=" found "UUID=$uuid" th mount
+check "mount.thunderhead finds a device by uuid=" found "uuid=$uuid" "$work/bin/mount.thunderhead"
+check "an unknown label is refused" refused 1 "label=nowhere: no block device has it" th mount label=nowhere "$mnt"
+check "a part of a UUID is refused" refused 1 "no block device has it" th mount "uuid=${uuid%?}" "$mnt"
+cp "$copy" "$work/twin" && loop_on "$work/twin"
+check "a label that two devices have is refused" refused 1 "both /dev/.* and /dev/.* have it" th mount "label=here and now" "$mnt"
+
 # Two images in one file, as partitions are.
 disk=$work/disk
 truncate -s 160M "$disk"
-printf 'label: dos\nstart=2048,size=131072\nstart=133120,size=131072\n' | sfdisk -q "$disk"
+# A partition table of the old kind: two partitions of 64 MiB, from 1 MiB and from 65 MiB.
+{
+	printf '\0\0\0\0\203\0\0\0\0\10\0\0\0\0\2\0\0\0\0\0\203\0\0\0\0\10\2\0\0\0\2\0'
+	head -c 32 /dev/zero
+	printf '\125\252'
+} | dd of="$disk" bs=1 seek=446 conv=notrunc status=none
 # both NAME FIRST SECOND : two devices that lie in $disk
 both() {
 	local first=$2 second=$3
