@@ -84,13 +84,15 @@ void th_fuse_syncfs(fuse_req_t req)
 {
 	struct th_fuse_syncer *syncer = th_fuse_of(req)->syncer;
 	struct waiter *waiter;
+	int asking;
 
 	if (!syncer) {
 		th_fuse_error(req, -ENOSYS);
 		return;
 	}
 	atomic_store(&syncer->answered, true);
-	if (fuse_req_ctx(req)->pid == atomic_load(&syncer->asking)) {
+	asking = atomic_load(&syncer->asking);
+	if (asking && fuse_req_ctx(req)->pid == asking) { /* a caller in another pid namespace has the number 0 */
 		th_fuse_error(req, 0);
 		return;
 	}
