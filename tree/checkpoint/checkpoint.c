@@ -6,7 +6,8 @@
  *   -----        ----------              ------------
  *   freeze       checkpoint, merge,      the root stops changing; the checkpoint takes over the lists of dropped
  *                live                    nodes and blocks; the space set is closed
- *   write        checkpoint              waits for data under way; writes the live nodes, children first
+ *   write        checkpoint              waits for data under way; writes the live nodes, children first, and waits for
+ *                                        them if a step is to come, since other threads may read them after it
  *   settle       checkpoint              frees blocks that left the tree, or appends them to the dead list
  *   step         checkpoint              the operation that the caller asked for (a snapshot's creation), or else
  *                                        reclaims space (catalogue/reclaim.c)
@@ -255,6 +256,8 @@ static int write_generation(struct checkpoint *c, th_checkpoint_step *step, void
 	err = -atomic_load(&store->failed);
 	if (!err)
 		err = th_node_writer_tree(c->live, c->root, &c->state.live_root);
+	if (!err && step)
+		err = th_node_writer_finish(c->live);
 	if (!err)
 		err = settle_dead(c);
 	if (!err)

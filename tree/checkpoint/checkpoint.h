@@ -17,7 +17,8 @@ struct th_checkpoint_state {
 	struct th_node *new_root; /* becomes the root of the live tree if the checkpoint succeeds; NULL: no change */
 };
 
-/* An operation that a checkpoint does after it has written the live tree and before it writes the meta tree.
+/* An operation that a checkpoint does after it has written the live tree and before it writes the meta tree.  The nodes
+ * below live_root can be read: a step may enter it in the catalogue, where other threads find it at once.
  * checkpoint_lock is held.  Returns 0 or an error, after which the store refuses writes.  A step that only refuses its
  * request returns 0 and passes the error to its caller in arg. */
 typedef int th_checkpoint_step(struct th_store *store, struct th_checkpoint_state *state, void *arg);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checkpoints: when they write, their steps, before_checkpoint, and failures. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/tree/fixture.h"
 #include "tree/checkpoint/checkpoint.h"
+#include "tree/view/view.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 
@@ -154,6 +156,143 @@ static int step_with_result(struct th_store *store, struct th_checkpoint_state *
 	return *(int *)arg;
 }
 
+/* A disk that carries out a save only when a thread waits for it. */
+struct lazy_disk {
+	struct th_disk disk;
+	struct th_disk *below;
+	pthread_mutex_t lock;
+	struct lazy_save {
+		uint64_t addr;
+		const struct iovec *iov;
+		int iovcnt;
+		struct th_future *future;
+	} saves[256]; /* lock */
+	size_t count; /* lock */
+};
+
+static void lazy_write(struct lazy_disk *disk, const struct lazy_save *save)
+{
+	uint64_t addr = save->addr;
+	int err = 0;
+
+	for (int i = 0; i < save->iovcnt && !err; i++) {
+		uint32_t blocks = (uint32_t)(save->iov[i].iov_len / TH_BLOCK_SIZE);
+
+		err = th_disk_write(disk->below, addr, blocks, save->iov[i].iov_base);
+		addr += blocks;
+	}
+	th_future_complete(save->future, err);
+}
+
+static void lazy_write_all(struct lazy_disk *disk)
+{
+	pthread_mutex_lock(&disk->lock);
+	while (disk->count) {
+		struct lazy_save save = disk->saves[--disk->count];
+
+		pthread_mutex_unlock(&disk->lock);
+		lazy_write(disk, &save);
+		pthread_mutex_lock(&disk->lock);
+	}
+	pthread_mutex_unlock(&disk->lock);
+}
+
+static void lazy_drive(struct th_future *future)
+{
+	lazy_write_all(future->owner);
+}
+
+static void lazy_save(struct th_disk *base, uint64_t addr, const struct iovec *iov, int iovcnt,
+		      struct th_future *future)
+{
+	struct lazy_disk *disk = (struct lazy_disk *)base;
+
+	th_future_init(future, lazy_drive, disk);
+	future->attend = lazy_drive;
+	pthread_mutex_lock(&disk->lock);
+	th_true(disk->count < sizeof(disk->saves) / sizeof(disk->saves[0]));
+	disk->saves[disk->count++] = (struct lazy_save){ addr, iov, iovcnt, future };
+	pthread_mutex_unlock(&disk->lock);
+}
+
+static void lazy_get(struct th_disk *base, uint64_t addr, uint32_t blocks, void *buf, struct th_future *future)
+{
+	th_disk_get(((struct lazy_disk *)base)->below, addr, blocks, buf, future);
+}
+
+static void lazy_flush(struct th_disk *base, struct th_future *future)
+{
+	lazy_write_all((struct lazy_disk *)base);
+	th_disk_flush(((struct lazy_disk *)base)->below, future);
+}
+
+static void lazy_reap(struct th_disk *base, struct th_future *future)
+{
+	lazy_write_all((struct lazy_disk *)base);
+	th_disk_reap(((struct lazy_disk *)base)->below, future);
+}
+
+static void lazy_close(struct th_disk *base)
+{
+	struct lazy_disk *disk = (struct lazy_disk *)base;
+
+	th_disk_close(disk->below);
+	pthread_mutex_destroy(&disk->lock);
+	free(disk);
+}
+
+static struct th_disk *lazy_disk_new(uint64_t blocks)
+{
+	static const struct th_disk_ops ops = {
+		.get = lazy_get,
+		.save = lazy_save,
+		.flush = lazy_flush,
+		.reap = lazy_reap,
+		.close = lazy_close,
+	};
+	struct lazy_disk *disk = calloc(1, sizeof(*disk));
+
+	ck_assert_ptr_nonnull(disk);
+	disk->disk = (struct th_disk){ .ops = &ops, .blocks = blocks, .name = "lazy" };
+	pthread_mutex_init(&disk->lock, NULL);
+	th_ok(th_disk_memory_new(blocks, &disk->below));
+	return &disk->disk;
+}
+
+/* Reads the tree of the checkpoint under way, as a thread does that has found it in the catalogue. */
+static int read_frozen_tree(struct th_store *store, struct th_checkpoint_state *state, void *arg)
+{
+	struct th_view *view = th_view_new(store);
+
+	ck_assert_ptr_nonnull(view);
+	th_ok(th_root_load(store, &state->live_root, &view->root));
+	th_verify_scan(view, arg, NULL);
+	th_view_close(view);
+	return 0;
+}
+
+/* A snapshot or head that the step enters in the catalogue is visible at once. */
+START_TEST(a_step_can_read_the_nodes_of_its_checkpoint)
+{
+	struct th_fixture fixture = { .disk = NULL };
+	struct th_model *model = th_model_new();
+	struct th_disk *disk = lazy_disk_new(4096);
+
+	th_ok(th_store_format(disk, NULL));
+	th_ok(th_store_open(disk, &options, &fixture.store));
+	for (unsigned i = 0; i < 3000; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "key %u", i);
+		th_fixture_put(&fixture, key, "a value");
+		th_model_put(model, th_slice_of(key), th_slice_of("a value"));
+	}
+	th_ok(th_checkpoint(fixture.store, read_frozen_tree, model, 0));
+	th_fixture_close(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
 static void count_line(void *arg, const char *line)
 {
 	(void)line;
@@ -222,9 +361,13 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		before_checkpoint_commits_into_the_checkpoint, error_of_before_checkpoint_is_returned,
-		an_unchanged_store_writes_no_generation,       a_checkpoint_survives_a_crash,
-		error_of_a_step_makes_the_store_refuse_writes, exclusive_work_sees_a_clean_tree,
+		before_checkpoint_commits_into_the_checkpoint,
+		error_of_before_checkpoint_is_returned,
+		an_unchanged_store_writes_no_generation,
+		a_checkpoint_survives_a_crash,
+		error_of_a_step_makes_the_store_refuse_writes,
+		a_step_can_read_the_nodes_of_its_checkpoint,
+		exclusive_work_sees_a_clean_tree,
 	};
 
 	return th_tests_run("checkpoint", tests, sizeof(tests) / sizeof(tests[0]));
