@@ -210,8 +210,30 @@ int th_dir_check_empty(const struct th_inode *dir)
 /* Entries that a walk keeps in memory.  More entries with one hash are read again for each such number of them. */
 #define BATCH_MAX 256
 
-/* The entries with one hash after a cookie, in the order of their cookies, which is not that of their keys.  If there are
- * more than BATCH_MAX, the first of them. */
+/* The place of an entry in the order of a walk: its hash, then its twin number. */
+static uint64_t position_of(uint64_t hash, uint32_t twin)
+{
+	return hash << TH_NAME_TWIN_BITS | twin;
+}
+
+/* The cookie of a position has 31 bits if the twin number has 8; else it is the position with this mark. */
+#define COOKIE_TWIN_BITS 8
+#define COOKIE_LONG (UINT64_C(1) << (TH_NAME_HASH_BITS + TH_NAME_TWIN_BITS))
+
+static uint64_t cookie_of(uint64_t hash, uint32_t twin)
+{
+	return twin >> COOKIE_TWIN_BITS ? COOKIE_LONG | position_of(hash, twin) : hash << COOKIE_TWIN_BITS | twin;
+}
+
+static uint64_t cookie_position(uint64_t cookie)
+{
+	if (cookie & COOKIE_LONG)
+		return cookie & (COOKIE_LONG - 1);
+	return position_of(cookie >> COOKIE_TWIN_BITS, cookie & ((1u << COOKIE_TWIN_BITS) - 1));
+}
+
+/* The entries with one hash after a position, in the order of their positions, which is not that of their keys.  If there
+ * are more than BATCH_MAX, the first of them. */
 struct batch {
 	struct batch_name {
 		struct th_dirent entry;
@@ -222,11 +244,6 @@ struct batch {
 	uint64_t hash;
 	bool cut; /* entries were left out */
 };
-
-static uint64_t cookie_of(uint64_t hash, uint32_t twin)
-{
-	return hash << TH_NAME_TWIN_BITS | twin;
-}
 
 /* Adds an entry, if it is one of the first BATCH_MAX. */
 static int batch_add(struct batch *batch, struct th_slice name, const struct th_dirent *entry)
@@ -251,16 +268,17 @@ static int batch_add(struct batch *batch, struct th_slice name, const struct th_
 	return 0;
 }
 
-/* Passes the entries on and empties the batch.  *cookie becomes that of the last one. */
-static int batch_emit(struct batch *batch, uint64_t *cookie, th_dir_each *each, void *arg)
+/* Passes the entries on and empties the batch.  *position becomes that of the last one. */
+static int batch_emit(struct batch *batch, uint64_t *position, th_dir_each *each, void *arg)
 {
 	int ret = 0;
 
 	for (size_t i = 0; i < batch->count && !ret; i++) {
 		const struct batch_name *name = &batch->names[i];
 
-		*cookie = cookie_of(batch->hash, name->entry.twin);
-		ret = each(arg, (struct th_slice){ name->name, name->size }, &name->entry, *cookie);
+		*position = position_of(batch->hash, name->entry.twin);
+		ret = each(arg, (struct th_slice){ name->name, name->size }, &name->entry,
+			   cookie_of(batch->hash, name->entry.twin));
 	}
 	batch->count = 0;
 	return ret;
@@ -280,8 +298,8 @@ static int entry_parse(struct th_inode *dir, const struct th_cursor_entry *at, s
 	return err;
 }
 
-/* Walks the entries after *cookie, to the end or to a hash of which entries were left out (batch->cut). */
-static int walk(struct th_inode *dir, struct th_cursor *cursor, struct batch *batch, uint64_t *cookie,
+/* Walks the entries after *position, to the end or to a hash of which entries were left out (batch->cut). */
+static int walk(struct th_inode *dir, struct th_cursor *cursor, struct batch *batch, uint64_t *position,
 		th_dir_each *each, void *arg)
 {
 	struct th_cursor_entry at;
@@ -293,23 +311,23 @@ static int walk(struct th_inode *dir, struct th_cursor *cursor, struct batch *ba
 		int ret = entry_parse(dir, &at, &parts, &entry);
 
 		if (!ret && parts.number != batch->hash) {
-			ret = batch_emit(batch, cookie, each, arg);
+			ret = batch_emit(batch, position, each, arg);
 			if (!ret && batch->cut)
 				return 0;
 			batch->hash = parts.number;
 		}
-		if (!ret && cookie_of(parts.number, entry.twin) > *cookie)
+		if (!ret && position_of(parts.number, entry.twin) > *position)
 			ret = batch_add(batch, parts.name, &entry);
 		if (ret)
 			return ret;
 	}
-	return end < 0 ? end : batch_emit(batch, cookie, each, arg);
+	return end < 0 ? end : batch_emit(batch, position, each, arg);
 }
 
-static int walk_from(struct th_inode *dir, struct batch *batch, uint64_t *cookie, th_dir_each *each, void *arg)
+static int walk_from(struct th_inode *dir, struct batch *batch, uint64_t *position, th_dir_each *each, void *arg)
 {
 	struct th_fs_key prefix = th_fs_key_kind(dir->id, TH_FS_KEY_ENTRY);
-	struct th_fs_key from = th_fs_key_entry(dir->id, *cookie >> TH_NAME_TWIN_BITS, NULL, 0);
+	struct th_fs_key from = th_fs_key_entry(dir->id, *position >> TH_NAME_TWIN_BITS, NULL, 0);
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
 	struct th_cursor *cursor;
@@ -319,7 +337,7 @@ static int walk_from(struct th_inode *dir, struct batch *batch, uint64_t *cookie
 
 	if (err)
 		return err;
-	int ret = walk(dir, cursor, batch, cookie, each, arg);
+	int ret = walk(dir, cursor, batch, position, each, arg);
 
 	th_cursor_close(cursor);
 	return ret;
@@ -327,12 +345,13 @@ static int walk_from(struct th_inode *dir, struct batch *batch, uint64_t *cookie
 
 int th_dir_walk(struct th_inode *dir, uint64_t cookie, th_dir_each *each, void *arg)
 {
+	uint64_t position = cookie_position(cookie);
 	struct batch batch = { 0 };
 	int ret;
 
 	do {
 		batch.cut = false;
-		ret = walk_from(dir, &batch, &cookie, each, arg);
+		ret = walk_from(dir, &batch, &position, each, arg);
 	} while (!ret && batch.cut);
 	free(batch.names);
 	return ret;

@@ -16,10 +16,11 @@
  * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them.  Kinds are one byte.  The keys of
  * an inode are adjacent, and a directory is one key range.  The rename of a directory moves one key, not its contents.
  *
- * The names of a directory sort by a 40-bit hash first.  The readdir cookie is (hash << 23 | twin), where the twin
- * number distinguishes names with the same hash.  So a cookie is unique, does not change when other names are created
- * or removed, and needs no state.  A million names have no equal hashes usually, and a user cannot make more of them,
- * since the key is secret.  There are more twin numbers than names with one hash can ever be made.
+ * The names of a directory sort by a 23-bit hash first.  The readdir cookie is (hash << 8 | twin), where the twin number
+ * distinguishes names with the same hash.  So a cookie is unique, does not change when other names are created or removed,
+ * needs no state, and fits the off_t of 32-bit programs.  Eight million names have one name for each hash on average, and a
+ * user who wants one more with a certain hash has to create as many, since the key is secret.  Names with twin numbers that
+ * have more than 8 bits have a longer cookie (dir.c).
  */
 #ifndef TH_FS_FORMAT_FORMAT_H
 #define TH_FS_FORMAT_FORMAT_H
@@ -31,8 +32,8 @@
 #define TH_ID_MAX ((UINT64_C(1) << TH_ID_BITS) - 1)
 #define TH_SNAPDIR_SNAPSHOT 0xffffffu /* "snapshot id" of a directory's virtual .snapshots */
 #define TH_NAME_MAX 255
-#define TH_NAME_HASH_BITS 40
-#define TH_NAME_TWIN_BITS 23 /* with the hash 63 bits: a cookie is a positive off_t */
+#define TH_NAME_HASH_BITS 23
+#define TH_NAME_TWIN_BITS 23
 #define TH_NAME_TWINS (1u << TH_NAME_TWIN_BITS) /* limit of names with the same hash in one directory */
 #define TH_SYMLINK_MAX 4095
 #define TH_LINK_MAX 1000000

@@ -58,6 +58,7 @@ struct seen {
 	uint8_t times[NAMES];
 	uint64_t last; /* cookie */
 	unsigned room; /* names before the walk is interrupted */
+	unsigned small; /* cookies that a 32-bit off_t holds */
 };
 
 static int see(void *arg, struct th_slice name, const struct th_dirent *entry, uint64_t next)
@@ -69,11 +70,12 @@ static int see(void *arg, struct th_slice name, const struct th_dirent *entry, u
 		return 1;
 	ck_assert_uint_lt(name.size, sizeof(text));
 	memcpy(text, name.data, name.size);
-	ck_assert_uint_gt(next, seen->last);
+	ck_assert_uint_ne(next, seen->last);
 	ck_assert_uint_gt(next, TH_DIR_COOKIE_MAX);
 	ck_assert_uint_le(next, INT64_MAX);
 	ck_assert_uint_gt(entry->id, TH_ROOT_ID);
 	seen->last = next;
+	seen->small += next <= INT32_MAX;
 	seen->times[strtoul(text, NULL, 10)]++;
 	return 0;
 }
@@ -187,6 +189,29 @@ START_TEST(any_number_of_names_may_have_one_hash)
 }
 END_TEST
 
+START_TEST(cookies_have_31_bits_unless_too_many_names_have_one_hash)
+{
+	static const struct {
+		uint64_t (*hash)(const void *data, size_t size);
+		unsigned small;
+	} cases[] = { { NULL, 2000 }, { one_hash, 256 } };
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		open_with(cases[i].hash);
+		ck_assert_int_eq(th_scene_make(&scene, "/d", S_IFDIR | 0755), 0);
+		for (unsigned n = 0; n < 2000; n++)
+			ck_assert_int_eq(make(n), 0);
+		struct th_inode *dir = th_scene_get(&scene, "/d");
+		struct seen seen = { .room = NAMES };
+
+		ck_assert_int_eq(th_dir_walk(dir, 0, see, &seen), 0);
+		ck_assert_uint_eq(seen.small, cases[i].small);
+		th_inode_put(dir);
+		th_scene_close(&scene);
+	}
+}
+END_TEST
+
 /* A position that a removed name leaves is given to a new name, and no other name moves. */
 START_TEST(positions_are_used_again)
 {
@@ -276,6 +301,7 @@ int main(void)
 	tcase_set_timeout(tcase, 0);
 	tcase_add_test(tcase, names_with_equal_hash_are_distinct);
 	tcase_add_test(tcase, any_number_of_names_may_have_one_hash);
+	tcase_add_test(tcase, cookies_have_31_bits_unless_too_many_names_have_one_hash);
 	tcase_add_test(tcase, positions_are_used_again);
 	tcase_add_test(tcase, each_filesystem_has_a_secret_order);
 	tcase_add_loop_test(tcase, walk_sees_unchanged_names_exactly_once, 0, 2);
