@@ -199,7 +199,6 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 	fs->options = *options;
 	fs->read_only = options->read_only || options->snapshot;
 	fs->inode_end = &inode_end;
-	fs->next_number = 1;
 	pthread_mutex_init(&fs->rename_lock, NULL);
 	pthread_mutex_init(&fs->table_lock, NULL);
 	pthread_mutex_init(&fs->id_lock, NULL);
@@ -267,6 +266,17 @@ static int fs_start(struct th_fs *fs)
 	return err;
 }
 
+/* Random bits, which are the same after each mount. */
+static void set_generation(struct th_fs *fs)
+{
+	struct th_store_info info;
+	struct th_le32 bits;
+
+	th_store_info(fs->store, &info);
+	memcpy(&bits, info.uuid, sizeof(bits));
+	fs->generation = th_get_le32(bits);
+}
+
 /* Writes everything back and closes the store.  The disk stays open. */
 static int fs_end(struct th_fs *fs)
 {
@@ -318,6 +328,7 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 	}
 	fs->disk = disk;
 	fs->live = th_view_live(fs->store);
+	set_generation(fs);
 	err = fs_start(fs);
 	if (err) {
 		fs_end(fs);

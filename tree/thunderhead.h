@@ -120,6 +120,7 @@ struct th_diff;
 #define TH_VALUE_MAX (16u << 20) /* bytes */
 #define TH_INLINE_MAX 3072 /* bytes; larger values are stored outside the tree and written at once */
 #define TH_SNAPSHOT_NAME_MAX 255 /* bytes, without the final 0 */
+#define TH_SNAPSHOT_ID_MAX 0x7ffffdu /* so many snapshots can be created, as ids are not used again */
 #define TH_BRANCH_NAME_MAX 255
 #define TH_HOLD_TAG_MAX 255
 

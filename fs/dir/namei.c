@@ -33,7 +33,7 @@ static int lookup_entry(struct th_inode *dir, struct th_slice name, struct th_in
 		err = th_dir_find(dir, name, &entry);
 		if (err)
 			return err;
-		err = th_inode_get(dir->fs, dir->snapshot, entry.id, ret);
+		err = th_inode_get_by(dir, entry.id, entry.type == DT_DIR, ret);
 	} while (err == -ENOENT && entry.id != gone);
 	return err;
 }
@@ -57,13 +57,13 @@ int th_namei_parent(struct th_inode *dir, struct th_inode **ret)
 
 	if (th_inode_is_snapdir(dir))
 		return th_inode_get(fs, NULL, dir->id, ret);
-	if (dir->snapshot && dir->snapshot->number && dir->id == dir->snapshot->root)
+	if (th_inode_is_entrance(dir))
 		return th_inode_get_snapdir(fs, dir->id, ret);
 	pthread_rwlock_rdlock(&dir->lock);
 	uint64_t parent = dir == fs->root ? dir->id : dir->attr.parent;
 
 	pthread_rwlock_unlock(&dir->lock);
-	return parent ? th_inode_get(fs, dir->snapshot, parent, ret) : -ENOENT;
+	return parent ? th_inode_get_by(dir, parent, true, ret) : -ENOENT;
 }
 
 int th_path_lookup(struct th_fs *fs, struct th_entered_snapshot *snapshot, const char *path, struct th_inode **ret)

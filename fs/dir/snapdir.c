@@ -28,15 +28,20 @@ static bool has_own(const struct th_inode *dir)
 	return !th_dir_find(dir, (struct th_slice){ name, strlen(name) }, &entry);
 }
 
+bool th_snapdir_exists(const struct th_inode *dir)
+{
+	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->options.snapdir == TH_SNAPDIR_DISABLED)
+		return false;
+	return !has_own(dir);
+}
+
 bool th_snapdir_is_listed(const struct th_inode *dir)
 {
 	enum th_snapdir_mode mode = dir->fs->options.snapdir;
 
-	if (dir->snapshot || th_inode_is_snapdir(dir))
-		return false;
 	if (mode != TH_SNAPDIR_VISIBLE && (mode != TH_SNAPDIR_ROOT || dir != dir->fs->root))
 		return false;
-	return !has_own(dir);
+	return th_snapdir_exists(dir);
 }
 
 /* --- attributes --- */
@@ -89,19 +94,56 @@ static bool has_name(const struct th_attr *attr, uint64_t id)
 	return S_ISDIR(attr->mode) && (attr->parent || id == TH_ROOT_ID);
 }
 
+/* Finds the parent of a directory in a snapshot. */
+static int find_parent(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t id, uint64_t *ret)
+{
+	struct th_inode *dir;
+	int err = th_inode_get(fs, snapshot, id, &dir);
+
+	if (err)
+		return err;
+	*ret = dir->attr.parent; /* needs no lock: in a snapshot it never changes */
+	if (!has_name(&dir->attr, id))
+		err = -ENOENT;
+	th_inode_put(dir);
+	return err;
+}
+
+int th_snapdir_depth(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t id, unsigned *ret)
+{
+	unsigned depth = 0;
+
+	for (; id != TH_ROOT_ID && depth <= TH_NODE_DEPTH_MAX; depth++) {
+		int err = find_parent(fs, snapshot, id, &id);
+
+		if (err)
+			return err;
+	}
+	*ret = depth;
+	return 0;
+}
+
+static int enter_at(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t id, struct th_inode **ret)
+{
+	unsigned depth;
+	int err = th_snapdir_depth(fs, snapshot, id, &depth);
+
+	if (!err)
+		err = th_inode_get_entered(fs, snapshot, depth, id, ret);
+	if (!err && th_node_id_parse((*ret)->node).depth)
+		(*ret)->entrance = true;
+	return err;
+}
+
 static int enter(struct th_inode *snapdir, uint64_t snapshot_id, struct th_inode **ret)
 {
 	struct th_fs *fs = snapdir->fs;
 	struct th_entered_snapshot *snapshot;
-	int err = th_entered_snapshot_get(fs, snapshot_id, snapdir->id, &snapshot);
+	int err = th_entered_snapshot_get(fs, snapshot_id, &snapshot);
 
 	if (err)
 		return err;
-	err = th_inode_get(fs, snapshot, snapdir->id, ret);
-	if (!err && !has_name(&(*ret)->attr, (*ret)->id)) {
-		th_inode_put(*ret);
-		err = -ENOENT;
-	}
+	err = enter_at(fs, snapshot, snapdir->id, ret);
 	th_entered_snapshot_put(fs, snapshot); /* the inode has its own reference */
 	return err;
 }
@@ -161,7 +203,7 @@ int th_snapdir_walk(struct th_inode *snapdir, uint64_t cookie, th_dir_each *each
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < count && !ret; i++) {
-		struct th_dirent entry = { list[i].id << TH_ID_BITS | snapdir->id, .type = DT_DIR };
+		struct th_dirent entry = { .id = list[i].id, .type = DT_DIR };
 		uint64_t next = list[i].id << 8;
 
 		if (next <= cookie)

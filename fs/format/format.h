@@ -28,9 +28,8 @@
 #include "journal/base/format.h"
 
 #define TH_ROOT_ID 1u
-#define TH_ID_BITS 40 /* st_ino is (snapshot id << 40 | id); snapshot id 0 is the live tree */
+#define TH_ID_BITS 40
 #define TH_ID_MAX ((UINT64_C(1) << TH_ID_BITS) - 1)
-#define TH_SNAPDIR_SNAPSHOT 0xffffffu /* "snapshot id" of a directory's virtual .snapshots */
 #define TH_NAME_MAX 255
 #define TH_NAME_HASH_BITS 23
 #define TH_NAME_TWIN_BITS 23

@@ -36,7 +36,8 @@ static void reply_statx(fuse_req_t req, struct th_inode *inode)
 
 	pthread_rwlock_rdlock(&inode->lock);
 	th_inode_stat(inode, &stat);
-	struct timespec birth = { inode->attr.btime.seconds, inode->attr.btime.nanoseconds };
+	struct th_time birth_time = th_inode_birth(inode);
+	struct timespec birth = { birth_time.seconds, birth_time.nanoseconds };
 
 	pthread_rwlock_unlock(&inode->lock);
 	struct statx statx = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct listing {
 	fuse_req_t req;
 	struct th_inode *dir;
 	bool plus; /* READDIRPLUS: has attributes, and counts each inode that it names */
+	bool hidden; /* lists .snapshots even where that is hidden */
 	char *buf;
 	size_t room, size; /* bytes: of buf, and used */
 	uint64_t *counted; /* nodeids of these inodes */
@@ -29,9 +31,22 @@ struct listing {
 
 #define LISTING_FULL 1
 
-/* Opening a directory needs no action here; after ENOSYS the kernel sends no more OPENDIR.  It caches listings either way,
- * until it changes the directory itself or sees another mtime.  It asks for the mtime of a virtual directory when that is
- * opened after th_fuse_snapdirs_changed. */
+/* O_LARGEFILE as the kernel has it; <fcntl.h> defines it as 0 on 64-bit systems. */
+#define O_LARGEFILE_KERNEL 0100000
+
+/* The handle of an open directory that lists .snapshots even where that is hidden. */
+#define LIST_HIDDEN 1
+
+/* Returns whether the kernel opens the directory in order to find the name of a subdirectory by its inode number: so it
+ * connects a file handle to the root.  open(2) sets O_LARGEFILE on 64-bit systems, and opendir(3) sets O_DIRECTORY. */
+static bool opens_for_handle(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	return th_fuse_of(req)->exports && !(fi->flags & (O_LARGEFILE_KERNEL | O_DIRECTORY));
+}
+
+/* Opening a directory needs no action here, unless file handles are exported; after ENOSYS the kernel sends no more OPENDIR.
+ * It caches listings either way, until it changes the directory itself or sees another mtime.  It asks for the mtime of a
+ * virtual directory when that is opened after th_fuse_snapdirs_changed. */
 void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
@@ -39,7 +54,10 @@ void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}
-	fi->cache_readdir = 1;
+	bool hidden = opens_for_handle(req, fi);
+
+	fi->fh = hidden ? LIST_HIDDEN : 0;
+	fi->cache_readdir = !hidden; /* other programs must not see this listing */
 	fi->keep_cache = 1;
 	fuse_reply_open(req, fi);
 }
@@ -99,19 +117,19 @@ static int add_entry(void *arg, struct th_slice name, const struct th_dirent *en
 
 	memcpy(string, name.data, name.size);
 	string[name.size] = 0;
-	if (th_inode_is_snapdir(dir))
-		return add_plain(listing, string, entry->id, entry->type, next);
-	if (!listing->plus) {
-		uint64_t high = dir->snapshot ? dir->snapshot->id : 0;
+	if (th_inode_is_snapdir(dir)) {
+		uint64_t ino = th_inode_number(entry->id, dir->id, dir->fs->options.narrow_numbers);
 
-		return add_plain(listing, string, high << TH_ID_BITS | entry->id, entry->type, next);
+		return add_plain(listing, string, ino, entry->type, next);
 	}
-	int err = th_inode_get(dir->fs, dir->snapshot, entry->id, &inode);
+	if (!listing->plus)
+		return add_plain(listing, string, th_inode_ino_by(dir, entry->id), entry->type, next);
+	int err = th_inode_get_by(dir, entry->id, entry->type == DT_DIR, &inode);
 
 	if (err == -ENOENT)
 		return 0;
 	if (err) /* a damaged inode must not hide the other names */
-		return add_plain(listing, string, entry->id, entry->type, next);
+		return add_plain(listing, string, th_inode_ino_by(dir, entry->id), entry->type, next);
 	int full = add_inode(listing, string, inode, next);
 
 	th_inode_put(inode);
@@ -140,9 +158,11 @@ static int add_first(struct listing *listing, uint64_t cookie)
 		full = add_plain(listing, ".", th_inode_ino(dir), DT_DIR, TH_DIR_COOKIE_DOT);
 	if (!full && cookie < TH_DIR_COOKIE_DOTDOT)
 		full = add_plain(listing, "..", parent_ino(dir), DT_DIR, TH_DIR_COOKIE_DOTDOT);
-	if (!full && cookie < TH_DIR_COOKIE_SNAPDIR && th_snapdir_is_listed(dir))
+	if (!full && cookie < TH_DIR_COOKIE_SNAPDIR &&
+	    (listing->hidden ? th_snapdir_exists(dir) : th_snapdir_is_listed(dir)))
 		full = add_plain(listing, dir->fs->options.snapdir_name,
-				 (uint64_t)TH_SNAPDIR_SNAPSHOT << TH_ID_BITS | dir->id, DT_DIR, TH_DIR_COOKIE_SNAPDIR);
+				 th_inode_number(TH_SNAPDIR_SNAPSHOT, dir->id, dir->fs->options.narrow_numbers), DT_DIR,
+				 TH_DIR_COOKIE_SNAPDIR);
 	return full;
 }
 
@@ -158,10 +178,12 @@ static int fill(struct listing *listing, uint64_t cookie)
 	return ret < 0 && !listing->size ? ret : 0;
 }
 
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus, uint64_t handle)
 {
 	struct th_inode *dir = th_fuse_inode(req, ino);
-	struct listing listing = { .req = req, .dir = dir, .plus = plus, .room = size };
+	struct listing listing = {
+		.req = req, .dir = dir, .plus = plus, .hidden = handle == LIST_HIDDEN, .room = size
+	};
 	int err;
 
 	if (!dir)
@@ -189,12 +211,10 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 
 void th_fuse_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	(void)fi;
-	list(req, ino, size, off, false);
+	list(req, ino, size, off, false, fi->fh);
 }
 
 void th_fuse_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	(void)fi;
-	list(req, ino, size, off, true);
+	list(req, ino, size, off, true, fi->fh);
 }

@@ -285,6 +285,7 @@ static void block_signals(sigset_t *ret)
 static int run(const struct th_mount_options *options, struct th_mount_parsed *parsed, int ready_fd)
 {
 	struct th_fuse fuse = { .max_read = parsed->max_read,
+				.exports = parsed->exports,
 				.directory = options->directory,
 				.ready = mount_ready,
 				.ready_fd = ready_fd };

@@ -150,6 +150,21 @@ static int parse_discard(parsed_t *parsed, option_t *option, const char *value)
 	return 0;
 }
 
+static int parse_export(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)value;
+	parsed->exports = option->mode;
+	return 0;
+}
+
+static int parse_ino32(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	(void)value;
+	parsed->fs.narrow_numbers = true;
+	return 0;
+}
+
 /* libfuse and the kernel read the number, too: so it has no unit. */
 static int parse_max_read(parsed_t *parsed, option_t *option, const char *value)
 {
@@ -196,6 +211,10 @@ const struct th_mount_option th_mount_option_table[] = {
 	  .parse = parse_discard, .mode = TH_DISCARD_ON },
 	{ "nodiscard", NULL, "keep freed space (the default for devices)", .parse = parse_discard,
 	  .mode = TH_DISCARD_OFF },
+	{ "export", NULL, "file handles outlive the kernel's caches, for NFS; not for overlayfs", .parse = parse_export,
+	  .mode = true },
+	{ "noexport", NULL, "the opposite of export (the default)", .parse = parse_export, .mode = false },
+	{ "ino32", NULL, "inode numbers of at most 32 bits, which are not always unique", .parse = parse_ino32 },
 	{ "max_read", "BYTES", "the largest read request of the kernel", "a number of bytes, from 4096",
 	  .parse = parse_max_read, .for_fuse = true },
 	{ "fuseblk", "MODE", "mount by a block device, so that sync(1) works: auto, off (auto)", "auto or off",

@@ -20,6 +20,7 @@ struct th_mount_parsed {
 	char *fuse; /* comma-separated, for libfuse */
 	unsigned max_read; /* bytes; also in fuse, since libfuse needs it in both places; 0: not given */
 	bool block; /* mount by a block device, if possible */
+	bool exports; /* file handles outlive the kernel's caches */
 	bool remount; /* change the flags of an existing mount */
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fs/attr/atime.h"
+#include "fs/dir/handle.h"
 #include "fs/dir/namei.h"
 #include "fs/dir/snapdir.h"
 #include "fs/fuse/caller.h"
@@ -41,50 +42,21 @@ static void reply_entry(fuse_req_t req, struct th_inode *inode)
 	th_inode_put(inode);
 }
 
-static bool has_name(struct th_inode *inode)
-{
-	pthread_rwlock_rdlock(&inode->lock);
-	bool named = inode->attr.nlink;
-
-	pthread_rwlock_unlock(&inode->lock);
-	return named;
-}
-
-/* Finds an inode that the kernel may have forgotten: an NFS server looks up "." in an inode that it knows by number.
- * Replies ESTALE and returns NULL if there is none. */
-static struct th_inode *find_by_handle(fuse_req_t req, fuse_ino_t ino)
-{
-	struct th_fs *fs = th_fuse_of(req)->fs;
-	struct th_inode *inode = th_inode_find(fs, ino);
-
-	if (!inode && ino <= TH_ID_MAX && th_inode_get(fs, fs->base, ino, &inode) < 0)
-		inode = NULL;
-	if (inode && !has_name(inode)) {
-		th_inode_put(inode);
-		inode = NULL;
-	}
-	if (!inode)
-		fuse_reply_err(req, ESTALE);
-	return inode;
-}
-
+/* The kernel looks up "." and ".." in order to resolve a file handle.  It may have forgotten the inode. */
 static void lookup_dots(fuse_req_t req, fuse_ino_t ino, bool up)
 {
-	struct th_inode *inode = find_by_handle(req, ino), *parent;
+	struct th_inode *inode, *parent;
+	int err = th_handle_find(th_fuse_of(req)->fs, ino, &inode);
 
-	if (!inode)
-		return;
-	if (!up) {
-		reply_entry(req, inode);
-		return;
+	if (!err && up) {
+		err = th_namei_parent(inode, &parent);
+		th_inode_put(inode);
+		inode = parent;
 	}
-	int err = th_namei_parent(inode, &parent);
-
-	th_inode_put(inode);
 	if (err)
 		th_fuse_error(req, err);
 	else
-		reply_entry(req, parent);
+		reply_entry(req, inode);
 }
 
 void th_fuse_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -11,7 +11,7 @@
 #include "fs/inode/inode.h"
 #include "journal/base/clock.h"
 
-/* A pending notification: a direct write (written.req is set), a use of a deleted snapshot that has ended (number is set),
+/* A pending notification: a direct write (written.req is set), a use of a deleted snapshot that has ended (snapshot is set),
  * or a name in .snapshots that is no longer valid. */
 struct notice {
 	struct notice *next;
@@ -22,7 +22,7 @@ struct notice {
 		off_t off;
 		size_t size;
 	} written;
-	uint64_t number; /* of the snapshot's entrance; 0: drop the name */
+	uint64_t snapshot; /* its id; 0: drop the name */
 	uint64_t except; /* the directory whose .snapshots the kernel changed itself; 0: none */
 	char name[];
 };
@@ -70,30 +70,43 @@ static void send_name(struct th_fuse *fuse, const struct notice *notice)
 	free(snapdirs);
 }
 
-/* Makes the kernel drop an inode of a snapshot, under its primary name, if it is unused. */
-static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
+static void send_inode_at(struct th_fuse *fuse, const struct th_inode *inode, unsigned depth)
 {
 	const struct th_attr *attr = &inode->attr; /* needs no lock: in a snapshot it never changes */
+	uint64_t parent = th_node_id((struct th_node_parts){ inode->snapshot->id, depth, attr->parent });
 	char name[TH_NAME_MAX + 1]; /* libfuse sends the NUL after a name, too */
 
-	if (!attr->parent || attr->name_size > TH_NAME_MAX)
-		return;
 	memcpy(name, attr->name, attr->name_size);
 	name[attr->name_size] = 0;
-	fuse_lowlevel_notify_inval_entry(fuse->session, inode->number << TH_ID_BITS | attr->parent, name,
-					 attr->name_size);
+	fuse_lowlevel_notify_inval_entry(fuse->session, parent, name, attr->name_size);
+}
+
+/* Makes the kernel drop an inode of a snapshot, under its primary name, if it is unused.  The name may be in a directory of
+ * each depth. */
+static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
+{
+	if (!inode->attr.parent || inode->attr.name_size > TH_NAME_MAX)
+		return;
+	if (th_inode_is_dir(inode)) {
+		send_inode_at(fuse, inode, th_node_id_parse(inode->node).depth);
+		return;
+	}
+	for (unsigned depth = 0; depth <= TH_NODE_DEPTH_MAX; depth++) {
+		if (th_entered_snapshot_has_depth(inode->snapshot, depth))
+			send_inode_at(fuse, inode, depth);
+	}
 }
 
 /* Asks the kernel again to drop the inodes of a deleted snapshot.  Those that were in use when it was deleted have stayed
  * cached, with all their parent directories, and keep the snapshot's space. */
-static void send_entrance(struct th_fuse *fuse, uint64_t number)
+static void send_snapshot(struct th_fuse *fuse, uint64_t snapshot)
 {
 	struct th_inode **inodes;
 	size_t count;
 
-	th_inode_collect(fuse->fs, number, &inodes, &count); /* without memory, the next end of a use asks again */
+	th_inode_collect(fuse->fs, snapshot, &inodes, &count); /* without memory, the next end of a use asks again */
 	for (size_t i = 0; i < count; i++) {
-		if (inodes[i]->loaded > 0 && inodes[i]->id != inodes[i]->snapshot->root)
+		if (inodes[i]->loaded > 0 && !th_inode_is_entrance(inodes[i]))
 			send_inode(fuse, inodes[i]);
 		th_inode_put(inodes[i]);
 	}
@@ -114,8 +127,8 @@ static void send_notice(struct th_fuse *fuse, const struct notice *notice)
 {
 	if (notice->written.req)
 		send_written(fuse, notice);
-	else if (notice->number)
-		send_entrance(fuse, notice->number);
+	else if (notice->snapshot)
+		send_snapshot(fuse, notice->snapshot);
 	else
 		send_name(fuse, notice);
 }
@@ -124,10 +137,10 @@ static void send_notice(struct th_fuse *fuse, const struct notice *notice)
  * that are still in use are tried from time to time. */
 static void send_lingering(struct th_fuse *fuse)
 {
-	uint64_t number = 0;
+	uint64_t snapshot = 0;
 
-	while ((number = th_entered_snapshot_next_deleted(fuse->fs, number)))
-		send_entrance(fuse, number);
+	while ((snapshot = th_entered_snapshot_next_deleted(fuse->fs, snapshot)))
+		send_snapshot(fuse, snapshot);
 }
 
 /* Waits for a notice.  As long as a deleted snapshot is in use, it also asks the kernel for that periodically.  Called with
@@ -182,7 +195,7 @@ static void enqueue(struct th_fuse_notifier *notifier, struct notice *notice)
 	pthread_mutex_unlock(&notifier->lock);
 }
 
-static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name, uint64_t number, uint64_t except)
+static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name, uint64_t snapshot, uint64_t except)
 {
 	size_t size = strlen(name) + 1;
 	struct notice *notice = calloc(1, sizeof(*notice) + size);
@@ -195,7 +208,7 @@ static void enqueue_snapshot(struct th_fuse_notifier *notifier, const char *name
 			name);
 		return;
 	}
-	notice->number = number;
+	notice->snapshot = snapshot;
 	notice->except = except;
 	memcpy(notice->name, name, size);
 	enqueue(notifier, notice);
@@ -255,8 +268,8 @@ void th_fuse_notify_attr(struct th_fuse *fuse, const struct th_inode *inode)
 
 void th_fuse_notify_release(struct th_fuse *fuse, const struct th_inode *inode)
 {
-	if (inode->snapshot && inode->snapshot->number && inode->snapshot->deleted)
-		enqueue_snapshot(fuse->notifier, "", inode->snapshot->number, 0);
+	if (inode->snapshot && inode->snapshot->deleted)
+		enqueue_snapshot(fuse->notifier, "", inode->snapshot->id, 0);
 }
 
 void th_fuse_notify_write(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size)

@@ -27,6 +27,8 @@ void th_fuse_entry(struct th_inode *inode, struct fuse_entry_param *ret)
 		th_snapdir_refresh(inode); /* after an error the former attributes are shown */
 	*ret = (struct fuse_entry_param){
 		.ino = th_inode_nodeid(inode),
+		/* The kernel knows its root before the first reply, with generation 0. */
+		.generation = inode == inode->fs->root ? 0 : inode->fs->generation,
 		/* A virtual directory may change here before the kernel knows its inode, when it cannot be notified:
 		 * so the kernel must ask for the attributes that it will cache. */
 		.attr_timeout = th_inode_is_snapdir(inode) ? 0 : TH_FUSE_VALID_SECONDS,

@@ -44,10 +44,10 @@ static void want_if_capable(struct fuse_conn_info *conn, unsigned capability)
 
 void th_fuse_negotiate(struct fuse_conn_info *conn, const char *directory, unsigned max_read)
 {
-	want_if_capable(conn, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_EXPLICIT_INVAL_DATA |
-				      FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_ASYNC_DIO |
-				      FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC |
-				      FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
+	want_if_capable(conn, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_PARALLEL_DIROPS |
+				      FUSE_CAP_IOCTL_DIR | FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
+				      FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_POSIX_ACL |
+				      FUSE_CAP_DONT_MASK);
 	/* AUTO_INVAL_DATA: the daemon itself changes times, which is no reason to drop cached data.  HANDLE_KILLPRIV:
 	 * its second version is used instead (request.h).  Locks: the kernel's own suffice for a local filesystem. */
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_LOCKS |
@@ -66,7 +66,11 @@ static void session_init(void *arg, struct fuse_conn_info *conn)
 	struct th_fuse *fuse = arg;
 
 	th_fuse_negotiate(conn, fuse->directory, fuse->max_read);
-	fuse->opens_directories = !(conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
+	if (fuse->exports)
+		want_if_capable(conn, FUSE_CAP_EXPORT_SUPPORT);
+	else
+		conn->want &= ~(unsigned)FUSE_CAP_EXPORT_SUPPORT;
+	fuse->opens_directories = fuse->exports || !(conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	fuse->selinux = access("/sys/fs/selinux", F_OK) == 0;
 	if (fuse->ready && !fuse->block)
 		fuse->ready(fuse); /* else by the syncer, which first asks the kernel */

@@ -26,7 +26,8 @@ struct th_fuse {
 	struct fuse_session *session;
 	const char *directory; /* the mount point */
 	unsigned max_read; /* bytes; the mount option; 0: not given */
-	bool opens_directories; /* the kernel, older than 5.1, requires a reply to OPENDIR */
+	bool exports; /* -o export: file handles outlive the kernel's caches */
+	bool opens_directories; /* OPENDIR has a reply: exports, or the kernel, older than 5.1, requires it */
 	bool selinux; /* the running kernel has SELinux */
 	bool block; /* mounted by a block device (attach.h) */
 	char no_block[128]; /* why not */

@@ -11,7 +11,7 @@
 /* The records of the inodes from id number * GROUP on. */
 struct group {
 	bool used;
-	uint64_t view; /* struct th_inode.number of its inodes: the view that the records are from */
+	uint64_t view; /* the snapshot that the records are from; 0: the tree that the mount shows */
 	uint64_t number;
 	uint64_t present; /* bit i: the i-th inode has a record */
 	struct th_time times[GROUP];
@@ -50,12 +50,13 @@ void th_atime_records_release(struct th_fs *fs)
 /* Returns the slot of the inode's group; atimes->lock held.  It may hold another group. */
 static struct group *group_slot(struct atimes *atimes, const struct th_inode *inode)
 {
-	return &atimes->slots[(inode->id / GROUP + inode->number) % SLOTS];
+	return &atimes->slots[(inode->id / GROUP + th_node_id_parse(inode->node).snapshot) % SLOTS];
 }
 
 static bool group_is(const struct group *group, const struct th_inode *inode)
 {
-	return group->used && group->view == inode->number && group->number == inode->id / GROUP;
+	return group->used && group->view == th_node_id_parse(inode->node).snapshot &&
+	       group->number == inode->id / GROUP;
 }
 
 static bool group_get(const struct group *group, const struct th_inode *inode, struct th_time *ret)
@@ -78,7 +79,7 @@ static int group_read(const struct th_inode *inode, struct group *ret)
 	int err = th_cursor_open(th_inode_view(inode), &range, &cursor);
 
 	ret->used = true;
-	ret->view = inode->number;
+	ret->view = th_node_id_parse(inode->node).snapshot;
 	ret->number = inode->id / GROUP;
 	ret->present = 0;
 	if (err)

@@ -69,6 +69,7 @@ struct th_fs_options {
 	enum th_snapdir_mode snapdir;
 	const char *snapdir_name; /* NULL: TH_SNAPDIR_NAME; in struct th_fs never NULL */
 	enum th_snapshots_mode snapshots;
+	bool narrow_numbers; /* all inode numbers have at most 32 bits (inode_number.h) */
 	uint32_t mounted_by; /* uid of the user who mounts, shown as the owner of .snapshots */
 	enum th_atime_mode atime;
 	bool no_dir_atime; /* never update the atime of directories */
@@ -98,6 +99,7 @@ struct th_fs {
 	struct th_name_key name_key;
 	const struct th_inode_end *inode_end;
 	struct th_entered_snapshot *base; /* the snapshot that the mount shows; NULL: live */
+	uint32_t generation; /* of file handles: differs between filesystems, so that one is not decoded by another */
 	struct th_inode *root; /* of the mount; the filesystem holds a reference */
 
 	pthread_mutex_t rename_lock; /* L1 */
@@ -111,9 +113,9 @@ struct th_fs {
 	pthread_mutex_t checkpoint_hook_lock; /* L0 */
 	bool closing; /* checkpoint_hook_lock */
 
-	pthread_mutex_t entrance_lock; /* guards the list of entered snapshots */
-	struct th_entered_snapshot *snapshots;
-	uint64_t next_number;
+	pthread_mutex_t entrance_lock; /* guards the entered snapshots (entered_snapshot.c) */
+	void *snapshots; /* a tree of <search.h>; without base */
+	struct th_entered_snapshot *deleted_snapshots; /* a list */
 
 	_Atomic uint64_t uncounted_blocks; /* of deleted data; perhaps not free yet for the store (th_fs_statfs) */
 

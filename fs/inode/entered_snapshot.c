@@ -2,73 +2,82 @@
 #include "fs/inode/entered_snapshot.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 
-/* --- the list; called with fs->entrance_lock held --- */
+/* --- the tree of <search.h>, by id; called with fs->entrance_lock held --- */
 
-static struct th_entered_snapshot *entrance_find(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)
+static int compare_ids(const void *a, const void *b)
 {
-	struct th_entered_snapshot *snapshot = fs->snapshots;
+	const struct th_entered_snapshot *x = a, *y = b;
 
-	while (snapshot && (snapshot->id != snapshot_id || snapshot->root != root || !snapshot->number))
-		snapshot = snapshot->next;
-	return snapshot;
+	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static bool number_used(const struct th_fs *fs, uint64_t number)
+static struct th_entered_snapshot *find(struct th_fs *fs, uint64_t id)
 {
-	for (struct th_entered_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
-		if (snapshot->number == number)
-			return true;
-	}
-	return false;
+	struct th_entered_snapshot wanted = { .id = id }, *const *found = tfind(&wanted, &fs->snapshots, compare_ids);
+
+	return found ? *found : NULL;
 }
 
-/* Returns an unused number.  Numbers wrap around after 2^24. */
-static uint64_t number_new(struct th_fs *fs)
+/* Returns the entered snapshot with one more reference, or NULL. */
+static struct th_entered_snapshot *share(struct th_fs *fs, uint64_t id)
 {
-	uint64_t number;
-
-	do {
-		number = fs->next_number++;
-		if (fs->next_number >= TH_SNAPDIR_SNAPSHOT)
-			fs->next_number = 1;
-	} while (number_used(fs, number));
-	return number;
-}
-
-static void entrance_link(struct th_fs *fs, struct th_entered_snapshot *snapshot)
-{
-	snapshot->next = fs->snapshots;
-	fs->snapshots = snapshot;
-}
-
-/* Returns the entry for this pair with one more reference, or NULL. */
-static struct th_entered_snapshot *entrance_share(struct th_fs *fs, uint64_t snapshot_id, uint64_t root)
-{
-	struct th_entered_snapshot *snapshot = entrance_find(fs, snapshot_id, root);
+	struct th_entered_snapshot *snapshot = find(fs, id);
 
 	if (snapshot)
 		snapshot->refs++;
 	return snapshot;
 }
 
+static void note_deleted(struct th_fs *fs, struct th_entered_snapshot *snapshot)
+{
+	snapshot->deleted = true;
+	snapshot->next_deleted = fs->deleted_snapshots;
+	fs->deleted_snapshots = snapshot;
+}
+
+static void unlink_deleted(struct th_fs *fs, const struct th_entered_snapshot *snapshot)
+{
+	struct th_entered_snapshot **at = &fs->deleted_snapshots;
+
+	while (*at != snapshot)
+		at = &(*at)->next_deleted;
+	*at = snapshot->next_deleted;
+}
+
+static int add(struct th_fs *fs, struct th_entered_snapshot *snapshot)
+{
+	struct th_snapshot info;
+
+	if (!tsearch(snapshot, &fs->snapshots, compare_ids))
+		return -ENOMEM;
+	/* A thread that deleted it before this moment has not found it (mark_deleted). */
+	if (th_snapshot_find_id(fs->store, snapshot->id, &info) == -ENOENT)
+		note_deleted(fs, snapshot);
+	return 0;
+}
+
 /* --- called without the lock: opening a view may read its root from the disk --- */
 
-static int entrance_new(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_entered_snapshot **ret)
+static int entrance_new(struct th_fs *fs, uint64_t id, struct th_entered_snapshot **ret)
 {
 	struct th_entered_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+	struct th_snapshot info;
 
 	if (!snapshot)
 		return -ENOMEM;
-	int err = th_view_snapshot(fs->store, snapshot_id, &snapshot->view);
+	int err = id <= TH_SNAPSHOT_ID_MAX ? th_snapshot_find_id(fs->store, id, &info) : -EUCLEAN;
 
+	if (!err)
+		err = th_view_snapshot(fs->store, id, &snapshot->view);
 	if (err) {
 		free(snapshot);
 		return err;
 	}
-	snapshot->id = snapshot_id;
-	snapshot->root = root;
+	snapshot->id = id;
+	snapshot->created_ns = info.created_ns;
 	snapshot->refs = 1;
 	*ret = snapshot;
 	return 0;
@@ -82,45 +91,36 @@ static void entrance_free(struct th_entered_snapshot *snapshot)
 	free(snapshot);
 }
 
-int th_entered_snapshot_get(struct th_fs *fs, uint64_t snapshot_id, uint64_t root, struct th_entered_snapshot **ret)
+int th_entered_snapshot_get(struct th_fs *fs, uint64_t id, struct th_entered_snapshot **ret)
 {
 	struct th_entered_snapshot *mine;
-	struct th_snapshot snapshot;
 	int err;
 
 	pthread_mutex_lock(&fs->entrance_lock);
-	*ret = entrance_share(fs, snapshot_id, root);
+	*ret = share(fs, id);
 	pthread_mutex_unlock(&fs->entrance_lock);
 	if (*ret)
 		return 0;
-	err = entrance_new(fs, snapshot_id, root, &mine);
+	err = entrance_new(fs, id, &mine);
 	if (err)
 		return err;
 	pthread_mutex_lock(&fs->entrance_lock);
-	*ret = entrance_share(fs, snapshot_id, root);
+	*ret = share(fs, id);
 	if (!*ret) {
-		mine->number = number_new(fs);
-		entrance_link(fs, mine);
-		/* A thread that deleted it before this moment has not found the entry (mark_deleted). */
-		mine->deleted = th_snapshot_find_id(fs->store, snapshot_id, &snapshot) == -ENOENT;
-		*ret = mine;
-		mine = NULL;
+		err = add(fs, mine);
+		if (!err) {
+			*ret = mine;
+			mine = NULL;
+		}
 	}
 	pthread_mutex_unlock(&fs->entrance_lock);
 	entrance_free(mine);
-	return 0;
+	return err;
 }
 
-int th_entered_snapshot_open_base(struct th_fs *fs, uint64_t snapshot_id)
+int th_entered_snapshot_open_base(struct th_fs *fs, uint64_t id)
 {
-	int err = entrance_new(fs, snapshot_id, TH_ROOT_ID, &fs->base);
-
-	if (err)
-		return err;
-	pthread_mutex_lock(&fs->entrance_lock);
-	entrance_link(fs, fs->base);
-	pthread_mutex_unlock(&fs->entrance_lock);
-	return 0;
+	return entrance_new(fs, id, &fs->base);
 }
 
 struct th_entered_snapshot *th_entered_snapshot_ref(struct th_fs *fs, struct th_entered_snapshot *snapshot)
@@ -136,37 +136,52 @@ void th_entered_snapshot_put(struct th_fs *fs, struct th_entered_snapshot *snaps
 	pthread_mutex_lock(&fs->entrance_lock);
 	bool last = !--snapshot->refs;
 
-	if (last) {
-		struct th_entered_snapshot **at = &fs->snapshots;
-
-		while (*at != snapshot)
-			at = &(*at)->next;
-		*at = snapshot->next;
+	if (last && snapshot != fs->base) {
+		tdelete(snapshot, &fs->snapshots, compare_ids);
+		if (snapshot->deleted)
+			unlink_deleted(fs, snapshot);
 	}
 	pthread_mutex_unlock(&fs->entrance_lock);
 	if (last)
 		entrance_free(snapshot);
 }
 
-uint64_t th_entered_snapshot_next_deleted(struct th_fs *fs, uint64_t number)
+/* --- deletion --- */
+
+uint64_t th_entered_snapshot_next_deleted(struct th_fs *fs, uint64_t id)
 {
 	uint64_t next = 0;
 
 	pthread_mutex_lock(&fs->entrance_lock);
-	for (struct th_entered_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
-		if (snapshot->deleted && snapshot->number > number && (!next || snapshot->number < next))
-			next = snapshot->number;
+	for (struct th_entered_snapshot *at = fs->deleted_snapshots; at; at = at->next_deleted) {
+		if (at->id > id && (!next || at->id < next))
+			next = at->id;
 	}
 	pthread_mutex_unlock(&fs->entrance_lock);
 	return next;
 }
 
-void th_entered_snapshot_mark_deleted(struct th_fs *fs, uint64_t snapshot_id)
+void th_entered_snapshot_mark_deleted(struct th_fs *fs, uint64_t id)
 {
 	pthread_mutex_lock(&fs->entrance_lock);
-	for (struct th_entered_snapshot *snapshot = fs->snapshots; snapshot; snapshot = snapshot->next) {
-		if (snapshot->id == snapshot_id)
-			snapshot->deleted = true;
-	}
+	struct th_entered_snapshot *snapshot = find(fs, id);
+
+	if (snapshot && !snapshot->deleted)
+		note_deleted(fs, snapshot);
 	pthread_mutex_unlock(&fs->entrance_lock);
+}
+
+/* --- depths --- */
+
+void th_entered_snapshot_note_depth(struct th_entered_snapshot *snapshot, unsigned depth)
+{
+	uint64_t bit = UINT64_C(1) << depth % 64;
+
+	if (!(atomic_load(&snapshot->depths[depth / 64]) & bit))
+		atomic_fetch_or(&snapshot->depths[depth / 64], bit);
+}
+
+bool th_entered_snapshot_has_depth(const struct th_entered_snapshot *snapshot, unsigned depth)
+{
+	return atomic_load(&snapshot->depths[depth / 64]) >> depth % 64 & 1;
 }

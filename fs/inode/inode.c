@@ -36,25 +36,25 @@ int th_inode_table_new(struct th_inode_table **ret)
 	return 0;
 }
 
-static struct th_inode **table_bucket(const struct th_inode_table *table, uint64_t number, uint64_t id)
+static struct th_inode **table_bucket(const struct th_inode_table *table, uint64_t node)
 {
-	uint64_t hash = (number << TH_ID_BITS ^ id) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = node * UINT64_C(0x9e3779b97f4a7c15);
 
 	return &table->buckets[(hash >> 32) & (table->nbuckets - 1)];
 }
 
-static struct th_inode *table_find(const struct th_inode_table *table, uint64_t number, uint64_t id)
+static struct th_inode *table_find(const struct th_inode_table *table, uint64_t node)
 {
-	struct th_inode *inode = *table_bucket(table, number, id);
+	struct th_inode *inode = *table_bucket(table, node);
 
-	while (inode && (inode->id != id || inode->number != number))
+	while (inode && inode->node != node)
 		inode = inode->hash_next;
 	return inode;
 }
 
 static void table_link(struct th_inode_table *table, struct th_inode *inode)
 {
-	struct th_inode **bucket = table_bucket(table, inode->number, inode->id);
+	struct th_inode **bucket = table_bucket(table, inode->node);
 
 	inode->hash_next = *bucket;
 	*bucket = inode;
@@ -90,7 +90,7 @@ static void table_add(struct th_inode_table *table, struct th_inode *inode)
 
 static void table_remove(struct th_inode_table *table, struct th_inode *inode)
 {
-	struct th_inode **at = table_bucket(table, inode->number, inode->id);
+	struct th_inode **at = table_bucket(table, inode->node);
 
 	while (*at != inode)
 		at = &(*at)->hash_next;
@@ -100,16 +100,15 @@ static void table_remove(struct th_inode_table *table, struct th_inode *inode)
 
 /* --- loading --- */
 
-static struct th_inode *inode_alloc(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t number,
-				    uint64_t id)
+static struct th_inode *inode_alloc(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t node)
 {
 	struct th_inode *inode = calloc(1, sizeof(*inode));
 
 	if (!inode)
 		return NULL;
 	inode->fs = fs;
-	inode->id = id;
-	inode->number = number;
+	inode->id = th_node_id_parse(node).id;
+	inode->node = node;
 	inode->snapshot = snapshot ? th_entered_snapshot_ref(fs, snapshot) : NULL;
 	inode->refs = 1;
 	pthread_rwlock_init(&inode->lock, NULL);
@@ -164,6 +163,12 @@ static int attr_set(struct th_inode *inode, const struct th_attr *attr)
 	return 0;
 }
 
+/* The entry of a directory may name an inode of another type only on a manipulated image. */
+static int check_type(const struct th_inode *inode)
+{
+	return th_node_id_parse(inode->node).depth && !th_inode_is_dir(inode) ? -EUCLEAN : 0;
+}
+
 static int inode_load(struct th_inode *inode)
 {
 	struct th_fs_key key = th_fs_key_inode(inode->id);
@@ -183,7 +188,7 @@ static int inode_load(struct th_inode *inode)
 	if (!err)
 		err = attr_set(inode, &attr);
 	th_value_release(&value);
-	return err;
+	return err ? err : check_type(inode);
 }
 
 /* Makes up the attributes of a virtual directory; dir/snapdir.c updates them. */
@@ -214,19 +219,18 @@ static int inode_wait(struct th_inode *inode)
 	return inode->loaded < 0 ? inode->loaded : 0;
 }
 
-static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t number, uint64_t id,
-		     struct th_inode **ret)
+static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t node, struct th_inode **ret)
 {
 	bool load = false;
 	int err;
 
 	pthread_mutex_lock(&fs->table_lock);
-	struct th_inode *inode = table_find(fs->table, number, id);
+	struct th_inode *inode = table_find(fs->table, node);
 
 	if (inode) {
 		inode->refs++;
 	} else {
-		inode = inode_alloc(fs, snapshot, number, id);
+		inode = inode_alloc(fs, snapshot, node);
 		if (inode) {
 			/* No other thread knows it yet: this neither fails nor waits, and so does not violate L4. */
 			pthread_rwlock_trywrlock(&inode->lock);
@@ -238,7 +242,7 @@ static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uin
 	if (!inode)
 		return -ENOMEM;
 	if (load) {
-		err = number == TH_SNAPDIR_SNAPSHOT ? snapdir_load(inode) : inode_load(inode);
+		err = th_inode_is_snapdir(inode) ? snapdir_load(inode) : inode_load(inode);
 		inode->loaded = err ? err : 1;
 		pthread_rwlock_unlock(&inode->lock);
 	} else {
@@ -254,12 +258,31 @@ static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uin
 
 int th_inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t id, struct th_inode **ret)
 {
-	return inode_get(fs, snapshot, snapshot ? snapshot->number : 0, id, ret);
+	return th_inode_get_entered(fs, snapshot, 0, id, ret);
+}
+
+int th_inode_get_entered(struct th_fs *fs, struct th_entered_snapshot *snapshot, unsigned depth, uint64_t id,
+			 struct th_inode **ret)
+{
+	struct th_node_parts parts = { .depth = depth, .id = id };
+
+	if (id > TH_ID_MAX)
+		return -EUCLEAN;
+	if (snapshot && snapshot != fs->base) {
+		parts.snapshot = snapshot->id;
+		th_entered_snapshot_note_depth(snapshot, depth);
+	}
+	return inode_get(fs, snapshot, th_node_id(parts), ret);
+}
+
+int th_inode_get_by(const struct th_inode *dir, uint64_t id, bool is_dir, struct th_inode **ret)
+{
+	return th_inode_get_entered(dir->fs, dir->snapshot, is_dir ? th_node_id_parse(dir->node).depth : 0, id, ret);
 }
 
 int th_inode_get_snapdir(struct th_fs *fs, uint64_t id, struct th_inode **ret)
 {
-	return inode_get(fs, NULL, TH_SNAPDIR_SNAPSHOT, id, ret);
+	return inode_get(fs, NULL, th_node_id((struct th_node_parts){ TH_SNAPDIR_SNAPSHOT, 0, id }), ret);
 }
 
 struct th_inode *th_inode_find(struct th_fs *fs, uint64_t nodeid)
@@ -270,7 +293,7 @@ struct th_inode *th_inode_find(struct th_fs *fs, uint64_t nodeid)
 	if (nodeid == TH_ROOT_ID)
 		inode = fs->root;
 	else
-		inode = table_find(fs->table, nodeid >> TH_ID_BITS, nodeid & TH_ID_MAX);
+		inode = table_find(fs->table, nodeid);
 	if (inode)
 		inode->refs++;
 	pthread_mutex_unlock(&fs->table_lock);
@@ -283,7 +306,7 @@ struct th_inode *th_inode_find(struct th_fs *fs, uint64_t nodeid)
 
 uint64_t th_inode_nodeid(const struct th_inode *inode)
 {
-	return inode == inode->fs->root ? TH_ROOT_ID : inode->number << TH_ID_BITS | inode->id;
+	return inode == inode->fs->root ? TH_ROOT_ID : inode->node;
 }
 
 struct th_inode *th_inode_ref(struct th_inode *inode)
@@ -358,7 +381,7 @@ int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode *
 
 	if (err)
 		return err;
-	struct th_inode *inode = inode_alloc(fs, NULL, 0, id);
+	struct th_inode *inode = inode_alloc(fs, NULL, th_node_id((struct th_node_parts){ .id = id }));
 
 	if (!inode)
 		return -ENOMEM;
@@ -376,19 +399,19 @@ int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode *
 	return 0;
 }
 
-static bool has_number(const struct th_inode *inode, uint64_t number)
+static bool is_of(const struct th_inode *inode, uint64_t snapshot)
 {
-	return inode->number == number;
+	return th_node_id_parse(inode->node).snapshot == snapshot;
 }
 
-static bool has_no_name(const struct th_inode *inode, uint64_t number)
+static bool has_no_name(const struct th_inode *inode, uint64_t snapshot)
 {
-	(void)number;
+	(void)snapshot;
 	return inode_unnamed(inode);
 }
 
 /* Lists the inodes of the table for which wanted() is true, each with a reference. */
-static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode, uint64_t number), uint64_t number,
+static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode, uint64_t snapshot), uint64_t snapshot,
 		   struct th_inode ***ret, size_t *ret_count)
 {
 	struct th_inode **list = NULL;
@@ -398,7 +421,7 @@ static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode
 	pthread_mutex_lock(&fs->table_lock);
 	for (size_t i = 0; i < fs->table->nbuckets && !err; i++) {
 		for (struct th_inode *inode = fs->table->buckets[i]; inode; inode = inode->hash_next) {
-			if (!wanted(inode, number))
+			if (!wanted(inode, snapshot))
 				continue;
 			err = th_grow(list, capacity, count + 1);
 			if (err)
@@ -413,9 +436,9 @@ static int collect(struct th_fs *fs, bool (*wanted)(const struct th_inode *inode
 	return err;
 }
 
-int th_inode_collect(struct th_fs *fs, uint64_t number, struct th_inode ***ret, size_t *ret_count)
+int th_inode_collect(struct th_fs *fs, uint64_t snapshot, struct th_inode ***ret, size_t *ret_count)
 {
-	return collect(fs, has_number, number, ret, ret_count);
+	return collect(fs, is_of, snapshot, ret, ret_count);
 }
 
 void th_inode_delete_unnamed(struct th_fs *fs)
@@ -497,9 +520,19 @@ static uint64_t stat_blocks(const struct th_attr *attr)
 
 uint64_t th_inode_ino(const struct th_inode *inode)
 {
-	uint64_t high = inode->snapshot ? inode->snapshot->id : inode->number;
+	return th_inode_number(th_node_id_parse(inode->node).snapshot, inode->id, inode->fs->options.narrow_numbers);
+}
 
-	return high << TH_ID_BITS | inode->id;
+uint64_t th_inode_ino_by(const struct th_inode *dir, uint64_t id)
+{
+	return th_inode_number(th_node_id_parse(dir->node).snapshot, id, dir->fs->options.narrow_numbers);
+}
+
+struct th_time th_inode_birth(const struct th_inode *inode)
+{
+	bool is_root = inode->fs->base && inode == inode->fs->root;
+
+	return is_root || th_inode_is_entrance(inode) ? th_time_of_ns(inode->snapshot->created_ns) : inode->attr.btime;
 }
 
 void th_inode_stat(const struct th_inode *inode, struct stat *ret)

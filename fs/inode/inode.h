@@ -31,8 +31,9 @@ enum th_xattr_state {
 struct th_inode {
 	struct th_fs *fs;
 	uint64_t id;
-	uint64_t number; /* high bits of the kernel's node id: 0, an entered snapshot's, or TH_SNAPDIR_SNAPSHOT */
+	uint64_t node; /* its node id (inode_number.h); but the mount's root has TH_ROOT_ID for the kernel */
 	struct th_entered_snapshot *snapshot; /* NULL: live.  An inode of a snapshot never changes */
+	atomic_bool entrance; /* a directory through which a snapshot was entered; but see th_inode_is_entrance */
 	uint32_t type; /* S_IFMT of its mode, which never changes */
 	_Atomic uint64_t parent; /* attr.parent, for readers that may not wait for the lock (rename.c) */
 	atomic_bool cached; /* the kernel may have some of its data in its cache (fuse/file.c) */
@@ -68,6 +69,12 @@ struct th_inode {
 /* Finds the inode `id` of the live tree (snapshot NULL) or of an entered snapshot, in memory or in the store.  Blocks
  * for the disk.  The caller puts it.  Returns 0, -ENOENT, -EUCLEAN, -ENOMEM, or a read error. */
 int th_inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t id, struct th_inode **ret);
+/* The same for a directory of a snapshot that was entered at this depth (inode_number.h).  Also -EUCLEAN if it is no
+ * directory. */
+int th_inode_get_entered(struct th_fs *fs, struct th_entered_snapshot *snapshot, unsigned depth, uint64_t id,
+			 struct th_inode **ret);
+/* The same for an inode that an entry or the parent of `dir` names.  is_dir: it is a directory. */
+int th_inode_get_by(const struct th_inode *dir, uint64_t id, bool is_dir, struct th_inode **ret);
 /* Finds or creates the virtual .snapshots of the live directory `id`.  The caller puts it.  Returns 0 or -ENOMEM. */
 int th_inode_get_snapdir(struct th_fs *fs, uint64_t id, struct th_inode **ret);
 /* Finds the inode with the kernel's node id.  The caller puts it.  Returns NULL if it is not in memory. */
@@ -84,9 +91,8 @@ void th_inode_forget(struct th_inode *inode, uint64_t n);
  * inode is in the table, but no other thread knows its id.  To discard it, the caller sets `deleted` and puts it.
  * Returns 0, -ENOMEM, or as th_fs_new_id. */
 int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode **ret);
-/* Lists the inodes in memory with this number: those of one entered snapshot, or (TH_SNAPDIR_SNAPSHOT) the virtual
- * directories.  The caller puts each and frees the array, also after -ENOMEM, when the list is incomplete. */
-int th_inode_collect(struct th_fs *fs, uint64_t number, struct th_inode ***ret, size_t *ret_count);
+/* Lists the inodes in memory of one entered snapshot, or (TH_SNAPDIR_SNAPSHOT) the virtual directories.  The caller puts each and frees the array, also after -ENOMEM, when the list is incomplete. */
+int th_inode_collect(struct th_fs *fs, uint64_t snapshot, struct th_inode ***ret, size_t *ret_count);
 /* Deletes all inodes in memory that have no name; for th_fs_close, when no caller uses them any more. */
 void th_inode_delete_unnamed(struct th_fs *fs);
 
@@ -100,7 +106,14 @@ static inline bool th_inode_is_dir(const struct th_inode *inode)
 }
 static inline bool th_inode_is_snapdir(const struct th_inode *inode)
 {
-	return inode->number == TH_SNAPDIR_SNAPSHOT;
+	return th_node_id_parse(inode->node).snapshot == TH_SNAPDIR_SNAPSHOT;
+}
+/* Returns true if the inode is shown as an entry of a virtual directory: its parent is that, and its name the
+ * snapshot's. */
+static inline bool th_inode_is_entrance(const struct th_inode *inode)
+{
+	return inode->snapshot && inode->snapshot != inode->fs->base &&
+	       (inode->id == TH_ROOT_ID || atomic_load(&inode->entrance));
 }
 /* Returns the view that holds the inode's keys. */
 static inline struct th_view *th_inode_view(const struct th_inode *inode)
@@ -121,6 +134,11 @@ void th_inode_publish(struct th_inode *inode, const struct th_attr *attr);
 int th_inode_check_data(const struct th_inode *inode, uint64_t off);
 /* Returns st_ino; needs no lock. */
 uint64_t th_inode_ino(const struct th_inode *inode);
+/* Returns st_ino of the inode that an entry of `dir` names; needs no lock. */
+uint64_t th_inode_ino_by(const struct th_inode *dir, uint64_t id);
+/* Returns the time of birth: of a snapshot's root, and of a directory as an entry of .snapshots, when the snapshot was
+ * taken. */
+struct th_time th_inode_birth(const struct th_inode *inode);
 /* Fills in stat(2). */
 void th_inode_stat(const struct th_inode *inode, struct stat *ret);
 /* Clears set-user-id and set-group-id after a write or chown by an unprivileged user, as disk filesystems do.  The

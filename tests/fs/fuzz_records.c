@@ -346,7 +346,7 @@ static void use(struct th_disk *disk, bool read_only)
 	visit_all(NULL, false);
 	compare("s", NULL);
 	if (th_snapshot_find(fs->store, "s", &snapshot) == 0 &&
-	    th_entered_snapshot_get(fs, snapshot.id, TH_ROOT_ID, &entered) == 0) {
+	    th_entered_snapshot_get(fs, snapshot.id, &entered) == 0) {
 		visit_all(entered, false);
 		th_entered_snapshot_put(fs, entered);
 	}

@@ -106,7 +106,7 @@ struct th_picture th_picture_take(struct th_fs *fs, const char *snapshot)
 	struct th_snapshot found;
 
 	ck_assert_int_eq(th_snapshot_find(fs->store, snapshot, &found), 0);
-	ck_assert_int_eq(th_entered_snapshot_get(fs, found.id, TH_ROOT_ID, &walk.snapshot), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, found.id, &walk.snapshot), 0);
 	add(&walk, TH_ROOT_ID, strdup("/"));
 	th_entered_snapshot_put(fs, walk.snapshot);
 	qsort(picture.names, picture.count, sizeof(*picture.names), compare);

@@ -184,7 +184,7 @@ START_TEST(a_file_is_restored_from_a_snapshot)
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "s", &snapshot), 0);
 	fill();
 	ck_assert_int_eq(truncate_to(0), 0);
-	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, snapshot.id, TH_ROOT_ID, &entered), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, snapshot.id, &entered), 0);
 	ck_assert_int_eq(th_inode_get(scene.fs, entered, file->id, &old), 0);
 	ck_assert_int_eq(th_file_copy_range(old, 0, file, 0, SIZE, &done), 0);
 	ck_assert_uint_eq(done, SIZE);

@@ -257,6 +257,15 @@ static int read_directory(struct tree *tree, const char *root, const char *path,
 }
 
 /* Takes ownership of the path. */
+/* The inode's id, of the number that fs/inode/inode_number.h describes. */
+static uint64_t file_id(uint64_t number)
+{
+	static const unsigned id_bits[] = { 23, 20, 17, 15 };
+	unsigned bits = number > UINT32_MAX ? 40 : number >> 31 ? id_bits[number >> 29 & 3] : 31;
+
+	return number & ((UINT64_C(1) << bits) - 1);
+}
+
 static int read_entry(struct tree *tree, const char *root, const char *path, uint64_t parent)
 {
 	struct tree_entry *entry = add_entry(tree);
@@ -274,7 +283,7 @@ static int read_entry(struct tree *tree, const char *root, const char *path, uin
 		err = fail("lstat", full);
 	} else {
 		directory = S_ISDIR(entry->stat.st_mode);
-		inode = entry->inode = entry->stat.st_ino & TREE_INODE_MASK;
+		inode = entry->inode = file_id(entry->stat.st_ino);
 	}
 	if (!err && !(tree->flags & TREE_NAMES))
 		err = read_properties(tree, full, entry);

@@ -11,14 +11,12 @@
 #include <sys/stat.h>
 
 #define TREE_BLOCK 4096
-/* The high bits of an inode number identify the snapshot; these bits identify the file. */
-#define TREE_INODE_MASK ((UINT64_C(1) << 40) - 1)
 
 struct tree_entry {
 	char *path; /* below the root: "/a/b"; the root is "/" */
 	const char *name; /* its last part */
 	uint64_t parent; /* inode number of its directory; 0 for the root */
-	uint64_t inode; /* masked */
+	uint64_t inode; /* the part of its inode number that identifies the file in all snapshots */
 	struct stat stat;
 	unsigned flags; /* as chattr(1) sets */
 	uint64_t xattrs; /* a hash of all names and values; 0: none */

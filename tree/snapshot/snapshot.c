@@ -54,7 +54,7 @@ static int create_step(struct th_store *store, struct th_checkpoint_state *state
 		request->result = -EEXIST;
 		return 0;
 	}
-	if (store->super.next_snapshot_id >= 0xffffff) {
+	if (store->super.next_snapshot_id > TH_SNAPSHOT_ID_MAX) {
 		request->result = -EOVERFLOW; /* ids are not used again */
 		return 0;
 	}

@@ -131,7 +131,7 @@ START_TEST(a_file_of_a_snapshot_is_shared_but_not_written)
 
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "s", &snapshot), 0);
 	th_file_scene_truncate(src, 0);
-	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, snapshot.id, TH_ROOT_ID, &entered), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, snapshot.id, &entered), 0);
 	ck_assert_int_eq(th_inode_get(scene.fs, entered, src->id, &old), 0);
 	ck_assert_uint_eq(copy(old, 0, 0, SIZE), SIZE);
 	ck_assert_uint_eq(th_file_pages_count(dst), 0);

@@ -662,7 +662,7 @@ static int enter(void)
 	int err = 0;
 
 	for (unsigned i = 1; i < SNAPSHOTS && !err; i++) {
-		err = th_entered_snapshot_get(fs, snapshots[i].id, TH_ROOT_ID, &snapshot);
+		err = th_entered_snapshot_get(fs, snapshots[i].id, &snapshot);
 		if (!err)
 			th_entered_snapshot_put(fs, snapshot);
 	}
@@ -691,14 +691,14 @@ START_TEST(entering_a_snapshot_does_not_block_users_of_others)
 
 	take_snapshots();
 	forget_all();
-	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, TH_ROOT_ID, &other), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, &other), 0);
 	ck_assert_int_eq(th_inode_get(fs, other, TH_ROOT_ID, &root), 0);
 	th_inode_put(root);
 	changer_stop(&changer, enter);
-	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, &again), 0);
 	ck_assert_ptr_eq(again, other);
 	ck_assert_int_eq(th_inode_get(fs, other, TH_ROOT_ID, &root), 0);
-	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, TH_ROOT_ID, &again), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[0].id, &again), 0);
 	th_inode_put(root);
 	gate_set(false);
 	changer_end(&changer);

@@ -340,7 +340,7 @@ static struct th_inode *snapshot_file(unsigned s, unsigned f, struct th_entered_
 {
 	struct th_inode *inode;
 
-	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[s].id, TH_ROOT_ID, ret), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(fs, snapshots[s].id, ret), 0);
 	ck_assert_int_eq(th_inode_get(fs, *ret, snapshots[s].inodes[f], &inode), 0);
 	return inode;
 }

@@ -342,7 +342,7 @@ static void round_with_snapshot(struct th_random *random)
 		step(random);
 	memcpy(now, nodes, sizeof(nodes));
 	memcpy(nodes, kept, sizeof(nodes));
-	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, taken.id, TH_ROOT_ID, &snapshot), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, taken.id, &snapshot), 0);
 	compare(snapshot);
 	th_entered_snapshot_put(scene.fs, snapshot);
 	memcpy(nodes, now, sizeof(nodes));

@@ -85,6 +85,30 @@ START_TEST(fuseblk_is_a_choice_of_the_user)
 }
 END_TEST
 
+START_TEST(handles_and_numbers_are_as_asked_for)
+{
+	static const struct {
+		const char *options;
+		bool exports, narrow;
+	} cases[] = {
+		{ "", false, false },
+		{ "export", true, false },
+		{ "export,noexport", false, false },
+		{ "noexport,ino32,export", true, true },
+	};
+	struct th_mount_parsed parsed;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_int_eq(parse(cases[i].options, &parsed), 0);
+		ck_assert_int_eq(parsed.exports, cases[i].exports);
+		ck_assert_int_eq(parsed.fs.narrow_numbers, cases[i].narrow);
+		ck_assert(!for_fuse(&parsed, "export") && !for_fuse(&parsed, "noexport") &&
+			  !for_fuse(&parsed, "ino32"));
+		th_mount_parsed_release(&parsed);
+	}
+}
+END_TEST
+
 START_TEST(values_are_parsed)
 {
 	struct th_mount_parsed parsed;
@@ -192,6 +216,7 @@ int main(void)
 	tcase_add_test(tc, without_options_the_defaults_are_used);
 	tcase_add_test(tc, of_discard_and_nodiscard_the_last_counts);
 	tcase_add_test(tc, fuseblk_is_a_choice_of_the_user);
+	tcase_add_test(tc, handles_and_numbers_are_as_asked_for);
 	tcase_add_test(tc, values_are_parsed);
 	tcase_add_loop_test(tc, wrong_values_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tc, name_of_snapdir_is_a_valid_name);

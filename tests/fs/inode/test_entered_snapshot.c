@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Entered snapshots: shared by pair of snapshot and directory, and readable after deletion until the last put. */
+/* Entered snapshots: shared, and readable after deletion until the last put. */
 #include "fs/inode/entered_snapshot.h"
 
 #include <check.h>
@@ -18,7 +18,6 @@ static void setup(void)
 	struct th_snapshot snapshot;
 
 	th_scene_open(&scene, NULL);
-	ck_assert_int_eq(th_scene_make(&scene, "/d", S_IFDIR | 0755), 0);
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "one", &snapshot), 0);
 	one = snapshot.id;
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "two", &snapshot), 0);
@@ -30,31 +29,27 @@ static void teardown(void)
 	th_scene_close(&scene);
 }
 
-static struct th_entered_snapshot *enter(uint64_t snapshot, uint64_t root)
+static struct th_entered_snapshot *enter(uint64_t id)
 {
 	struct th_entered_snapshot *entered;
 
-	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, snapshot, root, &entered), 0);
-	ck_assert_uint_ne(entered->number, 0);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, id, &entered), 0);
+	ck_assert_uint_eq(entered->id, id);
 	return entered;
 }
 
-START_TEST(same_pair_is_shared_and_others_have_other_numbers)
+START_TEST(a_snapshot_is_shared)
 {
-	struct th_entered_snapshot *a = enter(one, TH_ROOT_ID), *again = enter(one, TH_ROOT_ID);
-	struct th_entered_snapshot *b = enter(two, TH_ROOT_ID), *c = enter(one, 2);
+	struct th_entered_snapshot *a = enter(one), *again = enter(one), *b = enter(two);
 
 	ck_assert_ptr_eq(a, again);
 	ck_assert_uint_eq(a->refs, 2);
-	ck_assert_uint_ne(a->number, b->number);
-	ck_assert_uint_ne(a->number, c->number);
-	ck_assert_uint_ne(b->number, c->number);
+	ck_assert_ptr_ne(a, b);
 	ck_assert_ptr_eq(th_entered_snapshot_ref(scene.fs, a), a);
 	ck_assert_uint_eq(a->refs, 3);
 	for (unsigned i = 0; i < 3; i++)
 		th_entered_snapshot_put(scene.fs, a);
 	th_entered_snapshot_put(scene.fs, b);
-	th_entered_snapshot_put(scene.fs, c);
 	ck_assert_ptr_null(scene.fs->snapshots);
 }
 END_TEST
@@ -63,62 +58,72 @@ START_TEST(missing_snapshot_is_enoent)
 {
 	struct th_entered_snapshot *entered;
 
-	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, 999, TH_ROOT_ID, &entered), -ENOENT);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, 999, &entered), -ENOENT);
 	ck_assert_ptr_null(scene.fs->snapshots);
+	/* Its node ids would be those of other inodes. */
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, TH_SNAPDIR_SNAPSHOT, &entered), -EUCLEAN);
+}
+END_TEST
+
+START_TEST(the_time_of_creation_is_kept)
+{
+	struct th_entered_snapshot *a = enter(one);
+	struct th_snapshot info;
+
+	ck_assert_int_eq(th_snapshot_find(scene.fs->store, "one", &info), 0);
+	ck_assert_uint_eq(a->created_ns, info.created_ns);
+	th_entered_snapshot_put(scene.fs, a);
 }
 END_TEST
 
 START_TEST(deleted_snapshot_stays_readable_until_the_last_put)
 {
-	struct th_entered_snapshot *a = enter(one, TH_ROOT_ID), *b = enter(one, 2), *c = enter(two, TH_ROOT_ID);
+	struct th_entered_snapshot *a = enter(one), *b = enter(two), *entered;
 	struct th_fs_key key = th_fs_key_inode(TH_ROOT_ID);
 	struct th_value value;
 
 	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, 0), 0);
 	ck_assert_int_eq(th_fs_snapshot_delete(scene.fs, "one"), 0);
-	ck_assert(a->deleted && b->deleted && !c->deleted);
-	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, 0), a->number);
-	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, a->number), b->number);
-	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, b->number), 0);
+	ck_assert(a->deleted && !b->deleted);
+	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, 0), one);
+	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, one), 0);
+	ck_assert_int_eq(th_fs_snapshot_delete(scene.fs, "two"), 0);
+	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, one), two);
 	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
 	ck_assert_int_eq(th_get(a->view, th_fs_key_slice(&key), &value), 0);
 	th_value_release(&value);
 	th_entered_snapshot_put(scene.fs, a);
+	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, 0), two);
 	th_entered_snapshot_put(scene.fs, b);
-	th_entered_snapshot_put(scene.fs, c);
 	ck_assert_uint_eq(th_entered_snapshot_next_deleted(scene.fs, 0), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, one, &entered), -ENOENT);
 }
 END_TEST
 
-START_TEST(numbers_in_use_are_skipped_when_they_wrap_around)
+START_TEST(depths_are_noted)
 {
-	struct th_entered_snapshot *a = enter(one, 1), *b = enter(one, 2), *c;
+	static const unsigned noted[] = { 0, 1, 63, 64, TH_NODE_DEPTH_MAX };
+	struct th_entered_snapshot *a = enter(one);
+	unsigned count = 0;
 
-	ck_assert_uint_eq(a->number, 1);
-	ck_assert_uint_eq(b->number, 2);
-	scene.fs->next_number = TH_SNAPDIR_SNAPSHOT - 1;
-	c = enter(one, 3);
-	ck_assert_uint_eq(c->number, TH_SNAPDIR_SNAPSHOT - 1);
+	for (unsigned i = 0; i < 2 * sizeof(noted) / sizeof(noted[0]); i++)
+		th_entered_snapshot_note_depth(a, noted[i / 2]);
+	for (unsigned depth = 0; depth <= TH_NODE_DEPTH_MAX; depth++)
+		count += th_entered_snapshot_has_depth(a, depth);
+	ck_assert_uint_eq(count, sizeof(noted) / sizeof(noted[0]));
+	for (unsigned i = 0; i < sizeof(noted) / sizeof(noted[0]); i++)
+		ck_assert(th_entered_snapshot_has_depth(a, noted[i]));
 	th_entered_snapshot_put(scene.fs, a);
-	a = enter(one, 4);
-	ck_assert_uint_eq(a->number, 1);
-	th_entered_snapshot_put(scene.fs, c);
-	c = enter(one, 5);
-	ck_assert_uint_eq(c->number, 3);
-	th_entered_snapshot_put(scene.fs, a);
-	th_entered_snapshot_put(scene.fs, b);
-	th_entered_snapshot_put(scene.fs, c);
 }
 END_TEST
 
-START_TEST(base_of_the_mount_has_number_0)
+START_TEST(base_of_the_mount_is_not_shared)
 {
 	scene.options.snapshot = "one";
 	th_scene_reopen(&scene);
 	ck_assert_ptr_nonnull(scene.fs->base);
-	ck_assert_uint_eq(scene.fs->base->number, 0);
 	ck_assert_uint_eq(scene.fs->base->id, one);
-	struct th_entered_snapshot *entered = enter(one, TH_ROOT_ID);
+	struct th_entered_snapshot *entered = enter(one);
 
 	ck_assert_ptr_ne(entered, scene.fs->base);
 	th_entered_snapshot_put(scene.fs, entered);
@@ -132,11 +137,12 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, same_pair_is_shared_and_others_have_other_numbers);
+	tcase_add_test(tcase, a_snapshot_is_shared);
 	tcase_add_test(tcase, missing_snapshot_is_enoent);
+	tcase_add_test(tcase, the_time_of_creation_is_kept);
 	tcase_add_test(tcase, deleted_snapshot_stays_readable_until_the_last_put);
-	tcase_add_test(tcase, numbers_in_use_are_skipped_when_they_wrap_around);
-	tcase_add_test(tcase, base_of_the_mount_has_number_0);
+	tcase_add_test(tcase, depths_are_noted);
+	tcase_add_test(tcase, base_of_the_mount_is_not_shared);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

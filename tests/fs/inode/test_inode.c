@@ -206,7 +206,7 @@ START_TEST(collect_lists_the_inodes_of_one_snapshot)
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "s", NULL), 0);
 	old = th_scene_get(&scene, "/.snapshots/s/f");
 	snapdir = th_scene_get(&scene, "/d/.snapshots");
-	ck_assert_int_eq(th_inode_collect(scene.fs, old->number, &list, &count), 0);
+	ck_assert_int_eq(th_inode_collect(scene.fs, old->snapshot->id, &list, &count), 0);
 	ck_assert_uint_eq(count, 1);
 	ck_assert_ptr_eq(list[0], old);
 	th_inode_put(list[0]);

@@ -96,7 +96,7 @@ START_TEST(deletion_with_the_branch_marks_entered_snapshots)
 	scene.fs->snapshot_changed = notify;
 	scene.fs->snapshot_changed_arg = &scene;
 	expect("new@0 ");
-	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, snapshot.id, TH_ROOT_ID, &entered), 0);
+	ck_assert_int_eq(th_entered_snapshot_get(scene.fs, snapshot.id, &entered), 0);
 	ck_assert_int_eq(th_fs_branch_delete(scene.fs, "work", true), 0);
 	ck_assert(entered->deleted);
 	expect("s@0 ");
