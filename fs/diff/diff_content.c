@@ -80,10 +80,8 @@ static int add_range(struct th_diff_content *content, uint64_t offset, uint64_t 
 		last->length = offset + length - last->offset;
 		return 0;
 	}
-	if (th_grow(content->ranges, content->capacity, content->nranges + 1))
-		return -ENOMEM;
-	content->ranges[content->nranges++] = (struct th_fs_change_range){ offset, length };
-	return 0;
+	return th_append(content->ranges, content->capacity, content->nranges,
+			 (struct th_fs_change_range){ offset, length });
 }
 
 static int compare_block(struct th_diff_content *content, uint64_t block)

@@ -41,4 +41,14 @@ static inline void *th_array_grow(void *array, size_t *capacity, size_t need, si
 		(th_grown_ || (need) == 0) ? 0 : -ENOMEM;                                                              \
 	})
 
+/* Appends an item to `array`, which has `count` items, and counts it.  Otherwise as th_grow(). */
+#define th_append(array, capacity, count, ...)                                                                         \
+	({                                                                                                             \
+		int th_append_err_ = th_grow(array, capacity, (count) + 1);                                            \
+                                                                                                                       \
+		if (!th_append_err_)                                                                                   \
+			(array)[(count)++] = (__VA_ARGS__);                                                            \
+		th_append_err_;                                                                                        \
+	})
+
 #endif

@@ -14,11 +14,7 @@ struct page_set {
 
 static int page_set_add(struct page_set *set, uint64_t addr)
 {
-	int err = th_grow(set->addrs, set->room, set->count + 1);
-
-	if (!err)
-		set->addrs[set->count++] = addr;
-	return err;
+	return th_append(set->addrs, set->room, set->count, addr);
 }
 
 static void page_set_free(const struct page_set *set, struct th_space *space)
@@ -56,11 +52,7 @@ static void walk_release(struct walk *walk)
 
 static int walk_push(struct walk *walk, const struct walk_item *item)
 {
-	int err = th_grow(walk->items, walk->room, walk->count + 1);
-
-	if (!err)
-		walk->items[walk->count++] = *item;
-	return err;
+	return th_append(walk->items, walk->room, walk->count, *item);
 }
 
 static int walk_push_list(struct walk *walk, const struct th_blocklist *list)
@@ -327,20 +319,12 @@ static void filter_release(struct filter *filter)
 
 static int filter_keep(struct filter *filter, const struct piece *piece)
 {
-	int err = th_grow(filter->pieces, filter->room, filter->count + 1);
-
-	if (!err)
-		filter->pieces[filter->count++] = *piece;
-	return err;
+	return th_append(filter->pieces, filter->room, filter->count, *piece);
 }
 
 static int filter_remove(struct filter *filter, const struct th_blockrun *run)
 {
-	int err = th_grow(filter->removed, filter->removed_room, filter->nremoved + 1);
-
-	if (!err)
-		filter->removed[filter->nremoved++] = *run;
-	return err;
+	return th_append(filter->removed, filter->removed_room, filter->nremoved, *run);
 }
 
 static int filter_members(struct filter *filter, const struct th_blocklist_page *page)

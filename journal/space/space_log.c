@@ -32,11 +32,7 @@ enum space_log_tag { SPACE_LOG_ALLOC = 1, SPACE_LOG_FREE = 2 };
 
 static int log_pages_add(struct th_space *space, uint64_t addr)
 {
-	int err = th_grow(space->log_pages, space->log_pages_room, space->nlog_pages + 1);
-
-	if (!err)
-		space->log_pages[space->nlog_pages++] = addr;
-	return err;
+	return th_append(space->log_pages, space->log_pages_room, space->nlog_pages, addr);
 }
 
 /* --- loading --- */

@@ -87,10 +87,7 @@ int th_tree_detach(struct th_tree *tree, struct th_node *node, unsigned from, un
 
 int th_dead_nodes_add(struct th_dead_nodes *list, const struct th_dead_node *dead)
 {
-	if (th_grow(list->dead, list->capacity, list->count + 1))
-		return -ENOMEM;
-	list->dead[list->count++] = *dead;
-	return 0;
+	return th_append(list->dead, list->capacity, list->count, *dead);
 }
 
 int th_dead_nodes_add_run(struct th_dead_nodes *list, const struct th_run *run)

@@ -13,11 +13,7 @@ bool th_check_inside(const struct th_check *check, uint64_t addr, uint64_t block
 
 static int add_event(struct th_claims *claims, uint64_t at, int32_t count, enum th_claim claim)
 {
-	int err = th_grow(claims->event, claims->capacity, claims->count + 1);
-
-	if (!err)
-		claims->event[claims->count++] = (struct th_claim_event){ at, count, claim };
-	return err;
+	return th_append(claims->event, claims->capacity, claims->count, (struct th_claim_event){ at, count, claim });
 }
 
 int th_check_claim(struct th_check *check, enum th_claim claim, uint64_t addr, uint64_t blocks, uint32_t count)

@@ -85,16 +85,12 @@ static int take_snapshot(struct th_check *check, struct th_slice key, struct th_
 {
 	struct th_check_snapshot snapshot;
 	const char *why = unpack_snapshot(key, value, &snapshot);
-	int err;
 
 	if (why) {
 		meta_problem(check, key, why);
 		return 0;
 	}
-	err = th_grow(check->snapshots, check->snapshots_capacity, check->snapshots_count + 1);
-	if (!err)
-		check->snapshots[check->snapshots_count++] = snapshot;
-	return err;
+	return th_append(check->snapshots, check->snapshots_capacity, check->snapshots_count, snapshot);
 }
 
 /* --- holds: a fault of one leaves no claims unknown --- */
@@ -104,7 +100,6 @@ static int take_hold(struct th_check *check, struct th_slice key, struct th_slic
 	struct th_check_hold hold = { .id = th_meta_number(key.data) };
 	struct th_hold_disk disk;
 	size_t tag_size = value.size - sizeof(disk);
-	int err;
 
 	if (value.size <= sizeof(disk) || tag_size > TH_HOLD_TAG_MAX) {
 		th_check_problem(check, "hold %" PRIu64 ": of the wrong size", hold.id);
@@ -115,10 +110,7 @@ static int take_hold(struct th_check *check, struct th_slice key, struct th_slic
 	hold.snapshot = th_get_le64(disk.snapshot);
 	if (strlen(hold.tag) != tag_size)
 		th_check_problem(check, "hold %" PRIu64 ": its tag is malformed", hold.id);
-	err = th_grow(check->holds, check->holds_capacity, check->holds_count + 1);
-	if (!err)
-		check->holds[check->holds_count++] = hold;
-	return err;
+	return th_append(check->holds, check->holds_capacity, check->holds_count, hold);
 }
 
 /* --- branches --- */
@@ -159,23 +151,18 @@ static int take_branch(struct th_check *check, struct th_slice key, struct th_sl
 {
 	struct th_check_branch branch;
 	const char *why = unpack_branch(key, value, &branch);
-	int err;
 
 	if (why) {
 		meta_problem(check, key, why);
 		return 0;
 	}
-	err = th_grow(check->branches, check->branches_capacity, check->branches_count + 1);
-	if (!err)
-		check->branches[check->branches_count++] = branch;
-	return err;
+	return th_append(check->branches, check->branches_capacity, check->branches_count, branch);
 }
 
 static int take_abandoned(struct th_check *check, struct th_slice key, struct th_slice value)
 {
 	struct th_check_abandoned abandoned;
 	struct th_abandoned_disk disk;
-	int err;
 
 	if (value.size < sizeof(disk) || value.size - sizeof(disk) > sizeof(abandoned.at.data)) {
 		meta_problem(check, key, "an abandoned head of the wrong size");
@@ -198,10 +185,7 @@ static int take_abandoned(struct th_check *check, struct th_slice key, struct th
 		meta_problem(check, key, "an abandoned head's lists are broken");
 		return 0;
 	}
-	err = th_grow(check->abandoned, check->abandoned_capacity, check->abandoned_count + 1);
-	if (!err)
-		check->abandoned[check->abandoned_count++] = abandoned;
-	return err;
+	return th_append(check->abandoned, check->abandoned_capacity, check->abandoned_count, abandoned);
 }
 
 int th_check_meta_entry(struct th_check *check, struct th_slice key, struct th_slice value)

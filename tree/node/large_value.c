@@ -9,10 +9,7 @@
 
 int th_drops_add(struct th_drops *drops, const struct th_run *run)
 {
-	if (th_grow(drops->runs, drops->capacity, drops->count + 1))
-		return -ENOMEM;
-	drops->runs[drops->count++] = *run;
-	return 0;
+	return th_append(drops->runs, drops->capacity, drops->count, *run);
 }
 
 int th_drops_append(struct th_drops *drops, const struct th_drops *more)

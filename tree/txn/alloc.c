@@ -12,10 +12,7 @@
 
 static int add_alloc(struct th_txn *txn, const struct th_run *run)
 {
-	if (th_grow(txn->allocs, txn->allocs_capacity, txn->nallocs + 1))
-		return -ENOMEM;
-	txn->allocs[txn->nallocs++] = (struct th_alloc){ .run = *run };
-	return 0;
+	return th_append(txn->allocs, txn->allocs_capacity, txn->nallocs, (struct th_alloc){ .run = *run });
 }
 
 int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t *hint, struct th_run *ret)

@@ -47,6 +47,26 @@ START_TEST(capacity_doubles)
 }
 END_TEST
 
+START_TEST(appended_items_are_counted)
+{
+	struct pair {
+		unsigned a, b;
+	} *pairs = NULL;
+	size_t room = 0, count = 0;
+
+	for (unsigned i = 0; i < 1000; i++)
+		th_ok(th_append(pairs, room, count, (struct pair){ i, i + 1 }));
+	ck_assert_uint_eq(count, 1000);
+	for (unsigned i = 0; i < 1000; i++)
+		th_check(pairs[i].a == i && pairs[i].b == i + 1);
+	count = SIZE_MAX / sizeof(*pairs); /* no memory can hold them: nothing changes */
+	ck_assert_int_eq(th_append(pairs, room, count, (struct pair){ 0, 0 }), -ENOMEM);
+	ck_assert_uint_eq(count, SIZE_MAX / sizeof(*pairs));
+	th_check(pairs[999].a == 999);
+	free(pairs);
+}
+END_TEST
+
 START_TEST(enough_room_changes_nothing)
 {
 	int *items = NULL, *before;
@@ -89,6 +109,7 @@ int main(void)
 
 	tcase_add_test(tcase, items_survive_growth);
 	tcase_add_test(tcase, capacity_doubles);
+	tcase_add_test(tcase, appended_items_are_counted);
 	tcase_add_test(tcase, enough_room_changes_nothing);
 	tcase_add_test(tcase, impossible_sizes_leave_the_array_as_it_was);
 	suite_add_tcase(suite, tcase);
