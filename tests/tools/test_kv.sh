@@ -96,7 +96,8 @@ check "kv put from a directory is refused" refused 1 '^thunderhead: standard inp
 # --- filesystems ---
 files=$work/files.img
 check "mkfs makes a filesystem beside the store" th mkfs --size 16M "$files"
-th kv stat "$files" | grep -qE '^holds +a filesystem$' && is 2 "$(th kv range "$files" | wc -l)"
+# The root, the next id, and the key of the hash of names.
+th kv stat "$files" | grep -qE '^holds +a filesystem$' && is 3 "$(th kv range "$files" | wc -l)"
 tap "kv stat and range read a filesystem"
 check "kv put into a filesystem is refused" refused 1 'holds a filesystem' th kv put "$files" a b
 check "kv del from a filesystem is refused" refused 1 'holds a filesystem' th kv del "$files" a
