@@ -31,9 +31,13 @@ static uint64_t record_blocks(uint64_t size)
 	return (sizeof(struct record_disk) + size + TH_BLOCK_SIZE - 1) >> TH_BLOCK_SHIFT;
 }
 
-/* Returns the largest payload of a record of that many blocks. */
+/* Returns the largest payload of a record for which there are that many blocks. */
 static uint64_t payload_max(uint64_t blocks)
 {
+	uint64_t most = record_blocks(TH_LOG_RECORD_MAX);
+
+	if (blocks >= most)
+		return TH_LOG_RECORD_MAX;
 	return blocks ? (blocks << TH_BLOCK_SHIFT) - sizeof(struct record_disk) : 0;
 }
 

@@ -22,6 +22,9 @@
 #include "journal/base/format.h"
 #include "journal/disk/disk.h"
 
+/* Bytes of payload.  A reader allocates as many as a header claims, so an image must not choose them. */
+#define TH_LOG_RECORD_MAX (64u << 20)
+
 struct th_log;
 
 struct th_log_position {
@@ -45,7 +48,7 @@ void th_log_free(struct th_log *log);
 
 /* Writes one record, whose payload is the parts one after another.  They may have any size and alignment and are
  * copied.  The record is written, not flushed, on return.
- * Returns 0, -ENOSPC if the ring has no room before a th_log_trim(), -EFBIG if the record is larger than the ring,
+ * Returns 0, -ENOSPC if the ring has no room before a th_log_trim(), -EFBIG if the record is larger than the ring or TH_LOG_RECORD_MAX,
  * -ENOMEM or a write error; after an error the position is as before. */
 int th_log_append(struct th_log *log, const struct iovec *parts, int nparts);
 /* Returns the position of the next record. */

@@ -8,46 +8,46 @@
 
 #include "fs/data/extent.h"
 #include "journal/disk/disk.h"
+#include "journal/space/space_map.h"
 #include "tree/chunk.h"
 
 struct data_check {
 	struct th_fs *fs;
 	const struct th_fs_check_options *options;
-	uint8_t *seen; /* a bit for each block of the image: it has been read */
-	uint64_t blocks;
+	struct th_space_map seen; /* blocks that have been read */
 	uint8_t *buffer; /* for one run */
 	uint64_t problems;
 };
 
-/* Marks a run as read.  Returns true if all of its blocks had been marked. */
-static bool mark_seen(struct data_check *check, const struct th_run *run)
+/* Marks a run as read.  Returns 1 if all of its blocks had been marked, 0 if not, or -ENOMEM. */
+static int mark_seen(struct data_check *check, const struct th_run *run)
 {
-	bool all = true;
-
-	for (uint64_t block = run->addr; block < run->addr + run->blocks && block < check->blocks; block++) {
-		all = all && (check->seen[block / 8] & 1u << block % 8);
-		check->seen[block / 8] |= (uint8_t)(1u << block % 8);
-	}
-	return all;
+	if (!th_space_map_inside(&check->seen, run->addr, run->blocks))
+		return 0; /* the read reports it */
+	if (th_space_map_all(&check->seen, run->addr, run->blocks, true))
+		return 1;
+	return th_space_map_set(&check->seen, run->addr, run->blocks, true);
 }
 
-static void check_run(struct data_check *check, const char *where, uint64_t id, const struct th_extent *extent)
+/* Returns 0, also after reporting a problem, or -ENOMEM. */
+static int check_run(struct data_check *check, const char *where, uint64_t id, const struct th_extent *extent)
 {
 	uint64_t checksums[TH_RUN_MAX];
 	char line[512];
-	int err;
+	int err = mark_seen(check, &extent->run);
 
-	if (mark_seen(check, &extent->run))
-		return;
+	if (err)
+		return err < 0 ? err : 0;
 	th_extent_checksums(extent, 0, extent->blocks, checksums);
 	err = th_chunk_read(check->fs->store, extent->run.addr, extent->run.blocks, checksums, check->buffer);
 	if (!err)
-		return;
+		return 0;
 	check->problems++;
 	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ", block %" PRIu64 ": data at disk block %" PRIu64 " %s",
 		 where, id, extent->block, extent->run.addr,
 		 err == -EBADMSG ? "has a wrong checksum" : "cannot be read");
 	check->options->problem(check->options->arg, line);
+	return 0;
 }
 
 static int check_view(struct data_check *check, struct th_view *view, const char *where)
@@ -68,7 +68,9 @@ static int check_view(struct data_check *check, struct th_view *view, const char
 		    th_extent_decode(parts.number, entry.value, &extent, &why))
 			continue;
 		if (extent.kind == TH_EXTENT_RUN)
-			check_run(check, where, parts.id, &extent);
+			err = check_run(check, where, parts.id, &extent);
+		if (err)
+			break;
 	}
 	th_cursor_close(cursor);
 	return err < 0 ? err : 0;
@@ -125,19 +127,20 @@ int th_fs_check_data(struct th_fs *fs, const struct th_fs_check_options *options
 {
 	struct data_check check = { .fs = fs, .options = options };
 	struct th_store_info info;
-	int err = -ENOMEM;
 
 	th_store_info(fs->store, &info);
-	check.blocks = info.blocks;
-	check.seen = calloc(1, info.blocks / 8 + 1);
+	int err = th_space_map_init(&check.seen, info.blocks);
+
 	check.buffer = th_disk_buffer((size_t)TH_RUN_MAX * TH_BLOCK_SIZE);
-	if (check.seen && check.buffer)
+	if (!err && !check.buffer)
+		err = -ENOMEM;
+	if (!err)
 		err = check_view(&check, fs->live, "live tree");
 	if (!err)
 		err = check_branches(&check);
 	if (!err)
 		err = check_snapshots(&check);
-	free(check.seen);
+	th_space_map_release(&check.seen);
 	free(check.buffer);
 	*ret_problems = check.problems;
 	return err;

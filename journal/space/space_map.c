@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/disk/disk.h"
+
 #define SEGMENT_MASK (TH_SPACE_SEGMENT_BLOCKS - 1)
 #define SEGMENT_WORDS (TH_SPACE_SEGMENT_BLOCKS / 64)
 
@@ -16,29 +18,103 @@ static uint32_t segment_blocks(const struct th_space_map *map, size_t index)
 	return left < TH_SPACE_SEGMENT_BLOCKS ? (uint32_t)left : TH_SPACE_SEGMENT_BLOCKS;
 }
 
+/* --- tables and groups of segments --- */
+
+static size_t table_of(size_t index)
+{
+	return index / TH_SPACE_TABLE_SEGMENTS;
+}
+
+/* Returns where the group of a segment is kept, or NULL if its table has no memory. */
+static struct th_space_group **group_place(const struct th_space_map *map, size_t index)
+{
+	struct th_space_table *table = map->tables[table_of(index)];
+
+	return table ? &table->groups[index / TH_SPACE_GROUP_SEGMENTS % TH_SPACE_TABLE_GROUPS] : NULL;
+}
+
+/* Returns the segment, or NULL if its group has no memory: then all blocks of the group are free. */
+static struct th_space_segment *segment_find(const struct th_space_map *map, size_t index)
+{
+	struct th_space_group **group = group_place(map, index);
+
+	return group && *group ? &(*group)->segments[index % TH_SPACE_GROUP_SEGMENTS] : NULL;
+}
+
+static struct th_space_group *group_new(void)
+{
+	struct th_space_group *group = malloc(sizeof(*group));
+
+	for (size_t i = 0; group && i < TH_SPACE_GROUP_SEGMENTS; i++)
+		group->segments[i] = (struct th_space_segment){ .longest = UINT32_MAX };
+	return group;
+}
+
+/* Returns the segment; its group gets memory.  Returns NULL if there is none. */
+static struct th_space_segment *segment_need(struct th_space_map *map, size_t index)
+{
+	struct th_space_table **table = &map->tables[table_of(index)];
+
+	if (!*table)
+		*table = calloc(1, sizeof(**table));
+	if (!*table)
+		return NULL;
+	struct th_space_group **group = group_place(map, index);
+
+	if (!*group)
+		*group = group_new();
+	return segment_find(map, index);
+}
+
+/* Returns the first segment of the next group, or table, for a segment without memory. */
+static size_t unused_end(const struct th_space_map *map, size_t index)
+{
+	size_t unit = map->tables[table_of(index)] ? TH_SPACE_GROUP_SEGMENTS : TH_SPACE_TABLE_SEGMENTS;
+
+	return index - index % unit + unit;
+}
+
+/* Returns the number of tables for these blocks, or 0 if that is none or too many to address their bytes. */
+static size_t tables_of(uint64_t blocks)
+{
+	uint64_t per_table = (uint64_t)TH_SPACE_TABLE_SEGMENTS << TH_SPACE_SEGMENT_SHIFT;
+
+	return blocks > UINT64_MAX / TH_BLOCK_SIZE ? 0 : (size_t)((blocks + per_table - 1) / per_table);
+}
+
 int th_space_map_init(struct th_space_map *map, uint64_t blocks)
 {
-	uint64_t nsegments = (blocks >> TH_SPACE_SEGMENT_SHIFT) + ((blocks & SEGMENT_MASK) != 0);
+	size_t ntables = tables_of(blocks);
 
-	if (blocks == 0 || nsegments > SIZE_MAX / sizeof(*map->segments))
-		return -EINVAL;
 	*map = (struct th_space_map){ .blocks = blocks, .longest = { UINT32_MAX, UINT32_MAX } };
-	map->segments = calloc((size_t)nsegments, sizeof(*map->segments));
-	if (!map->segments)
+	if (!ntables)
+		return -EINVAL;
+	map->tables = calloc(ntables, sizeof(*map->tables));
+	if (!map->tables)
 		return -ENOMEM;
-	map->nsegments = (size_t)nsegments;
-	for (size_t i = 0; i < map->nsegments; i++)
-		map->segments[i].longest = UINT32_MAX;
+	map->ntables = ntables;
 	return 0;
+}
+
+static void group_free(struct th_space_group *group)
+{
+	for (size_t i = 0; group && i < TH_SPACE_GROUP_SEGMENTS; i++)
+		free(group->segments[i].bits);
+	free(group);
 }
 
 void th_space_map_release(struct th_space_map *map)
 {
-	for (size_t i = 0; i < map->nsegments; i++)
-		free(map->segments[i].bits);
-	free(map->segments);
+	for (size_t i = 0; i < map->ntables; i++) {
+		for (size_t j = 0; map->tables[i] && j < TH_SPACE_TABLE_GROUPS; j++)
+			group_free(map->tables[i]->groups[j]);
+		free(map->tables[i]);
+	}
+	free(map->tables);
 	*map = (struct th_space_map){ 0 };
 }
+
+/* --- runs --- */
 
 bool th_space_map_inside(const struct th_space_map *map, uint64_t addr, uint64_t blocks)
 {
@@ -63,6 +139,25 @@ static uint32_t bits_run(const uint64_t *bits, uint32_t at, uint32_t end, bool *
 	return (word < end ? word : end) - at;
 }
 
+/* Returns how many blocks from addr on, at most `limit`, have the state of the first in its segment, or group or table if
+ * that has no memory.  *ret_end: the end of the part that was looked at. */
+static uint64_t segment_run(const struct th_space_map *map, uint64_t addr, uint64_t limit, uint64_t *ret_end,
+			    bool *ret_used)
+{
+	size_t index = (size_t)(addr >> TH_SPACE_SEGMENT_SHIFT);
+	const struct th_space_segment *segment = segment_find(map, index);
+	uint64_t begin = (uint64_t)index << TH_SPACE_SEGMENT_SHIFT;
+	uint64_t end = (uint64_t)(segment ? index + 1 : unused_end(map, index)) << TH_SPACE_SEGMENT_SHIFT;
+
+	if (limit < end - addr)
+		end = addr + limit;
+	*ret_end = end;
+	if (segment && segment->bits)
+		return bits_run(segment->bits, (uint32_t)(addr - begin), (uint32_t)(end - begin), ret_used);
+	*ret_used = segment && segment->used > 0;
+	return end - addr;
+}
+
 uint64_t th_space_map_run(const struct th_space_map *map, uint64_t addr, uint64_t limit, bool *ret_used)
 {
 	uint64_t length = 0;
@@ -70,24 +165,15 @@ uint64_t th_space_map_run(const struct th_space_map *map, uint64_t addr, uint64_
 	if (limit > map->blocks - addr)
 		limit = map->blocks - addr;
 	while (length < limit) {
-		size_t index = (size_t)((addr + length) >> TH_SPACE_SEGMENT_SHIFT);
-		const struct th_space_segment *segment = &map->segments[index];
-		uint32_t at = (uint32_t)((addr + length) & SEGMENT_MASK), end = segment_blocks(map, index), run;
+		uint64_t end, run;
 		bool used;
 
-		if (limit - length < end - at)
-			end = at + (uint32_t)(limit - length);
-		if (segment->bits) {
-			run = bits_run(segment->bits, at, end, &used);
-		} else {
-			used = segment->used > 0;
-			run = end - at;
-		}
+		run = segment_run(map, addr + length, limit - length, &end, &used);
 		if (length && used != *ret_used)
 			break;
 		*ret_used = used;
 		length += run;
-		if (at + run < end)
+		if (addr + length < end)
 			break;
 	}
 	return length;
@@ -134,13 +220,26 @@ static void segment_drop_bits(struct th_space_segment *segment)
 	segment->bits = NULL;
 }
 
+/* A run that begins before blocks which become free may now extend into them. */
+static void forget_longest(struct th_space_map *map, size_t index)
+{
+	struct th_space_segment *segment = segment_find(map, index);
+
+	map->longest[0] = map->longest[1] = UINT32_MAX;
+	if (segment)
+		segment->longest = UINT32_MAX;
+}
+
 static int segment_set(struct th_space_map *map, size_t index, uint32_t at, uint32_t end, bool used)
 {
-	struct th_space_segment *segment = &map->segments[index];
 	uint32_t size = segment_blocks(map, index), changed;
+	struct th_space_segment *segment = segment_find(map, index);
 
-	if (!segment->bits && (segment->used > 0) == used)
+	if (segment ? !segment->bits && (segment->used > 0) == used : !used)
 		return 0;
+	segment = segment_need(map, index);
+	if (!segment)
+		return -ENOMEM;
 	if (at == 0 && end == size) {
 		changed = used ? size - segment->used : segment->used;
 		segment_drop_bits(segment);
@@ -155,12 +254,10 @@ static int segment_set(struct th_space_map *map, size_t index, uint32_t at, uint
 	map->used = used ? map->used + changed : map->used - changed;
 	if (segment->used == 0 || segment->used == size)
 		segment_drop_bits(segment);
-	/* A run that begins in the previous segment may now extend into this one. */
 	if (!used) {
-		map->longest[0] = map->longest[1] = UINT32_MAX;
-		segment->longest = UINT32_MAX;
+		forget_longest(map, index);
 		if (index > 0)
-			map->segments[index - 1].longest = UINT32_MAX;
+			forget_longest(map, index - 1);
 	}
 	return 0;
 }
@@ -182,39 +279,47 @@ int th_space_map_set(struct th_space_map *map, uint64_t addr, uint64_t blocks, b
 	return err;
 }
 
+/* Clears the bits after the end of the map in its last segment: a bitmap may have any there. */
+static int clear_past_end(struct th_space_map *map)
+{
+	size_t index = (size_t)((map->blocks - 1) >> TH_SPACE_SEGMENT_SHIFT);
+	struct th_space_segment *last = segment_find(map, index);
+	uint32_t size = segment_blocks(map, index);
+
+	if (!last || !last->used || size == TH_SPACE_SEGMENT_BLOCKS)
+		return 0;
+	if (segment_need_bits(last))
+		return -ENOMEM;
+	bits_set(last->bits, size, TH_SPACE_SEGMENT_BLOCKS, false);
+	return 0;
+}
+
 int th_space_map_grow(struct th_space_map *map, uint64_t blocks)
 {
-	uint64_t nsegments = (blocks >> TH_SPACE_SEGMENT_SHIFT) + ((blocks & SEGMENT_MASK) != 0);
-	struct th_space_segment *segments, *last = &map->segments[map->nsegments - 1];
-	uint32_t size = segment_blocks(map, map->nsegments - 1);
+	size_t ntables = tables_of(blocks);
 
-	if (blocks < map->blocks || nsegments > SIZE_MAX / sizeof(*segments))
+	if (blocks < map->blocks || !ntables)
 		return -EINVAL;
 	if (blocks == map->blocks)
 		return 0;
-	/* A bitmap may have any bits after the end of the map. */
-	if (last->used && size < TH_SPACE_SEGMENT_BLOCKS) {
-		if (segment_need_bits(last))
-			return -ENOMEM;
-		bits_set(last->bits, size, TH_SPACE_SEGMENT_BLOCKS, false);
-	}
-	segments = reallocarray(map->segments, (size_t)nsegments, sizeof(*segments));
-	if (!segments)
+	if (clear_past_end(map))
 		return -ENOMEM;
-	segments[map->nsegments - 1].longest = UINT32_MAX;
-	for (size_t i = map->nsegments; i < nsegments; i++)
-		segments[i] = (struct th_space_segment){ .longest = UINT32_MAX };
-	map->segments = segments;
-	map->nsegments = (size_t)nsegments;
+	struct th_space_table **tables = reallocarray(map->tables, ntables, sizeof(*tables));
+
+	if (!tables)
+		return -ENOMEM;
+	memset(tables + map->ntables, 0, (ntables - map->ntables) * sizeof(*tables));
+	map->tables = tables;
+	map->ntables = ntables;
+	forget_longest(map, (size_t)((map->blocks - 1) >> TH_SPACE_SEGMENT_SHIFT));
 	map->blocks = blocks;
-	map->longest[0] = map->longest[1] = UINT32_MAX;
 	return 0;
 }
 
 /* Finds a run that begins in [*from, to), within one segment.  Moves *from to it, or if there is none past the searched
  * part.  *ret_longest is the length of the longest run that was too short. */
-static bool segment_find(const struct th_space_map *map, uint64_t *from, uint64_t to, uint32_t least,
-			 uint32_t *ret_longest)
+static bool segment_search(const struct th_space_map *map, uint64_t *from, uint64_t to, uint32_t least,
+			   uint32_t *ret_longest)
 {
 	*ret_longest = 0;
 	while (*from < to) {
@@ -237,24 +342,24 @@ bool th_space_map_find(struct th_space_map *map, uint64_t from, uint64_t to, uin
 {
 	while (from < to) {
 		size_t index = (size_t)(from >> TH_SPACE_SEGMENT_SHIFT);
-		struct th_space_segment *segment = &map->segments[index];
+		struct th_space_segment *segment = segment_find(map, index);
 		uint64_t begin = (uint64_t)index << TH_SPACE_SEGMENT_SHIFT, end = begin + segment_blocks(map, index);
 		bool whole = from == begin && end <= to;
 		uint32_t longest;
 
 		if (end > to)
 			end = to;
-		if (segment->longest < least || segment->used == segment_blocks(map, index)) {
+		if (segment && (segment->longest < least || segment->used == segment_blocks(map, index))) {
 			from = end;
 			continue;
 		}
-		if (segment_find(map, &from, end, least, &longest)) {
+		if (segment_search(map, &from, end, least, &longest)) {
 			*ret = from;
 			return true;
 		}
 		/* Not for longer runs: they may span several segments, and a change resets only the previous segment.
 		 */
-		if (whole && least <= TH_SPACE_SEGMENT_BLOCKS)
+		if (segment && whole && least <= TH_SPACE_SEGMENT_BLOCKS)
 			segment->longest = longest;
 	}
 	return false;

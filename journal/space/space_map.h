@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One bit for every block: used or free.  Internal to journal/space.
+ * One bit for every block: used or free.
  *
  * The map consists of segments of 128 MiB worth of blocks.  A segment that is used or free as a whole has no bitmap, so
- * the map of a large disk that is mostly empty or mostly full is small and searched quickly.
+ * the map of a large disk that is mostly empty or mostly full is small and searched quickly.  Segments are in groups of
+ * 8 GiB, and these in tables of 4 TiB.  A group or table without used blocks takes no memory, so the map of a sparse image
+ * is small, whatever size the image claims.
  *
  * No locks: the caller has one.  Runs passed in must lie inside the map.
  */
@@ -16,6 +18,9 @@
 
 #define TH_SPACE_SEGMENT_SHIFT 15
 #define TH_SPACE_SEGMENT_BLOCKS (1u << TH_SPACE_SEGMENT_SHIFT)
+#define TH_SPACE_GROUP_SEGMENTS 64u
+#define TH_SPACE_TABLE_GROUPS 512u
+#define TH_SPACE_TABLE_SEGMENTS (TH_SPACE_TABLE_GROUPS * TH_SPACE_GROUP_SEGMENTS)
 
 struct th_space_segment {
 	uint64_t *bits; /* owned; NULL: all blocks are used, or if `used` is 0 all are free */
@@ -23,13 +28,21 @@ struct th_space_segment {
 	uint32_t longest; /* upper bound for the free runs that begin in this segment */
 };
 
+struct th_space_group {
+	struct th_space_segment segments[TH_SPACE_GROUP_SEGMENTS];
+};
+
+struct th_space_table {
+	struct th_space_group *groups[TH_SPACE_TABLE_GROUPS]; /* owned; NULL: all blocks of the group are free */
+};
+
 struct th_space_map {
 	uint64_t blocks;
 	uint64_t used; /* blocks */
 	uint32_t longest
 		[2]; /* upper bounds for free runs, lowered by the search in space.c, reset when blocks are freed */
-	size_t nsegments;
-	struct th_space_segment *segments;
+	size_t ntables;
+	struct th_space_table **tables; /* owned; NULL: all blocks of the table are free */
 };
 
 /* Makes a map of free blocks.  Returns 0, -EINVAL if blocks is 0 or too many, or -ENOMEM.  The map may be released also

@@ -141,6 +141,41 @@ START_TEST(rings_outside_the_disk_are_refused)
 }
 END_TEST
 
+/* A ring may be as large as an image claims to be.  A reader must not allocate as much. */
+START_TEST(records_have_a_limit_in_any_ring)
+{
+	const uint32_t blocks = 2 * TH_LOG_RECORD_MAX / TH_BLOCK_SIZE,
+		       record_blocks = TH_LOG_RECORD_MAX / TH_BLOCK_SIZE + 1;
+	struct th_log_position at = { .sequence = 1 }, end;
+	struct replayed replayed = { .sequence = 1 };
+	struct th_log *log;
+	struct th_disk *large;
+
+	th_ok(th_disk_memory_new(blocks, &large));
+	th_ok(th_log_new(large, 0, blocks, IDENTITY, at, &log));
+	ck_assert_uint_eq(th_log_room(log), TH_LOG_RECORD_MAX);
+	ck_assert_int_eq(append(log, TH_LOG_RECORD_MAX + 1), -EFBIG);
+	th_ok(append(log, TH_LOG_RECORD_MAX));
+	th_ok(th_log_replay(large, 0, blocks, IDENTITY, at, check_record, &replayed, &end));
+	ck_assert_uint_eq(replayed.count, 1);
+	th_log_free(log);
+	/* A record that is valid but for its size ends the log. */
+	uint8_t *bytes = th_disk_buffer((size_t)record_blocks * TH_BLOCK_SIZE);
+	uint64_t size = TH_LOG_RECORD_MAX + 1, checksum;
+
+	th_ok(th_disk_read(large, 0, record_blocks, bytes));
+	memcpy(bytes + 40, &size, sizeof(size));
+	checksum = XXH3_64bits(bytes + 16, (size_t)record_blocks * TH_BLOCK_SIZE - 16);
+	memcpy(bytes + 8, &checksum, sizeof(checksum));
+	th_ok(th_disk_write(large, 0, record_blocks, bytes));
+	replayed = (struct replayed){ .sequence = 1 };
+	th_ok(th_log_replay(large, 0, blocks, IDENTITY, at, check_record, &replayed, &end));
+	ck_assert_uint_eq(replayed.count, 0);
+	free(bytes);
+	th_disk_close(large);
+}
+END_TEST
+
 START_TEST(full_log_has_room_after_a_trim)
 {
 	struct th_log_position at = { .block = 7, .sequence = 1 }, end, middle;
@@ -409,6 +444,7 @@ int main(void)
 	tcase_add_test(tcase, empty_log_ends_where_it_starts);
 	tcase_add_test(tcase, records_of_every_size_are_replayed);
 	tcase_add_test(tcase, rings_outside_the_disk_are_refused);
+	tcase_add_test(tcase, records_have_a_limit_in_any_ring);
 	tcase_add_test(tcase, full_log_has_room_after_a_trim);
 	tcase_add_test(tcase, random_appends_and_trims_replay_in_order);
 	tcase_add_test(tcase, records_of_another_identity_or_position_are_not_replayed);

@@ -154,6 +154,50 @@ START_TEST(blocks_that_a_map_grows_by_are_free)
 }
 END_TEST
 
+static size_t groups_with_memory(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < map.ntables; i++) {
+		for (size_t j = 0; map.tables[i] && j < TH_SPACE_TABLE_GROUPS; j++)
+			count += map.tables[i]->groups[j] != NULL;
+	}
+	return count;
+}
+
+/* A sparse image may claim 8 EiB: only the parts with used blocks take memory, and searches skip the others. */
+START_TEST(memory_is_that_of_the_used_parts)
+{
+	static const uint64_t places[] = { 0, 1u << 22, UINT64_C(1) << 33, (UINT64_C(1) << 51) - 7 };
+	const size_t count = sizeof(places) / sizeof(places[0]);
+	uint64_t addr, length, end = 0;
+	bool used;
+
+	th_ok(th_space_map_init(&map, (UINT64_C(1) << 51) - 1));
+	for (size_t i = 0; i < count; i++)
+		th_ok(th_space_map_set(&map, places[i], 5, true));
+	ck_assert_uint_eq(map.used, 5 * count);
+	ck_assert_uint_eq(groups_with_memory(), count);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert(th_space_map_next_used(&map, end, &addr, &length));
+		ck_assert_uint_eq(addr, places[i]);
+		ck_assert_uint_eq(length, 5);
+		ck_assert(addr == 0 || th_space_map_run(&map, end, UINT64_MAX, &used) == addr - end);
+		end = addr + length;
+		ck_assert(th_space_map_find(&map, addr, map.blocks, 1, &addr));
+		ck_assert_uint_eq(addr, end);
+	}
+	ck_assert(!th_space_map_next_used(&map, end, &addr, &length));
+	ck_assert(th_space_map_find(&map, 0, map.blocks, UINT32_MAX, &addr));
+	ck_assert_uint_eq(addr, places[1] + 5);
+	th_ok(th_space_map_set(&map, 0, 1u << 30, false)); /* frees what is free already */
+	ck_assert_uint_eq(groups_with_memory(), count);
+	th_ok(th_space_map_grow(&map, UINT64_C(1) << 51));
+	ck_assert_uint_eq(th_space_map_run(&map, end, UINT64_MAX, &used), 2);
+	th_space_map_release(&map);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("space_map");
@@ -162,6 +206,7 @@ int main(void)
 	tcase_set_timeout(tcase, 300);
 	tcase_add_loop_test(tcase, random_changes_match_a_byte_per_block, 0, 9);
 	tcase_add_loop_test(tcase, blocks_that_a_map_grows_by_are_free, 0, 5);
+	tcase_add_test(tcase, memory_is_that_of_the_used_parts);
 	tcase_add_test(tcase, empty_and_outside_runs_are_not_inside);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
