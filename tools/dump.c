@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/base/array.h"
+
+/* Bytes of the longest lines: a blank, and each byte as a backslash with two digits. */
+#define LINE_MAX_KEY (1 + 3 * (size_t)TH_KEY_MAX)
+#define LINE_MAX_VALUE (1 + 3 * (size_t)TH_VALUE_MAX)
+
 void th_dump_begin(FILE *stream, enum th_record_form form)
 {
 	fprintf(stream, "VERSION=3\nformat=%s\ntype=btree\nHEADER=END\n",
@@ -22,21 +28,30 @@ static int fault(struct th_dump *dump, const char *what)
 	return -EINVAL;
 }
 
-/* Reads a line without its newline.  Returns 0 or -errno. */
-static int read_line(struct th_dump *dump, char **line, size_t *room, size_t *ret_size)
+/* Reads a line of at most `most` bytes, without its newline but with a NUL after it.  A file without newlines must not
+ * fill the memory.  Returns 0 or -errno. */
+static int read_line(struct th_dump *dump, size_t most, char **line, size_t *room, size_t *ret_size)
 {
-	ssize_t size;
+	size_t size = 0;
+	int c;
 
 	errno = 0;
-	size = getline(line, room, dump->stream);
-	if (size < 0 && !feof(dump->stream))
-		return errno ? -errno : -EIO;
 	dump->line++;
-	if (size < 0)
+	while ((c = getc_unlocked(dump->stream)) != EOF && c != '\n') {
+		if (size == most)
+			return fault(dump, "longer than any record");
+		if (th_grow(*line, *room, size + 2))
+			return -ENOMEM;
+		(*line)[size++] = (char)c;
+	}
+	if (ferror(dump->stream))
+		return errno ? -errno : -EIO;
+	if (c == EOF && !size)
 		return fault(dump, "the dump ends too early");
-	if (size > 0 && (*line)[size - 1] == '\n')
-		(*line)[--size] = 0;
-	*ret_size = (size_t)size;
+	if (th_grow(*line, *room, size + 1))
+		return -ENOMEM;
+	(*line)[size] = 0;
+	*ret_size = size;
 	return 0;
 }
 
@@ -64,22 +79,22 @@ int th_dump_open(struct th_dump *dump, FILE *stream)
 	int err;
 
 	*dump = (struct th_dump){ .stream = stream, .form = TH_RECORD_BYTES };
-	err = read_line(dump, &dump->key, &dump->key_room, &size);
+	err = read_line(dump, LINE_MAX_KEY, &dump->key, &dump->key_room, &size);
 	if (!err && strncmp(dump->key, "VERSION=", 8))
 		err = fault(dump, "not the header of a dump (VERSION=3)");
 	while (!err && strcmp(dump->key, "HEADER=END")) {
 		err = take_header(dump, dump->key);
 		if (!err)
-			err = read_line(dump, &dump->key, &dump->key_room, &size);
+			err = read_line(dump, LINE_MAX_KEY, &dump->key, &dump->key_room, &size);
 	}
 	return err;
 }
 
 /* Reads a key or a value.  Returns 0, 1 at the end of the dump, or -errno. */
-static int read_bytes(struct th_dump *dump, char **line, size_t *room, struct th_slice *ret)
+static int read_bytes(struct th_dump *dump, size_t most, char **line, size_t *room, struct th_slice *ret)
 {
 	size_t size;
-	int err = read_line(dump, line, room, &size);
+	int err = read_line(dump, most, line, room, &size);
 
 	if (err)
 		return err;
@@ -106,12 +121,12 @@ static int check_end(struct th_dump *dump)
 
 int th_dump_next(struct th_dump *dump, struct th_slice *ret_key, struct th_slice *ret_value)
 {
-	int ret = read_bytes(dump, &dump->key, &dump->key_room, ret_key);
+	int ret = read_bytes(dump, LINE_MAX_KEY, &dump->key, &dump->key_room, ret_key);
 
 	if (ret == 1)
 		return check_end(dump);
 	if (!ret)
-		ret = read_bytes(dump, &dump->value, &dump->value_room, ret_value);
+		ret = read_bytes(dump, LINE_MAX_VALUE, &dump->value, &dump->value_room, ret_value);
 	return ret == 1 ? fault(dump, "a key without a value") : ret;
 }
 

@@ -40,6 +40,7 @@ static const struct {
 	{ "VERSION=3\nformat=bytevalue\ntype=hash\nmapsize=1048576\nHEADER=END\n 61\n 62\nDATA=END\n", "a=b;end" },
 	{ "VERSION=3\nHEADER=END\nDATA=END\n", "end" },
 	{ "VERSION=3\nformat=print\nHEADER=END\nDATA=END", "end" },
+	{ "VERSION=3\nformat=print\nHEADER=END\n a\n 1\nDATA=END", "a=1;end" },
 	{ "", "line 1: the dump ends too early" },
 	{ "text\n", "line 1: not the header of a dump (VERSION=3)" },
 	{ "VERSION=4\nHEADER=END\n", "line 1: not version 3 of the format" },
@@ -65,12 +66,48 @@ START_TEST(records_and_errors_of_a_dump_are_found)
 }
 END_TEST
 
+/* Returns a dump whose key and value have lines of these sizes, blank included. */
+static char *dump_of(size_t key_line, size_t value_line)
+{
+	static const char head[] = "VERSION=3\nformat=print\nHEADER=END\n ";
+	char *text = malloc(sizeof(head) + key_line + value_line + 16), *at = stpcpy(text, head);
+
+	memset(at, 'k', key_line - 1);
+	at = stpcpy(at + key_line - 1, "\n ");
+	memset(at, 'v', value_line - 1);
+	strcpy(at + value_line - 1, "\nDATA=END\n");
+	return text;
+}
+
+static void expect_end(size_t key_line, size_t value_line, const char *end)
+{
+	char *text = dump_of(key_line, value_line), *result = read_back(text);
+	size_t size = strlen(result), expected = strlen(end);
+
+	ck_assert_uint_ge(size, expected);
+	ck_assert_str_eq(result + size - expected, end);
+	free(result);
+	free(text);
+}
+
+START_TEST(lines_have_a_limit)
+{
+	const size_t key = 1 + 3 * (size_t)TH_KEY_MAX, value = 1 + 3 * (size_t)TH_VALUE_MAX;
+
+	expect_end(key, 2, "=v;end");
+	expect_end(key + 1, 2, "line 4: longer than any record");
+	expect_end(2, value, "v;end");
+	expect_end(2, value + 1, "line 5: longer than any record");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("dump");
 	TCase *tc = tcase_create("dump");
 
 	tcase_add_loop_test(tc, records_and_errors_of_a_dump_are_found, 0, sizeof(dumps) / sizeof(dumps[0]));
+	tcase_add_test(tc, lines_have_a_limit);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }
