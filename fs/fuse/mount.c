@@ -20,6 +20,7 @@
 #include "fs/fs.h"
 #include "fs/fuse/attach.h"
 #include "fs/fuse/dead_mount.h"
+#include "fs/fuse/harden.h"
 #include "fs/fuse/loop_device.h"
 #include "fs/fuse/mount_options.h"
 #include "fs/fuse/notify.h"
@@ -173,6 +174,15 @@ static int serve_mounted(struct th_fuse *fuse, sigset_t *signals, struct th_fuse
 	return err;
 }
 
+static void restrict_system_calls(const struct th_fuse *fuse)
+{
+	int err = fuse->seccomp ? th_harden_system_calls() : 0;
+
+	if (err)
+		report_line("%s: the system calls of the daemon are not restricted: %s", fuse->directory,
+			    th_error_text(err));
+}
+
 static int mount_and_serve(struct th_fuse *fuse, const struct th_fuse_attach *attach, sigset_t *signals,
 			   struct th_fuse_end *end)
 {
@@ -181,6 +191,7 @@ static int mount_and_serve(struct th_fuse *fuse, const struct th_fuse_attach *at
 	if (err)
 		return err; /* reported */
 	err = th_fuse_notifier_start(fuse);
+	restrict_system_calls(fuse);
 	if (!err)
 		err = serve_mounted(fuse, signals, end);
 	session_stopped(fuse);
@@ -286,6 +297,7 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 {
 	struct th_fuse fuse = { .max_read = parsed->max_read,
 				.exports = parsed->exports,
+				.seccomp = !parsed->no_seccomp,
 				.directory = options->directory,
 				.ready = mount_ready,
 				.ready_fd = ready_fd };
@@ -295,6 +307,7 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 	struct th_fuse_end end = { .stopped = session_stopped, .arg = &fuse, .destroy_fd = -1 };
 	sigset_t signals;
 
+	th_harden_begin(ready_fd, options->foreground);
 	tune_malloc();
 	block_signals(&signals);
 	fuse_set_log_func(fuse_log_line);

@@ -41,6 +41,14 @@ static int parse_fuseblk(parsed_t *parsed, option_t *option, const char *value)
 	return !parsed->block || !strcmp(value, "auto") ? 0 : -EINVAL;
 }
 
+static int parse_noseccomp(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	(void)value;
+	parsed->no_seccomp = true;
+	return 0;
+}
+
 static int parse_branch(parsed_t *parsed, option_t *option, const char *value)
 {
 	(void)option;
@@ -219,6 +227,7 @@ const struct th_mount_option th_mount_option_table[] = {
 	  .parse = parse_max_read, .for_fuse = true },
 	{ "fuseblk", "MODE", "mount by a block device, so that sync(1) works: auto, off (auto)", "auto or off",
 	  .parse = parse_fuseblk },
+	{ "noseccomp", NULL, "do not restrict the system calls of the daemon", .parse = parse_noseccomp },
 	{ "remount", NULL, "change ro, rw, nosuid, nodev, noexec and their opposites of a mount",
 	  .parse = parse_remount },
 	/* Options that mount(8) and systemd read in fstab and pass on. */

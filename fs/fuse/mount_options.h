@@ -21,6 +21,7 @@ struct th_mount_parsed {
 	unsigned max_read; /* bytes; also in fuse, since libfuse needs it in both places; 0: not given */
 	bool block; /* mount by a block device, if possible */
 	bool exports; /* file handles outlive the kernel's caches */
+	bool no_seccomp; /* do not restrict the daemon's system calls */
 	bool remount; /* change the flags of an existing mount */
 };
 

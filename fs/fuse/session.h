@@ -28,6 +28,7 @@ struct th_fuse {
 	unsigned max_read; /* bytes; the mount option; 0: not given */
 	bool exports; /* -o export: file handles outlive the kernel's caches */
 	bool opens_directories; /* OPENDIR has a reply: exports, or the kernel, older than 5.1, requires it */
+	bool seccomp; /* restrict system calls (harden.h) */
 	bool selinux; /* the running kernel has SELinux */
 	bool block; /* mounted by a block device (attach.h) */
 	char no_block[128]; /* why not */

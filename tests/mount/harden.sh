@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The daemon keeps nothing of its caller, and only the rights that it needs: with them, all that touches the world outside
+# the mount still works.
+. "$(dirname "$0")/../support/mount_test.sh"
+
+# field NAME : that line of the daemon's status
+field() {
+	awk -v name="$1:" '$1 == name { print $2 }' "/proc/$daemon/status"
+}
+
+# A reader of a pipe gets its end when the last writer is gone: a daemon that kept the pipe would keep it waiting.
+pipe_ends() {
+	local text
+	text=$({ "$THUNDERHEAD" mount "$image" "$mnt" >/dev/null && echo mounted; } 8>&1 9>"$work/other")
+	images+=("$image")
+	is mounted "$text"
+}
+
+restricted_threads() {
+	local task
+	for task in "/proc/$daemon/task/"*; do
+		is "$1" "$(awk '$1 == "Seccomp:" { print $2 }' "$task/status")" || return
+	done
+}
+
+# The daemon has a sanitizer, which needs more system calls.
+sanitized() {
+	grep -qE 'lib(asan|tsan)' "/proc/$daemon/maps"
+}
+
+check "mkfs" th mkfs --size 256M "$image"
+check "the reader of the caller's pipe sees its end" pipe_ends
+check "unmount" release "$mnt" "$image"
+check "mount in the foreground" start "$image" "$mnt"
+if [ "$(id -u)" -eq 0 ]; then
+	check "new privileges are impossible" is 1 "$(field NoNewPrivs)"
+	check "capabilities are SYS_ADMIN, SYS_PTRACE, SYS_NICE and those to pass directories, at most" \
+		eval 'is 0 "$((0x$(field CapPrm) & ~0xa80006))"'
+	if sanitized; then
+		tap_skip "all threads have the filter of system calls" "the sanitizer needs more calls"
+	else
+		check "all threads have the filter of system calls" restricted_threads 2
+	fi
+fi
+cp -r "$(dirname "$0")" "$mnt/files"
+check "snapshots" th snapshot create "$mnt" one
+check "diff" th diff "$mnt" one
+check "resize" th resize "$mnt" 300M
+check "trim" th trim "$mnt"
+check "a signal unmounts" eval 'kill "$daemon" && wait_for ended "$daemon" && ! listed "$mnt"'
+check "the daemon reports success" wait "$daemon"
+check "mount without the filter" start -o noseccomp "$image" "$mnt"
+check "no thread has a filter" restricted_threads 0
+check "unmount again" stop
+check "nothing is wrong in the image" th check "$image"
+tap_done
