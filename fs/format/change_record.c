@@ -112,8 +112,9 @@ static bool head_is_sound(const struct change_record *head)
 	uint64_t size = sizeof(*head) + (uint64_t)th_get_le32(head->path_size) + th_get_le32(head->old_path_size) +
 			(uint64_t)th_get_le32(head->nranges) * sizeof(struct range_record);
 
-	return head->kind && strchr("+-MR", head->kind) && !(th_get_le16(head->what) & ~(unsigned)TH_CHANGED_ALL) &&
-	       th_get_le32(head->path_size) && size == th_get_le32(head->size);
+	return head->kind && strchr("+-MR", head->kind) && head->rough <= 1 &&
+	       !(th_get_le16(head->what) & ~(unsigned)TH_CHANGED_ALL) && th_get_le32(head->path_size) &&
+	       size == th_get_le32(head->size);
 }
 
 /* Decodes a path and advances *at.  *ret stays NULL if size is 0. */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manipulated filesystems: the store is valid, but some records of the filesystem in it are not.  Opening, reading,
- * comparing, checking and changing such a filesystem must end with a result or an error.
+ * Manipulated filesystems: opening, reading, comparing, checking and changing one must end with a result or an error.
+ *
+ * The input is a list of 8-byte orders, each of which changes one record of the filesystem in a valid store.  With
+ * -DTH_FUZZ_BLOCKS it changes a block of the image; checksums then must match always, as in an image that is made to
+ * deceive.  Builds as a libFuzzer target with -DTH_FUZZER; otherwise main makes inputs from a seed.
  */
 #include <check.h>
 #include <dirent.h>
@@ -33,6 +36,10 @@
 #define VISITS_MAX 500 /* inodes: directories may form a cycle */
 #define DEPTH_MAX 8
 #define PIECE (64u << 10)
+#define RECORDS 128 /* that orders may change: about as many as there are */
+#define ORDERS_MAX 32
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct th_fs *fs;
 static struct th_random random_now;
@@ -118,12 +125,19 @@ static void make_valid(struct th_disk *disk)
 
 /* --- the manipulation --- */
 
-/* Manipulates a value of `size` bytes, with 16 more bytes of room.  Returns its new size. */
-static size_t manipulate(uint8_t *value, size_t size)
-{
-	size_t at = size ? th_random_below(&random_now, (uint32_t)size) : 0;
+/* One piece of the input: 8 bytes. */
+struct order {
+	uint16_t which; /* the record, or the block */
+	uint16_t where;
+	uint8_t how, value, reserved[2];
+};
 
-	switch (th_random_below(&random_now, 6)) {
+/* Manipulates a value of `size` bytes, with 16 more bytes of room.  Returns its new size. */
+static size_t manipulate(const struct order *order, uint8_t *value, size_t size)
+{
+	size_t at = size ? order->where % size : 0;
+
+	switch (order->how % 6) {
 	case 0:
 		return at;
 	case 1:
@@ -137,42 +151,93 @@ static size_t manipulate(uint8_t *value, size_t size)
 		return size + 16;
 	default:
 		if (size)
-			value[at] ^= (uint8_t)(1u << th_random_below(&random_now, 8));
+			value[at] ^= order->value ? order->value : 1;
 		return size;
 	}
 }
 
-/* Changes or deletes one of `one_in` records, or moves it to another key. */
-static void change_records(unsigned one_in)
+#ifndef TH_FUZZ_BLOCKS
+/* Changes, deletes or moves a record to another key. */
+static void change_record(struct th_txn *txn, const struct th_cursor_entry *entry, const struct order *order)
 {
 	static uint8_t value[TH_VALUE_MAX < 70000 ? TH_VALUE_MAX : 70000];
+	uint8_t key[TH_KEY_MAX];
+	size_t size = entry->value.size;
+
+	if (size + 16 > sizeof(value) || !entry->key.size)
+		return;
+	memcpy(key, entry->key.data, entry->key.size);
+	memcpy(value, entry->value.data, size);
+	if (order->how >= 230) {
+		th_txn_delete(txn, entry->key);
+		return;
+	}
+	if (order->how >= 204)
+		key[order->where % entry->key.size] ^= order->value ? order->value : 1;
+	else
+		size = manipulate(order, value, size);
+	th_txn_put(txn, (struct th_slice){ key, entry->key.size }, (struct th_slice){ value, size });
+}
+
+static void change_records(const struct order *orders, size_t count)
+{
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
 	struct th_txn *txn;
 
 	must(th_txn_begin(fs->store, &txn));
 	must(th_cursor_open(fs->live, NULL, &cursor));
-	while (th_cursor_next(cursor, &entry) == 0) {
-		uint8_t key[TH_KEY_MAX];
-		size_t size = entry.value.size;
-
-		if (th_random_below(&random_now, one_in) != 0 || size + 16 > sizeof(value) || !entry.key.size)
-			continue;
-		memcpy(key, entry.key.data, entry.key.size);
-		memcpy(value, entry.value.data, size);
-		if (th_random_percent(&random_now, 10)) {
-			th_txn_delete(txn, entry.key);
-			continue;
+	for (uint16_t i = 0; th_cursor_next(cursor, &entry) == 0; i++) {
+		for (size_t j = 0; j < count; j++) {
+			if (orders[j].which % RECORDS == i)
+				change_record(txn, &entry, &orders[j]);
 		}
-		if (th_random_percent(&random_now, 10))
-			key[th_random_below(&random_now, (uint32_t)entry.key.size)] ^= 1;
-		else
-			size = manipulate(value, size);
-		th_txn_put(txn, (struct th_slice){ key, entry.key.size }, (struct th_slice){ value, size });
 	}
 	th_cursor_close(cursor);
 	th_txn_commit(txn);
 }
+
+static void change(struct th_disk *disk, const struct order *orders, size_t count)
+{
+	struct th_fs_options options = { .report = ignore };
+
+	must(th_fs_open(th_disk_lend(disk), &options, &fs));
+	change_records(orders, count);
+	th_fs_close(fs);
+}
+#else
+/* Returns the blocks that are not empty, and their number. */
+static const uint32_t *used_blocks(struct th_disk *disk, uint32_t *ret_count)
+{
+	static uint32_t used[IMAGE_BLOCKS], count;
+	static _Alignas(TH_BLOCK_SIZE) uint8_t block[TH_BLOCK_SIZE];
+	static const uint8_t zeros[TH_BLOCK_SIZE];
+
+	count = 0;
+	for (uint32_t i = 0; i < IMAGE_BLOCKS; i++) {
+		must(th_disk_read(disk, i, 1, block));
+		if (memcmp(block, zeros, sizeof(block)) != 0)
+			used[count++] = i;
+	}
+	*ret_count = count;
+	return used;
+}
+
+static void change(struct th_disk *disk, const struct order *orders, size_t count)
+{
+	static _Alignas(TH_BLOCK_SIZE) uint8_t block[TH_BLOCK_SIZE + 16];
+	uint32_t nused;
+	const uint32_t *used = used_blocks(disk, &nused);
+
+	for (size_t i = 0; i < count; i++) {
+		uint32_t at = used[orders[i].which % nused];
+
+		must(th_disk_read(disk, at, 1, block));
+		manipulate(&orders[i], block, TH_BLOCK_SIZE);
+		must(th_disk_write(disk, at, 1, block));
+	}
+}
+#endif
 
 /* --- the use of the result --- */
 
@@ -364,32 +429,42 @@ static void use(struct th_disk *disk, bool read_only)
 	th_fs_close(fs);
 }
 
-static void try(uint64_t seed)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct th_fs_options options = { .report = ignore };
+	struct order orders[ORDERS_MAX];
+	size_t count = size / sizeof(*orders) < ORDERS_MAX ? size / sizeof(*orders) : ORDERS_MAX;
 	struct th_disk *disk;
 
-	random_now.state = seed;
+	if (!count)
+		return 0;
+	memcpy(orders, data, count * sizeof(*orders));
+	random_now.state = 1;
 	must(th_disk_memory_new(IMAGE_BLOCKS, &disk));
 	make_valid(disk);
-	must(th_fs_open(th_disk_lend(disk), &options, &fs));
-	change_records(th_random_percent(&random_now, 50) ? 4 : 30);
-	th_fs_close(fs);
+	change(disk, orders, count);
 	use(disk, true);
 	use(disk, false);
 	use(disk, true);
 	th_disk_close(disk);
+	return 0;
 }
 
+#ifndef TH_FUZZER
 int main(void)
 {
 	uint64_t seed = th_test_seed("fuzz_records");
 	unsigned rounds = th_test_rounds(100);
 
 	for (unsigned i = 0; i < rounds; i++) {
+		struct th_random random = { .state = seed + i };
+		struct order orders[ORDERS_MAX];
+		uint32_t count = th_random_percent(&random, 50) ? ORDERS_MAX : th_random_between(&random, 1, 10);
+
+		th_random_fill(&random, orders, sizeof(orders));
 		alarm(INPUT_SECONDS);
-		try(seed + i);
+		LLVMFuzzerTestOneInput((const uint8_t *)orders, count * sizeof(*orders));
 	}
 	printf("fuzz_records: %u filesystems\n", rounds);
 	return 0;
 }
+#endif
