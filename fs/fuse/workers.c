@@ -47,6 +47,7 @@
 /* Time without waiting requests, after which reliefs leave them to the followers again. */
 #define ALERT_MS 20
 #define NS_PER_MS UINT64_C(1000000)
+#define MEMORY_WAIT_NS 100000000 /* until memory for a buffer is asked for again */
 
 struct follower {
 	struct workers *workers;
@@ -65,6 +66,7 @@ struct workers {
 	struct fuse_session *session;
 	struct th_fuse_end *end;
 	sem_t finish;
+	_Atomic int error; /* that ended the session; 0: it was unmounted, or ended by a signal */
 	cpu_set_t cores; /* that this process may use */
 	bool idle; /* followers run under SCHED_IDLE */
 	_Atomic unsigned tick; /* from 1 on */
@@ -209,6 +211,20 @@ static int receive(struct fuse_session *session, struct fuse_buf *buf)
 	return n;
 }
 
+/* Called by a thread that has no memory for its buffer.  Others, which have theirs, take the requests in the meantime. */
+static void wait_for_memory(struct workers *workers)
+{
+	th_turns_open(&workers->turns, TH_TURNS_ALL);
+	nanosleep(&(struct timespec){ .tv_nsec = MEMORY_WAIT_NS }, NULL);
+}
+
+/* Notes the result of a read that ends a thread: 0 after unmounting, or an error of the session. */
+static void note_end(struct workers *workers, int result)
+{
+	if (result < 0)
+		atomic_store(&workers->error, result);
+}
+
 static void free_buf(void *arg)
 {
 	free(((struct fuse_buf *)arg)->mem);
@@ -261,10 +277,14 @@ static void *follower_run(void *arg)
 		n = receive(workers->session, &buf);
 		if (n > 0)
 			serve(follower, &buf);
+		else if (n == -ENOMEM)
+			wait_for_memory(workers);
 		else if (n != -EINTR && n != -EAGAIN)
 			break;
 	}
 	pthread_cleanup_pop(true);
+	if (n != -EINTR && n != -EAGAIN && n != -ENOMEM)
+		note_end(workers, n);
 	fuse_session_exit(workers->session);
 	sem_post(&workers->finish);
 	return NULL;
@@ -374,7 +394,9 @@ static int watch(struct workers *workers, struct fuse_buf *buf)
 		n = request_waits(workers, ALERT_MS) ? fuse_session_receive_buf(workers->session, buf) : -EAGAIN;
 		if (n > 0)
 			workers->alert_until_ns = coarse_ns() + ALERT_MS * NS_PER_MS;
-		if (n != -EAGAIN && n != -EINTR)
+		if (n == -ENOMEM)
+			wait_for_memory(workers);
+		else if (n != -EAGAIN && n != -EINTR)
 			return n;
 		free_stuck(workers);
 		if (coarse_ns() > workers->alert_until_ns)
@@ -398,6 +420,7 @@ static void *relief_run(void *arg)
 			process(workers, &buf);
 	} while (n > 0);
 	free(buf.mem);
+	note_end(workers, n);
 	fuse_session_exit(workers->session);
 	sem_post(&workers->finish);
 	return NULL;
@@ -506,6 +529,8 @@ int th_fuse_serve(struct fuse_session *session, struct th_fuse_end *end)
 	if (end->stopped)
 		end->stopped(end->arg);
 	close_channels(workers);
+	if (!err)
+		err = atomic_load(&workers->error);
 	th_turns_release(&workers->turns);
 	pthread_mutex_destroy(&workers->watch);
 	sem_destroy(&workers->finish);

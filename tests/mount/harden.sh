@@ -14,6 +14,7 @@ pipe_ends() {
 	local text
 	text=$({ "$THUNDERHEAD" mount "$image" "$mnt" >/dev/null && echo mounted; } 8>&1 9>"$work/other")
 	images+=("$image")
+	must_be_mounted "$mnt"
 	is mounted "$text"
 }
 
@@ -53,5 +54,22 @@ check "the daemon reports success" wait "$daemon"
 check "mount without the filter" start -o noseccomp "$image" "$mnt"
 check "no thread has a filter" restricted_threads 0
 check "unmount again" stop
+# Without memory for any allocation, requests may fail or wait, but the daemon serves again when there is some.  Threads
+# that wait for the disk make others read requests, for the first time since the mount: these have no buffer yet.
+without_memory() {
+	local i pids=()
+	prlimit --pid "$daemon" --as=4096:unlimited
+	for i in 1 2 3 4 5 6 7 8; do
+		timeout -s KILL 2 dd if=/dev/zero of="$mnt/new.$i" bs=64K count=16 conv=fsync 2>/dev/null &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	prlimit --pid "$daemon" --as=unlimited:unlimited
+	wait_for is_mounted "$mnt" && diff -r "$(dirname "$0")" "$mnt/files"
+}
+check "mount once more" start "$image" "$mnt"
+check "a daemon without memory goes on when it has some" without_memory
+# Its result may be a failure, if memory was missing for a commit.
+check "unmount at last" eval 'unmount "$mnt" && wait_for ended "$daemon"'
 check "nothing is wrong in the image" th check "$image"
 tap_done
