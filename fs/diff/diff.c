@@ -288,8 +288,9 @@ static int queue_kept(struct th_fs_diff *diff, struct found_name *from, struct f
 		return queue_change(diff, TH_CHANGE_REMOVED, take(&from->path), NULL);
 	if (!from->path)
 		return queue_change(diff, TH_CHANGE_ADDED, take(&to->path), NULL);
-	return queue_change(diff, TH_CHANGE_MODIFIED, take(&to->path),
-			    strcmp(to->path, from->path) ? take(&from->path) : NULL);
+	char *old_path = strcmp(to->path, from->path) ? take(&from->path) : NULL;
+
+	return queue_change(diff, TH_CHANGE_MODIFIED, take(&to->path), old_path);
 }
 
 /* Reports a name that both views have, if the inode differs. */
