@@ -26,7 +26,9 @@
 #include "journal/space/blocklist_page.h"
 #include "journal/space/space_state.h"
 
-#define CONDENSE_MIN 64 /* pages: a shorter log is loaded quickly and never condensed */
+/* Pages: a shorter log is never condensed.  A larger number saves one write of a page or two for each time that so many
+ * pages were appended; a smaller one keeps the log of a small image short. */
+#define CONDENSE_MIN 16
 
 enum space_log_tag { SPACE_LOG_ALLOC = 1, SPACE_LOG_FREE = 2 };
 

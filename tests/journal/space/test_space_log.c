@@ -39,8 +39,8 @@ START_TEST(log_stays_in_proportion_to_the_map)
 		if (most < log.pages)
 			most = log.pages;
 	}
-	ck_assert_uint_le(most, 64 + 3 + 25); /* 3000 runs are 18 pages */
-	ck_assert_uint_ge(most, 60);
+	ck_assert_uint_le(most, 2 * 18 + 3 + 9); /* 3000 runs are 18 pages */
+	ck_assert_uint_ge(most, 16);
 	th_space_free(space);
 	th_disk_close(disk);
 }
