@@ -368,16 +368,19 @@ static void count_freed_blocks(struct th_fs *fs, const struct th_store_info *inf
 	th_store_checkpoint(fs->store); /* the store reports a failure, and becomes read-only */
 }
 
+void th_fs_info(struct th_fs *fs, struct th_store_info *ret)
+{
+	th_store_info(fs->store, ret);
+	count_freed_blocks(fs, ret);
+	th_store_info(fs->store, ret);
+}
+
 int th_fs_statfs(struct th_fs *fs, struct statvfs *ret)
 {
 	struct th_store_info info;
 
-	th_store_info(fs->store, &info);
-	count_freed_blocks(fs, &info);
-	th_store_info(fs->store, &info);
-	/* Blocks that wait for a checkpoint count as free: a writer that needs them runs one. */
-	uint64_t held = info.blocks_reserved + info.blocks_emergency, all = info.blocks_free + info.blocks_waiting;
-	uint64_t free = all > held ? all - held : 0;
+	th_fs_info(fs, &info);
+	uint64_t free = info.blocks_available;
 
 	*ret = (struct statvfs){
 		.f_bsize = TH_BLOCK_SIZE,

@@ -31,6 +31,9 @@ int th_fs_close(struct th_fs *fs);
 /* Makes durable everything that returned before this call.  No lock held (L5). */
 int th_fs_sync(struct th_fs *fs);
 
+/* Fills in *ret, after a checkpoint if much was deleted since the last: so the space of deleted files counts as free.  No
+ * lock held (L5). */
+void th_fs_info(struct th_fs *fs, struct th_store_info *ret);
 /* Fills in statvfs(3).  May run a checkpoint; no lock held (L5).  Returns 0. */
 int th_fs_statfs(struct th_fs *fs, struct statvfs *ret);
 

@@ -32,8 +32,26 @@ static bool is_damage(int err)
 	return err == -EUCLEAN || err == -EBADMSG;
 }
 
+/* Prints the deletes that wait, and whether they are more than they may be. */
+static void print_deletes(const struct check *check, const struct th_check_result *result)
+{
+	if (result->deletes + result->range_deletes > 0) {
+		th_name_print(stdout, check->path);
+		printf(": %llu deletes and %llu deletes of ranges wait above %llu dead records of %llu\n",
+		       (unsigned long long)result->deletes, (unsigned long long)result->range_deletes,
+		       (unsigned long long)result->dead_records, (unsigned long long)result->records);
+	}
+	if (result->deletes_weight > result->deletes_most) {
+		th_name_print(stdout, check->path);
+		printf(": more deletes wait than expected (%llu, at most %llu), so deleted records keep their space; "
+		       "no data is affected\n",
+		       (unsigned long long)result->deletes_weight, (unsigned long long)result->deletes_most);
+	}
+}
+
 static void print_result(const struct check *check, const struct th_check_result *result)
 {
+	print_deletes(check, result);
 	th_name_print(stdout, check->path);
 	printf(": %llu nodes, %llu entries, %llu runs of blocks, %llu snapshots", (unsigned long long)result->nodes,
 	       (unsigned long long)result->entries, (unsigned long long)result->runs,

@@ -22,8 +22,12 @@ static const struct number {
 	size_t offset;
 } numbers[] = {
 	{ "size", "size_bytes", BLOCKS, offsetof(struct th_control_info, blocks) },
-	{ "free", "free_bytes", BLOCKS, offsetof(struct th_control_info, blocks_free) },
-	{ "free after a checkpoint", "waiting_bytes", BLOCKS, offsetof(struct th_control_info, blocks_waiting) },
+	{ "  data", "data_bytes", BLOCKS, offsetof(struct th_control_info, blocks_data) },
+	{ "  metadata", "metadata_bytes", BLOCKS, offsetof(struct th_control_info, blocks_metadata) },
+	{ "  snapshots' own", "snapshot_bytes", BLOCKS, offsetof(struct th_control_info, blocks_snapshots) },
+	{ "  waiting", "waiting_bytes", BLOCKS, offsetof(struct th_control_info, blocks_waiting) },
+	{ "  free", "free_bytes", BLOCKS, offsetof(struct th_control_info, blocks_free) },
+	{ "available", "available_bytes", BLOCKS, offsetof(struct th_control_info, blocks_available) },
 	{ "reserved for writes", "reserved_bytes", BLOCKS, offsetof(struct th_control_info, blocks_reserved) },
 	{ "emergency reserve", "emergency_bytes", BLOCKS, offsetof(struct th_control_info, blocks_emergency) },
 	{ "shared by copies", "shared_bytes", BLOCKS, offsetof(struct th_control_info, shared_blocks) },

@@ -13,6 +13,7 @@
 #include "tree/catalogue/hold_table.h"
 #include "tree/catalogue/meta.h"
 #include "tree/catalogue/reclaim.h"
+#include "tree/catalogue/usage.h"
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/checkpoint/checkpointer.h"
 #include "tree/checkpoint/log_queue.h"
@@ -255,6 +256,8 @@ static int load_state(struct th_store *store)
 		err = th_hold_table_load(store);
 	if (!err)
 		err = th_block_refs_load(store);
+	if (!err)
+		th_usage_update(store);
 	if (err)
 		th_store_report(store, "%s: generation %" PRIu64 " cannot be loaded: %s", store->disk->name,
 				store->super.generation, strerror(-err));
@@ -419,21 +422,35 @@ void th_store_raise_mark(struct th_store *store, uint64_t mark)
 		;
 }
 
+/* Returns the blocks for data.  Those that wait count: a writer that needs them runs a checkpoint. */
+static uint64_t space_left(const struct th_space_stat *space)
+{
+	uint64_t held = space->reserved + space->emergency, all = space->free + space->waiting;
+
+	return all > held ? all - held : 0;
+}
+
 void th_store_info(struct th_store *store, struct th_store_info *ret)
 {
 	struct th_cache_stat cache;
 	struct th_space_stat space;
+	struct th_usage usage;
 
 	th_cache_stat(store->cache, &cache);
 	th_space_stat(store->space, &space);
+	usage = th_usage(store, space.blocks - space.free - space.waiting);
 	*ret = (struct th_store_info){
 		.label = store->super.label,
 		.block_size = TH_BLOCK_SIZE,
 		.blocks = space.blocks,
-		.blocks_free = space.free,
+		.blocks_data = usage.data,
+		.blocks_metadata = usage.metadata,
+		.blocks_snapshots = usage.snapshots,
 		.blocks_waiting = space.waiting,
+		.blocks_free = space.free,
 		.blocks_reserved = space.reserved,
 		.blocks_emergency = space.emergency,
+		.blocks_available = space_left(&space),
 		.generation = atomic_load(&store->generation),
 		.sequence = __atomic_load_n(&store->seq, __ATOMIC_RELAXED),
 		.created_ns = store->super.created_ns,

@@ -290,10 +290,20 @@ struct th_store_info {
 	uint8_t uuid[16];
 	const char *label; /* valid until the store is closed */
 	uint64_t block_size; /* bytes */
-	uint64_t blocks, blocks_free;
+	/* All blocks are data, metadata, of snapshots, waiting or free.  During a checkpoint, changes of metadata and of
+	 * snapshots count as data until it is complete. */
+	uint64_t blocks;
+	uint64_t blocks_data; /* values and their runs, of all branches; and blocks allocated by transactions */
+	uint64_t blocks_metadata; /* superblocks, intent log, nodes of all branches, block lists */
+	/* Left the state of their branch, and a snapshot may need them.  An upper bound if there are several branches or
+	 * shared blocks: these may have another owner still.  Else exact, but for deleted snapshots that are not
+	 * reclaimed yet (th_store_reclaim()). */
+	uint64_t blocks_snapshots;
 	uint64_t blocks_waiting; /* freed, but not yet usable: a crash might still need them */
-	uint64_t blocks_reserved; /* by th_chunk_reserve() */
-	uint64_t blocks_emergency; /* kept free for deletions */
+	uint64_t blocks_free;
+	uint64_t blocks_reserved; /* of the free and waiting ones, by th_chunk_reserve() */
+	uint64_t blocks_emergency; /* of the free and waiting ones, kept for metadata and deletions */
+	uint64_t blocks_available; /* free or waiting, and neither reserved nor kept */
 	uint64_t generation; /* number of the last checkpoint */
 	uint64_t sequence; /* number of the last committed transaction */
 	uint64_t created_ns, checkpoint_ns; /* since 1970, UTC: of the store, of the last checkpoint */
@@ -749,6 +759,12 @@ struct th_check_result {
 	uint64_t problems; /* 0: the store is sound */
 	uint64_t nodes, entries, runs, snapshots, branches; /* looked at */
 	uint64_t leaked_blocks; /* in use, but referred to by nothing */
+	/* Of the current branch: records in leaves; messages that wait above them; the deletes of keys and of ranges
+	 * among these; and the records that such deletes hide, whose space is not free yet. */
+	uint64_t records, messages, deletes, range_deletes, dead_records;
+	/* Deletes that wait, and how many may (invariant N6; a delete of a range counts for several).  More are no
+	 * problem for the data, but let deleted records keep their space. */
+	uint64_t deletes_weight, deletes_most;
 };
 
 /* Checks the last checkpoint, read from the disk: every tree, dead list, block reference and the space map.  No other

@@ -28,10 +28,14 @@ static void pack_store_numbers(const struct th_store_info *info, struct th_contr
 {
 	answer->block_size = th_le64(info->block_size);
 	answer->blocks = th_le64(info->blocks);
-	answer->blocks_free = th_le64(info->blocks_free);
+	answer->blocks_data = th_le64(info->blocks_data);
+	answer->blocks_metadata = th_le64(info->blocks_metadata);
+	answer->blocks_snapshots = th_le64(info->blocks_snapshots);
 	answer->blocks_waiting = th_le64(info->blocks_waiting);
+	answer->blocks_free = th_le64(info->blocks_free);
 	answer->blocks_reserved = th_le64(info->blocks_reserved);
 	answer->blocks_emergency = th_le64(info->blocks_emergency);
+	answer->blocks_available = th_le64(info->blocks_available);
 	answer->shared_blocks = th_le64(info->shared_blocks);
 	answer->generation = th_le64(info->generation);
 	answer->sequence = th_le64(info->sequence);
@@ -69,7 +73,7 @@ static int answer_info(struct th_control *control, const void *request, void *an
 	struct th_store_info numbers;
 
 	(void)request;
-	th_store_info(control->fs->store, &numbers);
+	th_fs_info(control->fs, &numbers);
 	info->read_only = control->fs->read_only || numbers.read_only;
 	info->failure = th_le16((uint16_t)numbers.failure);
 	memcpy(info->uuid, numbers.uuid, sizeof(info->uuid));

@@ -40,8 +40,8 @@ struct th_control_info {
 	struct th_le16 failure; /* errno of the error after which changes are refused; 0: none */
 	uint8_t uuid[16];
 	char label[64];
-	struct th_le64 block_size, blocks, blocks_free, blocks_waiting, blocks_reserved, blocks_emergency,
-		shared_blocks;
+	struct th_le64 block_size, blocks, blocks_data, blocks_metadata, blocks_snapshots, blocks_waiting, blocks_free;
+	struct th_le64 blocks_reserved, blocks_emergency, blocks_available, shared_blocks;
 	struct th_le64 generation, sequence, created_ns, checkpoint_ns, snapshots, height;
 	struct th_le64 cache_bytes, cache_used, dirty_bytes;
 	struct th_le64 node_reads, node_writes, node_cache_hits, node_bytes_written;
@@ -50,7 +50,7 @@ struct th_control_info {
 	struct th_le64 branches;
 	struct th_control_name branch; /* the current one */
 };
-static_assert(sizeof(struct th_control_info) == 592, "the size is part of the command's number");
+static_assert(sizeof(struct th_control_info) == 624, "the size is part of the command's number");
 
 /* One snapshot.  To create one, the request has the name and the answer the rest. */
 struct th_control_snapshot {

@@ -28,6 +28,54 @@ df_agrees() {
 	[ "$df" -le "$last" ] && [ "$df" -ge $((last - $(info_number emergency_bytes) - (1 << 20))) ]
 }
 
+# --- kinds: they add up to the size, and agree with df ---
+
+# kinds_add_up [TARGET] : of a mount or an image
+kinds_add_up() {
+	local kind sum=0 left
+	for kind in data metadata snapshot waiting free; do
+		sum=$((sum + $(info_number "${kind}_bytes" "$@")))
+	done
+	is "$(info_number size_bytes "$@")" "$sum" || return
+	left=$(($(info_number free_bytes "$@") + $(info_number waiting_bytes "$@") - $(info_number reserved_bytes "$@") -
+		$(info_number emergency_bytes "$@")))
+	is "$((left > 0 ? left : 0))" "$(info_number available_bytes "$@")"
+}
+df_shows_available() {
+	df=$(df -B1 --output=size,used,avail "$mnt" | tail -1 | xargs)
+	is "$(info_number size_bytes) $(($(info_number size_bytes) - $(info_number available_bytes))) $(info_number available_bytes)" "$df"
+}
+# kind_is KIND MIB : to within 1 MiB
+kind_is() {
+	local found
+	found=$(info_number "$1_bytes")
+	echo "$1: $found bytes, expected $2 MiB"
+	[ $((found - ($2 << 20))) -le 1048576 ] && [ $((($2 << 20) - found)) -le 1048576 ]
+}
+settle
+check "the kinds of an empty filesystem add up" kinds_add_up
+check "df shows what info has as available" df_shows_available
+check "an empty filesystem has no data" is 0 "$(($(info_number data_bytes) + $(info_number snapshot_bytes)))"
+head -c 20M /dev/urandom >"$mnt/kept" && head -c 10M /dev/urandom >"$mnt/gone" && settle
+check "30 MiB of files are 30 MiB of data" kind_is data 30
+metadata=$(info_number metadata_bytes)
+mkdir "$mnt/.snapshots/own" "$mnt/small" && rm "$mnt/gone" && head -c 5M /dev/urandom >"$mnt/more" && settle
+check "a deleted file that a snapshot has is the snapshot's own" kind_is snapshot 10
+check "it is no data any more" kind_is data 25
+(cd "$mnt/small" && for ((i = 0; i < 8000; i++)); do echo "$i a small file" >"$i"; done) && settle
+check "small files are metadata" [ "$(info_number metadata_bytes)" -ge $((metadata + 8000 * 100)) ]
+check "and no data" kind_is data 25
+check "the kinds add up with a snapshot" kinds_add_up
+check "df agrees with a snapshot" df_shows_available
+check "unmount" stop
+check "the kinds of an image that is not mounted add up" kinds_add_up "$image"
+check "its snapshot's own is the same" eval 'last=$(info_number snapshot_bytes "$image") && start "$image" "$mnt" && is "$last" "$(info_number snapshot_bytes)"'
+rmdir "$mnt/.snapshots/own" && rm -r "$mnt/small" "$mnt/kept" "$mnt/more" && settle
+check "without snapshots nothing is their own" wait_for eval 'settle && [ "$(info_number snapshot_bytes)" -eq 0 ]'
+check "the data of deleted files is gone" is 0 "$(info_number data_bytes)"
+check "the metadata of deleted files is gone" [ "$(info_number metadata_bytes)" -le "$((metadata + (128 << 10)))" ]
+check "all kinds add up at the end" kinds_add_up
+
 # --- exactness, sharing ---
 
 settle
@@ -91,6 +139,7 @@ check "fallocate before the filesystem is full" fallocate -n -l 8M "$mnt/allocat
 sync "$mnt/own" "$mnt/allocated"
 check "a full filesystem reports ENOSPC" fill full.1
 sync "$mnt/full.1" 2>/dev/null
+check "the kinds of a full filesystem add up" kinds_add_up
 check "a full filesystem stays readable" eval 'cat "$mnt/full.1" >/dev/null && ls "$mnt" >/dev/null'
 # only_xs FILE SIZE : the file has SIZE bytes, all of them x
 only_xs() {

@@ -105,7 +105,7 @@ static struct sums add_up(struct th_fixture *fixture, const struct th_ptr *ptr, 
 	return sums;
 }
 
-/* The bound of N6 over all levels, doubled, as a split may leave the messages for a child with one half of it. */
+/* The bound of N6 over all levels. */
 static void verify_bound(struct th_fixture *fixture)
 {
 	struct th_node *root;
@@ -116,7 +116,7 @@ static void verify_bound(struct th_fixture *fixture)
 	if (!root->ptr.addr)
 		return; /* an empty store */
 	sums = add_up(fixture, &root->ptr, TH_SLICE_EMPTY);
-	if (sums.deletes * TH_DELETES_PART > 2u * root->level * sums.records)
+	if (sums.deletes > th_deletes_most(sums.records, root->level))
 		ck_abort_msg("%llu pending deletes for %llu records", (unsigned long long)sums.deletes,
 			     (unsigned long long)sums.records);
 }

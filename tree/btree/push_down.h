@@ -16,6 +16,13 @@
  * larger number frees space sooner and writes more: a leaf is written for each eighth of its records that is deleted. */
 #define TH_DELETES_PART 8
 
+/* Returns how many deletes may wait in a tree whose root is at `level` (N6).  It is twice the bound, as a split may leave all
+ * messages for a child with one half of it. */
+static inline uint64_t th_deletes_most(uint64_t records, unsigned level)
+{
+	return 2 * (uint64_t)level * records / TH_DELETES_PART;
+}
+
 /* Puts a heap message into a node: its overlay, or its records at a leaf.  Takes over the reference in any case. */
 int th_push_down_accept(struct th_tree *tree, struct th_node *node, struct th_fences at,
 			const struct th_entry *message);

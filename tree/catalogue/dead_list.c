@@ -20,7 +20,14 @@ int th_dead_free(struct th_store *store, const struct th_blockrun *run)
 	if (run->tag == TH_DEAD_DATA)
 		return th_block_refs_drop(store, run->addr, run->blocks, free_blocks);
 	th_cache_forget(store->cache, run->addr);
+	th_store_count_down(store, TH_SUPER_NODE_BLOCKS, run->blocks);
 	return free_blocks(store, run->addr, run->blocks);
+}
+
+void th_dead_leaves_list(struct th_store *store, const struct th_blockrun *run)
+{
+	if (run->tag == TH_DEAD_NODE)
+		th_store_count_down(store, TH_SUPER_DEAD_NODE_BLOCKS, run->blocks);
 }
 
 int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t count)
@@ -40,6 +47,9 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 		if (runs[i].birth > origin)
 			runs[kept++] = runs[i];
 	}
+	for (size_t i = 0; i < kept; i++)
+		if (runs[i].tag == TH_DEAD_NODE)
+			th_store_count_up(store, TH_SUPER_DEAD_NODE_BLOCKS, runs[i].blocks);
 	if (!err && kept > 0)
 		err = th_blocklist_append(&store->super.dead, store->disk, store->space, runs, kept,
 					  &store->dead_write);

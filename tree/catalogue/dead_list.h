@@ -34,6 +34,8 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
  *
  * strays: references that transactions made since the freeze, with a birth before it.  Returns as th_dead_settle(). */
 int th_dead_strays(struct th_store *store, const struct th_drops *strays);
+/* Notes that a run is taken off a dead list, freed or not. */
+void th_dead_leaves_list(struct th_store *store, const struct th_blockrun *run);
 /* Frees a run that no snapshot needs any more; shared data loses one reference instead.  Returns 0 or a read error. */
 int th_dead_free(struct th_store *store, const struct th_blockrun *run);
 

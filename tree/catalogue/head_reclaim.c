@@ -190,6 +190,7 @@ static int free_dead(const struct th_blockrun *run, void *arg)
 {
 	struct walk *w = arg;
 
+	th_dead_leaves_list(w->store, run);
 	return run->birth > w->abandoned->than ? th_dead_free(w->store, run) : 0;
 }
 

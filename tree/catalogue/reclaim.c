@@ -122,6 +122,7 @@ static int reclaim_snapshots(struct th_store *store, size_t *budget)
 
 static int free_entry(const struct th_blockrun *run, void *arg)
 {
+	th_dead_leaves_list(arg, run);
 	return th_dead_free(arg, run);
 }
 

@@ -151,6 +151,7 @@ struct th_check {
 	struct th_check_hole *holes;
 	size_t holes_count, holes_capacity;
 	uint32_t views; /* trees walked */
+	uint64_t node_blocks, dead_node_blocks; /* of all trees; on dead lists */
 	bool incomplete; /* a structure could not be read, so claims are missing */
 };
 
@@ -166,7 +167,7 @@ bool th_check_inside(const struct th_check *check, uint64_t addr, uint64_t block
 #define TH_CHECK_KEY_TEXT 100
 const char *th_check_key(struct th_slice key, char text[TH_CHECK_KEY_TEXT]);
 
-/* --- trees (tree.c, value.c) --- */
+/* --- trees (tree.c, value.c, deletes.c) --- */
 
 /* The head of a branch other than the one that the store was opened on is TH_CHECK_SNAPSHOT. */
 enum th_check_kind { TH_CHECK_META, TH_CHECK_SNAPSHOT, TH_CHECK_ABANDONED, TH_CHECK_LIVE };
@@ -195,6 +196,8 @@ struct th_check_walk {
 int th_check_tree(struct th_check *check, const struct th_check_tree *tree);
 /* Claims the blocks that the entries of the lowest node on the path refer to. */
 int th_check_values(struct th_check_walk *walk);
+/* Counts records and pending messages of the lowest node on the path (deletes.c). */
+void th_check_deletes(struct th_check_walk *walk);
 /* Notes that the live keys of [from, to) cannot be read. */
 int th_check_add_hole(struct th_check *check, struct th_slice from, struct th_slice to);
 

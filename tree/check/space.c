@@ -112,6 +112,8 @@ static int claim_dead(const struct th_blockrun *run, void *arg)
 				 "%s: blocks at %" PRIu64 " were born in generation %" PRIu64
 				 ", expected at most %" PRIu64,
 				 list->name, run->addr, run->birth, check->super.generation);
+	if (run->tag == TH_DEAD_NODE)
+		check->dead_node_blocks += run->blocks;
 	return counts(list, run) ? th_check_claim(check, dead_claim(list, run), run->addr, run->blocks, 1) : 0;
 }
 
@@ -398,6 +400,8 @@ static void report(struct th_check *check, const struct stretch *s)
 /* Joins a stretch to the one before, or reports that one. */
 static void add_stretch(struct th_check *check, struct stretch *before, const struct stretch *now)
 {
+	if (has_node(now->count) || now->count[TH_CLAIM_META_NODE])
+		check->node_blocks += now->to - now->from;
 	if (now->verdict == LEAKED && !check->incomplete)
 		check->result.leaked_blocks += now->to - now->from;
 	if (before->verdict == now->verdict && before->to == now->from &&
@@ -416,6 +420,22 @@ static int compare_events(const void *a, const void *b)
 	return (x->at > y->at) - (x->at < y->at);
 }
 
+static void check_count(struct th_check *check, enum th_super_counter counter, uint64_t expected, const char *what)
+{
+	if (check->super.counters[counter] != expected)
+		th_check_problem(check, "superblock: %" PRIu64 " blocks of %s, expected %" PRIu64,
+				 check->super.counters[counter], what, expected);
+}
+
+/* Checks the counts of nodes (catalogue/usage.h).  Lost blocks may be those of nodes. */
+static void check_counts(struct th_check *check)
+{
+	if (check->incomplete || check->result.problems > 0)
+		return;
+	check_count(check, TH_SUPER_NODE_BLOCKS, check->node_blocks, "nodes");
+	check_count(check, TH_SUPER_DEAD_NODE_BLOCKS, check->dead_node_blocks, "nodes on dead lists");
+}
+
 int th_check_blocks(struct th_check *check)
 {
 	struct th_claims *claims = &check->claims;
@@ -432,5 +452,6 @@ int th_check_blocks(struct th_check *check)
 		add_stretch(check, &before, &now);
 	}
 	report(check, &before);
+	check_counts(check);
 	return 0;
 }

@@ -420,6 +420,7 @@ static int walk_node(struct th_check_walk *walk, const struct th_ptr *ptr, const
 		check_node(walk, node, at);
 	walk->first = first;
 	walk->path[walk->depth++] = node;
+	th_check_deletes(walk);
 	err = th_check_values(walk);
 	if (!err && node->level > 0)
 		err = walk_children(walk, node, at, first);

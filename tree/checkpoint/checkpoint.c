@@ -34,6 +34,7 @@
 #include "tree/catalogue/block_refs.h"
 #include "tree/catalogue/dead_list.h"
 #include "tree/catalogue/reclaim.h"
+#include "tree/catalogue/usage.h"
 #include "tree/checkpoint/force_flush.h"
 #include "tree/checkpoint/log_queue.h"
 #include "tree/chunk.h"
@@ -43,9 +44,11 @@
 #include "tree/node/scatter.h"
 #include "tree/state/state.h"
 
-/* Freed blocks (16 MiB) that are worth a checkpoint of their own, since only the next ones make them usable.  A larger
- * number delays their reuse, a smaller one writes more superblocks. */
+/* Freed blocks that are worth a checkpoint of their own, since only the next ones make them usable and shorten the log of
+ * the space map: 16 MiB, or in small images this part of all blocks.  More delay their reuse, and leave a small image with
+ * a long log after everything was deleted; fewer write more superblocks. */
 #define TH_WAITING_MAX 4096
+#define TH_WAITING_PART 64
 /* Free blocks (64 MiB) that are enough for a caller which waits for room: with more it need not wait for the rest of
  * the reclaimable space. */
 #define TH_RECLAIMED_MAX 16384
@@ -71,7 +74,7 @@ static bool worth_a_checkpoint(struct th_store *store)
 	    atomic_load(&store->dirty_bytes) > 0)
 		return true;
 	th_space_stat(store->space, &stat);
-	return stat.waiting > TH_WAITING_MAX || th_reclaim_due(store);
+	return stat.waiting > TH_WAITING_MAX || stat.waiting > stat.blocks / TH_WAITING_PART || th_reclaim_due(store);
 }
 
 /* Freezes the live tree; both locks are held. */
@@ -187,6 +190,7 @@ static int free_meta_run(const struct th_run *run, void *arg)
 	struct th_store *store = arg;
 
 	th_space_note_free(store->space, TH_SPACE_CHECKPOINT, run->addr, run->blocks);
+	th_store_count_down(store, TH_SUPER_NODE_BLOCKS, run->blocks);
 	th_cache_forget(store->cache, run->addr);
 	return 0;
 }
@@ -294,6 +298,7 @@ static void checkpoint_done(struct checkpoint *c)
 	atomic_store(&store->generation, c->state.generation);
 	atomic_store(&store->checkpoint_ns, store->super.checkpoint_ns);
 	th_space_checkpointed(store->space);
+	th_usage_update(store);
 	pthread_mutex_lock(&store->log_lock);
 	if (store->log)
 		th_log_trim(store->log, c->log_tail);

@@ -73,10 +73,12 @@ static void taken_release(struct th_taken *taken)
 	*taken = (struct th_taken){ 0 };
 }
 
-void th_taken_note(struct th_taken *taken, struct th_space *space)
+void th_taken_note(struct th_taken *taken, struct th_store *store)
 {
-	for (size_t i = 0; i < taken->count; i++)
-		th_space_note_alloc(space, TH_SPACE_LIVE, taken->run[i].addr, taken->run[i].blocks);
+	for (size_t i = 0; i < taken->count; i++) {
+		th_space_note_alloc(store->space, TH_SPACE_LIVE, taken->run[i].addr, taken->run[i].blocks);
+		th_store_count_up(store, TH_SUPER_NODE_BLOCKS, taken->run[i].blocks);
+	}
 	taken_release(taken);
 }
 
@@ -247,6 +249,7 @@ static int take_run(struct th_node_writer *w, struct stream *s, uint32_t want, u
 	*ret_blocks = got;
 	if (!w->taken) {
 		th_space_note_alloc(space, TH_SPACE_CHECKPOINT, *ret, got);
+		th_store_count_up(w->store, TH_SUPER_NODE_BLOCKS, got);
 		return 0;
 	}
 	err = taken_add(w->taken, *ret, got);

@@ -28,8 +28,9 @@ struct th_taken {
 	size_t count, capacity;
 };
 
-/* Records the blocks as allocated in the live set, once their nodes are part of the tree, and frees the list. */
-void th_taken_note(struct th_taken *taken, struct th_space *space);
+/* Records the blocks as allocated in the live set, once their nodes are part of the tree, and frees the list.  Requires
+ * checkpoint_lock. */
+void th_taken_note(struct th_taken *taken, struct th_store *store);
 /* Frees the blocks and the list. */
 void th_taken_give(struct th_taken *taken, struct th_space *space);
 

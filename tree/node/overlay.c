@@ -15,14 +15,21 @@ const struct th_entry *th_overlay_covering(const struct th_node *node, struct th
 	return th_message_covers(e, key) ? e : NULL;
 }
 
-bool th_overlay_hides(const struct th_node *node, struct th_slice key)
+const struct th_entry *th_overlay_deciding(const struct th_node *node, struct th_slice key)
 {
+	const struct th_entry *e;
 	bool exact;
 	unsigned at = th_slab_find(node, &node->overlay, key, &exact);
 
-	if (exact)
-		return th_message_hides_value(th_slab_entry(&node->overlay, at));
-	return th_overlay_covering(node, key) != NULL;
+	if (!exact)
+		return th_overlay_covering(node, key);
+	e = th_slab_entry(&node->overlay, at);
+	return th_message_hides_value(e) ? e : NULL;
+}
+
+bool th_overlay_hides(const struct th_node *node, struct th_slice key)
+{
+	return th_overlay_deciding(node, key) != NULL;
 }
 
 /* Inserts a range message before slot i, unless it is empty. */

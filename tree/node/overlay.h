@@ -19,7 +19,9 @@ int th_overlay_cut(struct th_node *node, struct th_slice key);
 int th_overlay_cut_range(struct th_node *node, unsigned i, struct th_slice key, struct th_slice rest);
 /* Returns the range message of the overlay that covers the key, or NULL. */
 const struct th_entry *th_overlay_covering(const struct th_node *node, struct th_slice key);
-/* Does a message of the overlay decide the value of the key, so that older values are hidden? */
+/* Returns the message of the overlay that decides the value of the key, so that older values are hidden; or NULL. */
+const struct th_entry *th_overlay_deciding(const struct th_node *node, struct th_slice key);
+/* Does a message of the overlay decide the value of the key? */
 bool th_overlay_hides(const struct th_node *node, struct th_slice key);
 
 #endif

@@ -78,3 +78,15 @@ int th_store_room_reserved(struct th_store *store, uint64_t bytes, bool emergenc
 {
 	return check_free(store, bytes, emergency, false);
 }
+
+void th_store_count_up(struct th_store *store, enum th_super_counter counter, uint64_t blocks)
+{
+	store->super.counters[counter] += blocks;
+}
+
+void th_store_count_down(struct th_store *store, enum th_super_counter counter, uint64_t blocks)
+{
+	uint64_t *count = &store->super.counters[counter];
+
+	*count -= blocks < *count ? blocks : *count;
+}

@@ -34,6 +34,15 @@ enum th_super_counter {
 	TH_SUPER_MARK, /* th_store_mark() */
 	TH_SUPER_HOLD, /* highest id of a hold so far */
 	TH_SUPER_ABANDONED, /* highest id of an abandoned head so far */
+	TH_SUPER_NODE_BLOCKS, /* blocks of all nodes, of all trees */
+	TH_SUPER_DEAD_NODE_BLOCKS, /* those of them that are on dead lists */
+};
+
+/* Counts of blocks: catalogue/usage.h. */
+struct th_usage_counts {
+	uint64_t fixed, pages; /* superblocks and intent log; pages of block lists */
+	uint64_t nodes, dead_nodes; /* of all trees; those of them that are on dead lists */
+	uint64_t dead; /* on dead lists */
 };
 
 struct th_view {
@@ -127,9 +136,10 @@ struct th_store {
 	unsigned chunk_buffers_count;
 	_Atomic unsigned chunk_count; /* of writes under way, for readers without a lock */
 
-	pthread_mutex_t snapshot_lock; /* guards the two tables */
+	pthread_mutex_t snapshot_lock; /* guards the two tables and `usage` */
 	struct th_snapshot_table catalogue;
 	struct th_branch_table branches;
+	struct th_usage_counts usage; /* as of the last checkpoint */
 	_Atomic uint64_t shared_blocks; /* in the table of block references */
 
 	struct th_range_lock_table locks; /* range locks of callers */
@@ -154,6 +164,10 @@ void th_store_report(struct th_store *store, const char *format, ...) __attribut
 /* Tells the cache how much memory dirty nodes and nodes being written take, which it leaves free.  To be called after
  * each change of these. */
 void th_store_budget(struct th_store *store);
+/* Add blocks to a counter of the superblock, or subtract them, which ends at 0: a damaged image may have any counts.
+ * Requires checkpoint_lock. */
+void th_store_count_up(struct th_store *store, enum th_super_counter counter, uint64_t blocks);
+void th_store_count_down(struct th_store *store, enum th_super_counter counter, uint64_t blocks);
 /* Returns 0, or -EROFS if the store was opened read-only or has failed. */
 int th_store_writable(struct th_store *store);
 /* Notes that the checkpoint under way has written `bytes` of its frozen nodes, and wakes threads that wait in

@@ -119,7 +119,7 @@ static void install(struct bulk *b)
 	fork->root = NULL;
 	fork->drops = (struct th_drops){ 0 };
 	fork->dead = (struct th_dead_nodes){ 0 };
-	th_taken_note(&b->taken, store->space);
+	th_taken_note(&b->taken, store);
 	__atomic_store_n(&store->seq, b->seq, __ATOMIC_RELEASE);
 	atomic_fetch_add(&store->merges, 1);
 	atomic_fetch_add(&store->bulk_commits, 1);
