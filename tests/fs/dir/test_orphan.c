@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fs/attr/xattr.h"
@@ -82,6 +83,54 @@ START_TEST(unlink_deletes_an_unused_inode)
 	ck_assert_int_eq(th_scene_unlink(&scene, "/f"), 0);
 	ck_assert_uint_eq(count_keys(id), 0);
 	ck_assert_uint_eq(count_orphans(), 0);
+}
+END_TEST
+
+/* As after a mount, when it is not known whether the inode has any. */
+START_TEST(unlink_deletes_all_attributes)
+{
+	for (unsigned count = 0; count <= 40; count += 8) {
+		ck_assert_int_eq(th_scene_make(&scene, "/f", S_IFREG | 0644), 0);
+		uint64_t id = th_scene_id(&scene, "/f");
+		struct th_inode *inode = th_scene_get(&scene, "/f");
+
+		for (unsigned i = 0; i < count; i++) {
+			char name[20];
+
+			snprintf(name, sizeof(name), "user.%u", i);
+			ck_assert_int_eq(th_xattr_set(inode, name, th_scene_slice("value"), 0), 0);
+		}
+		th_inode_put(inode);
+		th_scene_reopen(&scene);
+		ck_assert_uint_eq(count_keys(id), 1 + count);
+		ck_assert_int_eq(th_scene_unlink(&scene, "/f"), 0);
+		ck_assert_uint_eq(count_keys(id), 0);
+	}
+}
+END_TEST
+
+/* Deletes of ranges would go to the leaves at once. */
+START_TEST(files_removed_in_random_order_share_the_writes_of_leaves)
+{
+	enum { FILES = 8000, REMOVED = 200 };
+	struct th_store_info info;
+	char path[20];
+
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "/f%u", i);
+		ck_assert_int_eq(th_scene_make(&scene, path, S_IFREG | 0644), 0);
+	}
+	th_scene_reopen(&scene);
+	th_store_info(scene.fs->store, &info);
+	uint64_t before = info.node_writes;
+
+	for (unsigned i = 0; i < REMOVED; i++) {
+		snprintf(path, sizeof(path), "/f%u", i * (FILES / REMOVED));
+		ck_assert_int_eq(th_scene_unlink(&scene, path), 0);
+	}
+	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
+	th_store_info(scene.fs->store, &info);
+	ck_assert_uint_lt(info.node_writes - before, 20);
 }
 END_TEST
 
@@ -240,6 +289,8 @@ int main(void)
 	tcase_set_timeout(tcase, 0);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, unlink_deletes_an_unused_inode);
+	tcase_add_test(tcase, unlink_deletes_all_attributes);
+	tcase_add_test(tcase, files_removed_in_random_order_share_the_writes_of_leaves);
 	tcase_add_test(tcase, inode_in_use_is_deleted_with_its_last_reference);
 	tcase_add_test(tcase, lookups_by_the_kernel_keep_an_inode);
 	tcase_add_test(tcase, mount_deletes_orphans_after_a_crash);
