@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Creates files and moves data through system calls, for filesystems.sh.
+ * Creates files and moves data through system calls, for filesystems.sh, growth.sh and full.sh.
  *
  *   bench_files create DIRECTORY COUNT BYTES THREADS [fsync]      COUNT files in a hundred directories
  *   bench_files created DIRECTORY COUNT BYTES                     verifies these files and their data
  *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one directory, from FROM on
  *   bench_files own DIRECTORY COUNT THREADS                       COUNT empty files; each thread creates its part in a
  *                                                                 directory of its own, and reads their attributes
+ *   bench_files mix DIRECTORY COUNT BYTES                         creates, overwrites, renames and unlinks COUNT files,
+ *                                                                 and prints the seconds of each of the four
  *   bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the end, or after each write
  *   bench_files written FILE SIZE BLOCK TOTAL seq|random          verifies the written data
  *   bench_files read FILE SIZE BLOCK TOTAL seq|random
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/random.h"
@@ -185,6 +188,72 @@ static void crowd(const char *directory, unsigned long from, unsigned long count
 	}
 }
 
+/* --- a mix of changes --- */
+
+static void mix_create(const char *path, char *buf, size_t bytes)
+{
+	make_file(path, buf, bytes, 0);
+}
+
+static void mix_overwrite(const char *path, char *buf, size_t bytes)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || pwrite(fd, buf, bytes, 0) != (ssize_t)bytes || close(fd) < 0)
+		fail(path);
+}
+
+static void mix_rename(const char *path, char *buf, size_t bytes)
+{
+	(void)bytes;
+	snprintf(buf, 4096, "%s.new", path);
+	if (rename(path, buf) < 0)
+		fail(path);
+}
+
+static void mix_unlink(const char *path, char *buf, size_t bytes)
+{
+	(void)bytes;
+	snprintf(buf, 4096, "%s.new", path);
+	if (unlink(buf) < 0)
+		fail(buf);
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Each kind ends with an fsync of the directory, which makes it durable. */
+static void mix(const char *directory, unsigned long count, size_t bytes)
+{
+	void (*const kinds[])(const char *path, char *buf, size_t bytes) = { mix_create, mix_overwrite, mix_rename,
+									     mix_unlink };
+	char *buf = allocate(bytes > 4096 ? bytes : 4096), path[4096];
+	int fd = open(directory, O_RDONLY | O_DIRECTORY);
+
+	if (fd < 0)
+		fail(directory);
+	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++) {
+		double from = seconds_now();
+
+		for (unsigned long i = 0; i < count; i++) {
+			snprintf(path, sizeof(path), "%s/mix.%lu", directory, i);
+			if (kind < 2)
+				fill(buf, bytes, i * 2 + kind);
+			kinds[kind](path, buf, bytes);
+		}
+		if (fsync(fd) < 0)
+			fail(directory);
+		printf("%.4f%c", seconds_now() - from, kind == 3 ? '\n' : ' ');
+	}
+	close(fd);
+	free(buf);
+}
+
 /* --- data of one file --- */
 
 struct job {
@@ -288,6 +357,8 @@ static int files(int argc, char **argv)
 		check_created(argv[2], number(argv[3]), number(argv[4]));
 	} else if (strcmp(what, "crowd") == 0 && argc == 5) {
 		crowd(argv[2], number(argv[3]), number(argv[4]));
+	} else if (strcmp(what, "mix") == 0 && argc == 5) {
+		mix(argv[2], number(argv[3]), number(argv[4]));
 	} else if (strcmp(what, "own") == 0 && argc == 5) {
 		all.to = number(argv[3]);
 		make_directory(argv[2]);
