@@ -5,10 +5,8 @@
 
 #include "tests/tree/check/check_lines.h"
 #include "tests/tree/extents.h"
-#include "tree/btree/push_down.h"
 #include "tree/catalogue/dead_list.h"
 #include "tree/checkpoint/checkpoint.h"
-#include "tree/node/message.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
 
@@ -54,65 +52,6 @@ static void make_store(struct th_fixture *fixture)
 	th_extents_drop(fixture, "file 0");
 	th_ok(th_store_checkpoint(fixture->store));
 }
-
-/* Puts messages into the root, where they stay: a delete for each of `deletes` keys, and a delete of a range for each of
- * `ranges` further keys. */
-static void pend_deletes(struct th_store *store, unsigned deletes, unsigned ranges)
-{
-	const struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
-	struct th_tree *live = &store->live;
-
-	pthread_rwlock_wrlock(&live->lock);
-	th_ok(th_root_writable(live));
-	for (unsigned i = 0; i < deletes + ranges; i++) {
-		struct th_slice key;
-		char name[16], end[17];
-		struct th_entry *message;
-
-		snprintf(name, sizeof(name), "key %u", i);
-		snprintf(end, sizeof(end), "%s!", name);
-		key = th_slice_of(name);
-		message = i < deletes ? th_message_delete(key, TH_SLICE_EMPTY)
-				      : th_message_delete_range(key, th_slice_of(end), store->seq);
-		ck_assert_ptr_nonnull(message);
-		th_ok(th_push_down_accept(live, live->root, all, message));
-	}
-	th_tree_account(live, live->root);
-	atomic_store(&store->dirty_bytes, live->dirty_bytes);
-	pthread_rwlock_unlock(&live->lock);
-	th_ok(th_store_checkpoint(store));
-}
-
-/* N6: what waits is counted, and reported when it is too much. */
-START_TEST(waiting_deletes_and_dead_records_are_counted)
-{
-	struct th_check_result result;
-	struct th_fixture fixture;
-	struct report report;
-
-	make_store(&fixture);
-	result = check(fixture.store, &report);
-	ck_assert_uint_eq(result.records, 2003); /* with that of file 0, the only one that is deleted */
-	ck_assert_uint_eq(result.dead_records, 1);
-	ck_assert_uint_eq(result.deletes, 1);
-	ck_assert_uint_eq(result.range_deletes, 0);
-	pend_deletes(fixture.store, 20, 5);
-	result = check(fixture.store, &report);
-	ck_assert_uint_eq(result.problems, 0);
-	ck_assert_uint_eq(result.deletes, 21);
-	ck_assert_uint_eq(result.range_deletes, 5);
-	ck_assert_uint_eq(result.dead_records, 26);
-	ck_assert_uint_le(result.deletes_weight, result.deletes_most);
-	pend_deletes(fixture.store, 20, 80);
-	result = check(fixture.store, &report);
-	ck_assert_uint_eq(result.problems, 0);
-	ck_assert_uint_eq(result.deletes, 21);
-	ck_assert_uint_eq(result.range_deletes, 80);
-	ck_assert_uint_eq(result.dead_records, 101);
-	ck_assert_uint_gt(result.deletes_weight, result.deletes_most);
-	th_fixture_release(&fixture);
-}
-END_TEST
 
 START_TEST(a_sound_store_has_no_problems)
 {
@@ -318,15 +257,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		a_sound_store_has_no_problems,
-		blocks_without_an_owner_are_reported,
-		free_blocks_with_an_owner_are_reported,
-		a_node_among_data_is_reported,
-		a_live_node_on_a_dead_list_is_reported,
-		references_beyond_the_count_are_reported,
-		a_damaged_node_is_reported_once,
-		problems_of_entries_are_counted,
-		waiting_deletes_and_dead_records_are_counted,
+		a_sound_store_has_no_problems,          blocks_without_an_owner_are_reported,
+		free_blocks_with_an_owner_are_reported, a_node_among_data_is_reported,
+		a_live_node_on_a_dead_list_is_reported, references_beyond_the_count_are_reported,
+		a_damaged_node_is_reported_once,        problems_of_entries_are_counted,
 	};
 
 	return th_tests_run("check", tests, sizeof(tests) / sizeof(tests[0]));
