@@ -53,8 +53,40 @@ static const struct th_control_snapshot *find_held(const struct th_control_snaps
 	return NULL;
 }
 
+/* Returns another branch that begins from a snapshot of the branch, or NULL. */
+static const struct th_control_branch *find_begun(const struct th_control_branch *list, size_t nlist,
+						  const struct th_control_snapshot *snapshots, size_t count,
+						  const struct th_control_branch *branch)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (th_get_le64(snapshots[i].branch) != th_get_le64(branch->id))
+			continue;
+		for (size_t k = 0; k < nlist; k++)
+			if (th_get_le64(list[k].origin) == th_get_le64(snapshots[i].id))
+				return &list[k];
+	}
+	return NULL;
+}
+
+/* Reports that another branch begins from a branch, and what to do to be able to delete that. */
+static int report_begun(const char *path, const struct th_control_branch *branch, const struct th_control_branch *begun)
+{
+	const char *name = branch->name.text;
+
+	if (begun && !detached(begun))
+		return th_error_line("%s: a snapshot of branch '%s' is the origin of branch '%s'; promote '%s' "
+				     "(thunderhead branch promote)%s first",
+				     path, name, begun->name.text, begun->name.text,
+				     current(begun) ? "" : ", or delete it,");
+	return th_error_line(
+		"%s: a snapshot of branch '%s' is the origin of a detached branch; delete the snapshots of "
+		"that one first (in brackets in the list of snapshots)",
+		path, name);
+}
+
 /* Reports why a branch that is not the current one cannot be deleted: a hold, or a branch that begins from it. */
-static int report_pinned(struct th_target *target, const struct th_control_branch *branch)
+static int report_pinned(struct th_target *target, const struct th_control_branch *list, size_t nlist,
+			 const struct th_control_branch *branch)
 {
 	const struct th_control_snapshot *held = NULL;
 	struct th_control_snapshot *snapshots;
@@ -69,10 +101,8 @@ static int report_pinned(struct th_target *target, const struct th_control_branc
 		status = th_holds_report(target, held, "snapshot '%s' of branch '%s'", held->name.text,
 					 branch->name.text);
 	else
-		status = th_error_line(
-			"%s: a snapshot of branch '%s' is the origin of another branch; delete that one, or the "
-			"snapshots of a detached one, first",
-			th_target_path(target), branch->name.text);
+		status = report_begun(th_target_path(target), branch,
+				      snapshots ? find_begun(list, nlist, snapshots, count, branch) : NULL);
 	free(snapshots);
 	return status;
 }
@@ -93,7 +123,7 @@ static int report_busy(struct th_target *target, const char *name)
 	else if (current(branch))
 		status = th_error_line("%s: branch '%s' is the current one; mount another branch first", path, name);
 	else
-		status = report_pinned(target, branch);
+		status = report_pinned(target, list, count, branch);
 	free(list);
 	return status;
 }
@@ -115,6 +145,9 @@ static int report(struct th_target *target, const char *name, int err)
 		return report_busy(target, name);
 	case -ENOTEMPTY:
 		return th_error_line("%s: branch '%s' has snapshots; --snapshots deletes them, too", path, name);
+	case -ENOLINK:
+		return th_error_line("%s: branch '%s' begins from no snapshot: there is nothing to promote it over",
+				     path, name);
 	case -EPERM:
 		return th_error_line(
 			"%s: only root and the user who mounted it may change branches, and through a mount with "
@@ -182,6 +215,17 @@ static int rename_branch(struct request *request)
 	if (!err)
 		err = th_target_ask(request->target, TH_CONTROL_BRANCH_RENAME, &rename);
 	return err ? report(request->target, request->names[err == -ENOENT ? 0 : 1], err) : TH_EXIT_DONE;
+}
+
+static int promote_branch(struct request *request)
+{
+	struct th_control_branch branch = { 0 };
+	const char *name = request->names[0];
+	int err = th_target_name(name, &branch.name);
+
+	if (!err)
+		err = th_target_ask(request->target, TH_CONTROL_BRANCH_PROMOTE, &branch);
+	return err ? report(request->target, name, err) : TH_EXIT_DONE;
 }
 
 /* --- the list --- */
@@ -280,6 +324,19 @@ struct lists {
 	size_t nsnapshots;
 };
 
+/* Returns whether a branch that is not to be deleted, too, begins from the branch. */
+static bool begun_by_others(const struct request *request, const struct lists *lists,
+			    const struct th_control_branch *branch)
+{
+	const struct th_control_branch *begun =
+		find_begun(lists->branches, lists->count, lists->snapshots, lists->nsnapshots, branch);
+
+	for (int i = 0; begun && !detached(begun) && i < request->count; i++)
+		if (!strcmp(request->names[i], begun->name.text))
+			return false;
+	return begun != NULL;
+}
+
 /* Returns 0, or the error that deleting the branch would give. */
 static int check_deletion(const struct request *request, const struct lists *lists,
 			  const struct th_control_branch *branch)
@@ -288,7 +345,9 @@ static int check_deletion(const struct request *request, const struct lists *lis
 		return -EBUSY;
 	if (th_get_le64(branch->snapshots) && !request->snapshots)
 		return -ENOTEMPTY;
-	return find_held(lists->snapshots, lists->nsnapshots, branch) ? -EBUSY : 0;
+	if (find_held(lists->snapshots, lists->nsnapshots, branch) || begun_by_others(request, lists, branch))
+		return -EBUSY;
+	return 0;
 }
 
 /* Returns 0, or the error that the change would give for this name. */
@@ -306,6 +365,8 @@ static int check_name(const struct verb *verb, const struct request *request, co
 		return -ENAMETOOLONG;
 	if (is_new && (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..")))
 		return -EINVAL;
+	if (verb->run == promote_branch && !th_get_le64(found->origin))
+		return -ENOLINK;
 	return verb->run == delete_branches ? check_deletion(request, lists, found) : 0;
 }
 
@@ -409,6 +470,7 @@ static const struct verb create_verb = { create_branch, 1, true };
 static const struct verb list_verb = { list_branches, 0, false };
 static const struct verb delete_verb = { delete_branches, 1, true };
 static const struct verb rename_verb = { rename_branch, 2, true };
+static const struct verb promote_verb = { promote_branch, 1, true };
 
 static const struct th_command verbs[] = {
 	{
@@ -442,13 +504,20 @@ static const struct th_command verbs[] = {
 		.run = run,
 		.context = &rename_verb,
 	},
+	{
+		.name = "branch promote",
+		.arguments = "TARGET NAME",
+		.summary = "give a branch the snapshots that it descends from",
+		.run = run,
+		.context = &promote_verb,
+	},
 	{ 0 },
 };
 
 const struct th_command th_cmd_branch = {
 	.name = "branch",
-	.arguments = "create|list|delete|rename ...",
-	.summary = "create, list, delete or rename branches",
+	.arguments = "create|list|delete|rename|promote ...",
+	.summary = "create, list, delete, rename or promote branches",
 	.notes = "mount -o branch=NAME mounts a branch and makes it the current one.\n",
 	.verbs = verbs,
 	.run = th_command_run_verb,

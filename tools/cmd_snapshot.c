@@ -109,6 +109,31 @@ static bool held(const struct th_control_snapshot *snapshot)
 	return snapshot && th_get_le64(snapshot->holds);
 }
 
+/* Reports that a branch begins from a snapshot, and what to do to be able to delete the snapshot. */
+static int report_origin(const char *path, const struct lists *lists, const struct th_control_snapshot *snapshot,
+			 const struct th_control_branch *branch)
+{
+	const struct th_control_branch *own = branch_of(lists, snapshot);
+	const char *name = snapshot->name.text, *from = branch->name.text;
+
+	for (size_t i = 0; is_detached(branch) && i < lists->count; i++)
+		if (branch_of(lists, &lists->snapshots[i]) == branch)
+			return th_error_line("%s: snapshot '%s' is the origin of a detached branch; delete that "
+					     "branch's snapshots first: '%s' is one (in brackets in the list of "
+					     "snapshots)",
+					     path, name, lists->snapshots[i].name.text);
+	if (own && is_detached(own))
+		return th_error_line("%s: snapshot '%s' is the origin of branch '%s'; promote that branch (thunderhead "
+				     "branch promote), or delete it, first",
+				     path, name, from);
+	if (own && own != branch && !(th_get_le32(own->flags) & TH_CONTROL_BRANCH_CURRENT))
+		return th_error_line("%s: snapshot '%s' is the origin of branch '%s'; delete that branch first, or "
+				     "promote it (thunderhead branch promote) and delete branch '%s'",
+				     path, name, from, own->name.text);
+	return th_error_line("%s: snapshot '%s' is the origin of branch '%s'; delete that branch first", path, name,
+			     from);
+}
+
 /* Reports why a snapshot cannot be deleted: its holds, or the branch that begins from it. */
 static int report_busy(struct th_target *target, const char *name)
 {
@@ -126,14 +151,8 @@ static int report_busy(struct th_target *target, const char *name)
 		status = th_holds_report(target, snapshot, "snapshot '%s'", name);
 	else if (!branch)
 		status = th_error(-EBUSY, "%s: snapshot '%s'", path, name);
-	else if (is_detached(branch))
-		status = th_error_line(
-			"%s: snapshot '%s' is the origin of a detached branch; delete that branch's snapshots "
-			"first: in brackets in the list of snapshots",
-			path, name);
 	else
-		status = th_error_line("%s: snapshot '%s' is the origin of branch '%s'; delete that branch first", path,
-				       name, branch->name.text);
+		status = report_origin(path, &lists, snapshot, branch);
 	lists_release(&lists);
 	return status;
 }

@@ -683,6 +683,15 @@ int th_branch_delete(struct th_store *store, const char *name, bool snapshots);
  * Returns 0, -ENOENT, or as th_branch_create() for the new name. */
 int th_branch_rename(struct th_store *store, const char *from, const char *to);
 
+/* Promotes a branch: exchanges the roles of it and the branch that it begins from.  It gets that branch's snapshots up
+ * to and including its origin, and begins where that branch began; that branch now begins from the same snapshot.  If it
+ * is a detached one, it is removed with its last snapshot, and the branch before it is taken over in the same way.  No
+ * view changes.  Durable when it returns.
+ *
+ * So a branch can be deleted of which another one is to be kept, and a detached branch gets a name again.
+ * Returns 0; 1 if it begins from no snapshot, and nothing is to be done; -ENOENT; or a write error. */
+int th_branch_promote(struct th_store *store, const char *name);
+
 /* Finds a branch by its name; ret may be NULL.
  *
  * Returns 0 or -ENOENT. */
@@ -696,7 +705,8 @@ int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_c
 
 /* Makes a snapshot, of any branch, the state of the current branch.  Writes since then are lost, and their space is
  * freed as a deleted snapshot's.  Newer snapshots of the branch are kept, in a detached branch that begins from this
- * snapshot. Does not call before_checkpoint.  Durable when it returns.
+ * snapshot.  A snapshot of a detached branch returns to the current one, with those before it: so a rollback to it undoes
+ * the one that detached it.  Does not call before_checkpoint.  Durable when it returns.
  *
  * Returns 0; -ENOENT; -EBUSY if a transaction or a view of th_view_freeze(), or a subtree of one, is open; or a write
  * error. */

@@ -259,6 +259,14 @@ static int answer_branch_rename(struct th_control *control, const void *request,
 	return th_fs_branch_rename(control->fs, wanted->from.text, wanted->to.text);
 }
 
+static int answer_branch_promote(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_branch *wanted = request;
+
+	(void)answer;
+	return name_is_valid(&wanted->name) ? th_fs_branch_promote(control->fs, wanted->name.text) : -EINVAL;
+}
+
 static int answer_branch_list(struct th_control *control, const void *request, void *answer)
 {
 	uint64_t after = th_get_le64(((const struct th_control_branches *)request)->after);
@@ -404,6 +412,7 @@ static const struct command {
 	{ TH_CONTROL_BRANCH_DELETE, RIGHT_BRANCHES, answer_branch_delete },
 	{ TH_CONTROL_BRANCH_RENAME, RIGHT_BRANCHES, answer_branch_rename },
 	{ TH_CONTROL_BRANCH_LIST, RIGHT_NONE, answer_branch_list },
+	{ TH_CONTROL_BRANCH_PROMOTE, RIGHT_BRANCHES, answer_branch_promote },
 	{ TH_CONTROL_RECLAIM, RIGHT_SNAPSHOTS, answer_reclaim },
 	{ TH_CONTROL_SNAPSHOT_HOLD, RIGHT_BRANCHES, answer_hold },
 	{ TH_CONTROL_SNAPSHOT_RELEASE, RIGHT_BRANCHES, answer_release },

@@ -183,6 +183,7 @@ static_assert(sizeof(struct th_control_resize) == 16, "the size is part of the c
 #define TH_CONTROL_HOLD_LIST _IOWR(TH_CONTROL_TYPE, 16, struct th_control_holds)
 #define TH_CONTROL_TRIM _IOWR(TH_CONTROL_TYPE, 17, struct th_control_trim)
 #define TH_CONTROL_RESIZE _IOWR(TH_CONTROL_TYPE, 18, struct th_control_resize)
+#define TH_CONTROL_BRANCH_PROMOTE _IOW(TH_CONTROL_TYPE, 19, struct th_control_branch)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");

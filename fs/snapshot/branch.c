@@ -27,19 +27,19 @@ int th_fs_branch_create(struct th_fs *fs, const char *name, const char *from, st
 int th_fs_branch_delete(struct th_fs *fs, const char *name, bool snapshots)
 {
 	struct th_snapshot *list;
-	struct th_branch branch;
 	size_t count;
 	int err = th_fs_writable(fs);
 
-	if (!err)
-		err = th_branch_find(fs->store, name, &branch);
 	if (!err)
 		err = th_snapshot_list(fs->store, &list, &count);
 	if (err)
 		return err;
 	err = th_branch_delete(fs->store, name, snapshots);
 	for (size_t i = 0; i < count && !err; i++) {
-		if (list[i].branch == branch.id)
+		struct th_snapshot unused;
+
+		/* Before the deletion, a promotion may have moved snapshots from one branch to another. */
+		if (th_snapshot_find_id(fs->store, list[i].id, &unused))
 			th_fs_snapshot_deleted_with_branch(fs, &list[i]);
 	}
 	free(list);
@@ -51,6 +51,15 @@ int th_fs_branch_rename(struct th_fs *fs, const char *from, const char *to)
 	int err = th_fs_writable(fs);
 
 	return err ? err : th_branch_rename(fs->store, from, to);
+}
+
+int th_fs_branch_promote(struct th_fs *fs, const char *name)
+{
+	int err = th_fs_writable(fs);
+
+	if (!err)
+		err = th_branch_promote(fs->store, name);
+	return err > 0 ? -ENOLINK : err;
 }
 
 int th_fs_rollback(struct th_store *store, const char *snapshot, const char *keep)

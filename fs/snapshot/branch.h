@@ -17,6 +17,9 @@ int th_fs_branch_delete(struct th_fs *fs, const char *name, bool snapshots);
 /* Returns 0, -EROFS, or as th_branch_rename. */
 int th_fs_branch_rename(struct th_fs *fs, const char *from, const char *to);
 
+/* Returns 0, -EROFS, -ENOLINK if the branch begins from no snapshot, or as th_branch_promote. */
+int th_fs_branch_promote(struct th_fs *fs, const char *name);
+
 /* Rolls back a store that holds a filesystem and is opened by no th_fs: as th_store_rollback, and ids used after the
  * snapshot stay used.  keep: name of a snapshot taken of the present first; NULL: the present is lost. */
 int th_fs_rollback(struct th_store *store, const char *snapshot, const char *keep);

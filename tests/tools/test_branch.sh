@@ -21,7 +21,7 @@ th snapshot create "$image" s && is "s;" "$(snapshots)"
 tap "a list of snapshots shows no branch where there is one only"
 
 # --- usage ---
-check "branch without a verb is refused" refused 2 'create, list, delete or rename' th branch
+check "branch without a verb is refused" refused 2 'create, list, delete, rename or promote' th branch
 check "branch with an unknown verb is refused" refused 2 'not one of' th branch begin "$image"
 check "branch create without a name is refused" refused 2 'a name is missing' th branch create "$image"
 check "branch create with two names is refused" refused 2 'too many' th branch create "$image" a b
@@ -77,4 +77,23 @@ tap "a released detached snapshot can lose its branch"
 th branch delete "$image" work && ! th branch delete "$image" nothing 2>/dev/null
 tap "branch delete deletes a branch and refuses one that is not there"
 check "check finds nothing wrong at the end" th check "$image"
+
+# --- promote: all can be deleted, and a message says how ---
+rm "$image" && th mkfs --size 16M "$image" && th snapshot create "$image" s
+th rollback --keep k "$image" s && is "s  main;k  (main);" "$(snapshots)"
+tap "a rollback detaches newer snapshots"
+check "the message names a snapshot that keeps the origin" refused 1 "origin of a detached branch; delete that branch's snapshots first: 'k'" th snapshot delete "$image" s
+th rollback --discard "$image" k && is "s;k;" "$(snapshots)"
+tap "an undone rollback leaves one line of snapshots"
+check "there is nothing to promote a branch over that begins from no snapshot" refused 1 "begins from no snapshot" th branch promote "$image" main
+check "branch promote of a branch that is not there is refused" refused 1 "there is no branch 'none'" th branch promote "$image" none
+check "branch promote without a name is refused" refused 2 'a name is missing' th branch promote "$image"
+th branch create "$image" work --from k && th branch create "$image" more --from s && th branch promote "$image" more
+tap "branch promote succeeds"
+check "the branch has its origin and the snapshots before it" is "s  more;k  main;" "$(snapshots)"
+check "the message says how to delete the origin of two branches" refused 1 "origin of branch 'main'; delete that branch first, or promote it .* and delete branch 'more'" th snapshot delete "$image" s
+check "the message says how to delete a branch that others begin from" refused 1 "is the origin of branch 'main'; promote 'main' " th branch delete --snapshots "$image" more
+th branch promote "$image" main && th branch delete "$image" more work && th snapshot delete "$image" s k
+tap "after promotions everything can be deleted"
+check "check finds nothing wrong after promotions" th check "$image"
 tap_done

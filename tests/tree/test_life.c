@@ -136,7 +136,7 @@ static void step_branch(struct life *life)
 	struct th_world *world = &life->world;
 	const struct th_world_branch *branch =
 		&world->branches[th_random_below(&life->random, (uint32_t)world->nbranches)];
-	uint32_t what = th_random_below(&life->random, 4);
+	uint32_t what = th_random_below(&life->random, 5);
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 
 	life->fixture.store->abandoned_nodes = th_random_between(&life->random, 1, 30);
@@ -151,6 +151,10 @@ static void step_branch(struct life *life)
 	} else if (what == 2) {
 		strcpy(name, branch->name);
 		th_world_switch(world, &life->fixture, name);
+	} else if (what == 3) {
+		strcpy(name, branch->name);
+		if (th_world_can_promote(world, name) == 0)
+			th_world_promote(world, life->fixture.store, name);
 	} else if (th_world_can_delete_branch(world, branch->name, true) == 0) {
 		strcpy(name, branch->name);
 		th_world_branch_delete(world, life->fixture.store, name, true);
@@ -171,30 +175,42 @@ static void verify_world(struct life *life)
 			th_extents_verify(life->fixture.store, world->branches[i].head);
 }
 
-/* Deletes all branches but the current one, and all snapshots, in a valid order. */
+/* Deletes one snapshot or branch that can be deleted.  Returns false if there is none. */
+static bool delete_one(struct life *life)
+{
+	struct th_world *world = &life->world;
+	char name[TH_SNAPSHOT_NAME_MAX + 1];
+
+	for (size_t i = 0; i < world->count; i++)
+		if (th_world_can_delete(world, world->snapshots[i].info.name) == 0) {
+			strcpy(name, world->snapshots[i].info.name);
+			th_world_delete(world, life->fixture.store, name);
+			return true;
+		}
+	for (size_t i = 0; i < world->nbranches; i++)
+		if (!world->branches[i].detached &&
+		    th_world_can_delete_branch(world, world->branches[i].name, true) == 0) {
+			strcpy(name, world->branches[i].name);
+			th_world_branch_delete(world, life->fixture.store, name, true);
+			return true;
+		}
+	return false;
+}
+
+/* Deletes all branches but the current one, and all snapshots.  Only the origin of the current branch, and of those
+ * before it, may stand in the way; then the current branch is promoted. */
 static void delete_all(struct life *life)
 {
 	struct th_world *world = &life->world;
 
 	while (world->count || world->nbranches > 1) {
 		size_t i = 0;
-		char name[TH_SNAPSHOT_NAME_MAX + 1];
 
-		while (i < world->count && th_world_can_delete(world, world->snapshots[i].info.name))
-			i++;
-		if (i < world->count) {
-			strcpy(name, world->snapshots[i].info.name);
-			th_world_delete(world, life->fixture.store, name);
+		if (delete_one(life))
 			continue;
-		}
-		for (i = 0; i < world->nbranches; i++)
-			if (!world->branches[i].detached &&
-			    th_world_can_delete_branch(world, world->branches[i].name, true) == 0)
-				break;
-		if (i == world->nbranches)
-			return; /* the origin of the current branch stays */
-		strcpy(name, world->branches[i].name);
-		th_world_branch_delete(world, life->fixture.store, name, true);
+		while (world->branches[i].id != world->current)
+			i++;
+		th_world_promote(world, life->fixture.store, world->branches[i].name);
 	}
 }
 
@@ -246,14 +262,12 @@ static void one_life(uint64_t seed, unsigned steps)
 		}
 	delete_all(life);
 	verify_world(life);
-	if (life->world.count == 0) {
-		empty(life);
-		verify_world(life);
-		ck_assert_uint_eq(life->fixture.store->super.dead.pages, 0);
-		ck_assert_uint_eq(life->fixture.store->super.strays.pages, 0);
-		/* the checker found an owner for each block; nodes that are not full may take a few more */
-		ck_assert_uint_le(th_fixture_used(&life->fixture), before + 6);
-	}
+	empty(life);
+	verify_world(life);
+	ck_assert_uint_eq(life->fixture.store->super.dead.pages, 0);
+	ck_assert_uint_eq(life->fixture.store->super.strays.pages, 0);
+	/* the checker found an owner for each block; nodes that are not full may take a few more */
+	ck_assert_uint_le(th_fixture_used(&life->fixture), before + 6);
 	th_world_release(&life->world);
 	th_fixture_release(&life->fixture);
 	free(life);

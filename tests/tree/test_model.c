@@ -435,6 +435,21 @@ static void step_branch_rename(struct run *run)
 	}
 }
 
+static void step_branch_promote(struct run *run)
+{
+	char name[16];
+	int expected;
+
+	pick_branch(run, name);
+	expected = th_world_can_promote(now(run), name);
+	if (expected) {
+		th_expect(th_branch_promote(run->fixture.store, name), expected);
+		return;
+	}
+	th_world_promote(history_step(run), run->fixture.store, name);
+	history_settle(run);
+}
+
 static void step_switch(struct run *run)
 {
 	char name[16];
@@ -683,8 +698,10 @@ static void step(struct run *run)
 	else if (what < 72)
 		step_branch_rename(run);
 	else if (what < 74)
-		step_switch(run);
+		step_branch_promote(run);
 	else if (what < 76)
+		step_switch(run);
+	else if (what < 78)
 		step_rollback(run);
 	else if (what < 81)
 		step_hold(run);

@@ -132,6 +132,13 @@ int th_world_can_delete_branch(struct th_world *world, const char *name, bool sn
 	return 0;
 }
 
+int th_world_can_promote(struct th_world *world, const char *name)
+{
+	const struct th_world_branch *branch = th_world_branch(world, name);
+
+	return !branch ? -ENOENT : !branch->origin;
+}
+
 /* --- expected changes --- */
 
 static struct th_world_branch *add_branch(struct th_world *world, const char *name, uint64_t origin)
@@ -228,6 +235,50 @@ void th_world_note_switch(struct th_world *world, const char *name)
 	world->current = to->id;
 }
 
+/* Moves the snapshots up to the branch's origin, of the branch that it is of, to the branch. */
+static void take_over(struct th_world *world, struct th_world_branch *branch)
+{
+	uint64_t fork = branch->origin, from = 0;
+	size_t left = 0;
+
+	for (size_t i = 0; i < world->count; i++)
+		if (world->snapshots[i].info.id == fork)
+			from = world->snapshots[i].info.branch;
+	branch->origin = branch_of(world, from)->origin;
+	branch_of(world, from)->origin = fork;
+	for (size_t i = 0; i < world->count; i++) {
+		struct th_snapshot *info = &world->snapshots[i].info;
+
+		if (info->branch == from && info->id <= fork)
+			info->branch = branch->id;
+		left += info->branch == from;
+	}
+	if (!left && branch_of(world, from)->detached)
+		remove_branch(world, branch_of(world, from));
+}
+
+static bool is_of_detached(struct th_world *world, uint64_t snapshot)
+{
+	for (size_t i = 0; i < world->count; i++)
+		if (world->snapshots[i].info.id == snapshot)
+			return branch_of(world, world->snapshots[i].info.branch)->detached;
+	return false;
+}
+
+static void take_over_detached(struct th_world *world, uint64_t branch)
+{
+	while (is_of_detached(world, branch_of(world, branch)->origin))
+		take_over(world, branch_of(world, branch));
+}
+
+void th_world_note_promote(struct th_world *world, const char *name)
+{
+	uint64_t id = th_world_branch(world, name)->id;
+
+	take_over(world, branch_of(world, id));
+	take_over_detached(world, id);
+}
+
 void th_world_note_rollback(struct th_world *world, const char *name)
 {
 	size_t at = th_world_find(world, name);
@@ -245,8 +296,10 @@ void th_world_note_rollback(struct th_world *world, const char *name)
 		}
 		world->snapshots[i].info.branch = detached->id;
 	}
-	if (!own)
-		branch->origin = to->id;
+	if (own)
+		return;
+	branch->origin = to->id;
+	take_over_detached(world, branch->id);
 }
 
 /* --- changes of store and world --- */
@@ -316,6 +369,12 @@ void th_world_note_ids(struct th_world *world, struct th_store *store)
 	pthread_mutex_lock(&store->checkpoint_lock);
 	world->next_branch = store->super.counters[TH_SUPER_NEXT_BRANCH];
 	pthread_mutex_unlock(&store->checkpoint_lock);
+}
+
+void th_world_promote(struct th_world *world, struct th_store *store, const char *name)
+{
+	th_ok(th_branch_promote(store, name));
+	th_world_note_promote(world, name);
 }
 
 void th_world_rollback(struct th_world *world, struct th_store *store, const char *snapshot)

@@ -51,6 +51,7 @@ int th_world_can_delete(struct th_world *world, const char *name);
 int th_world_can_hold(const struct th_world *world, const char *name, unsigned tag);
 int th_world_can_release(const struct th_world *world, const char *name, unsigned tag);
 int th_world_can_delete_branch(struct th_world *world, const char *name, bool snapshots);
+int th_world_can_promote(struct th_world *world, const char *name);
 /* Make the change that the store must have made. */
 void th_world_note_create(struct th_world *world, const char *name);
 void th_world_note_delete(struct th_world *world, const char *name);
@@ -59,6 +60,7 @@ void th_world_note_release(struct th_world *world, const char *name, unsigned ta
 void th_world_note_branch(struct th_world *world, const char *name, const char *snapshot);
 void th_world_note_branch_deleted(struct th_world *world, const char *name);
 void th_world_note_switch(struct th_world *world, const char *name);
+void th_world_note_promote(struct th_world *world, const char *name);
 void th_world_note_rollback(struct th_world *world, const char *snapshot);
 
 /* Make the change in the store, which must succeed, and then in the world. */
@@ -70,6 +72,7 @@ void th_world_unhold(struct th_world *world, struct th_store *store, const char 
 void th_world_branch_create(struct th_world *world, struct th_store *store, const char *name, const char *snapshot);
 void th_world_branch_delete(struct th_world *world, struct th_store *store, const char *name, bool snapshots);
 void th_world_branch_rename(struct th_world *world, struct th_store *store, const char *from, const char *to);
+void th_world_promote(struct th_world *world, struct th_store *store, const char *name);
 void th_world_rollback(struct th_world *world, struct th_store *store, const char *snapshot);
 /* Adapts the next branch id after a rollback.  If deleted snapshots were not reclaimed yet, the rollback may have made
  * an invisible branch for them, which took an id. */

@@ -32,11 +32,10 @@ void th_dead_leaves_list(struct th_store *store, const struct th_blockrun *run)
 
 int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t count)
 {
-	uint64_t newest, origin;
+	uint64_t newest = th_lineage_limit(store);
 	size_t kept = 0;
 	int err = 0;
 
-	th_lineage_limits(store, &newest, &origin);
 	for (size_t i = 0; i < count && !err; i++) {
 		if (runs[i].birth > newest) {
 			err = th_dead_free(store, &runs[i]);
@@ -44,8 +43,7 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 		}
 		if (runs[i].tag == TH_DEAD_NODE)
 			th_cache_retire(store->cache, runs[i].addr);
-		if (runs[i].birth > origin)
-			runs[kept++] = runs[i];
+		runs[kept++] = runs[i];
 	}
 	for (size_t i = 0; i < kept; i++)
 		if (runs[i].tag == TH_DEAD_NODE)
@@ -59,7 +57,7 @@ int th_dead_settle(struct th_store *store, struct th_blockrun *runs, size_t coun
 int th_dead_strays(struct th_store *store, const struct th_drops *strays)
 {
 	struct th_blockrun *runs;
-	uint64_t newest, origin;
+	uint64_t newest;
 	size_t n = 0;
 	int err;
 
@@ -68,7 +66,7 @@ int th_dead_strays(struct th_store *store, const struct th_drops *strays)
 	runs = calloc(strays->count, sizeof(*runs));
 	if (!runs)
 		return -ENOMEM;
-	th_lineage_limits(store, &newest, &origin);
+	newest = th_lineage_limit(store);
 	for (size_t i = 0; i < strays->count; i++) {
 		const struct th_run *run = &strays->runs[i];
 

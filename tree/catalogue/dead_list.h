@@ -7,8 +7,9 @@
  * the list of the next snapshot.  When a snapshot is deleted, its own blocks are those that died between it and its
  * successor and were born after its predecessor.
  *
- * All this happens within one branch.  Blocks that were born up to the branch's origin belong to other branches, and
- * are on none of its lists.
+ * All this happens within one branch, for which the origin is the snapshot before its first.  So the lists of a branch
+ * also have blocks that were born up to the origin, which other branches own.  They are not the branch's to free, and
+ * do not count.  But if the branch takes over its origin (th_branch_promote), its lists are complete.
  *
  * Strays.  A transaction chooses the births of its references before it is applied.  A snapshot that is taken in
  * between looks as if it had them.  If such references die one by one, that only delays their reuse.  But if a head is

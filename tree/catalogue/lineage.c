@@ -14,15 +14,14 @@ uint64_t th_lineage_origin(const struct th_store *store, const struct th_branch_
 	return origin ? origin->info.generation : 0;
 }
 
-void th_lineage_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin)
+uint64_t th_lineage_limit(struct th_store *store)
 {
-	const struct th_snapshot_record *newest;
+	uint64_t limit;
 
 	pthread_mutex_lock(&store->snapshot_lock);
-	newest = th_lineage_newest(store, store->branch);
-	*ret_origin = th_lineage_origin(store, th_branch_table_find(&store->branches, store->branch));
-	*ret_newest = newest ? newest->info.generation : *ret_origin;
+	limit = th_lineage_before(store, store->catalogue.count, th_branch_table_find(&store->branches, store->branch));
 	pthread_mutex_unlock(&store->snapshot_lock);
+	return limit;
 }
 
 uint64_t th_lineage_before(const struct th_store *store, size_t at, const struct th_branch_record *branch)

@@ -16,10 +16,9 @@ uint64_t th_lineage_origin(const struct th_store *store, const struct th_branch_
 /* Returns the generation of the predecessor in the branch of snapshot number `at` of the catalogue: a snapshot or the
  * origin; 0: none. */
 uint64_t th_lineage_before(const struct th_store *store, size_t at, const struct th_branch_record *branch);
-/* Gets the generations of the current branch's newest snapshot, or else of its origin (0: none), and of its origin.  A
- * block born after the first is in no snapshot.  A block born up to the second belongs to another branch.  Takes
- * snapshot_lock.  checkpoint_lock is held, or the answer may be outdated at once. */
-void th_lineage_limits(struct th_store *store, uint64_t *ret_newest, uint64_t *ret_origin);
+/* Returns the generation of the current branch's newest snapshot, or else of its origin (0: none): a block born after it
+ * is in no snapshot.  Takes snapshot_lock.  checkpoint_lock is held, or the answer may be outdated at once. */
+uint64_t th_lineage_limit(struct th_store *store);
 /* Returns false for a detached branch whose last snapshots are being deleted: it stays only until their views are
  * closed. */
 bool th_lineage_visible(const struct th_store *store, const struct th_branch_record *branch);

@@ -62,14 +62,13 @@ static int join_to_successor(struct th_store *store, size_t at, struct th_branch
 	return err ? err : th_branch_put(store, branch);
 }
 
-/* Removes a branch that has neither a head nor snapshots. */
-static int drop_empty(struct th_store *store, uint64_t id, bool *dropped)
+int th_reclaim_empty_branch(struct th_store *store, uint64_t id, bool *ret_removed)
 {
 	struct th_branch_record *branch = th_branch_table_find(&store->branches, id);
 	int err;
 
-	*dropped = branch->detached && !th_snapshot_table_before(&store->catalogue, store->catalogue.count, id);
-	if (!*dropped)
+	*ret_removed = branch->detached && !th_lineage_newest(store, id);
+	if (!*ret_removed)
 		return 0;
 	err = th_branch_drop(store, branch);
 	pthread_mutex_lock(&store->snapshot_lock);
@@ -79,7 +78,7 @@ static int drop_empty(struct th_store *store, uint64_t id, bool *dropped)
 }
 
 /* Removes a deleted snapshot from the catalogue. */
-static int reclaim_snapshot(struct th_store *store, size_t at, bool *branch_dropped)
+static int reclaim_snapshot(struct th_store *store, size_t at, bool *branch_removed)
 {
 	uint64_t branch = store->catalogue.record[at]->info.branch;
 	int err = join_to_successor(store, at, th_branch_table_find(&store->branches, branch));
@@ -91,7 +90,7 @@ static int reclaim_snapshot(struct th_store *store, size_t at, bool *branch_drop
 	pthread_mutex_lock(&store->snapshot_lock);
 	th_snapshot_table_remove(&store->catalogue, at);
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return drop_empty(store, branch, branch_dropped);
+	return th_reclaim_empty_branch(store, branch, branch_removed);
 }
 
 /* Removes deleted snapshots that no view and no branch needs.  Only the holder of checkpoint_lock removes records. */
@@ -101,7 +100,7 @@ static int reclaim_snapshots(struct th_store *store, size_t *budget)
 	int err = 0;
 
 	while (!err && *budget > 0 && at < store->catalogue.count) {
-		bool branch_dropped, found;
+		bool branch_removed, found;
 
 		pthread_mutex_lock(&store->snapshot_lock);
 		found = reclaimable(store, store->catalogue.record[at], store->live.checkpoint_gen);
@@ -110,8 +109,8 @@ static int reclaim_snapshots(struct th_store *store, size_t *budget)
 			at++;
 			continue;
 		}
-		err = reclaim_snapshot(store, at, &branch_dropped);
-		if (!err && branch_dropped)
+		err = reclaim_snapshot(store, at, &branch_removed);
+		if (!err && branch_removed)
 			at = 0; /* it may have been the last one that needed its origin */
 		*budget -= TH_RECLAIM_SNAPSHOT < *budget ? TH_RECLAIM_SNAPSHOT : *budget;
 	}

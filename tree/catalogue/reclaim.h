@@ -36,6 +36,8 @@
 
 /* Reclaims a bounded part, within a checkpoint.  Returns 0 or an error that fails the store. */
 int th_reclaim_step(struct th_store *store);
+/* Removes a branch that has neither a head nor snapshots, within a checkpoint.  Returns 0 or -ENOMEM. */
+int th_reclaim_empty_branch(struct th_store *store, uint64_t id, bool *ret_removed);
 /* Records in the catalogue which snapshots were deleted before the freeze, within every checkpoint.  Returns 0 or
  * -ENOMEM. */
 int th_reclaim_note(struct th_store *store);

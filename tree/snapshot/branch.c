@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Branches: creating, renaming and deleting them, switching to one, and rolling the current one back to a snapshot.
+ * Branches: creating, renaming, deleting and promoting them, switching to one, and rolling the current one back to a
+ * snapshot.
  *
  *     main   --A-----B-----C--head          After a rollback to A, with B and C kept:
  *               \
@@ -17,6 +18,7 @@
 #include "journal/base/clock.h"
 #include "tree/catalogue/head_reclaim.h"
 #include "tree/catalogue/lineage.h"
+#include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/state/state.h"
 #include "tree/view/view.h"
@@ -218,8 +220,7 @@ static void delete_snapshots(struct th_store *store, uint64_t branch)
 /* Detaches a branch, and abandons its head. */
 static int detach(struct th_store *store, struct th_branch_record *record)
 {
-	const struct th_snapshot_record *newest = th_lineage_newest(store, record->id);
-	uint64_t than = newest ? newest->info.generation : th_lineage_origin(store, record);
+	uint64_t than = th_lineage_before(store, store->catalogue.count, record);
 	struct th_head *head;
 
 	pthread_mutex_lock(&store->snapshot_lock);
@@ -267,6 +268,99 @@ int th_branch_delete(struct th_store *store, const char *name, bool snapshots)
 	err = deletable(store, th_branch_table_named(&store->branches, name), snapshots);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return err ? err : run(store, delete_step, &request);
+}
+
+/* --- promote --- */
+
+/* Moves the snapshots of a branch that are newer than generation `after`, up to `upto`, to another branch.  Their lists
+ * stay as they are: a list has the blocks that died since the snapshot before, whatever branch that belongs to. */
+static int move_snapshots(struct th_store *store, uint64_t from, uint64_t to, uint64_t after, uint64_t upto)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < store->catalogue.count && !err; i++) {
+		struct th_snapshot_record *snapshot = store->catalogue.record[i];
+
+		if (snapshot->info.branch != from || snapshot->info.generation <= after ||
+		    snapshot->info.generation > upto)
+			continue;
+		pthread_mutex_lock(&store->snapshot_lock);
+		snapshot->info.branch = to;
+		pthread_mutex_unlock(&store->snapshot_lock);
+		err = th_snapshot_table_put(store, snapshot);
+	}
+	return err;
+}
+
+/* Returns the branch that the origin of a branch belongs to; NULL if it has no origin. */
+static struct th_branch_record *parent_of(struct th_store *store, const struct th_branch_record *branch)
+{
+	const struct th_snapshot_record *origin = th_snapshot_table_numbered(&store->catalogue, branch->origin);
+
+	return origin ? th_branch_table_find(&store->branches, origin->info.branch) : NULL;
+}
+
+/* Exchanges the roles of a branch and its parent: the branch gets the parent's snapshots up to its origin, and begins
+ * where the parent began.  The parent then begins from that snapshot, or is removed if it is detached and has no others. */
+static int take_over(struct th_store *store, struct th_branch_record *branch, struct th_branch_record *parent)
+{
+	uint64_t fork = branch->origin;
+	bool removed;
+	int err;
+
+	if (parent == branch)
+		return -EUCLEAN; /* of a damaged catalogue */
+	err = move_snapshots(store, parent->id, branch->id, 0, th_lineage_origin(store, branch));
+	if (err)
+		return err;
+	pthread_mutex_lock(&store->snapshot_lock);
+	branch->origin = parent->origin;
+	parent->origin = fork;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	err = th_branch_put(store, branch);
+	if (!err)
+		err = th_branch_put(store, parent);
+	return err ? err : th_reclaim_empty_branch(store, parent->id, &removed);
+}
+
+/* Takes over from detached branches, which have no name by which they could be deleted or promoted. */
+static int take_over_detached(struct th_store *store, struct th_branch_record *branch)
+{
+	struct th_branch_record *parent;
+	int err = 0;
+
+	while (!err && (parent = parent_of(store, branch)) && parent->detached)
+		err = take_over(store, branch, parent);
+	return err;
+}
+
+static int promote_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
+{
+	struct request *request = arg;
+	struct th_branch_record *branch, *parent;
+	int err;
+
+	(void)state;
+	pthread_mutex_lock(&store->snapshot_lock);
+	branch = th_branch_table_named(&store->branches, request->name);
+	pthread_mutex_unlock(&store->snapshot_lock);
+	parent = branch ? parent_of(store, branch) : NULL;
+	request->result = !branch ? -ENOENT : !parent;
+	if (request->result)
+		return 0;
+	err = take_over(store, branch, parent);
+	return err ? err : take_over_detached(store, branch);
+}
+
+int th_branch_promote(struct th_store *store, const char *name)
+{
+	struct request request = { .name = name };
+	struct th_branch branch;
+	int err = th_branch_find(store, name, &branch);
+
+	if (!err && !branch.origin)
+		err = th_store_writable(store) ? -EROFS : 1;
+	return err ? err : run(store, promote_step, &request);
 }
 
 /* --- another head for the live tree --- */
@@ -362,28 +456,15 @@ static int split_off(struct th_store *store, struct th_branch_record *branch, ui
 	detached->detached = true;
 	detached->origin = origin;
 	err = add_record(store, detached);
-	for (size_t i = 0; i < store->catalogue.count && !err; i++) {
-		struct th_snapshot_record *snapshot = store->catalogue.record[i];
-
-		if (snapshot->info.branch != branch->id || snapshot->info.generation <= after)
-			continue;
-		pthread_mutex_lock(&store->snapshot_lock);
-		snapshot->info.branch = detached->id;
-		pthread_mutex_unlock(&store->snapshot_lock);
-		err = th_snapshot_table_put(store, snapshot);
-	}
-	return err;
+	return err ? err : move_snapshots(store, branch->id, detached->id, after, UINT64_MAX);
 }
 
 /* Abandons the live tree; blocks born after the branch's newest snapshot are its own. */
 static int abandon_live(struct th_store *store, const struct th_checkpoint_state *state)
 {
-	struct th_head *head;
-	uint64_t newest, origin;
+	struct th_head *head = take_head(store, state);
 
-	th_lineage_limits(store, &newest, &origin);
-	head = take_head(store, state);
-	return head ? th_head_abandon(store, head, newest) : -ENOMEM;
+	return head ? th_head_abandon(store, head, th_lineage_limit(store)) : -ENOMEM;
 }
 
 static int rollback_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
@@ -418,7 +499,8 @@ static int rollback_step(struct th_store *store, struct th_checkpoint_state *sta
 	pthread_mutex_lock(&store->snapshot_lock);
 	branch->origin = to->info.id;
 	pthread_mutex_unlock(&store->snapshot_lock);
-	return th_branch_put(store, branch);
+	err = th_branch_put(store, branch);
+	return err ? err : take_over_detached(store, branch);
 }
 
 int th_store_rollback(struct th_store *store, const char *snapshot)

@@ -55,10 +55,7 @@ int th_chunk_make_room(struct th_store *store)
 
 bool th_chunk_frees(struct th_store *store, const struct th_run *run)
 {
-	uint64_t newest, origin;
-
-	th_lineage_limits(store, &newest, &origin);
-	return run->birth > newest;
+	return run->birth > th_lineage_limit(store);
 }
 
 int th_chunk_drop(struct th_txn *txn, const struct th_run *run)

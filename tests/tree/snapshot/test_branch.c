@@ -248,8 +248,100 @@ START_TEST(rollback_keeps_newer_snapshots)
 	expect_value(th_view_live(fixture.store), "k", "3");
 	th_ok(th_snapshot_delete(fixture.store, "two"));
 	th_ok(th_snapshot_delete(fixture.store, "five"));
-	th_expect(th_snapshot_delete(fixture.store, "three"), -EBUSY);
+	th_ok(th_snapshot_delete(fixture.store, "one"));
+	th_ok(th_snapshot_delete(fixture.store, "three"));
 	th_extents_commit(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* Each snapshot with the id of its branch: "one:1 two:3". */
+static void expect_lineage(struct th_fixture *fixture, const char *expected)
+{
+	struct th_snapshot *list;
+	char found[200] = "";
+	size_t count, at = 0;
+
+	th_ok(th_snapshot_list(fixture->store, &list, &count));
+	for (size_t i = 0; i < count; i++)
+		at += (size_t)snprintf(found + at, sizeof(found) - at, "%s%s:%u", i ? " " : "", list[i].name,
+				       (unsigned)list[i].branch);
+	free(list);
+	ck_assert_str_eq(found, expected);
+}
+
+static uint64_t origin_of(struct th_fixture *fixture, const char *name)
+{
+	struct th_branch branch;
+
+	th_ok(th_branch_find(fixture->store, name, &branch));
+	return branch.origin;
+}
+
+START_TEST(promoted_branch_gets_the_snapshots_before_its_origin)
+{
+	struct th_fixture fixture;
+
+	th_fixture_init(&fixture, 16, &options);
+	th_expect(th_branch_promote(fixture.store, "none"), -ENOENT);
+	th_expect(th_branch_promote(fixture.store, "main"), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const names[] = { "one", "two", "three" };
+
+		th_fixture_put(&fixture, "k", names[i]);
+		snapshot(&fixture, names[i]);
+	}
+	th_ok(th_branch_create(fixture.store, "work", "two", NULL));
+	th_fixture_put(&fixture, "k", "main");
+	th_fixture_switch(&fixture, "work");
+	th_fixture_put(&fixture, "k", "work"); /* kills nodes that "two" has: they must be on a list */
+	snapshot(&fixture, "four");
+	th_expect(th_branch_delete(fixture.store, "main", true), -EBUSY);
+	th_ok(th_branch_promote(fixture.store, "work"));
+	expect_lineage(&fixture, "one:2 two:2 three:1 four:2");
+	ck_assert_uint_eq(origin_of(&fixture, "work"), 0);
+	ck_assert_uint_eq(origin_of(&fixture, "main"), 2);
+	th_extents_commit(&fixture);
+	th_ok(th_branch_promote(fixture.store, "main")); /* and back */
+	expect_lineage(&fixture, "one:1 two:1 three:1 four:2");
+	th_extents_commit(&fixture);
+	th_ok(th_branch_promote(fixture.store, "work"));
+	th_fixture_reopen(&fixture);
+	expect_value(th_view_live(fixture.store), "k", "work");
+	th_ok(th_branch_delete(fixture.store, "main", true));
+	th_ok(th_snapshot_delete(fixture.store, "two"));
+	th_ok(th_snapshot_delete(fixture.store, "one"));
+	th_extents_commit(&fixture);
+	expect_lineage(&fixture, "four:2");
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* A rollback that is undone leaves one branch, of which all can be deleted. */
+START_TEST(undone_rollback_leaves_one_line)
+{
+	struct th_fixture fixture;
+
+	th_fixture_init(&fixture, 16, &options);
+	th_fixture_put(&fixture, "k", "1");
+	snapshot(&fixture, "one");
+	th_fixture_put(&fixture, "k", "2");
+	snapshot(&fixture, "kept");
+	th_ok(th_store_rollback(fixture.store, "one"));
+	expect_lineage(&fixture, "one:1 kept:2");
+	th_fixture_put(&fixture, "k", "3");
+	snapshot(&fixture, "three");
+	th_ok(th_store_rollback(fixture.store, "kept"));
+	expect_lineage(&fixture, "one:1 kept:1 three:3");
+	expect_value(th_view_live(fixture.store), "k", "2");
+	th_extents_commit(&fixture);
+	th_ok(th_snapshot_delete(fixture.store, "kept"));
+	th_ok(th_snapshot_delete(fixture.store, "three"));
+	th_ok(th_snapshot_delete(fixture.store, "one"));
+	while (th_store_reclaim(fixture.store) == 0)
+		;
+	th_extents_commit(&fixture);
+	ck_assert_ptr_null(fixture.store->branches.list->next);
 	th_fixture_release(&fixture);
 }
 END_TEST
@@ -385,6 +477,8 @@ int main(void)
 		deletion_is_refused_where_it_would_lose_data,
 		rollback_is_refused_while_views_are_open,
 		rollback_keeps_newer_snapshots,
+		promoted_branch_gets_the_snapshots_before_its_origin,
+		undone_rollback_leaves_one_line,
 		rollback_hides_snapshots_being_deleted,
 		mark_is_common_to_all_branches,
 		diff_reads_only_changes_since_the_common_past,
