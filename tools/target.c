@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,16 +24,49 @@ struct th_target {
 	struct th_control *control;
 };
 
+/* Returns whether a directory is the root of what is mounted there.  An older kernel does not tell: then false. */
+static bool is_mount_root(int fd)
+{
+	struct statx status;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &status) &&
+	       (status.stx_attributes_mask & status.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+/* Opens the root of the mount that a directory is in, since a user who is not root needs a descriptor of it to list
+ * snapshots.  Returns the directory itself if the root cannot be found or opened. */
+static int open_mount_root(int directory)
+{
+	int at = dup(directory), up, root;
+
+	for (unsigned steps = 0; at >= 0 && !is_mount_root(at) && steps < PATH_MAX; steps++) {
+		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = up;
+	}
+	root = at < 0 ? -1 : openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (at >= 0)
+		close(at);
+	if (root < 0)
+		return directory;
+	close(directory);
+	return root;
+}
+
 static int open_directory(struct th_target *target)
 {
 	struct th_control_info info;
 	int err = 0;
 
 	target->fd = open(target->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (target->fd < 0)
+	if (target->fd < 0) {
 		err = -errno;
-	else
+	} else {
+		target->fd = open_mount_root(target->fd);
 		err = th_target_ask(target, TH_CONTROL_INFO, &info);
+	}
+	if (err == -EPERM)
+		return 0; /* a mounted Thunderhead: the user may lack this right, and have another one */
 	if (err == -ENOTTY || err == -EINVAL || err == -EOPNOTSUPP)
 		th_error_line("%s: not a directory of a mounted Thunderhead; name one, or an image that is not mounted",
 			      target->path);

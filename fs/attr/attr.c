@@ -206,13 +206,34 @@ int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 	return err;
 }
 
+/* Set by the kernel in the flags of an open by execve(2).  Its headers for programs do not have it. */
+#define OPEN_FOR_EXEC 0x20
+
+/* Checks the execution of a file that may be disarmed.  Neither attribute of a snapshot's inode changes: no lock. */
+static int check_exec(struct th_inode *inode)
+{
+	uint32_t mode = inode->attr.mode;
+	struct th_value capability;
+	int err;
+
+	if (!th_inode_is_disarmed(inode))
+		return 0;
+	if ((mode & S_ISUID) || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		return -EACCES;
+	err = th_xattr_get(inode, "security.capability", &capability);
+	if (err)
+		return err == -ENODATA ? 0 : err;
+	th_value_release(&capability);
+	return -EACCES;
+}
+
 int th_attr_check_open(struct th_inode *inode, int open_flags)
 {
 	bool writes = (open_flags & O_ACCMODE) != O_RDONLY || (open_flags & O_TRUNC);
 	int err = 0;
 
 	if (!writes)
-		return 0;
+		return open_flags & OPEN_FOR_EXEC ? check_exec(inode) : 0;
 	err = check_writable(inode);
 	if (err)
 		return err;

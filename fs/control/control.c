@@ -388,7 +388,7 @@ static int answer_diff_end(struct th_control *control, const void *request, void
 
 /* The right that a command needs. */
 enum right {
-	RIGHT_NONE,
+	RIGHT_LIST,
 	RIGHT_ADMIN,
 	RIGHT_SEE_ALL, /* names in directories that the caller may not be able to read */
 	RIGHT_SNAPSHOTS,
@@ -400,23 +400,23 @@ static const struct command {
 	enum right right;
 	int (*answer)(struct th_control *control, const void *request, void *answer);
 } commands[] = {
-	{ TH_CONTROL_INFO, RIGHT_NONE, answer_info },
+	{ TH_CONTROL_INFO, RIGHT_LIST, answer_info },
 	{ TH_CONTROL_SNAPSHOT_CREATE, RIGHT_SNAPSHOTS, answer_create },
 	{ TH_CONTROL_SNAPSHOT_DELETE, RIGHT_SNAPSHOTS, answer_delete },
 	{ TH_CONTROL_SNAPSHOT_RENAME, RIGHT_SNAPSHOTS, answer_rename },
-	{ TH_CONTROL_SNAPSHOT_LIST, RIGHT_NONE, answer_list },
+	{ TH_CONTROL_SNAPSHOT_LIST, RIGHT_LIST, answer_list },
 	{ TH_CONTROL_DIFF_BEGIN, RIGHT_SEE_ALL, answer_diff_begin },
 	{ TH_CONTROL_DIFF_NEXT, RIGHT_SEE_ALL, answer_diff_next },
 	{ TH_CONTROL_DIFF_END, RIGHT_SEE_ALL, answer_diff_end },
 	{ TH_CONTROL_BRANCH_CREATE, RIGHT_BRANCHES, answer_branch_create },
 	{ TH_CONTROL_BRANCH_DELETE, RIGHT_BRANCHES, answer_branch_delete },
 	{ TH_CONTROL_BRANCH_RENAME, RIGHT_BRANCHES, answer_branch_rename },
-	{ TH_CONTROL_BRANCH_LIST, RIGHT_NONE, answer_branch_list },
+	{ TH_CONTROL_BRANCH_LIST, RIGHT_LIST, answer_branch_list },
 	{ TH_CONTROL_BRANCH_PROMOTE, RIGHT_BRANCHES, answer_branch_promote },
 	{ TH_CONTROL_RECLAIM, RIGHT_SNAPSHOTS, answer_reclaim },
 	{ TH_CONTROL_SNAPSHOT_HOLD, RIGHT_BRANCHES, answer_hold },
 	{ TH_CONTROL_SNAPSHOT_RELEASE, RIGHT_BRANCHES, answer_release },
-	{ TH_CONTROL_HOLD_LIST, RIGHT_NONE, answer_hold_list },
+	{ TH_CONTROL_HOLD_LIST, RIGHT_LIST, answer_hold_list },
 	{ TH_CONTROL_TRIM, RIGHT_ADMIN, answer_trim },
 	{ TH_CONTROL_RESIZE, RIGHT_ADMIN, answer_resize },
 };
@@ -457,8 +457,8 @@ static const struct command *find_command(unsigned cmd)
 static bool has_right(const struct th_control *control, const struct th_caller *caller, enum right right)
 {
 	switch (right) {
-	case RIGHT_NONE:
-		return true;
+	case RIGHT_LIST:
+		return th_may_list_snapshots(control->fs, caller);
 	case RIGHT_ADMIN:
 	case RIGHT_SEE_ALL:
 		return caller->admin;

@@ -200,11 +200,11 @@ void th_control_free(struct th_control *control);
 int th_control_fitrim(struct th_control *control, const struct th_caller *caller, uint64_t start, uint64_t length,
 		      uint64_t least, uint64_t *ret_bytes);
 
-/* Answers one request.  All callers may ask for information and for lists of snapshots, holds and branches; only
- * caller->admin for differences, trim and resizing; for changes see snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
- * the number of bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for
- * another version, -EPERM, -ENXIO if neither side of a diff has the path, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
- * -EMFILE if there are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */
+/* Answers one request.  Differences, trim and resizing are for caller->admin only; the rights to change and to list are in
+ * snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is the number of
+ * bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for another
+ * version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it, -EMFILE if there
+ * are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */
 int th_control_ioctl(struct th_control *control, const struct th_caller *caller, unsigned cmd, const void *in,
 		     size_t in_size, void *out, size_t out_max, size_t *ret_size);
 

@@ -16,6 +16,8 @@ bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name)
 
 	if (dir->snapshot || th_inode_is_snapdir(dir) || options->snapdir == TH_SNAPDIR_DISABLED)
 		return false;
+	if (options->snapdir_root_only && dir != dir->fs->root)
+		return false;
 	return name.size == strlen(options->snapdir_name) && !memcmp(name.data, options->snapdir_name, name.size);
 }
 

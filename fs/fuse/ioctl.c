@@ -94,7 +94,8 @@ static void set_flags(fuse_req_t req, struct th_inode *inode, unsigned cmd, cons
 
 #define CONTROL_BUFFER 16384
 
-static void control(fuse_req_t req, unsigned cmd, const void *in, size_t in_size, size_t out_size)
+static void control(fuse_req_t req, const struct th_inode *dir, unsigned cmd, const void *in, size_t in_size,
+		    size_t out_size)
 {
 	struct th_fuse *fuse = th_fuse_of(req);
 	size_t room = out_size < CONTROL_BUFFER ? out_size : CONTROL_BUFFER, size = 0;
@@ -105,6 +106,8 @@ static void control(fuse_req_t req, unsigned cmd, const void *in, size_t in_size
 		return;
 	}
 	struct th_caller caller = th_fuse_caller(req);
+
+	caller.reads_root = dir == fuse->fs->root;
 	int err = th_control_ioctl(fuse->control, &caller, cmd, in, in_size, out, room, &size);
 
 	if (err)
@@ -152,7 +155,7 @@ void th_fuse_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, stru
 	else if (cmd == FITRIM)
 		fitrim(req, in, in_size, out_size);
 	else if (_IOC_TYPE(cmd) == TH_CONTROL_TYPE && th_inode_is_dir(inode))
-		control(req, cmd, in, in_size, out_size);
+		control(req, inode, cmd, in, in_size, out_size);
 	else
 		fuse_reply_err(req, ENOTTY);
 	th_inode_put(inode);

@@ -130,6 +130,22 @@ static int parse_snapshots(parsed_t *parsed, option_t *option, const char *value
 	return -EINVAL;
 }
 
+static int parse_root_only(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	(void)value;
+	parsed->fs.snapdir_root_only = true;
+	return 0;
+}
+
+static int parse_snap_suid(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	(void)value;
+	parsed->fs.snap_suid = true;
+	return 0;
+}
+
 static int parse_snapdir_name(parsed_t *parsed, option_t *option, const char *value)
 {
 	(void)option;
@@ -205,6 +221,8 @@ const struct th_mount_option th_mount_option_table[] = {
 	  "hidden, root, visible or disabled", .parse = parse_snapdir },
 	{ "snapdirname", "NAME", "the name of .snapshots, where files have that name", "a name of up to 255 bytes",
 	  .parse = parse_snapdir_name },
+	{ "snapdir-root-only", NULL, "have .snapshots in the root directory only", .parse = parse_root_only },
+	{ "snapsuid", NULL, "let set-id programs and devices in snapshots have effect", .parse = parse_snap_suid },
 	{ "snapshots", "USERS", "which users may change snapshots: admin, owner, none (admin; with subdir none)",
 	  "admin, owner or none", .parse = parse_snapshots },
 	{ "relatime", NULL, "update access times after a change and once a day (the default)", .parse = parse_atime,
@@ -352,6 +370,8 @@ static int parse_all(const struct th_mount_options *options, struct th_mount_par
 		err = parse_option(parsed, text, fuse);
 	if (parsed->fs.read_only || parsed->fs.snapshot)
 		add(fuse, "ro");
+	if (parsed->fs.snapshot && !parsed->fs.snap_suid)
+		add(fuse, "nosuid,nodev");
 	if (parsed->fs.atime == TH_ATIME_NEVER)
 		add(fuse, "noatime"); /* so that /proc/mounts shows it */
 	return err;

@@ -68,6 +68,8 @@ struct th_fs_options {
 	bool read_only;
 	enum th_snapdir_mode snapdir;
 	const char *snapdir_name; /* NULL: TH_SNAPDIR_NAME; in struct th_fs never NULL */
+	bool snapdir_root_only; /* .snapshots is in the root of the mount only; elsewhere its name is like any other */
+	bool snap_suid; /* set-id bits, file capabilities and device nodes below .snapshots have effect */
 	enum th_snapshots_mode snapshots;
 	bool narrow_numbers; /* all inode numbers have at most 32 bits (inode_number.h) */
 	uint32_t mounted_by; /* uid of the user who mounts, shown as the owner of .snapshots */

@@ -535,13 +535,22 @@ struct th_time th_inode_birth(const struct th_inode *inode)
 	return is_root || th_inode_is_entrance(inode) ? th_time_of_ns(inode->snapshot->created_ns) : inode->attr.btime;
 }
 
+/* Returns the mode.  The kernel opens a device node without asking, so a disarmed one has no permissions: only root can
+ * open it.  Set-id bits are shown, so that a copy has them; th_attr_check_open() refuses to execute such a file. */
+static mode_t stat_mode(const struct th_inode *inode)
+{
+	mode_t mode = inode->attr.mode;
+
+	return (S_ISCHR(mode) || S_ISBLK(mode)) && th_inode_is_disarmed(inode) ? mode & S_IFMT : mode;
+}
+
 void th_inode_stat(const struct th_inode *inode, struct stat *ret)
 {
 	const struct th_attr *attr = &inode->attr;
 
 	*ret = (struct stat){
 		.st_ino = th_inode_ino(inode),
-		.st_mode = attr->mode,
+		.st_mode = stat_mode(inode),
 		.st_nlink = attr->nlink,
 		.st_uid = attr->uid,
 		.st_gid = attr->gid,

@@ -115,6 +115,13 @@ static inline bool th_inode_is_entrance(const struct th_inode *inode)
 	return inode->snapshot && inode->snapshot != inode->fs->base &&
 	       (inode->id == TH_ROOT_ID || atomic_load(&inode->entrance));
 }
+/* Returns whether set-id bits, file capabilities and device nodes have no effect: below .snapshots, where a program that
+ * was replaced because of a fault, or a device that was closed to users, would still be reachable.  A mount that shows a
+ * snapshot (fs->base) leaves that to nosuid and nodev. */
+static inline bool th_inode_is_disarmed(const struct th_inode *inode)
+{
+	return inode->snapshot && inode->snapshot != inode->fs->base && !inode->fs->options.snap_suid;
+}
 /* Returns the view that holds the inode's keys. */
 static inline struct th_view *th_inode_view(const struct th_inode *inode)
 {

@@ -25,3 +25,10 @@ bool th_may_change_branches(const struct th_fs *fs, const struct th_caller *call
 {
 	return fs->options.snapshots != TH_SNAPSHOTS_NONE && caller->admin;
 }
+
+bool th_may_list_snapshots(const struct th_fs *fs, const struct th_caller *caller)
+{
+	bool of_part = fs->root->id != TH_ROOT_ID && fs->options.snapshots == TH_SNAPSHOTS_NONE;
+
+	return caller->admin || (caller->reads_root && !of_part);
+}

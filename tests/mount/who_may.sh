@@ -75,10 +75,29 @@ check "snapshots=none: nobody changes snapshots" eval '! free env && ! free alic
 check "mount with subdir=" remount -o subdir=home/alice
 check "subdir: nobody changes snapshots, by directory or by tool" eval '! alice rmdir "$S/one" && ! alice mkdir "$S/new" && ! alice mkdir "$mnt/.cache/.snapshots/new" &&
 	! alice "$THUNDERHEAD" snapshot delete "$mnt" one && ! rmdir "$S/one" && ! mkdir "$S/new" && ! th snapshot create "$mnt" new && is 1 "$(cat "$S/one/file")"'
+lists() { # AS DIRECTORY : the tool lists snapshots, branches and holds and shows information
+	"$1" "$THUNDERHEAD" snapshot list "$2" && "$1" "$THUNDERHEAD" branch list "$2" && "$1" "$THUNDERHEAD" snapshot holds "$2" &&
+		"$1" "$THUNDERHEAD" info "$2"
+}
+lists_nothing() { # AS DIRECTORY
+	! "$1" "$THUNDERHEAD" snapshot list "$2" && ! "$1" "$THUNDERHEAD" branch list "$2" && ! "$1" "$THUNDERHEAD" snapshot holds "$2" &&
+		! "$1" "$THUNDERHEAD" info "$2"
+}
+check "subdir: root lists snapshots, the owner and others do not" eval 'lists env "$mnt" && lists_nothing alice "$mnt" && lists_nothing weak_root "$mnt"'
 check "mount with subdir= and snapshots=admin" remount -o subdir=home/alice,snapshots=admin
 check "subdir, snapshots=admin: root changes snapshots, the owner does not" eval 'free env && ! alice rmdir "$S/one" && ! alice mkdir "$S/new"'
 check "mount with subdir= and snapshots=owner" remount -o subdir=home/alice,snapshots=owner
 check "subdir, snapshots=owner: root and the owner change snapshots" eval 'free env && free alice && ! bob mkdir "$S/new"'
+check "subdir, snapshots=owner: users who may read the root list snapshots" eval 'lists alice "$mnt" && lists bob "$mnt" && lists bob "$mnt/.cache"'
+
+# --- listing in the whole tree ---
+
+check "mount" remount
+check "a user who may read the root directory lists snapshots, from any directory" eval 'lists bob "$mnt" && lists bob "$mnt/home/alice"'
+check "a user who may not does not" eval 'chmod 711 "$mnt" && lists_nothing bob "$mnt/home/alice" && lists alice "$mnt/home" && chmod 755 "$mnt"'
+check "root without capabilities that sees one directory does not" unshare -m bash -c 'mount --bind "$1/home/alice" "$1/home/alice" &&
+	! setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$THUNDERHEAD" snapshot list "$1/home/alice"' - "$mnt"
+
 check "unmount" stop
 check "nothing is wrong in the image" th check "$image"
 

@@ -46,7 +46,7 @@ static void close_all(void)
 static int ask_as(uid_t uid, unsigned cmd, void *data)
 {
 	struct th_le32 version = th_le32(TH_CONTROL_VERSION);
-	const struct th_caller caller = { .uid = uid, .admin = uid != STRANGER };
+	const struct th_caller caller = { .uid = uid, .admin = uid != STRANGER, .reads_root = true };
 	size_t size = _IOC_SIZE(cmd), answered = 0;
 	void *answer = malloc(size);
 	int err;
@@ -113,7 +113,7 @@ static int branch(uid_t uid, const char *name, const char *from)
 START_TEST(branches_are_created_renamed_deleted_and_listed)
 {
 	struct th_control_rename rename = { .from = { "b7" }, .to = { "another" } };
-	struct th_control_branch delete = { .name = { "b8" } };
+	struct th_control_branch delete = { .name = { "b8" } }, promote = { .name = { "main" } };
 	struct th_control_branches list = { 0 };
 	unsigned seen = 0;
 	char name[32];
@@ -131,6 +131,8 @@ START_TEST(branches_are_created_renamed_deleted_and_listed)
 	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_RENAME, &rename), -EPERM);
 	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_RENAME, &rename), 0);
 	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_RENAME, &rename), -ENOENT);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_PROMOTE, &promote), -EPERM);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_PROMOTE, &promote), -ENOLINK);
 	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_BRANCH_DELETE, &delete), -EPERM);
 	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), 0);
 	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_BRANCH_DELETE, &delete), -ENOENT);
@@ -413,6 +415,7 @@ START_TEST(random_bytes_do_no_harm)
 					 TH_CONTROL_BRANCH_DELETE,
 					 TH_CONTROL_BRANCH_RENAME,
 					 TH_CONTROL_BRANCH_LIST,
+					 TH_CONTROL_BRANCH_PROMOTE,
 					 TH_CONTROL_SNAPSHOT_HOLD,
 					 TH_CONTROL_SNAPSHOT_RELEASE,
 					 TH_CONTROL_HOLD_LIST,

@@ -128,7 +128,20 @@ START_TEST(values_are_parsed)
 	ck_assert_uint_eq(parsed.max_read, 65536);
 	ck_assert(for_fuse(&parsed, "max_read=65536"));
 	ck_assert(for_fuse(&parsed, "ro")); /* a snapshot is read-only */
+	ck_assert(for_fuse(&parsed, "nosuid") && for_fuse(&parsed, "nodev"));
+	ck_assert(!parsed.fs.snap_suid && !parsed.fs.snapdir_root_only);
 	ck_assert(!for_fuse(&parsed, "cache=64M"));
+	th_mount_parsed_release(&parsed);
+}
+END_TEST
+
+START_TEST(flags_of_snapshots_are_parsed)
+{
+	struct th_mount_parsed parsed;
+
+	ck_assert_int_eq(parse("snapshot=s,snapsuid,snapdir-root-only", &parsed), 0);
+	ck_assert(parsed.fs.snap_suid && parsed.fs.snapdir_root_only);
+	ck_assert(!for_fuse(&parsed, "nosuid") && !for_fuse(&parsed, "nodev"));
 	th_mount_parsed_release(&parsed);
 }
 END_TEST
@@ -218,6 +231,7 @@ int main(void)
 	tcase_add_test(tc, fuseblk_is_a_choice_of_the_user);
 	tcase_add_test(tc, handles_and_numbers_are_as_asked_for);
 	tcase_add_test(tc, values_are_parsed);
+	tcase_add_test(tc, flags_of_snapshots_are_parsed);
 	tcase_add_loop_test(tc, wrong_values_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tc, name_of_snapdir_is_a_valid_name);
 	tcase_add_test(tc, of_contradicting_options_the_last_one_counts);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which callers may change snapshots, in each mode of the mount. */
+/* Which callers may change and list snapshots, in each mode of the mount. */
 #include "fs/snapshot/permission.h"
 
 #include <check.h>
@@ -75,6 +75,28 @@ START_TEST(through_a_part_of_the_tree_only_if_asked)
 }
 END_TEST
 
+static void expect_lists(bool reads_root, bool not_reading, bool admin)
+{
+	ck_assert_int_eq(th_may_list_snapshots(scene.fs, &(struct th_caller){ .uid = BOB, .reads_root = true }),
+			 reads_root);
+	ck_assert_int_eq(th_may_list_snapshots(scene.fs, &(struct th_caller){ .uid = BOB }), not_reading);
+	ck_assert_int_eq(th_may_list_snapshots(scene.fs, &(struct th_caller){ .admin = true }), admin);
+}
+
+/* By root.  And by the others through a part of the tree only if the mount asks for snapshots in it. */
+START_TEST(readers_of_the_root_may_list)
+{
+	mount((struct th_fs_options){ 0 });
+	expect_lists(true, false, true);
+	mount((struct th_fs_options){ .snapshots = TH_SNAPSHOTS_NONE });
+	expect_lists(true, false, true);
+	mount((struct th_fs_options){ .subdir = "home" });
+	expect_lists(false, false, true);
+	mount((struct th_fs_options){ .subdir = "home", .snapshots = TH_SNAPSHOTS_ADMIN });
+	expect_lists(true, false, true);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("permission");
@@ -84,6 +106,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, by_default_administrators_may);
 	tcase_add_test(tcase, owner_may_where_that_is_delegated);
+	tcase_add_test(tcase, readers_of_the_root_may_list);
 	tcase_add_test(tcase, through_a_part_of_the_tree_only_if_asked);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
