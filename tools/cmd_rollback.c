@@ -31,6 +31,17 @@ static int report(const struct rollback *rollback, const char *keep, int err)
 		return th_error_line(
 			"%s: '%s' cannot be the name of a snapshot: it is empty, '.', '..', or contains '/'",
 			rollback->path, keep);
+	case -ENOTDIR:
+		return th_error_line("%s: snapshot '%s' does not have the directory that is mounted", rollback->path,
+				     rollback->snapshot);
+	case -EBUSY:
+		return th_error_line("%s: a rollback or a transaction is under way; repeat the command",
+				     rollback->path);
+	case -EPERM:
+		return th_error_line(
+			"%s: only root and the user who mounted it may roll it back, and through a mount with "
+			"subdir= only with the option snapshots= (see man thunderhead, PERMISSIONS)",
+			rollback->path);
 	default:
 		return th_error(err, "%s: rollback to '%s'", rollback->path, rollback->snapshot);
 	}
@@ -55,21 +66,13 @@ static int check_names(const struct rollback *rollback, const char *keep)
 	return status;
 }
 
-static int roll_back(const struct rollback *rollback)
+/* Rolls back an image that is not mounted.  It need not be possible to open its filesystem as it is now. */
+static int roll_back_image(const struct rollback *rollback, const char *keep)
 {
 	struct th_image_reporter reporter = { .path = rollback->path };
-	const char *keep = rollback->discard ? NULL : rollback->keep;
 	struct th_store *store;
-	struct tm utc;
-	char name[64];
-	time_t now = time(NULL);
-	int err, closed, status;
+	int err, closed, status = check_names(rollback, keep);
 
-	if (!rollback->discard && !keep) {
-		strftime(name, sizeof(name), "before-rollback-%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
-		keep = name;
-	}
-	status = check_names(rollback, keep);
 	if (status)
 		return status;
 	if (th_image_open_store(&reporter, false, &store))
@@ -78,23 +81,60 @@ static int roll_back(const struct rollback *rollback)
 	closed = th_store_close(store);
 	if (!err)
 		err = closed;
-	if (err)
-		return report(rollback, keep, err);
+	return err ? report(rollback, keep, err) : TH_EXIT_DONE;
+}
+
+static int ask_rollback(const struct rollback *rollback, struct th_target *target, const char *keep)
+{
+	struct th_control_rollback request = { 0 };
+	int err = 0;
+
+	if (th_target_name(rollback->snapshot, &request.snapshot))
+		err = -ENOENT;
+	else if (keep)
+		err = th_target_name(keep, &request.keep);
+	if (!err && keep && !*keep)
+		err = -EINVAL;
+	if (!err)
+		err = th_target_ask(target, TH_CONTROL_ROLLBACK, &request);
+	return err ? report(rollback, keep, err) : TH_EXIT_DONE;
+}
+
+/* Rolls back a mounted filesystem; its daemon does it. */
+static int roll_back_mounted(const struct rollback *rollback, const char *keep)
+{
+	struct th_target *target;
+	int status;
+
+	if (th_target_open(rollback->path, false, &target))
+		return TH_EXIT_FAILED;
+	status = th_target_sync(target) ? TH_EXIT_FAILED : ask_rollback(rollback, target, keep);
+	th_target_close(target);
+	return status;
+}
+
+static int roll_back(const struct rollback *rollback)
+{
+	const char *keep = rollback->discard ? NULL : rollback->keep;
+	struct stat file;
+	struct tm utc;
+	char name[64];
+	time_t now = time(NULL);
+	int status;
+
+	if (!rollback->discard && !keep) {
+		strftime(name, sizeof(name), "before-rollback-%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
+		keep = name;
+	}
+	if (!stat(rollback->path, &file) && S_ISDIR(file.st_mode))
+		status = roll_back_mounted(rollback, keep);
+	else
+		status = roll_back_image(rollback, keep);
+	if (status)
+		return status;
 	if (keep == name)
 		puts(name);
 	return th_command_finish(TH_EXIT_DONE);
-}
-
-/* A mounted filesystem is not rolled back: the kernel has too much of it in its caches. */
-static int refuse_directory(const char *path)
-{
-	struct th_target *target;
-
-	if (th_target_open(path, true, &target))
-		return TH_EXIT_FAILED;
-	th_target_close(target);
-	return th_error_line(
-		"%s: is a directory: a mounted filesystem cannot be rolled back; unmount it and name its image", path);
 }
 
 enum { OPTION_KEEP = TH_OPTION_LONG, OPTION_DISCARD };
@@ -109,7 +149,6 @@ static const struct th_option options_table[] = {
 static int run(const struct th_command *command, int argc, char **argv)
 {
 	struct rollback rollback = { 0 };
-	struct stat file;
 	int option, status;
 
 	while ((option = th_command_option(command, argc, argv, &status)) > 0) {
@@ -123,19 +162,17 @@ static int run(const struct th_command *command, int argc, char **argv)
 	if (rollback.keep && rollback.discard)
 		return th_command_usage(command, "--keep and --discard contradict each other");
 	if (argc - optind != 2)
-		return th_command_usage(command, "an image and a snapshot are needed");
+		return th_command_usage(command, "a target and a snapshot are needed");
 	rollback.path = argv[optind];
 	rollback.snapshot = argv[optind + 1];
-	if (!stat(rollback.path, &file) && S_ISDIR(file.st_mode))
-		return refuse_directory(rollback.path);
 	return roll_back(&rollback);
 }
 
 const struct th_command th_cmd_rollback = {
 	.name = "rollback",
-	.arguments = "[--keep NAME | --discard] IMAGE SNAPSHOT",
-	.summary = "reset the current branch of an image to a snapshot",
+	.arguments = "[--keep NAME | --discard] TARGET SNAPSHOT",
+	.summary = "reset the current branch to a snapshot",
 	.options = options_table,
-	.notes = "All snapshots are kept, newer ones too.  The image must not be mounted.\n",
+	.notes = "All snapshots are kept, newer ones too.\n",
 	.run = run,
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/control/rollback.h"
 #include "fs/diff/diff_session.h"
 #include "fs/snapshot/branch.h"
 #include "fs/snapshot/snapshot.h"
@@ -12,6 +13,7 @@
 struct th_control {
 	struct th_fs *fs;
 	struct th_diff_sessions *sessions;
+	pthread_mutex_t rollback_lock; /* one rollback at a time */
 };
 
 /* --- names and paths in requests --- */
@@ -287,6 +289,22 @@ static int answer_branch_list(struct th_control *control, const void *request, v
 	return 0;
 }
 
+static int answer_rollback(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_rollback *wanted = request;
+	int err;
+
+	(void)answer;
+	if (!name_is_valid(&wanted->snapshot) || !name_is_valid(&wanted->keep))
+		return -EINVAL;
+	if (pthread_mutex_trylock(&control->rollback_lock))
+		return -EBUSY;
+	err = th_rollback_open(control->fs, control->sessions, wanted->snapshot.text,
+			       wanted->keep.text[0] ? wanted->keep.text : NULL);
+	pthread_mutex_unlock(&control->rollback_lock);
+	return err;
+}
+
 static int answer_reclaim(struct th_control *control, const void *request, void *answer)
 {
 	int ret = th_fs_writable(control->fs);
@@ -413,6 +431,7 @@ static const struct command {
 	{ TH_CONTROL_BRANCH_RENAME, RIGHT_BRANCHES, answer_branch_rename },
 	{ TH_CONTROL_BRANCH_LIST, RIGHT_LIST, answer_branch_list },
 	{ TH_CONTROL_BRANCH_PROMOTE, RIGHT_BRANCHES, answer_branch_promote },
+	{ TH_CONTROL_ROLLBACK, RIGHT_BRANCHES, answer_rollback },
 	{ TH_CONTROL_RECLAIM, RIGHT_SNAPSHOTS, answer_reclaim },
 	{ TH_CONTROL_SNAPSHOT_HOLD, RIGHT_BRANCHES, answer_hold },
 	{ TH_CONTROL_SNAPSHOT_RELEASE, RIGHT_BRANCHES, answer_release },
@@ -429,6 +448,7 @@ int th_control_new(struct th_fs *fs, struct th_control **ret)
 	if (!control)
 		return -ENOMEM;
 	control->fs = fs;
+	pthread_mutex_init(&control->rollback_lock, NULL);
 	err = th_diff_sessions_new(&control->sessions);
 	if (err)
 		free(control);
@@ -442,6 +462,7 @@ void th_control_free(struct th_control *control)
 	if (!control)
 		return;
 	th_diff_sessions_free(control->sessions);
+	pthread_mutex_destroy(&control->rollback_lock);
 	free(control);
 }
 

@@ -165,6 +165,13 @@ struct th_control_resize {
 };
 static_assert(sizeof(struct th_control_resize) == 16, "the size is part of the command's number");
 
+/* Rolls back the current branch: control/rollback.h. */
+struct th_control_rollback {
+	struct th_le32 version, unused;
+	struct th_control_name snapshot, keep; /* keep: empty: none */
+};
+static_assert(sizeof(struct th_control_rollback) == 520, "the size is part of the command's number");
+
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
 #define TH_CONTROL_SNAPSHOT_CREATE _IOWR(TH_CONTROL_TYPE, 2, struct th_control_snapshot)
 #define TH_CONTROL_SNAPSHOT_DELETE _IOW(TH_CONTROL_TYPE, 3, struct th_control_snapshot)
@@ -184,6 +191,7 @@ static_assert(sizeof(struct th_control_resize) == 16, "the size is part of the c
 #define TH_CONTROL_TRIM _IOWR(TH_CONTROL_TYPE, 17, struct th_control_trim)
 #define TH_CONTROL_RESIZE _IOWR(TH_CONTROL_TYPE, 18, struct th_control_resize)
 #define TH_CONTROL_BRANCH_PROMOTE _IOW(TH_CONTROL_TYPE, 19, struct th_control_branch)
+#define TH_CONTROL_ROLLBACK _IOW(TH_CONTROL_TYPE, 20, struct th_control_rollback)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");

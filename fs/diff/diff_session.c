@@ -81,6 +81,19 @@ void th_diff_sessions_free(struct th_diff_sessions *sessions)
 	free(sessions);
 }
 
+void th_diff_sessions_end(struct th_diff_sessions *sessions)
+{
+	for (size_t i = 0; i < TH_DIFF_SESSIONS_MAX; i++) {
+		struct session taken;
+
+		pthread_mutex_lock(&sessions->lock);
+		taken = take_off(&sessions->list[i]);
+		pthread_mutex_unlock(&sessions->lock);
+		if (taken.id)
+			session_release(&taken);
+	}
+}
+
 /* Returns the idle session with the first deadline, or NULL.  sessions->lock held. */
 static struct session *first_due(struct th_diff_sessions *sessions)
 {

@@ -26,6 +26,9 @@ int th_diff_sessions_new(struct th_diff_sessions **ret);
 /* Ends all sessions.  None may be in use.  NULL is fine. */
 void th_diff_sessions_free(struct th_diff_sessions *sessions);
 
+/* Ends all sessions: a later read of one returns -ESTALE.  None may be in use. */
+void th_diff_sessions_end(struct th_diff_sessions *sessions);
+
 /* Begins a session, which on success owns the diff.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of creating the thread. */
 int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, uint64_t *ret_id);
 /* Reads the next bytes of the stream of changes.  A call does a limited amount of work,

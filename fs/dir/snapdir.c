@@ -32,9 +32,11 @@ static bool has_own(const struct th_inode *dir)
 
 bool th_snapdir_exists(const struct th_inode *dir)
 {
-	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->options.snapdir == TH_SNAPDIR_DISABLED)
+	const struct th_fs_options *options = &dir->fs->options;
+
+	if (dir->snapshot || th_inode_is_snapdir(dir) || options->snapdir == TH_SNAPDIR_DISABLED)
 		return false;
-	return !has_own(dir);
+	return (!options->snapdir_root_only || dir == dir->fs->root) && !has_own(dir);
 }
 
 bool th_snapdir_is_listed(const struct th_inode *dir)

@@ -14,6 +14,7 @@
 #include "fs/fuse/notify.h"
 #include "fs/fuse/reply.h"
 #include "fs/fuse/request.h"
+#include "fs/fuse/rollback.h"
 #include "fs/inode/inode.h"
 
 /* Clears set-id bits before data changes, and makes the kernel ask for the mode again. */
@@ -113,17 +114,30 @@ static ssize_t write_durably(struct th_inode *inode, const char *buf, size_t siz
 
 void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct th_inode *inode = th_fuse_inode(req, ino);
+	struct th_fuse *fuse = th_fuse_of(req);
+	struct th_inode *inode = th_inode_find(fuse->fs, ino);
+	off_t cached_at = off;
 
-	if (!inode)
+	/* Pages of the state before a rollback, or of a file that it removed, belong nowhere. */
+	if (fi->writepage && (!inode || atomic_load(&inode->has_former_pages))) {
+		th_inode_put(inode);
+		fuse_reply_write(req, size);
 		return;
+	}
+	if (!inode) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
 	if (th_fuse_request_kills())
 		kill_set_id(req, inode);
+	off = th_fuse_write_offset(fuse, inode, off, fi);
 	ssize_t n = inode->snapshot  ? -EROFS
 		    : is_durable(fi) ? write_durably(inode, buf, size, (uint64_t)off)
 				     : th_file_write(inode, buf, size, (uint64_t)off, 0);
 	bool stale = n > 0 && may_leave_stale_pages(inode, fi);
 
+	if (off != cached_at)
+		th_fuse_notify_attr(fuse, inode);
 	th_inode_put(inode);
 	if (n < 0)
 		th_fuse_error(req, (int)n);
@@ -131,6 +145,8 @@ void th_fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		th_fuse_notify_write(req, ino, off, (size_t)n);
 	else
 		fuse_reply_write(req, (size_t)n);
+	if (off != cached_at)
+		th_fuse_notify_pages(fuse, ino);
 }
 
 void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

@@ -25,6 +25,7 @@
 #include "fs/fuse/mount_options.h"
 #include "fs/fuse/notify.h"
 #include "fs/fuse/remount.h"
+#include "fs/fuse/rollback.h"
 #include "fs/fuse/session.h"
 #include "fs/fuse/syncfs.h"
 #include "fs/fuse/workers.h"
@@ -168,7 +169,7 @@ static int serve_mounted(struct th_fuse *fuse, sigset_t *signals, struct th_fuse
 	/* Only this thread receives them: it is the one that waits for the session's end. */
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 	if (!err)
-		err = th_fuse_serve(fuse->session, end);
+		err = th_fuse_serve(fuse->session, &fuse->barrier, end);
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	fuse_remove_signal_handlers(fuse->session);
 	return err;
@@ -190,6 +191,8 @@ static int mount_and_serve(struct th_fuse *fuse, const struct th_fuse_attach *at
 
 	if (err)
 		return err; /* reported */
+	th_barrier_init(&fuse->barrier);
+	th_fuse_rollback_setup(fuse);
 	err = th_fuse_notifier_start(fuse);
 	restrict_system_calls(fuse);
 	if (!err)
@@ -202,6 +205,7 @@ static int mount_and_serve(struct th_fuse *fuse, const struct th_fuse_attach *at
 	if (err)
 		report_line("cannot serve %s, which is unmounted again: %s", attach->directory, th_error_text(err));
 	fuse_session_destroy(fuse->session);
+	th_barrier_release(&fuse->barrier);
 	return err;
 }
 

@@ -81,26 +81,16 @@ void th_fuse_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	th_inode_put(dir);
 }
 
-static void forget(struct th_fs *fs, fuse_ino_t ino, uint64_t nlookup)
-{
-	struct th_inode *inode = th_inode_find(fs, ino);
-
-	if (inode) {
-		th_inode_forget(inode, nlookup);
-		th_inode_put(inode);
-	}
-}
-
 void th_fuse_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	forget(th_fuse_of(req)->fs, ino, nlookup);
+	th_inode_forget_id(th_fuse_of(req)->fs, ino, nlookup);
 	fuse_reply_none(req);
 }
 
 void th_fuse_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		forget(th_fuse_of(req)->fs, forgets[i].ino, forgets[i].nlookup);
+		th_inode_forget_id(th_fuse_of(req)->fs, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 

@@ -11,7 +11,8 @@
 #include "fs/inode/inode.h"
 #include "journal/base/clock.h"
 
-/* A pending notification: a direct write (written.req is set), a use of a deleted snapshot that has ended (snapshot is set),
+/* A pending notification: a direct write (written.req is set), pages to drop (written.ino alone is set), a use of a
+ * deleted snapshot that has ended (snapshot is set),
  * or a name in .snapshots that is no longer valid. */
 struct notice {
 	struct notice *next;
@@ -113,11 +114,13 @@ static void send_snapshot(struct th_fuse *fuse, uint64_t snapshot)
 	free(inodes);
 }
 
-/* Drops the kernel's pages of a direct write, then replies to it. */
+/* Drops the kernel's pages of a write, then replies to it if it was a direct one. */
 static void send_written(struct th_fuse *fuse, const struct notice *notice)
 {
 	fuse_lowlevel_notify_inval_inode(fuse->session, notice->written.ino, notice->written.off,
 					 (off_t)notice->written.size);
+	if (!notice->written.req)
+		return;
 	th_fuse_set_channel(notice->written.channel);
 	fuse_reply_write(notice->written.req, notice->written.size);
 	th_fuse_set_channel(0);
@@ -125,7 +128,7 @@ static void send_written(struct th_fuse *fuse, const struct notice *notice)
 
 static void send_notice(struct th_fuse *fuse, const struct notice *notice)
 {
-	if (notice->written.req)
+	if (notice->written.ino)
 		send_written(fuse, notice);
 	else if (notice->snapshot)
 		send_snapshot(fuse, notice->snapshot);
@@ -290,6 +293,20 @@ void th_fuse_notify_write(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size
 	notice->written.off = off;
 	notice->written.size = size;
 	enqueue(th_fuse_of(req)->notifier, notice);
+}
+
+void th_fuse_notify_pages(struct th_fuse *fuse, fuse_ino_t ino)
+{
+	struct notice *notice = calloc(1, sizeof(*notice));
+
+	if (!notice) {
+		th_fs_report(
+			fuse->fs,
+			"no memory to invalidate the kernel's cache after an append; reads may return the former data");
+		return;
+	}
+	notice->written.ino = ino;
+	enqueue(fuse->notifier, notice);
 }
 
 int th_fuse_notifier_start(struct th_fuse *fuse)

@@ -25,6 +25,8 @@ void th_fuse_notifier_stop(struct th_fuse *fuse);
 void th_fuse_notify_attr(struct th_fuse *fuse, const struct th_inode *inode);
 /* Replies to a direct write of `size` bytes at `off`, once the kernel has dropped its cached pages of this range. */
 void th_fuse_notify_write(fuse_req_t req, fuse_ino_t ino, off_t off, size_t size);
+/* Drops the inode's cached attributes and pages, soon. */
+void th_fuse_notify_pages(struct th_fuse *fuse, fuse_ino_t ino);
 /* Asks the kernel to drop unused inodes of a deleted snapshot, after a file in it was closed. */
 void th_fuse_notify_release(struct th_fuse *fuse, const struct th_inode *inode);
 

@@ -9,7 +9,10 @@
 #define FUSE_USE_VERSION 314
 
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+
+#include "fs/fuse/barrier.h"
 
 /* How long the kernel may cache names and attributes.  All changes pass through this kernel, or are announced to it
  * (notify.h), so cached data does not expire by itself. */
@@ -34,6 +37,8 @@ struct th_fuse {
 	char no_block[128]; /* why not */
 	bool syncs; /* the kernel passes sync(1) and syncfs(2) on */
 	struct th_fuse_notifier *notifier;
+	struct th_barrier barrier;
+	atomic_bool rolled_back; /* perhaps: then the kernel may have a wrong size of a file (rollback.h) */
 	struct th_fuse_syncer *syncer; /* NULL: the kernel sends no SYNCFS */
 	void (*ready)(struct th_fuse *fuse); /* called when the mount works, with `syncs` known; NULL: not called */
 	int ready_fd; /* for ready */

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/fuse/barrier.h"
 #include "fs/fuse/channel.h"
 #include "fs/fuse/place.h"
 #include "fs/fuse/request.h"
@@ -64,6 +65,7 @@ struct follower {
 
 struct workers {
 	struct fuse_session *session;
+	struct th_barrier *barrier;
 	struct th_fuse_end *end;
 	sem_t finish;
 	_Atomic int error; /* that ended the session; 0: it was unmounted, or ended by a signal */
@@ -110,9 +112,11 @@ static void process(const struct workers *workers, const struct fuse_buf *buf)
 		keep_destroy(workers, header);
 		return;
 	}
+	th_barrier_enter(workers->barrier);
 	th_fuse_request_begin(buf->mem, buf->size);
 	fuse_session_process_buf(workers->session, buf);
 	th_fuse_request_begin(NULL, 0);
+	th_barrier_leave(workers->barrier);
 }
 
 /* --- the cores of followers --- */
@@ -503,7 +507,7 @@ static void close_channels(struct workers *workers)
 		close(workers->stop_fd);
 }
 
-int th_fuse_serve(struct fuse_session *session, struct th_fuse_end *end)
+int th_fuse_serve(struct fuse_session *session, struct th_barrier *barrier, struct th_fuse_end *end)
 {
 	struct workers *workers = calloc(1, sizeof(*workers));
 	int err;
@@ -512,6 +516,7 @@ int th_fuse_serve(struct fuse_session *session, struct th_fuse_end *end)
 	if (!workers)
 		return -ENOMEM;
 	workers->session = session;
+	workers->barrier = barrier;
 	workers->end = end;
 	workers->relief_fd = workers->stop_fd = -1;
 	workers->place = SPREAD;

@@ -36,9 +36,9 @@ struct th_fuse_end {
 	uint64_t destroy_unique;
 };
 
-/* Serves requests until the session ends: it is unmounted, or a signal to this thread ends it.  Returns 0, or -errno if the
- * workers could not be started; fills in the rest of *end. */
-int th_fuse_serve(struct fuse_session *session, struct th_fuse_end *end);
+/* Serves requests, each of which passes the barrier, until the session ends: it is unmounted, or a signal to this thread
+ * ends it.  Returns 0, or -errno if the workers could not be started; fills in the rest of *end. */
+int th_fuse_serve(struct fuse_session *session, struct th_barrier *barrier, struct th_fuse_end *end);
 /* Replies to DESTROY, on which umount(2) returns.  Does nothing if there was none. */
 void th_fuse_end_reply(struct th_fuse_end *end);
 

@@ -45,6 +45,17 @@ void th_atime_records_release(struct th_fs *fs)
 	fs->atimes = NULL;
 }
 
+void th_atime_records_forget(struct th_fs *fs)
+{
+	struct atimes *atimes = fs->atimes;
+
+	pthread_mutex_lock(&atimes->lock);
+	atimes->writes++;
+	for (size_t i = 0; i < SLOTS; i++)
+		atimes->slots[i].used = false;
+	pthread_mutex_unlock(&atimes->lock);
+}
+
 /* --- reading --- */
 
 /* Returns the slot of the inode's group; atimes->lock held.  It may hold another group. */

@@ -19,6 +19,8 @@
 int th_atime_records_init(struct th_fs *fs);
 /* Frees fs->atimes; NULL is fine. */
 void th_atime_records_release(struct th_fs *fs);
+/* Forgets the records in memory, because the tree was replaced. */
+void th_atime_records_forget(struct th_fs *fs);
 
 /* Sets attr->atime of an inode that is being loaded from its record, if it has one that counts, and
  * inode->atime_recorded.  A record that cannot be read counts as none.  Returns 0, or -EINPROGRESS (th_nowait_begin). */

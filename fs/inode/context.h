@@ -40,6 +40,7 @@
 struct th_inode;
 struct th_inode_table;
 struct th_entered_snapshot;
+struct th_name_list; /* control/rollback.h */
 
 enum th_snapdir_mode {
 	TH_SNAPDIR_HIDDEN, /* listed nowhere, found by name in every directory */
@@ -92,6 +93,18 @@ struct th_inode_end {
 	void (*release_file)(struct th_inode *inode); /* th_file_release */
 };
 
+/* How a rollback reaches the programs that use the filesystem.  Called with no lock held. */
+struct th_front {
+	/* Makes the kernel write back and drop its pages of all files.  Requests go on. */
+	void (*write_back)(void *arg);
+	/* Waits for the end of all requests but the caller's, and holds back new ones, until resume(). */
+	void (*stop)(void *arg);
+	void (*resume)(void *arg);
+	/* Makes the kernel drop all that it has cached of the former state: attributes, pages, and the names that differ
+	 * from the present one. */
+	void (*drop)(void *arg, const struct th_name_list *names);
+};
+
 struct th_fs {
 	struct th_disk *disk; /* owned; the store uses it */
 	struct th_store *store;
@@ -130,6 +143,8 @@ struct th_fs {
 	 * for.  NULL: a snapshot was created.  The callback itself may be NULL. */
 	void (*snapshot_changed)(void *arg, const char *name, uint64_t except);
 	void *snapshot_changed_arg;
+	const struct th_front *front; /* NULL: it is not mounted */
+	void *front_arg;
 };
 
 /* Passes one line, of any length, to options.report, or to stderr. */

@@ -209,14 +209,67 @@ static int snapdir_load(struct th_inode *snapdir)
 	return 0;
 }
 
+/* Loads an outdated inode again.  After a read error it stays outdated, so that the next thread retries. */
+static int inode_renew(struct th_inode *inode)
+{
+	int err = 0;
+
+	pthread_rwlock_wrlock(&inode->lock);
+	if (inode->loaded == TH_INODE_OUTDATED) {
+		if (inode->file)
+			inode->fs->inode_end->release_file(inode);
+		free((char *)inode->attr.name);
+		inode->attr = (struct th_attr){ 0 };
+		inode->xattr_state = TH_XATTR_UNKNOWN;
+		err = inode_load(inode);
+		if (!err)
+			inode->loaded = TH_INODE_LOADED;
+		else if (err == -ENOENT)
+			inode->loaded = -ESTALE;
+	}
+	pthread_rwlock_unlock(&inode->lock);
+	return err;
+}
+
 /* Waits for the thread that loads it. */
 static int inode_wait(struct th_inode *inode)
 {
+	int err = 0;
+
 	if (!inode->loaded) {
 		pthread_rwlock_rdlock(&inode->lock);
 		pthread_rwlock_unlock(&inode->lock);
 	}
-	return inode->loaded < 0 ? inode->loaded : 0;
+	if (inode->loaded == TH_INODE_OUTDATED)
+		err = inode_renew(inode);
+	return inode->loaded < 0 ? inode->loaded : err;
+}
+
+void th_inode_end_former_pages(struct th_fs *fs)
+{
+	pthread_mutex_lock(&fs->table_lock);
+	for (size_t i = 0; i < fs->table->nbuckets; i++) {
+		for (struct th_inode *inode = fs->table->buckets[i]; inode; inode = inode->hash_next)
+			atomic_store(&inode->has_former_pages, false);
+	}
+	pthread_mutex_unlock(&fs->table_lock);
+}
+
+void th_inode_outdate(struct th_fs *fs)
+{
+	th_atime_records_forget(fs);
+	pthread_mutex_lock(&fs->table_lock);
+	for (size_t i = 0; i < fs->table->nbuckets; i++) {
+		for (struct th_inode *inode = fs->table->buckets[i]; inode; inode = inode->hash_next) {
+			if (inode->snapshot || th_inode_is_snapdir(inode))
+				continue;
+			inode->loaded = TH_INODE_OUTDATED;
+			inode->deleted = false;
+			inode->attr_dirty = inode->atime_dirty = false;
+			atomic_store(&inode->has_former_pages, true);
+		}
+	}
+	pthread_mutex_unlock(&fs->table_lock);
 }
 
 static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uint64_t node, struct th_inode **ret)
@@ -243,7 +296,7 @@ static int inode_get(struct th_fs *fs, struct th_entered_snapshot *snapshot, uin
 		return -ENOMEM;
 	if (load) {
 		err = th_inode_is_snapdir(inode) ? snapdir_load(inode) : inode_load(inode);
-		inode->loaded = err ? err : 1;
+		inode->loaded = err ? err : TH_INODE_LOADED;
 		pthread_rwlock_unlock(&inode->lock);
 	} else {
 		err = inode_wait(inode);
@@ -320,7 +373,7 @@ struct th_inode *th_inode_ref(struct th_inode *inode)
 /* Is the inode deleted with its last reference, since it has no name? */
 static bool inode_unnamed(const struct th_inode *inode)
 {
-	return inode->loaded > 0 && !inode->deleted && !inode->attr.nlink && !inode->snapshot &&
+	return inode->loaded == TH_INODE_LOADED && !inode->deleted && !inode->attr.nlink && !inode->snapshot &&
 	       !th_inode_is_snapdir(inode) && !inode->fs->read_only;
 }
 
@@ -374,6 +427,31 @@ void th_inode_forget(struct th_inode *inode, uint64_t n)
 		th_inode_put(inode);
 }
 
+void th_inode_forget_id(struct th_fs *fs, uint64_t nodeid, uint64_t n)
+{
+	struct th_inode *inode;
+
+	pthread_mutex_lock(&fs->table_lock);
+	inode = nodeid == TH_ROOT_ID ? fs->root : table_find(fs->table, nodeid);
+	if (inode)
+		inode->refs++;
+	pthread_mutex_unlock(&fs->table_lock);
+	if (!inode)
+		return;
+	th_inode_forget(inode, n);
+	th_inode_put(inode);
+}
+
+bool th_inode_is_known(struct th_fs *fs, uint64_t id)
+{
+	pthread_mutex_lock(&fs->table_lock);
+	const struct th_inode *inode = table_find(fs->table, th_node_id((struct th_node_parts){ .id = id }));
+	bool known = inode && (inode->nlookup || inode == fs->root);
+
+	pthread_mutex_unlock(&fs->table_lock);
+	return known;
+}
+
 int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode **ret)
 {
 	uint64_t id;
@@ -390,7 +468,7 @@ int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode *
 		inode_free(inode);
 		return err;
 	}
-	inode->loaded = 1;
+	inode->loaded = TH_INODE_LOADED;
 	inode->xattr_state = TH_XATTR_NONE;
 	pthread_mutex_lock(&fs->table_lock);
 	table_add(fs->table, inode);

@@ -28,6 +28,11 @@ enum th_xattr_state {
 	TH_XATTR_SOME,
 };
 
+enum th_inode_loaded {
+	TH_INODE_LOADED = 1,
+	TH_INODE_OUTDATED, /* the tree was replaced: the next thread that finds the inode loads it again */
+};
+
 struct th_inode {
 	struct th_fs *fs;
 	uint64_t id;
@@ -43,8 +48,11 @@ struct th_inode {
 	uint64_t nlookup;
 	uint32_t refs;
 
-	/* 0: being loaded, with the lock held for writing.  Then 1, or -errno if it cannot be loaded. */
+	/* 0: being loaded, with the lock held for writing.  Then TH_INODE_LOADED, or -errno if it cannot be loaded. */
 	_Atomic int loaded;
+	/* After a rollback, until the kernel has dropped its pages of the file: those that it writes are of the state
+	 * before (fuse/rollback.c). */
+	atomic_bool has_former_pages;
 	pthread_rwlock_t lock; /* L2, L3: guards all that follows, and the data in `file` */
 	struct th_attr attr;
 	/* The size and blocks of a regular file that th_inode_store writes: the size on disk must not run ahead of the
@@ -91,6 +99,15 @@ void th_inode_forget(struct th_inode *inode, uint64_t n);
  * inode is in the table, but no other thread knows its id.  To discard it, the caller sets `deleted` and puts it.
  * Returns 0, -ENOMEM, or as th_fs_new_id. */
 int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode **ret);
+/* The same for an inode that may not exist any more, after a rollback.  Unknown ids are ignored. */
+void th_inode_forget_id(struct th_fs *fs, uint64_t nodeid, uint64_t n);
+/* Returns whether the kernel may know the inode `id` of the live tree. */
+bool th_inode_is_known(struct th_fs *fs, uint64_t id);
+/* Marks all inodes of the live tree as outdated, because the tree was replaced.  Each is loaded again when it is next
+ * found; one that does not exist any more is not found (-ESTALE).  No other thread uses an inode, and none is dirty. */
+void th_inode_outdate(struct th_fs *fs);
+/* Ends has_former_pages of all inodes. */
+void th_inode_end_former_pages(struct th_fs *fs);
 /* Lists the inodes in memory of one entered snapshot, or (TH_SNAPDIR_SNAPSHOT) the virtual directories.  The caller puts each and frees the array, also after -ENOMEM, when the list is incomplete. */
 int th_inode_collect(struct th_fs *fs, uint64_t snapshot, struct th_inode ***ret, size_t *ret_count);
 /* Deletes all inodes in memory that have no name; for th_fs_close, when no caller uses them any more. */

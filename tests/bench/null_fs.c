@@ -384,6 +384,18 @@ static const struct fuse_lowlevel_ops null_ops = {
 	.fsyncdir = null_fsync,
 };
 
+static int serve(struct fuse_session *session)
+{
+	struct th_fuse_end end = { 0 };
+	struct th_barrier barrier;
+	int err;
+
+	th_barrier_init(&barrier);
+	err = th_fuse_serve(session, &barrier, &end);
+	th_barrier_release(&barrier);
+	return err;
+}
+
 static int serve_by_libfuse(struct fuse_session *session)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -427,7 +439,7 @@ int main(int argc, char **argv)
 
 	if (!session || fuse_session_mount(session, fs->directory) < 0 || fuse_daemonize(0) < 0)
 		return 1;
-	int err = by_libfuse ? serve_by_libfuse(session) : th_fuse_serve(session, &(struct th_fuse_end){ 0 });
+	int err = by_libfuse ? serve_by_libfuse(session) : serve(session);
 
 	fuse_session_unmount(session);
 	fuse_session_destroy(session);

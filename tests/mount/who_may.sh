@@ -30,7 +30,7 @@ barred() {
 # kept AS : nor branches and holds, nor does the user see differences
 kept() {
 	! "$1" "$THUNDERHEAD" snapshot hold "$mnt" tag one && ! "$1" "$THUNDERHEAD" branch create "$mnt" branch --from one &&
-		! "$1" "$THUNDERHEAD" branch rename "$mnt" main other && ! sees_differences "$1" && "$1" "$THUNDERHEAD" snapshot list "$mnt"
+		! "$1" "$THUNDERHEAD" rollback --discard "$mnt" one && ! "$1" "$THUNDERHEAD" branch rename "$mnt" main other && ! sees_differences "$1" && "$1" "$THUNDERHEAD" snapshot list "$mnt"
 }
 sees_differences() {
 	"$1" "$THUNDERHEAD" diff "$mnt" one >/dev/null

@@ -315,6 +315,7 @@ START_TEST(owner_of_the_root_changes_snapshots_only_where_that_is_delegated)
 {
 	struct th_control_snapshot delete = { .name = { "two" } };
 	struct th_control_rename rename = { .from = { "one" }, .to = { "two" } };
+	struct th_control_rollback rollback = { .snapshot = { "two" } };
 	struct th_control_reclaim reclaim = { 0 };
 	struct th_le64 session;
 
@@ -326,6 +327,7 @@ START_TEST(owner_of_the_root_changes_snapshots_only_where_that_is_delegated)
 	ck_assert_int_eq(begin(STRANGER, "two", "", &session), -EPERM);
 	ck_assert_int_eq(hold_as(STRANGER, TH_CONTROL_SNAPSHOT_HOLD, "two", "t"), -EPERM);
 	ck_assert_int_eq(branch(STRANGER, "b", "two"), -EPERM);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_ROLLBACK, &rollback), -EPERM);
 	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_DELETE, &delete), 0);
 	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_RECLAIM, &reclaim), 0);
 	fs->options.snapshots = TH_SNAPSHOTS_NONE;
@@ -416,6 +418,7 @@ START_TEST(random_bytes_do_no_harm)
 					 TH_CONTROL_BRANCH_RENAME,
 					 TH_CONTROL_BRANCH_LIST,
 					 TH_CONTROL_BRANCH_PROMOTE,
+					 TH_CONTROL_ROLLBACK,
 					 TH_CONTROL_SNAPSHOT_HOLD,
 					 TH_CONTROL_SNAPSHOT_RELEASE,
 					 TH_CONTROL_HOLD_LIST,
