@@ -313,6 +313,7 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 		.cache_bytes = options->cache_bytes,
 		.checkpoint_interval_ms = options->checkpoint_interval_ms,
 		.discard = options->discard,
+		.truncate_log = options->truncate_log,
 		.branch = options->branch,
 		.runs = th_extent_runs,
 		.before_checkpoint = before_checkpoint,

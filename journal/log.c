@@ -11,6 +11,7 @@
 #define LOG_MAGIC UINT64_C(0x0a474f4c4e554854) /* "THUNLOG\n" */
 #define TRANSFER_MAX (1u << (30 - TH_BLOCK_SHIFT)) /* blocks: 1 GiB; one system call moves less than 2 GiB */
 #define LOG_BUFFER_KEPT (1u << 20) /* bytes; a larger buffer is freed after its record */
+#define SCAN_BLOCKS 256u /* read at a time (1 MiB): fewer need more transfers, more need more memory */
 
 /* docs/format.md, "Intent log".  Followed by the payload, and zeros up to a whole block. */
 struct record_disk {
@@ -353,8 +354,93 @@ static int find_record(const struct ring *ring, uint64_t identity, struct th_log
 	return err;
 }
 
+/* --- stranded records --- */
+
+struct scan {
+	const struct ring *ring;
+	uint64_t identity;
+	struct th_log_position end; /* of the records that match */
+	uint64_t room; /* blocks from there on that were not read */
+	char *buf; /* owned; SCAN_BLOCKS */
+};
+
+/* Reads blocks of the scan from number `from` on into its buffer.  Returns how many; those that cannot be read are
+ * zeros. */
+static uint64_t scan_read(const struct scan *scan, uint64_t from)
+{
+	uint64_t count = scan->room - from < SCAN_BLOCKS ? scan->room - from : SCAN_BLOCKS;
+	uint64_t block = ring_advance(scan->ring, scan->end.block, from);
+
+	if (ring_transfer(scan->ring, block, count, scan->buf, false) == 0)
+		return count;
+	for (uint64_t i = 0; i < count; i++) {
+		char *to = scan->buf + (i << TH_BLOCK_SHIFT);
+
+		if (ring_transfer(scan->ring, ring_advance(scan->ring, block, i), 1, to, false))
+			memset(to, 0, TH_BLOCK_SIZE);
+	}
+	return count;
+}
+
+/* May this block begin a stranded record?  Records before the tail have lower numbers. */
+static bool may_be_stranded(const struct scan *scan, const struct record_disk *record)
+{
+	return th_get_le64(record->magic) == LOG_MAGIC && th_get_le64(record->identity) == scan->identity &&
+	       th_get_le64(record->sequence) > scan->end.sequence;
+}
+
+/* Counts the record at block number `from` of the scan, if it is whole.  *ret_blocks: its blocks, or 1. */
+static int scan_record(const struct scan *scan, const struct record_disk *record, uint64_t from, uint64_t *stranded,
+		       uint64_t *ret_blocks)
+{
+	struct th_log_position at = { .block = ring_advance(scan->ring, scan->end.block, from),
+				      .sequence = th_get_le64(record->sequence),
+				      .checksum = th_get_le64(record->before) };
+	struct found found;
+	int err = find_record(scan->ring, scan->identity, at, scan->room - from, &found);
+
+	*ret_blocks = 1;
+	if (err && err != -ENOMEM)
+		return 0; /* cannot be read */
+	if (found.buf) {
+		*ret_blocks = record_blocks(found.size);
+		++*stranded;
+	}
+	free(found.buf);
+	return err;
+}
+
+/* Counts the whole records after the end of those that match. */
+static int count_stranded(const struct ring *ring, uint64_t identity, struct th_log_position end, uint64_t room,
+			  uint64_t *ret)
+{
+	struct scan scan = { ring, identity, end, room, th_disk_buffer(SCAN_BLOCKS << TH_BLOCK_SHIFT) };
+	uint64_t from = 0;
+	int err = scan.buf ? 0 : -ENOMEM;
+
+	*ret = 0;
+	while (!err && from < room) {
+		uint64_t count = scan_read(&scan, from), i = 0, blocks;
+
+		while (!err && i < count) {
+			struct record_disk record;
+
+			memcpy(&record, scan.buf + (i << TH_BLOCK_SHIFT), sizeof(record));
+			blocks = 1;
+			if (may_be_stranded(&scan, &record))
+				err = scan_record(&scan, &record, from + i, ret, &blocks);
+			i += blocks;
+		}
+		from += i;
+	}
+	free(scan.buf);
+	return err;
+}
+
+/* --- the whole log --- */
+
 int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
-		  th_log_visit *visit, void *arg, struct th_log_position *ret_end)
+		  th_log_visit *visit, void *arg, struct th_log_end *ret_end)
 {
 	struct ring ring = { .disk = disk, .first = first, .blocks = blocks };
 	struct found record = { 0 }, next = { 0 };
@@ -363,17 +449,22 @@ int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_
 
 	if (!ring_fits(&ring, at))
 		return -EUCLEAN;
-	*ret_end = at;
+	*ret_end = (struct th_log_end){ .at = at };
 	err = find_record(&ring, identity, at, room, &record);
+	if (!err && !record.buf)
+		err = count_stranded(&ring, identity, at, room, &ret_end->stranded);
 	while (!err && record.buf) {
 		room -= record_blocks(record.size);
 		err = find_record(&ring, identity, record.end, room, &next);
+		if (!err && !next.buf)
+			err = count_stranded(&ring, identity, record.end, room, &ret_end->stranded);
 		if (err)
 			break;
-		ret = visit(record.buf + sizeof(struct record_disk), (size_t)record.size, !next.buf, arg);
+		ret = visit(record.buf + sizeof(struct record_disk), (size_t)record.size,
+			    !next.buf && !ret_end->stranded, arg);
 		if (ret)
 			break;
-		*ret_end = record.end;
+		ret_end->at = record.end;
 		free(record.buf);
 		record = next;
 		next = (struct found){ 0 };

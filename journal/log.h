@@ -5,13 +5,17 @@
  * The payload of a record is the tree's.  A header frames it with the log's identity, a sequence number that grows by
  * one, the checksum of the previous record, and its own checksum; zeros fill its last block.  The identity is made of
  * the store's UUID and the mount count, so that records of an earlier mount never match.  A record may wrap around the
- * end of the ring.  Replay starts at the position in the superblock and ends at the first record that does not match:
- * that is the end of the log, not an error.
+ * end of the ring.  Replay starts at the position in the superblock and ends at the first record that does not match.
  *
  *   J1  A record is durable when a th_disk_flush() that started after the append completed has completed.
  *   J2  A position is trimmed only when a checkpoint with everything before that position is durable.
+ *   J3  A record is appended only when the record before it is durable.
  *
- * One thread at a time appends, as its caller ensures (tree/checkpoint/log_queue.c).  The other functions may be called
+ * After a crash the log ends with a torn record or with free space, and nothing of this log follows (J3).  A whole record
+ * with the same identity and a later number somewhere after the end is therefore stranded: the record at the end was
+ * durable, and has been damaged since.
+ *
+ * One thread at a time appends, and J3 holds, as its caller ensures (tree/checkpoint/sync.c).  The other functions may be called
  * from any thread at the same time.
  */
 #ifndef TH_JOURNAL_LOG_H
@@ -58,15 +62,21 @@ void th_log_trim(struct th_log *log, struct th_log_position tail);
 /* Returns the bytes of payload that fit into one record now. */
 size_t th_log_room(const struct th_log *log);
 
-/* Is called for each record of a replay, with its payload of `size` bytes, valid during the call.  `last`: the next
- * record does not match.  Returns 0 to continue, 1 if this record counts as the end of the log, or -errno. */
+/* The end of a log, as a replay found it. */
+struct th_log_end {
+	struct th_log_position at; /* after the last record for which visit() returned 0 */
+	uint64_t stranded; /* whole records further on: the one at `at` is damaged.  0: the log is whole */
+};
+
+/* Is called for each record of a replay, with its payload of `size` bytes, valid during the call.  `last`: it is the
+ * newest record of a log that is whole.  Returns 0 to continue, 1 if this record counts as the end of the log, or -errno. */
 typedef int th_log_visit(const void *payload, size_t size, bool last, void *arg);
 
-/* Reads the records of `identity` from `at` on and calls visit() for each.  Sets *ret_end to the position after the
- * last record for which visit() returned 0.
+/* Reads the records of `identity` from `at` on and calls visit() for each, up to the first that does not match; then
+ * looks for stranded records in the rest of the ring, where unreadable blocks count as free.
  * Returns 0 at the end of the log, -EUCLEAN if the ring is not on the disk or `at` not in the ring, a negative value of
  * visit(), -ENOMEM or a read error. */
 int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
-		  th_log_visit *visit, void *arg, struct th_log_position *ret_end);
+		  th_log_visit *visit, void *arg, struct th_log_end *ret_end);
 
 #endif

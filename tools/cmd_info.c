@@ -110,6 +110,18 @@ static void print_state(const struct th_control_info *info, bool mounted)
 		puts(info->read_only ? "mounted, read-only" : "mounted");
 }
 
+/* Prints what a damaged intent log leaves out, if it is damaged. */
+static void print_log(const struct th_control_info *info)
+{
+	uint64_t stranded = th_get_le64(info->log_stranded);
+
+	if (info->log_lost)
+		printf("%-25s damaged, changes after the last checkpoint are missing\n", "intent log");
+	else if (stranded)
+		printf("%-25s damaged, %llu records after the damage are missing\n", "intent log",
+		       (unsigned long long)stranded);
+}
+
 static void print_text(const struct th_control_info *info, bool mounted)
 {
 	char uuid[40];
@@ -119,6 +131,7 @@ static void print_text(const struct th_control_info *info, bool mounted)
 	th_name_print(stdout, info->label);
 	printf("\n%-25s %s\n", "uuid", uuid);
 	print_state(info, mounted);
+	print_log(info);
 	printf("%-25s ", "branch");
 	th_name_print(stdout, info->branch.text);
 	putchar('\n');
@@ -152,6 +165,8 @@ static int print_json(const struct th_control_info *info, bool mounted)
 	json_object_object_add(object, "failure",
 			       th_get_le16(info->failure) ? json_object_new_string(strerror(th_get_le16(info->failure)))
 							  : NULL);
+	json_object_object_add(object, "log_lost", json_object_new_boolean(info->log_lost));
+	json_object_object_add(object, "log_stranded", json_object_new_uint64(th_get_le64(info->log_stranded)));
 	json_object_object_add(object, "block_bytes", json_object_new_uint64(th_get_le64(info->block_size)));
 	add_numbers(object, numbers, COUNT_OF(numbers), info);
 	if (mounted)

@@ -301,14 +301,18 @@ static int open_state(struct th_disk *disk, const struct th_store_options *optio
 	return err;
 }
 
-/* Replays the log.  If a damaged node prevents that and the store is opened read-only, it opens the last checkpoint
- * instead: a state with half of the log never existed. */
+/* Replays the log.  If the log is damaged, the state is that before the damage.  If a damaged node prevents the replay, it
+ * is the last checkpoint: a state with half of a record never existed.  Both are for readers, and for a caller that gives
+ * up the changes after it. */
 static int replay(const struct th_store_options *options, const struct th_super *super, struct th_store **store)
 {
 	struct th_disk *disk = (*store)->disk;
+	bool accept = (*store)->read_only || (*store)->options.truncate_log;
 	int err = th_log_replay_store(*store);
 
-	if (!(*store)->read_only || (err != -EBADMSG && err != -EUCLEAN && err != -EIO))
+	if (!err && (*store)->log_stranded && !accept)
+		return -ENOTRECOVERABLE;
+	if (!accept || (err != -EBADMSG && err != -EUCLEAN && err != -EIO))
 		return err;
 	store_release(*store);
 	*store = NULL;
@@ -316,7 +320,7 @@ static int replay(const struct th_store_options *options, const struct th_super 
 	if (err)
 		return err;
 	(*store)->log_lost = true;
-	th_store_report(*store, "%s: shown as of its last checkpoint; later transactions are missing", disk->name);
+	th_store_report(*store, "%s: opened as of its last checkpoint; later transactions are missing", disk->name);
 	return 0;
 }
 
@@ -477,6 +481,8 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.disk_flushes = __atomic_load_n(&store->disk->flushes, __ATOMIC_RELAXED),
 		.read_only = th_store_writable(store) < 0,
 		.failure = atomic_load(&store->failed),
+		.log_stranded = store->log_stranded,
+		.log_lost = store->log_lost,
 	};
 	memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));
 	pthread_rwlock_rdlock(&store->live.lock);

@@ -197,9 +197,11 @@ enum th_discard {
 /* Zero or NULL chooses the default of each option. */
 struct th_store_options {
 	/* Refuses writes.  A log that needs replay is replayed in memory only.  If damage prevents that, the store
-	 * reports it and shows the last checkpoint. */
+	 * reports it and shows the state before the damage: the records before a damaged one, or the last
+	 * checkpoint. */
 	bool read_only;
 	bool keep_disk; /* th_store_close() leaves the disk open, and it belongs to the caller again */
+	bool truncate_log; /* opens that state for writing, too: the changes after it are lost */
 	/* Memory for nodes, in bytes; 0: 256 MiB.  It holds nodes that were read and dirty nodes, which the next
 	 * checkpoint writes: the more of these, the fewer of the others.  Not included are log records (at most 16 MiB),
 	 * readahead (16 MiB), transfer buffers (12 MiB), buffers of written data (up to 32 MiB are kept for later
@@ -238,7 +240,8 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
  * options: NULL for the defaults; its strings need not outlive the call.  *ret: the store, for th_store_close().
  * Returns 0; -ENOENT if there is no branch of the given name; -EMEDIUMTYPE if there is no store on the disk;
  * -EPROTONOSUPPORT if it is of a later version; -EBADMSG or -EUCLEAN if a structure is damaged that opening or replay
- * needs (opening read-only may still succeed); or another read or write error. */
+ * needs (opening read-only may still succeed); -ENOTRECOVERABLE if a record of the log is damaged after which there are
+ * whole ones (it opens read-only, and with truncate_log); or another read or write error. */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
 
 /* Writes a last checkpoint, marks the store clean, and frees it and (but see keep_disk) its disk.
@@ -320,6 +323,8 @@ struct th_store_info {
 	uint64_t disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
 	bool read_only; /* opened so, or after an error */
 	int failure; /* errno of the error after which the store refuses writes; 0: none */
+	uint64_t log_stranded; /* records of the log after a damaged one, which were not replayed when it was opened */
+	bool log_lost; /* none could be replayed: the store was opened as of its last checkpoint */
 };
 
 /* Fills in *ret. */

@@ -78,6 +78,8 @@ static int answer_info(struct th_control *control, const void *request, void *an
 	th_fs_info(control->fs, &numbers);
 	info->read_only = control->fs->read_only || numbers.read_only;
 	info->failure = th_le16((uint16_t)numbers.failure);
+	info->log_lost = numbers.log_lost;
+	info->log_stranded = th_le64(numbers.log_stranded);
 	memcpy(info->uuid, numbers.uuid, sizeof(info->uuid));
 	if (numbers.label)
 		strncpy(info->label, numbers.label, sizeof(info->label) - 1);

@@ -36,7 +36,7 @@ static_assert(TH_BRANCH_NAME_MAX == TH_SNAPSHOT_NAME_MAX && TH_HOLD_TAG_MAX == T
 struct th_control_info {
 	struct th_le32 version;
 	uint8_t read_only;
-	uint8_t reserved;
+	uint8_t log_lost; /* 1: shown as of the last checkpoint, since the intent log cannot be replayed */
 	struct th_le16 failure; /* errno of the error after which changes are refused; 0: none */
 	uint8_t uuid[16];
 	char label[64];
@@ -48,9 +48,10 @@ struct th_control_info {
 	struct th_le64 checkpoints, syncs, log_records, log_bytes, merges;
 	struct th_le64 disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
 	struct th_le64 branches;
+	struct th_le64 log_stranded; /* records of the intent log after a damaged one, which are missing */
 	struct th_control_name branch; /* the current one */
 };
-static_assert(sizeof(struct th_control_info) == 624, "the size is part of the command's number");
+static_assert(sizeof(struct th_control_info) == 632, "the size is part of the command's number");
 
 /* One snapshot.  To create one, the request has the name and the answer the rest. */
 struct th_control_snapshot {

@@ -22,6 +22,9 @@ const char *th_error_text(int err)
 		return "the image is damaged: a structure in it is broken";
 	case EBADMSG:
 		return "the image is damaged: a checksum in it is wrong";
+	case ENOTRECOVERABLE:
+		return "the intent log is damaged; -o ro shows the state before the damage, -o truncate_log gives up "
+		       "the changes after it";
 	case ENODATA:
 		return "holds keys and values, and no filesystem";
 	case EPROTONOSUPPORT:

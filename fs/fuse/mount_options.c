@@ -189,6 +189,14 @@ static int parse_ino32(parsed_t *parsed, option_t *option, const char *value)
 	return 0;
 }
 
+static int parse_truncate_log(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	(void)value;
+	parsed->fs.truncate_log = true;
+	return 0;
+}
+
 /* libfuse and the kernel read the number, too: so it has no unit. */
 static int parse_max_read(parsed_t *parsed, option_t *option, const char *value)
 {
@@ -241,6 +249,8 @@ const struct th_mount_option th_mount_option_table[] = {
 	  .mode = true },
 	{ "noexport", NULL, "the opposite of export (the default)", .parse = parse_export, .mode = false },
 	{ "ino32", NULL, "inode numbers of at most 32 bits, which are not always unique", .parse = parse_ino32 },
+	{ "truncate_log", NULL, "if the intent log is damaged, give up the changes after the damage",
+	  .parse = parse_truncate_log },
 	{ "max_read", "BYTES", "the largest read request of the kernel", "a number of bytes, from 4096",
 	  .parse = parse_max_read, .for_fuse = true },
 	{ "fuseblk", "MODE", "mount by a block device, so that sync(1) works: auto, off (auto)", "auto or off",

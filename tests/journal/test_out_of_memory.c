@@ -147,7 +147,8 @@ static int try_space(struct th_disk *disk)
 
 static int try_log(struct th_disk *disk)
 {
-	struct th_log_position at = { .block = 2 }, end;
+	struct th_log_position at = { .block = 2 };
+	struct th_log_end end;
 	static char payload[20000];
 	struct iovec part = { .iov_base = payload, .iov_len = sizeof(payload) };
 	struct th_log *log;

@@ -202,6 +202,10 @@ static int run(struct th_check *check)
 		return visit_entries(check);
 	if (check->store->log_lost)
 		th_check_problem(check, "the intent log cannot be replayed, so the transactions in it are not checked");
+	if (check->store->log_stranded)
+		th_check_problem(check,
+				 "the intent log is damaged: %" PRIu64 " records after the damage are not replayed",
+				 check->store->log_stranded);
 	if (!err)
 		err = check_meta_tree(check);
 	if (!err)

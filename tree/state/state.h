@@ -95,6 +95,7 @@ struct th_store {
 	_Atomic uint64_t deletions, deletions_durable; /* snapshots deleted since open; those that a checkpoint has */
 	bool read_only;
 	bool log_lost; /* the log could not be replayed: the state is that of the last checkpoint */
+	uint64_t log_stranded; /* records of the log after a damaged one, which were not replayed */
 	_Atomic int failed; /* errno of the failure after which the store refuses writes; 0: none */
 	/* Checkpoints until `blocks` can be taken or reserved by users, or, with UINT64_MAX, until as much space as
 	 * possible is free.  For callers in lower folders that got -ENOSPC.  Returns 0 or -errno.  Set when the store is

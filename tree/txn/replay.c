@@ -5,6 +5,9 @@
  * One disk flush covers a record and the data that its transactions refer to, so a crash may leave the record without
  * the data.  Replay compares the data of the last record with the digests in it, and ignores the record if they differ.
  * Every earlier record was flushed before its successor was written.
+ *
+ * Stranded records (journal/log.h) are not replayed.  A later transaction counts on those before it: it drops runs that
+ * they allocated, and changes names and counts that they made.
  */
 #include "tree/txn/replay.h"
 
@@ -225,13 +228,20 @@ static int replay_record(const void *payload, size_t size, bool last, void *arg)
 int th_log_replay_store(struct th_store *store)
 {
 	struct replay p = { .store = store };
-	struct th_log_position end;
+	struct th_log_end end;
 	int err = th_log_replay(store->disk, store->super.log_first, store->super.log_blocks,
 				th_log_identity(&store->super), store->super.log_tail, replay_record, &p, &end);
 
 	if (err) {
 		th_store_report(store, "%s: the intent log cannot be replayed: %s", store->disk->name, strerror(-err));
 		return err;
+	}
+	if (end.stranded) {
+		store->log_stranded = end.stranded;
+		th_store_report(store,
+				"%s: intent log: the record at block %" PRIu64 " is damaged, and %" PRIu64
+				" whole records after it cannot be replayed without it",
+				store->disk->name, store->super.log_first + end.at.block, end.stranded);
 	}
 	/* A run may have a birth in a generation whose checkpoint did not complete: later births must not be lower. */
 	if (store->live.gen <= p.newest_birth) {

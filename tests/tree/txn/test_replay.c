@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tests/tree/extents.h"
+#include "tree/state/state.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000, .runs = th_extents_runs };
 
@@ -155,10 +156,111 @@ START_TEST(log_can_be_replayed_twice)
 }
 END_TEST
 
+/* --- damage in the middle of the log --- */
+
+#define RECORDS 5
+
+static void flip_bit(struct th_fixture *fixture, uint64_t addr, unsigned byte)
+{
+	uint8_t *block = th_disk_buffer(TH_BLOCK_SIZE);
+
+	ck_assert_ptr_nonnull(block);
+	th_ok(th_disk_read(fixture->disk, addr, 1, block));
+	block[byte] ^= 1;
+	th_ok(th_disk_write(fixture->disk, addr, 1, block));
+	free(block);
+}
+
+/* Makes a store whose log has RECORDS records of one block, each with a key, and damages one of them. */
+static void damage_record(struct th_fixture *crashed, unsigned record, unsigned byte)
+{
+	struct th_fixture fixture;
+	char key[16];
+
+	th_fixture_init(&fixture, 16, &options);
+	for (unsigned i = 0; i < RECORDS; i++) {
+		snprintf(key, sizeof(key), "key %u", i);
+		th_fixture_put(&fixture, key, "value");
+		th_ok(th_store_sync(fixture.store));
+	}
+	crash(&fixture, crashed);
+	flip_bit(crashed, fixture.store->super.log_first + record, byte);
+	th_fixture_release(&fixture);
+}
+
+/* Verifies that the store has the records before the damaged one and no other. */
+static void verify_before(struct th_fixture *fixture, unsigned record)
+{
+	struct th_value value;
+	char key[16];
+
+	for (unsigned i = 0; i < RECORDS; i++) {
+		int err;
+
+		snprintf(key, sizeof(key), "key %u", i);
+		err = th_get(th_view_live(fixture->store), th_slice_of(key), &value);
+		ck_assert_int_eq(err, i < record ? 0 : -ENOENT);
+		if (!err)
+			th_value_release(&value);
+	}
+}
+
+static uint64_t problems(struct th_store *store)
+{
+	struct th_check_result result;
+
+	th_ok(th_store_check(store, NULL, &result));
+	return result.problems;
+}
+
+static void open_damaged(struct th_fixture *fixture, unsigned record)
+{
+	struct th_disk *lent = th_disk_lend(fixture->disk);
+	uint64_t stranded = RECORDS - 1 - record;
+	struct th_store_info info;
+
+	if (stranded) {
+		uint64_t events = th_disk_fault_events(fixture->disk);
+
+		th_expect(th_store_open(lent, &options, &fixture->store), -ENOTRECOVERABLE);
+		fixture->store = NULL;
+		ck_assert_uint_eq(th_disk_fault_events(fixture->disk), events); /* nothing was written */
+	}
+	th_disk_close(lent);
+	for (int i = 0; i < 3; i++) { /* read-only; for writing, once with the option and then without */
+		fixture->options.read_only = i == 0;
+		fixture->options.truncate_log = i == 1;
+		th_fixture_open(fixture);
+		verify_before(fixture, record);
+		th_store_info(fixture->store, &info);
+		ck_assert_uint_eq(info.log_stranded, i < 2 ? stranded : 0);
+		ck_assert_uint_eq(problems(fixture->store), info.log_stranded > 0);
+		if (i == 1)
+			th_fixture_put(fixture, "later", "value");
+		th_fixture_close(fixture);
+	}
+}
+
+START_TEST(damaged_log_is_refused_and_can_be_given_up)
+{
+	static const unsigned bytes[] = { 0, 9, 20, 30, 33, 41, 60, 4095 };
+
+	for (unsigned record = 0; record < RECORDS; record++) {
+		for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+			struct th_fixture crashed;
+
+			damage_record(&crashed, record, bytes[i]);
+			open_damaged(&crashed, record);
+			th_fixture_release(&crashed);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = { synced_transactions_are_replayed, last_record_without_its_data_is_ignored,
-				       log_can_be_replayed_twice };
+				       log_can_be_replayed_twice, damaged_log_is_refused_and_can_be_given_up };
 
 	return th_tests_run("replay", tests, sizeof(tests) / sizeof(tests[0]));
 }
