@@ -165,7 +165,7 @@ START_TEST(snapdir_is_listed_where_the_mode_says_so)
 }
 END_TEST
 
-/* The kernel of INIT needs no OPENDIR; an older one must be told that it may cache listings. */
+/* The kernel of INIT needs no OPENDIR; the reply to an older one allows it to cache listings. */
 START_TEST(directories_are_opened_only_for_kernels_that_require_it)
 {
 	struct fuse_open_in in = { 0 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests for files: open, data, holes and copies, and what they do to set-id bits, cached pages and snapshots. */
+/* Requests for files: open, data, holes and copies, with their effect on set-id bits, cached pages and snapshots. */
 #include "tests/fs/fuse/fuse_fixture.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mounts that fail before anything is mounted: each says why in one line, and leaves the image unlocked. */
+/* Mounts that fail before anything is mounted: each reports the reason in one line, and leaves the image unlocked. */
 #include "fs/fuse/mount.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Negotiation with the kernel: only what it offers is asked for, and what would drop cached data never is. */
+/* Negotiation with the kernel: the daemon asks only for capabilities that it offers, and never for one that drops
+ * cached data. */
 #include "fs/fuse/session.h"
 
 #include <check.h>

@@ -337,7 +337,7 @@ START_TEST(branches_that_contradict_snapshots_are_reported)
 	check.branches_count = 1;
 	th_ok(th_check_catalogue(&check));
 	expect("its branch 3 does not exist");
-	ck_assert(check.incomplete); /* what the branch owns is not known */
+	ck_assert(check.incomplete); /* the blocks of the branch are not known */
 	end();
 }
 END_TEST

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checking values: the blocks that visible values name are claimed, hidden ones are not, and broken ones are reported. */
+/* Checking values: the blocks that visible values name are claimed, hidden ones are not, and broken ones are
+ * reported. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -128,7 +129,8 @@ START_TEST(the_runs_of_values_are_claimed)
 }
 END_TEST
 
-/* What a pending message replaces names runs no more; the blocks of a large value are its own until it is dropped. */
+/* A value that a pending message replaces names no runs any more; the blocks of a large value are its own until it is
+ * dropped. */
 START_TEST(hidden_values_name_nothing)
 {
 	struct th_drops drops = { 0 };
