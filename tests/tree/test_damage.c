@@ -269,7 +269,7 @@ START_TEST(abandoned_head_is_freed_despite_a_damaged_value)
 	put_large(&fixture, 100, '1');
 	th_ok(th_store_checkpoint(fixture.store));
 	for (uint64_t addr = 1; addr < fixture.store->disk->blocks; addr++) {
-		uint8_t block[TH_BLOCK_SIZE] __attribute__((aligned(TH_BLOCK_SIZE)));
+		static uint8_t block[TH_BLOCK_SIZE] __attribute__((aligned(TH_BLOCK_SIZE)));
 
 		th_ok(th_disk_read(fixture.disk, addr, 1, block));
 		if (memcmp(block, value, TH_BLOCK_SIZE) == 0)
