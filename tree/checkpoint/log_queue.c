@@ -168,10 +168,12 @@ struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq, 
 		*ret_seq = (*end)->seq;
 		end = &(*end)->next;
 	}
+	if (*ret_count == 0)
+		return NULL; /* not even the first one fits */
 	store->pending = *end;
 	*end = NULL;
 	if (!store->pending)
 		store->pending_end = &store->pending;
 	store->pending_bytes -= size;
-	return *ret_count > 0 ? list : NULL;
+	return list;
 }

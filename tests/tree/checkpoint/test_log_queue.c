@@ -72,6 +72,35 @@ START_TEST(a_record_has_a_bounded_number_of_transactions)
 }
 END_TEST
 
+START_TEST(a_record_without_room_in_the_log_stays_in_the_queue)
+{
+	static const uint8_t value[3000];
+	struct th_fixture fixture;
+	struct th_txn *txn;
+	size_t bytes;
+	uint64_t seq;
+	int count;
+	char key[16];
+
+	th_fixture_init(&fixture, 16, &options); /* its log has 1 MiB */
+	th_ok(th_txn_begin(fixture.store, &txn));
+	for (unsigned i = 0; i < 500; i++) {
+		snprintf(key, sizeof(key), "%06u", i);
+		th_ok(th_txn_put(txn, th_slice_of(key), (struct th_slice){ value, sizeof(value) }));
+	}
+	th_ok(th_txn_commit(txn));
+	bytes = fixture.store->pending_bytes;
+	ck_assert_ptr_null(take(fixture.store, &seq, &count));
+	ck_assert_int_eq(count, 0);
+	ck_assert_ptr_nonnull(fixture.store->pending);
+	ck_assert_uint_eq(fixture.store->pending_bytes, bytes);
+	th_ok(th_store_sync(fixture.store)); /* by a checkpoint */
+	ck_assert_ptr_null(fixture.store->pending);
+	ck_assert_uint_eq(fixture.store->pending_bytes, 0);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 START_TEST(a_checkpoint_trims_the_queue)
 {
 	struct th_fixture fixture;
@@ -132,6 +161,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		records_are_taken_in_order,
+		a_record_without_room_in_the_log_stays_in_the_queue,
 		a_record_has_a_bounded_number_of_transactions,
 		a_checkpoint_trims_the_queue,
 		a_full_queue_is_dropped,
