@@ -10,11 +10,10 @@ field() {
 }
 
 # A reader of a pipe gets its end when the last writer is gone: a daemon that kept the pipe would keep it waiting.
-pipe_ends() {
+mount_with_pipe() {
 	local text
 	text=$({ "$THUNDERHEAD" mount "$image" "$mnt" >/dev/null && echo mounted; } 8>&1 9>"$work/other")
 	images+=("$image")
-	must_be_mounted "$mnt"
 	is mounted "$text"
 }
 
@@ -31,7 +30,8 @@ sanitized() {
 }
 
 check "mkfs" th mkfs --size 256M "$image"
-check "the reader of the caller's pipe sees its end" pipe_ends
+check "the reader of the caller's pipe sees its end" mount_with_pipe
+must_be_mounted "$mnt"
 check "unmount" release "$mnt" "$image"
 check "mount in the foreground" start "$image" "$mnt"
 if [ "$(id -u)" -eq 0 ]; then

@@ -75,6 +75,11 @@ static const struct row rows[] = {
 
 static struct th_check_lines lines;
 
+static bool is_node(enum th_claim claim)
+{
+	return (claim >= TH_CLAIM_META_NODE && claim <= TH_CLAIM_DEAD_NODE) || claim == TH_CLAIM_RECLAIMABLE_NODE;
+}
+
 /* Judges blocks 20 to 29 by the claims of a row. */
 static struct th_check judge(const struct row *row, bool incomplete, bool map_known)
 {
@@ -86,8 +91,11 @@ static struct th_check judge(const struct row *row, bool incomplete, bool map_kn
 	};
 
 	lines.count = 0;
-	for (unsigned i = 0; i < CLAIMS && row->claims[i].count; i++)
+	for (unsigned i = 0; i < CLAIMS && row->claims[i].count; i++) {
+		if (is_node(row->claims[i].claim))
+			check.super.counters[TH_SUPER_NODE_BLOCKS] = 10;
 		th_ok(th_check_claim(&check, row->claims[i].claim, 20, 10, row->claims[i].count));
+	}
 	th_ok(th_check_blocks(&check));
 	free(check.claims.event);
 	return check;
