@@ -40,7 +40,7 @@ run_script() {
 bails_out() {
 	run_script "$1" && echo "exit 0"
 	tail -n 5 "$work/said"
-	grep -q '# SKIP' "$work/said" || grep -v '^#' "$work/said" | tail -n 1 | grep -q '^Bail out! .*mount.*: '
+	grep -q '# SKIP' "$work/said" || grep -v '^#' "$work/said" | tail -n 1 | grep -qE '^Bail out! .*(mount.*: |: .*mounted)'
 }
 
 bare_directories_are_empty() {
