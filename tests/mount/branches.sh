@@ -21,7 +21,7 @@ edit() {
 on() {
 	local branch=$1 status
 	shift
-	start -o "branch=$branch" "$image" "$mnt"
+	start -o "branch=$branch,snapsuid" "$image" "$mnt"
 	"$@"
 	status=$?
 	stop && return "$status"
@@ -71,7 +71,7 @@ diff_equals_walk() {
 	done
 }
 
-check "a filesystem with a tree" eval 'fresh 512M && mkdir "$mnt/tree" && edit "$seed"'
+check "a filesystem with a tree" eval 'fresh 512M -o snapsuid && mkdir "$mnt/tree" && edit "$seed"'
 free=$(info_number free_bytes)
 check "two branches are created" eval 'th branch create "$mnt" one && th branch create "$mnt" two --from one-origin && stop'
 check "the branches are edited in turn" rounds_of_edits

@@ -35,7 +35,7 @@ one_round() {
 	fi
 }
 
-check "mkfs and mount" fresh 512M
+check "mkfs and mount" fresh 512M -o snapsuid # devices are compared, too
 mkdir "$mnt/tree" && program edit "$mnt/tree" "$seed" 1500
 check "a snapshot of the first tree" mkdir "$mnt/.snapshots/r0"
 changes=0

@@ -10,7 +10,7 @@
 . "$(dirname "$0")/../support/mount_test.sh"
 rounds=${TH_KILL_ROUNDS:-5}
 longest=${TH_KILL_MS:-1500}
-options=commit=1
+options=commit=1,snapsuid
 snapshots=$work/snapshots # a directory for each one that was taken (mkdir returned), with its manifest once that is whole
 record=$work/record
 mkdir "$snapshots"

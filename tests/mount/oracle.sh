@@ -24,7 +24,7 @@ mount_reference() {
 # The commit interval alternates: changes become durable after every few operations, or much later.
 mount_ours() {
 	commit=$([ "${commit:-5}" = 5 ] && echo 0.02 || echo 5)
-	start -o "noatime,snapdir=hidden,commit=$commit" "$image" "$mnt"
+	start -o "noatime,snapdir=hidden,snapsuid,commit=$commit" "$image" "$mnt"
 }
 
 # play N : the operations from this one up to the next remount

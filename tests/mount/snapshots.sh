@@ -56,7 +56,7 @@ space_is() {
 	return "$status"
 }
 
-check "mkfs and mount" fresh "${TH_SNAPSHOTS_SIZE:-1G}"
+check "mkfs and mount" fresh "${TH_SNAPSHOTS_SIZE:-1G}" -o snapsuid
 settle
 empty=$(info_number free_bytes)
 mkdir "$mnt/tree" && program edit "$mnt/tree" "$seed" $((4 * files)) "$files"
@@ -70,7 +70,7 @@ check "half of the snapshots are deleted" delete_some $((count / 2))
 check "each remaining snapshot equals its manifest" all_equal
 check "unmount" stop
 check "nothing is wrong in the image" th check "$image"
-check "the image mounts again" start "$image" "$mnt"
+check "the image mounts again" start -o snapsuid "$image" "$mnt"
 check "each snapshot equals its manifest after the next mount" all_equal
 check "the other snapshots are deleted" delete_some "$count"
 check "no snapshot is left" eval 'is "" "$(ls "$mnt/.snapshots")"'
@@ -78,17 +78,17 @@ check "no snapshot is left" eval 'is "" "$(ls "$mnt/.snapshots")"'
 # The same tree, written once into a new image, takes as much space.
 check "unmount the aged image" stop
 mv "$image" "$work/aged"
-check "a new image is mounted" fresh "${TH_SNAPSHOTS_SIZE:-1G}"
+check "a new image is mounted" fresh "${TH_SNAPSHOTS_SIZE:-1G}" -o snapsuid
 mkdir "$work/aged.mnt"
 new=$daemon
-check "the aged image is mounted beside it" start "$work/aged" "$work/aged.mnt"
+check "the aged image is mounted beside it" start -o snapsuid "$work/aged" "$work/aged.mnt"
 check "the tree is copied into the new image" eval 'cp -a "$work/aged.mnt/tree" "$mnt/tree" && settle'
 once=$(info_number free_bytes)
 check "unmount the aged image again" stop "$work/aged.mnt"
 daemon=$new
 check "unmount the new image" stop
 mv "$work/aged" "$image"
-check "the aged image mounts" start "$image" "$mnt"
+check "the aged image mounts" start -o snapsuid "$image" "$mnt"
 check "the aged image has as much free space as the new one" space_is "$once"
 check "rm -rf of the tree" rm -rf "$mnt/tree"
 check "all space is free again" space_is "$empty"
