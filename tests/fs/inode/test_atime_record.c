@@ -257,7 +257,8 @@ START_TEST(a_diff_does_not_visit_files_that_were_only_read)
 	ck_assert_int_eq(th_fs_snapshot_create(scene.fs, "changed", NULL), 0);
 	all = nodes_of_diff("read", "changed", &changes);
 	ck_assert_uint_eq(changes, FILES);
-	ck_assert_msg(nodes * 5 < all, "%llu nodes read, of %llu", (unsigned long long)nodes, (unsigned long long)all);
+	/* A leaf may hold both kinds of records, and messages wait where the random hashes of names have put them. */
+	ck_assert_msg(nodes * 2 < all, "%llu nodes read, of %llu", (unsigned long long)nodes, (unsigned long long)all);
 }
 END_TEST
 
