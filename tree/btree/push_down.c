@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "tree/node/message.h"
+#include "tree/node/message_apply.h"
 
 /* --- messages into a node --- */
 

@@ -6,6 +6,7 @@
 
 #include "journal/base/array.h"
 #include "tree/node/message.h"
+#include "tree/node/message_apply.h"
 
 /* A block with more messages or bytes than these is split.  The limits leave room for one more message, which may cut a
  * range message in two, so that the block still fits a packed node (N5). */

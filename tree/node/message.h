@@ -17,23 +17,22 @@
  * To add a type:
  *
  *   entry.h          a flag; TH_ENTRY_DISK_FLAGS, and th_entry_packed_flags(), which else leaves it out on disk
- *   message.c        a row in the table and its choice in type_of(); compose(), if it concerns one key
+ *   message.c        allowed_flags()
+ *   message_apply.c  a row in the table and its choice in type_of(); compose(), if it concerns one key
  *   here             a constructor; th_message_hides_value(); th_message_deletes(), if it deletes;
  *                    th_message_fold(), if it concerns one key
  *   node_pack.c      the checks of a loaded entry
  *   ranges           every caller of th_message_is_range(), if it concerns several keys
  *   txn/txn.c        the function that writes it, and its contract in thunderhead.h
- *   tests            in node/test_message.c random_message() and the list of flags that go together; th_test_print()
- *                    in nodes.c; the reference model (support/model.h), and with it the tests of whole stores
+ *   tests            random_message() in node/test_message_apply.c, the list of flags that go together in test_message.c,
+ *                    th_test_print() in nodes.c; the reference model (support/model.h), and with it the tests of
+ *                    whole stores
  *   docs/format.md   "Entry", and an incompatible feature bit: an older program must refuse the image
  */
 #ifndef TH_TREE_NODE_MESSAGE_H
 #define TH_TREE_NODE_MESSAGE_H
 
 #include "tree/node/entry.h"
-
-struct th_drops;
-struct th_node;
 
 /* --- messages and records alike --- */
 
@@ -116,18 +115,10 @@ static inline struct th_entry *th_message_delete(struct th_slice key_head, struc
 struct th_entry *th_message_add_refs(struct th_slice key_head, struct th_slice key_tail, int32_t delta);
 struct th_entry *th_message_delete_range(struct th_slice from, struct th_slice to, uint64_t seq);
 
-/* --- checking and applying --- */
+/* --- checking --- */
 
 /* Returns the size of the packed message or record at `data`, which is followed by at most `size` bytes of it; 0 if it
  * does not fit or is malformed. */
 size_t th_message_packed_check(const void *data, size_t size);
-
-/* Inserts a message into the overlay of a writable node; upholds N3 except for child boundaries.  Runs of large values
- * that it replaces are added to `drops`.  The message is on the heap; its reference is taken over, also on failure.
- * Returns 0, -ENOMEM, or -EUCLEAN if the descriptor of a replaced value is broken; on an error the overlay may have
- * changed. */
-int th_message_insert(struct th_node *node, const struct th_entry *message, struct th_drops *drops);
-/* Applies a message to the records of a writable leaf.  Otherwise as th_message_insert. */
-int th_message_apply(struct th_node *leaf, const struct th_entry *message, struct th_drops *drops);
 
 #endif

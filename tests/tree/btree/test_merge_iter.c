@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "tree/btree/merge_iter.h"
+#include "tree/node/message_apply.h"
 
 #define KEYS 20u
 #define MIDDLE 10u /* where the second node of the row begins */

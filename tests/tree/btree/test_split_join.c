@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "tree/btree/split_join.h"
+#include "tree/node/message_apply.h"
 
 static const struct th_fences all = { { "", 0 }, { NULL, 0 } };
 static struct th_nodes nodes;

@@ -6,6 +6,7 @@
 #include "tests/tree/check/check_lines.h"
 #include "tests/tree/nodes.h"
 #include "tree/check/check.h"
+#include "tree/node/message_apply.h"
 
 static struct th_check_lines lines;
 static struct th_nodes nodes;

@@ -9,6 +9,7 @@
 #include "tests/tree/nodes.h"
 #include "tree/check/check.h"
 #include "tree/node/large_value.h"
+#include "tree/node/message_apply.h"
 
 #define LARGE_BYTES (TH_INLINE_MAX + 100)
 

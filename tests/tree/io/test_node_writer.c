@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "tree/io/node_writer.h"
+#include "tree/node/message_apply.h"
 #include "tree/state/state.h"
 
 #define GENERATION 1000u /* later than the store's */

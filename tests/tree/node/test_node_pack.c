@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "tree/node/message_apply.h"
 #include "tree/node/node_pack.h"
 
 struct packed {

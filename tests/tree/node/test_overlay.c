@@ -2,6 +2,8 @@
 /* Overlays: range messages are cut where a boundary falls into them, and cover the keys up to their end. */
 #include "tests/tree/nodes.h"
 
+#include "tree/node/message_apply.h"
+
 static struct th_node *with_range(const char *from, const char *to)
 {
 	struct th_node *node = th_node_new(1, TH_SLICE_EMPTY, 1);
