@@ -8,6 +8,9 @@
 #define STATX_OPCODE 52 /* FUSE_STATX, which the headers of Linux 6.1 do not have */
 #define SYNCFS_OPCODE 50 /* FUSE_SYNCFS, for headers before Linux 5.14 */
 
+/* What the reply to INIT accepts beside the flags that libfuse sets. */
+#define ACCEPTED (FUSE_HANDLE_KILLPRIV_V2 | FUSE_PARALLEL_DIROPS)
+
 static _Thread_local struct fuse_in_header *request;
 static _Thread_local size_t request_size;
 static _Thread_local uint32_t request_opcode; /* as the kernel sent it */
@@ -86,9 +89,8 @@ void th_fuse_request_reply(const struct iovec *iov, int count)
 	const struct fuse_init_in *offer = argument(FUSE_INIT, sizeof(*offer));
 	struct fuse_init_out *answer;
 
-	if (!offer || !(offer->flags & FUSE_HANDLE_KILLPRIV_V2) || count < 2 ||
-	    iov[1].iov_len < offsetof(struct fuse_init_out, max_background))
+	if (!offer || count < 2 || iov[1].iov_len < offsetof(struct fuse_init_out, max_background))
 		return;
 	answer = iov[1].iov_base;
-	answer->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	answer->flags |= offer->flags & ACCEPTED;
 }

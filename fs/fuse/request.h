@@ -7,6 +7,9 @@
  * kernel asks for an attribute before every write and for the mode before each chown: a fifth of all requests while an
  * archive is unpacked.
  *
+ * FUSE_PARALLEL_DIROPS lets the kernel send LOOKUP and READDIR of one directory while others wait for their replies.
+ * libfuse 3.14 offers the capability, and leaves it out of the reply.
+ *
  * FUSE_TMPFILE (O_TMPFILE) and FUSE_STATX (the time of birth), unknown before 3.17 and 3.18, are passed to the handlers
  * of FUSE_CREATE and FUSE_GETATTR, whose arguments are a prefix of theirs.  FUSE_SYNCFS, unknown to all versions so far,
  * is passed to the handler of FUSE_STATFS, which has no arguments.  These handlers ask which request it is.
@@ -33,7 +36,8 @@ bool th_fuse_request_is_syncfs(void);
 int th_fuse_request_reply_statx(fuse_req_t req, const struct statx *statx, double timeout);
 /* Returns whether the request must clear set-id bits. */
 bool th_fuse_request_kills(void);
-/* Called with every reply before it is sent: accepts FUSE_HANDLE_KILLPRIV_V2 in the reply to INIT. */
+/* Called with every reply before it is sent: accepts FUSE_HANDLE_KILLPRIV_V2 and FUSE_PARALLEL_DIROPS in the reply to INIT,
+ * if they are offered. */
 void th_fuse_request_reply(const struct iovec *iov, int count);
 
 #endif

@@ -7,6 +7,8 @@
  *   bench_files crowd DIRECTORY FROM COUNT                        COUNT empty files in one directory, from FROM on
  *   bench_files own DIRECTORY COUNT THREADS                       COUNT empty files; each thread creates its part in a
  *                                                                 directory of its own, and reads their attributes
+ *   bench_files look DIRECTORY COUNT THREADS                      reads attributes of the first COUNT files of a crowd;
+ *                                                                 each thread those of its part
  *   bench_files mix DIRECTORY COUNT BYTES                         creates, overwrites, renames and unlinks COUNT files,
  *                                                                 and prints the seconds of each of the four
  *   bench_files write FILE SIZE BLOCK TOTAL seq|random end|each   fsync at the end, or after each write
@@ -175,6 +177,25 @@ static void check_created(const char *directory, unsigned long count, size_t byt
 	}
 }
 
+static void name_in_crowd(char path[4096], const char *directory, unsigned long i)
+{
+	snprintf(path, 4096, "%s/a file with the number %lu", directory, i);
+}
+
+static void *look_up(void *arg)
+{
+	const struct maker *maker = arg;
+	struct stat status;
+	char path[4096];
+
+	for (unsigned long i = maker->from; i < maker->to; i++) {
+		name_in_crowd(path, maker->directory, i + 1);
+		if (stat(path, &status) < 0)
+			fail(path);
+	}
+	return NULL;
+}
+
 /* The directory may exist already. */
 static void crowd(const char *directory, unsigned long from, unsigned long count)
 {
@@ -183,7 +204,7 @@ static void crowd(const char *directory, unsigned long from, unsigned long count
 	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
 		fail(directory);
 	for (unsigned long i = from; i < from + count; i++) {
-		snprintf(path, sizeof(path), "%s/a file with the number %lu", directory, i);
+		name_in_crowd(path, directory, i);
 		make_file(path, path, 0, 0);
 	}
 }
@@ -357,6 +378,9 @@ static int files(int argc, char **argv)
 		check_created(argv[2], number(argv[3]), number(argv[4]));
 	} else if (strcmp(what, "crowd") == 0 && argc == 5) {
 		crowd(argv[2], number(argv[3]), number(argv[4]));
+	} else if (strcmp(what, "look") == 0 && argc == 5) {
+		all.to = number(argv[3]);
+		run_makers(&all, number(argv[4]), look_up);
 	} else if (strcmp(what, "mix") == 0 && argc == 5) {
 		mix(argv[2], number(argv[3]), number(argv[4]));
 	} else if (strcmp(what, "own") == 0 && argc == 5) {

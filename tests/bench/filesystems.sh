@@ -185,6 +185,8 @@ create_files_done() {
 }
 create_own() { "$TH_BENCH_FILES" own "$mnt/own-$1" "$creates" "$1"; }
 create_own_done() { number "$creates" "$(find "$mnt/own-$1" -type f | wc -l)"; }
+look_up() { "$TH_BENCH_FILES" look "$mnt/crowd" "$crowd" "$1"; }
+look_up_done() { true; } # it fails unless it finds all names
 write_data() { "$TH_BENCH_FILES" write "$mnt/file" "$size" "$@"; } # BLOCK TOTAL ORDER SYNC
 write_data_done() {
 	number "$size" "$(stat -c %s "$mnt/file")" &&
@@ -269,6 +271,11 @@ phases_of_jobs() {
 	for jobs in '1 job' '4 jobs'; do
 		phase "creates and attributes, $jobs" create_own "${jobs%% *}"
 	done
+	"$TH_BENCH_FILES" crowd "$mnt/crowd" 1 "$crowd" || return
+	for jobs in '1 job' '4 jobs'; do
+		cold && phase "lookups in one directory, cold, $jobs" look_up "${jobs%% *}"
+	done
+	rm -rf "$mnt/crowd"
 	if have fio && in_group files; then
 		for jobs in '1 job' '4 jobs'; do
 			cold && phase "random 4 KiB reads by fio, cold, $jobs" fio_reads "${jobs%% *}"
@@ -295,8 +302,8 @@ phases() {
 
 archive=${TH_BENCH_TREE:-}
 source=/usr/src/linux-source-6.1.tar.xz
-creates=50000 durable_creates=1000 size=$((1 << 30)) random_writes=$((256 << 20)) durable_writes=$((8 << 20)) random_reads=$((64 << 20))
-[ -z "$small" ] || { creates=2000 durable_creates=50 size=$((64 << 20)) random_writes=$((16 << 20)) durable_writes=$((1 << 20)) random_reads=$((4 << 20)); }
+creates=50000 crowd=40000 durable_creates=1000 size=$((1 << 30)) random_writes=$((256 << 20)) durable_writes=$((8 << 20)) random_reads=$((64 << 20))
+[ -z "$small" ] || { creates=2000 crowd=2000 durable_creates=50 size=$((64 << 20)) random_writes=$((16 << 20)) durable_writes=$((1 << 20)) random_reads=$((4 << 20)); }
 tree=$work/repository
 if [ -z "$archive" ]; then
 	[ -e "$source" ] || { echo "skipped: neither TH_BENCH_TREE nor $source is there (Debian: linux-source-6.1)" >&2; exit 77; }

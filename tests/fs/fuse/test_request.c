@@ -78,7 +78,7 @@ START_TEST(a_short_request_is_not_read_beyond_its_end)
 }
 END_TEST
 
-START_TEST(the_reply_to_init_accepts_killpriv_if_it_is_offered)
+START_TEST(the_reply_to_init_accepts_what_is_offered)
 {
 	struct fuse_init_out answer = { .flags = FUSE_ASYNC_READ };
 	struct iovec iov[] = { { NULL, 0 }, { &answer, sizeof(answer) } };
@@ -91,6 +91,10 @@ START_TEST(the_reply_to_init_accepts_killpriv_if_it_is_offered)
 	th_fuse_request_reply(iov, 1); /* an error has no answer */
 	th_fuse_request_reply(iov, 2);
 	ck_assert_uint_eq(answer.flags, FUSE_ASYNC_READ | FUSE_HANDLE_KILLPRIV_V2);
+	answer.flags = 0;
+	request.init.flags = FUSE_PARALLEL_DIROPS | FUSE_WRITEBACK_CACHE;
+	th_fuse_request_reply(iov, 2);
+	ck_assert_uint_eq(answer.flags, FUSE_PARALLEL_DIROPS);
 	begin(FUSE_GETATTR);
 	answer.flags = 0;
 	th_fuse_request_reply(iov, 2);
@@ -106,7 +110,7 @@ int main(void)
 	tcase_add_test(tc, tmpfile_statx_and_syncfs_become_requests_that_libfuse_knows);
 	tcase_add_test(tc, each_request_has_its_own_flag_to_clear_set_id_bits);
 	tcase_add_test(tc, a_short_request_is_not_read_beyond_its_end);
-	tcase_add_test(tc, the_reply_to_init_accepts_killpriv_if_it_is_offered);
+	tcase_add_test(tc, the_reply_to_init_accepts_what_is_offered);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
 }
