@@ -69,7 +69,7 @@ struct th_log_end {
 };
 
 /* Is called for each record of a replay, with its payload of `size` bytes, valid during the call.  `last`: it is the
- * newest record of a log that is whole.  Returns 0 to continue, 1 if this record counts as the end of the log, or -errno. */
+ * newest record, and no record follows it, stranded ones included.  Returns 0 to continue, 1 if this record counts as the end of the log, or -errno. */
 typedef int th_log_visit(const void *payload, size_t size, bool last, void *arg);
 
 /* Reads the records of `identity` from `at` on and calls visit() for each, up to the first that does not match; then

@@ -36,7 +36,7 @@ struct th_run {
 /* Allocates a run for a transaction, which frees it if it is rolled back.
  *
  * blocks: 1 to TH_RUN_MAX; *ret may have fewer.  reserved: uses blocks set aside by th_chunk_reserve().  *hint: 0 at
- * first, then left alone by the caller: it keeps the runs of one writer together.
+ * first; the same variable for each call of one writer: it keeps the runs of one writer together.
  * Returns 0, -EINVAL if `blocks` is outside its limits, or a write error. */
 int th_chunk_alloc(struct th_txn *txn, uint32_t blocks, bool reserved, uint64_t *hint, struct th_run *ret);
 
@@ -56,6 +56,7 @@ int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *
 
 /* Sets blocks aside for data that is allocated later, so that -ENOSPC is reported now.
  *
+ * May run checkpoints to make room: no lock of the store may be held, nor one that before_checkpoint takes.
  * Returns 0 or -ENOSPC. */
 int th_chunk_reserve(struct th_store *store, uint32_t blocks);
 

@@ -13,7 +13,7 @@
  *   value               0 to TH_VALUE_MAX bytes (16 MiB); above TH_INLINE_MAX (3072) it is stored outside the tree
  *   transaction         bounded by the free space of the disk; above th_store_options.txn_bytes it is spilled to it
  *   savepoints          64 in a transaction
- *   snapshots           2^24 - 2 in the life of a store; holds and branches: no limit
+ *   snapshots           TH_SNAPSHOT_ID_MAX (some 8 million) in the life of a store; holds and branches: no limit
  *   names and tags      255 bytes
  *   disk                16 MiB (TH_IMAGE_MIN) or more, in blocks of 4096 bytes
  *   processes           one at a time, or several that open the disk read-only
@@ -254,7 +254,7 @@ int th_store_close(struct th_store *store);
 /* Writes all committed transactions as a new generation of the tree.  They are durable when it returns.
  *
  * Calls before_checkpoint first.  Transactions and readers go on while it writes.
- * Returns 0; the error of before_checkpoint, though the checkpoint succeeded; or a write error, after which the store
+ * Returns 0; the error of before_checkpoint, if only that failed: the checkpoint was made; or a write error, after which the store
  * refuses writes. */
 int th_store_checkpoint(struct th_store *store);
 
@@ -285,8 +285,8 @@ int th_store_trim(struct th_store *store, uint64_t start, uint64_t length, uint6
  *
  * bytes: the new size, of which whole blocks are used; 0: the size of the device or file.  *ret_bytes: the size after 0
  * or 1.
- * Returns 0; 1 if it has that size already, or is less than 32 KiB smaller; -EINVAL if it is larger; -EFBIG if the device
- * is smaller; -EROFS; -EOPNOTSUPP if the disk cannot grow; or a write error, after which the store may refuse writes. */
+ * Returns 0; 1 if it has that size already, or is less than 32 KiB smaller; -EINVAL if the store is larger than `bytes`;
+ * -EFBIG if the device is smaller than `bytes`; -EROFS; -EOPNOTSUPP if the disk cannot grow; or a write error, after which the store may refuse writes. */
 int th_store_resize(struct th_store *store, uint64_t bytes, uint64_t *ret_bytes);
 
 struct th_store_info {
@@ -516,7 +516,7 @@ struct th_loan {
 	void *entry; /* private */
 };
 
-/* Allocates such space, to save the copy of th_txn_put().  It belongs to the transaction.
+/* Allocates a loan, space for a key and a value, to save the copy of th_txn_put().  It belongs to the transaction.
  *
  * key_size, value_size: bytes, the value at most TH_INLINE_MAX.
  * Returns 0, -EINVAL if a size is too large, or -ENOMEM. */
@@ -588,7 +588,7 @@ int th_txn_lock(struct th_txn *txn, const struct th_range *range, enum th_lock_m
 /* --- snapshots --- */
 
 struct th_snapshot {
-	uint64_t id; /* 1 or more, below 2^24, never reused */
+	uint64_t id; /* 1 to TH_SNAPSHOT_ID_MAX, never reused */
 	uint64_t generation, sequence; /* of its checkpoint, and of the last transaction in it */
 	uint64_t created_ns; /* since 1970, UTC */
 	uint64_t branch; /* id */

@@ -53,7 +53,7 @@ struct th_inode {
 	/* After a rollback, until the kernel has dropped its pages of the file: those that it writes are of the state
 	 * before (fuse/rollback.c). */
 	atomic_bool has_former_pages;
-	pthread_rwlock_t lock; /* L2, L3: guards all that follows, and the data in `file` */
+	pthread_rwlock_t lock; /* L2, L3: guards the fields up to `file`, and its data */
 	struct th_attr attr;
 	/* The size and blocks of a regular file that th_inode_store writes: the size on disk must not run ahead of the
 	 * data on disk.  Maintained by data/; equal to attr's when no write is delayed. */
@@ -95,12 +95,12 @@ void th_inode_put(struct th_inode *inode);
 void th_inode_lookup(struct th_inode *inode);
 /* Subtracts n of the kernel's lookups.  No inode lock held, as for th_inode_put. */
 void th_inode_forget(struct th_inode *inode, uint64_t n);
+/* As th_inode_forget, for an inode that may not exist any more, after a rollback.  Unknown ids are ignored. */
+void th_inode_forget_id(struct th_fs *fs, uint64_t nodeid, uint64_t n);
 /* Creates an inode of the live tree with a new id, which no transaction contains yet.  Copies attr and its name.  The
  * inode is in the table, but no other thread knows its id.  To discard it, the caller sets `deleted` and puts it.
  * Returns 0, -ENOMEM, or as th_fs_new_id. */
 int th_inode_new(struct th_fs *fs, const struct th_attr *attr, struct th_inode **ret);
-/* The same for an inode that may not exist any more, after a rollback.  Unknown ids are ignored. */
-void th_inode_forget_id(struct th_fs *fs, uint64_t nodeid, uint64_t n);
 /* Returns whether the kernel may know the inode `id` of the live tree. */
 bool th_inode_is_known(struct th_fs *fs, uint64_t id);
 /* Marks all inodes of the live tree as outdated, because the tree was replaced.  Each is loaded again when it is next

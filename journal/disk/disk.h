@@ -45,7 +45,9 @@ enum th_disk_hold {
 
 /*
  * An implementation.  The functions below check arguments and count transfers before they call an operation.  Each
- * operation that takes a future initialises it before anything else, and completes it exactly once with 0 or -errno.
+ * operation that takes a future, but for reap, initialises it before anything else, and completes it exactly once with 0
+ * or -errno.  get, save, flush and close are required; the others may be NULL.  A disk that was opened read-only refuses
+ * saves itself, with -EROFS.
  */
 struct th_disk_ops {
 	/* Reads `blocks` blocks from addr into buf.  A short read completes with -EIO. */
@@ -83,7 +85,7 @@ typedef void th_disk_report_line(void *arg, const char *line);
 struct th_disk {
 	const struct th_disk_ops *ops;
 	uint64_t blocks; /* size, in blocks; th_disk_grow() changes it, atomically */
-	const char *name; /* for messages: a URL or path, or "memory"; valid as long as the disk: a copy of it */
+	const char *name; /* for messages: a URL or path, or "memory"; the disk keeps a copy of what it was given */
 	th_disk_report_line *report; /* NULL: damage is not reported; set before other threads use the disk */
 	void *report_arg;
 	bool sparse; /* unused blocks need no space below once they are discarded: stores discard by default */

@@ -17,10 +17,10 @@
  *       th_space_freeze() turns it into the checkpoint set, to which the checkpoint adds its own nodes and pages.
  *
  *   S3  A freed block is handed out again only when the checkpoint that freed it and the next one are durable, so that
- *       the two newest superblocks always refer to whole trees.
+ *       the two newest superblocks always refer to whole trees.  Freed blocks also wait while a frozen view is open.
  *
- * Counts of free blocks: a few per cent are kept as an emergency reserve, which only TH_SPACE_META may use, so that
- * deletions and checkpoints work on a full image.  th_space_reserve() sets blocks aside for data that is written later
+ * Counts of free blocks: a few per cent are kept as an emergency reserve, so that deletions and checkpoints work on a full
+ * image.  TH_SPACE_META may use it, and half of it th_space_reserve_emergency().  th_space_reserve() sets blocks aside for data that is written later
  * (delayed allocation).
  *
  * Addresses and lengths count blocks of TH_BLOCK_SIZE.  Any thread may call any function here, except where stated.
@@ -54,7 +54,7 @@ struct th_space_stat {
 	uint64_t free; /* neither taken, allocated nor waiting */
 	uint64_t waiting; /* freed, not reusable yet (S3) */
 	uint64_t reserved;
-	uint64_t emergency; /* kept for TH_SPACE_META */
+	uint64_t emergency; /* the emergency reserve */
 	uint64_t available; /* to TH_SPACE_USER: free or waiting, and not reserved or kept */
 };
 

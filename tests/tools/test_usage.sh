@@ -3,7 +3,7 @@
 # Command lines: help, version, and malformed ones that are refused.
 . "$(dirname "$0")/../support/tap.sh"
 
-for command in mkfs mount snapshot diff check info resize trim kv; do
+for command in mkfs mount snapshot branch rollback diff check info resize trim kv; do
 	th "$command" --help | grep -q "^usage: thunderhead $command "
 	tap "$command --help prints the usage"
 	th --help | grep -q "^  $command "
@@ -16,7 +16,7 @@ check "--help to a full disk fails" [ $? -eq 1 ]
 
 check "no command is refused" refused 2 'no command given' th
 check "an unknown command is refused" refused 2 'frobnicate: no such command' th frobnicate
-for command in mkfs mount snapshot diff info resize trim kv; do
+for command in mkfs mount snapshot branch rollback diff info resize trim kv; do
 	check "$command with an unknown option is refused" refused 2 "$command: --nonsense: no such option" th "$command" --nonsense
 	check "$command without arguments is refused" refused 2 "^thunderhead: $command: .*--help\)$" th "$command"
 done

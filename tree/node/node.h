@@ -11,7 +11,7 @@
  *   |   with a child pointer   |
  *   +--------------------------+
  *
- * Base and overlay are slabs of the same format: up to 256 slots, a level-0 index of 4-byte key heads that is searched
+ * Base and overlay are slabs of the same format: up to 256 slots, an index of four-byte key heads that is searched
  * first, and an entry for each slot.  A node's keys lie between two fences that its ancestors hold.  The common prefix
  * of the fences is stripped from every key in the node; only its length is kept, in the parent's pointer.
  *
@@ -36,7 +36,7 @@
 #define TH_SLOT_BYTES 6u /* on disk: a head and an offset */
 #define TH_NODE_HEADER_BYTES 32u /* on disk */
 
-/* Chosen by measurement: docs/performance.md, "Node size and flush policy".  Smaller nodes cost more reads and a higher
+/* Chosen by measurement: docs/performance.md, "Node size and push-down policy".  Smaller nodes cost more reads and a higher
  * tree, larger ones more bytes written per change. */
 #define TH_LEAF_BYTES 20000 /* a leaf above this splits */
 #define TH_FANOUT 9 /* an interior node with more children splits */
@@ -142,7 +142,7 @@ void th_node_key(const struct th_node *node, const struct th_entry *e, struct th
  * memory. */
 const struct th_entry *th_node_entry_heap(const struct th_node *node, const struct th_entry *e);
 
-/* The first four bytes of a key without the prefix, as a number: its entry in the level-0 index. */
+/* The first four bytes of a key without the prefix, as a number: its entry in the index of key heads. */
 uint32_t th_key_head(struct th_slice suffix);
 /* Returns the first slot whose key is not less than `key`, a whole key with the node's prefix; *ret_exact: it is
  * equal. */
