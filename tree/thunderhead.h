@@ -198,7 +198,7 @@ enum th_discard {
 struct th_store_options {
 	/* Refuses writes.  A log that needs replay is replayed in memory only.  If damage prevents that, the store
 	 * reports it and shows the state before the damage: the records before a damaged one, or the last
-	 * checkpoint. */
+	 * checkpoint.  Other damage is reported, and costs only the parts that need the damaged block (enum th_lost). */
 	bool read_only;
 	bool keep_disk; /* th_store_close() leaves the disk open, and it belongs to the caller again */
 	bool truncate_log; /* opens that state for writing, too: the changes after it are lost */
@@ -289,6 +289,13 @@ int th_store_trim(struct th_store *store, uint64_t start, uint64_t length, uint6
  * -EFBIG if the device is smaller than `bytes`; -EROFS; -EOPNOTSUPP if the disk cannot grow; or a write error, after which the store may refuse writes. */
 int th_store_resize(struct th_store *store, uint64_t bytes, uint64_t *ret_bytes);
 
+/* Parts of a store that could not be read.  It was opened read-only without them. */
+enum th_lost {
+	TH_LOST_SPACE = 1, /* the map of free space: numbers of blocks are wrong */
+	TH_LOST_LIVE = 2, /* the root of the live tree: only snapshots and other branches can be read */
+	TH_LOST_CATALOGUE = 4, /* snapshots, branches or holds: some may be missing */
+};
+
 struct th_store_info {
 	uint8_t uuid[16];
 	const char *label; /* valid until the store is closed */
@@ -325,6 +332,7 @@ struct th_store_info {
 	int failure; /* errno of the error after which the store refuses writes; 0: none */
 	uint64_t log_stranded; /* records of the log after a damaged one, which were not replayed when it was opened */
 	bool log_lost; /* none could be replayed: the store was opened as of its last checkpoint */
+	unsigned lost; /* enum th_lost, together */
 };
 
 /* Fills in *ret. */
@@ -438,6 +446,15 @@ int th_cursor_open(struct th_view *view, const struct th_range *range, struct th
  * Returns 0, 1 at the end of the range, or a read error. */
 int th_cursor_next(struct th_cursor *cursor, struct th_cursor_entry *ret);
 int th_cursor_prev(struct th_cursor *cursor, struct th_cursor_entry *ret);
+
+/* After a read error of th_cursor_next(): moves after the keys that cannot be read, which are those of a damaged node, or
+ * the one key whose value is damaged.  So a caller can go on with the rest.
+ *
+ * *ret_hole: these keys, from the cursor's position on; to.data NULL: up to the end of the range.  Its bytes are valid
+ * until the cursor's next call.
+ * Returns 0; -EINVAL if the last call was no th_cursor_next() that failed in this way; or -EUCLEAN if the nodes around the
+ * damage contradict each other, so that no key after it is known. */
+int th_cursor_skip(struct th_cursor *cursor, struct th_range *ret_hole);
 
 /* Moves before the first entry whose key is at or after `key`, within the range.  A cursor that was used before
  * expects as many reads as since its last seek: it fetches that many entries at once, and nothing ahead of them.

@@ -21,6 +21,19 @@ static unsigned child_for(const struct th_node *node, struct th_slice key, bool 
 	return i > 0 ? i - 1 : 0;
 }
 
+/* Sets the fences of the node that a descent has reached, or could not reach: child lo_i of `lo` begins at the lower one,
+ * child hi_i of `hi` at the upper one.  NULL: there is none. */
+static void set_fences(struct th_path *path, const struct th_node *lo, unsigned lo_i, const struct th_node *hi,
+		       unsigned hi_i)
+{
+	path->lo.size = 0;
+	if (lo)
+		th_node_key(lo, th_slab_entry(&lo->base, lo_i), &path->lo);
+	path->open = !hi;
+	if (hi)
+		th_node_key(hi, th_slab_entry(&hi->base, hi_i), &path->hi);
+}
+
 int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slice key, bool before,
 		    struct th_path *path, struct th_need *need)
 {
@@ -50,15 +63,11 @@ int th_path_descend(struct th_cache *cache, struct th_node *root, struct th_slic
 		}
 		err = path->depth < TH_HEIGHT_MAX ? th_tree_child(cache, node, i, &node, need) : -EUCLEAN;
 		if (err) {
+			set_fences(path, lo, lo_i, hi, hi_i);
 			th_path_release(path);
 			return err;
 		}
 	}
-	path->lo.size = 0;
-	if (lo)
-		th_node_key(lo, th_slab_entry(&lo->base, lo_i), &path->lo);
-	path->open = !hi;
-	if (hi)
-		th_node_key(hi, th_slab_entry(&hi->base, hi_i), &path->hi);
+	set_fences(path, lo, lo_i, hi, hi_i);
 	return 0;
 }

@@ -45,6 +45,12 @@ struct item {
 	bool chunk;
 };
 
+enum failure {
+	FAILED_NOT, /* or for want of memory, or of a node that a non-blocking read may not wait for */
+	FAILED_NODE, /* a node could not be read */
+	FAILED_VALUE, /* the large value of the entry before the position could not be read */
+};
+
 struct th_cursor {
 	struct th_view *view;
 	const struct th_layers *layers; /* of a transaction, or NULL */
@@ -62,6 +68,10 @@ struct th_cursor {
 	size_t limit; /* entries in the next forward batch, when more than `expected` are read */
 	size_t read; /* entries read since the last seek */
 	size_t expected; /* entries read between the two last seeks: as many are expected now */
+	enum failure failure; /* of the last call; th_cursor_skip() skips it */
+	struct th_key hole_lo,
+		hole_hi; /* FAILED_NODE: hole_hi is the upper fence of the node; both: the hole skipped */
+	bool hole_open; /* FAILED_NODE: the node has no upper fence */
 	void *large; /* value of the entry last returned, if it is off-tree */
 	th_node_visit *visit;
 	void *visit_arg;
@@ -378,6 +388,22 @@ static size_t next_limit(struct th_cursor *c)
 	return limit;
 }
 
+static bool is_damage(int err)
+{
+	return err == -EBADMSG || err == -EUCLEAN || err == -EIO;
+}
+
+/* Notes the node that a descent could not read. */
+static void note_failure(struct th_cursor *c, int err, const struct th_path *path)
+{
+	if (!is_damage(err))
+		return;
+	c->failure = FAILED_NODE;
+	c->hole_open = path->open;
+	if (!path->open)
+		th_key_copy(&c->hole_hi, &path->hi);
+}
+
 static int fill_forward(struct th_cursor *c)
 {
 	struct th_path path;
@@ -387,10 +413,13 @@ static int fill_forward(struct th_cursor *c)
 
 	th_key_copy(&c->lo, &c->hi);
 	err = look_through(c, th_key_slice(&c->lo), false, &own);
-	if (!err)
-		err = descend(c, th_key_slice(&c->lo), false, &path);
 	if (err)
 		return err;
+	err = descend(c, th_key_slice(&c->lo), false, &path);
+	if (err) {
+		note_failure(c, err, &path);
+		return err;
+	}
 	c->hi_open = path.open;
 	if (!path.open)
 		th_key_copy(&c->hi, &path.hi);
@@ -450,6 +479,8 @@ static int emit(struct th_cursor *c, const struct item *item, struct th_cursor_e
 	free(c->large);
 	c->large = NULL;
 	err = th_chunk_value_read(c->view->store, ret->value, &c->large, &size);
+	if (is_damage(err))
+		c->failure = FAILED_VALUE;
 	if (!err)
 		ret->value = (struct th_slice){ c->large, size };
 	return err;
@@ -530,6 +561,7 @@ void th_cursor_watch(struct th_cursor *cursor, th_node_visit *visit, void *arg)
 
 int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 {
+	c->failure = FAILED_NOT;
 	while (c->at == c->count) {
 		int err;
 
@@ -541,6 +573,56 @@ int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 	}
 	c->read++;
 	return emit(c, &c->item[c->at++], ret);
+}
+
+/* Moves after the node that could not be read.  Returns 0, or -EUCLEAN if a manipulated image has a fence there that lies
+ * before the position. */
+static int skip_node(struct th_cursor *c)
+{
+	if (!c->hole_open && th_slice_compare(th_key_slice(&c->hole_hi), th_key_slice(&c->hi)) <= 0)
+		return -EUCLEAN;
+	th_key_copy(&c->hole_lo, &c->hi);
+	c->hi_open = c->hole_open;
+	if (!c->hole_open)
+		th_key_copy(&c->hi, &c->hole_hi);
+	if (!c->range.open)
+		end_at(c, &c->range.to);
+	th_key_copy(&c->lo, &c->hi);
+	c->count = c->at = 0;
+	c->leaves = c->window = c->asked = 0;
+	return 0;
+}
+
+/* The cursor is after the value already. */
+static void skip_value(struct th_cursor *c)
+{
+	const struct item *item = &c->item[c->at - 1];
+
+	th_key_set(&c->hole_lo, (struct th_slice){ c->arena + item->key, item->key_size });
+	th_key_copy(&c->hole_hi, &c->hole_lo);
+	th_key_successor(&c->hole_hi);
+}
+
+int th_cursor_skip(struct th_cursor *c, struct th_range *ret)
+{
+	bool to_end = false;
+	int err;
+
+	if (c->failure == FAILED_NOT)
+		return -EINVAL;
+	if (c->failure == FAILED_NODE) {
+		err = skip_node(c);
+		if (err)
+			return err;
+		to_end = at_range_end(c);
+		th_key_copy(&c->hole_hi, &c->hi);
+	} else {
+		skip_value(c);
+	}
+	c->failure = FAILED_NOT;
+	ret->from = th_view_strip(c->view, th_key_slice(&c->hole_lo));
+	ret->to = to_end ? (struct th_slice){ NULL, 0 } : th_view_strip(c->view, th_key_slice(&c->hole_hi));
+	return 0;
 }
 
 int th_cursor_prev(struct th_cursor *c, struct th_cursor_entry *ret)
