@@ -37,35 +37,69 @@ int th_fs_present(struct th_view *view)
 	return present ? present : has_key(view, th_fs_key_inode(TH_ROOT_ID));
 }
 
+/* A reader makes no inodes, so it does without the next id. */
 static int load_ids(struct th_fs *fs)
 {
 	int err = th_fs_next_id(fs->store, &fs->next_id), present;
 
 	if (err == -ENOENT) {
 		present = th_fs_present(fs->live);
-		return present < 0 ? present : present ? -EUCLEAN : -ENODATA;
+		err = present < 0 ? present : present ? -EUCLEAN : -ENODATA;
 	}
+	if (th_fs_lenient(fs, err))
+		return 0;
 	fs->reserved_id = fs->next_id;
 	return err;
 }
 
-/* Without the key no name would be found. */
-static int load_name_key(struct th_fs *fs)
+static int read_name_key(struct th_view *view, struct th_name_key *ret)
 {
 	struct th_fs_key key = th_fs_key_name_key();
 	struct th_value value;
-	int err = th_get(fs->live, th_fs_key_slice(&key), &value);
+	int err = th_get(view, th_fs_key_slice(&key), &value);
 
-	if (!err) {
-		err = value.size == sizeof(fs->name_key) ? 0 : -EUCLEAN;
-		if (!err)
-			memcpy(&fs->name_key, value.data, sizeof(fs->name_key));
-		th_value_release(&value);
+	if (err)
+		return err == -ENOENT ? -EUCLEAN : err;
+	if (value.size == sizeof(*ret))
+		memcpy(ret, value.data, sizeof(*ret));
+	else
+		err = -EUCLEAN;
+	th_value_release(&value);
+	return err;
+}
+
+/* Takes the key from a snapshot, all of which have it, the newest first. */
+static int name_key_of_snapshots(struct th_fs *fs)
+{
+	struct th_snapshot *list;
+	struct th_view *view;
+	size_t count;
+	int err = th_snapshot_list(fs->store, &list, &count), found = -EUCLEAN;
+
+	if (err)
+		return err;
+	while (found && count-- > 0) {
+		if (th_view_snapshot(fs->store, list[count].id, &view))
+			continue;
+		found = read_name_key(view, &fs->name_key);
+		th_view_close(view);
 	}
-	if (err != -ENOENT && err != -EUCLEAN)
+	free(list);
+	return found;
+}
+
+/* Without the key no name is found by its hash.  A reader then looks at all names of a directory. */
+static int load_name_key(struct th_fs *fs)
+{
+	int err = read_name_key(fs->live, &fs->name_key);
+
+	if (th_fs_lenient(fs, err))
+		err = name_key_of_snapshots(fs);
+	if (!err || err == -ENOMEM)
 		return err;
 	th_fs_report(fs, "the key of the hash of names is missing or malformed; run 'thunderhead check'");
-	return -EUCLEAN;
+	fs->name_key_lost = th_fs_lenient(fs, err);
+	return fs->name_key_lost ? 0 : err;
 }
 
 /* --- mkfs --- */

@@ -188,7 +188,9 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 		err = th_cache_new(disk, store->ahead, store->options.cache_bytes, store->options.report,
 				   store->options.arg, &store->cache);
 	th_tree_init(&store->live, store->cache, super->generation + 1, TH_OVERLAY_BYTES);
-	th_tree_init(&store->meta, store->cache, super->generation + 1, TH_META_OVERLAY_BYTES);
+	/* A reader keeps the messages of the superblock in the root, since a node below may be damaged. */
+	th_tree_init(&store->meta, store->cache, super->generation + 1,
+		     store->read_only ? TH_OVERLAY_BYTES : TH_META_OVERLAY_BYTES);
 	if (!err)
 		err = th_space_new(super->blocks, &store->space);
 	if (!err)
@@ -227,7 +229,8 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
 	return err;
 }
 
-static int load_root(struct th_tree *tree, const uint8_t *bytes)
+/* Loads the root of a tree.  A reader does without a damaged one: what does not need it can still be read. */
+static int load_root(struct th_store *store, struct th_tree *tree, const uint8_t *bytes, enum th_lost part)
 {
 	struct th_ptr_disk disk;
 	struct th_ptr ptr;
@@ -235,19 +238,31 @@ static int load_root(struct th_tree *tree, const uint8_t *bytes)
 
 	memcpy(&disk, bytes, sizeof(disk));
 	err = th_ptr_unpack(&disk, &ptr);
-	return err ? err : th_tree_load(tree, &ptr);
+	if (err)
+		return err;
+	err = th_tree_load(tree, &ptr);
+	if (!th_store_lenient(store, err))
+		return err;
+	th_store_lose(store, part);
+	return th_tree_load_above(tree, &ptr);
 }
 
-static int load_state(struct th_store *store)
+/* Loads the map of free space, which a reader does not need. */
+static int load_space(struct th_store *store)
 {
 	int err = th_space_load(store->space, store->disk, &store->super.space_log);
 
-	if (!err)
-		err = load_root(&store->live, store->super.live_root);
-	if (!err)
-		err = load_root(&store->meta, store->super.meta_root);
-	if (!err)
-		err = th_meta_load(store);
+	if (!th_store_lenient(store, err))
+		return err;
+	th_store_lose(store, TH_LOST_SPACE);
+	return 0;
+}
+
+/* Loads the tables of the meta tree. */
+static int load_catalogue(struct th_store *store)
+{
+	int err = th_meta_load(store);
+
 	if (!err)
 		err = th_branch_table_load(store);
 	if (!err)
@@ -256,9 +271,22 @@ static int load_state(struct th_store *store)
 		err = th_hold_table_load(store);
 	if (!err)
 		err = th_block_refs_load(store);
+	return err;
+}
+
+static int load_state(struct th_store *store)
+{
+	int err = load_space(store);
+
+	if (!err)
+		err = load_root(store, &store->live, store->super.live_root, TH_LOST_LIVE);
+	if (!err)
+		err = load_root(store, &store->meta, store->super.meta_root, TH_LOST_CATALOGUE);
+	if (!err)
+		err = load_catalogue(store);
 	if (!err)
 		th_usage_update(store);
-	if (err)
+	else
 		th_store_report(store, "%s: generation %" PRIu64 " cannot be loaded: %s", store->disk->name,
 				store->super.generation, strerror(-err));
 	return err;
@@ -483,6 +511,7 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.failure = atomic_load(&store->failed),
 		.log_stranded = store->log_stranded,
 		.log_lost = store->log_lost,
+		.lost = store->lost,
 	};
 	memcpy(ret->uuid, store->super.uuid, sizeof(ret->uuid));
 	pthread_rwlock_rdlock(&store->live.lock);

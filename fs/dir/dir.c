@@ -60,13 +60,46 @@ static void report_entry(struct th_fs *fs, uint64_t directory, struct th_slice n
 		     (unsigned long long)directory, (int)name.size, (const char *)name.data);
 }
 
+/* Finds an entry by looking at all of the directory.  Entries that cannot be read are skipped. */
+static int find_by_name(struct th_fs *fs, struct th_view *view, uint64_t directory, struct th_slice name,
+			struct th_dirent *ret)
+{
+	struct th_fs_key prefix = th_fs_key_kind(directory, TH_FS_KEY_ENTRY);
+	uint8_t space[TH_FS_KEY_MAX];
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space), hole;
+	struct th_fs_key_parts parts;
+	struct th_cursor_entry at;
+	struct th_cursor *cursor;
+	int damage = 0, end, err = th_cursor_open(view, &range, &cursor);
+
+	if (err)
+		return err;
+	while ((end = th_cursor_next(cursor, &at)) != 1) {
+		if (end < 0) {
+			damage = end;
+			if (!th_fs_lenient(fs, end) || th_cursor_skip(cursor, &hole))
+				break;
+		} else if (!th_fs_key_parse(at.key, &parts) && parts.name.size == name.size &&
+			   !memcmp(parts.name.data, name.data, name.size)) {
+			err = entry_decode(at.value, ret);
+			th_cursor_close(cursor);
+			return err;
+		}
+	}
+	th_cursor_close(cursor);
+	return damage ? damage : -ENOENT;
+}
+
 int th_dir_find_in(struct th_fs *fs, struct th_view *view, uint64_t directory, struct th_slice name,
 		   struct th_dirent *ret)
 {
 	struct th_fs_key key = th_fs_key_entry(directory, th_dir_hash(fs, name), name.data, name.size);
 	struct th_value value;
-	int err = th_get(view, th_fs_key_slice(&key), &value);
+	int err;
 
+	if (fs->name_key_lost)
+		return find_by_name(fs, view, directory, name, ret);
+	err = th_get(view, th_fs_key_slice(&key), &value);
 	if (err)
 		return err;
 	err = entry_decode((struct th_slice){ value.data, value.size }, ret);

@@ -16,6 +16,11 @@ void th_fs_report(struct th_fs *fs, const char *format, ...)
 	va_end(args);
 }
 
+bool th_fs_lenient(const struct th_fs *fs, int err)
+{
+	return fs->read_only && (err == -EBADMSG || err == -EUCLEAN || err == -EIO);
+}
+
 int th_fs_writable(const struct th_fs *fs)
 {
 	return fs->read_only ? -EROFS : 0;

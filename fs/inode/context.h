@@ -113,6 +113,7 @@ struct th_fs {
 	struct th_fs_options options; /* strings are copied */
 	bool read_only;
 	struct th_name_key name_key;
+	bool name_key_lost; /* it could not be read: entries are found by their names */
 	const struct th_inode_end *inode_end;
 	struct th_entered_snapshot *base; /* the snapshot that the mount shows; NULL: live */
 	uint32_t generation; /* of file handles: differs between filesystems, so that one is not decoded by another */
@@ -153,5 +154,8 @@ void th_fs_report(struct th_fs *fs, const char *format, ...) __attribute__((form
 
 /* Returns 0, or -EROFS if the filesystem was opened read-only. */
 int th_fs_writable(const struct th_fs *fs);
+/* Returns true if the error means damage on the disk, and the filesystem was opened to be read: then a record that other reads
+ * do not need may be missing. */
+bool th_fs_lenient(const struct th_fs *fs, int err);
 
 #endif

@@ -169,6 +169,16 @@ static int check_type(const struct th_inode *inode)
 	return th_node_id_parse(inode->node).depth && !th_inode_is_dir(inode) ? -EUCLEAN : 0;
 }
 
+/* Makes up a root directory that a reader cannot read, so that .snapshots in it can be reached. */
+static int lost_root(struct th_inode *inode)
+{
+	const struct th_attr attr = { .mode = S_IFDIR | 0555, .nlink = 2 };
+
+	th_fs_report(inode->fs, "the root directory of %s cannot be read; it is shown without attributes",
+		     inode->snapshot ? "a snapshot" : "the live tree");
+	return attr_set(inode, &attr);
+}
+
 static int inode_load(struct th_inode *inode)
 {
 	struct th_fs_key key = th_fs_key_inode(inode->id);
@@ -176,6 +186,8 @@ static int inode_load(struct th_inode *inode)
 	struct th_attr attr;
 	int err = th_get(th_inode_view(inode), th_fs_key_slice(&key), &value);
 
+	if (err && inode->id == TH_ROOT_ID && th_fs_lenient(inode->fs, err))
+		return lost_root(inode);
 	if (err)
 		return err;
 	err = th_inode_decode(value.data, value.size, value.refs, &attr);

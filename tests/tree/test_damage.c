@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/tree/extents.h"
+#include "tree/node/large_value.h"
 #include "tree/node/node_pack.h"
 #include "tree/state/state.h"
 
@@ -360,6 +361,178 @@ START_TEST(store_with_unreplayable_log_opens_read_only)
 }
 END_TEST
 
+/* --- reading what is left --- */
+
+/* Counts the entries of the live tree that can be read, and the holes. */
+static unsigned count_readable(struct th_store *store, unsigned *ret_holes)
+{
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	struct th_range hole;
+	struct th_key last = { 0 };
+	unsigned count = 0;
+	int next;
+
+	*ret_holes = 0;
+	th_ok(th_cursor_open(th_view_live(store), NULL, &cursor));
+	while ((next = th_cursor_next(cursor, &entry)) != 1) {
+		if (!next) {
+			th_true(th_slice_compare(entry.key, th_key_slice(&last)) >= 0);
+			th_key_set(&last, entry.key);
+			count++;
+			th_expect(th_cursor_skip(cursor, &hole), -EINVAL);
+			continue;
+		}
+		th_expect(next, -EBADMSG);
+		th_ok(th_cursor_skip(cursor, &hole));
+		++*ret_holes;
+		th_true(!hole.to.data || th_slice_compare(hole.from, hole.to) < 0);
+		th_true(th_slice_compare(hole.from, th_key_slice(&last)) >= 0);
+		if (hole.to.data)
+			th_key_set(&last, hole.to);
+	}
+	th_cursor_close(cursor);
+	return count;
+}
+
+START_TEST(cursor_skips_damaged_nodes)
+{
+	struct th_fixture fixture;
+	struct th_ptr ptr;
+	unsigned slots, holes;
+
+	init(&fixture);
+	put_values(&fixture, 0, 4000, 50, '1');
+	th_ok(th_store_checkpoint(fixture.store));
+	slots = fixture.store->live.root->base.count;
+	ck_assert_uint_ge(slots, 3);
+	for (unsigned i = 0; i < slots; i += 2) { /* the first leaf, and at times the last one */
+		th_ok(th_node_child_ptr(fixture.store->live.root, i, &ptr));
+		damage(&fixture, ptr.addr);
+	}
+	th_fixture_reopen(&fixture);
+	th_true(count_readable(fixture.store, &holes) >= 4000 / slots * (slots / 2) - 4000 / slots);
+	ck_assert_uint_eq(holes, (slots + 1) / 2);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+/* Returns the first block of the large value of an entry in the root, which is a leaf. */
+static uint64_t value_block(struct th_fixture *fixture, unsigned i)
+{
+	const struct th_node *root = fixture->store->live.root;
+	struct th_large_value large;
+
+	ck_assert_uint_eq(root->level, 0);
+	th_ok(th_large_value_unpack(th_entry_value(th_slab_entry(&root->base, i)), &large));
+	return large.run[0].addr;
+}
+
+/* A large value costs its own key only. */
+START_TEST(cursor_skips_a_damaged_value)
+{
+	struct th_cursor_entry entry;
+	struct th_fixture fixture;
+	struct th_cursor *cursor;
+	struct th_range hole;
+	unsigned holes;
+
+	init(&fixture);
+	put_large(&fixture, 10, '1');
+	th_ok(th_store_checkpoint(fixture.store));
+	th_fixture_reopen(&fixture);
+	ck_assert_uint_eq(count_readable(fixture.store, &holes), 10);
+	damage(&fixture, value_block(&fixture, 3));
+	ck_assert_uint_eq(count_readable(fixture.store, &holes), 9);
+	ck_assert_uint_eq(holes, 1);
+	th_ok(th_cursor_open(th_view_live(fixture.store), NULL, &cursor));
+	for (unsigned i = 0; i < 3; i++)
+		th_ok(th_cursor_next(cursor, &entry));
+	th_expect(th_cursor_next(cursor, &entry), -EBADMSG);
+	th_ok(th_cursor_skip(cursor, &hole));
+	th_true(th_slice_compare(hole.from, th_slice_of("key/000003")) == 0);
+	th_ok(th_cursor_next(cursor, &entry));
+	th_true(th_slice_compare(entry.key, th_slice_of("key/000004")) == 0);
+	th_cursor_close(cursor);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+static uint64_t root_block(const uint8_t *bytes)
+{
+	struct th_ptr_disk disk;
+	struct th_ptr ptr;
+
+	memcpy(&disk, bytes, sizeof(disk));
+	th_ok(th_ptr_unpack(&disk, &ptr));
+	return ptr.addr;
+}
+
+/* Damages the block of a closed store.  Opens the store for writing, which must fail, and then read-only.  Returns the parts
+ * that are lost. */
+static unsigned open_damaged(struct th_fixture *fixture, uint64_t block)
+{
+	struct th_disk *lent = th_disk_lend(fixture->disk);
+	struct th_store_info info;
+	struct th_store *store;
+
+	damage(fixture, block);
+	th_expect(th_store_open(lent, &fixture->options, &store), -EBADMSG);
+	th_disk_close(lent);
+	fixture->options.read_only = true;
+	th_fixture_open(fixture);
+	fixture->options.read_only = false;
+	th_store_info(fixture->store, &info);
+	return info.lost;
+}
+
+/* The live root, the meta tree and the space log are damaged in turn; a snapshot that the superblock carries, and one in
+ * the meta tree, can be read if they do not need the block. */
+START_TEST(reader_does_without_damaged_parts)
+{
+	struct th_fixture fixture;
+	struct th_view *view;
+	struct th_value value;
+	char name[16];
+
+	for (unsigned part = TH_LOST_SPACE; part <= TH_LOST_CATALOGUE; part *= 2) {
+		struct th_snapshot unused;
+		struct th_super super;
+		uint64_t block;
+
+		init(&fixture);
+		th_fixture_put(&fixture, "k", "1");
+		for (unsigned i = 0; i < 30; i++) {
+			snprintf(name, sizeof(name), "s%u", i);
+			snapshot(&fixture, name);
+			th_fixture_put(&fixture, "k", "2");
+		}
+		th_fixture_close(&fixture);
+		th_ok(th_super_read(fixture.disk, &super));
+		block = part == TH_LOST_SPACE  ? super.space_log.head
+			: part == TH_LOST_LIVE ? root_block(super.live_root)
+					       : root_block(super.meta_root);
+		th_true(super.carried_size > 0);
+		ck_assert_uint_eq(open_damaged(&fixture, block), part);
+		th_expect(th_get(th_view_live(fixture.store), th_slice_of("k"), &value),
+			  part == TH_LOST_LIVE ? -EBADMSG : 0);
+		if (part != TH_LOST_LIVE)
+			th_value_release(&value);
+		th_expect(th_snapshot_find(fixture.store, "s0", &unused), part == TH_LOST_CATALOGUE ? -ENOENT : 0);
+		th_ok(th_view_snapshot(fixture.store, find(&fixture, "s29")->info.id, &view));
+		th_ok(th_get(view, th_slice_of("k"), &value));
+		th_value_release(&value);
+		th_view_close(view);
+		ck_assert_uint_gt(count_problems(&fixture, NULL), 0);
+		th_fixture_close(&fixture);
+		damage(&fixture, block); /* repaired */
+		th_fixture_open(&fixture);
+		expect_writable(&fixture);
+		th_fixture_release(&fixture);
+	}
+}
+END_TEST
+
 /* A crafted image may have such a key. */
 START_TEST(key_without_its_prefix_is_not_read_past_its_end)
 {
@@ -380,12 +553,17 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		blocks_die_although_the_dead_list_is_damaged,    snapshots_are_deleted_although_their_lists_are_damaged,
-		abandoned_head_is_freed_despite_a_damaged_list,  abandoned_head_is_freed_despite_a_damaged_leaf,
-		abandoned_head_is_freed_despite_a_damaged_value, range_with_a_damaged_leaf_is_deleted,
-		store_with_unreplayable_log_opens_read_only,     key_without_its_prefix_is_not_read_past_its_end
-	};
+	const TTest *const tests[] = { blocks_die_although_the_dead_list_is_damaged,
+				       snapshots_are_deleted_although_their_lists_are_damaged,
+				       abandoned_head_is_freed_despite_a_damaged_list,
+				       abandoned_head_is_freed_despite_a_damaged_leaf,
+				       abandoned_head_is_freed_despite_a_damaged_value,
+				       range_with_a_damaged_leaf_is_deleted,
+				       cursor_skips_damaged_nodes,
+				       cursor_skips_a_damaged_value,
+				       reader_does_without_damaged_parts,
+				       store_with_unreplayable_log_opens_read_only,
+				       key_without_its_prefix_is_not_read_past_its_end };
 
 	return th_tests_run("damage", tests, sizeof(tests) / sizeof(tests[0]));
 }

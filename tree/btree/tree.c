@@ -32,6 +32,30 @@ int th_tree_load(struct th_tree *tree, const struct th_ptr *ptr)
 	return tree->root ? 0 : -ENOMEM;
 }
 
+int th_tree_load_above(struct th_tree *tree, const struct th_ptr *ptr)
+{
+	struct th_node *root =
+		ptr->level + 1 < TH_HEIGHT_MAX ? th_node_new(ptr->level + 1u, TH_SLICE_EMPTY, tree->gen) : NULL;
+	struct th_ptr_disk disk;
+	struct th_entry *e;
+
+	if (!root)
+		return ptr->level + 1 < TH_HEIGHT_MAX ? -ENOMEM : -EUCLEAN;
+	th_ptr_pack(ptr, &disk);
+	e = th_entry_new(TH_ENTRY_VALUE, TH_SLICE_EMPTY, TH_SLICE_EMPTY, (struct th_slice){ &disk, sizeof(disk) });
+	if (!e || th_slab_insert(root, &root->base, 0, e)) {
+		if (e)
+			th_entry_unref(e);
+		th_node_unref(root);
+		return -ENOMEM;
+	}
+	root->seq = ptr->seq;
+	root->chunks = ptr->chunks;
+	root->records = ptr->records;
+	tree->root = root;
+	return 0;
+}
+
 void th_tree_release(struct th_tree *tree)
 {
 	th_node_unref(tree->root);

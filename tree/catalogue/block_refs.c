@@ -79,7 +79,10 @@ int th_block_refs_load(struct th_store *store)
 	int err = th_block_refs_each(store, count_share, &blocks);
 
 	atomic_store(&store->shared_blocks, blocks);
-	return err;
+	if (!th_store_lenient(store, err))
+		return err;
+	th_store_lose(store, TH_LOST_CATALOGUE);
+	return 0;
 }
 
 /* Moves before the first shared run that may overlap blocks from addr on: the last run that begins before addr, which

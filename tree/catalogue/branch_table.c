@@ -169,20 +169,56 @@ static int load_abandoned(struct th_store *store, const struct th_cursor_entry *
 	return 0;
 }
 
+/* Returns whether a branch has a head in its entry if and only if the head is not the live tree. */
+static bool head_right(const struct th_store *store, const struct th_branch_record *record)
+{
+	bool current = record->id == store->branch;
+
+	return !record->head == (record->detached || current) && !(current && record->detached);
+}
+
+/* Adds a branch for the live tree, whose entry is lost. */
+static int add_unnamed(struct th_store *store)
+{
+	struct th_branch_record *record = calloc(1, sizeof(*record));
+
+	if (!record)
+		return -ENOMEM;
+	record->id = store->branch;
+	strcpy(record->name, "(lost)");
+	th_branch_table_add(&store->branches, record);
+	return 0;
+}
+
+/* Checks the branches against each other.  A reader drops those that contradict the others, and makes up the current one. */
+static int check_heads(struct th_store *store)
+{
+	struct th_branch_record *record, *next;
+
+	for (record = store->branches.list; record; record = next) {
+		next = record->next;
+		if (head_right(store, record))
+			continue;
+		if (!th_store_lenient(store, -EUCLEAN))
+			return -EUCLEAN;
+		th_store_lose(store, TH_LOST_CATALOGUE);
+		th_branch_table_remove(&store->branches, record);
+	}
+	if (th_branch_table_find(&store->branches, store->branch))
+		return 0;
+	if (!th_store_lenient(store, -EUCLEAN))
+		return -EUCLEAN;
+	th_store_lose(store, TH_LOST_CATALOGUE);
+	return add_unnamed(store);
+}
+
 int th_branch_table_load(struct th_store *store)
 {
-	const struct th_branch_record *current;
 	int err = th_meta_each(store, TH_META_BRANCH, load_branch);
 
 	if (!err)
 		err = th_meta_each(store, TH_META_ABANDONED, load_abandoned);
-	if (err)
-		return err;
-	current = th_branch_table_find(&store->branches, store->branch);
-	for (const struct th_branch_record *record = store->branches.list; record; record = record->next)
-		if (!record->head != (record->detached || record == current))
-			return -EUCLEAN;
-	return current && !current->detached ? 0 : -EUCLEAN;
+	return err ? err : check_heads(store);
 }
 
 /* --- in memory --- */

@@ -135,21 +135,97 @@ int th_meta_load(struct th_store *store)
 	return th_carried_each(&store->super, put, store);
 }
 
+/* --- walking --- */
+
+/* A walk over the entries of one kind. */
+struct walk {
+	struct th_store *store;
+	th_meta_visit *each;
+	struct th_slice from, to; /* the hole in which carried messages are looked for; to.data NULL: no end */
+	const struct message *after; /* the last one visited; NULL: none */
+};
+
+/* Visits an entry.  A reader does without a malformed one. */
+static int visit(struct walk *walk, const struct th_cursor_entry *entry)
+{
+	int err = walk->each(walk->store, entry);
+
+	if (!th_store_lenient(walk->store, err))
+		return err;
+	th_store_lose(walk->store, TH_LOST_CATALOGUE);
+	return 0;
+}
+
+static bool in_hole(const struct walk *walk, struct th_slice key)
+{
+	return th_slice_compare(key, walk->from) >= 0 && (!walk->to.data || th_slice_compare(key, walk->to) < 0);
+}
+
+/* Returns whether a carried message has the smallest key of the hole after `after` so far. */
+static bool is_next(const struct walk *walk, const struct message *message, const struct message *best)
+{
+	return message->value.data && in_hole(walk, message->key) &&
+	       (!walk->after || th_slice_compare(message->key, walk->after->key) > 0) &&
+	       (!best->size || th_slice_compare(message->key, best->key) < 0);
+}
+
+/* Visits, in key order, the entries that the superblock carries for a part of the tree that cannot be read. */
+static int visit_hole(struct walk *walk)
+{
+	const struct th_super *super = &walk->store->super;
+	struct message last, message, best = { .size = 1 };
+	int err = 0;
+
+	walk->after = NULL;
+	while (!err && best.size) {
+		best.size = 0;
+		for (uint32_t at = 0; at < super->carried_size && message_at(super, at, &message); at += message.size)
+			if (is_next(walk, &message, &best))
+				best = message;
+		if (best.size) {
+			last = best;
+			walk->after = &last;
+			err = visit(walk, &(struct th_cursor_entry){ .key = best.key, .value = best.value });
+		}
+	}
+	return err;
+}
+
+static int walk_entries(struct walk *walk, struct th_cursor *cursor, struct th_slice end)
+{
+	struct th_cursor_entry entry;
+	struct th_range hole;
+	int err = 0, next;
+
+	while (!err && (next = th_cursor_next(cursor, &entry)) != 1) {
+		if (!next) {
+			err = visit(walk, &entry);
+			continue;
+		}
+		if (!th_store_lenient(walk->store, next))
+			return next;
+		th_store_lose(walk->store, TH_LOST_CATALOGUE);
+		err = th_cursor_skip(cursor, &hole);
+		walk->from = hole.from;
+		walk->to = hole.to.data ? hole.to : end;
+		if (!err)
+			err = visit_hole(walk);
+	}
+	return err;
+}
+
 int th_meta_each(struct th_store *store, uint8_t kind, th_meta_visit *each)
 {
 	struct th_meta_key from = { .kind = kind }, to = { .kind = (uint8_t)(kind + 1) };
 	struct th_range range = { { &from, sizeof(from) }, { &to, sizeof(to) } };
 	struct th_view view = { .store = store, .tree = &store->meta };
-	struct th_cursor_entry entry;
+	struct walk walk = { .store = store, .each = each };
 	struct th_cursor *cursor;
-	int end = 0, err = th_cursor_open(&view, &range, &cursor);
+	int err = th_cursor_open(&view, &range, &cursor);
 
 	if (err)
 		return err;
-	while (!err && (end = th_cursor_next(cursor, &entry)) == 0)
-		err = each(store, &entry);
+	err = walk_entries(&walk, cursor, range.to);
 	th_cursor_close(cursor);
-	if (err)
-		return err;
-	return end < 0 ? end : 0;
+	return err;
 }

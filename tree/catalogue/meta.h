@@ -27,7 +27,8 @@ int th_meta_put(struct th_store *store, struct th_slice key, struct th_slice val
 /* Applies the messages that the superblock carries to the tree, whose root is loaded.  Returns 0, -EUCLEAN if they are
  * malformed, or -ENOMEM. */
 int th_meta_load(struct th_store *store);
-/* Calls each() for every entry of a kind (enum th_meta_kind) in key order.  Returns 0, the first error of each(), or a
+/* Calls each() for every entry of a kind (enum th_meta_kind) in key order.  On a store that is only read, entries that cannot
+ * be read, or that each() refuses as damaged, are skipped (TH_LOST_CATALOGUE).  Returns 0, the first error of each(), or a
  * read error. */
 int th_meta_each(struct th_store *store, uint8_t kind, th_meta_visit *each);
 

@@ -77,8 +77,12 @@ static int load_record(struct th_store *store, const struct th_cursor_entry *ent
 	struct th_snapshot_record *record = calloc(1, sizeof(*record));
 	int err = record ? unpack(entry, record) : -ENOMEM;
 
-	if (!err && !th_branch_table_find(&store->branches, record->info.branch))
-		err = -EUCLEAN;
+	if (!err && !th_branch_table_find(&store->branches, record->info.branch)) {
+		if (th_store_lenient(store, -EUCLEAN))
+			th_store_lose(store, TH_LOST_CATALOGUE);
+		else
+			err = -EUCLEAN;
+	}
 	if (!err)
 		err = th_snapshot_table_append(&store->catalogue, record);
 	if (err)
@@ -102,7 +106,12 @@ int th_snapshot_table_load(struct th_store *store)
 {
 	int err = th_meta_each(store, TH_META_SNAPSHOT, load_record);
 
-	return err ? err : check_origins(store);
+	if (!err)
+		err = check_origins(store);
+	if (!th_store_lenient(store, err))
+		return err;
+	th_store_lose(store, TH_LOST_CATALOGUE);
+	return 0;
 }
 
 /* --- in memory --- */

@@ -31,6 +31,29 @@ int th_store_writable(struct th_store *store)
 	return store->read_only || atomic_load(&store->failed) ? -EROFS : 0;
 }
 
+bool th_store_lenient(const struct th_store *store, int err)
+{
+	return store->read_only && (err == -EBADMSG || err == -EUCLEAN || err == -EIO);
+}
+
+void th_store_lose(struct th_store *store, enum th_lost part)
+{
+	unsigned before = store->lost;
+
+	store->lost |= part;
+	if (store->lost == before)
+		return;
+	if (part == TH_LOST_SPACE)
+		th_store_report(store, "%s: the map of free space cannot be read; free space is not known",
+				store->disk->name);
+	else if (part == TH_LOST_LIVE)
+		th_store_report(store, "%s: the root of the live tree cannot be read; snapshots may be whole",
+				store->disk->name);
+	else
+		th_store_report(store, "%s: the list of snapshots and branches is damaged; some may be missing",
+				store->disk->name);
+}
+
 void th_store_budget(struct th_store *store)
 {
 	pthread_mutex_lock(&store->budget_lock); /* else an older value could overwrite a newer one */

@@ -94,6 +94,7 @@ struct th_store {
 	_Atomic bool lists_due; /* a dead list may have reclaimable entries */
 	_Atomic uint64_t deletions, deletions_durable; /* snapshots deleted since open; those that a checkpoint has */
 	bool read_only;
+	unsigned lost; /* parts that could not be read when it was opened (enum th_lost) */
 	bool log_lost; /* the log could not be replayed: the state is that of the last checkpoint */
 	uint64_t log_stranded; /* records of the log after a damaged one, which were not replayed */
 	_Atomic int failed; /* errno of the failure after which the store refuses writes; 0: none */
@@ -171,6 +172,11 @@ void th_store_count_up(struct th_store *store, enum th_super_counter counter, ui
 void th_store_count_down(struct th_store *store, enum th_super_counter counter, uint64_t blocks);
 /* Returns 0, or -EROFS if the store was opened read-only or has failed. */
 int th_store_writable(struct th_store *store);
+/* Returns true if the error means damage on the disk, and the store was opened to be read: then a structure that other reads do
+ * not need may be missing. */
+bool th_store_lenient(const struct th_store *store, int err);
+/* Notes that a part could not be read, and reports it the first time. */
+void th_store_lose(struct th_store *store, enum th_lost part);
 /* Notes that the checkpoint under way has written `bytes` of its frozen nodes, and wakes threads that wait in
  * th_checkpoint_throttle(). */
 void th_store_written(struct th_store *store, size_t bytes);

@@ -127,6 +127,8 @@ static int claim_allocs(struct th_store *store, const struct th_batch *batch)
 {
 	int err = 0;
 
+	if (store->lost & TH_LOST_SPACE)
+		return 0;
 	for (size_t i = 0; i < batch->nallocs && !err; i++)
 		err = th_space_claim(store->space, batch->allocs[i].run.addr, batch->allocs[i].run.blocks);
 	return err;

@@ -386,6 +386,7 @@ static void verify_report(struct th_store *store, const char *expected)
 static void one_broken(const struct broken *broken)
 {
 	struct th_fixture fixture;
+	struct th_store_info info;
 	struct th_snapshot gone;
 	struct th_store *store;
 	struct th_view *view;
@@ -402,17 +403,17 @@ static void one_broken(const struct broken *broken)
 	verify_report(fixture.store, broken->expected);
 	th_view_close(view);
 	th_fixture_close(&fixture);
-	fixture.options.read_only = true;
 	lent = th_disk_lend(fixture.disk);
-	th_expect(th_store_open(lent, &fixture.options, &store), broken->opens ? 0 : -EUCLEAN);
-	if (!broken->opens) {
-		th_disk_close(lent);
-	} else {
-		th_expect(th_snapshot_delete(store, "s"), -EBUSY);
-		verify_report(store, broken->snapshot == gone.id ? "hold 2 'x': its snapshot 2 does not exist"
-								 : broken->expected);
-		th_ok(th_store_close(store));
-	}
+	if (!broken->opens)
+		th_expect(th_store_open(lent, &fixture.options, &store), -EUCLEAN);
+	fixture.options.read_only = true;
+	th_ok(th_store_open(lent, &fixture.options, &store));
+	th_store_info(store, &info);
+	ck_assert_uint_eq(info.lost, broken->opens ? 0 : TH_LOST_CATALOGUE);
+	th_expect(th_snapshot_delete(store, "s"), -EBUSY);
+	verify_report(store,
+		      broken->snapshot == gone.id ? "hold 2 'x': its snapshot 2 does not exist" : broken->expected);
+	th_ok(th_store_close(store));
 	th_fixture_release(&fixture);
 }
 
