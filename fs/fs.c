@@ -231,7 +231,7 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 	if (!fs)
 		return -ENOMEM;
 	fs->options = *options;
-	fs->read_only = options->read_only || options->snapshot;
+	fs->read_only = options->read_only || options->snapshot || options->rescue;
 	fs->inode_end = &inode_end;
 	pthread_mutex_init(&fs->rename_lock, NULL);
 	pthread_mutex_init(&fs->table_lock, NULL);
@@ -348,6 +348,8 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 		.checkpoint_interval_ms = options->checkpoint_interval_ms,
 		.discard = options->discard,
 		.truncate_log = options->truncate_log,
+		.rescue = options->rescue,
+		.generation = options->generation,
 		.branch = options->branch,
 		.runs = th_extent_runs,
 		.before_checkpoint = before_checkpoint,

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "journal/base/array.h"
 #include "journal/base/checksum.h"
 
 #define SUPER_MAGIC UINT64_C(0x0a4452444e554854) /* "THUNDRD\n" */
@@ -219,7 +220,20 @@ struct search {
 	bool seen; /* a slot has the magic number */
 	int unsupported; /* -EPROTONOSUPPORT if a slot has a right checksum and an unknown version or feature */
 	int read_err; /* of a ring that could not be read */
+	bool wants_all; /* collects all valid slots */
+	struct th_super *list; /* these; owned by the caller */
+	size_t count, capacity;
+	int list_err; /* -ENOMEM: some are missing */
 };
+
+/* Adds a valid slot to the list, unless the other ring has the same generation. */
+static int list_add(struct search *search, const struct th_super *super)
+{
+	for (size_t i = 0; i < search->count; i++)
+		if (search->list[i].generation == super->generation)
+			return 0;
+	return th_append(search->list, search->capacity, search->count, *super);
+}
 
 static void look_at_slot(struct search *search, unsigned slot)
 {
@@ -230,6 +244,8 @@ static void look_at_slot(struct search *search, unsigned slot)
 		search->seen = true;
 	if (err == -EPROTONOSUPPORT)
 		search->unsupported = err;
+	if (!err && search->wants_all && list_add(search, &super))
+		search->list_err = -ENOMEM;
 	if (err || (search->found && super.generation <= search->newest.generation))
 		return;
 	search->newest = super;
@@ -253,11 +269,13 @@ static void look_at_ring(struct search *search, uint64_t first)
 
 /* Searches both rings.  The end ring is at the end of the image as the first ring has it, or at the end of the disk if
  * the first ring is damaged.  A copy there may be older than the ring at the end of the image (th_super_copy()). */
-static int search_run(struct search *search, struct th_disk *disk)
+static int search_run(struct search *search, struct th_disk *disk, bool wants_all)
 {
 	uint64_t end = disk->blocks;
 
-	*search = (struct search){ .disk = disk, .ring = th_disk_buffer(TH_SUPER_SLOTS * sizeof(struct super_disk)) };
+	*search = (struct search){ .disk = disk,
+				   .wants_all = wants_all,
+				   .ring = th_disk_buffer(TH_SUPER_SLOTS * sizeof(struct super_disk)) };
 	if (!search->ring)
 		return -ENOMEM;
 	look_at_ring(search, 0);
@@ -274,7 +292,7 @@ static int search_run(struct search *search, struct th_disk *disk)
 int th_super_read(struct th_disk *disk, struct th_super *ret)
 {
 	struct search search;
-	int err = search_run(&search, disk);
+	int err = search_run(&search, disk, false);
 
 	if (err)
 		return err;
@@ -298,11 +316,38 @@ int th_super_read(struct th_disk *disk, struct th_super *ret)
 	return 0;
 }
 
+static int compare_generations(const void *a, const void *b)
+{
+	const struct th_super *x = a, *y = b;
+
+	return (x->generation < y->generation) - (x->generation > y->generation);
+}
+
+int th_super_list(struct th_disk *disk, struct th_super **ret, size_t *ret_count)
+{
+	struct search search;
+	int err = search_run(&search, disk, true);
+
+	if (!err)
+		err = search.list_err;
+	if (!err && !search.count)
+		err = search.read_err;
+	if (err) {
+		free(search.list);
+		return err;
+	}
+	if (search.count)
+		qsort(search.list, search.count, sizeof(*search.list), compare_generations);
+	*ret = search.list;
+	*ret_count = search.count;
+	return 0;
+}
+
 bool th_super_present(struct th_disk *disk)
 {
 	struct search search;
 
-	return search_run(&search, disk) == 0 && (search.found || search.unsupported);
+	return search_run(&search, disk, false) == 0 && (search.found || search.unsupported);
 }
 
 static int erase_ring(struct th_disk *disk, uint64_t first)
@@ -321,7 +366,7 @@ static int erase_ring(struct th_disk *disk, uint64_t first)
 int th_super_erase(struct th_disk *disk)
 {
 	struct search search;
-	int err = search_run(&search, disk);
+	int err = search_run(&search, disk, false);
 
 	if (err)
 		return err;

@@ -57,6 +57,9 @@ int th_super_copy(struct th_disk *disk, uint64_t blocks);
  * but no slot is valid or the disk is smaller than the image, -EPROTONOSUPPORT for an unknown version or feature,
  * -ENOMEM or a read error. */
 int th_super_read(struct th_disk *disk, struct th_super *ret);
+/* Lists the valid superblocks of both rings, one of each generation, the newest first.  The caller frees *ret.  Returns 0, even
+ * if there are none, -ENOMEM, or a read error if neither ring can be read. */
+int th_super_list(struct th_disk *disk, struct th_super **ret, size_t *ret_count);
 /* Zeroes both rings, and the end ring of an older, smaller image, without a flush.  For mkfs: slots of an older store
  * may have higher generations.  Returns 0, -EINVAL if the disk is too small for two rings, -ENOMEM or a write error. */
 int th_super_erase(struct th_disk *disk);

@@ -352,6 +352,88 @@ static int replay(const struct th_store_options *options, const struct th_super 
 	return 0;
 }
 
+/* --- rescue --- */
+
+/* Returns whether all trees of an open state can be reached from their roots. */
+static bool has_roots(const struct th_store *store)
+{
+	return !(store->lost & (TH_LOST_LIVE | TH_LOST_CATALOGUE));
+}
+
+/* Opens the first state of the list that has its roots, or else the first that can be opened. */
+static int open_best(struct th_disk *disk, const struct th_store_options *options, const struct th_super *list,
+		     size_t count, struct th_store **ret)
+{
+	size_t first = count;
+	int err = -EUCLEAN, opened;
+
+	for (size_t i = 0; i < count; i++) {
+		opened = open_state(disk, options, &list[i], ret);
+		if (!opened && has_roots(*ret))
+			return 0;
+		if (!opened) {
+			store_release(*ret);
+			*ret = NULL;
+			if (first == count)
+				first = i;
+		} else if (i == 0) {
+			err = opened;
+		}
+	}
+	return first < count ? open_state(disk, options, &list[first], ret) : err;
+}
+
+static void report_generation(struct th_store *store, const struct th_super *newest)
+{
+	if (store->super.generation == newest->generation)
+		th_store_report(store, "%s: generation %" PRIu64 " is shown, the newest one", store->disk->name,
+				newest->generation);
+	else
+		th_store_report(store,
+				"%s: generation %" PRIu64 " is shown, which is %" PRIu64
+				" seconds older than the newest, %" PRIu64 "; later changes are missing",
+				store->disk->name, store->super.generation,
+				(newest->checkpoint_ns - store->super.checkpoint_ns) / 1000000000u, newest->generation);
+}
+
+/* Opens one of the generations of which there is a superblock.  Only the newest has a log. */
+static int open_rescue(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
+{
+	struct th_super *list, super;
+	size_t count, from = 0;
+	int err = th_super_list(disk, &list, &count);
+
+	if (err)
+		return err;
+	while (options->generation && from < count && list[from].generation != options->generation)
+		from++;
+	if (!count)
+		err = th_super_read(disk, &super); /* reports why there is none */
+	else if (from == count)
+		err = -ESRCH;
+	else
+		err = open_best(disk, options, list + from, options->generation ? 1 : count, ret);
+	if (!err && (*ret)->super.generation == list[0].generation && !list[0].clean)
+		err = replay(options, &list[0], ret);
+	if (!err)
+		report_generation(*ret, &list[0]);
+	free(list);
+	return err;
+}
+
+/* Opens the state of the newest superblock, and of the log after it. */
+static int open_newest(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
+{
+	struct th_super super;
+	int err = th_super_read(disk, &super);
+
+	if (!err)
+		err = open_state(disk, options, &super, ret);
+	if (!err && !super.clean)
+		err = replay(options, &super, ret);
+	return err;
+}
+
 /* For a disk that goes back to the caller: what the options of the store name may not outlive it. */
 static void report_nothing(struct th_disk *disk)
 {
@@ -361,17 +443,16 @@ static void report_nothing(struct th_disk *disk)
 
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
 {
+	bool rescue = options && options->rescue;
 	struct th_store *store = NULL;
-	struct th_super super;
 	int err;
+
+	if (rescue && !options->read_only)
+		return -EINVAL;
 
 	disk->report = options && options->report ? options->report : th_report_to_stderr;
 	disk->report_arg = options ? options->arg : NULL;
-	err = th_super_read(disk, &super);
-	if (!err)
-		err = open_state(disk, options, &super, &store);
-	if (!err && !super.clean)
-		err = replay(options, &super, &store);
+	err = rescue ? open_rescue(disk, options, &store) : open_newest(disk, options, &store);
 	if (!err && !store->read_only)
 		err = begin_writing(store);
 	else if (!err && store->options.branch)

@@ -200,6 +200,11 @@ struct th_store_options {
 	 * reports it and shows the state before the damage: the records before a damaged one, or the last
 	 * checkpoint.  Other damage is reported, and costs only the parts that need the damaged block (enum th_lost). */
 	bool read_only;
+	/* With read_only: shows the newest generation whose superblock is whole and whose trees have their roots, or the one
+	 * with this number (0: any), and reports which.  Of an older generation than the newest, later changes are missing,
+	 * and newer nodes and data may have replaced some of its own, which is then found by their checksums. */
+	bool rescue;
+	uint64_t generation;
 	bool keep_disk; /* th_store_close() leaves the disk open, and it belongs to the caller again */
 	bool truncate_log; /* opens that state for writing, too: the changes after it are lost */
 	/* Memory for nodes, in bytes; 0: 256 MiB.  It holds nodes that were read and dirty nodes, which the next
@@ -241,7 +246,7 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
  * Returns 0; -ENOENT if there is no branch of the given name; -EMEDIUMTYPE if there is no store on the disk;
  * -EPROTONOSUPPORT if it is of a later version; -EBADMSG or -EUCLEAN if a structure is damaged that opening or replay
  * needs (opening read-only may still succeed); -ENOTRECOVERABLE if a record of the log is damaged after which there are
- * whole ones (it opens read-only, and with truncate_log); or another read or write error. */
+ * whole ones (it opens read-only, and with truncate_log); -ESRCH if there is no superblock of options->generation; or another read or write error. */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
 
 /* Writes a last checkpoint, marks the store clean, and frees it and (but see keep_disk) its disk.

@@ -48,7 +48,9 @@ int th_namei_lookup(struct th_inode *dir, struct th_slice name, struct th_inode 
 		return th_snapdir_lookup(dir, name, ret);
 	int err = lookup_entry(dir, name, ret);
 
-	return err == -ENOENT && th_snapdir_is_name(dir, name) ? th_inode_get_snapdir(dir->fs, dir->id, ret) : err;
+	if ((err == -ENOENT || th_fs_lenient(dir->fs, err)) && th_snapdir_is_name(dir, name))
+		return th_inode_get_snapdir(dir->fs, dir->id, ret);
+	return err;
 }
 
 int th_namei_parent(struct th_inode *dir, struct th_inode **ret)

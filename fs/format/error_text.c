@@ -25,6 +25,8 @@ const char *th_error_text(int err)
 	case ENOTRECOVERABLE:
 		return "the intent log is damaged; -o ro shows the state before the damage, -o truncate_log gives up "
 		       "the changes after it";
+	case ESRCH:
+		return "has no superblock of that generation";
 	case ENODATA:
 		return "holds keys and values, and no filesystem";
 	case EPROTONOSUPPORT:

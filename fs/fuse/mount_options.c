@@ -197,6 +197,25 @@ static int parse_truncate_log(parsed_t *parsed, option_t *option, const char *va
 	return 0;
 }
 
+static int parse_rescue(parsed_t *parsed, option_t *option, const char *value)
+{
+	(void)option;
+	(void)value;
+	parsed->fs.rescue = parsed->fs.read_only = true;
+	return 0;
+}
+
+static int parse_generation(parsed_t *parsed, option_t *option, const char *value)
+{
+	char *end;
+
+	errno = 0;
+	parsed->fs.generation = strtoull(value, &end, 10);
+	if (errno || end == value || *end || *value == '-' || !parsed->fs.generation)
+		return -EINVAL;
+	return parse_rescue(parsed, option, value);
+}
+
 /* libfuse and the kernel read the number, too: so it has no unit. */
 static int parse_max_read(parsed_t *parsed, option_t *option, const char *value)
 {
@@ -251,6 +270,10 @@ const struct th_mount_option th_mount_option_table[] = {
 	{ "ino32", NULL, "inode numbers of at most 32 bits, which are not always unique", .parse = parse_ino32 },
 	{ "truncate_log", NULL, "if the intent log is damaged, give up the changes after the damage",
 	  .parse = parse_truncate_log },
+	{ "rescue", NULL, "of a damaged image, show the newest state that has its roots; read-only",
+	  .parse = parse_rescue },
+	{ "generation", "N", "of a damaged image, show that generation; implies rescue", "a number above 0",
+	  .parse = parse_generation },
 	{ "max_read", "BYTES", "the largest read request of the kernel", "a number of bytes, from 4096",
 	  .parse = parse_max_read, .for_fuse = true },
 	{ "fuseblk", "MODE", "mount by a block device, so that sync(1) works: auto, off (auto)", "auto or off",

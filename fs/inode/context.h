@@ -82,7 +82,8 @@ struct th_fs_options {
 	size_t cache_bytes; /* as in struct th_store_options */
 	unsigned checkpoint_interval_ms;
 	enum th_discard discard;
-	bool truncate_log; /* as in struct th_store_options */
+	bool truncate_log, rescue; /* as in struct th_store_options; rescue implies read_only */
+	uint64_t generation; /* as there */
 	void (*report)(void *arg, const char *line); /* receives each warning or error, one line; NULL: stderr */
 	void *report_arg;
 	uint64_t (*name_hash)(const void *name, size_t size); /* for tests that need collisions; NULL: th_name_hash */

@@ -325,6 +325,23 @@ static bool finds_name(struct th_fs *fs)
 	return true;
 }
 
+/* Reaches the snapshots through the live tree, whatever is left of it. */
+static void expect_entrances(struct sweep *sweep, struct th_fs *fs, uint64_t block)
+{
+	struct th_inode *snapdir, *root, *dir;
+
+	ck_assert_int_eq(th_namei_lookup(fs->root, th_scene_slice(".snapshots"), &snapdir), 0);
+	for (unsigned tree = 0; snapshots[tree]; tree++) {
+		if (sweep->catalogue[block] || sweep->used[tree][block])
+			continue;
+		ck_assert_int_eq(th_namei_lookup(snapdir, th_scene_slice(snapshots[tree]), &root), 0);
+		ck_assert_int_eq(th_namei_lookup(root, th_scene_slice("dir-1"), &dir), 0);
+		th_inode_put(dir);
+		th_inode_put(root);
+	}
+	th_inode_put(snapdir);
+}
+
 /* Reads a tree of the damaged image. */
 static void read_damaged(struct sweep *sweep, unsigned tree, uint64_t block, struct figures *figures)
 {
@@ -348,6 +365,8 @@ static void read_damaged(struct sweep *sweep, unsigned tree, uint64_t block, str
 			      "block %llu is not used by '%s', of which %zu names of %zu can be read",
 			      (unsigned long long)block, snapshots[tree] ? snapshots[tree] : "live tree", found.count,
 			      right->count);
+	if (!snapshots[tree])
+		expect_entrances(sweep, fs, block);
 	figures->whole += !found.errors && found.count == right->count;
 	figures->names += (unsigned)found.count;
 	figures->lost += (unsigned)(right->count - found.count);

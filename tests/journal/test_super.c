@@ -195,6 +195,35 @@ START_TEST(torn_write_leaves_the_generation_before)
 }
 END_TEST
 
+/* Each generation once, the newest first, from whichever ring has it. */
+START_TEST(list_has_every_generation_that_is_left)
+{
+	uint8_t *zeros = th_disk_buffer(TH_BLOCK_SIZE);
+	struct th_super super, *list;
+	size_t count;
+
+	memset(zeros, 0, TH_BLOCK_SIZE);
+	th_ok(th_super_list(disk, &list, &count));
+	ck_assert_uint_eq(count, 0);
+	free(list);
+	for (uint64_t generation = 3; generation < 13; generation++) {
+		super = sample(generation);
+		th_ok(th_super_write(disk, &super));
+	}
+	th_ok(th_disk_write(disk, 12 % TH_SUPER_SLOTS, 1, zeros)); /* is in the other ring */
+	th_ok(th_disk_write(disk, 9 % TH_SUPER_SLOTS, 1, zeros));
+	th_ok(th_disk_write(disk, DISK_BLOCKS - TH_SUPER_TAIL_BLOCKS + 9 % TH_SUPER_SLOTS, 1, zeros));
+	th_ok(th_super_list(disk, &list, &count));
+	ck_assert_uint_eq(count, TH_SUPER_SLOTS - 1);
+	for (size_t i = 0; i < count; i++) {
+		super = sample(i < 3 ? 12 - i : 11 - i);
+		ck_assert(same(&list[i], &super));
+	}
+	free(list);
+	free(zeros);
+}
+END_TEST
+
 START_TEST(either_ring_is_enough)
 {
 	write_generations(1, 10);
@@ -443,6 +472,7 @@ int main(void)
 	tcase_add_test(tcase, newest_generation_is_read);
 	tcase_add_test(tcase, other_copy_or_generation_replaces_a_damaged_slot);
 	tcase_add_test(tcase, torn_write_leaves_the_generation_before);
+	tcase_add_test(tcase, list_has_every_generation_that_is_left);
 	tcase_add_test(tcase, either_ring_is_enough);
 	tcase_add_test(tcase, size_of_the_image_may_differ_from_the_disk);
 	tcase_add_test(tcase, damaged_superblocks_are_not_present);

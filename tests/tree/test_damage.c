@@ -533,6 +533,59 @@ START_TEST(reader_does_without_damaged_parts)
 }
 END_TEST
 
+/* Opens a generation, which must show this value of the key; 0: the best one. */
+static void expect_generation(struct th_fixture *fixture, uint64_t generation, char value)
+{
+	struct th_store_options rescue = options;
+	struct th_disk *lent = th_disk_lend(fixture->disk);
+	struct th_store *store;
+	struct th_value found;
+
+	rescue.rescue = rescue.read_only = true;
+	rescue.generation = generation;
+	th_ok(th_store_open(lent, &rescue, &store));
+	th_ok(th_get(th_view_live(store), th_slice_of("k"), &found));
+	ck_assert_int_eq(*(const char *)found.data, value);
+	th_value_release(&found);
+	th_ok(th_store_close(store));
+}
+
+START_TEST(rescue_takes_an_older_generation)
+{
+	struct th_store_options rescue = options;
+	struct th_fixture fixture;
+	struct th_super super;
+	struct th_store *store;
+	struct th_disk *lent;
+	char value[2] = "a";
+
+	init(&fixture);
+	for (; *value < 'h'; ++*value) {
+		th_fixture_put(&fixture, "k", value);
+		th_ok(th_store_checkpoint(fixture.store));
+	}
+	th_fixture_close(&fixture);
+	th_ok(th_super_read(fixture.disk, &super));
+	expect_generation(&fixture, 0, 'g');
+	expect_generation(&fixture, super.generation, 'g');
+	damage(&fixture, root_block(super.live_root));
+	expect_generation(&fixture, 0, 'f'); /* the root is that of several generations */
+	expect_generation(&fixture, super.generation - 2, 'f');
+
+	lent = th_disk_lend(fixture.disk);
+	rescue.rescue = true;
+	th_expect(th_store_open(lent, &rescue, &store), -EINVAL);
+	rescue.read_only = true;
+	rescue.generation = super.generation + 1;
+	th_expect(th_store_open(lent, &rescue, &store), -ESRCH);
+	th_disk_close(lent);
+	damage(&fixture, root_block(super.live_root)); /* repaired */
+	th_fixture_open(&fixture);
+	expect_writable(&fixture);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 /* A crafted image may have such a key. */
 START_TEST(key_without_its_prefix_is_not_read_past_its_end)
 {
@@ -562,6 +615,7 @@ int main(void)
 				       cursor_skips_damaged_nodes,
 				       cursor_skips_a_damaged_value,
 				       reader_does_without_damaged_parts,
+				       rescue_takes_an_older_generation,
 				       store_with_unreplayable_log_opens_read_only,
 				       key_without_its_prefix_is_not_read_past_its_end };
 

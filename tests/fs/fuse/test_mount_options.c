@@ -109,6 +109,23 @@ START_TEST(handles_and_numbers_are_as_asked_for)
 }
 END_TEST
 
+START_TEST(rescue_is_read_only)
+{
+	struct th_mount_parsed parsed;
+
+	ck_assert_int_eq(parse("rescue", &parsed), 0);
+	ck_assert(parsed.fs.rescue && parsed.fs.read_only && !parsed.fs.generation);
+	ck_assert(for_fuse(&parsed, "ro") && !for_fuse(&parsed, "rescue"));
+	th_mount_parsed_release(&parsed);
+	ck_assert_int_eq(parse("generation=18446744073709551615", &parsed), 0);
+	ck_assert(parsed.fs.rescue && parsed.fs.read_only && parsed.fs.generation == UINT64_MAX);
+	th_mount_parsed_release(&parsed);
+	ck_assert_int_eq(parse("generation=0", &parsed), -EINVAL);
+	ck_assert_int_eq(parse("generation=1x", &parsed), -EINVAL);
+	ck_assert_int_eq(parse("generation=-1", &parsed), -EINVAL);
+}
+END_TEST
+
 START_TEST(values_are_parsed)
 {
 	struct th_mount_parsed parsed;
@@ -230,6 +247,7 @@ int main(void)
 	tcase_add_test(tc, of_discard_and_nodiscard_the_last_counts);
 	tcase_add_test(tc, fuseblk_is_a_choice_of_the_user);
 	tcase_add_test(tc, handles_and_numbers_are_as_asked_for);
+	tcase_add_test(tc, rescue_is_read_only);
 	tcase_add_test(tc, values_are_parsed);
 	tcase_add_test(tc, flags_of_snapshots_are_parsed);
 	tcase_add_loop_test(tc, wrong_values_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
