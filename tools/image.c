@@ -43,23 +43,33 @@ static int report_unopened(const struct th_image_reporter *reporter, int err)
 	return th_image_error(reporter->path, err);
 }
 
-int th_image_open(struct th_image_reporter *reporter, bool read_only, const char *branch, struct th_fs **ret)
+static int open_fs(struct th_image_reporter *reporter, struct th_fs_options *options, struct th_fs **ret)
 {
-	struct th_fs_options options = {
-		.read_only = read_only,
-		.branch = branch,
-		.report = th_image_report,
-		.report_arg = reporter,
-	};
 	struct th_disk *disk;
-	int err = open_disk(reporter->path, read_only, &disk);
+	int err = open_disk(reporter->path, options->read_only, &disk);
 
+	options->report = th_image_report;
+	options->report_arg = reporter;
 	if (!err) {
-		err = th_fs_open(disk, &options, ret);
+		err = th_fs_open(disk, options, ret);
 		if (err)
 			th_disk_close(disk);
 	}
 	return err ? report_unopened(reporter, err) : 0;
+}
+
+int th_image_open(struct th_image_reporter *reporter, bool read_only, const char *branch, struct th_fs **ret)
+{
+	struct th_fs_options options = { .read_only = read_only, .branch = branch };
+
+	return open_fs(reporter, &options, ret);
+}
+
+int th_image_open_rescue(struct th_image_reporter *reporter, uint64_t generation, struct th_fs **ret)
+{
+	struct th_fs_options options = { .read_only = true, .rescue = true, .generation = generation };
+
+	return open_fs(reporter, &options, ret);
 }
 
 int th_image_open_store(struct th_image_reporter *reporter, bool read_only, struct th_store **ret)
