@@ -365,8 +365,7 @@ int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, str
 		end_inode(&check);
 		ret->problems += check.problems - check.counted;
 	}
-	/* Damaged trees cannot be read completely; the damage has been reported. */
-	if (!err && options->read_data && !ret->problems)
+	if (!err && options->read_data)
 		err = th_fs_check_data(fs, options, &data_problems);
 	ret->problems += data_problems;
 	th_inode_put(check.parent);

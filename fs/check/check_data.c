@@ -2,10 +2,9 @@
 #include "fs/check/check_data.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "fs/check/damage_name.h"
 #include "fs/data/extent.h"
 #include "journal/disk/disk.h"
 #include "journal/space/space_map.h"
@@ -19,6 +18,11 @@ struct data_check {
 	uint64_t problems;
 };
 
+static bool is_damage(int err)
+{
+	return err == -EBADMSG || err == -EUCLEAN || err == -EIO;
+}
+
 /* Marks a run as read.  Returns 1 if all of its blocks had been marked, 0 if not, or -ENOMEM. */
 static int mark_seen(struct data_check *check, const struct th_run *run)
 {
@@ -29,12 +33,11 @@ static int mark_seen(struct data_check *check, const struct th_run *run)
 	return th_space_map_set(&check->seen, run->addr, run->blocks, true);
 }
 
-/* Returns 0, also after reporting a problem, or -ENOMEM. */
-static int check_run(struct data_check *check, const char *where, uint64_t id, const struct th_extent *extent)
+/* Reads a run.  The blocks that are damaged are named one by one.  Returns 0, also after reporting problems, or -ENOMEM. */
+static int check_run(struct data_check *check, struct th_view *view, uint64_t id, const struct th_extent *extent)
 {
 	uint64_t checksums[TH_RUN_MAX];
-	char line[512];
-	int err = mark_seen(check, &extent->run);
+	int found, err = mark_seen(check, &extent->run);
 
 	if (err)
 		return err < 0 ? err : 0;
@@ -42,44 +45,49 @@ static int check_run(struct data_check *check, const char *where, uint64_t id, c
 	err = th_chunk_read(check->fs->store, extent->run.addr, extent->run.blocks, checksums, check->buffer);
 	if (!err)
 		return 0;
-	check->problems++;
-	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ", block %" PRIu64 ": data at disk block %" PRIu64 " %s",
-		 where, id, extent->block, extent->run.addr,
-		 err == -EBADMSG ? "has a wrong checksum" : "cannot be read");
-	check->options->problem(check->options->arg, line);
-	return 0;
+	found = th_damage_name_extent(check->fs, view, id, extent, check->options->problem, check->options->arg);
+	if (found > 0)
+		check->problems += (uint64_t)found;
+	return found < 0 ? found : 0;
 }
 
-static int check_view(struct data_check *check, struct th_view *view, const char *where)
+static int check_entry(struct data_check *check, struct th_view *view, const struct th_cursor_entry *entry)
+{
+	struct th_fs_key_parts parts;
+	struct th_extent extent;
+	const char *why;
+
+	/* Malformed extents were reported by th_fs_check. */
+	if (th_fs_key_parse(entry->key, &parts) || parts.kind != TH_FS_KEY_EXTENT ||
+	    th_extent_decode(parts.number, entry->value, &extent, &why) || extent.kind != TH_EXTENT_RUN)
+		return 0;
+	return check_run(check, view, parts.id, &extent);
+}
+
+/* Checks all data of a view whose extents can be read: damaged nodes have been reported. */
+static int check_view(struct data_check *check, struct th_view *view)
 {
 	struct th_cursor_entry entry;
 	struct th_cursor *cursor;
-	int err = th_cursor_open(view, NULL, &cursor);
+	struct th_range hole;
+	int next, err = th_cursor_open(view, NULL, &cursor);
 
 	if (err)
 		return err;
-	while (!(err = th_cursor_next(cursor, &entry))) {
-		struct th_fs_key_parts parts;
-		struct th_extent extent;
-		const char *why;
-
-		/* Malformed extents were reported by th_fs_check. */
-		if (th_fs_key_parse(entry.key, &parts) || parts.kind != TH_FS_KEY_EXTENT ||
-		    th_extent_decode(parts.number, entry.value, &extent, &why))
-			continue;
-		if (extent.kind == TH_EXTENT_RUN)
-			err = check_run(check, where, parts.id, &extent);
-		if (err)
-			break;
+	while (!err && (next = th_cursor_next(cursor, &entry)) != 1) {
+		if (!next)
+			err = check_entry(check, view, &entry);
+		else if (th_cursor_skip(cursor, &hole))
+			err = next;
 	}
 	th_cursor_close(cursor);
-	return err < 0 ? err : 0;
+	return err;
 }
 
 /* Checks a view and closes it. */
-static int check_and_close(struct data_check *check, struct th_view *view, const char *name)
+static int check_and_close(struct data_check *check, struct th_view *view)
 {
-	int err = check_view(check, view, name);
+	int err = check_view(check, view);
 
 	th_view_close(view);
 	return err;
@@ -97,7 +105,9 @@ static int check_snapshots(struct data_check *check)
 	for (size_t i = 0; i < count && !err; i++) {
 		err = th_view_snapshot(check->fs->store, list[i].id, &view);
 		if (!err)
-			err = check_and_close(check, view, list[i].name);
+			err = check_and_close(check, view);
+		else if (is_damage(err))
+			err = 0; /* its root has been reported */
 	}
 	free(list);
 	return err;
@@ -117,7 +127,9 @@ static int check_branches(struct data_check *check)
 			continue;
 		err = th_view_branch(check->fs->store, list[i].name, &view);
 		if (!err)
-			err = check_and_close(check, view, list[i].name);
+			err = check_and_close(check, view);
+		else if (is_damage(err))
+			err = 0;
 	}
 	free(list);
 	return err;
@@ -135,7 +147,7 @@ int th_fs_check_data(struct th_fs *fs, const struct th_fs_check_options *options
 	if (!err && !check.buffer)
 		err = -ENOMEM;
 	if (!err)
-		err = check_view(&check, fs->live, "live tree");
+		err = check_view(&check, fs->live);
 	if (!err)
 		err = check_branches(&check);
 	if (!err)

@@ -4,6 +4,7 @@
 
 #include "fs/attr/atime.h"
 #include "fs/attr/attr.h"
+#include "fs/check/damage_name.h"
 #include "fs/data/copy.h"
 #include "fs/data/fallocate.h"
 #include "fs/data/file.h"
@@ -79,6 +80,8 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 
 	if (err) {
 		th_fuse_error(req, err);
+		if (err == -EBADMSG || err == -EIO)
+			th_damage_name_read(inode->fs, th_inode_view(inode), inode->id, (uint64_t)off, size);
 	} else {
 		if (!(fi->flags & O_NOATIME))
 			th_atime_touch(inode);

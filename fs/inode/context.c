@@ -3,16 +3,28 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 
+#include "journal/base/checksum.h"
 #include "journal/base/report.h"
+
+/* Passes a line on, unless it is one of those passed on lately: damage is met by each read of it. */
+static void report_once(void *arg, const char *line)
+{
+	struct th_fs *fs = arg;
+	uint64_t hash = th_checksum(line, strlen(line)) | 1;
+	_Atomic uint64_t *slot = &fs->reported[hash >> 8 & (TH_REPORTED - 1)];
+
+	if (atomic_exchange(slot, hash) != hash)
+		(fs->options.report ? fs->options.report : th_report_to_stderr)(fs->options.report_arg, line);
+}
 
 void th_fs_report(struct th_fs *fs, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	th_report_vformat(fs->options.report ? fs->options.report : th_report_to_stderr, fs->options.report_arg, format,
-			  args);
+	th_report_vformat(report_once, fs, format, args);
 	va_end(args);
 }
 

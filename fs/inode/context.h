@@ -107,6 +107,10 @@ struct th_front {
 	void (*drop)(void *arg, const struct th_name_list *names);
 };
 
+/* Lines that a filesystem remembers so as not to report them again.  More would save repeated lines where more blocks than
+ * that are damaged. */
+#define TH_REPORTED 1024
+
 struct th_fs {
 	struct th_disk *disk; /* owned; the store uses it */
 	struct th_store *store;
@@ -146,11 +150,13 @@ struct th_fs {
 	 * for.  NULL: a snapshot was created.  The callback itself may be NULL. */
 	void (*snapshot_changed)(void *arg, const char *name, uint64_t except);
 	void *snapshot_changed_arg;
+	_Atomic uint64_t reported[TH_REPORTED]; /* hashes of lines, by their hash; 0: none */
 	const struct th_front *front; /* NULL: it is not mounted */
 	void *front_arg;
 };
 
-/* Passes one line, of any length, to options.report, or to stderr. */
+/* Passes one line, of any length, to options.report, or to stderr; but not one that it has passed on before, as far as it
+ * remembers. */
 void th_fs_report(struct th_fs *fs, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Returns 0, or -EROFS if the filesystem was opened read-only. */

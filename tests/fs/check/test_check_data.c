@@ -52,7 +52,9 @@ END_TEST
 START_TEST(damage_in_the_live_tree_is_found)
 {
 	damage_data();
-	check_expect("live tree: inode");
+	check_expect("damaged data: 'd/f', 'l' (inode");
+	check_expect("at offset 0, disk block");
+	check_expect(", in the live tree: wrong checksum");
 }
 END_TEST
 
@@ -61,7 +63,7 @@ START_TEST(damage_that_only_a_snapshot_has_is_found)
 	ck_assert_int_eq(th_fs_snapshot_create(check_fs, "monday", NULL), 0);
 	damage_data();
 	replace_first_block();
-	check_expect("monday: inode");
+	check_expect(", in snapshot 'monday': wrong checksum");
 }
 END_TEST
 
@@ -70,7 +72,7 @@ START_TEST(damage_that_only_a_branch_has_is_found)
 	ck_assert_int_eq(th_fs_branch_create(check_fs, "other", NULL, NULL), 0);
 	damage_data();
 	replace_first_block();
-	check_expect("other: inode");
+	check_expect(", in branch 'other', snapshot 'other-origin': wrong checksum");
 }
 END_TEST
 
@@ -82,6 +84,7 @@ START_TEST(a_shared_block_is_reported_once)
 	ck_assert_int_eq(th_fs_branch_create(check_fs, "other", "monday", NULL), 0);
 	damage_data();
 	ck_assert_uint_eq(check_problems(), 1);
+	check_expect(", in the live tree, branch 'other', snapshot 'monday', snapshot 'tuesday': wrong checksum");
 }
 END_TEST
 
