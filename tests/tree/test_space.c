@@ -77,6 +77,30 @@ struct sums {
 	uint64_t records, deletes;
 };
 
+/* N6 of one node.  A split may leave all messages for a child with one half of it, hence twice. */
+static void verify_waiting(const struct th_node *node)
+{
+	for (unsigned i = 0, slot = 0; i < node->base.count; i++) {
+		uint64_t records = th_node_child_records(node, i), deletes = 0;
+		struct th_key end;
+
+		if (i + 1 < node->base.count)
+			th_node_key(node, th_slab_entry(&node->base, i + 1), &end);
+		for (; slot < node->overlay.count; slot++) {
+			const struct th_entry *message = th_slab_entry(&node->overlay, slot);
+			struct th_key key;
+
+			th_node_key(node, message, &key);
+			if (i + 1 < node->base.count && th_slice_compare(th_key_slice(&key), th_key_slice(&end)) >= 0)
+				break;
+			deletes += th_message_deletes(message);
+		}
+		if (deletes * TH_DELETES_PART > 2 * records)
+			ck_abort_msg("%llu deletes wait at level %u for %llu records", (unsigned long long)deletes,
+				     node->level, (unsigned long long)records);
+	}
+}
+
 /* Adds up the persistent tree below a pointer, and compares the counts in each pointer with the sums. */
 static struct sums add_up(struct th_fixture *fixture, const struct th_ptr *ptr, struct th_slice fence)
 {
@@ -88,6 +112,8 @@ static struct sums add_up(struct th_fixture *fixture, const struct th_ptr *ptr, 
 		sums.deletes += th_message_deletes(th_slab_entry(&node->overlay, i));
 	if (node->level == 0)
 		sums.records = node->base.count;
+	else
+		verify_waiting(node);
 	for (unsigned i = 0; node->level > 0 && i < node->base.count; i++) {
 		struct th_ptr child;
 		struct th_key lo;

@@ -136,19 +136,22 @@ static int relieve_deletes(struct th_tree *tree, struct th_node *node, struct th
 			   struct th_need *need);
 
 /* Accounts for child i, and brings it and the messages for it back within their limits, after a message went into it or
- * below it. */
+ * below it.  fewer: there are fewer records below the child than before.  That happens for a put, too, where it pushed
+ * other messages down. */
 static int fix_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i,
-		     const struct th_entry *message, struct th_need *need)
+		     const struct th_entry *message, bool fewer, struct th_need *need)
 {
 	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
 	struct th_node *child = node->children[i];
 	int err;
 
 	th_tree_account(tree, child);
-	if (!th_node_too_big(child) && (message->flags & TH_ENTRY_VALUE))
+	if (!th_node_too_big(child) && (message->flags & TH_ENTRY_VALUE) && !fewer)
 		return 0;
 	err = th_child_fix(tree, node, i, at, child->level == 0 && is_last(child, key), need);
-	return err < 0 || !th_message_deletes(message) ? err : relieve_deletes(tree, node, at, key, need);
+	if (!err && (fewer || th_message_deletes(message)))
+		err = relieve_deletes(tree, node, at, key, need);
+	return err;
 }
 
 /* Brings the overlay back within its limits, after a message went into it. */
@@ -191,7 +194,7 @@ static int sink(struct th_tree *tree, struct th_node *node, struct th_fences at,
 	records = th_node_records(child);
 	err = sink(tree, child, child_at, message, need);
 	node->records += th_node_records(child) - records;
-	return err ? err : fix_child(tree, node, at, i, message, need);
+	return err ? err : fix_child(tree, node, at, i, message, th_node_records(child) < records, need);
 }
 
 int th_push_down_sink(struct th_tree *tree, struct th_node *node, struct th_fences at, const struct th_entry *message,
@@ -415,9 +418,17 @@ static int relieve_deletes(struct th_tree *tree, struct th_node *node, struct th
 static int relieve_all(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
 {
 	int err = th_push_down_relieve(tree, node, at, need);
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < node->base.count && node->overlay.count > 0 && err == 0; i++)
+	while (i < node->base.count && node->overlay.count > 0 && err == 0) {
+		unsigned count = node->base.count;
+
 		err = relieve_child_deletes(tree, node, at, i, need);
+		if (node->base.count >= count)
+			i++;
+		else if (i > 0)
+			i--; /* the child was joined with a neighbour, perhaps the one before */
+	}
 	return err;
 }
 
