@@ -6,9 +6,9 @@
 #include "journal/base/array.h"
 #include "journal/space/space_state.h"
 
-/* The emergency reserve is 1/32 of the disk, within these bounds (1 MiB and 1 GiB in blocks), but at most 1/8.
+/* The emergency reserve is 1/32 of the disk, within these bounds (2 MiB and 1 GiB in blocks), but at most 1/8.
  * Deletions and a checkpoint fit into it; if it were too small, a full image could not be emptied. */
-#define EMERGENCY_MIN 256
+#define EMERGENCY_MIN 512
 /* Reserved data will need metadata: 8 bytes a block for its checksum, and up to some 100 for the record of a run of one
  * block.  With less set aside, filling an image with data eats into the emergency reserve, and the first files deleted
  * give nothing back. */
@@ -135,7 +135,7 @@ static uint64_t free_blocks(const struct th_space *space)
 static uint64_t available(const struct th_space *space, enum th_space_class class)
 {
 	uint64_t free = free_blocks(space);
-	uint64_t kept = space->reserved + space->reserved / METADATA_PART + space->emergency;
+	uint64_t kept = space->reserved + space->reserved / METADATA_PART + space->emergency + space->pledged;
 	uint64_t coming = space->waiting < space->emergency / 4 ? space->waiting : space->emergency / 4;
 
 	if (class == TH_SPACE_META || class == TH_SPACE_MIRROR)
@@ -351,7 +351,7 @@ int th_space_reserve_emergency(struct th_space *space, uint32_t blocks)
 
 	pthread_mutex_lock(&space->lock);
 	free = free_blocks(space);
-	kept = space->reserved + space->emergency / 2;
+	kept = space->reserved + space->emergency / 2 + space->pledged;
 	if (free < kept || free - kept < blocks)
 		err = -ENOSPC;
 	else
@@ -365,6 +365,26 @@ void th_space_unreserve(struct th_space *space, uint32_t blocks)
 	pthread_mutex_lock(&space->lock);
 	space->reserved -= blocks < space->reserved ? blocks : space->reserved;
 	pthread_mutex_unlock(&space->lock);
+}
+
+void th_space_pledge(struct th_space *space, uint64_t blocks)
+{
+	pthread_mutex_lock(&space->lock);
+	space->pledged = blocks;
+	pthread_mutex_unlock(&space->lock);
+}
+
+int th_space_try_pledge(struct th_space *space, uint64_t blocks, uint64_t keep)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&space->lock);
+	if (free_blocks(space) < keep + blocks)
+		err = -ENOSPC;
+	else
+		space->pledged = blocks;
+	pthread_mutex_unlock(&space->lock);
+	return err;
 }
 
 int th_space_claim(struct th_space *space, uint64_t addr, uint64_t blocks)

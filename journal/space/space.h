@@ -19,9 +19,12 @@
  *   S3  A freed block is handed out again only when the checkpoint that freed it and the next one are durable, so that
  *       the two newest superblocks always refer to whole trees.  Freed blocks also wait while a frozen view is open.
  *
- * Counts of free blocks: a few per cent are kept as an emergency reserve, so that deletions and checkpoints work on a full
- * image.  TH_SPACE_META may use it, and half of it th_space_reserve_emergency().  th_space_reserve() sets blocks aside for data that is written later
- * (delayed allocation).
+ *   S4  The free blocks suffice for all nodes that are not written yet.  The store pledges the blocks of such nodes
+ *       (th_space_pledge) before a change makes them dirty.
+ *
+ * Counts of free blocks: a few per cent are kept as an emergency reserve, so that deletions and checkpoints work on a
+ * full image.  TH_SPACE_META may use it, and half of it th_space_reserve_emergency().  th_space_reserve() sets blocks
+ * aside for data that is written later (delayed allocation).
  *
  * Addresses and lengths count blocks of TH_BLOCK_SIZE.  Any thread may call any function here, except where stated.
  */
@@ -55,7 +58,7 @@ struct th_space_stat {
 	uint64_t waiting; /* freed, not reusable yet (S3) */
 	uint64_t reserved;
 	uint64_t emergency; /* the emergency reserve */
-	uint64_t available; /* to TH_SPACE_USER: free or waiting, and not reserved or kept */
+	uint64_t available; /* to TH_SPACE_USER: free or waiting, and not reserved, pledged or kept */
 };
 
 /* Makes a map of the blocks [0, blocks), all free.  The caller then claims the fixed areas (superblocks, intent log),
@@ -87,6 +90,12 @@ int th_space_reserve(struct th_space *space, uint32_t blocks);
 int th_space_reserve_emergency(struct th_space *space, uint32_t blocks);
 /* Returns reserved blocks that were not used. */
 void th_space_unreserve(struct th_space *space, uint32_t blocks);
+
+/* Pledges blocks to nodes that are not written yet, in place of those pledged before (S4).  No reservation, and no
+ * TH_SPACE_USER, gets them. */
+void th_space_pledge(struct th_space *space, uint64_t blocks);
+/* The same, unless fewer than `keep` free blocks would be left.  Returns 0 or -ENOSPC: then nothing has changed. */
+int th_space_try_pledge(struct th_space *space, uint64_t blocks, uint64_t keep);
 
 /* Marks a run as in use: a fixed area at the start, or a run named by a replayed intent log, which the caller also
  * notes in the live set.  Returns 0, -EUCLEAN if the run is outside the map or in use, or -ENOMEM. */

@@ -34,7 +34,7 @@ struct th_space {
 	/* S3: runs freed by the checkpoint being written or just written, and by the one before it. */
 	struct th_space_runs freed_now, freed_before;
 	unsigned pins;
-	uint64_t waiting, reserved, emergency;
+	uint64_t waiting, reserved, pledged, emergency;
 	uint64_t cursors[2]; /* of data and of TH_SPACE_META: where the search for a run without a hint starts */
 	uint64_t high; /* no block from here on was ever taken or loaded, but for second copies */
 	pthread_cond_t trimmed; /* `trimming` or `takers` became less */

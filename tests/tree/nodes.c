@@ -10,7 +10,7 @@
 #include "tree/node/large_value.h"
 #include "tree/node/node_pack.h"
 
-#define DISK_BLOCKS 8192u
+#define DISK_BLOCKS 65536u
 #define FIRST_BLOCK 16u
 
 /* --- entries --- */

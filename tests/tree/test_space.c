@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The space of a store over a long life: deleted means free, and fragmentation stops nothing. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/support/suite.h"
 #include "tests/tree/fixture.h"
 #include "tree/btree/push_down.h"
+#include "tree/chunk.h"
 #include "tree/node/message.h"
 #include "tree/state/state.h"
 
@@ -284,41 +287,176 @@ static bool is_scattered(struct th_fixture *fixture, const struct th_ptr *ptr, s
 	return found;
 }
 
-START_TEST(fragmented_space_takes_whole_checkpoints)
+/* Makes every leaf dirty that has one of the values left by fragment(), as far as there is room. */
+static void touch(struct th_fixture *fixture, unsigned count, uint64_t stamp, struct th_model *model)
 {
-	struct th_model *model = th_model_new();
-	struct th_fixture fixture;
-	unsigned count, more = 0;
-	uint64_t before;
+	for (unsigned i = 1; i < count; i += 2) {
+		int err = put(fixture, i, 4000, stamp, model);
+
+		if (err)
+			th_expect(err, -ENOSPC);
+	}
+}
+
+/* Fills the single free blocks with small records, in no order.  Returns how many there are. */
+static unsigned fill_gaps(struct th_fixture *fixture, struct th_model *model)
+{
+	unsigned more = 0;
 	int err;
 
-	th_fixture_init(&fixture, 48, NULL);
-	before = th_fixture_used(&fixture);
-	count = fragment(&fixture, model);
-	while ((err = put(&fixture, 1000000 + more * 7919 % 100000, 300, 2, model)) == 0)
+	while ((err = put(fixture, 1000000 + more * 7919 % 100000, 300, 2, model)) == 0)
 		more++;
 	th_expect(err, -ENOSPC);
-	th_ok(th_store_checkpoint(fixture.store));
-	th_true(is_scattered(&fixture, &fixture.store->live.root->ptr, TH_SLICE_EMPTY));
-	th_fixture_reopen(&fixture);
-	th_verify_scan(th_view_live(fixture.store), model, NULL);
-	th_verify_check(fixture.store, NULL);
-	for (unsigned i = 1; i < count; i += 2)
+	return more;
+}
+
+/* Every other block is freed, everything is dirty, and the rest filled; after each round the image is opened again.  At the
+ * end everything can be deleted. */
+static const unsigned torture_mib[] = { 16, 48 };
+
+START_TEST(fragmented_space_takes_whole_checkpoints)
+{
+	unsigned rounds = th_test_rounds(2), most = 0;
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture;
+	uint64_t before;
+
+	th_fixture_init(&fixture, torture_mib[_i], NULL);
+	before = th_fixture_used(&fixture);
+	for (unsigned round = 0; round < rounds; round++) {
+		unsigned count = fragment(&fixture, model), gaps;
+
+		touch(&fixture, count, 3 + round, model);
+		th_ok(th_store_checkpoint(fixture.store));
+		gaps = fill_gaps(&fixture, model);
+		th_ok(th_store_checkpoint(fixture.store));
+		th_true(is_scattered(&fixture, &fixture.store->live.root->ptr, TH_SLICE_EMPTY));
+		th_fixture_reopen(&fixture);
+		th_verify_scan(th_view_live(fixture.store), model, NULL);
+		th_verify_check(fixture.store, NULL);
+		most = count > most ? count : most;
+		for (unsigned i = 0; i < gaps; i++)
+			delete_one(&fixture, 1000000 + i * 7919 % 100000, model);
+	}
+	for (unsigned i = 0; i < most; i++)
 		delete_one(&fixture, i, model);
-	for (unsigned i = 0; i < more; i++)
-		delete_one(&fixture, 1000000 + i * 7919 % 100000, model);
 	th_ok(th_store_checkpoint(fixture.store));
 	ck_assert_uint_le(th_fixture_used(&fixture), before);
+	th_verify_scan(th_view_live(fixture.store), model, NULL);
 	th_verify_check(fixture.store, NULL);
 	th_fixture_release(&fixture);
 	th_model_unref(model);
 }
 END_TEST
 
+/* --- promises --- */
+
+/* Records that are merged, and not written yet. */
+static void make_dirty(struct th_fixture *fixture, unsigned count)
+{
+	struct th_random random = { .state = 1 };
+
+	for (unsigned i = 0; i < count; i++)
+		th_ok(put(fixture, th_random_below(&random, 1000000), 500, 1, NULL));
+}
+
+/* The nodes take far more than the emergency reserve.  Then they and the data get what was promised to each. */
+START_TEST(reserved_data_leaves_the_room_of_dirty_nodes)
+{
+	struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
+	struct th_fixture fixture;
+	struct th_space_stat stat;
+	uint32_t reserved = 0;
+	struct th_txn *txn;
+	struct th_run run;
+
+	th_fixture_init(&fixture, 64, &options);
+	make_dirty(&fixture, 20000);
+	th_space_stat(fixture.store->space, &stat);
+	ck_assert_uint_gt(fixture.store->dirty_bytes / TH_BLOCK_SIZE, 2 * stat.emergency);
+	while (!th_chunk_reserve_now(fixture.store, 1, false))
+		reserved++;
+	ck_assert_uint_gt(reserved, 0);
+	th_ok(th_store_checkpoint(fixture.store));
+	th_ok(th_txn_begin(fixture.store, &txn));
+	for (; reserved > 0; reserved -= run.blocks)
+		th_ok(th_chunk_alloc(txn, reserved < TH_RUN_MAX ? reserved : TH_RUN_MAX, true, NULL, &run));
+	th_txn_rollback(txn);
+	th_ok(th_store_checkpoint(fixture.store));
+	th_fixture_release(&fixture);
+}
+END_TEST
+
+#define THREADS 4
+
+struct crowd {
+	struct th_fixture fixture;
+	_Atomic unsigned threads, merged, refused;
+};
+
+static void *change_records(void *arg)
+{
+	struct crowd *crowd = arg;
+	struct th_random random = { .state = atomic_fetch_add(&crowd->threads, 1) };
+
+	for (unsigned i = 0; i < 3000; i++) {
+		char name[32];
+		struct th_txn *txn;
+		int err = 0;
+
+		th_ok(th_txn_begin(crowd->fixture.store, &txn));
+		for (unsigned n = th_random_below(&random, 5); n < 5 && !err; n++) {
+			struct th_slice key = key_of(name, th_random_below(&random, 100000));
+			uint8_t value[600] = { 1 };
+
+			err = th_random_below(&random, 2)
+				      ? th_txn_delete(txn, key)
+				      : th_txn_put(txn, key, (struct th_slice){ value, sizeof(value) });
+		}
+		th_ok(err);
+		err = th_txn_commit(txn);
+		th_true(!err || err == -ENOSPC);
+		atomic_fetch_add(err ? &crowd->refused : &crowd->merged, 1);
+	}
+	return NULL;
+}
+
+/* Each is let in by itself: two never count on the same blocks. */
+START_TEST(merges_of_many_threads_fit_together)
+{
+	struct crowd crowd = { .threads = 1 };
+	pthread_t threads[THREADS];
+	unsigned i = 0;
+
+	th_fixture_init(&crowd.fixture, 16, NULL);
+	while (put(&crowd.fixture, i * 7919 % 100000, 600, 1, NULL) == 0)
+		i++;
+	for (i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, change_records, &crowd), 0);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_gt(crowd.merged, 0);
+	th_ok(th_store_checkpoint(crowd.fixture.store));
+	th_verify_check(crowd.fixture.store, NULL);
+	th_fixture_release(&crowd.fixture);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *tests[] = { pending_deletes_stay_within_their_bound, deleted_records_return_their_space,
-				 a_queue_of_new_keys_does_not_grow, fragmented_space_takes_whole_checkpoints };
+	Suite *suite = suite_create("space");
+	TCase *tcase = tcase_create("space"), *torture = tcase_create("torture");
 
-	return th_tests_run("space", tests, sizeof(tests) / sizeof(*tests));
+	tcase_set_timeout(tcase, 0);
+	tcase_set_timeout(torture, 0);
+	tcase_add_test(tcase, pending_deletes_stay_within_their_bound);
+	tcase_add_test(tcase, deleted_records_return_their_space);
+	tcase_add_test(tcase, a_queue_of_new_keys_does_not_grow);
+	tcase_add_test(tcase, reserved_data_leaves_the_room_of_dirty_nodes);
+	tcase_add_test(tcase, merges_of_many_threads_fit_together);
+	tcase_add_loop_test(torture, fragmented_space_takes_whole_checkpoints, 0,
+			    sizeof(torture_mib) / sizeof(torture_mib[0]));
+	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, torture);
+	return th_suite_run(suite);
 }

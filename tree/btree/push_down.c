@@ -237,14 +237,15 @@ static unsigned messages_end(const struct th_node *node, unsigned i)
 	return th_slab_lower(node, &node->overlay, th_key_slice(&fence));
 }
 
-static unsigned heaviest_child(const struct th_node *node, unsigned *ret_from, unsigned *ret_to)
+/* Finds the child with the most messages, by their bytes or by their number. */
+static unsigned heaviest_child(const struct th_node *node, bool by_count, unsigned *ret_from, unsigned *ret_to)
 {
 	size_t best_weight = 0;
 	unsigned best = 0, from = 0;
 
 	for (unsigned i = 0; i < node->base.count && from < node->overlay.count; i++) {
 		unsigned to = messages_end(node, i);
-		size_t weight = th_slab_cost_range(node, &node->overlay, from, to);
+		size_t weight = by_count ? to - from : th_slab_cost_range(node, &node->overlay, from, to);
 
 		if (weight > best_weight) {
 			best_weight = weight;
@@ -287,7 +288,7 @@ static bool appends(const struct th_node *node, unsigned from, const struct th_n
 
 static int relieve_all(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need);
 
-/* Pushes overlay messages [from, to), all of child i, down into it, and relieves the child if its overlay exceeds
+/* Pushes overlay messages [from, to) of child i down into it, and relieves the child if its overlay exceeds
  * the budget.  If that lacks a node, the child is not split before the push-down was continued: need->key would lead
  * to only one of the pieces, and the other would stay over its budget. */
 static int push_child(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i, unsigned from,
@@ -320,10 +321,40 @@ static int push_child(struct th_tree *tree, struct th_node *node, struct th_fenc
 	return err ? err : th_child_fix(tree, node, i, at, appended, need);
 }
 
+/* May overlay messages [from, to) be pushed down within the tree's limit?  Those that a child cannot keep go on in
+ * portions, each by a path of its own. */
+static bool may_push(const struct th_tree *tree, const struct th_node *node, unsigned from, unsigned to)
+{
+	size_t bytes = th_slab_cost_range(node, &node->overlay, from, to), paths = 1;
+
+	if (node->level > 1)
+		paths += (to - from) / TH_PORTION_SLOTS + bytes / (TH_PORTION_BYTES / 2);
+	return th_tree_may_dirty(tree, paths * th_tree_path_bytes(node->level - 1u) + 2 * bytes);
+}
+
+/* Returns the slot after a portion that begins at `from`. */
+static unsigned portion_end(const struct th_node *node, unsigned from, unsigned to)
+{
+	size_t bytes = 0;
+	unsigned end = from;
+
+	while (end < to && end - from < TH_PORTION_SLOTS) {
+		bytes += th_slab_cost(node, &node->overlay, th_slab_entry(&node->overlay, end));
+		if (end > from && bytes > TH_PORTION_BYTES)
+			break;
+		end++;
+	}
+	return end;
+}
+
 static int push_heaviest(struct th_tree *tree, struct th_node *node, struct th_fences at, struct th_need *need)
 {
-	unsigned from = 0, to = 0, i = heaviest_child(node, &from, &to);
+	unsigned from = 0, to = 0, i = heaviest_child(node, false, &from, &to);
 
+	if (!may_push(tree, node, from, to)) {
+		i = heaviest_child(node, node->overlay.bytes <= tree->overlay_bytes, &from, &to);
+		to = portion_end(node, from, to);
+	}
 	return push_child(tree, node, at, i, from, to, need);
 }
 
@@ -335,6 +366,76 @@ int th_push_down_relieve(struct th_tree *tree, struct th_node *node, struct th_f
 		err = push_heaviest(tree, node, at, need);
 	th_tree_account(tree, node);
 	return err;
+}
+
+/* --- bounds --- */
+
+static bool is_transient(const struct th_tree *tree, const struct th_node *node)
+{
+	return node && node->gen == tree->gen;
+}
+
+/* Bytes for the second pieces of nodes that are split because a leaf is: full ancestors in a row, and a new root. */
+static size_t split_worst(const struct th_node *const *path, unsigned depth)
+{
+	unsigned nodes = 1;
+
+	while (depth > 0 && path[depth - 1]->base.count >= TH_FANOUT) {
+		nodes++;
+		depth--;
+	}
+	return (nodes + (depth == 0)) * 2 * TH_BLOCK_SIZE;
+}
+
+/* May the overlay exceed its budget?  A message that falls into a range cuts it, so that two or three entries are added
+ * for one, with keys of the range. */
+static bool may_overflow(const struct th_tree *tree, const struct th_node *node, const struct th_push_worst *sum)
+{
+	size_t bytes = sum->bytes, count = sum->count;
+
+	if (node->ranges || sum->ranges) {
+		bytes = 2 * (bytes + count * TH_KEY_MAX);
+		count *= 3;
+	}
+	return node->overlay.bytes + bytes > tree->overlay_bytes || node->overlay.count + count > TH_OVERLAY_SLOTS;
+}
+
+void th_push_down_worst(const struct th_tree *tree, const struct th_entry *message, struct th_push_worst *sum)
+{
+	struct th_slice key = { th_entry_key(message), th_entry_key_size(message) };
+	const struct th_node *path[TH_HEIGHT_MAX], *node = tree->root;
+	unsigned depth = 0;
+
+	sum->worst += TH_BLOCK_SIZE; /* the last block of the node that gets it was full */
+	if (th_message_is_range(message)) {
+		sum->worst += (node->level + 2u) * TH_BLOCK_SIZE; /* an empty subtree, and a second message */
+	} else {
+		while (node->level > 0 && !has_message(node, key)) {
+			const struct th_node *child = node->children ? node->children[th_node_child(node, key)] : NULL;
+
+			if (!is_transient(tree, child))
+				break;
+			path[depth++] = node;
+			node = child;
+		}
+	}
+	if (node->level == 0) {
+		if (node->base.bytes + sum->bytes > TH_LEAF_BYTES || node->base.count + sum->count > TH_SLOTS_MAX)
+			sum->worst += split_worst(path, depth);
+	} else if (may_overflow(tree, node, sum)) {
+		sum->overflows = true;
+	}
+}
+
+size_t th_push_down_worst_end(const struct th_tree *tree, const struct th_push_worst *sum)
+{
+	size_t worst = sum->worst + sum->bytes, paths = 1 + sum->bytes / TH_PORTION_LEAST;
+
+	if (!is_transient(tree, tree->root))
+		worst += th_node_packed_size(tree->root) + TH_BLOCK_SIZE;
+	if (sum->overflows)
+		worst += paths * th_tree_path_bytes(tree->root->level);
+	return worst;
 }
 
 /* --- deletes --- */
@@ -386,7 +487,8 @@ static bool deletes_too_much(struct th_tree *tree, struct th_node *node, unsigne
 	return false;
 }
 
-/* Pushes the messages of child i down if they violate N6. */
+/* Pushes the messages of child i down if they violate N6.  At the tree's limit they wait: later deletes, or
+ * th_force_flush(), push them down. */
 static int relieve_child_deletes(struct th_tree *tree, struct th_node *node, struct th_fences at, unsigned i,
 				 struct th_need *need)
 {
@@ -394,7 +496,7 @@ static int relieve_child_deletes(struct th_tree *tree, struct th_node *node, str
 	struct th_node *child;
 	int err;
 
-	if (from == to || !deletes_too_much(tree, node, i, from, to))
+	if (from == to || !deletes_too_much(tree, node, i, from, to) || !may_push(tree, node, from, to))
 		return 0;
 	err = th_tree_child_writable(tree, node, i, &child, need);
 	if (err == -EAGAIN) {
@@ -494,7 +596,7 @@ int th_push_down_range(struct th_tree *tree, struct th_node *node, struct th_fen
 	unsigned first = th_node_child(node, from), last = th_slab_lower(node, &node->base, to);
 	int err;
 
-	if (node->level == 0 || last <= first + 1)
+	if (node->level == 0 || last <= first + 1 || !may_push(tree, node, 0, node->overlay.count))
 		return 0;
 	err = push_into(tree, node, at, from, from, to, need);
 	if (!err && (!at.hi.data || th_slice_compare(to, at.hi) < 0))

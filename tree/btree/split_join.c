@@ -162,6 +162,8 @@ static int join_children(struct th_tree *tree, struct th_node *node, unsigned i,
 	unsigned seam;
 	int err;
 
+	if (!th_tree_may_dirty(tree, 2 * th_tree_path_bytes(0)))
+		return 0;
 	th_need_init(&unused);
 	err = worth_joining(tree, node, i, load ? load : &unused);
 	if (err != 1)

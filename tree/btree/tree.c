@@ -16,6 +16,7 @@ void th_tree_init(struct th_tree *tree, struct th_cache *cache, uint64_t gen, ui
 		.gen = gen,
 		.checkpoint_gen = gen - 1,
 		.overlay_bytes = overlay_bytes,
+		.dirty_limit = SIZE_MAX,
 	};
 	pthread_rwlockattr_init(&attr);
 	/* Writers hold the lock briefly, and must not starve because readers follow one another. */

@@ -49,6 +49,9 @@ struct th_tree {
 	uint64_t checkpoint_gen; /* nodes up to this generation are written, or being written */
 	uint32_t overlay_bytes; /* budget of an overlay */
 	size_t dirty_bytes; /* whole blocks that the transient nodes will take on disk */
+	/* S4: work that can wait, such as pushing deletes down, is not begun if it may make more bytes dirty.
+	 * SIZE_MAX: no limit. */
+	size_t dirty_limit;
 	struct th_drops drops; /* large values dropped since the last freeze */
 	struct th_dead_nodes dead;
 	struct th_detached *detached; /* detach.h */
@@ -66,6 +69,22 @@ void th_tree_release(struct th_tree *tree);
 
 /* Called with each node that a walk visits. */
 typedef void th_node_visit(void *arg, const struct th_node *node);
+
+/* --- space; the lock is held --- */
+
+/* Returns the most bytes of nodes that one push-down makes dirty from a node of the level to a leaf, if no overlay on
+ * the way has to push down more than came in: 10 blocks of an interior node with a full overlay and 6 of a leaf, and 2
+ * of each for the other piece if it is split. */
+static inline size_t th_tree_path_bytes(unsigned level)
+{
+	return (12u * level + 8u) * TH_BLOCK_SIZE;
+}
+
+/* May work that can wait make so many bytes dirty? */
+static inline bool th_tree_may_dirty(const struct th_tree *tree, size_t bytes)
+{
+	return tree->dirty_bytes <= tree->dirty_limit && bytes <= tree->dirty_limit - tree->dirty_bytes;
+}
 
 /* --- changing; the lock is held exclusively --- */
 

@@ -31,6 +31,7 @@
 #include "journal/base/clock.h"
 #include "journal/base/thread.h"
 #include "tree/btree/detach.h"
+#include "tree/btree/push_down.h"
 #include "tree/catalogue/block_refs.h"
 #include "tree/catalogue/dead_list.h"
 #include "tree/catalogue/reclaim.h"
@@ -459,14 +460,20 @@ static int checkpoint_all(struct th_store *store, int (*one)(struct th_store *st
 	return err;
 }
 
-static bool has_large_values(struct th_store *store)
+/* May pushing messages down free space?  `beyond`: only if more deletes wait than N6 allows. */
+static bool worth_pushing(struct th_store *store, bool beyond)
 {
-	bool large;
+	const struct th_node *root;
+	bool worth;
 
 	pthread_rwlock_rdlock(&store->live.lock);
-	large = store->live.root->chunks;
+	root = store->live.root;
+	if (beyond)
+		worth = root->ptr.addr && root->ptr.deletes > th_deletes_most(root->ptr.records, root->level);
+	else
+		worth = root->chunks || !root->ptr.addr || root->ptr.deletes > 0;
 	pthread_rwlock_unlock(&store->live.lock);
-	return large;
+	return worth;
 }
 
 /* Pushes messages down in batches, and writes each batch before the next. */
@@ -474,7 +481,7 @@ static int push_down_all(struct th_store *store, uint64_t blocks)
 {
 	uint64_t seq = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
 	struct th_key at = { .size = 0 };
-	bool end = atomic_load(&store->pushed_seq) == seq || !has_large_values(store);
+	bool end = atomic_load(&store->pushed_seq) == seq || !worth_pushing(store, false);
 	int err = 0;
 
 	while (!err && !end && !has_plenty(store, blocks)) {
@@ -496,6 +503,23 @@ int th_checkpoint_reclaim(struct th_store *store, uint64_t blocks)
 	if (!err)
 		err = push_down_all(store, blocks);
 	th_nowait_resume(nowait);
+	return err;
+}
+
+int th_checkpoint_push_deletes(struct th_store *store)
+{
+	uint64_t seq = __atomic_load_n(&store->seq, __ATOMIC_ACQUIRE);
+	struct th_key at = { .size = 0 };
+	int err = 0, pushed = 0;
+
+	if (atomic_load(&store->pushed_seq) == seq || !worth_pushing(store, true))
+		return 0;
+	while (!err && pushed == 0) {
+		pushed = th_force_flush(store, &at, store->dirty_soft);
+		err = th_checkpoint(store, NULL, NULL, 0);
+	}
+	if (pushed == 1)
+		atomic_store(&store->pushed_seq, seq); /* nodes that cannot be read are not tried for ever */
 	return err;
 }
 

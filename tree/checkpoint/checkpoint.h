@@ -44,10 +44,14 @@ int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, u
  * Returns 0, the error of work, or as th_checkpoint(). */
 int th_checkpoint_exclusive(struct th_store *store, th_exclusive_work *work, void *arg);
 
-/* Checkpoints until much space is free, or nothing is dirty, waiting to be free, or reclaimable, and large values that
- * messages replace are freed.  For callers that got -ENOSPC (th_store.make_room).  Ends early when `blocks` are available
+/* Checkpoints until much space is free, or nothing is dirty, waiting to be free, or reclaimable, no delete waits, and
+ * large values that messages replace are freed.  For callers that got -ENOSPC (th_store.make_room).  Ends early when `blocks` are available
  * to users, or cannot be; UINT64_MAX: as many as possible.  Returns 0 or as th_checkpoint(). */
 int th_checkpoint_reclaim(struct th_store *store, uint64_t blocks);
+
+/* If more deletes wait than N6 allows, pushes them all down, and checkpoints.  That happens after merges that left work
+ * undone because space was short.  Returns 0 or as th_checkpoint(). */
+int th_checkpoint_push_deletes(struct th_store *store);
 
 /* Encloses a thread that checkpoints, or is about to.  In between, threads that have to wait for dirty nodes to be
  * written (th_checkpoint_throttle()) wait for this thread instead of checkpointing themselves. */

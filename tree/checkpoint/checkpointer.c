@@ -34,6 +34,8 @@ static void checkpoint_in_turn(struct th_store *store, bool buffers)
 		err = th_checkpoint(store, NULL, NULL, 0);
 	while (!err && atomic_load(&store->dirty_bytes) >= store->dirty_soft &&
 	       !(before && th_monotonic_ns() >= until));
+	if (!err)
+		th_checkpoint_push_deletes(store);
 	th_checkpoint_relief_end(store);
 }
 

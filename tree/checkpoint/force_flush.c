@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A message that replaces or deletes a large value frees it when it reaches the value.  The value may be in a leaf,
- * which the message reaches late or never.  Where space runs short, such messages are pushed down.
+ * which the message reaches late or never.  A delete of a small value frees the record's space and its own.  Where space
+ * runs short, or more deletes wait than N6 allows, such messages are pushed down.
  *
- * The walk goes leaf by leaf, in key order, over leaves that name large values and for which messages wait.  For each
+ * The walk goes leaf by leaf, in key order, over leaves for which deletes wait, or which name large values and for which
+ * messages wait.  For each
  * leaf it pushes the lowest messages first, as they are the oldest.  No message between them and the leaf concerns the
  * same keys then, so they go to the leaf directly, and no overlay grows:
  *
@@ -31,6 +33,8 @@ struct push {
 	struct th_tree *tree;
 	struct th_need need;
 	struct th_key *at; /* the walk is at the leaf with this key */
+	const struct th_node *path[TH_HEIGHT_MAX]; /* from the root to the parent of the leaf */
+	unsigned depth;
 	struct th_key hi; /* end of the keys that were looked at */
 	bool open; /* they have no end */
 	/* The lowest node that has messages for the leaf, and its level. */
@@ -38,6 +42,7 @@ struct push {
 	struct th_node *source;
 	bool range; /* one of the messages deletes a range, and is pushed first */
 	uint64_t seq; /* the newest message pushed down in this step */
+	bool pushed; /* some were, in any step */
 };
 
 /* --- finding messages; the lock of the tree is held, here and below --- */
@@ -70,19 +75,36 @@ static bool has_room_for_range(const struct th_tree *tree, const struct th_node 
 	       node->overlay.bytes + 4 * TH_KEY_MAX <= tree->overlay_bytes;
 }
 
-/* Sets *ret if there is a large value in child i or below. */
-static int has_large(const struct th_node *node, unsigned i, bool *ret)
+/* Does a message in the overlay delete keys between the fences? */
+static bool has_delete(const struct th_node *node, struct th_fences at)
 {
-	struct th_ptr ptr;
-	int err = 0;
+	unsigned from, to;
 
-	if (node->children && node->children[i]) {
-		*ret = node->children[i]->chunks;
-		return 0;
-	}
-	err = th_node_child_ptr(node, i, &ptr);
-	*ret = !err && ptr.chunks;
-	return err;
+	find_messages(node, at, &from, &to);
+	for (unsigned slot = from; slot < to; slot++)
+		if (th_message_deletes(th_slab_entry(&node->overlay, slot)))
+			return true;
+	return th_overlay_covering(node, at.lo) != NULL;
+}
+
+/* Sets *ret if there may be a large value in child i or below, or a delete waits there or for it; `at`: the child's
+ * fences. */
+static int is_worth(const struct push *push, const struct th_node *node, unsigned i, struct th_fences at, bool *ret)
+{
+	const struct th_node *child = node->children ? node->children[i] : NULL;
+	struct th_ptr ptr = { 0 };
+	int err = child ? 0 : th_node_child_ptr(node, i, &ptr);
+
+	*ret = false;
+	if (err)
+		return err;
+	if (child)
+		*ret = child->chunks || (child->level > 0 && (!child->ptr.addr || child->ptr.deletes > 0));
+	else
+		*ret = ptr.chunks || ptr.deletes > 0;
+	for (unsigned above = 0; above < push->depth && !*ret; above++)
+		*ret = has_delete(push->path[above], at);
+	return 0;
 }
 
 /* Messages that wait for a leaf, down to some node: none; some; or they stay in place, and so do those further up. */
@@ -106,23 +128,24 @@ static int look_at(struct push *push, const struct th_node *node, bool takes_ran
 }
 
 /* Looks for messages for the leaf with the key push->at, from the leaf upwards; or sets push->hi to the end of a
- * subtree without large values.  Returns one of the enum above, or -errno. */
+ * subtree that is skipped.  Returns one of the enum above, or -errno. */
 static int look(struct push *push, const struct th_node *node, struct th_fences at)
 {
 	unsigned i = th_node_child(node, th_key_slice(push->at));
 	struct th_node *child;
 	struct th_key lo, hi;
-	bool large, takes_range = false;
+	bool worth, takes_range = false;
 	int found, err;
 
 	at = th_child_fences(node, i, at, &lo, &hi);
 	push->open = !at.hi.data;
 	if (at.hi.data)
 		th_key_set(&push->hi, at.hi);
-	err = has_large(node, i, &large);
+	push->path[push->depth++] = node;
+	err = is_worth(push, node, i, at, &worth);
 	if (err)
 		return err;
-	if (!large)
+	if (!worth)
 		return LEFT;
 	if (node->level == 1) {
 		th_key_set(push->at, at.lo); /* the leaf may have been joined with its neighbour */
@@ -219,56 +242,72 @@ static int skip(struct push *push)
 	return 0;
 }
 
+/* Returns the most bytes of nodes that pushing down what was found makes dirty: copies of the path and the leaf, what
+ * they receive, and the pieces of those that are split. */
+static size_t step_worst(const struct push *push)
+{
+	size_t worst = th_tree_path_bytes(0);
+
+	for (unsigned i = 0; i < push->depth; i++) {
+		const struct th_node *node = push->path[i];
+
+		worst += 2 * TH_BLOCK_SIZE;
+		if (node->gen != push->tree->gen)
+			worst += th_node_packed_size(node) + TH_BLOCK_SIZE;
+		if (node->level == push->level)
+			worst += node->overlay.bytes;
+	}
+	return worst;
+}
+
 /* Does one step: finds messages for one leaf and pushes them down, or moves on.  Returns 0, 1 at the end of the tree,
- * -EAGAIN if push->need must be loaded first, or an error after which the tree is broken. */
-static int step(struct push *push)
+ * -EAGAIN if push->need must be loaded first, -ENOSPC, or an error after which the tree is broken. */
+static int step(struct push *push, struct th_store *store)
 {
 	struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };
 	int found, err;
 
 	if (push->tree->root->level == 0)
 		return 1;
+	push->depth = 0;
 	found = look(push, push->tree->root, all);
 	if (found == -EAGAIN)
 		return found;
 	if (found != FOUND) /* nothing to push, or a node that cannot be read */
 		return skip(push);
-	err = th_root_writable(push->tree);
+	err = th_store_merge_begin(store, step_worst(push), TH_ROOM_FLUSH);
+	if (!err)
+		err = th_root_writable(push->tree);
 	if (!err)
 		err = push_path(push, push->tree->root, all);
-	return err ? err : th_root_fix(push->tree);
-}
-
-/* Returns true if there is room for the nodes that a step makes dirty: those from the root to a leaf, and the nodes
- * that these are split into or joined with.  Both locks are held, so the root does not change. */
-static bool has_room(struct th_store *store, size_t dirty_max)
-{
-	return atomic_load(&store->dirty_bytes) < dirty_max &&
-	       th_store_room_now(store, (store->live.root->level + 2u) * TH_NODE_MAX, true) == 0;
+	if (!err)
+		err = th_root_fix(push->tree);
+	push->pushed |= !err;
+	th_store_merge_end(store);
+	return err;
 }
 
 int th_force_flush(struct th_store *store, struct th_key *at, size_t dirty_max)
 {
 	struct th_tree *live = &store->live;
 	struct push push = { .tree = live, .at = at };
-	int end = -ENOSPC; /* 0, 1 at the end, or -errno */
+	int end = 0; /* 1 at the end, or -errno */
 
 	th_need_init(&push.need);
 	pthread_mutex_lock(&store->checkpoint_lock); /* a checkpoint may replace the tree */
 	pthread_mutex_lock(&store->merge_lock);
-	for (bool first = true; (first || end == 0) && has_room(store, dirty_max); first = false) {
+	while (end == 0 && atomic_load(&store->dirty_bytes) < dirty_max) {
 		pthread_rwlock_wrlock(&live->lock);
-		end = step(&push);
+		end = step(&push, store);
 		pthread_rwlock_unlock(&live->lock);
-		atomic_store(&store->dirty_bytes, live->dirty_bytes);
 		if (end == -EAGAIN)
 			end = th_need_load(&push.need, live->cache) < 0 ? skip(&push) : 0;
-		else if (end < 0)
+		else if (end < 0 && end != -ENOSPC)
 			th_store_fail(store, end, "pushing messages down");
 	}
 	th_store_budget(store);
 	pthread_mutex_unlock(&store->merge_lock);
 	pthread_mutex_unlock(&store->checkpoint_lock);
 	th_need_release(&push.need);
-	return end;
+	return end == -ENOSPC && push.pushed ? 0 : end;
 }

@@ -20,6 +20,7 @@ struct th_batch {
 	const struct th_alloc *allocs;
 	size_t nallocs;
 	struct th_drops drops, shares;
+	bool emergency; /* the merge may use three quarters of the emergency reserve */
 	bool noted; /* th_apply_blocks() has noted runs: the caller must not give them back */
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/checkpoint/throttle.h"
 
-#include <errno.h>
 #include <time.h>
 
 #include "journal/base/thread.h"
@@ -15,19 +14,6 @@
  * the measured speed may be wrong. */
 #define TH_PACE_MIN_US 50
 #define TH_PACE_MAX_US 100000
-
-/* --- room on the disk --- */
-
-int th_checkpoint_room(struct th_store *store, uint64_t bytes, bool emergency)
-{
-	int err = th_store_room_reserved(store, bytes, emergency);
-
-	if (err == -ENOSPC && th_checkpoint_reclaim(store, UINT64_MAX) == 0)
-		err = th_store_room_reserved(store, bytes, emergency);
-	return err;
-}
-
-/* --- room in memory --- */
 
 static bool very_dirty(struct th_store *store)
 {

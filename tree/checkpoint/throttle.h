@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Throttling: a transaction waits, before it is applied, for room on the disk and in memory.
+ * Throttling: a transaction waits, before it is applied, for room in memory.
  *
  * Dirty nodes may take dirty_soft bytes before the checkpointer is woken, and dirty_hard bytes together with those that
  * it is writing.  At the upper limit a committing thread has to wait.  To spread that over many transactions, each is
@@ -10,12 +10,6 @@
 #define TH_TREE_CHECKPOINT_THROTTLE_H
 
 #include "tree/state/state.h"
-
-/* Returns 0 if the disk has room for `bytes` in addition to the dirty nodes, after checkpoints if these make room; else
- * -ENOSPC.
- *
- * emergency: part of the emergency reserve may be used, as for deletions.  No lock may be held. */
-int th_checkpoint_room(struct th_store *store, uint64_t bytes, bool emergency);
 
 /* Waits, before a transaction is applied, until fewer than dirty_hard bytes are dirty or being written: for the
  * checkpoint under way if there is one, else by a checkpoint of its own.  Delays the thread by th_checkpoint_pace_us()

@@ -96,10 +96,11 @@ static int add_layer(struct th_layers *layers)
 /* Checks that `bytes` can be written at once.  Makes room if there is none.  Returns 0 or -ENOSPC. */
 static int check_room(struct th_layers *layers, uint64_t bytes)
 {
-	int err = th_store_room_now(layers->store, bytes, layers->emergency);
+	enum th_room room = layers->emergency ? TH_ROOM_FREEING : TH_ROOM_NORMAL;
+	int err = th_store_room_now(layers->store, bytes, room);
 
 	if (err == -ENOSPC && layers->store->make_room(layers->store, UINT64_MAX) == 0)
-		err = th_store_room_now(layers->store, bytes, layers->emergency);
+		err = th_store_room_now(layers->store, bytes, room);
 	return err;
 }
 

@@ -54,10 +54,23 @@ void th_store_lose(struct th_store *store, enum th_lost part)
 				store->disk->name);
 }
 
+/* Blocks for all copies of nodes, whatever the fragmentation. */
+static uint64_t blocks_for(const struct th_store *store, uint64_t node_bytes)
+{
+	return th_store_scattered(node_bytes) / TH_BLOCK_SIZE * store->copies;
+}
+
+static uint64_t unwritten(struct th_store *store)
+{
+	return atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes) +
+	       atomic_load(&store->merging_bytes);
+}
+
 void th_store_budget(struct th_store *store)
 {
 	pthread_mutex_lock(&store->budget_lock); /* else an older value could overwrite a newer one */
 	th_cache_reserve(store->cache, th_cache_outside(store->cache));
+	th_space_pledge(store->space, blocks_for(store, unwritten(store)));
 	pthread_mutex_unlock(&store->budget_lock);
 }
 
@@ -70,36 +83,68 @@ void th_store_written(struct th_store *store, size_t bytes)
 	th_store_budget(store);
 }
 
-/* Blocks that a small merge may make dirty besides those of its messages: copies of nodes from the root to a leaf, and of
- * neighbours that are split or joined.  A merge that takes more eats into the rest of the emergency reserve. */
-#define TH_MERGE_BLOCKS 96
+/* A merge may make so many bytes dirty by work that can wait; at most half of the room beyond its worst case.  With less,
+ * deletes wait longer in overlays, and push-downs of large trees move fewer messages at a time. */
+#define TH_MERGE_OPTIONAL ((size_t)16 << 20)
 
-/* S4.  keep_reserved: blocks that callers have reserved are not available. */
-static int check_free(struct th_store *store, uint64_t bytes, bool emergency, bool keep_reserved)
+/* Returns how many free blocks must be left. */
+static uint64_t floor_of(const struct th_space_stat *stat, enum th_room room)
+{
+	if (room == TH_ROOM_NORMAL)
+		return stat->emergency;
+	return room == TH_ROOM_FREEING ? stat->emergency * 3 / 8 : stat->emergency / 4;
+}
+
+int th_store_room_now(struct th_store *store, uint64_t bytes, enum th_room room)
 {
 	struct th_space_stat stat;
-	uint64_t dirty = atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes);
-	uint64_t scattered = dirty + dirty / 2; /* a scattered node of two blocks takes three */
-	uint64_t pending = (scattered + bytes) / TH_BLOCK_SIZE * store->copies;
-	uint64_t floor, merge = (uint64_t)TH_MERGE_BLOCKS * store->copies;
+	uint64_t pending = blocks_for(store, unwritten(store)) + bytes / TH_BLOCK_SIZE * store->copies;
 
 	th_space_stat(store->space, &stat);
-	floor = stat.emergency;
-	if (emergency)
-		floor = floor / 4 > merge ? floor / 4 : merge;
-	if (keep_reserved)
-		floor += stat.reserved;
-	return stat.free > floor + pending ? 0 : -ENOSPC;
+	return stat.free > floor_of(&stat, room) + stat.reserved + pending ? 0 : -ENOSPC;
 }
 
-int th_store_room_now(struct th_store *store, uint64_t bytes, bool emergency)
+/* Returns how many bytes of nodes there is room for, in addition to those that are not written yet. */
+static size_t node_room(struct th_store *store, uint64_t floor)
 {
-	return check_free(store, bytes, emergency, true);
+	struct th_space_stat stat;
+	uint64_t used = floor + blocks_for(store, unwritten(store));
+
+	th_space_stat(store->space, &stat);
+	return stat.free > used ? (stat.free - used) / store->copies * TH_BLOCK_SIZE / 3 * 2 : 0;
 }
 
-int th_store_room_reserved(struct th_store *store, uint64_t bytes, bool emergency)
+int th_store_merge_begin(struct th_store *store, size_t worst, enum th_room room)
 {
-	return check_free(store, bytes, emergency, false);
+	size_t dirty = store->live.dirty_bytes, fits, optional = 0;
+	struct th_space_stat stat;
+	uint64_t floor;
+	int err = -ENOSPC;
+
+	th_space_stat(store->space, &stat);
+	floor = floor_of(&stat, room);
+	pthread_mutex_lock(&store->budget_lock);
+	fits = node_room(store, floor);
+	if (fits >= worst) {
+		optional = (fits - worst) / 2 < TH_MERGE_OPTIONAL ? (fits - worst) / 2 : TH_MERGE_OPTIONAL;
+		err = th_space_try_pledge(store->space, blocks_for(store, unwritten(store) + worst + optional), floor);
+	}
+	if (!err)
+		atomic_store(&store->merging_bytes, worst + optional);
+	pthread_mutex_unlock(&store->budget_lock);
+	store->live.dirty_limit = err ? 0 : dirty + optional;
+	return err;
+}
+
+void th_store_merge_end(struct th_store *store)
+{
+	size_t before = atomic_load(&store->dirty_bytes), now = store->live.dirty_bytes;
+
+	store->live.dirty_limit = SIZE_MAX;
+	atomic_store(&store->merged_bytes, now > before ? now - before : 0);
+	atomic_store(&store->dirty_bytes, now);
+	atomic_store(&store->merging_bytes, 0);
+	th_store_budget(store);
 }
 
 void th_store_count_up(struct th_store *store, enum th_super_counter counter, uint64_t blocks)

@@ -108,6 +108,7 @@ struct th_store {
 	struct th_epoch epoch; /* merge_lock */
 	_Atomic size_t dirty_bytes; /* live.dirty_bytes, for readers without a lock */
 	_Atomic size_t writing_bytes; /* frozen by the checkpoint under way, and not yet written */
+	_Atomic size_t merging_bytes; /* that the merge under way may make dirty */
 	_Atomic uint64_t pushed_seq; /* th_force_flush() has pushed down all messages up to this one */
 	size_t dirty_soft; /* dirty bytes that wake the checkpointer */
 	size_t dirty_hard; /* dirty and writing bytes that make a committing thread wait, or checkpoint itself */
@@ -163,8 +164,8 @@ struct th_store {
 int th_store_fail(struct th_store *store, int error, const char *what);
 /* Reports one line, of any length, to the caller of the store. */
 void th_store_report(struct th_store *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Tells the cache how much memory dirty nodes and nodes being written take, which it leaves free.  To be called after
- * each change of these. */
+/* Tells the cache how much memory dirty nodes and nodes being written take, which it leaves free, and the space map how
+ * many blocks these need.  To be called after each change of these. */
 void th_store_budget(struct th_store *store);
 /* Add blocks to a counter of the superblock, or subtract them, which ends at 0: a damaged image may have any counts.
  * Requires checkpoint_lock. */
@@ -181,11 +182,28 @@ void th_store_lose(struct th_store *store, enum th_lost part);
  * th_checkpoint_throttle(). */
 void th_store_written(struct th_store *store, size_t bytes);
 
-/* Returns 0 if `bytes` can be written in addition to all dirty nodes and all reserved blocks, else -ENOSPC.
+/* Parts of the emergency reserve (docs/architecture.md, "A full disk"). */
+enum th_room {
+	TH_ROOM_NORMAL, /* none of it may be used */
+	TH_ROOM_FREEING, /* five eighths, by transactions that free space, or whose data has its space */
+	TH_ROOM_FLUSH, /* three quarters, by th_force_flush() */
+};
+
+/* Returns 0 if `bytes` can be written in addition to all dirty nodes and all reserved blocks, else -ENOSPC. */
+int th_store_room_now(struct th_store *store, uint64_t bytes, enum th_room room);
+/* Returns the bytes that nodes take at most on the disk, in one copy: a scattered node of two blocks takes three. */
+static inline uint64_t th_store_scattered(uint64_t bytes)
+{
+	return bytes + bytes / 2;
+}
+
+/* Lets changes of the live tree in, if the disk has room for `worst` bytes of nodes in addition to all dirty ones (S4).
+ * They may use reserved blocks.  Sets the tree's limit for work that can wait.  merge_lock is held, from here to
+ * th_store_merge_end().
  *
- * emergency: three quarters of the emergency reserve may be used, as for deletions. */
-int th_store_room_now(struct th_store *store, uint64_t bytes, bool emergency);
-/* The same, for bytes that may use reserved blocks. */
-int th_store_room_reserved(struct th_store *store, uint64_t bytes, bool emergency);
+ * Returns 0 or -ENOSPC: then the limit forbids all work that can wait. */
+int th_store_merge_begin(struct th_store *store, size_t worst, enum th_room room);
+/* Notes what has become dirty, and ends the limit. */
+void th_store_merge_end(struct th_store *store);
 
 #endif

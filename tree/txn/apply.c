@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "tree/btree/insert.h"
+#include "tree/btree/push_down.h"
 #include "tree/checkpoint/log_queue.h"
 #include "tree/chunk.h"
+#include "tree/node/message.h"
 #include "tree/state/state.h"
 
 struct apply {
@@ -62,50 +64,115 @@ int th_apply_blocks(struct th_store *store, struct th_batch *batch)
 	return err;
 }
 
-static void note_dirty(struct th_store *store)
-{
-	size_t before = atomic_load(&store->dirty_bytes), now = store->live.dirty_bytes;
+/* --- letting a merge in (S4) --- */
 
-	atomic_store(&store->merged_bytes, now > before ? now - before : 0);
-	atomic_store(&store->dirty_bytes, now);
+/* Returns a bound that costs nothing to compute: a path from the root to a leaf for each portion of the messages, but no
+ * more than the whole tree. */
+static size_t rough_worst(struct th_store *store, size_t bytes)
+{
+	size_t path = th_tree_path_bytes(store->live.root->level), worst = (1 + bytes / TH_PORTION_LEAST) * path, all;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	all = (store->usage.nodes - store->usage.dead_nodes) * TH_BLOCK_SIZE;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	all += atomic_load(&store->dirty_bytes) + atomic_load(&store->writing_bytes);
+	all = th_store_scattered(all) + path;
+	return (worst < all ? worst : all) + 2 * bytes;
+}
+
+struct worst {
+	const struct th_tree *tree;
+	struct th_push_worst sum;
+};
+
+static int count_message(const struct th_entry *message, void *arg)
+{
+	struct worst *worst = arg;
+
+	worst->sum.count++;
+	worst->sum.ranges |= th_message_is_range(message);
+	return 0;
+}
+
+static int add_worst(const struct th_entry *message, void *arg)
+{
+	struct worst *worst = arg;
+
+	th_push_down_worst(worst->tree, message, &worst->sum);
+	return 0;
+}
+
+/* Returns a bound by the nodes that the messages go to: far less, as messages usually find room in an overlay. */
+static size_t exact_worst(struct th_store *store, const struct th_memtable *memtable)
+{
+	struct worst worst = { .tree = &store->live, .sum = { .bytes = memtable->bytes } };
+	size_t bytes;
+
+	pthread_rwlock_rdlock(&store->live.lock);
+	th_memtable_each(memtable, count_message, &worst);
+	th_memtable_each(memtable, add_worst, &worst);
+	bytes = th_push_down_worst_end(&store->live, &worst.sum);
+	pthread_rwlock_unlock(&store->live.lock);
+	return bytes;
+}
+
+static int let_in(struct th_store *store, const struct th_batch *batch, enum th_room room)
+{
+	size_t rough = rough_worst(store, batch->memtable->bytes), exact;
+	int err = th_store_merge_begin(store, rough, room);
+
+	if (err != -ENOSPC)
+		return err;
+	exact = exact_worst(store, batch->memtable);
+	return exact < rough ? th_store_merge_begin(store, exact, room) : err;
+}
+
+/* --- */
+
+/* Numbers and applies the batch, and queues its log record.  merge_lock is held, and the merge was let in. */
+static int apply_batch(struct apply *a, struct th_batch *batch, bool replayed)
+{
+	struct th_store *store = a->store;
+	struct th_pending *pending = NULL;
+	int err;
+
+	th_memtable_each(batch->memtable, number_message, &a->seq);
+	if (!replayed) {
+		pending = th_pending_new(batch, a->seq);
+		if (!pending)
+			return th_store_fail(store, -ENOMEM, "applying a transaction");
+	}
+	err = th_apply_blocks(store, batch);
+	if (!err) {
+		pthread_rwlock_wrlock(&store->live.lock);
+		err = th_memtable_each(batch->memtable, apply_message, a);
+		pthread_rwlock_unlock(&store->live.lock);
+	}
+	if (err) {
+		free(pending);
+		return th_store_fail(store, err, "applying a transaction");
+	}
+	if (pending)
+		th_log_queue_add(store, pending);
+	/* Release: a thread that reads this number finds the record queued. */
+	__atomic_store_n(&store->seq, a->seq, __ATOMIC_RELEASE);
+	atomic_fetch_add(&store->merges, 1);
+	return 0;
 }
 
 int th_apply(struct th_store *store, struct th_batch *batch, uint64_t seq_if_replayed)
 {
 	struct apply a = { .store = store };
-	struct th_pending *pending = NULL;
+	bool replayed = seq_if_replayed > 0;
 	int err;
 
 	th_need_init(&a.need);
 	pthread_mutex_lock(&store->merge_lock);
-	a.seq = seq_if_replayed ? seq_if_replayed : store->seq + 1;
-	th_memtable_each(batch->memtable, number_message, &a.seq);
-	if (!seq_if_replayed) {
-		pending = th_pending_new(batch, a.seq);
-		if (!pending) {
-			err = -ENOMEM;
-			goto out;
-		}
-	}
-	err = th_apply_blocks(store, batch);
-	if (!err) {
-		pthread_rwlock_wrlock(&store->live.lock);
-		err = th_memtable_each(batch->memtable, apply_message, &a);
-		pthread_rwlock_unlock(&store->live.lock);
-	}
-	if (err) {
-		th_store_fail(store, err, "applying a transaction");
-		free(pending);
-		goto out;
-	}
-	if (pending)
-		th_log_queue_add(store, pending);
-	__atomic_store_n(&store->seq, a.seq,
-			 __ATOMIC_RELEASE); /* release: a thread that reads this number finds the record queued */
-	note_dirty(store);
-	th_store_budget(store);
-	atomic_fetch_add(&store->merges, 1);
-out:
+	a.seq = replayed ? seq_if_replayed : store->seq + 1;
+	err = let_in(store, batch, batch->emergency || replayed ? TH_ROOM_FREEING : TH_ROOM_NORMAL);
+	if (!err || replayed) /* it was let in before the crash */
+		err = apply_batch(&a, batch, replayed);
+	th_store_merge_end(store);
 	pthread_mutex_unlock(&store->merge_lock);
 	th_need_release(&a.need);
 	return err;

@@ -40,7 +40,8 @@ static int write_dirty(struct bulk *b)
 	struct th_store *store = b->txn->store;
 	struct th_node_writer *writer;
 	struct th_ptr root;
-	int err = th_store_room_now(store, b->fork.dirty_bytes, b->txn->layers.emergency);
+	int err = th_store_room_now(store, th_store_scattered(b->fork.dirty_bytes),
+				    b->txn->layers.emergency ? TH_ROOM_FREEING : TH_ROOM_NORMAL);
 
 	if (!err)
 		err = th_node_writer_new(store, &b->fork, b->fork.gen, &b->taken, &writer);

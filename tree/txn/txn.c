@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "journal/base/array.h"
+#include "tree/btree/push_down.h"
+#include "tree/checkpoint/checkpoint.h"
 #include "tree/checkpoint/log_queue.h"
 #include "tree/checkpoint/throttle.h"
 #include "tree/io/chunk.h"
@@ -257,11 +259,12 @@ static bool is_empty(const struct th_txn *txn)
 	return txn->layers.count == 0 && txn->nallocs == 0 && txn->drops.count == 0 && txn->shares.count == 0;
 }
 
-/* Applies a transaction that is all in memory. */
+/* Applies a transaction that is all in memory.  After -ENOSPC it is unchanged. */
 static int apply(struct th_txn *txn)
 {
 	static const struct th_memtable none;
 	const struct th_memtable *memtable;
+	size_t drops = txn->drops.count;
 	struct th_batch batch;
 	int err;
 
@@ -277,14 +280,34 @@ static int apply(struct th_txn *txn)
 		.nallocs = txn->nallocs,
 		.drops = txn->drops,
 		.shares = txn->shares,
+		.emergency = txn->layers.emergency,
 	};
 	if (!err)
 		err = th_apply(txn->store, &batch, 0);
 	if (err && batch.noted)
 		txn->nallocs = 0; /* visible entries may name the runs: a rollback keeps them */
+	if (err)
+		txn->drops.count = drops;
 	return err;
 }
 
+static int merge(struct th_txn *txn)
+{
+	return th_layers_spilled(&txn->layers) ? th_bulk_commit(txn) : apply(txn);
+}
+
+/* May a transaction that does not fit by its worst case need far less?  One that is merged in portions may. */
+static bool may_need_less(const struct th_txn *txn)
+{
+	const struct th_layers *layers = &txn->layers;
+	enum th_room room = layers->emergency ? TH_ROOM_FREEING : TH_ROOM_NORMAL;
+
+	return layers->bytes > TH_PORTION_LEAST && !th_layers_spilled(layers) &&
+	       th_store_room_now(txn->store, layers->bytes, room) == 0;
+}
+
+/* Without room for the worst case of a merge, makes room and retries.  A bulk commit needs room only for the nodes that it
+ * does change, and can be undone: the last resort of transactions whose worst case is far from what they need. */
 static int commit(struct th_txn *txn)
 {
 	struct th_store *store = txn->store;
@@ -293,9 +316,14 @@ static int commit(struct th_txn *txn)
 	th_checkpoint_throttle(store);
 	err = th_store_writable(store);
 	if (!err)
-		err = th_checkpoint_room(store, txn->layers.bytes, txn->layers.emergency);
+		err = merge(txn);
+	if (err != -ENOSPC)
+		return err;
+	err = th_checkpoint_reclaim(store, UINT64_MAX);
 	if (!err)
-		err = th_layers_spilled(&txn->layers) ? th_bulk_commit(txn) : apply(txn);
+		err = merge(txn);
+	if (err == -ENOSPC && may_need_less(txn))
+		err = th_bulk_commit(txn);
 	return err;
 }
 

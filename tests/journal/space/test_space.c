@@ -444,7 +444,7 @@ END_TEST
 START_TEST(emergency_reserve_is_a_part_of_the_disk)
 {
 	static const uint64_t sizes[][2] = {
-		{ 4096, 256 }, /* 16 MiB */
+		{ 4096, 512 }, /* 16 MiB */
 		{ 1000, 125 },
 		{ 65536, 2048 },
 		{ UINT64_C(1) << 28, 262144 },

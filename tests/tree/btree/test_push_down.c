@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tree/btree/detach.h"
+#include "tree/btree/insert.h"
 #include "tree/btree/push_down.h"
 
 #define OVERLAY_BYTES 2000u
@@ -264,6 +265,72 @@ START_TEST(an_unreadable_leaf_does_not_stop_deletes)
 }
 END_TEST
 
+/* --- limits --- */
+
+static const struct th_entry *random_message(struct th_random *random, unsigned keys, uint64_t seq)
+{
+	unsigned what = th_random_below(random, 100), at = th_random_below(random, keys);
+	char key[16], to[16], value[2600];
+
+	snprintf(key, sizeof(key), "k%06u", at);
+	snprintf(to, sizeof(to), "k%06u", at + th_random_between(random, 1, what < 2 ? keys / 4 : 30));
+	memset(value, 'w', sizeof(value));
+	value[th_random_below(random, what < 20 ? sizeof(value) : 100)] = 0;
+	value[sizeof(value) - 1] = 0;
+	if (what < 5)
+		return th_test_delete_range(key, to, seq);
+	return what < 50 ? th_test_delete(key, seq) : th_test_put(key, value, seq);
+}
+
+static size_t worst_of(const struct th_entry *message)
+{
+	struct th_push_worst sum = {
+		.bytes = th_entry_key_size(message) + th_entry_value(message).size + 64,
+		.count = 1,
+		.ranges = th_message_is_range(message),
+	};
+
+	th_push_down_worst(&tree, message, &sum);
+	return th_push_down_worst_end(&tree, &sum);
+}
+
+/* At the limit a message makes no more dirty than its worst case says, and none waits beyond an overlay's budget. */
+START_TEST(a_message_dirties_no_more_than_its_worst_case)
+{
+	enum { KEYS = 6000 };
+	struct th_random random = { .state = th_test_seed("a_message_dirties_no_more_than_its_worst_case") };
+	unsigned rounds = th_test_rounds(20000), pushes = 0;
+	size_t bytes;
+
+	th_nodes_init(&nodes, 16 << 20);
+	th_nodes_tree(&nodes, &tree, TH_OVERLAY_BYTES);
+	th_nodes_fill(&tree, 0, KEYS, 1000);
+	ck_assert_uint_ge(tree.root->level, 3);
+	for (unsigned i = 0; i < rounds; i++) {
+		const struct th_entry *message = random_message(&random, KEYS, 100000 + i);
+		size_t before = tree.dirty_bytes, worst = worst_of(message);
+
+		if (i % 2000 == 0)
+			th_nodes_fill(&tree, 0, KEYS, 1000);
+		if (th_random_below(&random, 500) == 0 || i % 2000 == 0) {
+			th_nodes_freeze(&nodes, &tree);
+			before = 0;
+			worst = worst_of(message);
+		}
+		tree.dirty_limit = before;
+		th_ok(th_tree_put(&tree, message));
+		tree.dirty_limit = SIZE_MAX;
+		if (tree.dirty_bytes > before + worst)
+			ck_abort_msg("message %u: %zu bytes of %zu", i, tree.dirty_bytes - before, worst);
+		ck_assert_uint_le(tree.root->overlay.bytes, TH_OVERLAY_BYTES);
+		pushes += worst > th_tree_path_bytes(tree.root->level);
+	}
+	ck_assert_uint_gt(pushes, 0);
+	th_test_check_tree(nodes.cache, tree.root, tree.gen, &bytes);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = { a_message_passes_writable_nodes,
@@ -273,7 +340,8 @@ int main(void)
 				       a_range_delete_detaches_covered_children,
 				       a_range_delete_does_not_wait_above_a_leaf,
 				       deletes_wait_until_they_hide_an_eighth_of_the_records,
-				       an_unreadable_leaf_does_not_stop_deletes };
+				       an_unreadable_leaf_does_not_stop_deletes,
+				       a_message_dirties_no_more_than_its_worst_case };
 
 	return th_tests_run("push_down", tests, sizeof(tests) / sizeof(tests[0]));
 }

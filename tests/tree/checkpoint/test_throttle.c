@@ -89,16 +89,15 @@ START_TEST(room_keeps_the_reserves)
 	th_store_info(fixture.store, &info);
 	ck_assert_uint_gt(info.blocks_emergency, 0);
 	usable = (info.blocks_free - info.blocks_emergency - 1) * info.block_size;
-	th_ok(th_store_room_now(fixture.store, usable - info.block_size, false));
-	th_expect(th_store_room_now(fixture.store, usable + info.block_size, false), -ENOSPC);
-	th_ok(th_store_room_now(fixture.store, usable + info.block_size, true)); /* a deletion */
-	th_expect(th_store_room_now(fixture.store, info.blocks_free * info.block_size, true), -ENOSPC);
+	th_ok(th_store_room_now(fixture.store, usable - info.block_size, TH_ROOM_NORMAL));
+	th_expect(th_store_room_now(fixture.store, usable + info.block_size, TH_ROOM_NORMAL), -ENOSPC);
+	th_ok(th_store_room_now(fixture.store, usable + info.block_size, TH_ROOM_FREEING)); /* a deletion */
+	th_expect(th_store_room_now(fixture.store, info.blocks_free * info.block_size, TH_ROOM_FREEING), -ENOSPC);
 	th_ok(th_chunk_reserve(fixture.store, 100));
-	th_expect(th_store_room_now(fixture.store, usable - 50 * info.block_size, false), -ENOSPC);
-	th_ok(th_store_room_reserved(fixture.store, usable - 50 * info.block_size, false));
-	th_ok(th_store_room_now(fixture.store, usable - 102 * info.block_size, false));
+	th_expect(th_store_room_now(fixture.store, usable - 50 * info.block_size, TH_ROOM_NORMAL), -ENOSPC);
+	th_ok(th_store_room_now(fixture.store, usable - 102 * info.block_size, TH_ROOM_NORMAL));
 	th_chunk_unreserve(fixture.store, 100);
-	th_ok(th_store_room_now(fixture.store, usable - info.block_size, false));
+	th_ok(th_store_room_now(fixture.store, usable - info.block_size, TH_ROOM_NORMAL));
 	th_fixture_release(&fixture);
 }
 END_TEST
