@@ -22,14 +22,44 @@ int th_orphan_remove(struct th_txn *txn, const struct th_inode *inode)
 	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
+/* Attributes that are deleted one by one.  A delete of a range goes to the leaf at once, as it may hide many records (N6 in
+ * docs/architecture.md), so that files removed in random order cost the write of a leaf each.  With more attributes the
+ * range is cheaper than so many messages. */
+#define SINGLE_XATTRS 16
+
+/* Stages the deletion of the attributes that the cursor finds.  Returns 0, 1 if there are more than SINGLE_XATTRS, or
+ * -errno. */
+static int delete_found(struct th_txn *txn, struct th_cursor *cursor)
+{
+	for (unsigned i = 0; i <= SINGLE_XATTRS; i++) {
+		struct th_cursor_entry at;
+		int end = th_cursor_next(cursor, &at);
+
+		if (end)
+			return end < 0 ? end : 0;
+		end = th_txn_delete(txn, at.key);
+		if (end)
+			return end;
+	}
+	return 1;
+}
+
 static int delete_xattrs(struct th_txn *txn, const struct th_inode *inode)
 {
 	struct th_fs_key prefix = th_fs_key_kind(inode->id, TH_FS_KEY_XATTR);
 	uint8_t space[TH_FS_KEY_MAX];
+	struct th_range range = th_range_prefix(th_fs_key_slice(&prefix), space);
+	struct th_cursor *cursor;
+	int err;
 
 	if (inode->xattr_state == TH_XATTR_NONE)
 		return 0;
-	return th_txn_delete_range(txn, th_range_prefix(th_fs_key_slice(&prefix), space));
+	err = th_cursor_open(th_inode_view(inode), &range, &cursor);
+	if (err)
+		return err;
+	err = delete_found(txn, cursor);
+	th_cursor_close(cursor);
+	return err ? th_txn_delete_range(txn, range) : 0; /* works also if they cannot be read */
 }
 
 static int delete_target(struct th_txn *txn, const struct th_inode *inode)

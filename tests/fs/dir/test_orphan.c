@@ -109,6 +109,31 @@ START_TEST(unlink_deletes_all_attributes)
 }
 END_TEST
 
+/* Deletes of ranges would go to the leaves at once. */
+START_TEST(files_removed_in_random_order_share_the_writes_of_leaves)
+{
+	enum { FILES = 8000, REMOVED = 200 };
+	struct th_store_info info;
+	char path[20];
+
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "/f%u", i);
+		ck_assert_int_eq(th_scene_make(&scene, path, S_IFREG | 0644), 0);
+	}
+	th_scene_reopen(&scene);
+	th_store_info(scene.fs->store, &info);
+	uint64_t before = info.node_writes;
+
+	for (unsigned i = 0; i < REMOVED; i++) {
+		snprintf(path, sizeof(path), "/f%u", i * (FILES / REMOVED));
+		ck_assert_int_eq(th_scene_unlink(&scene, path), 0);
+	}
+	ck_assert_int_eq(th_store_checkpoint(scene.fs->store), 0);
+	th_store_info(scene.fs->store, &info);
+	ck_assert_uint_lt(info.node_writes - before, 20);
+}
+END_TEST
+
 START_TEST(inode_in_use_is_deleted_with_its_last_reference)
 {
 	ck_assert_int_eq(th_scene_make(&scene, "/f", S_IFREG | 0644), 0);
@@ -265,6 +290,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, unlink_deletes_an_unused_inode);
 	tcase_add_test(tcase, unlink_deletes_all_attributes);
+	tcase_add_test(tcase, files_removed_in_random_order_share_the_writes_of_leaves);
 	tcase_add_test(tcase, inode_in_use_is_deleted_with_its_last_reference);
 	tcase_add_test(tcase, lookups_by_the_kernel_keep_an_inode);
 	tcase_add_test(tcase, mount_deletes_orphans_after_a_crash);
