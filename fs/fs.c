@@ -346,6 +346,7 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 		.keep_disk = true,
 		.cache_bytes = options->cache_bytes,
 		.checkpoint_interval_ms = options->checkpoint_interval_ms,
+		.heartbeat_ms = options->heartbeat_ms,
 		.discard = options->discard,
 		.truncate_log = options->truncate_log,
 		.rescue = options->rescue,

@@ -42,8 +42,10 @@ struct th_super {
 	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 };
 
-/* The first block after the first ring, and the blocks of the end ring. */
-#define TH_SUPER_FIRST_FREE ((uint64_t)TH_SUPER_SLOTS)
+/* The block after the first ring, which is the heartbeat's (heartbeat.h); the first one after that; and the blocks of the
+ * end ring. */
+#define TH_HEARTBEAT_BLOCK ((uint64_t)TH_SUPER_SLOTS)
+#define TH_SUPER_FIRST_FREE (TH_HEARTBEAT_BLOCK + 1)
 #define TH_SUPER_TAIL_BLOCKS ((uint64_t)TH_SUPER_SLOTS)
 
 /* Writes both copies of the slot of super->generation, without a flush.  Returns 0, -EINVAL for fields that no reader

@@ -170,10 +170,13 @@ static int write_content(const struct job *job)
 		.force = job->force,
 		.metadata_copies = job->metadata_copies,
 	};
+	struct th_image_reporter reporter = { .path = job->path };
 	struct th_disk *disk;
 	int err = th_disk_open(job->path, 0, &disk);
 
 	if (!err) {
+		disk->report = th_image_report;
+		disk->report_arg = &reporter;
 		err = job->writer(disk, &options);
 		th_disk_close(disk);
 	}

@@ -34,6 +34,47 @@
 #define TH_DIRTY_SOFT_MIN (4u << 20)
 #define TH_DIRTY_SOFT_MAX (128u << 20)
 
+/* --- the heartbeat --- */
+
+/* Refuses transfers to a disk that another machine has taken.  The heartbeat itself looks before it writes. */
+static int guard_disk(void *heartbeat, uint64_t addr)
+{
+	return addr == TH_HEARTBEAT_BLOCK ? 0 : th_heartbeat_check(heartbeat);
+}
+
+/* Makes this process the only writer of the disk among those of all machines. */
+static int take_disk(struct th_disk *disk, unsigned heartbeat_ms, struct th_heartbeat **ret)
+{
+	struct th_heartbeat_host here;
+	int err;
+
+	if (!heartbeat_ms)
+		heartbeat_ms = disk->shared ? TH_HEARTBEAT_DEFAULT_MS : TH_HEARTBEAT_OFF;
+	th_heartbeat_here(&here);
+	err = th_heartbeat_start(disk, &here, heartbeat_ms == TH_HEARTBEAT_OFF ? 0 : heartbeat_ms, ret);
+	if (!err && *ret) {
+		disk->guard_arg = *ret;
+		disk->guard = guard_disk;
+	}
+	return err;
+}
+
+/* Takes the disk if there is a store on it.  Its superblock is read again afterwards: until then another machine may have
+ * written. */
+static int begin_heartbeat(struct th_disk *disk, const struct th_store_options *options, struct th_heartbeat **ret)
+{
+	struct th_super super;
+	int err = th_super_read(disk, &super);
+
+	return err ? err : take_disk(disk, options ? options->heartbeat_ms : 0, ret);
+}
+
+static void leave_disk(struct th_disk *disk, struct th_heartbeat *heartbeat)
+{
+	disk->guard = NULL;
+	th_heartbeat_stop(heartbeat, true);
+}
+
 /* --- format --- */
 
 static int new_uuid(uint8_t uuid[16])
@@ -206,15 +247,22 @@ fail:
 
 int th_store_format(struct th_disk *disk, const struct th_format_options *options)
 {
+	struct th_heartbeat *none;
 	struct th_store *store;
 	struct th_super super;
 	int err = blank_super(disk, options, &super);
 
 	if (err)
 		return err;
-	if (th_super_present(disk) && !(options && options->force))
-		return -EEXIST;
-	err = th_super_erase(disk);
+	if (th_super_present(disk)) {
+		if (!options || !options->force)
+			return -EEXIST;
+		err = take_disk(disk, TH_HEARTBEAT_OFF, &none);
+	}
+	if (!err)
+		err = th_super_erase(disk);
+	if (!err)
+		err = th_heartbeat_erase(disk);
 	if (!err)
 		err = store_new(disk, NULL, &super, &store);
 	if (err)
@@ -443,17 +491,23 @@ static void report_nothing(struct th_disk *disk)
 
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
 {
-	bool rescue = options && options->rescue;
+	bool rescue = options && options->rescue, writes = !options || !options->read_only;
+	struct th_heartbeat *heartbeat = NULL;
 	struct th_store *store = NULL;
-	int err;
+	int err = 0;
 
-	if (rescue && !options->read_only)
+	if (rescue && writes)
 		return -EINVAL;
 
 	disk->report = options && options->report ? options->report : th_report_to_stderr;
 	disk->report_arg = options ? options->arg : NULL;
-	err = rescue ? open_rescue(disk, options, &store) : open_newest(disk, options, &store);
-	if (!err && !store->read_only)
+	if (writes)
+		err = begin_heartbeat(disk, options, &heartbeat);
+	if (!err)
+		err = rescue ? open_rescue(disk, options, &store) : open_newest(disk, options, &store);
+	if (store)
+		store->heartbeat = heartbeat;
+	if (!err && writes)
 		err = begin_writing(store);
 	else if (!err && store->options.branch)
 		err = th_branch_switch(store, store->options.branch);
@@ -463,12 +517,14 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 	}
 	if (store)
 		store_release(store);
+	leave_disk(disk, heartbeat);
 	report_nothing(disk);
 	return err;
 }
 
 int th_store_close(struct th_store *store)
 {
+	struct th_heartbeat *heartbeat = store->heartbeat;
 	struct th_disk *disk = store->disk;
 	bool keep = store->options.keep_disk;
 	int err = 0;
@@ -484,6 +540,7 @@ int th_store_close(struct th_store *store)
 	}
 	th_chunk_wait_all(store);
 	store_release(store);
+	leave_disk(disk, heartbeat);
 	if (keep)
 		report_nothing(disk);
 	else

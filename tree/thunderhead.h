@@ -195,6 +195,8 @@ enum th_discard {
 };
 
 /* Zero or NULL chooses the default of each option. */
+#define TH_HEARTBEAT_OFF (~0u)
+
 struct th_store_options {
 	/* Refuses writes.  A log that needs replay is replayed in memory only.  If damage prevents that, the store
 	 * reports it and shows the state before the damage: the records before a damaged one, or the last
@@ -218,6 +220,10 @@ struct th_store_options {
 	/* Discards freed blocks in the background, in units of 64 KiB, once they are reusable; and when the store is
 	 * closed.  A disk that cannot discard is not asked again.  th_store_trim() works in any case. */
 	enum th_discard discard;
+	/* How often the writer marks the disk as its own, so that a second machine does not write to it.  0: every 5 s if
+	 * the disk may be shared (th_disk.shared), else never; TH_HEARTBEAT_OFF: never.  A writer looks for another one's
+	 * heartbeat in any case. */
+	unsigned heartbeat_ms;
 	unsigned checkpoint_interval_ms; /* longest time between checkpoints in the background; 0: 5000 */
 	const char *branch; /* makes this branch the current one; NULL: as it was */
 	/* Called by th_store_checkpoint(), th_snapshot_create(), th_store_close() and checkpoints in the background.

@@ -16,6 +16,8 @@
 const char *th_error_text(int err)
 {
 	switch (abs(err)) {
+	case EADDRINUSE:
+		return "another machine uses the image";
 	case EMEDIUMTYPE:
 		return "not a Thunderhead image";
 	case EUCLEAN:

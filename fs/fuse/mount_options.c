@@ -93,6 +93,22 @@ static int parse_commit(parsed_t *parsed, option_t *option, const char *value)
 	return parsed->fs.checkpoint_interval_ms ? 0 : -EINVAL;
 }
 
+static int parse_heartbeat(parsed_t *parsed, option_t *option, const char *value)
+{
+	char *end;
+	double seconds = strtod(value, &end);
+
+	(void)option;
+	if (!strcmp(value, "off")) {
+		parsed->fs.heartbeat_ms = TH_HEARTBEAT_OFF;
+		return 0;
+	}
+	if (end == value || *end || !(seconds >= 0.1 && seconds <= 60))
+		return -EINVAL;
+	parsed->fs.heartbeat_ms = (unsigned)(seconds * 1000);
+	return 0;
+}
+
 static int parse_snapdir(parsed_t *parsed, option_t *option, const char *value)
 {
 	static const char *const modes[] = {
@@ -244,6 +260,8 @@ const struct th_mount_option th_mount_option_table[] = {
 	{ "cache", "SIZE", "memory for nodes of the tree (256M)", "a size, such as 256M", .parse = parse_cache },
 	{ "commit", "SECONDS", "how often changes are written as a checkpoint (5)", "seconds, above 0 and up to 3600",
 	  .parse = parse_commit },
+	{ "heartbeat", "SECONDS", "how often the image is marked as in use, for other machines; off (devices: 5)",
+	  "off, or seconds from 0.1 to 60", .parse = parse_heartbeat },
 	{ "snapdir", "MODE", "where .snapshots is listed: hidden, root, visible, disabled (hidden)",
 	  "hidden, root, visible or disabled", .parse = parse_snapdir },
 	{ "snapdirname", "NAME", "the name of .snapshots, where files have that name", "a name of up to 255 bytes",

@@ -81,6 +81,7 @@ struct th_fs_options {
 	const char *subdir; /* show this directory (a path from the root) as the root; NULL: the root */
 	size_t cache_bytes; /* as in struct th_store_options */
 	unsigned checkpoint_interval_ms;
+	unsigned heartbeat_ms; /* th_store_options */
 	enum th_discard discard;
 	bool truncate_log, rescue; /* as in struct th_store_options; rescue implies read_only */
 	uint64_t generation; /* as there */

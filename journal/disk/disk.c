@@ -43,7 +43,13 @@ static uint64_t iov_blocks(const struct iovec *iov, int iovcnt)
 	return blocks;
 }
 
-/* The admit functions check and count a transfer.  Return 0 or -EINVAL. */
+/* Returns 0, or the error of the disk's guard. */
+static int ask_guard(struct th_disk *disk, uint64_t addr)
+{
+	return disk->guard ? disk->guard(disk->guard_arg, addr) : 0;
+}
+
+/* The admit functions check and count a transfer.  Return 0, -EINVAL, or the error of the guard. */
 static int admit_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, const void *buf)
 {
 	if (!inside(disk, addr, blocks) || !aligned(buf))
@@ -56,9 +62,10 @@ static int admit_get(struct th_disk *disk, uint64_t addr, uint32_t blocks, const
 static int admit_save(struct th_disk *disk, uint64_t addr, const struct iovec *iov, int iovcnt)
 {
 	uint64_t blocks = iov_blocks(iov, iovcnt);
+	int err = inside(disk, addr, blocks) ? ask_guard(disk, addr) : -EINVAL;
 
-	if (!inside(disk, addr, blocks))
-		return -EINVAL;
+	if (err)
+		return err;
 	__atomic_fetch_add(&disk->writes, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&disk->bytes_written, blocks << TH_BLOCK_SHIFT, __ATOMIC_RELAXED);
 	return 0;
@@ -171,6 +178,9 @@ int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks)
 		return -EINVAL;
 	if (!disk->ops->discard || __atomic_load_n(&disk->no_discard, __ATOMIC_RELAXED))
 		return -EOPNOTSUPP;
+	err = ask_guard(disk, addr);
+	if (err)
+		return err;
 	th_thread_waits();
 	err = disk->ops->discard(disk, addr, blocks);
 	if (err == -EOPNOTSUPP)

@@ -88,6 +88,10 @@ struct th_disk {
 	const char *name; /* for messages: a URL or path, or "memory"; the disk keeps a copy of what it was given */
 	th_disk_report_line *report; /* NULL: damage is not reported; set before other threads use the disk */
 	void *report_arg;
+	/* Called before each save and discard, from any thread; an error becomes the result of the transfer.  NULL: none. */
+	int (*guard)(void *arg, uint64_t addr);
+	void *guard_arg;
+	bool shared; /* other machines may have the disk, too: its writer keeps a heartbeat by default */
 	bool sparse; /* unused blocks need no space below once they are discarded: stores discard by default */
 	bool no_discard; /* discard returned -EOPNOTSUPP; atomic */
 	/* Totals.  The functions below count with __atomic builtins, as C++ has no _Atomic. */

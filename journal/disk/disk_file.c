@@ -95,6 +95,7 @@ int th_disk_file_open(struct th_disk_file *file, const char *path, const char *n
 		try_direct(fd, file->disk.blocks);
 	file->disk.name = file->name;
 	file->disk.sparse = !file->is_device;
+	file->disk.shared = th_disk_lock_is_shared(&file->lock);
 	file->fd = fd;
 	file->read_only = read_only;
 out:

@@ -81,6 +81,7 @@ struct th_disk *th_disk_lend(struct th_disk *disk)
 	lent->disk.ops = &lent_ops;
 	lent->disk.blocks = disk->blocks;
 	lent->disk.name = disk->name;
+	lent->disk.shared = disk->shared;
 	lent->disk.sparse = disk->sparse;
 	return &lent->disk;
 }

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -243,6 +244,44 @@ void th_disk_lock_release(struct th_disk_lock *lock)
 	if (lock->claim >= 0)
 		close(lock->claim);
 	*lock = (struct th_disk_lock){ .fd = { -1, -1, -1, -1 }, .claim = -1 };
+}
+
+/* Filesystems of networks, clusters and virtual machines.  That of FUSE is any of these, or a local one. */
+static bool is_of_network(unsigned long type)
+{
+	static const uint32_t types[] = {
+		0x01021997, /* 9p */
+		0x00c36400, /* Ceph */
+		0xff534d42, /* CIFS */
+		0x73757245, /* Coda */
+		0x65735546, /* FUSE, virtiofs */
+		0x01161970, /* GFS2 */
+		0x47504653, /* GPFS */
+		0xbacbacbc, /* HGFS */
+		0x0bd00bd0, /* Lustre */
+		0x6969, /* NFS */
+		0x7461636f, /* OCFS2 */
+		0x5346414f, /* AFS */
+		0xfe534d42, /* SMB2 */
+		0x786f4256, /* vboxsf */
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (types[i] == (uint32_t)type)
+			return true;
+	}
+	return false;
+}
+
+bool th_disk_lock_is_shared(const struct th_disk_lock *lock)
+{
+	int fd = lock->fd[bottom(lock)];
+	struct stat status;
+	struct statfs filesystem;
+
+	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+		return true;
+	return fstatfs(fd, &filesystem) < 0 || is_of_network((unsigned long)filesystem.f_type);
 }
 
 int th_disk_lock_hold(struct th_disk_lock *lock, enum th_disk_hold hold)

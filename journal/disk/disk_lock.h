@@ -39,6 +39,9 @@ struct th_disk_lock {
 int th_disk_lock_take(struct th_disk_lock *lock, int fd, bool read_only, bool claimed);
 /* Unlocks and closes the descriptors below the caller's. */
 void th_disk_lock_release(struct th_disk_lock *lock);
+/* Returns whether other machines may have the image, too: it lies on a device that is no loop device, or on a filesystem of
+ * which another machine may be a server or client. */
+bool th_disk_lock_is_shared(const struct th_disk_lock *lock);
 /* The implementation of th_disk_hold() (disk.h). */
 int th_disk_lock_hold(struct th_disk_lock *lock, enum th_disk_hold hold);
 

@@ -168,7 +168,7 @@ static int try_log(struct th_disk *disk)
 static int try_super(struct th_disk *disk)
 {
 	struct th_super super = {
-		.blocks = DISK_BLOCKS, .log_first = 8, .log_blocks = 100, .generation = 1, .copies = 1
+		.blocks = DISK_BLOCKS, .log_first = TH_SUPER_FIRST_FREE, .log_blocks = 100, .generation = 1, .copies = 1
 	};
 	struct th_super found;
 	int err;

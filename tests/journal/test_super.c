@@ -34,7 +34,7 @@ static struct th_super sample(uint64_t generation)
 	struct th_super super = {
 		.compat = 5,
 		.blocks = DISK_BLOCKS,
-		.log_first = 8,
+		.log_first = TH_SUPER_FIRST_FREE,
 		.log_blocks = 100,
 		.generation = generation,
 		.sequence = generation * 1000,
@@ -347,7 +347,7 @@ START_TEST(fields_that_no_reader_accepts_are_not_written)
 	super.blocks = 3;
 	check_refused(&super);
 	super = sample(1);
-	super.log_first = 7;
+	super.log_first = TH_HEARTBEAT_BLOCK;
 	check_refused(&super);
 	super = sample(1);
 	super.log_first = UINT64_MAX;

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include "tree/state/state.h"
 
 static struct th_disk *memory_disk(uint64_t blocks)
 {
@@ -57,6 +60,95 @@ START_TEST(format_refuses_small_disks_and_existing_stores)
 	th_store_info(store, &info);
 	ck_assert_str_eq(info.label, "second");
 	th_ok(th_store_close(store));
+}
+END_TEST
+
+/* --- the heartbeat --- */
+
+static struct th_store_options quiet = { .keep_disk = true, .heartbeat_ms = 20 };
+
+/* Starts the heartbeat of another machine, as if it had the disk, too. */
+static struct th_heartbeat *other_machine(struct th_disk *disk)
+{
+	struct th_heartbeat_host host = { .host = 1, .boot = 2, .pid = 3, .started = 4, .name = "other" };
+	struct th_heartbeat *heartbeat;
+
+	th_ok(th_heartbeat_start(disk, &host, 20, &heartbeat));
+	return heartbeat;
+}
+
+START_TEST(store_of_another_machine_is_refused)
+{
+	struct th_format_options format = { .force = true };
+	struct th_disk *disk = memory_disk(TH_IMAGE_MIN / TH_BLOCK_SIZE);
+	struct th_heartbeat *other;
+	struct th_store *store;
+
+	th_ok(th_store_format(disk, NULL));
+	other = other_machine(disk);
+	th_expect(th_store_open(disk, &quiet, &store), -EADDRINUSE);
+	quiet.heartbeat_ms = TH_HEARTBEAT_OFF; /* it looks all the same */
+	th_expect(th_store_open(disk, &quiet, &store), -EADDRINUSE);
+	th_expect(th_store_format(disk, &format), -EADDRINUSE);
+	th_ok(th_store_open(disk, &(struct th_store_options){ .keep_disk = true, .read_only = true }, &store));
+	th_ok(th_store_close(store));
+	th_heartbeat_stop(other, false); /* as if it had crashed */
+	th_ok(th_store_open(disk, &quiet, &store));
+	th_ok(th_store_close(store));
+	th_disk_close(disk);
+}
+END_TEST
+
+/* The tests have no second machine that waits: here the block changes at once, as after a long pause. */
+START_TEST(store_that_lost_its_disk_writes_no_more)
+{
+	struct th_disk *disk = memory_disk(TH_IMAGE_MIN / TH_BLOCK_SIZE), *lent = th_disk_lend(disk);
+	struct th_heartbeat *other;
+	struct th_store *store;
+	struct th_txn *txn;
+	uint64_t writes;
+
+	th_ok(th_store_format(disk, NULL));
+	quiet.heartbeat_ms = 20;
+	th_ok(th_store_open(lent, &quiet, &store));
+	th_ok(th_txn_begin(store, &txn));
+	th_ok(th_txn_put(txn, th_slice_of("key"), th_slice_of("value")));
+	th_ok(th_txn_commit(txn));
+	th_ok(th_heartbeat_erase(disk));
+	other = other_machine(disk);
+	while (!th_heartbeat_is_lost(store->heartbeat))
+		usleep(1000);
+	writes = __atomic_load_n(&lent->writes, __ATOMIC_RELAXED);
+	th_expect(th_store_sync(store), -EROFS);
+	th_expect(th_txn_begin(store, &txn), -EROFS);
+	ck_assert_int_lt(th_store_close(store), 0);
+	ck_assert_uint_eq(lent->writes, writes);
+	th_heartbeat_stop(other, true);
+	th_disk_close(lent);
+	th_disk_close(disk);
+}
+END_TEST
+
+START_TEST(heartbeat_is_for_disks_that_may_be_shared)
+{
+	struct th_disk *disk = memory_disk(TH_IMAGE_MIN / TH_BLOCK_SIZE);
+	struct th_store *store;
+
+	th_ok(th_store_format(disk, NULL));
+	quiet.heartbeat_ms = 0;
+	th_ok(th_store_open(disk, &quiet, &store));
+	ck_assert_ptr_null(store->heartbeat);
+	th_ok(th_store_close(store));
+	disk->shared = true;
+	th_ok(th_store_open(disk, &quiet, &store));
+	ck_assert_ptr_nonnull(store->heartbeat);
+	th_ok(th_store_close(store));
+	ck_assert_ptr_null(disk->guard);
+	quiet.heartbeat_ms = TH_HEARTBEAT_OFF;
+	th_ok(th_store_open(disk, &quiet, &store));
+	ck_assert_ptr_null(store->heartbeat);
+	th_ok(th_store_close(store));
+	th_disk_close(disk);
 }
 END_TEST
 
@@ -303,6 +395,9 @@ int main(void)
 	const TTest *const tests[] = {
 		new_store_is_empty,
 		format_refuses_small_disks_and_existing_stores,
+		store_of_another_machine_is_refused,
+		store_that_lost_its_disk_writes_no_more,
+		heartbeat_is_for_disks_that_may_be_shared,
 		format_erases_the_old_store,
 		content_survives_reopening,
 		a_kept_disk_is_open_and_without_the_options_of_the_store,

@@ -28,7 +28,9 @@ int th_store_fail(struct th_store *store, int error, const char *what)
 
 int th_store_writable(struct th_store *store)
 {
-	return store->read_only || atomic_load(&store->failed) ? -EROFS : 0;
+	bool refused = store->read_only || atomic_load(&store->failed) || th_heartbeat_is_lost(store->heartbeat);
+
+	return refused ? -EROFS : 0;
 }
 
 bool th_store_lenient(const struct th_store *store, int err)

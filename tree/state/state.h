@@ -18,6 +18,7 @@
 
 #include <pthread.h>
 
+#include "journal/heartbeat.h"
 #include "journal/log.h"
 #include "journal/space/space.h"
 #include "journal/super.h"
@@ -78,6 +79,7 @@ struct th_store {
 	struct th_cache *cache;
 	struct th_readahead *ahead;
 	struct th_space *space;
+	struct th_heartbeat *heartbeat; /* NULL: none */
 	struct th_log *log; /* log_lock; NULL while the store is formatted or read-only */
 	struct th_tree live, meta;
 	struct th_blocklist_write dead_write; /* of the live dead list; checkpoint_lock */
@@ -171,7 +173,7 @@ void th_store_budget(struct th_store *store);
  * Requires checkpoint_lock. */
 void th_store_count_up(struct th_store *store, enum th_super_counter counter, uint64_t blocks);
 void th_store_count_down(struct th_store *store, enum th_super_counter counter, uint64_t blocks);
-/* Returns 0, or -EROFS if the store was opened read-only or has failed. */
+/* Returns 0, or -EROFS if the store was opened read-only, has failed, or has lost its disk to another machine. */
 int th_store_writable(struct th_store *store);
 /* Returns true if the error means damage on the disk, and the store was opened to be read: then a structure that other reads do
  * not need may be missing. */

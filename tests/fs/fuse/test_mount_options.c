@@ -131,11 +131,12 @@ START_TEST(values_are_parsed)
 	struct th_mount_parsed parsed;
 
 	ck_assert_int_eq(
-		parse("cache=64M,commit=0.5,snapdir=visible,snapdirname=.old,snapshots=owner,branch=b,snapshot=s,subdir=a/b,max_read=65536",
+		parse("cache=64M,commit=0.5,heartbeat=2.5,snapdir=visible,snapdirname=.old,snapshots=owner,branch=b,snapshot=s,subdir=a/b,max_read=65536",
 		      &parsed),
 		0);
 	ck_assert_uint_eq(parsed.fs.cache_bytes, 64 << 20);
 	ck_assert_uint_eq(parsed.fs.checkpoint_interval_ms, 500);
+	ck_assert_uint_eq(parsed.fs.heartbeat_ms, 2500);
 	ck_assert_int_eq(parsed.fs.snapdir, TH_SNAPDIR_VISIBLE);
 	ck_assert_str_eq(parsed.fs.snapdir_name, ".old");
 	ck_assert_int_eq(parsed.fs.snapshots, TH_SNAPSHOTS_OWNER);
@@ -165,6 +166,7 @@ END_TEST
 
 static const char *const wrong[] = {
 	"cache=",        "cache=0",       "cache=lots",        "cache=-1",        "commit=0",
+	"heartbeat=0",   "heartbeat=61",  "heartbeat=on",      "heartbeat=",      "heartbeat=1,x,heartbeat=1s",
 	"commit=3601",   "commit=x",      "snapdir=somewhere", "branch=",         "snapshot=",
 	"subdir=",       "max_read=4095", "max_read=64K",      "max_read=x",      "ro,cache=1,commit=never",
 	"snapdirname=",  "snapdirname=.", "snapdirname=..",    "snapdirname=a/b", "snapshots=",

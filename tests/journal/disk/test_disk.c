@@ -152,6 +152,44 @@ START_TEST(disk_that_cannot_discard_is_asked_once)
 }
 END_TEST
 
+static int guard_result;
+
+static int guard(void *arg, uint64_t addr)
+{
+	*(uint64_t *)arg = addr;
+	return guard_result;
+}
+
+START_TEST(guard_refuses_saves_and_discards)
+{
+	struct th_disk *disk = th_test_disk(_i);
+	char *block = th_test_block(1), *found = th_test_block(0);
+	struct iovec iov = { .iov_base = block, .iov_len = TH_BLOCK_SIZE };
+	uint64_t asked = 0;
+
+	disk->guard = guard;
+	disk->guard_arg = &asked;
+	guard_result = 0;
+	th_ok(th_disk_write(disk, 5, 1, block));
+	ck_assert_uint_eq(asked, 5);
+	guard_result = -EBUSY;
+	ck_assert_int_eq(th_disk_write(disk, 6, 1, block), -EBUSY);
+	ck_assert_uint_eq(asked, 6);
+	ck_assert_int_eq(th_test_save(disk, 7, &iov, 1), -EBUSY);
+	ck_assert_int_lt(th_disk_discard(disk, 5, 1), 0);
+	ck_assert_uint_eq(disk->writes, 1);
+	th_ok(th_disk_read(disk, 5, 1, found));
+	ck_assert_int_eq(memcmp(found, block, TH_BLOCK_SIZE), 0);
+	for (uint64_t addr = 6; addr <= 7; addr++) {
+		th_ok(th_disk_read(disk, addr, 1, found));
+		ck_assert_int_eq(found[0], 0);
+	}
+	free(block);
+	free(found);
+	th_disk_close(disk);
+}
+END_TEST
+
 /* --- many threads --- */
 
 #define WORKERS 6
@@ -509,6 +547,7 @@ int main(void)
 	tcase_add_loop_test(tcase, discarded_blocks_read_as_before_or_as_zeros, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, grown_disk_has_more_blocks, 0, TH_TEST_DISK_KINDS);
 	tcase_add_test(tcase, disk_that_cannot_discard_is_asked_once);
+	tcase_add_loop_test(tcase, guard_refuses_saves_and_discards, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, many_threads_read_what_each_wrote, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, continuations_run_without_a_waiter, 0, TH_TEST_DISK_KINDS);
 	tcase_add_loop_test(tcase, reaping_completes_a_chain_of_transfers, 0, TH_TEST_DISK_KINDS);
