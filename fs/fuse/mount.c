@@ -20,6 +20,7 @@
 #include "fs/fs.h"
 #include "fs/fuse/attach.h"
 #include "fs/fuse/dead_mount.h"
+#include "fs/fuse/guardian.h"
 #include "fs/fuse/harden.h"
 #include "fs/fuse/loop_device.h"
 #include "fs/fuse/mount_options.h"
@@ -191,6 +192,7 @@ static int mount_and_serve(struct th_fuse *fuse, const struct th_fuse_attach *at
 
 	if (err)
 		return err; /* reported */
+	th_fuse_guardian_start(fuse->directory); /* without one, a killed daemon may have to be ended by umount -f */
 	th_barrier_init(&fuse->barrier);
 	th_fuse_rollback_setup(fuse);
 	err = th_fuse_notifier_start(fuse);
