@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "fs/inode/atime_record.h"
 #include "fs/inode/inode_id.h"
@@ -625,13 +626,39 @@ struct th_time th_inode_birth(const struct th_inode *inode)
 	return is_root || th_inode_is_entrance(inode) ? th_time_of_ns(inode->snapshot->created_ns) : inode->attr.btime;
 }
 
-/* Returns the mode.  The kernel opens a device node without asking, so a disarmed one has no permissions: only root can
- * open it.  Set-id bits are shown, so that a copy has them; th_attr_check_open() refuses to execute such a file. */
+/* Returns whether opening the device gives a program nothing that it has not already: the terminal of its own, data that
+ * any program can make, or no device at all (0:0, a whiteout of overlayfs). */
+static bool is_harmless_device(mode_t mode, dev_t device)
+{
+	static const uint8_t harmless[][2] = {
+		{ 0, 0 }, /* none */
+		{ 1, 3 }, /* null */
+		{ 1, 5 }, /* zero */
+		{ 1, 7 }, /* full */
+		{ 1, 8 }, /* random */
+		{ 1, 9 }, /* urandom */
+		{ 5, 0 }, /* tty */
+		{ 5, 2 }, /* ptmx */
+	};
+
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]) && S_ISCHR(mode); i++) {
+		if (device == makedev(harmless[i][0], harmless[i][1]))
+			return true;
+	}
+	return false;
+}
+
+/* Returns the mode.  The kernel opens a device node without asking, so of a disarmed one only the permissions are shown
+ * that let no user but root open it.  Those of the usual nodes of a root directory (/dev) are complete, so that a copy of
+ * one can be used.  Set-id bits are shown; th_attr_check_open() refuses to execute such a file. */
 static mode_t stat_mode(const struct th_inode *inode)
 {
-	mode_t mode = inode->attr.mode;
+	const struct th_attr *attr = &inode->attr;
+	mode_t mode = attr->mode;
 
-	return (S_ISCHR(mode) || S_ISBLK(mode)) && th_inode_is_disarmed(inode) ? mode & S_IFMT : mode;
+	if ((!S_ISCHR(mode) && !S_ISBLK(mode)) || !th_inode_is_disarmed(inode) || is_harmless_device(mode, attr->rdev))
+		return mode;
+	return mode & (attr->uid == 0 ? S_IFMT | S_IRWXU : S_IFMT);
 }
 
 void th_inode_stat(const struct th_inode *inode, struct stat *ret)

@@ -23,7 +23,8 @@ make_programs() {
 	for name in plain suid sgid capable; do
 		cp "$(command -v id)" "$mnt/$name" || return 1
 	done
-	chmod 4755 "$mnt/suid" && chmod 2755 "$mnt/sgid" && mknod "$mnt/null" c 1 3 && chmod 666 "$mnt/null" && mkdir -m 700 "$mnt/private" &&
+	chmod 4755 "$mnt/suid" && chmod 2755 "$mnt/sgid" && mknod "$mnt/null" c 1 3 && mknod "$mnt/tape" c 9 0 &&
+		mknod "$mnt/disk" b 7 0 && mknod "$mnt/own" c 10 1 && chown 1000 "$mnt/own" && chmod 666 "$mnt/null" "$mnt/tape" "$mnt/own" && chmod 660 "$mnt/disk" && mkdir -m 700 "$mnt/private" &&
 		mkdir "$mnt/private/inner" && echo secret >"$mnt/private/inner/file"
 }
 check "programs and a device" make_programs
@@ -45,8 +46,15 @@ fi
 check "the mode is shown" is "4755 2755" "$(stat -c %a "$S/suid" "$S/sgid" | paste -sd' ')"
 check "the programs can be read" eval 'user cmp "$S/suid" "$mnt/plain"'
 check "a copy has the mode, and runs" eval 'cp -a "$S/suid" "$mnt/back" && is 4755 "$(stat -c %a "$mnt/back")" && is 0 "$(runs "$mnt/back")"'
-check "a device in a snapshot is not for users" eval '! user sh -c ": <\"$S/null\"" && is "0 1,3" "$(stat -c "%a %Hr,%Lr" "$S/null")"'
-check "a listing with attributes shows the same" eval 'ls -l "$S" >/dev/null && is 0 "$(stat -c %a "$S/null")"'
+modes() { # DIRECTORY : of the device nodes
+	(cd "$1" && stat -c '%n=%a' null tape disk own | paste -sd' ')
+}
+check "of a device in a snapshot users have no permissions" is "null=666 tape=600 disk=600 own=0" "$(modes "$S")"
+check "it has its numbers" is "9,0" "$(stat -c %Hr,%Lr "$S/tape")"
+check "and cannot be opened by users" eval 'user sh -c ": <\"$S/tape\"" 2>&1 | grep -q "Permission denied" && ! user test -r "$S/own" -o -w "$S/disk"'
+check "but for those that give nothing, such as the null device" user sh -c 'echo x >"$1"' - "$S/null"
+check "a listing with attributes shows the same" eval 'ls -l "$S" >/dev/null && is "null=666 tape=600 disk=600 own=0" "$(modes "$S")"'
+check "a copy has these permissions" eval 'mkdir "$mnt/copy" && cp -a "$S"/{null,tape,disk,own} "$mnt/copy" && is "null=666 tape=600 disk=600 own=0" "$(modes "$mnt/copy")"'
 
 check "mount with snapsuid" eval 'stop && start -o snapsuid "$image" "$mnt"'
 check "snapsuid: the program runs with the user ID of its owner" is 0 "$(runs "$S/suid")"
