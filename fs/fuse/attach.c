@@ -83,14 +83,16 @@ static int mount_device(struct th_fuse *fuse, const struct th_fuse_attach *attac
 static int mount_loop(struct th_fuse *fuse, const struct th_fuse_attach *attach, const char *file)
 {
 	const struct th_fs_options *fs = &attach->options->fs;
-	char name[TH_LOOP_NAME_MAX];
-	int fd = th_loop_attach(file, fs->read_only || fs->snapshot, name), err;
+	int fd = th_loop_attach(file, fs->read_only || fs->snapshot, fuse->loop), err;
 
 	if (fd < 0) {
+		fuse->loop[0] = 0;
 		snprintf(fuse->no_block, sizeof(fuse->no_block), "no loop device: %s", strerror(-fd));
 		return fd;
 	}
-	err = mount_device(fuse, attach, name);
+	err = mount_device(fuse, attach, fuse->loop);
+	if (err)
+		fuse->loop[0] = 0;
 	close(fd); /* from here on the mount alone keeps the loop device */
 	return err;
 }

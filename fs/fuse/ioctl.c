@@ -9,6 +9,7 @@
 #include "fs/control/control.h"
 #include "fs/fuse/caller.h"
 #include "fs/fuse/handlers.h"
+#include "fs/fuse/loop_device.h"
 #include "fs/fuse/notify.h"
 #include "fs/fuse/reply.h"
 #include "fs/inode/inode.h"
@@ -110,6 +111,8 @@ static void control(fuse_req_t req, const struct th_inode *dir, unsigned cmd, co
 	caller.reads_root = dir == fuse->fs->root;
 	int err = th_control_ioctl(fuse->control, &caller, cmd, in, in_size, out, room, &size);
 
+	if (!err && cmd == TH_CONTROL_RESIZE && fuse->loop[0])
+		th_loop_resize(fuse->loop); /* for lsblk(8) and the like: the daemon uses the file itself */
 	if (err)
 		th_fuse_error(req, err);
 	else

@@ -85,6 +85,17 @@ int th_loop_attach(const char *path, bool read_only, char name[TH_LOOP_NAME_MAX]
 	return fd;
 }
 
+int th_loop_resize(const char *name)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = ioctl(fd, LOOP_SET_CAPACITY) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 /* --- devices of dead daemons --- */
 
 /* Returns a mount that is in no directory, or -1.  Without the option fd the kernel refuses to make a new filesystem, so

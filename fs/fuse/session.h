@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "fs/fuse/barrier.h"
+#include "fs/fuse/loop_device.h"
 
 /* How long the kernel may cache names and attributes.  All changes pass through this kernel, or are announced to it
  * (notify.h), so cached data does not expire by itself. */
@@ -35,6 +36,7 @@ struct th_fuse {
 	bool selinux; /* the running kernel has SELinux */
 	bool block; /* mounted by a block device (attach.h) */
 	char no_block[128]; /* why not */
+	char loop[TH_LOOP_NAME_MAX]; /* the loop device of an image file that is mounted by one; else empty */
 	bool syncs; /* the kernel passes sync(1) and syncfs(2) on */
 	struct th_fuse_notifier *notifier;
 	struct th_barrier barrier;

@@ -12,12 +12,20 @@ check "it is full after 32 MiB" eval '! head -c 60M /dev/urandom >"$mnt/a" 2>/de
 before=$(size)
 check "resize of the mount" th resize "$mnt" 160M
 check "the file has the size" is $((160 << 20)) "$(stat -c %s "$image")"
+# device_size : of the loop device by which the image file is mounted, or what is expected
+device_size() {
+	local source
+	source=$(findmnt -n -o SOURCE "$mnt")
+	if [ -b "$source" ]; then blockdev --getsize64 "$source"; else echo "$1"; fi
+}
+check "so has the block device of the mount" is $((160 << 20)) "$(device_size $((160 << 20)))"
 check "df shows the new size" is $((before + (128 << 20))) "$(size)"
 check "the new space can be written" eval 'head -c 100M /dev/urandom >"$mnt/a" && sync "$mnt/a"'
 sum=$(md5sum <"$mnt/a")
 check "a smaller size is refused" eval '! th resize "$mnt" 100M 2>"$work/err" && grep -q "cannot shrink" "$work/err"'
 truncate -s 200M "$image"
 check "resize to the size of the file" th resize "$mnt"
+check "and the block device" is $((200 << 20)) "$(device_size $((200 << 20)))"
 check "df shows that size" is $((before + (168 << 20))) "$(size)"
 check "unmount" stop
 check "nothing is wrong in the image" th check "$image"
