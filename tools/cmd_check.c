@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/check/check.h"
+#include "fs/rescue/lost_names.h"
 #include "journal/disk/disk.h"
 #include "tools/commands.h"
 #include "tools/error.h"
@@ -156,6 +157,30 @@ static int check_store(const struct check *check)
 	return outcome(check, err, &found);
 }
 
+/* Names the files that are lost with damaged nodes, in the live tree and in the snapshots. */
+static int name_lost(struct th_fs *fs, struct th_image_reporter *reporter)
+{
+	struct th_snapshot *list;
+	struct th_view *view;
+	size_t count;
+	char tree[TH_SNAPSHOT_NAME_MAX + 16];
+	int err = th_lost_names(fs->live, "live tree", th_image_report, reporter);
+
+	if (!err)
+		err = th_snapshot_list(fs->store, &list, &count);
+	if (err)
+		return err;
+	for (size_t i = 0; i < count && !err; i++) {
+		if (th_view_snapshot(fs->store, list[i].id, &view))
+			continue; /* its root has been reported */
+		snprintf(tree, sizeof(tree), "snapshot '%s'", list[i].name);
+		err = th_lost_names(view, tree, th_image_report, reporter);
+		th_view_close(view);
+	}
+	free(list);
+	return err;
+}
+
 static int check_filesystem(const struct check *check)
 {
 	struct th_image_reporter reporter = { .path = check->path };
@@ -175,6 +200,8 @@ static int check_filesystem(const struct check *check)
 		th_error(err, "%s: the check could not be completed", check->path);
 	else
 		err = th_branch_list(fs->store, &branches, &count);
+	if (!err && found.problems)
+		err = name_lost(fs, &reporter);
 	th_fs_close(fs);
 	if (!err)
 		err = check_branches(check, &reporter, branches, count, &found);

@@ -61,6 +61,22 @@ static void print_path(FILE *to, struct th_view *view, uint64_t parent, const ch
 	fprintf(to, "%s'", name);
 }
 
+char *th_damage_path(struct th_view *view, uint64_t directory, const char *name)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	if (!to)
+		return NULL;
+	print_parents(to, view, directory, 0);
+	fputs(name, to);
+	if (!fclose(to))
+		return text;
+	free(text);
+	return NULL;
+}
+
 /* Prints the names beyond the first one. */
 static void print_links(FILE *to, struct th_view *view, uint64_t id)
 {

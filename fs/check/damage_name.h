@@ -21,6 +21,10 @@
  * view: a tree that has the block; id: the inode; block: in the file; addr: on the disk. */
 char *th_damage_name(struct th_fs *fs, struct th_view *view, uint64_t id, uint64_t block, uint64_t addr);
 
+/* Returns the path of a name in a directory, from the root, which the caller frees, or NULL without memory.  A directory whose
+ * inode cannot be read is shown by its number. */
+char *th_damage_path(struct th_view *view, uint64_t directory, const char *name);
+
 /* Verifies the blocks of an extent one by one, and passes a line that names each damaged one to report(arg, line).  Returns
  * how many there are, or -ENOMEM. */
 int th_damage_name_extent(struct th_fs *fs, struct th_view *view, uint64_t id, const struct th_extent *extent,
