@@ -650,6 +650,20 @@ int th_snapshot_rename(struct th_store *store, const char *from, const char *to)
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret);
 int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot *ret);
 
+/* Finds the oldest snapshot with an id above `after`.
+ *
+ * Returns 0 or -ENOENT. */
+int th_snapshot_next(struct th_store *store, uint64_t after, struct th_snapshot *ret);
+
+/* Computes the space that becomes free if these snapshots are deleted together, in the state of the last checkpoint.
+ * That of one snapshot is the space that it alone holds.  Holds do not matter.  Reads dead lists, and delays checkpoints
+ * meanwhile.
+ *
+ * ids: of `count` snapshots, in any order, each once.
+ * Returns 0; 1 if it is not known, because a branch begins from one of them, or one is the last of a detached branch;
+ * -ENOENT; or a read error. */
+int th_snapshot_space(struct th_store *store, const uint64_t *ids, size_t count, uint64_t *ret_bytes);
+
 /* Lists all snapshots, oldest first.
  *
  * *ret: an array of *ret_count, which the caller frees with free().

@@ -132,6 +132,23 @@ static int collect(struct th_store *store, uint64_t addr, uint32_t blocks, struc
 	return end < 0 ? end : 0;
 }
 
+int th_block_refs_inside(struct th_store *store, uint64_t addr, uint32_t blocks, th_block_refs_visit *visit, void *arg)
+{
+	uint64_t end = addr + blocks;
+	struct share *shares;
+	size_t count;
+	int err = collect(store, addr, blocks, &shares, &count);
+
+	for (size_t i = 0; i < count && !err; i++) {
+		uint64_t from = shares[i].addr > addr ? shares[i].addr : addr;
+		uint64_t to = shares[i].addr + shares[i].blocks < end ? shares[i].addr + shares[i].blocks : end;
+
+		err = visit(from, (uint32_t)(to - from), shares[i].count, arg);
+	}
+	free(shares);
+	return err;
+}
+
 /* Changes blocks that no shared run covers: they have one reference. */
 static int change_gap(struct th_store *store, uint64_t from, uint64_t to, int delta, th_block_refs_free *free_part)
 {

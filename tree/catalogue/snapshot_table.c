@@ -152,21 +152,26 @@ struct th_snapshot_record *th_snapshot_table_named(const struct th_snapshot_tabl
 	return found ? *found : NULL;
 }
 
-struct th_snapshot_record *th_snapshot_table_numbered(const struct th_snapshot_table *catalogue, uint64_t id)
+size_t th_snapshot_table_from(const struct th_snapshot_table *catalogue, uint64_t id)
 {
 	size_t from = 0, to = catalogue->count;
 
 	while (from < to) {
 		size_t middle = from + (to - from) / 2;
 
-		if (catalogue->record[middle]->info.id == id)
-			return catalogue->record[middle];
 		if (catalogue->record[middle]->info.id < id)
 			from = middle + 1;
 		else
 			to = middle;
 	}
-	return NULL;
+	return from;
+}
+
+struct th_snapshot_record *th_snapshot_table_numbered(const struct th_snapshot_table *catalogue, uint64_t id)
+{
+	size_t at = th_snapshot_table_from(catalogue, id);
+
+	return at < catalogue->count && catalogue->record[at]->info.id == id ? catalogue->record[at] : NULL;
 }
 
 bool th_snapshot_table_deleted(const struct th_snapshot_record *record, uint64_t generation)

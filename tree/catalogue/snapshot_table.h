@@ -55,6 +55,8 @@ void th_snapshot_table_release(struct th_snapshot_table *catalogue);
 /* Return the snapshot with a name, which is not being deleted; the one with an id; or NULL. */
 struct th_snapshot_record *th_snapshot_table_named(const struct th_snapshot_table *catalogue, const char *name);
 struct th_snapshot_record *th_snapshot_table_numbered(const struct th_snapshot_table *catalogue, uint64_t id);
+/* Returns the number of the first record with this id or a higher one; `count` if there is none. */
+size_t th_snapshot_table_from(const struct th_snapshot_table *catalogue, uint64_t id);
 /* Return the newest snapshot of a branch that is older than record number `at`, or the oldest that is newer; or
  * NULL. */
 struct th_snapshot_record *th_snapshot_table_before(const struct th_snapshot_table *catalogue, size_t at,

@@ -190,6 +190,23 @@ int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot 
 	return record ? 0 : -ENOENT;
 }
 
+int th_snapshot_next(struct th_store *store, uint64_t after, struct th_snapshot *ret)
+{
+	const struct th_snapshot_table *catalogue = &store->catalogue;
+	size_t at;
+	bool found;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	at = after == UINT64_MAX ? catalogue->count : th_snapshot_table_from(catalogue, after + 1);
+	while (at < catalogue->count && catalogue->record[at]->deleting)
+		at++;
+	found = at < catalogue->count;
+	if (found)
+		*ret = catalogue->record[at]->info;
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return found ? 0 : -ENOENT;
+}
+
 int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *ret_count)
 {
 	const struct th_snapshot_table *catalogue = &store->catalogue;
