@@ -251,7 +251,7 @@ static int run_verb(const struct verb *verb, bool json, int count, char **argume
 
 enum { OPTION_JSON = TH_OPTION_LONG };
 
-static const struct th_option list_options[] = { { OPTION_JSON, "json", NULL, "print a JSON array" }, { 0 } };
+static const struct th_option holds_options[] = { { OPTION_JSON, "json", NULL, "print a JSON array" }, { 0 } };
 static int run(const struct th_command *command, int argc, char **argv)
 {
 	const struct verb *verb = command->context;
@@ -275,7 +275,6 @@ static int run(const struct th_command *command, int argc, char **argv)
 }
 
 static const struct verb create_verb = { create_snapshots, NULL, 0, NAMES_MAX, WANT_NEW, WANT_NEW };
-static const struct verb list_verb = { NULL, th_snapshot_list_print, 0, 0, WANT_PRESENT, WANT_PRESENT };
 static const struct verb rename_verb = { rename_snapshot, NULL, 2, 2, WANT_PRESENT, WANT_NEW };
 static const struct verb hold_verb = { hold_snapshots, NULL, 2, NAMES_MAX, WANT_TAG, WANT_NOT_HELD };
 static const struct verb release_verb = { release_snapshots, NULL, 2, NAMES_MAX, WANT_TAG, WANT_HELD };
@@ -291,11 +290,10 @@ static const struct th_command verbs[] = {
 	},
 	{
 		.name = "snapshot list",
-		.arguments = "[--json] TARGET",
-		.summary = "list snapshots, oldest first: number, time, name, branch, and how many holds",
-		.options = list_options,
-		.run = run,
-		.context = &list_verb,
+		.arguments = "[-o COLUMNS] [-s COLUMN] [-r] [-H] [-p] [--json] TARGET [NAME...]",
+		.summary = "list snapshots, oldest first: number, time, age, the space it alone holds, and name",
+		.options = th_snapshot_list_options,
+		.run = th_snapshot_list_run,
 	},
 	{
 		.name = "snapshot delete",
@@ -337,7 +335,7 @@ static const struct th_command verbs[] = {
 		.name = "snapshot holds",
 		.arguments = "[--json] TARGET [NAME...]",
 		.summary = "list holds on these snapshots, or on all: name, tag and time",
-		.options = list_options,
+		.options = holds_options,
 		.run = run,
 		.context = &holds_verb,
 	},

@@ -12,6 +12,7 @@
 #include "fs/snapshot/prune.h"
 #include "fs/snapshot/select.h"
 #include "journal/base/clock.h"
+#include "journal/base/size.h"
 #include "tools/error.h"
 #include "tools/name_print.h"
 #include "tools/snapshot_lists.h"
@@ -55,42 +56,14 @@ static int plan_init(struct plan *plan, struct th_target *target)
 
 	if (err)
 		return err;
-	plan->select = calloc(count + 1, sizeof(*plan->select));
 	plan->kept_by = calloc(count + 1, sizeof(*plan->kept_by));
 	plan->doomed = calloc(count + 1, sizeof(*plan->doomed));
-	if (!plan->select || !plan->kept_by || !plan->doomed)
+	if (!plan->kept_by || !plan->doomed)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		plan->select[i] = (struct th_select){
-			.name = plan->lists.snapshots[i].name.text,
-			.branch = th_get_le64(plan->lists.snapshots[i].branch),
-			.created_ns = th_get_le64(plan->lists.snapshots[i].created_ns),
-		};
-	return 0;
+	return th_snapshot_lists_select(&plan->lists, &plan->select);
 }
 
 /* --- selecting --- */
-
-static int report_term(struct th_target *target, const char *term, int err)
-{
-	const char *path = th_target_path(target);
-
-	switch (err) {
-	case -EXDEV:
-		return th_error_line("%s: '%s': the two snapshots are of different branches", path, term);
-	case -ERANGE:
-		return th_error_line("%s: '%s': the first snapshot is newer than the second one; exchange them", path,
-				     term);
-	case -ENOENT:
-		if (th_select_is_special(term))
-			return th_error_line("%s: there is no snapshot '%s', and it is no range or pattern of "
-					     "snapshots (see thunderhead snapshot list)",
-					     path, term);
-		/* fall through */
-	default:
-		return th_snapshot_report(target, term, err);
-	}
-}
 
 /* Selects the snapshots that the user means.  Returns an exit code. */
 static int select_snapshots(const struct request *request, struct th_target *target, struct plan *plan)
@@ -103,7 +76,7 @@ static int select_snapshots(const struct request *request, struct th_target *tar
 		int err = th_select_term(plan->select, plan->lists.count, request->terms[i]);
 
 		if (err)
-			status = report_term(target, request->terms[i], err);
+			status = th_snapshot_report_term(target, request->terms[i], err);
 	}
 	if (request->older)
 		th_select_older(plan->select, plan->lists.count, th_duration_before(&request->age, th_now_ns()));
@@ -204,6 +177,26 @@ static void print_reasons(const struct plan *plan, size_t at)
 	putchar(')');
 }
 
+/* Prints the space that the deletion frees, for a dry run. */
+static int print_space(struct th_target *target, const struct plan *plan)
+{
+	char text[TH_SIZE_TEXT];
+	uint64_t bytes, doomed = 0;
+	int err = th_snapshot_lists_space_of(target, &plan->lists, plan->doomed, &bytes);
+
+	for (size_t i = 0; i < plan->lists.count; i++)
+		doomed += plan->doomed[i];
+	if (err)
+		return th_error(err, "%s: space of snapshots", th_target_path(target));
+	if (bytes == TH_CONTROL_SPACE_UNKNOWN)
+		printf("deleting %llu snapshot%s frees an unknown amount of space\n", (unsigned long long)doomed,
+		       doomed == 1 ? "" : "s");
+	else
+		printf("deleting %llu snapshot%s frees %s (%llu bytes)\n", (unsigned long long)doomed,
+		       doomed == 1 ? "" : "s", th_size_format(bytes, text), (unsigned long long)bytes);
+	return TH_EXIT_DONE;
+}
+
 static void print_plan(const struct request *request, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->lists.count; i++) {
@@ -273,7 +266,7 @@ static int carry_out(const struct request *request, const struct plan *plan)
 	return status;
 }
 
-/* Finds out, without changing anything, which snapshots are to be deleted.  Opening an image for writing would change it
+/* Finds out, without changing anything, which snapshots are to be deleted, and prints it.  Opening an image for writing would change it
  * already.  Returns an exit code. */
 static int decide(const struct request *request, struct plan *plan)
 {
@@ -291,6 +284,10 @@ static int decide(const struct request *request, struct plan *plan)
 		status = decide_delete(target, plan);
 	if (err)
 		status = th_error(err, "%s: list of snapshots", request->path);
+	if (!status)
+		print_plan(request, plan);
+	if (!status && request->dry_run)
+		status = print_space(target, plan);
 	th_target_close(target);
 	return status;
 }
@@ -316,10 +313,8 @@ static int run_request(const struct request *request)
 	status = decide(request, &plan);
 	for (size_t i = 0; i < plan.lists.count; i++)
 		any |= plan.doomed && plan.doomed[i];
-	if (!status) {
-		print_plan(request, &plan);
+	if (!status)
 		status = th_command_finish(TH_EXIT_DONE);
-	}
 	if (!status && !request->dry_run && (any || request->wait))
 		status = carry_out(request, &plan);
 	plan_release(&plan);

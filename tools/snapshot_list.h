@@ -3,9 +3,10 @@
 #ifndef TH_TOOLS_SNAPSHOT_LIST_H
 #define TH_TOOLS_SNAPSHOT_LIST_H
 
-#include "tools/target.h"
+#include "tools/command.h"
 
-/* Prints all snapshots; there are no names.  Returns an exit code. */
-int th_snapshot_list_print(struct th_target *target, bool json, int count, char **names);
+extern const struct th_option th_snapshot_list_options[];
+
+int th_snapshot_list_run(const struct th_command *command, int argc, char **argv);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "fs/snapshot/select.h"
 #include "tools/target.h"
 
 struct th_snapshot_lists {
@@ -30,6 +31,18 @@ const struct th_control_branch *th_snapshot_lists_branch(const struct th_snapsho
  * doomed: whether each snapshot is to be deleted; NULL: none. */
 const struct th_control_branch *th_snapshot_lists_pin(const struct th_snapshot_lists *lists,
 						      const struct th_control_snapshot *snapshot, const bool *doomed);
+
+/* Returns the snapshots for fs/snapshot/select.h, none of them selected.  The names are the lists'; the caller frees *ret.
+ * Returns 0 or -ENOMEM. */
+int th_snapshot_lists_select(const struct th_snapshot_lists *lists, struct th_select **ret);
+/* Returns the space that each snapshot alone holds, in bytes, or TH_CONTROL_SPACE_UNKNOWN; of all, if the user may not ask
+ * for it.  The caller frees *ret.  Returns 0 or -errno; reports nothing. */
+int th_snapshot_lists_spaces(struct th_target *target, const struct th_snapshot_lists *lists, uint64_t **ret);
+/* Computes the space that deleting some snapshots frees, in bytes; TH_CONTROL_SPACE_UNKNOWN if it is not known.
+ *
+ * doomed: whether each snapshot is to be deleted.  Returns 0 or -errno; reports nothing. */
+int th_snapshot_lists_space_of(struct th_target *target, const struct th_snapshot_lists *lists, const bool *doomed,
+			       uint64_t *ret_bytes);
 
 bool th_snapshot_is_held(const struct th_control_snapshot *snapshot);
 bool th_branch_is_detached(const struct th_control_branch *branch);

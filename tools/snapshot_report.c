@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "fs/snapshot/select.h"
 #include "tools/error.h"
 #include "tools/holds.h"
 #include "tools/snapshot_lists.h"
@@ -77,5 +78,26 @@ int th_snapshot_report(struct th_target *target, const char *name, int err)
 			path);
 	default:
 		return th_error(err, "%s: snapshot '%s'", path, name);
+	}
+}
+
+int th_snapshot_report_term(struct th_target *target, const char *term, int err)
+{
+	const char *path = th_target_path(target);
+
+	switch (err) {
+	case -EXDEV:
+		return th_error_line("%s: '%s': the two snapshots are of different branches", path, term);
+	case -ERANGE:
+		return th_error_line("%s: '%s': the first snapshot is newer than the second one; exchange them", path,
+				     term);
+	case -ENOENT:
+		if (th_select_is_special(term))
+			return th_error_line("%s: there is no snapshot '%s', and it is no range or pattern of "
+					     "snapshots (see thunderhead snapshot list)",
+					     path, term);
+		/* fall through */
+	default:
+		return th_snapshot_report(target, term, err);
 	}
 }

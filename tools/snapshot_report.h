@@ -7,5 +7,7 @@
 
 /* Reports an error about the snapshot of this name.  Returns TH_EXIT_FAILED. */
 int th_snapshot_report(struct th_target *target, const char *name, int err);
+/* Reports why a term selects no snapshots: an error of th_select_term().  Returns TH_EXIT_FAILED. */
+int th_snapshot_report_term(struct th_target *target, const char *term, int err);
 
 #endif

@@ -142,19 +142,52 @@ static int answer_list(struct th_control *control, const void *request, void *an
 {
 	uint64_t after = th_get_le64(((const struct th_control_list *)request)->after);
 	struct th_control_list *list = answer;
-	struct th_snapshot *snapshots;
-	size_t count;
+	struct th_snapshot snapshot = { .id = after };
 	uint32_t listed = 0;
-	int err = th_snapshot_list(control->fs->store, &snapshots, &count);
 
-	if (err)
-		return err;
-	for (size_t i = 0; i < count && listed < TH_CONTROL_LIST_MAX; i++) {
-		if (snapshots[i].id > after)
-			list->list[listed++] = pack_snapshot(&snapshots[i]);
+	while (listed < TH_CONTROL_LIST_MAX && !th_snapshot_next(control->fs->store, snapshot.id, &snapshot))
+		list->list[listed++] = pack_snapshot(&snapshot);
+	list->count = th_le32(listed);
+	return 0;
+}
+
+static int answer_spaces(struct th_control *control, const void *request, void *answer)
+{
+	struct th_store *store = control->fs->store;
+	struct th_control_spaces *list = answer;
+	struct th_snapshot snapshot = { .id = th_get_le64(((const struct th_control_spaces *)request)->after) };
+	uint32_t listed = 0;
+
+	while (listed < TH_CONTROL_SPACES_MAX && !th_snapshot_next(store, snapshot.id, &snapshot)) {
+		uint64_t bytes;
+		int ret = th_snapshot_space(store, &snapshot.id, 1, &bytes);
+
+		if (ret == -ENOENT)
+			continue; /* deleted meanwhile */
+		if (ret < 0)
+			return ret;
+		list->list[listed].id = th_le64(snapshot.id);
+		list->list[listed++].bytes = th_le64(ret ? TH_CONTROL_SPACE_UNKNOWN : bytes);
 	}
 	list->count = th_le32(listed);
-	free(snapshots);
+	return 0;
+}
+
+static int answer_space_of(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_space_of *wanted = request;
+	uint32_t count = th_get_le32(wanted->count);
+	uint64_t ids[TH_CONTROL_SPACE_OF_MAX], bytes;
+	int ret;
+
+	if (count > TH_CONTROL_SPACE_OF_MAX)
+		return -EINVAL;
+	for (uint32_t i = 0; i < count; i++)
+		ids[i] = th_get_le32(wanted->ids[i]);
+	ret = th_snapshot_space(control->fs->store, ids, count, &bytes);
+	if (ret < 0)
+		return ret;
+	((struct th_control_space_of *)answer)->bytes = th_le64(ret ? TH_CONTROL_SPACE_UNKNOWN : bytes);
 	return 0;
 }
 
@@ -425,6 +458,9 @@ static const struct command {
 	{ TH_CONTROL_SNAPSHOT_DELETE, RIGHT_SNAPSHOTS, answer_delete },
 	{ TH_CONTROL_SNAPSHOT_RENAME, RIGHT_SNAPSHOTS, answer_rename },
 	{ TH_CONTROL_SNAPSHOT_LIST, RIGHT_LIST, answer_list },
+	/* These delay checkpoints, so not every user may ask for them. */
+	{ TH_CONTROL_SNAPSHOT_SPACES, RIGHT_SNAPSHOTS, answer_spaces },
+	{ TH_CONTROL_SNAPSHOT_SPACE_OF, RIGHT_SNAPSHOTS, answer_space_of },
 	{ TH_CONTROL_DIFF_BEGIN, RIGHT_SEE_ALL, answer_diff_begin },
 	{ TH_CONTROL_DIFF_NEXT, RIGHT_SEE_ALL, answer_diff_next },
 	{ TH_CONTROL_DIFF_END, RIGHT_SEE_ALL, answer_diff_end },

@@ -61,6 +61,30 @@ struct th_control_snapshot {
 };
 static_assert(sizeof(struct th_control_snapshot) == 304, "the size is part of the command's number");
 
+/* Space of snapshots that is not known: th_snapshot_space(). */
+#define TH_CONTROL_SPACE_UNKNOWN UINT64_MAX
+
+/* Lists the space that each snapshot alone holds: of up to TH_CONTROL_SPACES_MAX with ids above `after`, oldest first. */
+#define TH_CONTROL_SPACES_MAX 100
+struct th_control_spaces {
+	struct th_le32 version, count;
+	struct th_le64 after;
+	struct {
+		struct th_le64 id, bytes;
+	} list[TH_CONTROL_SPACES_MAX];
+};
+static_assert(sizeof(struct th_control_spaces) == 1616, "the size is part of the command's number");
+
+/* Computes the space that becomes free if these snapshots are deleted together. */
+#define TH_CONTROL_SPACE_OF_MAX 4000
+struct th_control_space_of {
+	struct th_le32 version, count;
+	struct th_le64 bytes; /* in the answer */
+	struct th_le32 ids[TH_CONTROL_SPACE_OF_MAX];
+};
+static_assert(sizeof(struct th_control_space_of) == 16016 && TH_SNAPSHOT_ID_MAX <= UINT32_MAX,
+	      "the size is part of the command's number");
+
 struct th_control_rename {
 	struct th_le32 version, reserved;
 	struct th_control_name from, to;
@@ -193,6 +217,8 @@ static_assert(sizeof(struct th_control_rollback) == 520, "the size is part of th
 #define TH_CONTROL_RESIZE _IOWR(TH_CONTROL_TYPE, 18, struct th_control_resize)
 #define TH_CONTROL_BRANCH_PROMOTE _IOW(TH_CONTROL_TYPE, 19, struct th_control_branch)
 #define TH_CONTROL_ROLLBACK _IOW(TH_CONTROL_TYPE, 20, struct th_control_rollback)
+#define TH_CONTROL_SNAPSHOT_SPACES _IOWR(TH_CONTROL_TYPE, 40, struct th_control_spaces)
+#define TH_CONTROL_SNAPSHOT_SPACE_OF _IOWR(TH_CONTROL_TYPE, 41, struct th_control_space_of)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");

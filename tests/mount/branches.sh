@@ -98,7 +98,7 @@ hold_blocks_delete() {
 }
 check "a branch with a held snapshot cannot be deleted" on main hold_blocks_delete
 delete_all() {
-	th snapshot delete "$mnt" $(th snapshot list "$mnt" | awk '{ print $5 }' | grep -v -- -origin | tac) &&
+	th snapshot delete "$mnt" $(th snapshot list -H -o name "$mnt" | grep -v -- -origin | tac) &&
 		th branch delete "$mnt" one two && th snapshot delete "$mnt" one-origin
 }
 check "all branches but one are deleted" on main delete_all

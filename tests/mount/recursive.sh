@@ -13,7 +13,7 @@ fill() {
 }
 # The names of the snapshots and everything in them
 snapshots() {
-	th snapshot list --json "$mnt" && tar -cC "$mnt/.snapshots" --sort=name one two | b2sum
+	th snapshot list -H -p -o number,name,created "$mnt" && tar -cC "$mnt/.snapshots" --sort=name one two | b2sum
 }
 before=  # snapshots()
 removed= # a path that the program must have removed
@@ -162,7 +162,7 @@ fill 1 && th snapshot create "$mnt" one && fill 2 || bail_out "no snapshots"
 th mkfs --force --size 64M "$second" && start_detached "$second" "$work/other" || bail_out "no second filesystem"
 copy_of_listed() {
 	! cp -a "$mnt/." "$work/other/" 2>"$work/said" && grep -q 'Read-only file system' "$work/said" && cmp "$mnt/top" "$work/other/top" &&
-		[ "$(th snapshot list "$work/other" | wc -l)" -eq 1 ] && th snapshot delete "$work/other" one && rm -rf "${work:?}/other/"* &&
+		[ "$(th snapshot list -H "$work/other" | wc -l)" -eq 1 ] && th snapshot delete "$work/other" one && rm -rf "${work:?}/other/"* &&
 		rsync -a --exclude .snapshots "$mnt/" "$work/other/" && [ -z "$(th snapshot list "$work/other")" ]
 }
 check "cp -a of listed snapshots takes snapshots and fails, and without .snapshots succeeds" copy_of_listed

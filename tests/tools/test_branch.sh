@@ -11,7 +11,7 @@ branches() {
 	th branch list "$image" | awk '{ sub(/.* \+0000  /, ""); print }' | tr '\n' ';'
 }
 snapshots() {
-	th snapshot list "$image" | awk '{ sub(/.* \+0000  /, ""); print }' | tr '\n' ';'
+	th snapshot list "$image" | sed -E '1d; s/^ *[0-9]+  .{25}  +[0-9]+[a-z]+  +([0-9.]+ [KM]?i?B|-)  //; s/  +/  /g; s/ +$//' | tr '\n' ';'
 }
 
 check "a new image has one branch" is "main;" "$(branches)"

@@ -403,6 +403,45 @@ START_TEST(resize_is_for_administrators)
 }
 END_TEST
 
+START_TEST(space_of_snapshots_is_listed_and_added_up)
+{
+	struct th_control_spaces list = { 0 };
+	struct th_control_space_of sum = { .count = th_le32(2), .ids = { th_le32(2), th_le32(1) } };
+	unsigned seen = 0;
+	char name[32];
+
+	for (unsigned i = 0; i < TH_CONTROL_SPACES_MAX + 3; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		ck_assert_int_eq(create(0, name), 0);
+	}
+	ck_assert_int_eq(branch(OWNER, "b", "s1"), 0);
+	do {
+		ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_SPACES, &list), 0);
+		for (unsigned i = 0; i < th_get_le32(list.count); i++) {
+			list.after = list.list[i].id;
+			ck_assert_uint_eq(th_get_le64(list.after), ++seen);
+			ck_assert_uint_eq(th_get_le64(list.list[i].bytes) == TH_CONTROL_SPACE_UNKNOWN, seen == 2);
+		}
+	} while (th_get_le32(list.count));
+	ck_assert_uint_eq(seen, TH_CONTROL_SPACES_MAX + 3);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_SPACES, &list), -EPERM);
+
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_SPACE_OF, &sum), 0);
+	ck_assert_uint_eq(th_get_le64(sum.bytes), TH_CONTROL_SPACE_UNKNOWN);
+	sum.count = th_le32(2);
+	sum.ids[0] = th_le32(3);
+	sum.ids[1] = th_le32(1);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_SPACE_OF, &sum), 0);
+	ck_assert_uint_lt(th_get_le64(sum.bytes), 1 << 20);
+	sum.count = th_le32(TH_CONTROL_SPACE_OF_MAX + 1);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_SPACE_OF, &sum), -EINVAL);
+	sum.count = th_le32(1);
+	sum.ids[0] = th_le32(1000);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_SPACE_OF, &sum), -ENOENT);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_SNAPSHOT_SPACE_OF, &sum), -EPERM);
+}
+END_TEST
+
 START_TEST(random_bytes_do_no_harm)
 {
 	static const unsigned cmds[] = { TH_CONTROL_INFO,
@@ -423,7 +462,9 @@ START_TEST(random_bytes_do_no_harm)
 					 TH_CONTROL_SNAPSHOT_RELEASE,
 					 TH_CONTROL_HOLD_LIST,
 					 TH_CONTROL_RECLAIM,
-					 TH_CONTROL_TRIM };
+					 TH_CONTROL_TRIM,
+					 TH_CONTROL_SNAPSHOT_SPACES,
+					 TH_CONTROL_SNAPSHOT_SPACE_OF };
 	struct th_random random = { th_test_seed("test_control") };
 	unsigned rounds = th_test_rounds(500);
 	uint8_t *data = malloc(16384);
@@ -471,6 +512,7 @@ int main(void)
 	tcase_add_test(tc, trim_discards_free_space_for_administrators);
 	tcase_add_test(tc, information_names_the_failure_after_which_changes_are_refused);
 	tcase_add_test(tc, resize_is_for_administrators);
+	tcase_add_test(tc, space_of_snapshots_is_listed_and_added_up);
 	tcase_add_test(tc, random_bytes_do_no_harm);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
