@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/control/copy.h"
 #include "fs/control/rollback.h"
 #include "fs/diff/diff_session.h"
 #include "fs/snapshot/branch.h"
@@ -439,6 +440,27 @@ static int answer_diff_end(struct th_control *control, const void *request, void
 				   th_get_le64(((const struct th_control_diff_end *)request)->session));
 }
 
+static int answer_copy(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_copy *wanted = request;
+	struct th_control_copy *copied = answer;
+	struct th_copy_request copy = {
+		.from = wanted->from.text[0] ? wanted->from.text : NULL,
+		.source = wanted->source,
+		.target = wanted->target,
+		.aside = wanted->aside.text[0] ? wanted->aside.text : NULL,
+	};
+	int err;
+
+	if (!name_is_valid(&wanted->from) || !name_is_valid(&wanted->aside) ||
+	    wanted->source[sizeof(wanted->source) - 1] || wanted->target[sizeof(wanted->target) - 1])
+		return -EINVAL;
+	err = th_copy_request(control->fs, &copy);
+	copied->inodes = th_le64(copy.inodes);
+	copied->replaced = th_le32(copy.replaced);
+	return err;
+}
+
 /* The right that a command needs. */
 enum right {
 	RIGHT_LIST,
@@ -474,6 +496,7 @@ static const struct command {
 	{ TH_CONTROL_SNAPSHOT_HOLD, RIGHT_BRANCHES, answer_hold },
 	{ TH_CONTROL_SNAPSHOT_RELEASE, RIGHT_BRANCHES, answer_release },
 	{ TH_CONTROL_HOLD_LIST, RIGHT_LIST, answer_hold_list },
+	{ TH_CONTROL_COPY, RIGHT_ADMIN, answer_copy },
 	{ TH_CONTROL_TRIM, RIGHT_ADMIN, answer_trim },
 	{ TH_CONTROL_RESIZE, RIGHT_ADMIN, answer_resize },
 };

@@ -197,6 +197,18 @@ struct th_control_rollback {
 };
 static_assert(sizeof(struct th_control_rollback) == 520, "the size is part of the command's number");
 
+/* Copies a file or a tree (control/copy.h).  The paths are padded with zeros, as in a diff. */
+struct th_control_copy {
+	struct th_le32 version;
+	struct th_le32 replaced; /* in the answer: the target existed */
+	struct th_le64 inodes; /* in the answer: how many were copied */
+	struct th_control_name from; /* snapshot; empty: the present */
+	struct th_control_name aside; /* empty: the target must not exist */
+	char source[4096], target[4096];
+};
+static_assert(sizeof(struct th_control_copy) == 8720 && TH_NAME_MAX == TH_SNAPSHOT_NAME_MAX,
+	      "the size is part of the command's number");
+
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
 #define TH_CONTROL_SNAPSHOT_CREATE _IOWR(TH_CONTROL_TYPE, 2, struct th_control_snapshot)
 #define TH_CONTROL_SNAPSHOT_DELETE _IOW(TH_CONTROL_TYPE, 3, struct th_control_snapshot)
@@ -219,6 +231,7 @@ static_assert(sizeof(struct th_control_rollback) == 520, "the size is part of th
 #define TH_CONTROL_ROLLBACK _IOW(TH_CONTROL_TYPE, 20, struct th_control_rollback)
 #define TH_CONTROL_SNAPSHOT_SPACES _IOWR(TH_CONTROL_TYPE, 40, struct th_control_spaces)
 #define TH_CONTROL_SNAPSHOT_SPACE_OF _IOWR(TH_CONTROL_TYPE, 41, struct th_control_space_of)
+#define TH_CONTROL_COPY _IOWR(TH_CONTROL_TYPE, 42, struct th_control_copy)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");

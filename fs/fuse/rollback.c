@@ -122,11 +122,23 @@ static void drop(void *arg, const struct th_name_list *names)
 	th_inode_end_former_pages(fuse->fs); /* also of those that were missed for lack of memory */
 }
 
+static void drop_name(void *arg, uint64_t parent, struct th_slice name)
+{
+	struct th_fuse *fuse = arg;
+	bool root = parent == fuse->fs->root->id;
+
+	th_thread_waits();
+	expire_name(fuse, parent, name);
+	fuse_lowlevel_notify_inval_inode(fuse->session,
+					 root ? TH_ROOT_ID : th_node_id((struct th_node_parts){ .id = parent }), 0, 0);
+}
+
 static const struct th_front front = {
 	.write_back = write_back,
 	.stop = stop,
 	.resume = resume,
 	.drop = drop,
+	.drop_name = drop_name,
 };
 
 void th_fuse_rollback_setup(struct th_fuse *fuse)

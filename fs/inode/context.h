@@ -96,7 +96,7 @@ struct th_inode_end {
 	void (*release_file)(struct th_inode *inode); /* th_file_release */
 };
 
-/* How a rollback reaches the programs that use the filesystem.  Called with no lock held. */
+/* How changes that the kernel has not asked for reach the programs that use the filesystem.  Called with no lock held. */
 struct th_front {
 	/* Makes the kernel write back and drop its pages of all files.  Requests go on. */
 	void (*write_back)(void *arg);
@@ -106,6 +106,8 @@ struct th_front {
 	/* Makes the kernel drop all that it has cached of the former state: attributes, pages, and the names that differ
 	 * from the present one. */
 	void (*drop)(void *arg, const struct th_name_list *names);
+	/* Makes the kernel ask for one name again, and for the attributes and the listing of its directory. */
+	void (*drop_name)(void *arg, uint64_t parent, struct th_slice name);
 };
 
 /* Lines that a filesystem remembers so as not to report them again.  More would save repeated lines where more blocks than

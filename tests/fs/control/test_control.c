@@ -442,6 +442,36 @@ START_TEST(space_of_snapshots_is_listed_and_added_up)
 }
 END_TEST
 
+START_TEST(trees_are_copied_for_administrators)
+{
+	struct th_control_copy request = { .source = "/", .target = "/all" }, wrong;
+
+	make_files(3);
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &request), 0);
+	ck_assert_uint_eq(th_get_le64(request.inodes), 4);
+	request = (struct th_control_copy){ .source = "/", .target = "/all" };
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &request), -EEXIST);
+	ck_assert_int_eq(ask_as(STRANGER, TH_CONTROL_COPY, &request), -EPERM);
+	wrong = (struct th_control_copy){ .source = "/none", .target = "/x" };
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &wrong), -ENXIO);
+	wrong = (struct th_control_copy){ .source = "/all", .target = "/none/x" };
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &wrong), -ENOENT);
+	wrong = (struct th_control_copy){ .source = "/all", .target = "/", .aside = { "x" } };
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &wrong), -EINVAL);
+	wrong = (struct th_control_copy){ .source = "/../all", .target = "/x" };
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &wrong), -EINVAL);
+	wrong = (struct th_control_copy){ .source = "/all", .target = "/x", .from = { "none" } };
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &wrong), -ESRCH);
+	memset(wrong.source, 'x', sizeof(wrong.source));
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_COPY, &wrong), -EINVAL);
+	ck_assert_int_eq(create(0, "copy"), 0); /* none of these has left a snapshot */
+	struct th_control_list list = { 0 };
+
+	ck_assert_int_eq(ask_as(OWNER, TH_CONTROL_SNAPSHOT_LIST, &list), 0);
+	ck_assert_uint_eq(th_get_le32(list.count), 1);
+}
+END_TEST
+
 START_TEST(random_bytes_do_no_harm)
 {
 	static const unsigned cmds[] = { TH_CONTROL_INFO,
@@ -464,7 +494,8 @@ START_TEST(random_bytes_do_no_harm)
 					 TH_CONTROL_RECLAIM,
 					 TH_CONTROL_TRIM,
 					 TH_CONTROL_SNAPSHOT_SPACES,
-					 TH_CONTROL_SNAPSHOT_SPACE_OF };
+					 TH_CONTROL_SNAPSHOT_SPACE_OF,
+					 TH_CONTROL_COPY };
 	struct th_random random = { th_test_seed("test_control") };
 	unsigned rounds = th_test_rounds(500);
 	uint8_t *data = malloc(16384);
@@ -513,6 +544,7 @@ int main(void)
 	tcase_add_test(tc, information_names_the_failure_after_which_changes_are_refused);
 	tcase_add_test(tc, resize_is_for_administrators);
 	tcase_add_test(tc, space_of_snapshots_is_listed_and_added_up);
+	tcase_add_test(tc, trees_are_copied_for_administrators);
 	tcase_add_test(tc, random_bytes_do_no_harm);
 	suite_add_tcase(suite, tc);
 	return th_suite_run(suite);
