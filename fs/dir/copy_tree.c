@@ -46,7 +46,8 @@ static int put(struct walk *walk, struct th_slice key, struct th_slice value)
 
 static int damaged(struct walk *walk, uint64_t id, const char *what)
 {
-	th_fs_report(walk->fs, "inode %llu: %s; it is not copied", (unsigned long long)id, what);
+	th_fs_report(walk->fs, "inode %llu: %s, so it is not copied; run 'thunderhead check'", (unsigned long long)id,
+		     what);
 	return -EUCLEAN;
 }
 
