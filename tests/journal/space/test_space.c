@@ -441,6 +441,34 @@ END_TEST
 
 /* --- single properties --- */
 
+/* Only nodes get pledged blocks. */
+START_TEST(pledged_blocks_are_kept_for_nodes)
+{
+	struct th_space_stat before, after;
+	struct th_space *space;
+	uint64_t addr;
+	uint32_t got;
+
+	th_ok(th_space_new(65536, &space));
+	th_space_stat(space, &before);
+	th_space_pledge(space, 1000);
+	th_space_stat(space, &after);
+	ck_assert_uint_eq(after.available, before.available - 1000);
+	ck_assert_int_eq(th_space_reserve(space, (uint32_t)before.available), -ENOSPC);
+	ck_assert_int_eq(th_space_reserve_emergency(space, (uint32_t)(before.free - before.emergency / 2)), -ENOSPC);
+	ck_assert_int_eq(th_space_try_pledge(space, before.free, 1), -ENOSPC); /* and changes nothing */
+	th_space_stat(space, &after);
+	ck_assert_uint_eq(after.available, before.available - 1000);
+	th_ok(th_space_try_pledge(space, before.free - 1, 1));
+	th_space_stat(space, &after);
+	ck_assert_uint_eq(after.available, 0);
+	th_ok(th_space_take(space, TH_SPACE_META, 16, 16, NULL, &addr, &got));
+	th_space_pledge(space, 0);
+	th_ok(th_space_reserve(space, 1000));
+	th_space_free(space);
+}
+END_TEST
+
 START_TEST(emergency_reserve_is_a_part_of_the_disk)
 {
 	static const uint64_t sizes[][2] = {
@@ -656,6 +684,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 300);
 	tcase_add_loop_test(tcase, random_operations_match_a_byte_per_block_through_crashes, 0, 3);
+	tcase_add_test(tcase, pledged_blocks_are_kept_for_nodes);
 	tcase_add_test(tcase, emergency_reserve_is_a_part_of_the_disk);
 	tcase_add_test(tcase, runs_with_a_hint_are_consecutive);
 	tcase_add_test(tcase, used_blocks_are_taken_again_before_fresh_ones);
