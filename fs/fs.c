@@ -16,6 +16,7 @@
 #include "fs/inode/entered_snapshot.h"
 #include "fs/inode/inode.h"
 #include "fs/inode/inode_id.h"
+#include "fs/inode/moment.h"
 #include "journal/disk/disk.h"
 
 /* Returns 1 if the key has a value, 0 if not, or -errno. */
@@ -179,15 +180,27 @@ int th_fs_format(struct th_disk *disk, const struct th_format_options *options, 
 
 /* --- opening and closing --- */
 
-static int before_checkpoint(void *arg)
+/* Dirty pages (256 KiB) above which quiesce writes back once before it holds back writers, so that they wait for little.
+ * With fewer, a second pass costs more than it saves; with more, writers wait longer. */
+#define QUIESCE_PAGES 64
+
+static int quiesce(void *arg)
 {
 	struct th_fs *fs = arg;
 
-	pthread_mutex_lock(&fs->checkpoint_hook_lock);
-	int err = fs->closing ? 0 : th_writeback_all(fs);
+	pthread_mutex_lock(&fs->quiesce_lock);
+	if (!fs->quiet && th_dirty_pages(fs) > QUIESCE_PAGES)
+		(void)th_writeback_all(fs);
+	th_moment_begin(fs);
+	int err = fs->quiet ? 0 : th_writeback_all(fs);
 
-	pthread_mutex_unlock(&fs->checkpoint_hook_lock);
+	pthread_mutex_unlock(&fs->quiesce_lock);
 	return err;
+}
+
+static void resume(void *arg)
+{
+	th_moment_end(arg);
 }
 
 static void store_report(void *arg, const char *line)
@@ -212,7 +225,7 @@ static void fs_free(struct th_fs *fs)
 	pthread_mutex_destroy(&fs->table_lock);
 	pthread_mutex_destroy(&fs->id_lock);
 	pthread_mutex_destroy(&fs->entrance_lock);
-	pthread_mutex_destroy(&fs->checkpoint_hook_lock);
+	th_moment_release(fs);
 	free((char *)fs->options.snapdir_name);
 	free((char *)fs->options.snapshot);
 	free((char *)fs->options.subdir);
@@ -237,7 +250,7 @@ static int fs_new(const struct th_fs_options *options, struct th_fs **ret)
 	pthread_mutex_init(&fs->table_lock, NULL);
 	pthread_mutex_init(&fs->id_lock, NULL);
 	pthread_mutex_init(&fs->entrance_lock, NULL);
-	pthread_mutex_init(&fs->checkpoint_hook_lock, NULL);
+	th_moment_init(fs);
 	if (!options->snapdir_name)
 		fs->options.snapdir_name = TH_SNAPDIR_NAME;
 	/* All are copied, also after a failure: fs_free frees what they point to. */
@@ -320,10 +333,7 @@ static int fs_end(struct th_fs *fs)
 		th_inode_delete_unnamed(fs);
 		err = th_writeback_all(fs);
 	}
-	/* Background checkpoints go on until the store is closed.  From here on their hook must not touch inodes. */
-	pthread_mutex_lock(&fs->checkpoint_hook_lock);
-	fs->closing = true;
-	pthread_mutex_unlock(&fs->checkpoint_hook_lock);
+	th_moment_set_quiet(fs, true); /* background checkpoints go on until the store is closed */
 	/* Inodes refer to views, which must be closed before the store. */
 	th_inode_table_free(fs);
 	if (fs->base)
@@ -353,7 +363,8 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 		.generation = options->generation,
 		.branch = options->branch,
 		.runs = th_extent_runs,
-		.before_checkpoint = before_checkpoint,
+		.quiesce = quiesce,
+		.resume = resume,
 		.arg = fs,
 		.report = store_report,
 	};

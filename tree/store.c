@@ -134,6 +134,7 @@ static void init_locks(struct th_store *store)
 {
 	th_range_lock_table_init(&store->locks);
 	pthread_mutex_init(&store->merge_lock, NULL);
+	pthread_mutex_init(&store->turn_lock, NULL);
 	pthread_mutex_init(&store->checkpoint_lock, NULL);
 	pthread_mutex_init(&store->sync_lock, NULL);
 	pthread_cond_init(&store->sync_done, NULL);
@@ -186,6 +187,7 @@ static void store_release(struct th_store *store)
 	th_range_lock_table_release(&store->locks);
 	th_chunk_buffers_release(store);
 	pthread_mutex_destroy(&store->merge_lock);
+	pthread_mutex_destroy(&store->turn_lock);
 	pthread_mutex_destroy(&store->checkpoint_lock);
 	pthread_mutex_destroy(&store->sync_lock);
 	pthread_cond_destroy(&store->sync_done);
@@ -272,7 +274,8 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
 		err = th_tree_load(&store->meta, &(struct th_ptr){ 0 });
 	store->meta_due = true;
 	if (!err)
-		err = th_checkpoint(store, th_branch_first_step, NULL, TH_CHECKPOINT_FORCE | TH_CHECKPOINT_CLEAN);
+		err = th_checkpoint(store, th_branch_first_step, NULL,
+				    TH_CHECKPOINT_FORCE | TH_CHECKPOINT_CLEAN | TH_CHECKPOINT_AS_IS);
 	store_release(store);
 	return err;
 }
@@ -351,7 +354,7 @@ static int begin_writing(struct th_store *store)
 	err = th_log_new(store->disk, store->super.log_first, store->super.log_blocks, th_log_identity(&store->super),
 			 store->log_head, &store->log);
 	if (!err)
-		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_FORCE);
+		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_FORCE | TH_CHECKPOINT_AS_IS);
 	if (!err && store->options.branch)
 		err = th_branch_switch(store, store->options.branch);
 	store->options.branch = NULL; /* belongs to the caller */
@@ -531,10 +534,7 @@ int th_store_close(struct th_store *store)
 
 	th_checkpointer_stop(store);
 	if (!store->read_only) {
-		if (store->options.before_checkpoint)
-			err = store->options.before_checkpoint(store->options.arg);
-		if (!err)
-			err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_CLEAN);
+		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_CLEAN | TH_CHECKPOINT_STRICT);
 		if (!err)
 			th_trim_finish(store);
 	}

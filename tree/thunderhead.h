@@ -156,10 +156,12 @@ struct th_cursor_entry {
  * it must not call the store. */
 typedef void th_report_line(void *arg, const char *line);
 
-/* Commits transactions for data that the caller buffers outside the store, before a checkpoint freezes the tree.
- * Called without locks.  It may use the store, but not call th_store_checkpoint(), th_snapshot_create() or
- * th_store_close().  Returns 0 or an error, which the call that checkpoints returns. */
-typedef int th_before_checkpoint(void *arg);
+/* Commits transactions for changes that the caller buffers outside the store, and keeps the caller from buffering more
+ * and from changes that take several transactions, until th_store_options.resume is called, by the same thread: so the
+ * tree has all changes of one moment.  Called without locks.  It may use the store, but not what calls it.  Returns 0 or
+ * an error; resume follows in either case. */
+typedef int th_quiesce(void *arg);
+typedef void th_resume(void *arg);
 
 /* Takes one run.  Returns 0 to go on, or an error that ends the iteration. */
 typedef int th_run_visit(const struct th_run *run, void *arg);
@@ -226,12 +228,13 @@ struct th_store_options {
 	unsigned heartbeat_ms;
 	unsigned checkpoint_interval_ms; /* longest time between checkpoints in the background; 0: 5000 */
 	const char *branch; /* makes this branch the current one; NULL: as it was */
-	/* Called by th_store_checkpoint(), th_snapshot_create(), th_store_close() and checkpoints in the background.
-	 * Not called by checkpoints that only make room, by th_store_sync() and th_store_reclaim(), nor by other
-	 * changes of snapshots, holds and branches. */
-	th_before_checkpoint *before_checkpoint;
+	/* quiesce is called before the tree is frozen for a checkpoint and before committed transactions are taken for
+	 * the log, and resume right after it.  Not called by checkpoints that a transaction needs for room, in memory or
+	 * on the disk: their callers may hold locks.  NULL: nothing is buffered. */
+	th_quiesce *quiesce;
+	th_resume *resume;
 	th_report_line *report; /* NULL: prints to stderr */
-	void *arg; /* of before_checkpoint and report */
+	void *arg; /* of quiesce, resume and report */
 	/* Needed if values name runs: a deleted branch, a rollback or a deleted snapshot frees the blocks that only its
 	 * values named.  NULL: values name none. */
 	th_value_runs *runs;
@@ -258,21 +261,22 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 /* Writes a last checkpoint, marks the store clean, and frees it and (but see keep_disk) its disk.
  *
  * Views, transactions and lockers must have ended; no other thread may use the store.
- * Returns 0, or the error of before_checkpoint or of the checkpoint: then the next opening replays the log.  The store
+ * Returns 0, or the error of quiesce or of the checkpoint: then the next opening replays the log.  The store
  * is freed in any case. */
 int th_store_close(struct th_store *store);
 
 /* Writes all committed transactions as a new generation of the tree.  They are durable when it returns.
  *
- * Calls before_checkpoint first.  Transactions and readers go on while it writes.
- * Returns 0; the error of before_checkpoint, if only that failed: the checkpoint was made; or a write error, after which the store
+ * Transactions and readers go on while it writes.
+ * Returns 0; the error of quiesce, if only that failed: the checkpoint was made; or a write error, after which the store
  * refuses writes. */
 int th_store_checkpoint(struct th_store *store);
 
 /* Makes all committed transactions, and deletions of snapshots, durable.
  *
  * Appends them to the intent log, or writes a checkpoint if they do not fit.  Threads that call it at the same time
- * share one disk flush.  Does not call before_checkpoint.
+ * share one disk flush.  After a crash, either all transactions that were taken for the log at one moment are there or
+ * none of them.  An error of quiesce is ignored.
  * Returns 0; -EROFS; or a write error, after which the store refuses writes. */
 int th_store_sync(struct th_store *store);
 
@@ -284,7 +288,7 @@ int th_store_sync(struct th_store *store);
 int th_store_reclaim(struct th_store *store);
 
 /* Discards all free blocks in a part of the disk, so that the file or device below can use their space.  Frees
- * reclaimed blocks first, by checkpoints; does not call before_checkpoint.  Transactions and readers go on.
+ * reclaimed blocks first, by checkpoints.  Transactions and readers go on.
  *
  * start, length: the part, in bytes; UINT64_MAX for the length: up to the end.  least: bytes of a free run that is worth
  * a discard; 0: one block.  *ret_bytes: the bytes discarded, also after an error.
@@ -624,12 +628,12 @@ struct th_snapshot {
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 };
 
-/* Keeps the state of the current branch under a name: calls before_checkpoint, then writes a checkpoint, which becomes
+/* Keeps the state of the current branch under a name: writes a checkpoint, which becomes
  * the snapshot.  Durable when it returns.
  *
  * name: unique among the snapshots of all branches.  ret: the new snapshot, or NULL.
  * Returns 0; -EEXIST; -EINVAL if the name is empty, "." or "..", or has a slash; -ENAMETOOLONG; -EOVERFLOW if all ids
- * are used up; the error of before_checkpoint; or a write error. */
+ * are used up; the error of quiesce; or a write error. */
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
 
 /* Deletes a snapshot.  Its name is free at once.  The deletion is durable after the next sync or checkpoint; a crash
@@ -679,7 +683,7 @@ struct th_hold {
 	char tag[TH_HOLD_TAG_MAX + 1];
 };
 
-/* Puts a hold on a snapshot, or releases one.  Durable when it returns: writes a checkpoint, without before_checkpoint.
+/* Puts a hold on a snapshot, or releases one.  Durable when it returns: writes a checkpoint.
  *
  * tag: any 1 to TH_HOLD_TAG_MAX bytes.
  * Returns 0; -ENOENT if there is no such snapshot, or no such tag to release; -EEXIST if the tag is there already;
@@ -753,7 +757,7 @@ int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_c
 /* Makes a snapshot, of any branch, the state of the current branch.  Writes since then are lost, and their space is
  * freed as a deleted snapshot's.  Newer snapshots of the branch are kept, in a detached branch that begins from this
  * snapshot.  A snapshot of a detached branch returns to the current one, with those before it: so a rollback to it undoes
- * the one that detached it.  Does not call before_checkpoint.  Durable when it returns.
+ * the one that detached it.  Durable when it returns.
  *
  * Returns 0; -ENOENT; -EBUSY if a transaction or a view of th_view_freeze(), or a subtree of one, is open; or a write
  * error. */

@@ -14,6 +14,7 @@
 #include "fs/data/writeback_list.h"
 #include "fs/format/acl.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/moment.h"
 #include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 
@@ -142,9 +143,11 @@ int th_attr_set(struct th_inode *inode, unsigned set, const struct th_attr *attr
 	if (err)
 		return err;
 	do {
+		th_moment_enter(inode->fs);
 		pthread_rwlock_wrlock(&inode->lock);
 		err = set_locked(inode, set, attr, &partial);
 		pthread_rwlock_unlock(&inode->lock);
+		th_moment_leave(inode->fs);
 	} while (th_partial_blocks_retry(&partial, &err) ||
 		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
 	th_partial_blocks_release(&partial);
@@ -162,11 +165,13 @@ bool th_attr_kill(struct th_inode *inode, bool outsider)
 	pthread_rwlock_unlock(&inode->lock);
 	if (!killed)
 		return false;
+	th_moment_enter(inode->fs);
 	pthread_rwlock_wrlock(&inode->lock);
 	killed = !check_flags(inode, TH_ATTR_MODE) && th_attr_kill_privileges(&inode->attr, outsider);
 	if (killed)
 		th_inode_mark_dirty(inode);
 	pthread_rwlock_unlock(&inode->lock);
+	th_moment_leave(inode->fs);
 	return killed;
 }
 
@@ -194,6 +199,7 @@ int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 		return err;
 	if (flags & ~(uint32_t)(FLAGS_GUARDED | FLAGS_ADVISORY))
 		return -EOPNOTSUPP;
+	th_moment_enter(inode->fs);
 	pthread_rwlock_wrlock(&inode->lock);
 	if (!privileged && ((flags ^ inode->attr.flags) & FLAGS_GUARDED)) {
 		err = -EPERM;
@@ -203,6 +209,7 @@ int th_attr_set_flags(struct th_inode *inode, uint32_t flags, bool privileged)
 		th_inode_mark_dirty(inode);
 	}
 	pthread_rwlock_unlock(&inode->lock);
+	th_moment_leave(inode->fs);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 
 #include "fs/format/acl.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/moment.h"
 #include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 #include "journal/base/array.h"
@@ -269,6 +270,18 @@ static int set_locked(struct th_inode *inode, const char *name, struct th_slice 
 	return change(inode, name, &value, inode->attr.mode);
 }
 
+/* An access list may be a delayed change (change_access). */
+static int try_set(struct th_inode *inode, const char *name, struct th_slice value, int flags)
+{
+	th_moment_enter(inode->fs);
+	pthread_rwlock_wrlock(&inode->lock);
+	int err = TH_NOWAIT(set_locked(inode, name, value, flags));
+
+	pthread_rwlock_unlock(&inode->lock);
+	th_moment_leave(inode->fs);
+	return err;
+}
+
 int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value, int flags)
 {
 	int err = check_change(inode, name);
@@ -279,7 +292,7 @@ int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value
 		return -E2BIG;
 	if (th_acl_is_name(name))
 		err = check_acl(inode, name, value);
-	return err ? err : TH_RETRY_LOCKED(inode, set_locked(inode, name, value, flags));
+	return err ? err : TH_RETRY(try_set(inode, name, value, flags));
 }
 
 static int remove_locked(struct th_inode *inode, const char *name)

@@ -10,6 +10,7 @@
 #include "fs/dir/orphan.h"
 #include "fs/format/key.h"
 #include "fs/inode/inode.h"
+#include "fs/inode/moment.h"
 #include "journal/base/array.h"
 
 struct rollback {
@@ -126,11 +127,11 @@ static int replace_tree(struct rollback *rollback)
 	th_store_raise_mark(fs->store, fs->reserved_id);
 	fs->next_id = fs->reserved_id;
 	pthread_mutex_unlock(&fs->id_lock);
-	pthread_mutex_lock(&fs->checkpoint_hook_lock);
+	th_moment_set_quiet(fs, true);
 	err = th_store_rollback(fs->store, rollback->to.name);
 	if (!err)
 		th_inode_outdate(fs);
-	pthread_mutex_unlock(&fs->checkpoint_hook_lock);
+	th_moment_set_quiet(fs, false);
 	return err;
 }
 

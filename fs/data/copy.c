@@ -11,6 +11,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/moment.h"
 #include "tree/chunk.h"
 
 /* Bytes that one call copies at most, and bytes that it copies without sharing, so that it returns in bounded time. */
@@ -332,9 +333,11 @@ static int with_locks(struct copy *copy, int (*step)(struct copy *copy))
 {
 	int err;
 
+	th_moment_enter(copy->dst->fs);
 	copy_lock(copy);
 	err = step(copy);
 	copy_unlock(copy);
+	th_moment_leave(copy->dst->fs);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/moment.h"
 #include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
@@ -400,9 +401,11 @@ int th_file_fallocate(struct th_inode *inode, int mode, uint64_t off, uint64_t l
 	if (off > INT64_MAX || len > INT64_MAX - off)
 		return -EFBIG;
 	do {
+		th_moment_enter(inode->fs);
 		pthread_rwlock_wrlock(&inode->lock);
 		err = fallocate_locked(inode, mode, off, len, &partial);
 		pthread_rwlock_unlock(&inode->lock);
+		th_moment_leave(inode->fs);
 	} while (th_partial_blocks_retry(&partial, &err) ||
 		 (err == -ENOSPC && th_writeback_make_room(inode->fs, tries++)));
 	th_partial_blocks_release(&partial);

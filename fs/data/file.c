@@ -10,6 +10,7 @@
 #include "fs/data/writeback.h"
 #include "fs/data/writeback_list.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/moment.h"
 #include "fs/inode/retry.h"
 #include "tree/chunk.h"
 
@@ -361,10 +362,12 @@ static int write_all(struct th_inode *inode, const uint8_t *buf, size_t size, ui
 	*ret_done = 0;
 	do {
 		done = 0;
+		th_moment_enter(inode->fs);
 		pthread_rwlock_wrlock(&inode->lock);
 		err = file_write_locked(inode, buf + *ret_done, size - *ret_done, off + *ret_done, flags, &partial,
 					&done);
 		pthread_rwlock_unlock(&inode->lock);
+		th_moment_leave(inode->fs);
 		*ret_done += done;
 		tries = done ? 0 : tries;
 	} while (th_partial_blocks_retry(&partial, &err) ||

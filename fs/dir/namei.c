@@ -14,6 +14,7 @@
 #include "fs/dir/orphan.h"
 #include "fs/dir/snapdir.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/inode/moment.h"
 #include "fs/inode/retry.h"
 #include "fs/inode/update.h"
 
@@ -304,14 +305,17 @@ static int link_locked(struct th_inode *inode, struct th_inode *dir, struct th_s
 	return err;
 }
 
+/* Data of an inode without a name is not written back, so together with the name it is a delayed change. */
 static int try_link(struct th_inode *inode, struct th_inode *dir, struct th_slice name)
 {
+	th_moment_enter(dir->fs);
 	pthread_rwlock_wrlock(&dir->lock);
 	pthread_rwlock_wrlock(&inode->lock);
 	int err = TH_NOWAIT(link_locked(inode, dir, name));
 
 	pthread_rwlock_unlock(&inode->lock);
 	pthread_rwlock_unlock(&dir->lock);
+	th_moment_leave(dir->fs);
 	return err;
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "fs/data/file.h"
+#include "fs/data/file_pages.h"
+#include "fs/data/writeback.h"
 #include "fs/dir/dir.h"
 #include "fs/dir/link.h"
 #include "fs/dir/namei.h"
@@ -26,6 +28,7 @@ struct move {
 	unsigned flags;
 	bool across; /* between two directories */
 	bool held; /* L1 is held */
+	struct th_inode *written; /* a file that was written back before the directories were locked; NULL: none was */
 };
 
 /* --- ancestors; L1 is held, so that no directory moves --- */
@@ -255,6 +258,38 @@ static int stage_move(struct th_update *update, struct move *move)
 	return err;
 }
 
+/* --- data before the name --- */
+
+/* Dirty pages (1 MiB) with which a file is written back while the directories are not locked.  With fewer, other users
+ * of the directories wait for a write that is short; with more, for a longer one. */
+#define WRITTEN_FIRST 256
+
+/* The file has many dirty pages: th_namei_rename writes them back and tries again. */
+#define NEEDS_WRITEBACK (-EAGAIN)
+
+/* Programs replace a file by a new one without fsync, and expect the content of one of the two after a crash.  So the
+ * dirty data of a file is in the store before the name of another file leads to it, whatever checkpoint comes between.
+ * A file that cannot be written back does not replace another.  The inodes are locked. */
+static int write_back(struct move *move)
+{
+	struct th_inode *files[] = { move->from.inode, move->flags & RENAME_EXCHANGE ? move->to.inode : NULL };
+	int err = 0;
+
+	if (!move->to.inode)
+		return 0;
+	for (int i = 0; i < 2 && !err; i++) {
+		if (!files[i] || !S_ISREG(files[i]->type))
+			continue;
+		if (th_file_pages_count(files[i]) > WRITTEN_FIRST && files[i] != move->written) {
+			th_inode_put(move->written);
+			move->written = th_inode_ref(files[i]);
+			return NEEDS_WRITEBACK;
+		}
+		err = th_writeback_inode(files[i], TH_WRITEBACK_NOWAIT);
+	}
+	return err;
+}
+
 static int do_move(struct move *move)
 {
 	struct th_update update;
@@ -321,7 +356,9 @@ static int move_locked(struct move *move)
 	if (err)
 		return err;
 	lock_inodes(move);
-	err = TH_NOWAIT(do_move(move));
+	err = write_back(move);
+	if (!err)
+		err = TH_NOWAIT(do_move(move));
 	unlock_inodes(move);
 	return err;
 }
@@ -355,11 +392,6 @@ static int try_move(struct move *move)
 		err = move_locked(move);
 		unlock_dirs(move);
 	}
-	/* Programs replace a file by a new one without fsync, and expect the content of one of the two after a crash.
-	 * So the dirty data of the new file is written back together with its name.  After a failure the data stays
-	 * dirty, and fsync reports the error. */
-	if (!err && move->to.inode && move->to.inode != move->from.inode && !th_inode_is_dir(move->from.inode))
-		th_file_writeback(move->from.inode);
 	th_inode_put(move->from.inode);
 	th_inode_put(move->to.inode);
 	move->from.inode = move->to.inode = NULL;
@@ -394,5 +426,11 @@ int th_namei_rename(struct th_inode *from_dir, struct th_slice from, struct th_i
 	};
 	int err = check_request(&move);
 
-	return err ? err : TH_RETRY(try_rename(from_dir->fs, &move));
+	if (err)
+		return err;
+	do {
+		err = TH_RETRY(try_rename(from_dir->fs, &move));
+	} while (err == NEEDS_WRITEBACK && !(err = th_file_writeback(move.written)));
+	th_inode_put(move.written);
+	return err;
 }

@@ -4,8 +4,8 @@
  *
  * Lock order of fs/, outermost first.  Violating it deadlocks.
  *
- *   L0  fs->checkpoint_hook_lock, held while before_checkpoint runs, and then the walk lock of the dirty list, held
- *       while its inodes are written back: both are held while inode locks are taken.
+ *   L0  fs->quiesce_lock, held while quiesce writes back; then fs->moment_lock (moment.h); and then the walk lock of the
+ *       dirty list, held while its inodes are written back.  All are held while inode locks are taken.
  *   L1  fs->rename_lock: held by a rename or exchange between two directories, and by one that replaces a directory.
  *   L2  inode->lock of directories: a parent before its child.  Two directories that are not parent and child are
  *       locked together only under L1, an ancestor first, otherwise the smaller id first.  All threads but the one
@@ -15,10 +15,9 @@
  *       dirty list locks many, in the order of the list: all but the first by trylock (data/writeback_list.c).
  *   L4  The last of fs/, under which no other lock of fs/ is taken: fs->table_lock (and under it fs->entrance_lock),
  *       the lock of the dirty list, that of the cache of access times, and fs->id_lock, under which a transaction may be committed.
- *   L5  th_store_checkpoint, th_snapshot_create and th_store_close are called with none of these locks held, since
- *       they run before_checkpoint.  So is th_store_sync, which does not run it, but waits for the disk (L6).
- *       Transactions begin and commit with inode locks held, so th_txn_begin and th_txn_commit must never wait for
- *       before_checkpoint.
+ *   L5  th_store_sync, th_store_checkpoint, th_store_close and all that changes snapshots, branches and holds are called
+ *       with none of these locks held, since they run quiesce.  Transactions begin and commit with inode locks held, so
+ *       th_txn_begin and th_txn_commit must never wait for quiesce.
  *   L6  No lock of this list is held during a disk read that other lock waiters do not need: see retry.h,
  *       data/partial_block.h and th_extent_guard.  docs/architecture.md lists the exceptions.
  *
@@ -135,8 +134,9 @@ struct th_fs {
 	pthread_mutex_t id_lock;
 	uint64_t next_id, reserved_id; /* the store has reserved the ids below reserved_id, on all branches */
 
-	pthread_mutex_t checkpoint_hook_lock; /* L0 */
-	bool closing; /* checkpoint_hook_lock */
+	pthread_mutex_t quiesce_lock; /* L0 */
+	bool quiet; /* quiesce must not touch inodes; quiesce_lock */
+	pthread_rwlock_t moment_lock; /* L0: moment.h */
 
 	pthread_mutex_t entrance_lock; /* guards the entered snapshots (entered_snapshot.c) */
 	void *snapshots; /* a tree of <search.h>; without base */

@@ -10,6 +10,7 @@
 #include "fs/attr/xattr.h"
 #include "fs/data/file.h"
 #include "fs/dir/dir.h"
+#include "fs/dir/namei.h"
 
 struct walk {
 	struct th_fs *fs;
@@ -67,6 +68,11 @@ static void add(struct walk *walk, uint64_t id, char *path)
 	name->xattrs = hash_xattrs(inode);
 	if (S_ISREG(inode->attr.mode))
 		read_content(inode, name);
+	if (S_ISLNK(inode->attr.mode)) {
+		name->content = calloc(1, TH_SYMLINK_MAX + 1);
+		ck_assert_int_eq(th_symlink_read(inode, (char *)name->content), 0);
+		name->size = strlen((char *)name->content);
+	}
 	if (S_ISDIR(inode->attr.mode))
 		walk_directory(walk, inode, path);
 	th_inode_put(inode);
@@ -105,10 +111,13 @@ struct th_picture th_picture_take(struct th_fs *fs, const char *snapshot)
 	struct walk walk = { .fs = fs, .picture = &picture };
 	struct th_snapshot found;
 
-	ck_assert_int_eq(th_snapshot_find(fs->store, snapshot, &found), 0);
-	ck_assert_int_eq(th_entered_snapshot_get(fs, found.id, &walk.snapshot), 0);
+	if (snapshot) {
+		ck_assert_int_eq(th_snapshot_find(fs->store, snapshot, &found), 0);
+		ck_assert_int_eq(th_entered_snapshot_get(fs, found.id, &walk.snapshot), 0);
+	}
 	add(&walk, TH_ROOT_ID, strdup("/"));
-	th_entered_snapshot_put(fs, walk.snapshot);
+	if (snapshot)
+		th_entered_snapshot_put(fs, walk.snapshot);
 	qsort(picture.names, picture.count, sizeof(*picture.names), compare);
 	return picture;
 }
@@ -128,4 +137,39 @@ const struct th_picture_name *th_picture_find(const struct th_picture *picture, 
 	struct th_picture_name key = { .path = (char *)path };
 
 	return bsearch(&key, picture->names, picture->count, sizeof(key), compare);
+}
+
+static bool same_time(struct th_time a, struct th_time b)
+{
+	return a.seconds == b.seconds && a.nanoseconds == b.nanoseconds;
+}
+
+/* Returns what differs, or NULL. */
+static const char *compare_names(const struct th_picture_name *a, const struct th_picture_name *b)
+{
+	const struct th_attr *x = &a->attr, *y = &b->attr;
+
+	if (strcmp(a->path, b->path) || a->id != b->id)
+		return "name";
+	if (x->mode != y->mode || x->uid != y->uid || x->gid != y->gid || x->flags != y->flags || x->rdev != y->rdev)
+		return "mode or owner";
+	if (x->size != y->size || x->nlink != y->nlink)
+		return x->size != y->size ? "size" : "number of links";
+	if (!same_time(x->mtime, y->mtime) || !same_time(x->ctime, y->ctime) || !same_time(x->btime, y->btime))
+		return "time";
+	if (a->xattrs != b->xattrs)
+		return "extended attributes";
+	return a->size == b->size && (!a->size || !memcmp(a->content, b->content, a->size)) ? NULL : "content";
+}
+
+const char *th_picture_compare(const struct th_picture *a, const struct th_picture *b, const char **ret_what)
+{
+	size_t count = a->count > b->count ? a->count : b->count;
+
+	for (size_t i = 0; i < count; i++) {
+		*ret_what = i < a->count && i < b->count ? compare_names(&a->names[i], &b->names[i]) : "name";
+		if (*ret_what)
+			return i < a->count ? a->names[i].path : b->names[i].path;
+	}
+	return NULL;
 }

@@ -4,6 +4,8 @@
  *
  *   phase        locks held              what happens
  *   -----        ----------              ------------
+ *   quiesce      turn                    the callers commit changes that they buffer, and wait until the freeze is over;
+ *                                        not with TH_CHECKPOINT_AS_IS
  *   freeze       checkpoint, merge,      the root stops changing; the checkpoint takes over the lists of dropped
  *                live                    nodes and blocks; the space set is closed
  *   write        checkpoint              waits for data under way; writes the live nodes, children first, and waits for
@@ -354,24 +356,38 @@ static int checkpoint_frozen(struct checkpoint *c, th_checkpoint_step *step, voi
 	return err;
 }
 
+/* Returns 0 if a checkpoint is to be written, 1 if it is not needed, or -EROFS. */
+static int decide(struct th_store *store, th_checkpoint_step *step, unsigned flags)
+{
+	const unsigned always = TH_CHECKPOINT_CLEAN | TH_CHECKPOINT_FORCE;
+	int err = th_store_writable(store);
+
+	if (err || step || (flags & always))
+		return err;
+	if (flags & TH_CHECKPOINT_RELIEVE) /* else the former holder of the lock has written it */
+		return atomic_load(&store->dirty_bytes) < store->dirty_hard;
+	return !worth_a_checkpoint(store);
+}
+
+/* Ends the quiescing of the callers as soon as the tree is frozen, unless it is frozen as it is. */
 static int checkpoint_locking(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags)
 {
 	struct checkpoint c = { .store = store };
 	int err;
 
 	pthread_mutex_lock(&store->checkpoint_lock);
-	err = th_store_writable(store);
-	if (err || (!step && !flags && !worth_a_checkpoint(store)))
-		goto out;
-	if (flags == TH_CHECKPOINT_RELIEVE && atomic_load(&store->dirty_bytes) < store->dirty_hard)
-		goto out; /* the former holder of the lock has written it */
-	pthread_mutex_lock(&store->merge_lock);
-	freeze(&c);
-	pthread_mutex_unlock(&store->merge_lock);
-	err = checkpoint_frozen(&c, step, arg, flags);
-out:
+	err = decide(store, step, flags);
+	if (!err) {
+		pthread_mutex_lock(&store->merge_lock);
+		freeze(&c);
+		pthread_mutex_unlock(&store->merge_lock);
+	}
+	if (!(flags & TH_CHECKPOINT_AS_IS))
+		th_store_resume(store);
+	if (!err)
+		err = checkpoint_frozen(&c, step, arg, flags);
 	pthread_mutex_unlock(&store->checkpoint_lock);
-	return err;
+	return err < 0 ? err : 0;
 }
 
 void th_checkpoint_relief_begin(struct th_store *store)
@@ -389,17 +405,53 @@ void th_checkpoint_relief_end(struct th_store *store)
 	pthread_mutex_unlock(&store->checkpointer_lock);
 }
 
-int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags)
+/* The relief begins after the quiescing, whose transactions may have to wait for it. */
+static int checkpoint_relieving(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags)
+{
+	int err;
+
+	th_checkpoint_relief_begin(store);
+	err = checkpoint_locking(store, step, arg, flags);
+	th_checkpoint_relief_end(store);
+	return err;
+}
+
+static int checkpoint_quiesced(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags,
+			       int *ret_quiesced)
+{
+	int err;
+
+	pthread_mutex_lock(&store->turn_lock);
+	*ret_quiesced = err = th_store_quiesce(store);
+	if (err && (flags & TH_CHECKPOINT_STRICT))
+		th_store_resume(store);
+	else
+		err = checkpoint_relieving(store, step, arg, flags);
+	pthread_mutex_unlock(&store->turn_lock);
+	return err;
+}
+
+/* *ret_quiesced: the result of quiescing, or 0. */
+static int checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags, int *ret_quiesced)
 {
 	bool nowait = th_nowait_suspend(); /* a checkpoint cannot be undone half way */
 	int err;
 
+	*ret_quiesced = 0;
 	th_thread_waits();
-	th_checkpoint_relief_begin(store);
-	err = checkpoint_locking(store, step, arg, flags);
-	th_checkpoint_relief_end(store);
+	if (flags & TH_CHECKPOINT_AS_IS)
+		err = checkpoint_relieving(store, step, arg, flags);
+	else
+		err = checkpoint_quiesced(store, step, arg, flags, ret_quiesced);
 	th_nowait_resume(nowait);
 	return err;
+}
+
+int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, unsigned flags)
+{
+	int quiesced;
+
+	return checkpoint(store, step, arg, flags, &quiesced);
 }
 
 /* A checkpoint with both locks held. */
@@ -419,7 +471,7 @@ static int checkpoint_one(struct th_store *store)
 	struct th_space_stat stat;
 
 	th_space_stat(store->space, &stat);
-	return th_checkpoint(store, NULL, NULL, stat.waiting > 0 ? TH_CHECKPOINT_FORCE : 0);
+	return th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_AS_IS | (stat.waiting > 0 ? TH_CHECKPOINT_FORCE : 0));
 }
 
 /* Are `blocks` available, or so many that no caller needs to wait for more? */
@@ -544,8 +596,8 @@ int th_checkpoint_exclusive(struct th_store *store, th_exclusive_work *work, voi
 
 int th_store_checkpoint(struct th_store *store)
 {
-	int err = store->options.before_checkpoint ? store->options.before_checkpoint(store->options.arg) : 0;
-	int checkpoint_err = th_checkpoint(store, NULL, NULL, 0);
+	int quiesced, err;
 
-	return checkpoint_err < 0 ? checkpoint_err : err;
+	err = checkpoint(store, NULL, NULL, 0, &quiesced);
+	return err ? err : quiesced;
 }

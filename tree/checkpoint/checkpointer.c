@@ -17,26 +17,17 @@ static void wait_for_turn(struct th_store *store)
 		;
 }
 
-/* Checkpoints once, and again as long as much is dirty: so no committing thread has to do a whole checkpoint by itself
- * (th_checkpoint_throttle()).  If there is a before_checkpoint, it ends after one interval, to call that again.
- *
- * buffers: calls before_checkpoint first. */
-static void checkpoint_in_turn(struct th_store *store, bool buffers)
+/* Checkpoints once, and again as long as much is dirty: so a committing thread rarely has to do a whole checkpoint by
+ * itself (th_checkpoint_throttle()). */
+static void checkpoint_in_turn(struct th_store *store)
 {
-	bool before = store->options.before_checkpoint != NULL;
-	uint64_t until = th_monotonic_ns() + (uint64_t)store->options.checkpoint_interval_ms * 1000000;
 	int err;
 
-	if (before && buffers)
-		store->options.before_checkpoint(store->options.arg);
-	th_checkpoint_relief_begin(store);
 	do
 		err = th_checkpoint(store, NULL, NULL, 0);
-	while (!err && atomic_load(&store->dirty_bytes) >= store->dirty_soft &&
-	       !(before && th_monotonic_ns() >= until));
+	while (!err && atomic_load(&store->dirty_bytes) >= store->dirty_soft);
 	if (!err)
 		th_checkpoint_push_deletes(store);
-	th_checkpoint_relief_end(store);
 }
 
 /* Discards freed blocks, until a checkpoint is wanted. */
@@ -67,7 +58,7 @@ static void *checkpointer(void *arg)
 		store->checkpoint_wanted = false;
 		pthread_mutex_unlock(&store->checkpointer_lock);
 		if (more || !atomic_load(&store->failed))
-			checkpoint_in_turn(store, !more);
+			checkpoint_in_turn(store);
 		if (!more)
 			trim_in_turn(store);
 		more = th_reclaim_due(store);

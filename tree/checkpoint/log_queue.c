@@ -131,6 +131,7 @@ void th_log_queue_add(struct th_store *store, struct th_pending *pending)
 		*store->pending_end = pending;
 		store->pending_end = &pending->next;
 		store->pending_bytes += pending->size;
+		store->pending_seq = pending->seq;
 	}
 	pthread_mutex_unlock(&store->sync_lock);
 }
@@ -155,25 +156,21 @@ void th_log_queue_trim(struct th_store *store, uint64_t seq)
 	pthread_mutex_unlock(&store->sync_lock);
 }
 
-struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq, int *ret_count)
+struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq)
 {
-	struct th_pending *list = store->pending, **end = &store->pending;
-	size_t room, size = 0;
+	struct th_pending *list = store->pending;
+	size_t room;
 
+	if (!list || store->overflow_seq)
+		return NULL;
 	pthread_mutex_lock(&store->log_lock);
 	room = th_log_room(store->log);
 	pthread_mutex_unlock(&store->log_lock);
-	for (*ret_count = 0; *end && *ret_count < TH_LOG_RECORD_PARTS && size + (*end)->size <= room; (*ret_count)++) {
-		size += (*end)->size;
-		*ret_seq = (*end)->seq;
-		end = &(*end)->next;
-	}
-	if (*ret_count == 0)
-		return NULL; /* not even the first one fits */
-	store->pending = *end;
-	*end = NULL;
-	if (!store->pending)
-		store->pending_end = &store->pending;
-	store->pending_bytes -= size;
+	if (store->pending_bytes > room)
+		return NULL;
+	*ret_seq = store->pending_seq;
+	store->pending = NULL;
+	store->pending_end = &store->pending;
+	store->pending_bytes = 0;
 	return list;
 }

@@ -2,8 +2,10 @@
 /*
  * The log queue: records of committed transactions, on their way into the intent log.
  *
- * Each commit queues a record.  th_store_sync() writes all of them as one log record with one disk flush.  A checkpoint
- * makes records unnecessary.  The queue is bounded: beyond that it is dropped, and the next sync is a checkpoint.
+ * Each commit queues a record.  th_store_sync() writes all of them as one log record with one disk flush: never a part of
+ * them, since the callers commit changes that they buffered last, though these are older than others (th_quiesce).  A
+ * checkpoint makes records unnecessary.  The queue is bounded: beyond that it is dropped, and the next sync is a
+ * checkpoint.
  */
 #ifndef TH_TREE_CHECKPOINT_LOG_QUEUE_H
 #define TH_TREE_CHECKPOINT_LOG_QUEUE_H
@@ -11,8 +13,6 @@
 #include "tree/io/chunk.h"
 #include "tree/layers/memtable.h"
 #include "tree/state/state.h"
-
-#define TH_LOG_RECORD_PARTS 512 /* transactions in one log record; more go to the next one */
 
 /* A transaction that is ready to be logged and applied.  It owns nothing. */
 struct th_batch {
@@ -38,11 +38,11 @@ struct th_pending *th_pending_new(const struct th_batch *batch, uint64_t seq);
 void th_log_queue_add(struct th_store *store, struct th_pending *pending);
 /* Frees records up to seq, which a checkpoint has made durable. */
 void th_log_queue_trim(struct th_store *store, uint64_t seq);
-/* Takes as many records off the queue as fit one log record, oldest first.  sync_lock is held.
+/* Takes all records off the queue, oldest first, if together they fit the log.  sync_lock is held.
  *
- * *ret_seq: number of the last transaction among them; *ret_count: of records, at most TH_LOG_RECORD_PARTS.
- * Returns the list, for th_pending_free(), or NULL if the queue is empty or the first record does not fit. */
-struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq, int *ret_count);
+ * *ret_seq: number of the last transaction among them.  Returns the list, for th_pending_free(), or NULL if the queue is
+ * empty, or was dropped, or does not fit. */
+struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq);
 /* Frees a list of records. */
 void th_pending_free(struct th_pending *list);
 /* Returns the identity that log records carry from this opening of the store to the next, so that replay ignores older

@@ -60,7 +60,7 @@ void th_checkpoint_throttle(struct th_store *store)
 	if (very_dirty(store)) {
 		await_room(store);
 		if (very_dirty(store))
-			th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_RELIEVE);
+			th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_RELIEVE | TH_CHECKPOINT_AS_IS);
 	}
 	if (atomic_load(&store->dirty_bytes) < store->dirty_soft)
 		return;

@@ -111,9 +111,9 @@ static int rename_step(struct th_store *store, struct th_checkpoint_state *state
 
 /* --- public --- */
 
-static int run(struct th_store *store, th_checkpoint_step *step, struct request *request)
+static int run(struct th_store *store, th_checkpoint_step *step, struct request *request, unsigned flags)
 {
-	int err = th_checkpoint(store, step, request, 0);
+	int err = th_checkpoint(store, step, request, flags);
 
 	return err ? err : request->result;
 }
@@ -128,9 +128,7 @@ int th_snapshot_create(struct th_store *store, const char *name, struct th_snaps
 		err = th_store_writable(store);
 	if (!err && exists(store, name))
 		err = -EEXIST;
-	if (!err && store->options.before_checkpoint)
-		err = store->options.before_checkpoint(store->options.arg);
-	return err ? err : run(store, create_step, &request);
+	return err ? err : run(store, create_step, &request, TH_CHECKPOINT_STRICT);
 }
 
 int th_snapshot_delete(struct th_store *store, const char *name)
@@ -161,7 +159,7 @@ int th_snapshot_rename(struct th_store *store, const char *from, const char *to)
 
 	if (!err && !exists(store, from))
 		err = -ENOENT;
-	return err ? err : run(store, rename_step, &request);
+	return err ? err : run(store, rename_step, &request, 0);
 }
 
 int th_snapshot_find(struct th_store *store, const char *name, struct th_snapshot *ret)

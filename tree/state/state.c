@@ -68,6 +68,17 @@ static uint64_t unwritten(struct th_store *store)
 	       atomic_load(&store->merging_bytes);
 }
 
+int th_store_quiesce(struct th_store *store)
+{
+	return store->options.quiesce ? store->options.quiesce(store->options.arg) : 0;
+}
+
+void th_store_resume(struct th_store *store)
+{
+	if (store->options.resume)
+		store->options.resume(store->options.arg);
+}
+
 void th_store_budget(struct th_store *store)
 {
 	pthread_mutex_lock(&store->budget_lock); /* else an older value could overwrite a newer one */

@@ -4,6 +4,8 @@
  *
  * Locks, in the order in which a thread takes them:
  *
+ *   turn_lock              one checkpoint at a time that quiesces the callers, so that they never wait for another one's
+ *                          writes; quiesce runs under it, with all locks of the callers
  *   checkpoint_lock        one checkpoint at a time; only its holder changes the meta tree, the superblock and the
  *                          tables of snapshots and branches
  *   merge_lock             one transaction is applied at a time, and none during a freeze; a bulk commit holds both
@@ -118,6 +120,7 @@ struct th_store {
 	_Atomic size_t merged_bytes; /* bytes that the last transaction made dirty */
 	_Atomic size_t checkpoint_speed; /* bytes per microsecond of the last checkpoint; 0: not known */
 
+	pthread_mutex_t turn_lock;
 	pthread_mutex_t checkpoint_lock;
 	pthread_mutex_t budget_lock; /* of th_store_budget() */
 
@@ -125,9 +128,11 @@ struct th_store {
 	pthread_cond_t sync_done;
 	struct th_pending *pending, **pending_end; /* records for the log, oldest first */
 	size_t pending_bytes;
+	uint64_t pending_seq; /* number of the last transaction that was queued */
 	uint64_t overflow_seq; /* newest record that the queue dropped for lack of memory: until a checkpoint has it, a
 				  sync is a checkpoint; 0: none */
 	bool syncing; /* a thread is writing the log */
+	uint64_t moments, moment_durable; /* number of the last moment that a sync began, and of the last durable one */
 	uint64_t synced_seq; /* transactions up to this one are durable */
 	struct th_log_position log_head; /* end of the log's durable records */
 
@@ -164,6 +169,10 @@ struct th_store {
 
 /* Makes the store refuse writes, and reports the first failure: `what` failed with `error`.  Returns error. */
 int th_store_fail(struct th_store *store, int error, const char *what);
+/* Call options.quiesce and options.resume, if there are any.  Returns the error of quiesce; th_store_resume() follows in
+ * either case.  No lock is held but turn_lock. */
+int th_store_quiesce(struct th_store *store);
+void th_store_resume(struct th_store *store);
 /* Reports one line, of any length, to the caller of the store. */
 void th_store_report(struct th_store *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Tells the cache how much memory dirty nodes and nodes being written take, which it leaves free, and the space map how

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints: when they write, their steps, before_checkpoint, and failures. */
+/* Checkpoints: when they write, their steps, quiesce, and failures. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -37,12 +37,10 @@ static int commit_one(void *arg)
 	return th_txn_commit(txn);
 }
 
-START_TEST(before_checkpoint_commits_into_the_checkpoint)
+START_TEST(quiesce_commits_into_the_checkpoint)
 {
 	struct hook hook = { 0 };
-	struct th_store_options hooked = { .before_checkpoint = commit_one,
-					   .arg = &hook,
-					   .checkpoint_interval_ms = 3600 * 1000 };
+	struct th_store_options hooked = { .quiesce = commit_one, .arg = &hook, .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_model *model = th_model_new();
 	struct th_snapshot snapshot;
 	struct th_view *view;
@@ -73,12 +71,10 @@ static int refuse(void *arg)
 }
 
 /* The checkpoint succeeds all the same. */
-START_TEST(error_of_before_checkpoint_is_returned)
+START_TEST(error_of_quiesce_is_returned)
 {
 	unsigned calls = 0;
-	struct th_store_options refusing = { .before_checkpoint = refuse,
-					     .arg = &calls,
-					     .checkpoint_interval_ms = 3600 * 1000 };
+	struct th_store_options refusing = { .quiesce = refuse, .arg = &calls, .checkpoint_interval_ms = 3600 * 1000 };
 	struct th_fixture fixture, crashed;
 	struct th_model *model = th_model_new();
 
@@ -89,9 +85,9 @@ START_TEST(error_of_before_checkpoint_is_returned)
 	ck_assert_uint_eq(calls, 1);
 	th_fixture_crash(&fixture, &crashed);
 	th_verify_scan(th_view_live(crashed.store), model, NULL);
-	crashed.store->options.before_checkpoint = NULL;
+	crashed.store->options.quiesce = NULL;
 	th_fixture_release(&crashed);
-	fixture.store->options.before_checkpoint = NULL;
+	fixture.store->options.quiesce = NULL;
 	th_fixture_release(&fixture);
 	th_model_unref(model);
 }
@@ -361,8 +357,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		before_checkpoint_commits_into_the_checkpoint,
-		error_of_before_checkpoint_is_returned,
+		quiesce_commits_into_the_checkpoint,
+		error_of_quiesce_is_returned,
 		an_unchanged_store_writes_no_generation,
 		a_checkpoint_survives_a_crash,
 		error_of_a_step_makes_the_store_refuse_writes,
