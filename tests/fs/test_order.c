@@ -569,6 +569,57 @@ static unsigned nth_steps(struct step *steps, uint32_t nth)
 	return count;
 }
 
+/* Finds the operation of this kind on these paths.  nth: of several, from 0. */
+static uint8_t find_op(enum kind kind, const char *path, const char *to, unsigned nth)
+{
+	for (uint8_t i = 0; i < OPS; i++) {
+		bool same_to = !to || (ops[i].to && !strcmp(ops[i].to, to));
+
+		if (ops[i].kind == kind && !strcmp(ops[i].path, path) && same_to && !nth--)
+			return i;
+	}
+	abort();
+}
+
+/* The new file is whole where it has the old one's name. */
+START_TEST(rename_over_a_file_leaves_the_old_or_the_new_one)
+{
+	struct th_random random = { th_test_seed("order/rename") };
+	struct run run = { .random = &random };
+	const struct step steps[] = {
+		{ find_op(CREAT, "/A/new", NULL, 0), SYNC_NONE },
+		{ find_op(WRITE, "/A/new", NULL, 0), SYNC_NONE },
+		{ find_op(RENAME, "/A/new", "/A/foo", 0), SYNC_NONE },
+		{ find_op(CREAT, "/B/new", NULL, 0), SYNC_FILE },
+	};
+
+	make_base();
+	memcpy(run.steps, steps, sizeof(steps));
+	run_script(&run, 4, 10 * IMAGES);
+	th_disk_close(base);
+}
+END_TEST
+
+START_TEST(attributes_are_there_where_a_later_name_is)
+{
+	struct th_random random = { th_test_seed("order/attributes") };
+	struct run run = { .random = &random };
+	const struct step steps[] = {
+		{ find_op(CHMOD, "/A/foo", NULL, 0), SYNC_NONE },
+		{ find_op(CHOWN, "/A/bar", NULL, 0), SYNC_NONE },
+		{ find_op(APPEND, "/B/baz", NULL, 0), SYNC_NONE },
+		{ find_op(CREAT, "/B/new", NULL, 0), SYNC_FILE },
+		{ find_op(CHMOD, "/A", NULL, 0), SYNC_NONE },
+		{ find_op(UNLINK, "/A/bar", NULL, 0), SYNC_DIRECTORY },
+	};
+
+	make_base();
+	memcpy(run.steps, steps, sizeof(steps));
+	run_script(&run, 6, 10 * IMAGES);
+	th_disk_close(base);
+}
+END_TEST
+
 START_TEST(short_scripts_leave_a_state_that_was)
 {
 	const uint32_t all = OPS * SYNCS + OPS * SYNCS * OPS * SYNCS;
@@ -610,6 +661,8 @@ int main(void)
 	Suite *suite = suite_create("order");
 	TCase *cases = tcase_create("crashes");
 
+	tcase_add_test(cases, rename_over_a_file_leaves_the_old_or_the_new_one);
+	tcase_add_test(cases, attributes_are_there_where_a_later_name_is);
 	tcase_add_test(cases, short_scripts_leave_a_state_that_was);
 	tcase_add_test(cases, long_scripts_leave_a_state_that_was);
 	tcase_set_timeout(cases, 0);

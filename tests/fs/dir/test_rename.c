@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "fs/attr/attr.h"
+#include "fs/data/file.h"
 #include "fs/dir/namei.h"
 #include "tests/fs/scene_fixture.h"
 #include "tests/support/suite.h"
@@ -310,6 +313,72 @@ START_TEST(new_content_is_stored_with_the_name_that_it_replaces)
 }
 END_TEST
 
+static void grow(const char *path, uint64_t size)
+{
+	struct th_inode *inode = th_scene_get(&scene, path);
+	uint8_t *data = calloc(1, size);
+
+	ck_assert_int_eq(th_file_write(inode, data, size, 0, 0), (ssize_t)size);
+	free(data);
+	th_inode_put(inode);
+}
+
+static uint64_t stored_size(const char *path)
+{
+	struct th_inode *inode = th_scene_get(&scene, path);
+	uint64_t size = inode->stored_size;
+
+	th_inode_put(inode);
+	return size;
+}
+
+/* The rename is refused last, by the flag of the file that would be replaced: the data is in the store by then. */
+static void check_data_before_name(const char *path, uint64_t size, unsigned flags)
+{
+	ck_assert_int_eq(make_file("/fixed"), 0);
+	struct th_inode *fixed = th_scene_get(&scene, "/fixed");
+
+	ck_assert_int_eq(make_file(path), 0);
+	grow(path, size);
+	ck_assert_int_eq(th_attr_set_flags(fixed, FS_IMMUTABLE_FL, true), 0);
+	ck_assert_int_eq(th_scene_rename(&scene, path, "/fixed", flags), -EPERM);
+	ck_assert_uint_eq(stored_size(path), size);
+	ck_assert_int_eq(th_attr_set_flags(fixed, 0, true), 0);
+	th_inode_put(fixed);
+	ck_assert_int_eq(th_scene_rename(&scene, path, "/fixed", flags), 0);
+	ck_assert_uint_eq(stored_size("/fixed"), size);
+}
+
+START_TEST(data_is_in_the_store_before_the_name_that_it_replaces)
+{
+	check_data_before_name("/new", 5000, 0);
+}
+END_TEST
+
+START_TEST(much_data_is_in_the_store_before_the_name_that_it_replaces)
+{
+	check_data_before_name("/new", 2 << 20, 0);
+}
+END_TEST
+
+START_TEST(data_is_in_the_store_before_names_are_exchanged)
+{
+	check_data_before_name("/new", 5000, RENAME_EXCHANGE);
+}
+END_TEST
+
+START_TEST(data_of_both_is_in_the_store_before_names_are_exchanged)
+{
+	ck_assert_int_eq(make_file("/a"), 0);
+	ck_assert_int_eq(make_file("/b"), 0);
+	grow("/a", 3 << 20);
+	grow("/b", 2 << 20);
+	ck_assert_int_eq(th_scene_rename(&scene, "/a", "/b", RENAME_EXCHANGE), 0);
+	ck_assert_uint_eq(stored_size("/a"), 2 << 20);
+	ck_assert_uint_eq(stored_size("/b"), 3 << 20);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("rename");
@@ -330,6 +399,10 @@ int main(void)
 	tcase_add_test(tcase, exchange_of_one_name_with_itself_does_nothing);
 	tcase_add_test(tcase, invalid_names_and_flags_are_refused);
 	tcase_add_test(tcase, new_content_is_stored_with_the_name_that_it_replaces);
+	tcase_add_test(tcase, data_is_in_the_store_before_the_name_that_it_replaces);
+	tcase_add_test(tcase, much_data_is_in_the_store_before_the_name_that_it_replaces);
+	tcase_add_test(tcase, data_is_in_the_store_before_names_are_exchanged);
+	tcase_add_test(tcase, data_of_both_is_in_the_store_before_names_are_exchanged);
 	suite_add_tcase(suite, tcase);
 	return th_suite_run(suite);
 }

@@ -64,6 +64,56 @@ START_TEST(quiesce_commits_into_the_checkpoint)
 }
 END_TEST
 
+static _Atomic int quiet; /* calls of quiesce without one of resume */
+static _Atomic unsigned quiesced;
+
+static int count_quiesce(void *arg)
+{
+	(void)arg;
+	quiet++;
+	quiesced++;
+	return 0;
+}
+
+static void count_resume(void *arg)
+{
+	(void)arg;
+	quiet--;
+}
+
+/* A step runs while the callers go on. */
+static int expect_resumed(struct th_store *store, struct th_checkpoint_state *state, void *arg)
+{
+	(void)store;
+	(void)state;
+	*(int *)arg = quiet;
+	return 0;
+}
+
+START_TEST(callers_resume_as_soon_as_the_tree_is_frozen)
+{
+	struct th_store_options counting = { .quiesce = count_quiesce,
+					     .resume = count_resume,
+					     .checkpoint_interval_ms = 3600 * 1000 };
+	struct th_fixture fixture;
+	unsigned before;
+	int during = -1;
+
+	th_fixture_init(&fixture, 16, &counting);
+	before = quiesced;
+	th_ok(th_checkpoint(fixture.store, expect_resumed, &during, 0));
+	ck_assert_int_eq(during, 0);
+	ck_assert_uint_eq(quiesced, before + 1);
+	th_ok(th_store_checkpoint(fixture.store)); /* nothing to write */
+	ck_assert_uint_eq(quiesced, before + 2);
+	th_ok(th_checkpoint(fixture.store, NULL, NULL, TH_CHECKPOINT_AS_IS | TH_CHECKPOINT_FORCE));
+	ck_assert_uint_eq(quiesced, before + 2);
+	ck_assert_int_eq(quiet, 0);
+	th_fixture_release(&fixture);
+	ck_assert_int_eq(quiet, 0);
+}
+END_TEST
+
 static int refuse(void *arg)
 {
 	++*(unsigned *)arg;
@@ -358,6 +408,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		quiesce_commits_into_the_checkpoint,
+		callers_resume_as_soon_as_the_tree_is_frozen,
 		error_of_quiesce_is_returned,
 		an_unchanged_store_writes_no_generation,
 		a_checkpoint_survives_a_crash,

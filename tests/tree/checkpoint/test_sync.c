@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sync: durable by the log, one disk flush for many threads, and errors. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/tree/fixture.h"
+#include "tree/state/state.h"
 
 static const struct th_store_options options = { .checkpoint_interval_ms = 3600 * 1000 };
 
@@ -79,6 +81,55 @@ START_TEST(failed_log_write_makes_the_store_refuse_writes)
 }
 END_TEST
 
+struct caller {
+	struct th_fixture fixture;
+	unsigned quiesced, resumed;
+};
+
+static int commit_buffered(void *arg)
+{
+	struct caller *caller = arg;
+
+	caller->quiesced++;
+	if (caller->quiesced == 1)
+		th_fixture_put(&caller->fixture, "older", "value");
+	return -ENOSPC; /* no reason not to sync the rest */
+}
+
+static void resume(void *arg)
+{
+	((struct caller *)arg)->resumed++;
+}
+
+/* They are in the log record with changes that were committed before them, though these are newer. */
+START_TEST(a_sync_takes_the_changes_that_the_caller_buffers)
+{
+	struct caller caller = { .quiesced = 0 };
+	struct th_store_options buffering = {
+		.checkpoint_interval_ms = 3600 * 1000, .quiesce = commit_buffered, .resume = resume, .arg = &caller
+	};
+	struct th_model *model = th_model_new();
+	struct th_fixture crashed;
+
+	th_fixture_init(&caller.fixture, 16, &buffering);
+	th_fixture_put(&caller.fixture, "newer", "value");
+	th_ok(th_store_sync(caller.fixture.store));
+	ck_assert_uint_eq(caller.quiesced, 1);
+	ck_assert_uint_eq(caller.resumed, 1);
+	ck_assert_uint_eq(caller.fixture.store->log_records, 1);
+	th_model_put(model, th_slice_of("newer"), th_slice_of("value"));
+	th_model_put(model, th_slice_of("older"), th_slice_of("value"));
+	th_fixture_crash(&caller.fixture, &crashed);
+	th_verify_scan(th_view_live(crashed.store), model, NULL);
+	crashed.store->options.quiesce = NULL;
+	crashed.store->options.resume = NULL;
+	th_fixture_release(&crashed);
+	caller.fixture.store->options.quiesce = NULL;
+	th_fixture_release(&caller.fixture);
+	th_model_unref(model);
+}
+END_TEST
+
 #define THREADS 4
 #define COMMITS 50
 
@@ -136,6 +187,7 @@ int main(void)
 		synced_transactions_survive_a_crash,
 		nothing_to_sync_writes_nothing,
 		failed_log_write_makes_the_store_refuse_writes,
+		a_sync_takes_the_changes_that_the_caller_buffers,
 		threads_sync_at_the_same_time,
 	};
 
