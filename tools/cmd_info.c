@@ -45,6 +45,7 @@ static const struct number live_numbers[] = {
 	{ "cache", "cache_bytes", BYTES, offsetof(struct th_control_info, cache_bytes) },
 	{ "cache used", "cache_used_bytes", BYTES, offsetof(struct th_control_info, cache_used) },
 	{ "not in a checkpoint yet", "dirty_bytes", BYTES, offsetof(struct th_control_info, dirty_bytes) },
+	{ "file data not written yet", "unwritten_bytes", BYTES, offsetof(struct th_control_info, unwritten_bytes) },
 	{ "nodes read", "node_reads", COUNT, offsetof(struct th_control_info, node_reads) },
 	{ "nodes found in the cache", "node_cache_hits", COUNT, offsetof(struct th_control_info, node_cache_hits) },
 	{ "nodes written", "node_writes", COUNT, offsetof(struct th_control_info, node_writes) },

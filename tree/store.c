@@ -646,7 +646,7 @@ void th_store_info(struct th_store *store, struct th_store_info *ret)
 		.disk_bytes_written = __atomic_load_n(&store->disk->bytes_written, __ATOMIC_RELAXED),
 		.disk_flushes = __atomic_load_n(&store->disk->flushes, __ATOMIC_RELAXED),
 		.read_only = th_store_writable(store) < 0,
-		.failure = atomic_load(&store->failed),
+		.failure = th_store_failure(store),
 		.log_stranded = store->log_stranded,
 		.log_lost = store->log_lost,
 		.lost = store->lost,

@@ -350,6 +350,9 @@ struct th_store_info {
 	unsigned lost; /* enum th_lost, together */
 };
 
+/* Returns the errno of the error after which the store refuses writes, or 0. */
+int th_store_failure(const struct th_store *store);
+
 /* Fills in *ret. */
 void th_store_info(struct th_store *store, struct th_store_info *ret);
 

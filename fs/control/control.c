@@ -8,6 +8,7 @@
 #include "fs/control/copy.h"
 #include "fs/control/rollback.h"
 #include "fs/diff/diff_session.h"
+#include "fs/inode/dirty_list.h"
 #include "fs/snapshot/branch.h"
 #include "fs/snapshot/snapshot.h"
 
@@ -79,6 +80,7 @@ static int answer_info(struct th_control *control, const void *request, void *an
 	th_fs_info(control->fs, &numbers);
 	info->read_only = control->fs->read_only || numbers.read_only;
 	info->failure = th_le16((uint16_t)numbers.failure);
+	info->unwritten_bytes = th_le64((uint64_t)th_dirty_pages(control->fs) * TH_BLOCK_SIZE);
 	info->log_lost = numbers.log_lost;
 	info->log_stranded = th_le64(numbers.log_stranded);
 	memcpy(info->uuid, numbers.uuid, sizeof(info->uuid));

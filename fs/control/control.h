@@ -44,6 +44,7 @@ struct th_control_info {
 	struct th_le64 blocks_reserved, blocks_emergency, blocks_available, shared_blocks;
 	struct th_le64 generation, sequence, created_ns, checkpoint_ns, snapshots, height;
 	struct th_le64 cache_bytes, cache_used, dirty_bytes;
+	struct th_le64 unwritten_bytes; /* data of files that is only in memory */
 	struct th_le64 node_reads, node_writes, node_cache_hits, node_bytes_written;
 	struct th_le64 checkpoints, syncs, log_records, log_bytes, merges;
 	struct th_le64 disk_reads, disk_bytes_read, disk_writes, disk_bytes_written, disk_flushes;
@@ -51,7 +52,7 @@ struct th_control_info {
 	struct th_le64 log_stranded; /* records of the intent log after a damaged one, which are missing */
 	struct th_control_name branch; /* the current one */
 };
-static_assert(sizeof(struct th_control_info) == 632, "the size is part of the command's number");
+static_assert(sizeof(struct th_control_info) == 640, "the size is part of the command's number");
 
 /* One snapshot.  To create one, the request has the name and the answer the rest. */
 struct th_control_snapshot {

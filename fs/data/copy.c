@@ -257,7 +257,7 @@ static int copy_check(struct copy *copy)
 	uint64_t size = copy->src->attr.size;
 	int err;
 
-	if (copy->dst->snapshot)
+	if (copy->dst->snapshot || th_fs_writable(copy->dst->fs))
 		return -EROFS;
 	if (copy->dst_off > INT64_MAX || copy->len > INT64_MAX - copy->dst_off)
 		return -EFBIG;

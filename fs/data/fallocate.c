@@ -362,7 +362,7 @@ static int fallocate_locked(struct th_inode *inode, int mode, uint64_t off, uint
 	uint64_t end = off + len;
 	int err;
 
-	if (inode->snapshot)
+	if (inode->snapshot || th_fs_writable(inode->fs))
 		return -EROFS;
 	err = th_inode_check_data(inode, mode & changes ? 0 : inode->attr.size);
 	if (err)

@@ -333,6 +333,9 @@ static int file_write_locked(struct th_inode *inode, const void *buf, size_t siz
 
 	if (inode->snapshot || inode->deleted)
 		return inode->deleted ? -ENOENT : -EROFS;
+	err = th_fs_writable(inode->fs);
+	if (err)
+		return err;
 	if (flags & TH_FILE_WRITE_APPEND)
 		off = inode->attr.size;
 	if (off >= SIZE_MAX_BYTES)

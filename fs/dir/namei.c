@@ -96,7 +96,7 @@ int th_path_lookup(struct th_fs *fs, struct th_entered_snapshot *snapshot, const
 /* Checks whether names in this directory can change at all. */
 static int check_dir(const struct th_inode *dir)
 {
-	if (dir->snapshot || th_inode_is_snapdir(dir) || dir->fs->read_only)
+	if (dir->snapshot || th_inode_is_snapdir(dir) || th_fs_writable(dir->fs))
 		return -EROFS;
 	return th_inode_is_dir(dir) ? 0 : -ENOTDIR;
 }

@@ -372,7 +372,7 @@ static int check_request(const struct move *move)
 	for (int i = 0; i < 2; i++) {
 		const struct side *side = i ? &move->to : &move->from;
 
-		if (side->dir->snapshot || th_inode_is_snapdir(side->dir) || side->dir->fs->read_only)
+		if (side->dir->snapshot || th_inode_is_snapdir(side->dir) || th_fs_writable(side->dir->fs))
 			return -EROFS;
 		if (!th_inode_is_dir(side->dir))
 			return -ENOTDIR;

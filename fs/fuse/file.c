@@ -160,7 +160,7 @@ void th_fuse_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 	(void)fi;
 	if (!inode)
 		return;
-	bool unchangeable = inode->snapshot || th_inode_is_snapdir(inode) || th_fs_writable(inode->fs) < 0;
+	bool unchangeable = inode->snapshot || th_inode_is_snapdir(inode) || inode->fs->read_only;
 	int err = unchangeable ? 0 : th_file_sync(inode);
 
 	th_inode_put(inode);

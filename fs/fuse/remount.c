@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "fs/control/control.h"
 #include "fs/format/error_text.h"
 #include "journal/base/report.h"
 #include "journal/disk/disk_lock.h"
@@ -65,20 +67,39 @@ static bool is_read_only(const char *image)
 	return shared;
 }
 
+/* Returns the errno of the error after which the daemon refuses changes, or 0; also if there is none to ask. */
+static int failure_of(const char *directory)
+{
+	struct th_control_info info = { .version = th_le32(TH_CONTROL_VERSION) };
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int asked = fd >= 0 ? ioctl(fd, TH_CONTROL_INFO, &info) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return asked < 0 ? 0 : th_get_le16(info.failure);
+}
+
 int th_remount(const char *image, const char *directory, const char *options, const char *place)
 {
 	char *copy = strdup(options);
-	int err = copy ? 0 : -ENOMEM;
+	int err = copy ? 0 : -ENOMEM, failure = 0;
 
 	if (!err) {
 		unsigned long flags = flags_of(copy);
 
-		if (!(flags & MS_RDONLY) && is_read_only(image))
+		if (!(flags & MS_RDONLY))
+			failure = failure_of(directory);
+		if (failure || (!(flags & MS_RDONLY) && is_read_only(image)))
 			err = -EROFS;
 		else if (mount(NULL, directory, NULL, MS_REMOUNT | flags, NULL) < 0)
 			err = -errno;
 	}
-	if (err == -EROFS)
+	if (failure)
+		th_report_print(
+			"cannot remount %s: changes are refused since a write failed: %s; solve the cause, unmount it "
+			"and mount it again",
+			place, th_error_text(-failure));
+	else if (err == -EROFS)
 		th_report_print("cannot remount %s: it was mounted read-only; unmount it first", place);
 	else if (err == -EINVAL)
 		th_report_print("cannot remount %s: nothing is mounted there", place);

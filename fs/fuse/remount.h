@@ -7,7 +7,7 @@
 #define TH_FS_FUSE_REMOUNT_H
 
 /* Sets the flags of the mount on `directory` to those among `options`, joined by commas, and clears all others.  Returns 0,
- * -EROFS if it shall become writable but was mounted read-only, or -errno; reports errors on stderr, where `place` names
+ * -EROFS if it shall become writable but was mounted read-only or refuses changes after an error, or -errno; reports errors on stderr, where `place` names
  * the directory. */
 int th_remount(const char *image, const char *directory, const char *options, const char *place);
 

@@ -35,5 +35,5 @@ bool th_fs_lenient(const struct th_fs *fs, int err)
 
 int th_fs_writable(const struct th_fs *fs)
 {
-	return fs->read_only ? -EROFS : 0;
+	return fs->read_only || (fs->store && th_store_failure(fs->store)) ? -EROFS : 0;
 }

@@ -162,7 +162,8 @@ struct th_fs {
  * remembers. */
 void th_fs_report(struct th_fs *fs, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Returns 0, or -EROFS if the filesystem was opened read-only. */
+/* Returns 0, or -EROFS if the filesystem was opened read-only, or the store refuses writes after an error: so a change that
+ * would only be made in memory is refused, too. */
 int th_fs_writable(const struct th_fs *fs);
 /* Returns true if the error means damage on the disk, and the filesystem was opened to be read: then a record that other reads
  * do not need may be missing. */

@@ -26,6 +26,11 @@ int th_store_fail(struct th_store *store, int error, const char *what)
 	return error;
 }
 
+int th_store_failure(const struct th_store *store)
+{
+	return atomic_load(&store->failed);
+}
+
 int th_store_writable(struct th_store *store)
 {
 	bool refused = store->read_only || atomic_load(&store->failed) || th_heartbeat_is_lost(store->heartbeat);
