@@ -11,6 +11,7 @@
 #include "fs/inode/dirty_list.h"
 #include "fs/snapshot/branch.h"
 #include "fs/snapshot/snapshot.h"
+#include "journal/disk/disk.h"
 
 struct th_control {
 	struct th_fs *fs;

@@ -151,7 +151,7 @@ END_TEST
 START_TEST(info_has_the_reason_and_the_data_that_is_not_written)
 {
 	struct th_control_info request = { .version = th_le32(TH_CONTROL_VERSION) }, info;
-	const struct th_caller caller = { .uid = 0 };
+	const struct th_caller caller = { .uid = 0, .admin = true, .reads_root = true };
 	struct th_control *control;
 	size_t size;
 

@@ -9,6 +9,9 @@
  * flush covers, whole or torn.  The tree must be the same as one of the pictures, from the last durable one to that of
  * the operation under way; snapshots must be as they were taken.
  *
+ * The same oracle serves for failing disks: one transfer fails, once or with all after it, and the tree must be the one of
+ * a picture that is not older than the last sync that returned success.
+ *
  * Scripts of one and of two operations are enumerated; TH_TEST_ROUNDS is the number of those that a run takes, chosen at
  * random unless it is the number of all.  Longer scripts are random.
  */
@@ -156,6 +159,10 @@ struct run {
 	struct state states[STEPS_MAX + 1]; /* before the first step, and after each */
 	unsigned count; /* of states */
 	unsigned snapshot; /* the state that was taken; 0: none */
+
+	enum th_fault_kind fault; /* while an operation or a sync runs */
+	uint64_t left, before; /* transfers until the fault; those before it was armed */
+	bool failed; /* it has happened */
 };
 
 static struct th_disk *base; /* the image from which each script starts */
@@ -313,6 +320,43 @@ static int do_op(struct run *run, const struct op *op, unsigned stamp)
 	return err;
 }
 
+/* --- faults: not while a picture is taken --- */
+
+static uint64_t transfers(const struct run *run)
+{
+	const struct th_disk *disk = run->disk;
+	uint64_t reads = run->fault == TH_FAULT_ERROR ? disk->reads : 0;
+
+	return reads + disk->writes + disk->flushes;
+}
+
+static void fault_on(struct run *run)
+{
+	if (run->fault == TH_FAULT_NONE || (run->failed && run->fault == TH_FAULT_ERROR))
+		return;
+	run->before = transfers(run);
+	th_disk_fault_arm(run->disk, run->fault, run->left);
+}
+
+static void fault_off(struct run *run)
+{
+	uint64_t used = transfers(run) - run->before;
+
+	if (run->fault == TH_FAULT_NONE || (run->failed && run->fault == TH_FAULT_ERROR))
+		return;
+	run->failed |= used > run->left;
+	run->left -= used < run->left ? used : run->left;
+	th_disk_fault_arm(run->disk, TH_FAULT_NONE, 0);
+}
+
+/* Is this an error that a failing disk may cause? */
+static bool is_clean(const struct run *run, int err)
+{
+	return err <= 0 && err != -EUCLEAN && err != -EBADMSG && (run->fault != TH_FAULT_NONE || err != -EIO);
+}
+
+/* --- steps --- */
+
 /* Finds the inode to sync: of the operation's new name or old name, or of its directory. */
 static bool find_synced(struct run *run, const struct op *op, bool directory, struct th_inode **ret)
 {
@@ -335,15 +379,18 @@ static bool do_sync(struct run *run, const struct op *op, enum sync sync)
 
 	if (sync == SYNC_NONE)
 		return false;
+	int err;
+
 	if (sync == SYNC_ALL || sync == SYNC_CHECKPOINT) {
-		ck_assert_int_eq(sync == SYNC_ALL ? th_fs_sync(fs) : th_store_checkpoint(fs->store), 0);
-		return true;
-	}
-	if (!find_synced(run, op, sync == SYNC_DIRECTORY, &inode))
+		err = sync == SYNC_ALL ? th_fs_sync(fs) : th_store_checkpoint(fs->store);
+	} else if (!find_synced(run, op, sync == SYNC_DIRECTORY, &inode)) {
 		return false;
-	ck_assert_int_eq(sync == SYNC_WRITEBACK ? th_file_writeback(inode) : th_file_sync(inode), 0);
-	th_inode_put(inode);
-	return sync != SYNC_WRITEBACK;
+	} else {
+		err = sync == SYNC_WRITEBACK ? th_file_writeback(inode) : th_file_sync(inode);
+		th_inode_put(inode);
+	}
+	ck_assert_msg(!err || (run->fault != TH_FAULT_NONE && is_clean(run, err)), "sync: %d", err);
+	return !err && sync != SYNC_WRITEBACK;
 }
 
 static void add_state(struct run *run, uint64_t begun)
@@ -363,15 +410,22 @@ static void do_step(struct run *run, unsigned i)
 {
 	const struct op *op = &ops[run->steps[i].op];
 	uint64_t begun = th_disk_fault_events(run->disk);
+	bool synced;
+
+	fault_on(run);
 	int err = do_op(run, op, i);
 
-	ck_assert_msg(err <= 0 && err != -EUCLEAN && err != -EIO, "step %u: %d", i, err);
+	fault_off(run);
+	ck_assert_msg(is_clean(run, err), "step %u: %d", i, err);
 	add_state(run, begun);
 	if (op->kind == SNAPSHOT && !err) {
 		run->snapshot = run->count - 1;
 		set_durable(run);
 	}
-	if (do_sync(run, op, run->steps[i].sync))
+	fault_on(run);
+	synced = do_sync(run, op, run->steps[i].sync);
+	fault_off(run);
+	if (synced)
 		set_durable(run);
 }
 
@@ -417,6 +471,7 @@ static void run_begin(struct run *run)
 	struct th_disk *memory;
 
 	run->count = run->snapshot = 0;
+	run->failed = false;
 	ck_assert_int_eq(th_disk_fault_crash_image(base, 0, 0, &memory), 0);
 	ck_assert_int_eq(th_disk_fault_new(memory, &run->disk), 0);
 	ck_assert_int_eq(th_fs_open(run->disk, &options, &run->scene.fs), 0);
@@ -429,7 +484,9 @@ static void run_end(struct run *run)
 {
 	for (unsigned i = 0; i < run->count; i++)
 		th_picture_release(&run->states[i].picture);
-	ck_assert_int_eq(th_fs_close(run->scene.fs), 0);
+	int err = th_fs_close(run->scene.fs);
+
+	ck_assert_msg(!err || run->failed, "close: %d", err);
 }
 
 static void print_steps(const struct run *run)
@@ -656,6 +713,75 @@ START_TEST(long_scripts_leave_a_state_that_was)
 }
 END_TEST
 
+/* --- failing disks --- */
+
+#define FAULT_STEPS 12
+
+/* Steps with every kind of sync, and operations that read, allocate and free. */
+static void fault_steps(struct run *run)
+{
+	const struct step steps[FAULT_STEPS] = {
+		{ find_op(WRITE, "/A/foo", NULL, 1), SYNC_NONE },
+		{ find_op(CREAT, "/A/new", NULL, 0), SYNC_FILE },
+		{ find_op(WRITE, "/A/new", NULL, 0), SYNC_WRITEBACK },
+		{ find_op(APPEND, "/B/baz", NULL, 0), SYNC_ALL },
+		{ find_op(RENAME, "/A/new", "/A/foo", 0), SYNC_NONE },
+		{ find_op(SETXATTR, "/A/bar", NULL, 0), SYNC_CHECKPOINT },
+		{ find_op(SNAPSHOT, "/", NULL, 0), SYNC_NONE },
+		{ find_op(COPY, "/B/baz", NULL, 0), SYNC_DIRECTORY },
+		{ find_op(TRUNCATE, "/A/foo", NULL, 1), SYNC_NONE },
+		{ find_op(UNLINK, "/A/bar", NULL, 0), SYNC_FILE },
+		{ find_op(FALLOCATE, "/A/foo", NULL, 0), SYNC_CHECKPOINT },
+		{ find_op(CHMOD, "/A", NULL, 0), SYNC_ALL },
+	};
+
+	memcpy(run->steps, steps, sizeof(steps));
+}
+
+/* Returns whether the fault has happened. */
+static bool run_faulty(struct run *run, enum th_fault_kind fault, uint64_t nth)
+{
+	run_begin(run);
+	fault_steps(run);
+	run->fault = fault;
+	run->left = nth;
+	for (unsigned i = 0; i < FAULT_STEPS && !th_store_failure(run->scene.fs->store); i++)
+		do_step(run, i);
+	for (unsigned i = 0; i < 3; i++)
+		check_crash(run, th_disk_fault_events(run->disk), i == 0);
+	images += 3;
+	run_end(run);
+	run->fault = TH_FAULT_NONE;
+	return run->failed;
+}
+
+static void every_fault(enum th_fault_kind fault)
+{
+	struct th_random random = { th_test_seed("order/fault") };
+	struct run run = { .random = &random };
+	unsigned nth = 0;
+
+	make_base();
+	while (run_faulty(&run, fault, nth))
+		nth++;
+	th_disk_close(base);
+	printf("%u transfers failed\n", nth);
+	ck_assert_uint_gt(nth, FAULT_STEPS);
+	report();
+}
+
+START_TEST(a_transfer_that_fails_once_leaves_a_state_that_was)
+{
+	every_fault(TH_FAULT_ERROR);
+}
+END_TEST
+
+START_TEST(a_disk_that_fails_for_good_leaves_a_state_that_was)
+{
+	every_fault(TH_FAULT_CUT);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("order");
@@ -665,6 +791,8 @@ int main(void)
 	tcase_add_test(cases, attributes_are_there_where_a_later_name_is);
 	tcase_add_test(cases, short_scripts_leave_a_state_that_was);
 	tcase_add_test(cases, long_scripts_leave_a_state_that_was);
+	tcase_add_test(cases, a_transfer_that_fails_once_leaves_a_state_that_was);
+	tcase_add_test(cases, a_disk_that_fails_for_good_leaves_a_state_that_was);
 	tcase_set_timeout(cases, 0);
 	suite_add_tcase(suite, cases);
 	return th_suite_run(suite);
