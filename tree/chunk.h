@@ -56,7 +56,7 @@ int th_chunk_share(struct th_txn *txn, const struct th_run *run, struct th_run *
 
 /* Sets blocks aside for data that is allocated later, so that -ENOSPC is reported now.
  *
- * May run checkpoints to make room: no lock of the store may be held, nor one that before_checkpoint takes.
+ * May run checkpoints to make room: no lock of the store may be held.
  * Returns 0 or -ENOSPC. */
 int th_chunk_reserve(struct th_store *store, uint32_t blocks);
 
