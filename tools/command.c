@@ -10,6 +10,7 @@
 
 #include "journal/base/report.h"
 #include "tools/error.h"
+#include "tools/nearest.h"
 
 #define OPTIONS_MAX 32 /* of a command with all its subcommands */
 
@@ -97,6 +98,19 @@ static const char *verb_names(const struct th_command *command, char *text, size
 	return text;
 }
 
+/* Reports a word that is no subcommand. */
+static int report_verb(const struct th_command *command, const char *word, const char *names)
+{
+	struct th_nearest nearest = { .word = word };
+	size_t prefix = strlen(command->name) + 1;
+	char hint[64];
+
+	for (const struct th_command *verb = command->verbs; verb->name; verb++)
+		th_nearest_try(&nearest, verb->name + prefix);
+	return th_command_usage(command, "%s: not one of %s%s", word, names,
+				th_nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
 /* --- parsing --- */
 
 int th_command_option(const struct th_command *command, int argc, char **argv, int *ret_status)
@@ -133,7 +147,7 @@ int th_command_run_verb(const struct th_command *command, int argc, char **argv)
 		return th_command_usage(command, "a subcommand is missing: %s", names);
 	verb = find_verb(command, argv[optind]);
 	if (!verb)
-		return th_command_usage(command, "%s: not one of %s", argv[optind], names);
+		return report_verb(command, argv[optind], names);
 	memmove(argv + 1, argv,
 		(size_t)optind * sizeof(*argv)); /* over the name, which getopt has moved after the options */
 	optind = 0; /* makes getopt begin again */
@@ -218,9 +232,20 @@ int th_command_bad_option(const struct th_command *command, int answer, char **a
 {
 	const char *fault = answer == ':' ? "needs a value" : "no such option";
 
+	struct th_nearest nearest = { .word = argv[optind - 1] };
+	char hint[64], names[OPTIONS_MAX][40];
+	size_t count = 0;
+
+	for (const struct th_option *option = command->options; answer == '?' && option && option->key; option++) {
+		if (!option->name || count == OPTIONS_MAX)
+			continue;
+		snprintf(names[count], sizeof(names[count]), "--%s", option->name);
+		th_nearest_try(&nearest, names[count++]);
+	}
+	th_nearest_hint(&nearest, hint, sizeof(hint));
 	/* A long option, or a bundle of short ones, is the argument before optind. */
 	if (optopt <= 0 || optopt >= TH_OPTION_LONG || !isprint(optopt) || !strncmp(argv[optind - 1], "--", 2))
-		return th_command_usage(command, "%s: %s", argv[optind - 1], fault);
+		return th_command_usage(command, "%s: %s%s", argv[optind - 1], fault, hint);
 	return th_command_usage(command, "-%c: %s", optopt, fault);
 }
 

@@ -10,6 +10,7 @@
 
 #include "tools/commands.h"
 #include "tools/error.h"
+#include "tools/nearest.h"
 
 static int print_overview(void)
 {
@@ -39,7 +40,13 @@ static int run_command(int argc, char **argv)
 		if (!strcmp(name, (*command)->name))
 			return (*command)->run(*command, argc - 1, argv + 1);
 	}
-	th_error_line("%s: no such command (see thunderhead --help)", name);
+	struct th_nearest nearest = { .word = name };
+	char hint[64];
+
+	for (const struct th_command *const *command = th_commands; *command; command++)
+		th_nearest_try(&nearest, (*command)->name);
+	th_error_line("%s: no such command%s (see thunderhead --help)", name,
+		      th_nearest_hint(&nearest, hint, sizeof(hint)));
 	return TH_EXIT_USAGE;
 }
 

@@ -32,6 +32,9 @@ check "mkfs --size without a size is refused" refused 2 'needs a value' th mkfs 
 check "mkfs of two images is refused" refused 2 'one image is needed' th mkfs a b
 
 check "snapshot with an unknown verb is refused" refused 2 'frob: not one of' th snapshot frob "$work"
+check "a misspelt command is recognised" refused 2 "snapshto: no such command; did you mean 'snapshot'\?" th snapshto list
+check "a misspelt subcommand is recognised" refused 2 "lits: not one of .*; did you mean 'list'\?" th snapshot lits
+check "a misspelt option is recognised" refused 2 "--older-then: no such option; did you mean '--older-than'\?" th snapshot delete --older-then 1d "$work/x"
 check "snapshot without a target is refused" refused 2 'a target is missing' th snapshot list
 check "snapshot delete without a name is refused" refused 2 'a name is missing' th snapshot delete "$work"
 check "snapshot rename with one name is refused" refused 2 'a name is missing' th snapshot rename "$work" a
