@@ -120,6 +120,7 @@ struct th_diff;
 #define TH_VALUE_MAX (16u << 20) /* bytes */
 #define TH_INLINE_MAX 3072 /* bytes; larger values are stored outside the tree and written at once */
 #define TH_SNAPSHOT_NAME_MAX 255 /* bytes, without the final 0 */
+#define TH_SNAPSHOT_IDENTITY 16 /* bytes */
 #define TH_SNAPSHOT_ID_MAX 0x7ffffdu /* so many snapshots can be created, as ids are not used again */
 #define TH_BRANCH_NAME_MAX 255
 #define TH_HOLD_TAG_MAX 255
@@ -628,6 +629,8 @@ struct th_snapshot {
 	uint64_t created_ns; /* since 1970, UTC */
 	uint64_t branch; /* id */
 	uint64_t holds; /* their number; as long as there are any, the snapshot cannot be deleted */
+	/* Random bytes.  Snapshots with the same identity have the same content, in whatever stores they are. */
+	uint8_t identity[TH_SNAPSHOT_IDENTITY];
 	char name[TH_SNAPSHOT_NAME_MAX + 1];
 };
 
@@ -638,6 +641,13 @@ struct th_snapshot {
  * Returns 0; -EEXIST; -EINVAL if the name is empty, "." or "..", or has a slash; -ENAMETOOLONG; -EOVERFLOW if all ids
  * are used up; the error of quiesce; or a write error. */
 int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret);
+
+/* Does the same for a copy of a snapshot of another store: the current branch has its content.
+ *
+ * original: its identity and created_ns are those of the new snapshot.
+ * Returns as th_snapshot_create(), or -EEXIST if a snapshot with this identity exists. */
+int th_snapshot_create_copy(struct th_store *store, const char *name, const struct th_snapshot *original,
+			    struct th_snapshot *ret);
 
 /* Deletes a snapshot.  Its name is free at once.  The deletion is durable after the next sync or checkpoint; a crash
  * before restores the snapshot.  Its space is freed in the background, in bounded steps that survive a crash, after all
@@ -670,6 +680,12 @@ int th_snapshot_next(struct th_store *store, uint64_t after, struct th_snapshot 
  * Returns 0; 1 if it is not known, because a branch begins from one of them, or one is the last of a detached branch;
  * -ENOENT; or a read error. */
 int th_snapshot_space(struct th_store *store, const uint64_t *ids, size_t count, uint64_t *ret_bytes);
+
+/* Finds a snapshot by its identity.
+ *
+ * Returns 0 or -ENOENT. */
+int th_snapshot_find_identity(struct th_store *store, const uint8_t identity[TH_SNAPSHOT_IDENTITY],
+			      struct th_snapshot *ret);
 
 /* Lists all snapshots, oldest first.
  *

@@ -3,7 +3,7 @@
  * The meta tree, and the messages to it that the superblock carries.
  *
  * A checkpoint changes few entries of the meta tree, mostly none or one: the snapshot that it is.  The superblock,
- * which every checkpoint writes, has room for some of them (about 17 new snapshots).  As long as they fit, the meta tree is not
+ * which every checkpoint writes, has room for some of them (about 16 new snapshots).  As long as they fit, the meta tree is not
  * written: its root on disk stays the same, and its content is that root with the carried messages on top.  A later
  * message for a key replaces an earlier one.  When one does not fit, the checkpoint writes the tree and carries
  * nothing.

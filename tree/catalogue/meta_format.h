@@ -62,9 +62,10 @@ struct th_snapshot_disk {
 	struct th_blocklist_disk dead, strays;
 	uint8_t deleting; /* 1: it has no name any more, and its space is to be reclaimed */
 	uint8_t reserved[7];
+	uint8_t identity[16]; /* of its content, in all stores that have a copy of it */
 	/* name */
 };
-static_assert(sizeof(struct th_snapshot_disk) == 200, "format.md: snapshot");
+static_assert(sizeof(struct th_snapshot_disk) == 216, "format.md: snapshot");
 
 struct th_hold_disk {
 	struct th_le64 snapshot; /* its id */

@@ -32,6 +32,7 @@ int th_snapshot_table_put(struct th_store *store, struct th_snapshot_record *rec
 	th_ptr_pack(&record->root, &disk.root);
 	th_blocklist_pack(&record->dead, &disk.dead);
 	th_blocklist_pack(&record->strays, &disk.strays);
+	memcpy(disk.identity, record->info.identity, sizeof(disk.identity));
 	memcpy(value, &disk, sizeof(disk));
 	memcpy(value + sizeof(disk), record->info.name, name_size);
 	return th_meta_put(store, (struct th_slice){ &key, sizeof(key) },
@@ -63,6 +64,7 @@ static int unpack(const struct th_cursor_entry *entry, struct th_snapshot_record
 		.branch = th_get_le64(disk.branch),
 	};
 	memcpy(ret->info.name, (const char *)entry->value.data + sizeof(disk), name_size);
+	memcpy(ret->info.identity, disk.identity, sizeof(disk.identity));
 	ret->deleting = ret->noted = disk.deleting;
 	if (disk.deleting > 1 || memchr(ret->info.name, 0, name_size))
 		return -EUCLEAN;

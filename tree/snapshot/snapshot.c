@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "journal/base/clock.h"
 #include "tree/catalogue/lineage.h"
@@ -40,9 +41,33 @@ static bool is_taken(struct th_store *store, const char *name)
 
 struct request {
 	const char *name, *to;
+	const struct th_snapshot *original; /* of a copy; else NULL */
 	struct th_snapshot *ret;
 	int result; /* of the request; on an error the checkpoint still succeeds */
 };
+
+/* Sets the identity and the time of a new snapshot. */
+static int identify(struct th_snapshot *info, const struct th_snapshot *original)
+{
+	info->created_ns = original ? original->created_ns : th_now_ns();
+	if (original)
+		memcpy(info->identity, original->identity, sizeof(info->identity));
+	else if (getrandom(info->identity, sizeof(info->identity), 0) != sizeof(info->identity))
+		return -EIO;
+	return 0;
+}
+
+/* Returns why the checkpoint under way cannot have the snapshot, or 0. */
+static int refuse(struct th_store *store, const struct request *request)
+{
+	struct th_snapshot unused;
+
+	if (is_taken(store, request->name))
+		return -EEXIST;
+	if (request->original && !th_snapshot_find_identity(store, request->original->identity, &unused))
+		return -EEXIST;
+	return store->super.next_snapshot_id > TH_SNAPSHOT_ID_MAX ? -EOVERFLOW : 0; /* ids are not used again */
+}
 
 static int create_step(struct th_store *store, struct th_checkpoint_state *state, void *arg)
 {
@@ -50,14 +75,9 @@ static int create_step(struct th_store *store, struct th_checkpoint_state *state
 	struct th_snapshot_record *record;
 	int err;
 
-	if (is_taken(store, request->name)) {
-		request->result = -EEXIST;
+	request->result = refuse(store, request);
+	if (request->result)
 		return 0;
-	}
-	if (store->super.next_snapshot_id > TH_SNAPSHOT_ID_MAX) {
-		request->result = -EOVERFLOW; /* ids are not used again */
-		return 0;
-	}
 	record = calloc(1, sizeof(*record));
 	if (!record)
 		return -ENOMEM;
@@ -66,8 +86,13 @@ static int create_step(struct th_store *store, struct th_checkpoint_state *state
 		.generation = state->generation,
 		.sequence = state->sequence,
 		.branch = store->branch,
-		.created_ns = th_now_ns(),
 	};
+	request->result = identify(&record->info, request->original);
+	if (request->result) {
+		store->super.next_snapshot_id--;
+		free(record);
+		return 0;
+	}
 	strcpy(record->info.name, request->name);
 	record->root = state->live_root;
 	record->dead = store->super.dead;
@@ -118,10 +143,10 @@ static int run(struct th_store *store, th_checkpoint_step *step, struct request 
 	return err ? err : request->result;
 }
 
-int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret)
+static int create(struct th_store *store, const char *name, const struct th_snapshot *original, struct th_snapshot *ret)
 {
 	struct th_snapshot unused;
-	struct request request = { .name = name, .ret = ret ? ret : &unused };
+	struct request request = { .name = name, .original = original, .ret = ret ? ret : &unused };
 	int err = th_snapshot_check_name(name);
 
 	if (!err)
@@ -129,6 +154,17 @@ int th_snapshot_create(struct th_store *store, const char *name, struct th_snaps
 	if (!err && exists(store, name))
 		err = -EEXIST;
 	return err ? err : run(store, create_step, &request, TH_CHECKPOINT_STRICT);
+}
+
+int th_snapshot_create(struct th_store *store, const char *name, struct th_snapshot *ret)
+{
+	return create(store, name, NULL, ret);
+}
+
+int th_snapshot_create_copy(struct th_store *store, const char *name, const struct th_snapshot *original,
+			    struct th_snapshot *ret)
+{
+	return create(store, name, original, ret);
 }
 
 int th_snapshot_delete(struct th_store *store, const char *name)
@@ -203,6 +239,25 @@ int th_snapshot_next(struct th_store *store, uint64_t after, struct th_snapshot 
 		*ret = catalogue->record[at]->info;
 	pthread_mutex_unlock(&store->snapshot_lock);
 	return found ? 0 : -ENOENT;
+}
+
+int th_snapshot_find_identity(struct th_store *store, const uint8_t identity[TH_SNAPSHOT_IDENTITY],
+			      struct th_snapshot *ret)
+{
+	const struct th_snapshot_table *catalogue = &store->catalogue;
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&store->snapshot_lock);
+	for (size_t i = 0; i < catalogue->count && err; i++) {
+		const struct th_snapshot_record *record = catalogue->record[i];
+
+		if (record->deleting || memcmp(record->info.identity, identity, TH_SNAPSHOT_IDENTITY))
+			continue;
+		*ret = record->info;
+		err = 0;
+	}
+	pthread_mutex_unlock(&store->snapshot_lock);
+	return err;
 }
 
 int th_snapshot_list(struct th_store *store, struct th_snapshot **ret, size_t *ret_count)

@@ -199,6 +199,33 @@ START_TEST(names_are_checked)
 }
 END_TEST
 
+START_TEST(an_identity_is_unique_and_stays_unless_a_copy_is_made)
+{
+	struct th_snapshot first, second, copy, found;
+	struct th_snapshot original = { .identity = { 1, 2, 3 }, .created_ns = 12345 };
+	struct th_fixture fixture;
+
+	th_fixture_init(&fixture, 16, NULL);
+	th_ok(th_snapshot_create(fixture.store, "first", &first));
+	th_ok(th_snapshot_create(fixture.store, "second", &second));
+	ck_assert_int_ne(memcmp(first.identity, second.identity, sizeof(first.identity)), 0);
+	th_ok(th_snapshot_create_copy(fixture.store, "copy", &original, &copy));
+	th_expect(th_snapshot_create_copy(fixture.store, "other", &original, &copy), -EEXIST);
+	th_expect(th_snapshot_create_copy(fixture.store, "first", &(struct th_snapshot){ .identity = { 4 } }, &copy),
+		  -EEXIST);
+	th_ok(th_snapshot_rename(fixture.store, "first", "renamed"));
+	th_fixture_reopen(&fixture);
+	th_ok(th_snapshot_find_identity(fixture.store, first.identity, &found));
+	ck_assert_str_eq(found.name, "renamed");
+	th_ok(th_snapshot_find_identity(fixture.store, original.identity, &found));
+	ck_assert_str_eq(found.name, "copy");
+	ck_assert_uint_eq(found.created_ns, 12345);
+	th_ok(th_snapshot_delete(fixture.store, "copy"));
+	th_expect(th_snapshot_find_identity(fixture.store, original.identity, &found), -ENOENT);
+	th_fixture_release(&fixture);
+}
+END_TEST
+
 /* Not even after all snapshots were deleted and the store was reopened. */
 START_TEST(ids_are_never_reused)
 {
@@ -314,6 +341,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		names_are_checked,
+		an_identity_is_unique_and_stays_unless_a_copy_is_made,
 		ids_are_never_reused,
 		views_keep_deleted_snapshots,
 		deletion_is_durable_after_a_sync,
