@@ -17,6 +17,7 @@
 #include "fs/inode/inode.h"
 #include "fs/inode/inode_id.h"
 #include "fs/inode/moment.h"
+#include "fs/snapshot/unfinished.h"
 #include "journal/disk/disk.h"
 
 /* Returns 1 if the key has a value, 0 if not, or -errno. */
@@ -344,6 +345,43 @@ static int fs_end(struct th_fs *fs)
 	return err ? err : closed;
 }
 
+/* Leaves a branch that is being received for the one that was the current one before.  Returns 0, or -ECANCELED if there
+ * is none. */
+static int leave_unfinished(struct th_fs *fs, struct th_store_options *options)
+{
+	struct th_unfinished unfinished;
+	int err = th_unfinished_read(fs->live, &unfinished), closed;
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (options->branch || !*unfinished.current)
+		return -ECANCELED;
+	closed = th_store_close(fs->store);
+	fs->store = NULL;
+	if (closed)
+		return closed;
+	options->branch = unfinished.current;
+	err = th_store_open(fs->disk, options, &fs->store);
+	if (!err)
+		fs->live = th_view_live(fs->store);
+	return err;
+}
+
+/* Opens the store, and the branch that is to be shown. */
+static int open_store(struct th_fs *fs, struct th_store_options *options)
+{
+	int err = th_store_open(fs->disk, options, &fs->store);
+
+	if (err)
+		return err;
+	fs->live = th_view_live(fs->store);
+	if (!fs->options.unfinished && !fs->options.snapshot && !fs->options.rescue)
+		err = leave_unfinished(fs, options);
+	if (err && fs->store)
+		th_store_close(fs->store);
+	return err;
+}
+
 int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret)
 {
 	struct th_fs *fs;
@@ -369,14 +407,13 @@ int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct
 		.report = store_report,
 	};
 
-	err = th_store_open(disk, &store_options, &fs->store);
+	fs->disk = disk;
+	err = open_store(fs, &store_options);
 	fs->options.branch = NULL; /* the caller's */
 	if (err) {
 		fs_free(fs);
 		return err;
 	}
-	fs->disk = disk;
-	fs->live = th_view_live(fs->store);
 	set_generation(fs);
 	err = fs_start(fs);
 	if (err) {

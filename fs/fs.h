@@ -22,7 +22,8 @@ int th_fs_present(struct th_view *view);
 
 /* Opens a filesystem: opens the store, deletes the orphans that a crash left, resolves options->snapshot and ->subdir.
  * On success the disk belongs to the filesystem, on failure to the caller.  Returns 0, -ENOENT if there is no such branch, snapshot or
- * directory, -ENOTDIR if subdir is not a directory, -ENODATA if the store holds no filesystem, or as th_store_open. */
+ * directory, -ENOTDIR if subdir is not a directory, -ENODATA if the store holds no filesystem, -ECANCELED if the branch is being received
+ * (th_fs_options.unfinished), or as th_store_open. */
 int th_fs_open(struct th_disk *disk, const struct th_fs_options *options, struct th_fs **ret);
 /* Writes back everything, makes the last checkpoint, frees the filesystem and closes the disk.  Returns 0, or the error
  * of the writeback or of that checkpoint; all is freed in either case. */

@@ -48,6 +48,7 @@ static int open_fs(struct th_image_reporter *reporter, struct th_fs_options *opt
 	struct th_disk *disk;
 	int err = open_disk(reporter->path, options->read_only, &disk);
 
+	options->unfinished = true;
 	options->report = th_image_report;
 	options->report_arg = reporter;
 	if (!err) {

@@ -10,11 +10,13 @@
 
 #include "fs/check/check_data.h"
 #include "fs/data/extent.h"
+#include "fs/diff/inode_paths.h"
 #include "fs/dir/dir.h"
 #include "fs/format/acl.h"
 #include "fs/inode/inode.h"
 #include "fs/inode/inode_id.h"
 #include "fs/snapshot/branch.h"
+#include "fs/snapshot/unfinished.h"
 #include "journal/base/array.h"
 
 struct check {
@@ -98,6 +100,9 @@ static void end_directory(struct check *check)
 	if (check->subdirs + 2 != check->attr.nlink)
 		problem(check, "directory %llu: has %llu subdirectories, expected %llu", (unsigned long long)check->id,
 			(unsigned long long)check->subdirs, (unsigned long long)check->attr.nlink - 2);
+	if (check->links)
+		problem(check, "directory %llu: has %llu names beside its first one, expected none",
+			(unsigned long long)check->id, (unsigned long long)check->links);
 }
 
 static void end_inode(struct check *check)
@@ -310,6 +315,8 @@ static void check_key(struct check *check, const struct th_fs_key_parts *parts, 
 	case TH_FS_KEY_XATTR:
 		check_xattr(check, parts->name, entry->value);
 		break;
+	case TH_FS_KEY_RECEIVE:
+	case TH_FS_KEY_RECEIVED_ID: /* they end with the receive */
 	case TH_FS_KEY_NEXT_ID:
 	case TH_FS_KEY_NAME_KEY: /* opening the filesystem has checked it */
 		break;
@@ -342,6 +349,172 @@ static void store_problem(void *arg, const char *line)
 	check->options->problem(check->options->arg, line);
 }
 
+/* --- the changes since a snapshot --- */
+
+static int check_range(struct check *check, const struct th_range *range)
+{
+	struct th_cursor_entry entry;
+	struct th_cursor *cursor;
+	int err = th_cursor_open(check->view, range, &cursor);
+
+	if (err)
+		return err;
+	while (!(err = th_cursor_next(cursor, &entry)))
+		check_live_entry(check, check->view, &entry);
+	th_cursor_close(cursor);
+	end_inode(check);
+	check->exists = false;
+	return err < 0 ? err : 0;
+}
+
+static int check_all_keys(struct check *check, uint64_t id)
+{
+	struct th_fs_key first = th_fs_key_inode(id), end = th_fs_key_inode(id + 1);
+	struct th_range range = { th_fs_key_slice(&first), th_fs_key_slice(&end) };
+
+	return check_range(check, &range);
+}
+
+/* Checks that the former target of a directory entry that changed does not have this name any more. */
+static void check_former_target(struct check *check, const struct th_change *change,
+				const struct th_fs_key_parts *parts)
+{
+	struct th_dirent_disk from, to = { 0 };
+	struct th_value value;
+	struct th_attr attr;
+
+	if (change->from.size != sizeof(from))
+		return;
+	memcpy(&from, change->from.data, sizeof(from));
+	if (change->to.size == sizeof(to))
+		memcpy(&to, change->to.data, sizeof(to));
+	uint64_t id = th_get_le64(from.target);
+	struct th_fs_key key = th_fs_key_inode(id);
+
+	if (id == th_get_le64(to.target) || th_get(check->view, th_fs_key_slice(&key), &value))
+		return;
+	if (!th_inode_decode(value.data, value.size, value.refs, &attr)) {
+		check->id = parts->id;
+		if (inode_has_name(check, id, IFTODT(attr.mode), parts->name))
+			problem(check, "inode %llu: directory %llu has no entry for its name '%.*s'",
+				(unsigned long long)id, (unsigned long long)parts->id, (int)parts->name.size,
+				(const char *)parts->name.data);
+	}
+	th_value_release(&value);
+}
+
+/* Checks that the directories above a directory lead to the root. */
+static int check_above(struct check *check, struct th_inode_paths *paths, uint64_t id)
+{
+	struct th_fs_key key = th_fs_key_inode(id);
+	struct th_value value;
+	struct th_attr attr;
+	char *path = NULL;
+	bool inside;
+	int err = th_get(check->view, th_fs_key_slice(&key), &value);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = th_inode_decode(value.data, value.size, value.refs, &attr);
+	th_value_release(&value);
+	if (err || !S_ISDIR(attr.mode) || id == TH_ROOT_ID)
+		return 0;
+	err = th_inode_paths_join(paths, id, "", &path, &inside);
+	free(path);
+	if (err != 1 && err != -EUCLEAN)
+		return err;
+	problem(check, "directory %llu: the directories above it do not lead to the root", (unsigned long long)id);
+	return 0;
+}
+
+/* Checks each inode with a differing key.  *previous: the one before, which has been checked. */
+static int check_change(struct check *check, struct th_inode_paths *paths, const struct th_change *change,
+			uint64_t *previous)
+{
+	struct th_fs_key_parts parts;
+	int err = th_fs_key_parse(change->key, &parts);
+
+	if (err) {
+		problem(check, "a key of %zu bytes does not belong to a filesystem", change->key.size);
+		return 0;
+	}
+	if (parts.kind == TH_FS_KEY_ENTRY)
+		check_former_target(check, change, &parts);
+	if (parts.id == *previous)
+		return 0;
+	*previous = parts.id;
+	check->id = 0;
+	err = check_all_keys(check, parts.id);
+	return err ? err : check_above(check, paths, parts.id);
+}
+
+static int check_diff(struct check *check, struct th_view *base, struct th_inode_paths *paths)
+{
+	struct th_fs_key first = th_fs_key_inode(TH_ROOT_ID);
+	struct th_range range = { .from = th_fs_key_slice(&first) };
+	struct th_change change;
+	struct th_diff *diff;
+	uint64_t previous = 0;
+	int err = th_diff_open(base, check->view, &range, &diff);
+
+	if (err)
+		return err;
+	while (!(err = th_diff_next(diff, &change))) {
+		err = check_change(check, paths, &change, &previous);
+		if (err)
+			break;
+	}
+	th_diff_close(diff);
+	return err < 0 ? err : 0;
+}
+
+/* Without a base all inodes are checked, and then the directories once more for their place. */
+static int check_whole(struct check *check, struct th_inode_paths *paths)
+{
+	struct th_fs_key first = th_fs_key_inode(TH_ROOT_ID);
+	struct th_range range = { .from = th_fs_key_slice(&first) };
+	struct th_cursor_entry entry;
+	struct th_fs_key_parts parts;
+	struct th_cursor *cursor;
+	int err = check_range(check, &range);
+
+	if (!err)
+		err = th_cursor_open(check->view, &range, &cursor);
+	if (err)
+		return err;
+	while (!(err = th_cursor_next(cursor, &entry))) {
+		if (!th_fs_key_parse(entry.key, &parts) && parts.kind == TH_FS_KEY_INODE)
+			err = check_above(check, paths, parts.id);
+		if (err)
+			break;
+	}
+	th_cursor_close(cursor);
+	return err < 0 ? err : 0;
+}
+
+int th_fs_check_changes(struct th_fs *fs, struct th_view *base, const struct th_fs_check_options *options,
+			uint64_t *ret_problems)
+{
+	struct check check = { .fs = fs, .options = options };
+	struct th_inode_paths *paths = NULL;
+	int err = th_view_freeze(fs->store, &check.view);
+
+	if (err)
+		return err;
+	th_inode_outdate(fs);
+	th_fs_view_next_id(fs->live, &check.next_id);
+	err = th_inode_paths_new(check.view, TH_ROOT_ID, &paths);
+	if (!err)
+		err = base ? check_diff(&check, base, paths) : check_whole(&check, paths);
+	*ret_problems = check.problems;
+	th_inode_put(check.parent);
+	free(check.twins.numbers);
+	free(check.twins.seen);
+	th_inode_paths_free(paths);
+	th_view_close(check.view);
+	return err;
+}
+
 int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, struct th_check_result *ret)
 {
 	struct check check = { .fs = fs, .options = options, .view = fs->live };
@@ -353,8 +526,15 @@ int th_fs_check(struct th_fs *fs, const struct th_fs_check_options *options, str
 		.arg = &check,
 		.problem = store_problem,
 	};
+	struct th_unfinished unfinished;
 	uint64_t data_problems = 0;
 	int err;
+
+	/* A part of a filesystem need not be one. */
+	if (!th_unfinished_read(fs->live, &unfinished))
+		store_options.entry = NULL;
+	if (!store_options.entry && options->only_names)
+		return 0;
 
 	/* A next id that is wrong is reported for the inodes in use; one that cannot be read, for its node. */
 	err = th_fs_view_next_id(fs->live, &check.next_id);

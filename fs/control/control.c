@@ -11,6 +11,7 @@
 #include "fs/inode/dirty_list.h"
 #include "fs/snapshot/branch.h"
 #include "fs/snapshot/snapshot.h"
+#include "fs/stream/send.h"
 #include "journal/disk/disk.h"
 
 struct th_control {
@@ -104,6 +105,7 @@ static struct th_control_snapshot pack_snapshot(const struct th_snapshot *snapsh
 		.holds = th_le64(snapshot->holds),
 	};
 
+	memcpy(packed.identity, snapshot->identity, sizeof(packed.identity));
 	memcpy(packed.name.text, snapshot->name, strnlen(snapshot->name, TH_SNAPSHOT_NAME_MAX));
 	return packed;
 }
@@ -464,6 +466,60 @@ static int answer_copy(struct th_control *control, const void *request, void *an
 	return err;
 }
 
+/* --- streams --- */
+
+/* Seconds: a reader may wait that long for a slow network. */
+#define SEND_IDLE_SECONDS 3600
+
+static int send_next(void *arg, struct th_slice *ret)
+{
+	int err = th_send_next(arg, ret);
+
+	return !err && !ret->size ? -EAGAIN : err;
+}
+
+static void send_close(void *arg)
+{
+	th_send_close(arg);
+}
+
+static int answer_send_begin(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_send_begin *wanted = request;
+	struct th_control_send_begin *begun = answer;
+	uint32_t flags = th_get_le32(wanted->flags);
+	struct th_send_options options = {
+		.snapshot = wanted->snapshot.text,
+		.base = wanted->base.text[0] ? wanted->base.text : NULL,
+		.resume = wanted->resume[0] ? wanted->resume : NULL,
+		.compress = flags & TH_CONTROL_SEND_COMPRESS,
+		.to_branch = flags & TH_CONTROL_SEND_BRANCH,
+	};
+	struct th_session_source source = {
+		.next = send_next,
+		.close = send_close,
+		.idle_seconds = SEND_IDLE_SECONDS,
+	};
+	struct th_send *send;
+	uint64_t id;
+	int err;
+
+	if (!name_is_valid(&wanted->snapshot) || !name_is_valid(&wanted->base) ||
+	    (flags & ~(uint32_t)(TH_CONTROL_SEND_COMPRESS | TH_CONTROL_SEND_BRANCH)) ||
+	    wanted->resume[sizeof(wanted->resume) - 1])
+		return -EINVAL;
+	err = th_send_open(control->fs, &options, &send);
+	if (err)
+		return err;
+	source.arg = send;
+	err = th_session_begin(control->sessions, &source, &id);
+	if (err)
+		th_send_close(send);
+	else
+		begun->session = th_le64(id);
+	return err;
+}
+
 /* The right that a command needs. */
 enum right {
 	RIGHT_LIST,
@@ -502,6 +558,7 @@ static const struct command {
 	{ TH_CONTROL_COPY, RIGHT_ADMIN, answer_copy },
 	{ TH_CONTROL_TRIM, RIGHT_ADMIN, answer_trim },
 	{ TH_CONTROL_RESIZE, RIGHT_ADMIN, answer_resize },
+	{ TH_CONTROL_SEND_BEGIN, RIGHT_SEE_ALL, answer_send_begin },
 };
 
 int th_control_new(struct th_fs *fs, struct th_control **ret)

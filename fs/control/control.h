@@ -58,9 +58,10 @@ static_assert(sizeof(struct th_control_info) == 640, "the size is part of the co
 struct th_control_snapshot {
 	struct th_le32 version, reserved;
 	struct th_le64 id, generation, created_ns, branch, holds;
+	uint8_t identity[TH_SNAPSHOT_IDENTITY];
 	struct th_control_name name;
 };
-static_assert(sizeof(struct th_control_snapshot) == 304, "the size is part of the command's number");
+static_assert(sizeof(struct th_control_snapshot) == 320, "the size is part of the command's number");
 
 /* Space of snapshots that is not known: th_snapshot_space(). */
 #define TH_CONTROL_SPACE_UNKNOWN UINT64_MAX
@@ -92,7 +93,7 @@ struct th_control_rename {
 };
 
 /* Lists up to TH_CONTROL_LIST_MAX snapshots with ids above `after`, oldest first. */
-#define TH_CONTROL_LIST_MAX 53
+#define TH_CONTROL_LIST_MAX 51
 struct th_control_list {
 	struct th_le32 version, count;
 	struct th_le64 after;
@@ -210,6 +211,21 @@ struct th_control_copy {
 static_assert(sizeof(struct th_control_copy) == 8720 && TH_NAME_MAX == TH_SNAPSHOT_NAME_MAX,
 	      "the size is part of the command's number");
 
+enum th_control_send_flags {
+	TH_CONTROL_SEND_COMPRESS = 1 << 0,
+	TH_CONTROL_SEND_BRANCH = 1 << 1, /* the receiver uses a branch of this one's name */
+};
+
+/* Begins the stream of a snapshot (stream/send.h), which is read and ended as a diff is.  base: the stream has the changes
+ * since that snapshot; empty: all.  resume: the token of a receiver, in place of both names; empty: none. */
+struct th_control_send_begin {
+	struct th_le32 version, flags;
+	struct th_le64 session; /* in the answer */
+	struct th_control_name snapshot, base;
+	char resume[128]; /* padded with zeros */
+};
+static_assert(sizeof(struct th_control_send_begin) == 656, "the size is part of the command's number");
+
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
 #define TH_CONTROL_SNAPSHOT_CREATE _IOWR(TH_CONTROL_TYPE, 2, struct th_control_snapshot)
 #define TH_CONTROL_SNAPSHOT_DELETE _IOW(TH_CONTROL_TYPE, 3, struct th_control_snapshot)
@@ -233,6 +249,7 @@ static_assert(sizeof(struct th_control_copy) == 8720 && TH_NAME_MAX == TH_SNAPSH
 #define TH_CONTROL_SNAPSHOT_SPACES _IOWR(TH_CONTROL_TYPE, 40, struct th_control_spaces)
 #define TH_CONTROL_SNAPSHOT_SPACE_OF _IOWR(TH_CONTROL_TYPE, 41, struct th_control_space_of)
 #define TH_CONTROL_COPY _IOWR(TH_CONTROL_TYPE, 42, struct th_control_copy)
+#define TH_CONTROL_SEND_BEGIN _IOWR(TH_CONTROL_TYPE, 21, struct th_control_send_begin)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");

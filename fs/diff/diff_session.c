@@ -9,17 +9,13 @@
 
 #include "journal/base/clock.h"
 
-#define IDLE_NS (TH_DIFF_SESSION_IDLE_SECONDS * TH_NS_PER_S)
-
 struct session {
 	uint64_t id; /* 0: free */
 	bool busy; /* a thread uses it without the lock */
 	uint64_t deadline_ns; /* of th_monotonic_ns: ended then if it is not busy */
-	struct th_fs_diff *diff;
+	struct th_session_source source;
 	bool ended;
-	/* The change being sent. */
-	uint8_t *record;
-	size_t record_size, record_at;
+	struct th_slice part; /* of the source: what was not read yet */
 };
 
 struct th_diff_sessions {
@@ -49,8 +45,13 @@ int th_diff_sessions_new(struct th_diff_sessions **ret)
 /* Frees the contents of a session that is not on the list. */
 static void session_release(struct session *session)
 {
-	th_fs_diff_close(session->diff);
-	free(session->record);
+	if (session->source.close)
+		session->source.close(session->source.arg);
+}
+
+static void set_deadline(struct session *session)
+{
+	session->deadline_ns = th_monotonic_ns() + session->source.idle_seconds * TH_NS_PER_S;
 }
 
 /* Removes a session from the list.  sessions->lock held. */
@@ -160,7 +161,7 @@ static struct session *find(struct th_diff_sessions *sessions, uint64_t id)
 	return NULL;
 }
 
-int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, uint64_t *ret_id)
+int th_session_begin(struct th_diff_sessions *sessions, const struct th_session_source *source, uint64_t *ret_id)
 {
 	struct session *session;
 	uint64_t id = 0;
@@ -174,8 +175,8 @@ int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *
 	session = find(sessions, 0);
 	err = session ? ensure_watcher(sessions) : -EMFILE;
 	if (!err) {
-		*session = (struct session){ .id = id, .diff = diff };
-		session->deadline_ns = th_monotonic_ns() + IDLE_NS;
+		*session = (struct session){ .id = id, .source = *source };
+		set_deadline(session);
 		pthread_cond_broadcast(&sessions->changed);
 		*ret_id = id;
 	}
@@ -183,60 +184,29 @@ int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *
 	return err;
 }
 
-/* Packs the next change into session->record.  Returns 0, or as th_fs_diff_next. */
-static int next_record(struct session *session)
-{
-	struct th_fs_change change;
-	int err = th_fs_diff_next(session->diff, &change);
-
-	if (err)
-		return err;
-	session->record_at = 0;
-	session->record_size = th_fs_change_packed_size(&change);
-	session->record = malloc(session->record_size);
-	if (session->record)
-		th_fs_change_pack(&change, session->record);
-	else
-		err = -ENOMEM;
-	th_fs_change_release(&change);
-	return err;
-}
-
-/* Copies as much of the record as fits. */
-static size_t copy_record(struct session *session, uint8_t *buffer, size_t size)
-{
-	size_t rest = session->record_size - session->record_at;
-
-	if (size > rest)
-		size = rest;
-	memcpy(buffer, session->record + session->record_at, size);
-	session->record_at += size;
-	if (session->record_at == session->record_size) {
-		free(session->record);
-		session->record = NULL;
-	}
-	return size;
-}
-
 static int fill(struct session *session, uint8_t *buffer, size_t size, struct th_diff_session_piece *ret)
 {
 	int err = 0;
 
-	ret->bytes = 0;
-	while (ret->bytes < size && !err) {
-		if (!session->record && !session->ended)
-			err = next_record(session);
-		if (err == 1) {
-			session->ended = true;
-			err = 0;
+	*ret = (struct th_diff_session_piece){ 0 };
+	while (ret->bytes < size && !err && !session->ended) {
+		size_t part = size - ret->bytes < session->part.size ? size - ret->bytes : session->part.size;
+
+		if (part) {
+			memcpy(buffer + ret->bytes, session->part.data, part);
+			ret->bytes += part;
+			session->part.data = (const uint8_t *)session->part.data + part;
+			session->part.size -= part;
+			continue;
 		}
-		if (!session->record)
-			break;
-		ret->bytes += copy_record(session, buffer + ret->bytes, size - ret->bytes);
+		err = session->source.next(session->source.arg, &session->part);
+		if (err == 1)
+			session->ended = true;
 	}
-	ret->ended = session->ended && !session->record;
-	th_fs_diff_stats(session->diff, &ret->stats);
-	return err == -EAGAIN ? 0 : err;
+	ret->ended = session->ended;
+	if (session->source.stats)
+		session->source.stats(session->source.arg, &ret->stats);
+	return err == -EAGAIN || err == 1 ? 0 : err;
 }
 
 /* Marks the session busy, for this thread only. */
@@ -272,7 +242,7 @@ int th_diff_session_read(struct th_diff_sessions *sessions, uint64_t id, void *b
 		dead = take_off(session);
 	} else {
 		session->busy = false;
-		session->deadline_ns = th_monotonic_ns() + IDLE_NS;
+		set_deadline(session);
 		pthread_cond_broadcast(&sessions->changed);
 	}
 	pthread_mutex_unlock(&sessions->lock);
@@ -292,4 +262,70 @@ int th_diff_session_end(struct th_diff_sessions *sessions, uint64_t id)
 	pthread_mutex_unlock(&sessions->lock);
 	session_release(&dead);
 	return 0;
+}
+
+/* --- diffs --- */
+
+/* A diff, and its last change as bytes. */
+struct diff_source {
+	struct th_fs_diff *diff;
+	uint8_t *record;
+};
+
+static int diff_next(void *arg, struct th_slice *ret)
+{
+	struct diff_source *source = arg;
+	struct th_fs_change change;
+	int err = th_fs_diff_next(source->diff, &change);
+	size_t size;
+
+	*ret = (struct th_slice){ NULL, 0 };
+	if (err)
+		return err;
+	free(source->record);
+	size = th_fs_change_packed_size(&change);
+	source->record = malloc(size);
+	if (source->record) {
+		th_fs_change_pack(&change, source->record);
+		*ret = (struct th_slice){ source->record, size };
+	} else {
+		err = -ENOMEM;
+	}
+	th_fs_change_release(&change);
+	return err;
+}
+
+static void diff_stats(void *arg, struct th_diff_stats *ret)
+{
+	th_fs_diff_stats(((struct diff_source *)arg)->diff, ret);
+}
+
+static void diff_close(void *arg)
+{
+	struct diff_source *source = arg;
+
+	th_fs_diff_close(source->diff);
+	free(source->record);
+	free(source);
+}
+
+int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, uint64_t *ret_id)
+{
+	struct diff_source *source = calloc(1, sizeof(*source));
+	struct th_session_source begun = {
+		.arg = source,
+		.next = diff_next,
+		.stats = diff_stats,
+		.close = diff_close,
+		.idle_seconds = TH_DIFF_SESSION_IDLE_SECONDS,
+	};
+	int err;
+
+	if (!source)
+		return -ENOMEM;
+	source->diff = diff;
+	err = th_session_begin(sessions, &begun, ret_id);
+	if (err)
+		free(source);
+	return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Diff sessions: diffs that a tool reads piece by piece (control.h).  Their number is limited.  A session pins two
+ * Diff sessions: diffs and other streams that a tool reads piece by piece (control.h).  Their number is limited.  A session pins two
  * views and so the space of snapshots that are deleted; a thread ends sessions that are idle, because the tool may have
  * been killed.  The thread starts with the first session.
  */
@@ -21,6 +21,17 @@ struct th_diff_session_piece {
 	struct th_diff_stats stats;
 };
 
+/* What a session reads: a diff, or another stream of bytes. */
+struct th_session_source {
+	void *arg; /* of these functions */
+	/* Makes the next bytes, valid until the next call.  Returns 0, 1 at the end, -EAGAIN if there are none after much
+	 * work, or an error. */
+	int (*next)(void *arg, struct th_slice *ret);
+	void (*stats)(void *arg, struct th_diff_stats *ret); /* NULL: zeros */
+	void (*close)(void *arg);
+	unsigned idle_seconds; /* after which the session is ended */
+};
+
 /* Returns 0 or -ENOMEM. */
 int th_diff_sessions_new(struct th_diff_sessions **ret);
 /* Ends all sessions.  None may be in use.  NULL is fine. */
@@ -29,6 +40,9 @@ void th_diff_sessions_free(struct th_diff_sessions *sessions);
 /* Ends all sessions: a later read of one returns -ESTALE.  None may be in use. */
 void th_diff_sessions_end(struct th_diff_sessions *sessions);
 
+/* Begins a session, which on success owns the source.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of
+ * creating the thread. */
+int th_session_begin(struct th_diff_sessions *sessions, const struct th_session_source *source, uint64_t *ret_id);
 /* Begins a session, which on success owns the diff.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of creating the thread. */
 int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, uint64_t *ret_id);
 /* Reads the next bytes of the stream of changes.  A call does a limited amount of work,

@@ -22,11 +22,6 @@ uint64_t th_dir_hash(const struct th_fs *fs, struct th_slice name)
 	return value ? value : 1; /* so that the cookie of a name is larger than TH_DIR_COOKIE_MAX */
 }
 
-static struct th_fs_key entry_key(const struct th_inode *dir, struct th_slice name)
-{
-	return th_fs_key_entry(dir->id, th_dir_hash(dir->fs, name), name.data, name.size);
-}
-
 static bool type_valid(uint8_t type)
 {
 	switch (type) {
@@ -90,6 +85,18 @@ static int find_by_name(struct th_fs *fs, struct th_view *view, uint64_t directo
 	return damage ? damage : -ENOENT;
 }
 
+/* Decodes an entry that was read, and releases it. */
+static int entry_take(struct th_fs *fs, uint64_t directory, struct th_slice name, struct th_value *value,
+		      struct th_dirent *ret)
+{
+	int err = entry_decode((struct th_slice){ value->data, value->size }, ret);
+
+	th_value_release(value);
+	if (err)
+		report_entry(fs, directory, name);
+	return err;
+}
+
 int th_dir_find_in(struct th_fs *fs, struct th_view *view, uint64_t directory, struct th_slice name,
 		   struct th_dirent *ret)
 {
@@ -100,13 +107,17 @@ int th_dir_find_in(struct th_fs *fs, struct th_view *view, uint64_t directory, s
 	if (fs->name_key_lost)
 		return find_by_name(fs, view, directory, name, ret);
 	err = th_get(view, th_fs_key_slice(&key), &value);
-	if (err)
-		return err;
-	err = entry_decode((struct th_slice){ value.data, value.size }, ret);
-	th_value_release(&value);
-	if (err)
-		report_entry(fs, directory, name);
-	return err;
+	return err ? err : entry_take(fs, directory, name, &value, ret);
+}
+
+int th_dir_find_txn(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name,
+		    struct th_dirent *ret)
+{
+	struct th_fs_key key = th_fs_key_entry(directory, th_dir_hash(fs, name), name.data, name.size);
+	struct th_value value;
+	int err = th_txn_get(txn, th_fs_key_slice(&key), &value);
+
+	return err ? err : entry_take(fs, directory, name, &value, ret);
 }
 
 int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dirent *ret)
@@ -127,7 +138,7 @@ struct twins {
 };
 
 /* Collects the twin numbers of the entries with the same hash.  Returns 0, -EEXIST if one has the same name, or -errno. */
-static int collect_twins(struct th_cursor *cursor, const struct th_inode *dir, const struct th_fs_key *key,
+static int collect_twins(struct th_cursor *cursor, struct th_fs *fs, uint64_t directory, const struct th_fs_key *key,
 			 struct twins *twins)
 {
 	struct th_cursor_entry at;
@@ -140,7 +151,7 @@ static int collect_twins(struct th_cursor *cursor, const struct th_inode *dir, c
 		int err = entry_decode(at.value, &entry);
 
 		if (err) {
-			report_entry(dir->fs, dir->id,
+			report_entry(fs, directory,
 				     (struct th_slice){ (const char *)at.key.data + TH_FS_KEY_HEAD + 8,
 							at.key.size - TH_FS_KEY_HEAD - 8 });
 			return err;
@@ -173,7 +184,8 @@ static uint32_t smallest_unused(struct twins *twins)
 }
 
 /* Finds the smallest twin number that no entry with the same hash has. */
-static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struct th_fs_key *key, uint32_t *ret)
+static int pick_twin(struct th_fs *fs, struct th_txn *txn, uint64_t directory, const struct th_fs_key *key,
+		     uint32_t *ret)
 {
 	uint8_t space[TH_FS_KEY_MAX];
 	struct th_range range = twins_range(key, space);
@@ -183,7 +195,7 @@ static int pick_twin(struct th_txn *txn, const struct th_inode *dir, const struc
 
 	if (err)
 		return err;
-	err = collect_twins(cursor, dir, key, &twins);
+	err = collect_twins(cursor, fs, directory, key, &twins);
 	th_cursor_close(cursor);
 	*ret = err ? 0 : smallest_unused(&twins);
 	free(twins.numbers);
@@ -197,28 +209,45 @@ static int put_entry(struct th_txn *txn, const struct th_fs_key *key, uint64_t i
 	return th_txn_put(txn, th_fs_key_slice(key), (struct th_slice){ &disk, sizeof(disk) });
 }
 
-int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type)
+int th_dir_add_in(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name, uint64_t id,
+		  uint8_t type)
 {
-	struct th_fs_key key = entry_key(dir, name);
+	struct th_fs_key key = th_fs_key_entry(directory, th_dir_hash(fs, name), name.data, name.size);
 	uint32_t twin;
-	int err = pick_twin(txn, dir, &key, &twin);
+	int err = pick_twin(fs, txn, directory, &key, &twin);
 
 	return err ? err : put_entry(txn, &key, id, type, twin);
+}
+
+int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type)
+{
+	return th_dir_add_in(dir->fs, txn, dir->id, name, id, type);
+}
+
+int th_dir_replace_in(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name,
+		      struct th_dirent entry, uint64_t id, uint8_t type)
+{
+	struct th_fs_key key = th_fs_key_entry(directory, th_dir_hash(fs, name), name.data, name.size);
+
+	return put_entry(txn, &key, id, type, entry.twin);
 }
 
 int th_dir_replace(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, struct th_dirent entry,
 		   uint64_t id, uint8_t type)
 {
-	struct th_fs_key key = entry_key(dir, name);
+	return th_dir_replace_in(dir->fs, txn, dir->id, name, entry, id, type);
+}
 
-	return put_entry(txn, &key, id, type, entry.twin);
+int th_dir_remove_in(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name)
+{
+	struct th_fs_key key = th_fs_key_entry(directory, th_dir_hash(fs, name), name.data, name.size);
+
+	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
 int th_dir_remove(struct th_txn *txn, const struct th_inode *dir, struct th_slice name)
 {
-	struct th_fs_key key = entry_key(dir, name);
-
-	return th_txn_delete(txn, th_fs_key_slice(&key));
+	return th_dir_remove_in(dir->fs, txn, dir->id, name);
 }
 
 int th_dir_check_empty(const struct th_inode *dir)

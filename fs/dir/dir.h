@@ -23,6 +23,9 @@ int th_dir_find(const struct th_inode *dir, struct th_slice name, struct th_dire
 /* Does the same in a view that no inode belongs to, in the directory with that id.  No lock is needed. */
 int th_dir_find_in(struct th_fs *fs, struct th_view *view, uint64_t directory, struct th_slice name,
 		   struct th_dirent *ret);
+/* Does the same in a transaction, with its changes. */
+int th_dir_find_txn(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name,
+		    struct th_dirent *ret);
 /* Stages a new entry.  Returns 0, -EEXIST, -ENOSPC if TH_NAME_TWINS other names have its hash, or an error of the
  * transaction. */
 int th_dir_add(struct th_txn *txn, const struct th_inode *dir, struct th_slice name, uint64_t id, uint8_t type);
@@ -31,6 +34,12 @@ int th_dir_replace(struct th_txn *txn, const struct th_inode *dir, struct th_sli
 		   uint64_t id, uint8_t type);
 /* Stages the removal of an existing entry.  Returns as th_txn_delete. */
 int th_dir_remove(struct th_txn *txn, const struct th_inode *dir, struct th_slice name);
+/* Do the same in the directory with that id, which no inode in memory stands for. */
+int th_dir_add_in(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name, uint64_t id,
+		  uint8_t type);
+int th_dir_replace_in(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name,
+		      struct th_dirent entry, uint64_t id, uint8_t type);
+int th_dir_remove_in(struct th_fs *fs, struct th_txn *txn, uint64_t directory, struct th_slice name);
 /* Returns 0 if the directory has no entry, -ENOTEMPTY if it has one, or a read error. */
 int th_dir_check_empty(const struct th_inode *dir);
 

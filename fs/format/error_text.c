@@ -33,6 +33,9 @@ const char *th_error_text(int err)
 		return "holds keys and values, and no filesystem";
 	case EPROTONOSUPPORT:
 		return "made by a newer version, with features that this one does not know";
+	case ECANCELED:
+		return "the branch has a part of a snapshot that is being received; continue with 'thunderhead "
+		       "receive', or undo it with 'thunderhead receive --abort'";
 	case ENOTCONN:
 		return "its daemon has ended; unmount it, and mount it again";
 	case EPFNOSUPPORT:

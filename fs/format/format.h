@@ -11,6 +11,8 @@
  *   0  NEXT_ID              le64: this id and larger ones were never used
  *   0  ORPHAN id            empty: an inode without a name that is or was in use; the next mount deletes it
  *   0  ATIME id              struct th_time_disk: when the inode was read last (inode/atime_record.h)
+ *   0  RECEIVE              struct th_receive_disk: the branch is being received (snapshot/unfinished.h)
+ *   0  RECEIVED_ID id       le64: this tree's id of an inode that the sender knows by `id`
  *   0  NAME_KEY             16 random bytes from mkfs: the secret key of the hash of names (name_hash.h)
  *
  * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them.  Kinds are one byte.  The keys of
@@ -48,6 +50,8 @@ enum th_fs_key_kind {
 	TH_FS_KEY_ORPHAN = 17,
 	TH_FS_KEY_NAME_KEY = 18,
 	TH_FS_KEY_ATIME = 19,
+	TH_FS_KEY_RECEIVE = 20,
+	TH_FS_KEY_RECEIVED_ID = 21,
 };
 
 struct th_time_disk {
@@ -69,6 +73,17 @@ struct th_inode_disk {
 	/* name: 0 to 255 bytes, the rest of the value.  A symlink's target is its inline extent. */
 };
 static_assert(sizeof(struct th_inode_disk) == 104, "format.md: inode");
+
+/* A snapshot that is being received: this branch has a part of it. */
+struct th_receive_disk {
+	uint8_t identity[16]; /* of the snapshot */
+	uint8_t base[16]; /* of the snapshot before it, which the branch had; zero: none */
+	struct th_le64 inode, block; /* the position in its stream up to which all is applied (stream/stream_format.h) */
+	uint8_t created; /* 1: the branch was created for it */
+	uint8_t reserved[7];
+	/* name of the branch that was the current one before; empty: this one */
+};
+static_assert(sizeof(struct th_receive_disk) == 56, "format.md: receive");
 
 struct th_dirent_disk {
 	struct th_le64 target; /* inode id */

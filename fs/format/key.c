@@ -105,6 +105,19 @@ struct th_fs_key th_fs_key_atime(uint64_t id)
 	return key;
 }
 
+struct th_fs_key th_fs_key_receive(void)
+{
+	return th_fs_key_kind(0, TH_FS_KEY_RECEIVE);
+}
+
+struct th_fs_key th_fs_key_received_id(uint64_t id)
+{
+	struct th_fs_key key = th_fs_key_kind(0, TH_FS_KEY_RECEIVED_ID);
+
+	put_number(&key, id);
+	return key;
+}
+
 struct th_fs_key th_fs_key_name_key(void)
 {
 	return th_fs_key_kind(0, TH_FS_KEY_NAME_KEY);
@@ -133,11 +146,12 @@ struct key_shape {
 };
 
 static const struct key_shape shapes[] = {
-	[TH_FS_KEY_INODE] = { false, NAME_NONE }, [TH_FS_KEY_XATTR] = { false, NAME_ATTRIBUTE },
-	[TH_FS_KEY_LINK] = { true, NAME_ENTRY },  [TH_FS_KEY_EXTENT] = { true, NAME_NONE },
-	[TH_FS_KEY_ENTRY] = { true, NAME_ENTRY }, [TH_FS_KEY_NEXT_ID] = { false, NAME_NONE },
-	[TH_FS_KEY_ORPHAN] = { true, NAME_NONE }, [TH_FS_KEY_NAME_KEY] = { false, NAME_NONE },
-	[TH_FS_KEY_ATIME] = { true, NAME_NONE },
+	[TH_FS_KEY_INODE] = { false, NAME_NONE },      [TH_FS_KEY_XATTR] = { false, NAME_ATTRIBUTE },
+	[TH_FS_KEY_LINK] = { true, NAME_ENTRY },       [TH_FS_KEY_EXTENT] = { true, NAME_NONE },
+	[TH_FS_KEY_ENTRY] = { true, NAME_ENTRY },      [TH_FS_KEY_NEXT_ID] = { false, NAME_NONE },
+	[TH_FS_KEY_ORPHAN] = { true, NAME_NONE },      [TH_FS_KEY_NAME_KEY] = { false, NAME_NONE },
+	[TH_FS_KEY_ATIME] = { true, NAME_NONE },       [TH_FS_KEY_RECEIVE] = { false, NAME_NONE },
+	[TH_FS_KEY_RECEIVED_ID] = { true, NAME_NONE },
 };
 
 static bool name_has_shape(struct th_slice name, enum name_shape shape)

@@ -35,6 +35,8 @@ struct th_fs_key th_fs_key_entry(uint64_t directory, uint64_t hash, const void *
 struct th_fs_key th_fs_key_next_id(void);
 struct th_fs_key th_fs_key_orphan(uint64_t id);
 struct th_fs_key th_fs_key_atime(uint64_t id);
+struct th_fs_key th_fs_key_receive(void);
+struct th_fs_key th_fs_key_received_id(uint64_t id);
 struct th_fs_key th_fs_key_name_key(void);
 /* Returns the common prefix of the keys of a kind under an id, for ranges. */
 struct th_fs_key th_fs_key_kind(uint64_t id, enum th_fs_key_kind kind);

@@ -84,6 +84,9 @@ struct th_fs_options {
 	enum th_discard discard;
 	bool truncate_log, rescue; /* as in struct th_store_options; rescue implies read_only */
 	uint64_t generation; /* as there */
+	/* Opens a branch that is being received, too (snapshot/unfinished.h).  Else the branch that was the current one
+	 * before is opened, unless `branch` or `snapshot` names what to show. */
+	bool unfinished;
 	void (*report)(void *arg, const char *line); /* receives each warning or error, one line; NULL: stderr */
 	void *report_arg;
 	uint64_t (*name_hash)(const void *name, size_t size); /* for tests that need collisions; NULL: th_name_hash */

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fs/inode/entered_snapshot.h"
+#include "fs/snapshot/unfinished.h"
 #include "journal/base/clock.h"
 
 /* Runs the callback fs->snapshot_changed, and records the time of a change of names. */
@@ -18,9 +19,12 @@ static void notify(struct th_fs *fs, const char *name, uint64_t except)
 /* The kernel does not cache that a snapshot does not exist, so no cached name is stale. */
 int th_fs_snapshot_create(struct th_fs *fs, const char *name, struct th_snapshot *ret)
 {
+	struct th_unfinished unfinished;
 	struct th_snapshot snapshot;
 	int err = th_fs_writable(fs);
 
+	if (!err && !th_unfinished_read(fs->live, &unfinished))
+		err = -ECANCELED; /* a part of a snapshot is none */
 	if (!err)
 		err = th_snapshot_create(fs->store, name, ret ? ret : &snapshot);
 	if (!err)

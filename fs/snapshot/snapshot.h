@@ -3,7 +3,8 @@
  * Snapshots of an open filesystem: as th_snapshot_*, and also marks entered snapshots as deleted and reports the change
  * to the kernel (fs->snapshot_changed).
  *
- * All are called with no lock held (L5), and return -EROFS on a read-only filesystem, otherwise as th_snapshot_*.
+ * All are called with no lock held (L5), and return -EROFS on a read-only filesystem, otherwise as th_snapshot_*.  A
+ * branch that is being received (unfinished.h) can have no snapshot: -ECANCELED.
  */
 #ifndef TH_FS_SNAPSHOT_SNAPSHOT_H
 #define TH_FS_SNAPSHOT_SNAPSHOT_H

@@ -42,6 +42,8 @@ START_TEST(each_kind_is_parsed_as_it_was_built)
 	expect(th_fs_key_name_key(), 0, TH_FS_KEY_NAME_KEY, 0, "");
 	expect(th_fs_key_orphan(7), 0, TH_FS_KEY_ORPHAN, 7, "");
 	expect(th_fs_key_atime(7), 0, TH_FS_KEY_ATIME, 7, "");
+	expect(th_fs_key_receive(), 0, TH_FS_KEY_RECEIVE, 0, "");
+	expect(th_fs_key_received_id(7), 0, TH_FS_KEY_RECEIVED_ID, 7, "");
 }
 END_TEST
 
@@ -87,7 +89,7 @@ START_TEST(invalid_keys_are_refused)
 		ck_assert_int_eq(parse(key.bytes, size), -EUCLEAN);
 	for (unsigned kind = 0; kind < 256; kind++) {
 		bool known = (kind >= TH_FS_KEY_INODE && kind <= TH_FS_KEY_ENTRY) ||
-			     (kind >= TH_FS_KEY_NEXT_ID && kind <= TH_FS_KEY_ATIME);
+			     (kind >= TH_FS_KEY_NEXT_ID && kind <= TH_FS_KEY_RECEIVED_ID);
 
 		bytes[8] = (uint8_t)kind;
 		if (!known)
@@ -157,6 +159,10 @@ static struct th_fs_key rebuilt(const struct th_fs_key_parts *parts)
 		return th_fs_key_atime(parts->number);
 	case TH_FS_KEY_NAME_KEY:
 		return th_fs_key_name_key();
+	case TH_FS_KEY_RECEIVE:
+		return th_fs_key_receive();
+	case TH_FS_KEY_RECEIVED_ID:
+		return th_fs_key_received_id(parts->number);
 	default:
 		return th_fs_key_orphan(parts->number);
 	}
@@ -173,7 +179,7 @@ START_TEST(random_keys_that_parse_are_built_alike)
 
 		th_random_fill(&random, bytes, size);
 		if (size > 8)
-			bytes[8] = (uint8_t)th_random_below(&random, TH_FS_KEY_ATIME + 2);
+			bytes[8] = (uint8_t)th_random_below(&random, TH_FS_KEY_RECEIVED_ID + 2);
 		if (th_random_percent(&random, 30))
 			memset(bytes, 0, size < 8 ? size : 8);
 		ck_assert(parse(bytes, size) <= 0);
