@@ -158,10 +158,14 @@ static int write_root(struct th_store *store, uint32_t uid, uint32_t gid)
 
 int th_fs_format(struct th_disk *disk, const struct th_format_options *options, uint32_t uid, uint32_t gid)
 {
+	struct th_format_options format = options ? *options : (struct th_format_options){ 0 };
 	struct th_store_options store_options = { 0 };
 	struct th_store *store;
-	int err = th_store_format(disk, options);
+	int err;
 
+	if (!format.metadata_copies)
+		format.metadata_copies = TH_FS_METADATA_COPIES;
+	err = th_store_format(disk, &format);
 	if (err)
 		return err;
 	struct th_disk *lent = th_disk_lend(disk);

@@ -13,6 +13,9 @@
 
 struct th_disk;
 
+/* Copies of metadata where the options name no number: a damaged block near the root would cost the whole tree. */
+#define TH_FS_METADATA_COPIES 2
+
 /* Writes an empty filesystem: a store with a root directory of mode 0755, owned by uid and gid.  The caller keeps the
  * disk. */
 int th_fs_format(struct th_disk *disk, const struct th_format_options *options, uint32_t uid, uint32_t gid);

@@ -3,6 +3,7 @@
 #include "journal/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -50,38 +51,91 @@ static uint64_t record_checksum(const char *record, uint64_t blocks)
 /* The blocks of the ring on the disk. */
 struct ring {
 	struct th_disk *disk;
-	uint64_t first, blocks;
+	struct th_log_area area;
 };
+
+static bool blocks_fit(const struct th_disk *disk, uint64_t first, uint64_t blocks)
+{
+	return blocks > 0 && blocks <= disk->blocks && first <= disk->blocks - blocks;
+}
 
 static bool ring_fits(const struct ring *ring, struct th_log_position at)
 {
-	return ring->blocks > 0 && ring->blocks <= ring->disk->blocks &&
-	       ring->first <= ring->disk->blocks - ring->blocks && at.block < ring->blocks;
+	const struct th_log_area *area = &ring->area;
+
+	return blocks_fit(ring->disk, area->first, area->blocks) &&
+	       blocks_fit(ring->disk, area->mirror, area->blocks) && at.block < area->blocks;
+}
+
+static unsigned ring_copies(const struct ring *ring)
+{
+	return ring->area.mirror ? 2 : 1;
+}
+
+/* Returns the address of a block of the ring in one of the copies. */
+static uint64_t ring_addr(const struct ring *ring, unsigned copy, uint64_t block)
+{
+	return (copy ? ring->area.mirror : ring->area.first) + block;
 }
 
 /* Returns the block that is `blocks` after `block`. */
 static uint64_t ring_advance(const struct ring *ring, uint64_t block, uint64_t blocks)
 {
-	uint64_t left = ring->blocks - block;
+	uint64_t left = ring->area.blocks - block;
 
 	return blocks < left ? block + blocks : blocks - left;
 }
 
-/* Reads or writes blocks of the ring: in two transfers if they wrap around its end. */
-static int ring_transfer(const struct ring *ring, uint64_t block, uint64_t blocks, char *buf, bool save)
+/* Returns how many of `blocks` blocks are in one transfer: those up to the end of the ring. */
+static uint32_t ring_part(const struct ring *ring, uint64_t block, uint64_t blocks)
+{
+	uint64_t part = ring->area.blocks - block < blocks ? ring->area.blocks - block : blocks;
+
+	return (uint32_t)(part < TRANSFER_MAX ? part : TRANSFER_MAX);
+}
+
+/* Reads blocks from one of the copies: in two transfers if they wrap around the end of the ring. */
+static int ring_read(const struct ring *ring, unsigned copy, uint64_t block, uint64_t blocks, char *buf)
 {
 	int err = 0;
 
 	while (blocks && !err) {
-		uint64_t part = ring->blocks - block < blocks ? ring->blocks - block : blocks;
+		uint32_t part = ring_part(ring, block, blocks);
 
-		if (part > TRANSFER_MAX)
-			part = TRANSFER_MAX;
-		if (save)
-			err = th_disk_write(ring->disk, ring->first + block, (uint32_t)part, buf);
-		else
-			err = th_disk_read(ring->disk, ring->first + block, (uint32_t)part, buf);
-		buf += part << TH_BLOCK_SHIFT;
+		err = th_disk_read(ring->disk, ring_addr(ring, copy, block), part, buf);
+		buf += (size_t)part << TH_BLOCK_SHIFT;
+		block = ring_advance(ring, block, part);
+		blocks -= part;
+	}
+	return err;
+}
+
+/* Writes one part to all copies at the same time. */
+static int write_part(const struct ring *ring, uint64_t block, uint32_t blocks, char *buf)
+{
+	struct iovec iov = { buf, (size_t)blocks << TH_BLOCK_SHIFT };
+	struct th_future future[2];
+	int err = 0;
+
+	for (unsigned copy = 0; copy < ring_copies(ring); copy++)
+		th_disk_save(ring->disk, ring_addr(ring, copy, block), &iov, 1, &future[copy]);
+	for (unsigned copy = 0; copy < ring_copies(ring); copy++) {
+		int one = th_future_wait(&future[copy]);
+
+		err = err ? err : one;
+	}
+	return err;
+}
+
+static int ring_write(const struct ring *ring, uint64_t block, uint64_t blocks, char *buf)
+{
+	int err = 0;
+
+	while (blocks && !err) {
+		uint32_t part = ring_part(ring, block, blocks);
+
+		err = write_part(ring, block, part, buf);
+		buf += (size_t)part << TH_BLOCK_SHIFT;
 		block = ring_advance(ring, block, part);
 		blocks -= part;
 	}
@@ -100,10 +154,10 @@ struct th_log {
 	size_t buf_size;
 };
 
-int th_log_new(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
+int th_log_new(struct th_disk *disk, struct th_log_area area, uint64_t identity, struct th_log_position at,
 	       struct th_log **ret)
 {
-	struct ring ring = { .disk = disk, .first = first, .blocks = blocks };
+	struct ring ring = { .disk = disk, .area = area };
 	struct th_log *log;
 
 	if (!ring_fits(&ring, at))
@@ -188,7 +242,7 @@ static uint64_t blocks_left(struct th_log *log)
 	uint64_t left;
 
 	pthread_mutex_lock(&log->lock);
-	left = log->ring.blocks - log->used;
+	left = log->ring.area.blocks - log->used;
 	pthread_mutex_unlock(&log->lock);
 	return left;
 }
@@ -212,7 +266,7 @@ int th_log_append(struct th_log *log, const struct iovec *parts, int nparts)
 	err = parts_size(parts, nparts, &size);
 	if (err)
 		return err;
-	if (size > payload_max(log->ring.blocks))
+	if (size > payload_max(log->ring.area.blocks))
 		return -EFBIG;
 	blocks = record_blocks(size);
 	if (blocks > blocks_left(log))
@@ -221,7 +275,7 @@ int th_log_append(struct th_log *log, const struct iovec *parts, int nparts)
 	if (err)
 		return err;
 	checksum = build_record(log, at, parts, nparts, size, blocks);
-	err = ring_transfer(&log->ring, at.block, blocks, log->buf, true);
+	err = ring_write(&log->ring, at.block, blocks, log->buf);
 	if (!err)
 		move_head(log, blocks, checksum);
 	drop_large_buffer(log);
@@ -250,7 +304,7 @@ void th_log_trim(struct th_log *log, struct th_log_position tail)
 		else if (tail.block < log->head.block)
 			log->used = log->head.block - tail.block;
 		else
-			log->used = log->ring.blocks - (tail.block - log->head.block);
+			log->used = log->ring.area.blocks - (tail.block - log->head.block);
 	}
 	pthread_mutex_unlock(&log->lock);
 }
@@ -267,6 +321,8 @@ struct found {
 	char *buf; /* owned; NULL: none */
 	uint64_t size; /* of the payload */
 	struct th_log_position end;
+	uint64_t block; /* where it begins */
+	unsigned copy; /* that it was read from */
 };
 
 /* Returns whether this is the header of the record expected at `at`. */
@@ -287,7 +343,7 @@ static bool padding_is_zero(const char *from, const char *to)
 }
 
 /* Reads the rest of a record, whose first block is in *buf.  Replaces *buf by a larger buffer. */
-static int read_rest(const struct ring *ring, struct th_log_position at, uint64_t blocks, char **buf)
+static int read_rest(const struct ring *ring, unsigned copy, struct th_log_position at, uint64_t blocks, char **buf)
 {
 	char *whole;
 
@@ -299,18 +355,18 @@ static int read_rest(const struct ring *ring, struct th_log_position at, uint64_
 	memcpy(whole, *buf, TH_BLOCK_SIZE);
 	free(*buf);
 	*buf = whole;
-	return ring_transfer(ring, ring_advance(ring, at.block, 1), blocks - 1, whole + TH_BLOCK_SIZE, false);
+	return ring_read(ring, copy, ring_advance(ring, at.block, 1), blocks - 1, whole + TH_BLOCK_SIZE);
 }
 
-/* Sets *ret to the record at `at` if it matches.  *ret then owns *buf, which becomes NULL. */
-static int find_in(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room, char **buf,
-		   struct found *ret)
+/* Sets *ret to the record at `at` if it matches in this copy.  *ret then owns *buf, which becomes NULL. */
+static int find_in(const struct ring *ring, unsigned copy, uint64_t identity, struct th_log_position at, uint64_t room,
+		   char **buf, struct found *ret)
 {
 	const struct record_disk *record;
 	uint64_t blocks, checksum, size;
 	int err;
 
-	err = ring_transfer(ring, at.block, 1, *buf, false);
+	err = ring_read(ring, copy, at.block, 1, *buf);
 	if (err)
 		return err;
 	record = (const struct record_disk *)*buf;
@@ -318,7 +374,7 @@ static int find_in(const struct ring *ring, uint64_t identity, struct th_log_pos
 		return 0;
 	size = th_get_le64(record->size);
 	blocks = record_blocks(size);
-	err = read_rest(ring, at, blocks, buf);
+	err = read_rest(ring, copy, at, blocks, buf);
 	if (err)
 		return err;
 	record = (const struct record_disk *)*buf;
@@ -327,6 +383,8 @@ static int find_in(const struct ring *ring, uint64_t identity, struct th_log_pos
 	    !padding_is_zero(*buf + sizeof(*record) + size, *buf + (blocks << TH_BLOCK_SHIFT)))
 		return 0;
 	ret->size = size;
+	ret->block = at.block;
+	ret->copy = copy;
 	ret->end = (struct th_log_position){ .block = ring_advance(ring, at.block, blocks),
 					     .sequence = at.sequence + 1,
 					     .checksum = checksum };
@@ -335,10 +393,8 @@ static int find_in(const struct ring *ring, uint64_t identity, struct th_log_pos
 	return 0;
 }
 
-/* Sets *ret to the record at `at`, if it matches and is within the `room` blocks that were not read yet.  The caller
- * frees its buf. */
-static int find_record(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room,
-		       struct found *ret)
+static int find_in_copy(const struct ring *ring, unsigned copy, uint64_t identity, struct th_log_position at,
+			uint64_t room, struct found *ret)
 {
 	char *buf;
 	int err;
@@ -349,15 +405,38 @@ static int find_record(const struct ring *ring, uint64_t identity, struct th_log
 	buf = th_disk_buffer(TH_BLOCK_SIZE);
 	if (!buf)
 		return -ENOMEM;
-	err = find_in(ring, identity, at, room, &buf, ret);
+	err = find_in(ring, copy, identity, at, room, &buf, ret);
 	free(buf);
 	return err;
+}
+
+/* Sets *ret to the record at `at`, if it matches in one of the copies and is within the `room` blocks that were not read
+ * yet.  The caller frees its buf. */
+static int find_record(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room,
+		       struct found *ret)
+{
+	int err = find_in_copy(ring, 0, identity, at, room, ret), second;
+
+	if (ret->buf || err == -ENOMEM || ring_copies(ring) == 1)
+		return err;
+	second = find_in_copy(ring, 1, identity, at, room, ret);
+	return ret->buf ? 0 : err ? err : second;
+}
+
+/* Reports a record whose first copy does not match, though later records show that it was written. */
+static void report_copy(const struct ring *ring, const struct found *found)
+{
+	if (found->copy > 0)
+		th_disk_report(ring->disk,
+			       "intent log record at block %" PRIu64 ": damaged; its copy at block %" PRIu64 " is used",
+			       ring_addr(ring, 0, found->block), ring_addr(ring, found->copy, found->block));
 }
 
 /* --- stranded records --- */
 
 struct scan {
 	const struct ring *ring;
+	unsigned copy;
 	uint64_t identity;
 	struct th_log_position end; /* of the records that match */
 	uint64_t room; /* blocks from there on that were not read */
@@ -371,12 +450,12 @@ static uint64_t scan_read(const struct scan *scan, uint64_t from)
 	uint64_t count = scan->room - from < SCAN_BLOCKS ? scan->room - from : SCAN_BLOCKS;
 	uint64_t block = ring_advance(scan->ring, scan->end.block, from);
 
-	if (ring_transfer(scan->ring, block, count, scan->buf, false) == 0)
+	if (ring_read(scan->ring, scan->copy, block, count, scan->buf) == 0)
 		return count;
 	for (uint64_t i = 0; i < count; i++) {
 		char *to = scan->buf + (i << TH_BLOCK_SHIFT);
 
-		if (ring_transfer(scan->ring, ring_advance(scan->ring, block, i), 1, to, false))
+		if (ring_read(scan->ring, scan->copy, ring_advance(scan->ring, block, i), 1, to))
 			memset(to, 0, TH_BLOCK_SIZE);
 	}
 	return count;
@@ -410,11 +489,11 @@ static int scan_record(const struct scan *scan, const struct record_disk *record
 	return err;
 }
 
-/* Counts the whole records after the end of those that match. */
-static int count_stranded(const struct ring *ring, uint64_t identity, struct th_log_position end, uint64_t room,
-			  uint64_t *ret)
+/* Counts the whole records in one copy after the end of those that match. */
+static int count_in_copy(const struct ring *ring, unsigned copy, uint64_t identity, struct th_log_position end,
+			 uint64_t room, uint64_t *ret)
 {
-	struct scan scan = { ring, identity, end, room, th_disk_buffer(SCAN_BLOCKS << TH_BLOCK_SHIFT) };
+	struct scan scan = { ring, copy, identity, end, room, th_disk_buffer(SCAN_BLOCKS << TH_BLOCK_SHIFT) };
 	uint64_t from = 0;
 	int err = scan.buf ? 0 : -ENOMEM;
 
@@ -437,14 +516,29 @@ static int count_stranded(const struct ring *ring, uint64_t identity, struct th_
 	return err;
 }
 
+/* Counts the whole records after the end of those that match: those of the copy that has more. */
+static int count_stranded(const struct ring *ring, uint64_t identity, struct th_log_position end, uint64_t room,
+			  uint64_t *ret)
+{
+	uint64_t count;
+	int err = 0;
+
+	*ret = 0;
+	for (unsigned copy = 0; copy < ring_copies(ring) && !err; copy++) {
+		err = count_in_copy(ring, copy, identity, end, room, &count);
+		*ret = count > *ret ? count : *ret;
+	}
+	return err;
+}
+
 /* --- the whole log --- */
 
-int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
+int th_log_replay(struct th_disk *disk, struct th_log_area area, uint64_t identity, struct th_log_position at,
 		  th_log_visit *visit, void *arg, struct th_log_end *ret_end)
 {
-	struct ring ring = { .disk = disk, .first = first, .blocks = blocks };
+	struct ring ring = { .disk = disk, .area = area };
 	struct found record = { 0 }, next = { 0 };
-	uint64_t room = blocks;
+	uint64_t room = area.blocks;
 	int err, ret = 0;
 
 	if (!ring_fits(&ring, at))
@@ -460,6 +554,8 @@ int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_
 			err = count_stranded(&ring, identity, record.end, room, &ret_end->stranded);
 		if (err)
 			break;
+		if (next.buf || ret_end->stranded)
+			report_copy(&ring, &record);
 		ret = visit(record.buf + sizeof(struct record_disk), (size_t)record.size,
 			    !next.buf && !ret_end->stranded, arg);
 		if (ret)

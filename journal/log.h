@@ -15,6 +15,9 @@
  * with the same identity and a later number somewhere after the end is therefore stranded: the record at the end was
  * durable, and has been damaged since.
  *
+ * The ring may have a second copy elsewhere, which gets the same records.  Replay takes a record from the second copy if
+ * the first does not match; only a record that is damaged in both ends the log.
+ *
  * One thread at a time appends, and J3 holds, as its caller ensures (tree/checkpoint/sync.c).  The other functions may be called
  * from any thread at the same time.
  */
@@ -37,15 +40,20 @@ struct th_log_position {
 	uint64_t checksum; /* of the record before it; 0 before the first */
 };
 
+/* The blocks of the ring.  mirror: first block of the second copy; 0: there is none. */
+struct th_log_area {
+	uint64_t first, blocks, mirror;
+};
+
 struct th_log_position_disk {
 	struct th_le64 block, sequence, checksum;
 };
 static_assert(sizeof(struct th_log_position_disk) == 24, "format.md: log position");
 
-/* Makes a log on the blocks [first, first + blocks) of the disk, whose records have `identity`.  Appending continues at
+/* Makes a log on an area of the disk, whose records have `identity`.  Appending continues at
  * `at`; the whole ring is free.  The disk must outlive the log, which the caller owns.
  * Returns 0, -EINVAL if the ring is not on the disk or `at` not in the ring, or -ENOMEM. */
-int th_log_new(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
+int th_log_new(struct th_disk *disk, struct th_log_area area, uint64_t identity, struct th_log_position at,
 	       struct th_log **ret);
 /* Frees it.  NULL is ignored. */
 void th_log_free(struct th_log *log);
@@ -72,11 +80,12 @@ struct th_log_end {
  * newest record, and no record follows it, stranded ones included.  Returns 0 to continue, 1 if this record counts as the end of the log, or -errno. */
 typedef int th_log_visit(const void *payload, size_t size, bool last, void *arg);
 
-/* Reads the records of `identity` from `at` on and calls visit() for each, up to the first that does not match; then
- * looks for stranded records in the rest of the ring, where unreadable blocks count as free.
+/* Reads the records of `identity` from `at` on and calls visit() for each, up to the first that matches in no copy; then
+ * looks for stranded records in the rest of the ring, where unreadable blocks count as free.  A record whose first copy is
+ * damaged is reported, unless it is the last one, which a crash may have torn.
  * Returns 0 at the end of the log, -EUCLEAN if the ring is not on the disk or `at` not in the ring, a negative value of
  * visit(), -ENOMEM or a read error. */
-int th_log_replay(struct th_disk *disk, uint64_t first, uint64_t blocks, uint64_t identity, struct th_log_position at,
+int th_log_replay(struct th_disk *disk, struct th_log_area area, uint64_t identity, struct th_log_position at,
 		  th_log_visit *visit, void *arg, struct th_log_end *ret_end);
 
 #endif

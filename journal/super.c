@@ -20,7 +20,7 @@ struct super_disk {
 	char label[TH_LABEL_MAX + 1];
 	struct th_le64 compat, ro_compat, incompat;
 	struct th_le64 blocks;
-	struct th_le64 log_first, log_blocks;
+	struct th_le64 log_first, log_blocks, log_mirror;
 	struct th_le64 generation, sequence;
 	struct th_le64 mount_count;
 	struct th_le64 next_snapshot_id;
@@ -38,13 +38,13 @@ struct super_disk {
 static_assert(offsetof(struct super_disk, uuid) == 16, "format.md: superblock");
 static_assert(offsetof(struct super_disk, label) == 32, "format.md: superblock");
 static_assert(offsetof(struct super_disk, compat) == 96, "format.md: superblock");
-static_assert(offsetof(struct super_disk, generation) == 144, "format.md: superblock");
-static_assert(offsetof(struct super_disk, log_tail) == 192, "format.md: superblock");
-static_assert(offsetof(struct super_disk, space_log) == 216, "format.md: superblock");
-static_assert(offsetof(struct super_disk, live_root) == 360, "format.md: superblock");
-static_assert(offsetof(struct super_disk, counters) == 488, "format.md: superblock");
-static_assert(offsetof(struct super_disk, clean) == 552, "format.md: superblock");
-static_assert(offsetof(struct super_disk, carried) == 556, "format.md: superblock");
+static_assert(offsetof(struct super_disk, generation) == 152, "format.md: superblock");
+static_assert(offsetof(struct super_disk, log_tail) == 200, "format.md: superblock");
+static_assert(offsetof(struct super_disk, space_log) == 224, "format.md: superblock");
+static_assert(offsetof(struct super_disk, live_root) == 392, "format.md: superblock");
+static_assert(offsetof(struct super_disk, counters) == 520, "format.md: superblock");
+static_assert(offsetof(struct super_disk, clean) == 584, "format.md: superblock");
+static_assert(offsetof(struct super_disk, carried) == 588, "format.md: superblock");
 static_assert(offsetof(struct super_disk, checksum) == TH_BLOCK_SIZE - 8, "format.md: superblock");
 static_assert(sizeof(struct super_disk) == TH_BLOCK_SIZE, "format.md: superblock");
 
@@ -58,6 +58,13 @@ static bool all_zero(const uint8_t *bytes, size_t size)
 	return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
+/* Returns whether the second copy of the log, if there is one, is between the first and the end ring. */
+static bool mirror_plausible(const struct th_super *super, uint64_t end)
+{
+	return super->log_mirror == 0 || (super->log_mirror >= super->log_first + super->log_blocks &&
+					  super->log_mirror < end && super->log_blocks <= end - super->log_mirror);
+}
+
 /* Returns whether the fields can be those of a store, on a disk of any size. */
 static bool plausible(const struct th_super *super)
 {
@@ -66,7 +73,7 @@ static bool plausible(const struct th_super *super)
 	return super->blocks > TH_SUPER_FIRST_FREE + TH_SUPER_TAIL_BLOCKS &&
 	       super->blocks <= UINT64_MAX >> TH_BLOCK_SHIFT && super->log_first >= TH_SUPER_FIRST_FREE &&
 	       super->log_first < end && super->log_blocks > 0 && super->log_blocks <= end - super->log_first &&
-	       super->log_tail.block < super->log_blocks && super->clean <= 1 &&
+	       mirror_plausible(super, end) && super->log_tail.block < super->log_blocks && super->clean <= 1 &&
 	       (super->copies == 1 || super->copies == 2) && super->carried_size <= TH_SUPER_CARRIED_BYTES &&
 	       memchr(super->label, 0, sizeof(super->label));
 }
@@ -85,6 +92,7 @@ static void pack(const struct th_super *super, struct super_disk *ret)
 	ret->blocks = th_le64(super->blocks);
 	ret->log_first = th_le64(super->log_first);
 	ret->log_blocks = th_le64(super->log_blocks);
+	ret->log_mirror = th_le64(super->log_mirror);
 	ret->generation = th_le64(super->generation);
 	ret->sequence = th_le64(super->sequence);
 	ret->mount_count = th_le64(super->mount_count);
@@ -128,6 +136,7 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	super.blocks = th_get_le64(disk->blocks);
 	super.log_first = th_get_le64(disk->log_first);
 	super.log_blocks = th_get_le64(disk->log_blocks);
+	super.log_mirror = th_get_le64(disk->log_mirror);
 	super.generation = th_get_le64(disk->generation);
 	super.sequence = th_get_le64(disk->sequence);
 	super.mount_count = th_get_le64(disk->mount_count);

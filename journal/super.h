@@ -15,7 +15,7 @@
 
 #define TH_SUPER_SLOTS 8
 #define TH_SUPER_ROOT_SIZE 64 /* room for one packed root pointer of a tree; its format is the tree's */
-#define TH_SUPER_CARRIED_BYTES 3532
+#define TH_SUPER_CARRIED_BYTES 3500
 #define TH_LABEL_MAX 63 /* bytes */
 #define TH_FORMAT_VERSION 1
 
@@ -26,6 +26,7 @@ struct th_super {
 		incompat; /* feature bits; none is defined yet; unknown ones are refused, except in compat */
 	uint64_t blocks; /* size of the image */
 	uint64_t log_first, log_blocks; /* the ring of the intent log */
+	uint64_t log_mirror; /* first block of its second copy; 0: there is none */
 	uint64_t generation; /* number of this checkpoint */
 	uint64_t sequence; /* number of the newest message in it */
 	uint64_t mount_count;
@@ -41,6 +42,12 @@ struct th_super {
 	uint16_t carried_size; /* bytes of `carried` in use; the tree defines them: see tree/catalogue/meta.h */
 	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 };
+
+/* Returns the blocks of the intent log. */
+static inline struct th_log_area th_super_log(const struct th_super *super)
+{
+	return (struct th_log_area){ super->log_first, super->log_blocks, super->log_mirror };
+}
 
 /* The block after the first ring, which is the heartbeat's (heartbeat.h); the first one after that; and the blocks of the
  * end ring. */

@@ -207,7 +207,7 @@ const struct th_option th_image_format_options[] = {
 	{ 's', "size", "SIZE", "create the file, or extend it, to this size (512M, 10G)" },
 	{ 'L', "label", "LABEL", "a name for it, up to 63 bytes" },
 	{ 'c', "metadata-copies", "1|2",
-	  "copies of each node of the trees; the second one is used if the first is damaged" },
+	  "copies of all metadata; the second one is used, and heals the first, if that is damaged" },
 	{ 'f', "force", NULL, "overwrite existing data in the image" },
 	{ 0 },
 };

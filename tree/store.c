@@ -117,6 +117,9 @@ static int blank_super(struct th_disk *disk, const struct th_format_options *opt
 			return -EINVAL;
 		strcpy(super->label, options->label);
 	}
+	if (super->copies > 1)
+		super->log_mirror =
+			disk->blocks / 2; /* far from the first copy, and from the end, where nodes find runs */
 	return new_uuid(super->uuid);
 }
 
@@ -127,6 +130,8 @@ static int claim_fixed(struct th_store *store)
 	const struct th_super *super = &store->super;
 	int err = th_space_claim(store->space, 0, super->log_first + super->log_blocks);
 
+	if (!err && super->log_mirror)
+		err = th_space_claim(store->space, super->log_mirror, super->log_blocks);
 	return err ? err : th_space_claim(store->space, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS);
 }
 
@@ -240,6 +245,7 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 		err = claim_fixed(store);
 	if (err)
 		goto fail;
+	th_space_set_copies(store->space, store->copies);
 	*ret = store;
 	return 0;
 fail:
@@ -351,8 +357,8 @@ static int begin_writing(struct th_store *store)
 	th_trim_start(store);
 	store->super.mount_count++;
 	store->log_head = (struct th_log_position){ 0 };
-	err = th_log_new(store->disk, store->super.log_first, store->super.log_blocks, th_log_identity(&store->super),
-			 store->log_head, &store->log);
+	err = th_log_new(store->disk, th_super_log(&store->super), th_log_identity(&store->super), store->log_head,
+			 &store->log);
 	if (!err)
 		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_FORCE | TH_CHECKPOINT_AS_IS);
 	if (!err && store->options.branch)
@@ -490,6 +496,7 @@ static void report_nothing(struct th_disk *disk)
 {
 	disk->report = NULL;
 	disk->report_arg = NULL;
+	disk->heals = false;
 }
 
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
@@ -504,6 +511,7 @@ int th_store_open(struct th_disk *disk, const struct th_store_options *options, 
 
 	disk->report = options && options->report ? options->report : th_report_to_stderr;
 	disk->report_arg = options ? options->arg : NULL;
+	disk->heals = !(options && options->read_only);
 	if (writes)
 		err = begin_heartbeat(disk, options, &heartbeat);
 	if (!err)

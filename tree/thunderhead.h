@@ -185,8 +185,9 @@ struct th_format_options {
 	const char *label; /* at most 63 bytes; NULL: none */
 	bool force; /* overwrites a store that is on the disk */
 	uint64_t log_bytes; /* size of the intent log, at most a quarter of the disk; 0: 1/32 of it, 1 to 64 MiB */
-	/* Copies of each node of the tree, 1 or 2; 0: 1.  A second copy is far away from the first one on the disk.  A
-	 * reader uses it if the first cannot be read or is damaged.  Nodes then take twice the space and the writes. */
+	/* Copies of all metadata, 1 or 2; 0: 1: of the nodes of the trees, the lists of blocks and the intent log.  A
+	 * second copy is far away from the first one on the disk.  A reader uses it if the first cannot be read or is
+	 * damaged.  Metadata then takes twice the space and the writes. */
 	unsigned metadata_copies;
 };
 

@@ -92,6 +92,7 @@ struct th_disk {
 	int (*guard)(void *arg, uint64_t addr);
 	void *guard_arg;
 	bool shared; /* other machines may have the disk, too: its writer keeps a heartbeat by default */
+	bool heals; /* a wrong copy of a structure is overwritten with a right one where it is read; set as `report` is */
 	bool sparse; /* unused blocks need no space below once they are discarded: stores discard by default */
 	bool no_discard; /* discard returned -EOPNOTSUPP; atomic */
 	/* Totals.  The functions below count with __atomic builtins, as C++ has no _Atomic. */

@@ -17,6 +17,14 @@ static int page_set_add(struct page_set *set, uint64_t addr)
 	return th_append(set->addrs, set->room, set->count, addr);
 }
 
+/* Adds both copies of the newest page of a list. */
+static int page_set_add_head(struct page_set *set, const struct th_blocklist *list)
+{
+	int err = page_set_add(set, list->head);
+
+	return err || !list->mirror ? err : page_set_add(set, list->mirror);
+}
+
 static void page_set_free(const struct page_set *set, struct th_space *space)
 {
 	for (size_t i = 0; i < set->count; i++)
@@ -166,7 +174,7 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk, th_
 		}
 		err = walk_open(&walk, &item.list);
 		if (!err && visit_page)
-			err = visit_page(item.list.head, arg);
+			err = visit_page(&item.list, arg);
 	}
 	walk_release(&walk);
 	return err;
@@ -179,6 +187,14 @@ int th_blocklist_each(const struct th_blocklist *list, struct th_disk *disk, th_
 static bool unreadable(int err)
 {
 	return err == -EIO || err == -EBADMSG || err == -EUCLEAN;
+}
+
+static void note_page_free(struct th_space *space, uint64_t addr, uint64_t mirror)
+{
+	if (addr)
+		th_space_note_free(space, TH_SPACE_CHECKPOINT, addr, 1);
+	if (mirror)
+		th_space_note_free(space, TH_SPACE_CHECKPOINT, mirror, 1);
 }
 
 /* Reads a second time after -EIO, so that a transient error of the disk loses nothing. */
@@ -217,8 +233,8 @@ int th_blocklist_append(struct th_blocklist *list, struct th_disk *disk, struct 
 		err = th_blocklist_writer_run(&writer, &runs[i]);
 	if (!err)
 		err = th_blocklist_writer_finish(&writer, list);
-	if (!err && writer.replaced)
-		th_space_note_free(space, TH_SPACE_CHECKPOINT, writer.replaced, 1);
+	if (!err)
+		note_page_free(space, writer.replaced, writer.replaced_mirror);
 	th_blocklist_writer_release(&writer);
 	return err;
 }
@@ -237,8 +253,8 @@ static int join_member(struct th_blocklist *list, struct th_disk *disk, struct t
 		err = th_blocklist_writer_member(&writer, member);
 	if (!err)
 		err = th_blocklist_writer_finish(&writer, list);
-	if (!err && writer.replaced)
-		th_space_note_free(space, TH_SPACE_CHECKPOINT, writer.replaced, 1);
+	if (!err)
+		note_page_free(space, writer.replaced, writer.replaced_mirror);
 	th_blocklist_writer_release(&writer);
 	return err;
 }
@@ -265,7 +281,7 @@ static int join_small(struct th_blocklist *list, struct th_disk *disk, struct th
 	free(page);
 	err = th_blocklist_append(list, disk, space, runs, count, NULL);
 	if (!err)
-		th_space_note_free(space, TH_SPACE_CHECKPOINT, member->head, 1);
+		note_page_free(space, member->head, member->mirror);
 	return err;
 }
 
@@ -392,7 +408,7 @@ static int filter_list(struct filter *filter, const struct th_blocklist *list, s
 		return err;
 	prev = th_blocklist_page_prev(page);
 	count = th_blocklist_page_count(page);
-	err = page_set_add(&filter->old, list->head);
+	err = page_set_add_head(&filter->old, list);
 	if (!err)
 		err = walk_push_list(&filter->walk, &prev);
 	if (!err && th_blocklist_page_kind(page) == TH_BLOCKLIST_MEMBERS)
@@ -439,6 +455,8 @@ static int filter_join(struct filter *filter, struct th_blocklist_writer *writer
 		err = th_blocklist_writer_member(writer, &list);
 	if (!err && writer->replaced)
 		err = page_set_add(&filter->old, writer->replaced);
+	if (!err && writer->replaced_mirror)
+		err = page_set_add(&filter->old, writer->replaced_mirror);
 	return err ? err : th_blocklist_writer_finish(writer, ret);
 }
 

@@ -3,8 +3,10 @@
  * A block list: a persistent, append-only list of block runs.  The space log and every dead list is one.
  *
  * A list is a chain of one-block pages, newest first.  Each page is verified by the checksum in its successor, or in
- * the list's root.  Pages are never written in place: appending to a page that has room writes a copy of it, so the
- * root in the last checkpoint stays valid.  A list may contain another list as a member, which makes joining two lists
+ * the list's root.  Pages are never written in place: appending to a page that has room writes a new version of it, so
+ * the root in the last checkpoint stays valid.  A page has a second copy if the space says so (th_space_copies()).  A
+ * reader takes the first copy, and if that is damaged the second, which it then writes over the first where the disk
+ * allows it (th_disk.heals).  A list may contain another list as a member, which makes joining two lists
  * cheap (as the sub-objects of a ZFS bpobj).
  *
  * Lists take their pages from the space and free them there, noted in the set of the checkpoint being written. A caller
@@ -22,6 +24,7 @@ struct th_space;
  * empty list. */
 struct th_blocklist {
 	uint64_t head; /* newest page, 0 if the list is empty */
+	uint64_t mirror; /* its second copy, 0 if there is one copy */
 	uint64_t head_checksum; /* XXH3 of that page */
 	uint64_t entries; /* runs, those of members included */
 	uint64_t blocks; /* blocks in those runs */
@@ -30,9 +33,9 @@ struct th_blocklist {
 };
 
 struct th_blocklist_disk {
-	struct th_le64 head, head_checksum, entries, blocks, max_birth, pages;
+	struct th_le64 head, mirror, head_checksum, entries, blocks, max_birth, pages;
 };
-static_assert(sizeof(struct th_blocklist_disk) == 48, "format.md: block list root");
+static_assert(sizeof(struct th_blocklist_disk) == 56, "format.md: block list root");
 
 /* One run of blocks.  The owner of the list defines the tag: in the space log, allocated or freed. */
 struct th_blockrun {
@@ -42,9 +45,10 @@ struct th_blockrun {
 	uint32_t tag;
 };
 
-/* Are called for each run, or for the address of each page.  Non-zero ends the walk, which returns it. */
+/* Are called for each run, or for each page with the list of which it is the newest.  Non-zero ends the walk, which
+ * returns it. */
 typedef int th_blocklist_visit(const struct th_blockrun *run, void *arg);
-typedef int th_blocklist_visit_page(uint64_t addr, void *arg);
+typedef int th_blocklist_visit_page(const struct th_blocklist *list, void *arg);
 
 void th_blocklist_pack(const struct th_blocklist *list, struct th_blocklist_disk *ret);
 /* Returns 0, or -EUCLEAN if the fields contradict each other. */
@@ -52,7 +56,8 @@ int th_blocklist_unpack(const struct th_blocklist_disk *disk, struct th_blocklis
 
 /* The last write of an append while it is under way.  All zero: none.  The owner zeroes it before the first use. */
 struct th_blocklist_write {
-	struct th_future future;
+	struct th_future future[2]; /* of each copy */
+	unsigned copies;
 	struct iovec iov; /* owned */
 };
 

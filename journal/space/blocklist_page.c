@@ -10,6 +10,7 @@
 void th_blocklist_pack(const struct th_blocklist *list, struct th_blocklist_disk *ret)
 {
 	ret->head = th_le64(list->head);
+	ret->mirror = th_le64(list->mirror);
 	ret->head_checksum = th_le64(list->head_checksum);
 	ret->entries = th_le64(list->entries);
 	ret->blocks = th_le64(list->blocks);
@@ -21,6 +22,7 @@ static struct th_blocklist unpack_unchecked(const struct th_blocklist_disk *disk
 {
 	return (struct th_blocklist){
 		.head = th_get_le64(disk->head),
+		.mirror = th_get_le64(disk->mirror),
 		.head_checksum = th_get_le64(disk->head_checksum),
 		.entries = th_get_le64(disk->entries),
 		.blocks = th_get_le64(disk->blocks),
@@ -34,10 +36,10 @@ int th_blocklist_unpack(const struct th_blocklist_disk *disk, struct th_blocklis
 	struct th_blocklist list = unpack_unchecked(disk);
 
 	if (list.head == 0) {
-		if (list.head_checksum || list.entries || list.blocks || list.max_birth || list.pages)
+		if (list.mirror || list.head_checksum || list.entries || list.blocks || list.max_birth || list.pages)
 			return -EUCLEAN;
 	} else {
-		if (list.pages == 0 || list.entries == 0 || list.blocks < list.entries ||
+		if (list.mirror == list.head || list.pages == 0 || list.entries == 0 || list.blocks < list.entries ||
 		    list.entries / TH_BLOCKLIST_PAGE_RUNS > list.pages)
 			return -EUCLEAN;
 	}
@@ -133,8 +135,7 @@ static int verify(const struct th_disk *disk, const struct th_blocklist *list, c
 	unsigned kind = th_get_le16(page->kind), count = th_get_le16(page->count);
 	struct th_blocklist sum;
 
-	if (th_get_le32(page->magic) != TH_BLOCKLIST_MAGIC || th_get_le64(page->reserved) || count == 0 ||
-	    th_blocklist_unpack(&page->prev, &sum))
+	if (th_get_le32(page->magic) != TH_BLOCKLIST_MAGIC || count == 0 || th_blocklist_unpack(&page->prev, &sum))
 		return -EUCLEAN;
 	if (!(kind == TH_BLOCKLIST_RUNS && count <= TH_BLOCKLIST_PAGE_RUNS) &&
 	    !(kind == TH_BLOCKLIST_MEMBERS && count <= TH_BLOCKLIST_PAGE_MEMBERS))
@@ -147,26 +148,60 @@ static int verify(const struct th_disk *disk, const struct th_blocklist *list, c
 	return 0;
 }
 
+/* Reads one copy of the newest page.  Returns 0, -EBADMSG or a read error. */
+static int read_copy(struct th_disk *disk, const struct th_blocklist *list, uint64_t addr,
+		     struct th_blocklist_page *ret)
+{
+	int err = th_disk_read(disk, addr, 1, ret);
+
+	return !err && th_checksum(ret, sizeof(*ret)) != list->head_checksum ? -EBADMSG : err;
+}
+
+static const char *fault(int err)
+{
+	return err == -EBADMSG ? "wrong checksum" : "cannot be read";
+}
+
+/* Reads the second copy, after `err` of the first, and writes it over the first.  The list refers to both, so nothing else
+ * is there: its owner frees them together, later than this.  Returns 0, or err if the second copy is not right. */
+static int read_second(struct th_disk *disk, const struct th_blocklist *list, int err, struct th_blocklist_page *ret)
+{
+	bool healed;
+
+	if (!list->mirror || read_copy(disk, list, list->mirror, ret))
+		return err;
+	healed = disk->heals && th_disk_write(disk, list->head, 1, ret) == 0;
+	if (healed)
+		th_disk_report(disk, "block list page %" PRIu64 ": %s; healed from its copy at block %" PRIu64,
+			       list->head, fault(err), list->mirror);
+	else
+		th_disk_report(disk, "block list page %" PRIu64 ": %s; its copy at block %" PRIu64 " is used",
+			       list->head, fault(err), list->mirror);
+	return 0;
+}
+
+static bool outside(const struct th_disk *disk, const struct th_blocklist *list)
+{
+	return list->head == 0 || list->head >= disk->blocks || list->mirror >= disk->blocks || list->pages == 0 ||
+	       list->pages > disk->blocks;
+}
+
 int th_blocklist_page_read(struct th_disk *disk, const struct th_blocklist *list, struct th_blocklist_page *ret)
 {
-	uint64_t checksum;
 	int err;
 
-	if (list->head == 0 || list->head >= disk->blocks || list->pages == 0 || list->pages > disk->blocks) {
+	if (outside(disk, list)) {
 		th_disk_report(disk, "block list at %" PRIu64 " of %" PRIu64 " pages: the disk has %" PRIu64 " blocks",
 			       list->head, list->pages, disk->blocks);
 		return -EUCLEAN;
 	}
-	err = th_disk_read(disk, list->head, 1, ret);
+	err = read_copy(disk, list, list->head, ret);
+	if (err)
+		err = read_second(disk, list, err, ret);
+	if (err == -EBADMSG)
+		th_disk_report(disk, "block list page %" PRIu64 ": %s", list->head, fault(err));
 	if (err)
 		return err;
-	checksum = th_checksum(ret, sizeof(*ret));
-	if (checksum != list->head_checksum) {
-		th_disk_report(disk,
-			       "block list page %" PRIu64 ": checksum %016" PRIx64 " expected, %016" PRIx64 " found",
-			       list->head, list->head_checksum, checksum);
-		return -EBADMSG;
-	}
 	err = verify(disk, list, ret);
 	if (err)
 		th_disk_report(disk,

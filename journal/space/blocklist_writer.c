@@ -12,10 +12,17 @@ static void page_start(struct th_blocklist_writer *writer)
 	memset(&writer->own, 0, sizeof(writer->own));
 }
 
+/* Gives unused blocks back to the space, if they are from it. */
+static void supplies_give(const struct th_blocklist_writer *writer, const struct th_blocklist_supplies *supplies)
+{
+	if (writer->space && supplies->now.blocks)
+		th_space_give(writer->space, supplies->now.addr, supplies->now.blocks);
+}
+
 void th_blocklist_writer_release(struct th_blocklist_writer *writer)
 {
-	if (writer->space && writer->supply.blocks)
-		th_space_give(writer->space, writer->supply.addr, writer->supply.blocks);
+	supplies_give(writer, &writer->first);
+	supplies_give(writer, &writer->second);
 	free(writer->page);
 	free(writer->batch);
 	*writer = (struct th_blocklist_writer){ 0 };
@@ -77,6 +84,7 @@ int th_blocklist_writer_reopen(struct th_blocklist_writer *writer, enum th_block
 			return err;
 	}
 	writer->replaced = writer->list.head;
+	writer->replaced_mirror = writer->list.mirror;
 	writer->list = prev;
 	return 0;
 }
@@ -87,56 +95,98 @@ uint64_t th_blocklist_writer_pages(const struct th_blocklist_writer *writer, uin
 	return runs / TH_BLOCKLIST_PAGE_RUNS + (runs % TH_BLOCKLIST_PAGE_RUNS != 0);
 }
 
-static int supply_from_space(struct th_blocklist_writer *writer)
+/* Takes blocks for first copies, or for second ones, which begin half a disk after the first. */
+static int supply_from_space(struct th_blocklist_writer *writer, bool second, struct th_blocklist_supply *ret)
 {
 	uint32_t want = writer->expect < TH_BLOCKLIST_BATCH ? (uint32_t)writer->expect : TH_BLOCKLIST_BATCH;
+	uint64_t hint = second ? th_space_far(writer->space, writer->first.now.addr) : 0;
 
-	return th_space_take(writer->space, TH_SPACE_META, want ? want : 1, 1, NULL, &writer->supply.addr,
-			     &writer->supply.blocks);
+	return th_space_take(writer->space, second ? TH_SPACE_MIRROR : TH_SPACE_META, want ? want : 1, 1, &hint,
+			     &ret->addr, &ret->blocks);
 }
 
-/* Takes an address for one page. */
-static int supply_next(struct th_blocklist_writer *writer, uint64_t *ret)
+/* Makes sure that there is an address for one copy of a page. */
+static int supply_need(struct th_blocklist_writer *writer, bool second)
 {
-	if (writer->supply.blocks == 0) {
-		if (writer->space) {
-			int err = supply_from_space(writer);
+	struct th_blocklist_supplies *supplies = second ? &writer->second : &writer->first;
 
-			if (err)
-				return err;
-		} else {
-			if (writer->nmore == 0)
-				return -ENOSPC;
-			writer->supply = *writer->more++;
-			writer->nmore--;
-		}
-	}
-	*ret = writer->supply.addr++;
-	writer->supply.blocks--;
-	if (writer->expect)
-		writer->expect--;
+	if (supplies->now.blocks)
+		return 0;
 	if (writer->space)
-		th_space_note_alloc(writer->space, TH_SPACE_CHECKPOINT, *ret, 1);
+		return supply_from_space(writer, second, &supplies->now);
+	if (supplies->nmore == 0)
+		return -ENOSPC;
+	supplies->now = *supplies->more++;
+	supplies->nmore--;
 	return 0;
 }
 
-static int batch_write(struct th_blocklist_writer *writer)
+static uint64_t supply_take(struct th_blocklist_writer *writer, struct th_blocklist_supply *supply)
 {
-	uint32_t pages = writer->batch_pages;
+	supply->blocks--;
+	if (writer->space)
+		th_space_note_alloc(writer->space, TH_SPACE_CHECKPOINT, supply->addr, 1);
+	return supply->addr++;
+}
 
-	writer->batch_pages = 0;
-	return pages ? th_disk_write(writer->disk, writer->batch_addr, pages, writer->batch) : 0;
+static bool has_two_copies(const struct th_blocklist_writer *writer)
+{
+	return writer->space ? th_space_copies(writer->space) > 1 : writer->second.now.blocks || writer->second.nmore;
+}
+
+/* Takes addresses for the copies of one page. */
+static int supply_next(struct th_blocklist_writer *writer, uint64_t *ret, uint64_t *ret_mirror)
+{
+	bool two = has_two_copies(writer);
+	int err = supply_need(writer, false);
+
+	if (!err && two)
+		err = supply_need(writer, true);
+	if (err)
+		return err;
+	*ret = supply_take(writer, &writer->first.now);
+	*ret_mirror = two ? supply_take(writer, &writer->second.now) : 0;
+	if (writer->expect)
+		writer->expect--;
+	return 0;
 }
 
 /* Starts to write the batch; its buffer belongs to the pending write. */
-static void batch_write_pending(struct th_blocklist_writer *writer)
+static void batch_write_pending(struct th_blocklist_writer *writer, struct th_blocklist_write *pending)
 {
-	struct th_blocklist_write *pending = writer->pending;
-
 	pending->iov = (struct iovec){ writer->batch, writer->batch_pages * sizeof(*writer->page) };
+	pending->copies = writer->batch_mirror ? 2 : 1;
+	th_disk_save(writer->disk, writer->batch_addr, &pending->iov, 1, &pending->future[0]);
+	if (writer->batch_mirror)
+		th_disk_save(writer->disk, writer->batch_mirror, &pending->iov, 1, &pending->future[1]);
 	writer->batch = NULL;
 	writer->batch_pages = 0;
-	th_disk_save(writer->disk, writer->batch_addr, &pending->iov, 1, &pending->future);
+}
+
+static int wait_copies(struct th_blocklist_write *pending)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < pending->copies; i++) {
+		int one = th_future_wait(&pending->future[i]);
+
+		err = err ? err : one;
+	}
+	return err;
+}
+
+/* Writes the batch and waits for it. */
+static int batch_write(struct th_blocklist_writer *writer)
+{
+	struct th_blocklist_write write = { 0 };
+	int err;
+
+	if (writer->batch_pages == 0)
+		return 0;
+	batch_write_pending(writer, &write);
+	err = wait_copies(&write);
+	writer->batch = write.iov.iov_base;
+	return err;
 }
 
 int th_blocklist_wait(struct th_blocklist_write *pending)
@@ -144,23 +194,32 @@ int th_blocklist_wait(struct th_blocklist_write *pending)
 	int err = 0;
 
 	if (pending->iov.iov_base) {
-		err = th_future_wait(&pending->future);
+		err = wait_copies(pending);
 		free(pending->iov.iov_base);
 	}
 	*pending = (struct th_blocklist_write){ 0 };
 	return err;
 }
 
-static int batch_add(struct th_blocklist_writer *writer, uint64_t addr)
+/* Returns whether a page with these addresses continues the batch. */
+static bool batch_continues(const struct th_blocklist_writer *writer, uint64_t addr, uint64_t mirror)
 {
-	if (writer->batch_pages == TH_BLOCKLIST_BATCH || addr != writer->batch_addr + writer->batch_pages) {
+	return writer->batch_pages < TH_BLOCKLIST_BATCH && addr == writer->batch_addr + writer->batch_pages &&
+	       mirror == (writer->batch_mirror ? writer->batch_mirror + writer->batch_pages : 0);
+}
+
+static int batch_add(struct th_blocklist_writer *writer, uint64_t addr, uint64_t mirror)
+{
+	if (writer->batch_pages && !batch_continues(writer, addr, mirror)) {
 		int err = batch_write(writer);
 
 		if (err)
 			return err;
 	}
-	if (writer->batch_pages == 0)
+	if (writer->batch_pages == 0) {
 		writer->batch_addr = addr;
+		writer->batch_mirror = mirror;
+	}
 	memcpy(writer->batch + (size_t)writer->batch_pages++ * sizeof(*writer->page), writer->page,
 	       sizeof(*writer->page));
 	return 0;
@@ -175,14 +234,14 @@ static int page_seal(struct th_blocklist_writer *writer)
 	err = th_blocklist_sum(&list, &writer->own);
 	if (err)
 		return err;
-	err = supply_next(writer, &list.head);
+	err = supply_next(writer, &list.head, &list.mirror);
 	if (err)
 		return err;
 	writer->page->magic = th_le32(TH_BLOCKLIST_MAGIC);
 	th_blocklist_pack(&writer->list, &writer->page->prev);
 	list.pages++;
 	list.head_checksum = th_checksum(writer->page, sizeof(*writer->page));
-	err = batch_add(writer, list.head);
+	err = batch_add(writer, list.head, list.mirror);
 	if (err)
 		return err;
 	writer->list = list;
@@ -250,7 +309,7 @@ int th_blocklist_writer_finish(struct th_blocklist_writer *writer, struct th_blo
 	if (th_blocklist_page_count(writer->page))
 		err = page_seal(writer);
 	if (!err && writer->pending && writer->batch_pages)
-		batch_write_pending(writer);
+		batch_write_pending(writer, writer->pending);
 	else if (!err)
 		err = batch_write(writer);
 	if (!err)

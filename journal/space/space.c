@@ -6,8 +6,8 @@
 #include "journal/base/array.h"
 #include "journal/space/space_state.h"
 
-/* The emergency reserve is 1/32 of the disk, within these bounds (2 MiB and 1 GiB in blocks), but at most 1/8.
- * Deletions and a checkpoint fit into it; if it were too small, a full image could not be emptied. */
+/* The emergency reserve is 1/32 of the disk, within these bounds (2 MiB for each copy of metadata, and 1 GiB, in blocks),
+ * but at most 1/8.  Deletions and a checkpoint fit into it; if it were too small, a full image could not be emptied. */
 #define EMERGENCY_MIN 512
 /* Reserved data will need metadata: 8 bytes a block for its checksum, and up to some 100 for the record of a run of one
  * block.  With less set aside, filling an image with data eats into the emergency reserve, and the first files deleted
@@ -15,14 +15,14 @@
 #define METADATA_PART 32
 #define EMERGENCY_MAX (1u << (30 - TH_BLOCK_SHIFT))
 
-static uint64_t emergency_for(uint64_t blocks)
+static uint64_t emergency_for(uint64_t blocks, unsigned copies)
 {
-	uint64_t emergency = blocks / 32;
+	uint64_t emergency = blocks / 32, least = (uint64_t)EMERGENCY_MIN * copies;
 
 	if (emergency > EMERGENCY_MAX)
 		emergency = EMERGENCY_MAX;
-	if (emergency < EMERGENCY_MIN)
-		emergency = EMERGENCY_MIN;
+	if (emergency < least)
+		emergency = least;
 	return emergency < blocks / 8 ? emergency : blocks / 8;
 }
 
@@ -43,9 +43,38 @@ int th_space_new(uint64_t blocks, struct th_space **ret)
 	}
 	pthread_mutex_init(&space->lock, NULL);
 	pthread_cond_init(&space->trimmed, NULL);
-	space->emergency = emergency_for(blocks);
+	space->copies = 1;
+	space->emergency = emergency_for(blocks, space->copies);
 	*ret = space;
 	return 0;
+}
+
+void th_space_set_copies(struct th_space *space, unsigned copies)
+{
+	pthread_mutex_lock(&space->lock);
+	space->copies = copies;
+	space->emergency = emergency_for(space->in_use.blocks, copies);
+	pthread_mutex_unlock(&space->lock);
+}
+
+unsigned th_space_copies(struct th_space *space)
+{
+	unsigned copies;
+
+	pthread_mutex_lock(&space->lock);
+	copies = space->copies;
+	pthread_mutex_unlock(&space->lock);
+	return copies;
+}
+
+uint64_t th_space_far(struct th_space *space, uint64_t addr)
+{
+	uint64_t blocks;
+
+	pthread_mutex_lock(&space->lock);
+	blocks = space->in_use.blocks;
+	pthread_mutex_unlock(&space->lock);
+	return (addr + blocks / 2) % blocks;
 }
 
 void th_space_free(struct th_space *space)
@@ -79,7 +108,7 @@ int th_space_grow(struct th_space *space, uint64_t blocks, uint64_t tail)
 			err = th_space_map_grow(&space->in_use, blocks);
 		if (!err)
 			err = th_space_map_set(&space->in_use, blocks - tail, tail, true);
-		space->emergency = emergency_for(space->in_use.blocks);
+		space->emergency = emergency_for(space->in_use.blocks, space->copies);
 	}
 	pthread_mutex_unlock(&space->lock);
 	return err;

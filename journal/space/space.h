@@ -64,6 +64,12 @@ struct th_space_stat {
 /* Makes a map of the blocks [0, blocks), all free.  The caller then claims the fixed areas (superblocks, intent log),
  * and owns *ret.  Returns 0, -EINVAL if blocks is 0 or too many, or -ENOMEM. */
 int th_space_new(uint64_t blocks, struct th_space **ret);
+/* Sets the number of copies of nodes and pages, 1 (as at first) or 2.  Two need a larger emergency reserve. */
+void th_space_set_copies(struct th_space *space, unsigned copies);
+unsigned th_space_copies(struct th_space *space);
+/* Returns the block from which on a second copy is to be, if the first is at `addr`: half a disk further, so that damage
+ * to a stretch of the disk leaves one of them.  A hint for th_space_take(). */
+uint64_t th_space_far(struct th_space *space, uint64_t addr);
 /* Frees it.  NULL is ignored. */
 void th_space_free(struct th_space *space);
 

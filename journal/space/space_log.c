@@ -2,10 +2,10 @@
 /*
  * The space log: a block list whose runs are records, "allocated" or "freed", with the number of their checkpoint.
  *
- * The log records its own pages like any others.  How many pages a checkpoint needs depends on its records, and each
- * run of pages costs one more record.  So pages are taken until they have room for all records, those of the pages
- * included. A page has room for 168 records, and each run taken is at least one page and adds one record: the need
- * grows far slower than the supply, so this ends.  Replaced pages are freed by records of the checkpoint that replaces
+ * The log records its own pages, both copies of them, like any others.  How many pages a checkpoint needs depends on its
+ * records, and each run of pages costs one more record.  So pages are taken until they have room for all records, those of
+ * the pages included.  A page has room for 168 records, and each run taken is at least one page and adds one record, or two
+ * if pages have two copies: the need grows far slower than the supply, so this ends.  Replaced pages are freed by records of the checkpoint that replaces
  * them.
  *
  * A condensed log begins with the blocks in use at the previous checkpoint, as allocations, and continues with the
@@ -32,9 +32,9 @@
 
 enum space_log_tag { SPACE_LOG_ALLOC = 1, SPACE_LOG_FREE = 2 };
 
-static int log_pages_add(struct th_space *space, uint64_t addr)
+static int log_pages_add(struct th_space *space, struct th_space_page page)
 {
-	return th_append(space->log_pages, space->log_pages_room, space->nlog_pages, addr);
+	return th_append(space->log_pages, space->log_pages_room, space->nlog_pages, page);
 }
 
 /* --- loading --- */
@@ -101,31 +101,37 @@ static int load_record(const struct th_blockrun *run, void *arg)
 	return err;
 }
 
-static int load_page(uint64_t addr, void *arg)
+static int load_page(const struct th_blocklist *list, void *arg)
 {
 	struct loading *loading = arg;
 
-	return log_pages_add(loading->space, addr);
+	return log_pages_add(loading->space, (struct th_space_page){ list->head, list->mirror });
 }
 
 /* The walk visits pages newest first. */
 static void log_pages_reverse(struct th_space *space)
 {
 	for (size_t i = 0, j = space->nlog_pages; i + 1 < j; i++) {
-		uint64_t page = space->log_pages[--j];
+		struct th_space_page page = space->log_pages[--j];
 
 		space->log_pages[j] = space->log_pages[i];
 		space->log_pages[i] = page;
 	}
 }
 
+static bool is_logged(const struct th_space *space, uint64_t addr)
+{
+	return th_space_map_inside(&space->logged, addr, 1) && th_space_map_all(&space->logged, addr, 1, true);
+}
+
 /* Checks that the log allocates its own pages. */
 static int log_pages_check(const struct th_space *space, struct th_disk *disk)
 {
 	for (size_t i = 0; i < space->nlog_pages; i++) {
-		if (!th_space_map_inside(&space->logged, space->log_pages[i], 1) ||
-		    !th_space_map_all(&space->logged, space->log_pages[i], 1, true)) {
-			th_disk_report(disk, "space log: its page %" PRIu64 " is not allocated", space->log_pages[i]);
+		const struct th_space_page *page = &space->log_pages[i];
+
+		if (!is_logged(space, page->addr) || (page->mirror && !is_logged(space, page->mirror))) {
+			th_disk_report(disk, "space log: its page %" PRIu64 " is not allocated", page->addr);
 			return -EUCLEAN;
 		}
 	}
@@ -177,6 +183,13 @@ void th_space_freeze(struct th_space *space)
 	pthread_mutex_unlock(&space->lock);
 }
 
+/* Blocks that were taken for pages. */
+struct taken {
+	struct th_blocklist_supply *runs; /* owned */
+	size_t count, room;
+	uint64_t blocks; /* in all of them */
+};
+
 /* One checkpoint of the log. */
 struct log_checkpoint {
 	struct th_space *space;
@@ -186,8 +199,7 @@ struct log_checkpoint {
 	size_t skip; /* records at the start that repeat the logged map, in a condensed log */
 	uint64_t number; /* of this checkpoint */
 	bool condense;
-	struct th_blocklist_supply *supplies; /* pages taken */
-	size_t nsupplies, supplies_room;
+	struct taken first, second; /* pages taken, for both copies; the second may be empty */
 };
 
 static int add_record(struct log_checkpoint *cp, uint64_t addr, uint32_t blocks, enum space_log_tag tag)
@@ -274,33 +286,58 @@ static int add_logged(struct log_checkpoint *cp)
 	return err;
 }
 
+/* Takes blocks until there are `need`. */
+static int take_blocks(struct log_checkpoint *cp, struct taken *taken, uint64_t need)
+{
+	enum th_space_class class = taken == &cp->first ? TH_SPACE_META : TH_SPACE_MIRROR;
+	uint64_t hint = taken == &cp->first ? 0 : th_space_far(cp->space, cp->first.runs[0].addr);
+	int err = 0;
+
+	while (!err && taken->blocks < need) {
+		uint64_t left = need - taken->blocks;
+		struct th_blocklist_supply run;
+
+		err = th_grow(taken->runs, taken->room, taken->count + 1);
+		if (!err)
+			err = th_space_take(cp->space, class, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX, 1, &hint,
+					    &run.addr, &run.blocks);
+		if (err)
+			return err;
+		taken->runs[taken->count++] = run;
+		taken->blocks += run.blocks;
+	}
+	return err;
+}
+
 /* Takes pages for `records` records and for those of the pages themselves. */
 static int take_pages(struct log_checkpoint *cp, size_t records)
 {
-	uint64_t have = 0, need;
+	bool two = th_space_copies(cp->space) > 1;
+	uint64_t need;
+	int err = 0;
 
-	while ((need = th_blocklist_writer_pages(&cp->writer, records + cp->nsupplies)) > have) {
-		uint32_t want = need - have < UINT32_MAX ? (uint32_t)(need - have) : UINT32_MAX;
-		struct th_blocklist_supply *supply;
-		int err;
-
-		err = th_grow(cp->supplies, cp->supplies_room, cp->nsupplies + 1);
-		if (err)
-			return err;
-		supply = &cp->supplies[cp->nsupplies];
-		err = th_space_take(cp->space, TH_SPACE_META, want, 1, NULL, &supply->addr, &supply->blocks);
-		if (err)
-			return err;
-		cp->nsupplies++;
-		have += supply->blocks;
+	while (!err) {
+		need = th_blocklist_writer_pages(&cp->writer, records + cp->first.count + cp->second.count);
+		if (need == cp->first.blocks)
+			break;
+		err = take_blocks(cp, &cp->first, need);
+		if (!err && two)
+			err = take_blocks(cp, &cp->second, need);
 	}
-	return 0;
+	return err;
 }
 
-static void give_pages(struct log_checkpoint *cp)
+static void give_pages(struct log_checkpoint *cp, const struct taken *taken)
 {
-	for (size_t i = 0; i < cp->nsupplies; i++)
-		th_space_give(cp->space, cp->supplies[i].addr, cp->supplies[i].blocks);
+	for (size_t i = 0; i < taken->count; i++)
+		th_space_give(cp->space, taken->runs[i].addr, taken->runs[i].blocks);
+}
+
+static int free_old_page(const struct th_space_page *page, struct th_space_runs *freed)
+{
+	int err = page->addr ? th_space_runs_add(freed, page->addr, 1) : 0;
+
+	return err || !page->mirror ? err : th_space_runs_add(freed, page->mirror, 1);
 }
 
 /* Adds the pages that this checkpoint replaces to the runs that it frees. */
@@ -310,9 +347,18 @@ static int free_old_pages(struct log_checkpoint *cp, struct th_space_runs *freed
 	int err = 0;
 
 	if (!cp->condense)
-		return cp->writer.replaced ? th_space_runs_add(freed, cp->writer.replaced, 1) : 0;
+		return free_old_page(&(struct th_space_page){ cp->writer.replaced, cp->writer.replaced_mirror }, freed);
 	for (size_t i = 0; i < space->nlog_pages && !err; i++)
-		err = th_space_runs_add(freed, space->log_pages[i], 1);
+		err = free_old_page(&space->log_pages[i], freed);
+	return err;
+}
+
+static int add_taken(struct log_checkpoint *cp, const struct taken *taken)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < taken->count && !err; i++)
+		err = add_record(cp, taken->runs[i].addr, taken->runs[i].blocks, SPACE_LOG_ALLOC);
 	return err;
 }
 
@@ -326,8 +372,10 @@ static int build_records(struct log_checkpoint *cp, struct th_space_changes *set
 	/* Without any record there is one page with the record of itself, for the checkpoint's number. */
 	if (!err)
 		err = take_pages(cp, cp->count + set->freed.count ? cp->count + set->freed.count : 1);
-	for (size_t i = 0; i < cp->nsupplies && !err; i++)
-		err = add_record(cp, cp->supplies[i].addr, cp->supplies[i].blocks, SPACE_LOG_ALLOC);
+	if (!err)
+		err = add_taken(cp, &cp->first);
+	if (!err)
+		err = add_taken(cp, &cp->second);
 	if (!err)
 		err = add_runs(cp, &set->freed, SPACE_LOG_FREE);
 	return err;
@@ -373,30 +421,49 @@ static int write_records(struct log_checkpoint *cp, struct th_blocklist *ret)
 {
 	int err = 0;
 
-	cp->writer.more = cp->supplies;
-	cp->writer.nmore = cp->nsupplies;
+	cp->writer.first = (struct th_blocklist_supplies){ .more = cp->first.runs, .nmore = cp->first.count };
+	cp->writer.second = (struct th_blocklist_supplies){ .more = cp->second.runs, .nmore = cp->second.count };
 	for (size_t i = 0; i < cp->count && !err; i++)
 		err = th_blocklist_writer_run(&cp->writer, &cp->records[i]);
 	return err ? err : th_blocklist_writer_finish(&cp->writer, ret);
 }
 
+/* A place in the taken blocks: a run, and a block of it. */
+struct place {
+	size_t run;
+	uint32_t block;
+};
+
+/* Returns the block at the place, which moves on; 0 at the end. */
+static uint64_t next_block(const struct taken *taken, struct place *at)
+{
+	uint64_t block;
+
+	if (at->run == taken->count)
+		return 0;
+	block = taken->runs[at->run].addr + at->block++;
+	if (at->block == taken->runs[at->run].blocks)
+		*at = (struct place){ .run = at->run + 1 };
+	return block;
+}
+
 static int remember_pages(struct log_checkpoint *cp)
 {
 	struct th_space *space = cp->space;
+	struct place first = { 0 }, second = { 0 };
+	int err = 0;
 
 	if (cp->condense)
 		space->nlog_pages = 0;
 	else if (cp->writer.replaced)
 		space->nlog_pages--;
-	for (size_t i = 0; i < cp->nsupplies; i++) {
-		for (uint32_t j = 0; j < cp->supplies[i].blocks; j++) {
-			int err = log_pages_add(space, cp->supplies[i].addr + j);
+	for (uint64_t i = 0; i < cp->first.blocks && !err; i++) {
+		struct th_space_page page = { .addr = next_block(&cp->first, &first) };
 
-			if (err)
-				return err;
-		}
+		page.mirror = next_block(&cp->second, &second);
+		err = log_pages_add(space, page);
 	}
-	return 0;
+	return err;
 }
 
 static int prepare(struct log_checkpoint *cp, struct th_disk *disk, const struct th_blocklist *log)
@@ -474,10 +541,13 @@ int th_space_checkpoint(struct th_space *space, struct th_disk *disk, struct th_
 	 * (S3). */
 	if (!err && (set->allocated.count || set->freed.count || space->freed_before.count))
 		err = checkpoint_set(&cp, set, log);
-	if (err)
-		give_pages(&cp);
+	if (err) {
+		give_pages(&cp, &cp.first);
+		give_pages(&cp, &cp.second);
+	}
 	th_blocklist_writer_release(&cp.writer);
-	free(cp.supplies);
+	free(cp.first.runs);
+	free(cp.second.runs);
 	free(cp.records);
 	return err;
 }

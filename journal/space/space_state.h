@@ -14,6 +14,12 @@ struct th_space_run {
 	uint32_t blocks;
 };
 
+/* The copies of a page of the log. */
+struct th_space_page {
+	uint64_t addr;
+	uint64_t mirror; /* 0: there is one copy */
+};
+
 /* Runs in the order they were noted, adjacent ones merged. */
 struct th_space_runs {
 	struct th_space_run *runs; /* owned */
@@ -34,6 +40,7 @@ struct th_space {
 	/* S3: runs freed by the checkpoint being written or just written, and by the one before it. */
 	struct th_space_runs freed_now, freed_before;
 	unsigned pins;
+	unsigned copies; /* of metadata */
 	uint64_t waiting, reserved, pledged, emergency;
 	uint64_t cursors[2]; /* of data and of TH_SPACE_META: where the search for a run without a hint starts */
 	uint64_t high; /* no block from here on was ever taken or loaded, but for second copies */
@@ -49,7 +56,7 @@ struct th_space {
 	int broken; /* -ENOMEM: a run could not be noted; the next checkpoint fails */
 
 	/* The log's pages, oldest first, so that condensing need not read them. */
-	uint64_t *log_pages; /* owned */
+	struct th_space_page *log_pages; /* owned */
 	size_t nlog_pages, log_pages_room;
 	uint64_t condense_at; /* pages of the log below which condensing is not considered */
 };

@@ -228,7 +228,7 @@ static void bench_log(void)
 
 	memset(payload, 1, sizeof(payload));
 	need(th_disk_open(path, 0, &disk), "th_disk_open");
-	need(th_log_new(disk, 0, 4096, 1, at, &log), "th_log_new");
+	need(th_log_new(disk, (struct th_log_area){ .first = 0, .blocks = 4096 }, 1, at, &log), "th_log_new");
 	begin = now();
 	for (unsigned i = 0; i < SYNCS; i++) {
 		need(th_log_append(log, &part, 1), "th_log_append");

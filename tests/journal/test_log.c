@@ -8,14 +8,22 @@
 #define DISK_BLOCKS 128u
 #define FIRST 20u
 #define RING 32u
+#define MIRROR 80u
 #define IDENTITY UINT64_C(0x1234567890)
 #define HEADER 48u
 
 static struct th_disk *disk;
+static uint64_t mirror; /* first block of the second copy of the ring; 0: there is none */
+
+static struct th_log_area area(uint64_t first, uint64_t blocks)
+{
+	return (struct th_log_area){ first, blocks, mirror };
+}
 
 static void setup(void)
 {
 	th_ok(th_disk_memory_new(DISK_BLOCKS, &disk));
+	mirror = 0;
 }
 
 static void teardown(void)
@@ -27,7 +35,7 @@ static struct th_log *new_log(struct th_log_position at)
 {
 	struct th_log *log;
 
-	th_ok(th_log_new(disk, FIRST, RING, IDENTITY, at, &log));
+	th_ok(th_log_new(disk, area(FIRST, RING), IDENTITY, at, &log));
 	return log;
 }
 
@@ -90,7 +98,7 @@ static unsigned replay_damaged(struct th_disk *from, struct th_log_position at, 
 	struct replayed replayed = { .sequence = at.sequence };
 	struct th_log_end end;
 
-	th_ok(th_log_replay(from, FIRST, RING, IDENTITY, at, check_record, &replayed, &end));
+	th_ok(th_log_replay(from, area(FIRST, RING), IDENTITY, at, check_record, &replayed, &end));
 	th_check(replayed.count == 0 || replayed.last == !end.stranded);
 	th_check(end.at.sequence == at.sequence + replayed.count);
 	*ret_stranded = end.stranded;
@@ -103,7 +111,7 @@ static unsigned replay(struct th_disk *from, struct th_log_position at, struct t
 	struct replayed replayed = { .sequence = at.sequence };
 	struct th_log_end end;
 
-	th_ok(th_log_replay(from, FIRST, RING, IDENTITY, at, check_record, &replayed, &end));
+	th_ok(th_log_replay(from, area(FIRST, RING), IDENTITY, at, check_record, &replayed, &end));
 	th_check(replayed.count == 0 || replayed.last);
 	th_check(end.at.sequence == at.sequence + replayed.count);
 	th_check(!end.stranded);
@@ -146,15 +154,15 @@ START_TEST(rings_outside_the_disk_are_refused)
 	struct th_log_end end;
 	struct th_log *log;
 
-	ck_assert_int_eq(th_log_new(disk, FIRST, RING, 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_new(disk, area(FIRST, RING), 1, at, &log), -EINVAL);
 	at.block = 0;
-	ck_assert_int_eq(th_log_new(disk, FIRST, 0, 1, at, &log), -EINVAL);
-	ck_assert_int_eq(th_log_new(disk, DISK_BLOCKS - RING + 1, RING, 1, at, &log), -EINVAL);
-	ck_assert_int_eq(th_log_new(disk, UINT64_MAX, RING, 1, at, &log), -EINVAL);
-	ck_assert_int_eq(th_log_new(disk, 0, UINT64_MAX, 1, at, &log), -EINVAL);
-	ck_assert_int_eq(th_log_replay(disk, UINT64_MAX, RING, 1, at, check_record, NULL, &end), -EUCLEAN);
+	ck_assert_int_eq(th_log_new(disk, area(FIRST, 0), 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_new(disk, area(DISK_BLOCKS - RING + 1, RING), 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_new(disk, area(UINT64_MAX, RING), 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_new(disk, area(0, UINT64_MAX), 1, at, &log), -EINVAL);
+	ck_assert_int_eq(th_log_replay(disk, area(UINT64_MAX, RING), 1, at, check_record, NULL, &end), -EUCLEAN);
 	at.block = UINT64_MAX;
-	ck_assert_int_eq(th_log_replay(disk, FIRST, RING, 1, at, check_record, NULL, &end), -EUCLEAN);
+	ck_assert_int_eq(th_log_replay(disk, area(FIRST, RING), 1, at, check_record, NULL, &end), -EUCLEAN);
 }
 END_TEST
 
@@ -170,11 +178,11 @@ START_TEST(records_have_a_limit_in_any_ring)
 	struct th_disk *large;
 
 	th_ok(th_disk_memory_new(blocks, &large));
-	th_ok(th_log_new(large, 0, blocks, IDENTITY, at, &log));
+	th_ok(th_log_new(large, area(0, blocks), IDENTITY, at, &log));
 	ck_assert_uint_eq(th_log_room(log), TH_LOG_RECORD_MAX);
 	ck_assert_int_eq(append(log, TH_LOG_RECORD_MAX + 1), -EFBIG);
 	th_ok(append(log, TH_LOG_RECORD_MAX));
-	th_ok(th_log_replay(large, 0, blocks, IDENTITY, at, check_record, &replayed, &end));
+	th_ok(th_log_replay(large, area(0, blocks), IDENTITY, at, check_record, &replayed, &end));
 	ck_assert_uint_eq(replayed.count, 1);
 	th_log_free(log);
 	/* A record that is valid but for its size ends the log. */
@@ -187,7 +195,7 @@ START_TEST(records_have_a_limit_in_any_ring)
 	memcpy(bytes + 8, &checksum, sizeof(checksum));
 	th_ok(th_disk_write(large, 0, record_blocks, bytes));
 	replayed = (struct replayed){ .sequence = 1 };
-	th_ok(th_log_replay(large, 0, blocks, IDENTITY, at, check_record, &replayed, &end));
+	th_ok(th_log_replay(large, area(0, blocks), IDENTITY, at, check_record, &replayed, &end));
 	ck_assert_uint_eq(replayed.count, 0);
 	free(bytes);
 	th_disk_close(large);
@@ -274,7 +282,7 @@ START_TEST(records_of_another_identity_or_position_are_not_replayed)
 
 	th_ok(append(log, 100));
 	th_ok(append(log, 100));
-	th_ok(th_log_replay(disk, FIRST, RING, IDENTITY + 1, at, check_record, &replayed, &end));
+	th_ok(th_log_replay(disk, area(FIRST, RING), IDENTITY + 1, at, check_record, &replayed, &end));
 	ck_assert_uint_eq(replayed.count, 0);
 	ck_assert_uint_eq(end.stranded, 0);
 	at.sequence = 3;
@@ -310,10 +318,10 @@ START_TEST(visitor_ends_the_replay)
 	third = th_log_head(log);
 	th_ok(append(log, 100));
 	th_ok(append(log, 100));
-	th_ok(th_log_replay(disk, FIRST, RING, IDENTITY, at, check_record, &replayed, &end));
+	th_ok(th_log_replay(disk, area(FIRST, RING), IDENTITY, at, check_record, &replayed, &end));
 	ck_assert_uint_eq(replayed.count, 2);
 	ck_assert(same(end.at, third));
-	ck_assert_int_eq(th_log_replay(disk, FIRST, RING, IDENTITY, at, fail_at_once, NULL, &end), -EUCLEAN);
+	ck_assert_int_eq(th_log_replay(disk, area(FIRST, RING), IDENTITY, at, fail_at_once, NULL, &end), -EUCLEAN);
 	ck_assert(same(end.at, at));
 	th_log_free(log);
 }
@@ -349,6 +357,60 @@ START_TEST(flipped_bit_strands_the_records_after_it)
 		}
 	}
 	ck_assert_uint_eq(replay(disk, at, &end), 6);
+	free(block);
+	th_log_free(log);
+}
+END_TEST
+
+static void count_line(void *arg, const char *line)
+{
+	th_check(strstr(line, "its copy at block") != NULL);
+	++*(unsigned *)arg;
+}
+
+static void wipe(uint64_t block)
+{
+	char *zeros = th_test_block(0);
+
+	th_ok(th_disk_write(disk, block, 1, zeros));
+	free(zeros);
+}
+
+/* Each block of each copy is lost in turn.  A first copy is reported, but for that of the last record, which a crash may
+ * have torn.  A record of which both copies are lost strands those after it. */
+START_TEST(one_copy_of_a_record_is_enough)
+{
+	struct th_log_position at = { .block = RING - 5, .sequence = 1 }, end;
+	static const unsigned blocks_of[] = { 1, 2, 1, 4, 1, 3 };
+	unsigned offset = 0, lines;
+	char *block = th_test_block(0);
+	struct th_log *log;
+
+	mirror = MIRROR;
+	log = new_log(at);
+	disk->report = count_line;
+	disk->report_arg = &lines;
+	for (unsigned i = 0; i < 6; i++)
+		th_ok(append(log, blocks_of[i] * TH_BLOCK_SIZE - HEADER - 40));
+	for (unsigned record = 0; record < 6; record++) {
+		for (unsigned last = offset + blocks_of[record]; offset < last; offset++) {
+			uint64_t at_ring = (at.block + offset) % RING, stranded;
+
+			th_ok(th_disk_read(disk, FIRST + at_ring, 1, block));
+			wipe(FIRST + at_ring);
+			lines = 0;
+			ck_assert_uint_eq(replay(disk, at, &end), 6);
+			ck_assert_uint_eq(lines, record < 5);
+			wipe(MIRROR + at_ring);
+			ck_assert_uint_eq(replay_damaged(disk, at, &stranded), record);
+			ck_assert_uint_eq(stranded, 5 - record);
+			th_ok(th_disk_write(disk, FIRST + at_ring, 1, block));
+			lines = 0;
+			ck_assert_uint_eq(replay(disk, at, &end), 6);
+			ck_assert_uint_eq(lines, 0);
+			th_ok(th_disk_write(disk, MIRROR + at_ring, 1, block));
+		}
+	}
 	free(block);
 	th_log_free(log);
 }
@@ -397,7 +459,7 @@ START_TEST(unreadable_blocks_after_the_end_count_as_free)
 	for (uint64_t nth = 2; nth < 4; nth++) { /* of the whole rest; of the first stranded record */
 		replayed = (struct replayed){ .sequence = 1 };
 		th_disk_fault_arm(disk, TH_FAULT_ERROR, nth);
-		th_ok(th_log_replay(disk, FIRST, RING, IDENTITY, at, check_record, &replayed, &end));
+		th_ok(th_log_replay(disk, area(FIRST, RING), IDENTITY, at, check_record, &replayed, &end));
 		ck_assert_uint_eq(replayed.count, 1);
 		ck_assert_uint_eq(end.stranded, 4 - nth);
 	}
@@ -416,6 +478,7 @@ START_TEST(flushed_records_survive_any_crash)
 	struct th_disk *fault, *image;
 	struct th_log *log;
 
+	mirror = _i ? MIRROR : 0;
 	th_ok(th_disk_fault_new(disk, &fault));
 	disk = fault;
 	log = new_log(at);
@@ -471,7 +534,8 @@ START_TEST(failed_transfer_moves_no_position)
 	for (uint64_t nth = 0; nth < 4; nth++) {
 		th_disk_fault_arm(disk, TH_FAULT_ERROR, nth);
 		replayed = (struct replayed){ .sequence = 1 };
-		ck_assert_int_eq(th_log_replay(disk, FIRST, RING, IDENTITY, at, check_record, &replayed, &end), -EIO);
+		ck_assert_int_eq(th_log_replay(disk, area(FIRST, RING), IDENTITY, at, check_record, &replayed, &end),
+				 -EIO);
 	}
 	th_log_free(log);
 }
@@ -509,7 +573,7 @@ START_TEST(hostile_headers_end_the_log)
 		if (th_random_percent(&random, 80))
 			memcpy(block + 8, &checksum, sizeof(checksum));
 		th_ok(th_disk_write(disk, FIRST, 1, block));
-		th_ok(th_log_replay(disk, FIRST, RING, IDENTITY, at, take_anything, &sum, &end));
+		th_ok(th_log_replay(disk, area(FIRST, RING), IDENTITY, at, take_anything, &sum, &end));
 		th_check(end.at.sequence <= 2 && end.at.block < RING && end.stranded <= 1);
 	}
 	free(original);
@@ -534,9 +598,10 @@ int main(void)
 	tcase_add_test(tcase, records_of_another_identity_or_position_are_not_replayed);
 	tcase_add_test(tcase, visitor_ends_the_replay);
 	tcase_add_test(tcase, flipped_bit_strands_the_records_after_it);
+	tcase_add_test(tcase, one_copy_of_a_record_is_enough);
 	tcase_add_test(tcase, records_before_the_tail_are_not_stranded);
 	tcase_add_test(tcase, unreadable_blocks_after_the_end_count_as_free);
-	tcase_add_test(tcase, flushed_records_survive_any_crash);
+	tcase_add_loop_test(tcase, flushed_records_survive_any_crash, 0, 2);
 	tcase_add_test(tcase, failed_transfer_moves_no_position);
 	tcase_add_test(tcase, hostile_headers_end_the_log);
 	suite_add_tcase(suite, tcase);

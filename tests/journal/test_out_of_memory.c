@@ -154,13 +154,14 @@ static int try_log(struct th_disk *disk)
 	struct th_log *log;
 	int err;
 
-	err = th_log_new(disk, 8, 100, 1, at, &log);
+	err = th_log_new(disk, (struct th_log_area){ .first = 8, .blocks = 100 }, 1, at, &log);
 	if (err)
 		return err;
 	for (int i = 0; i < 3 && !err; i++)
 		err = th_log_append(log, &part, 1);
 	if (!err)
-		err = th_log_replay(disk, 8, 100, 1, at, ignore_record, NULL, &end);
+		err = th_log_replay(disk, (struct th_log_area){ .first = 8, .blocks = 100 }, 1, at, ignore_record, NULL,
+				    &end);
 	th_log_free(log);
 	return err;
 }

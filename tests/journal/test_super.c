@@ -11,9 +11,9 @@
 #define AT_RO_COMPAT 104u
 #define AT_INCOMPAT 112u
 #define AT_COMPAT 96u
-#define AT_COPIES 553u
-#define AT_CARRIED_SIZE 554u
-#define AT_CARRIED 556u
+#define AT_COPIES 585u
+#define AT_CARRIED_SIZE 586u
+#define AT_CARRIED 588u
 #define CARRIED 100u
 #define AT_CHECKSUM (TH_BLOCK_SIZE - 8)
 
@@ -36,6 +36,7 @@ static struct th_super sample(uint64_t generation)
 		.blocks = DISK_BLOCKS,
 		.log_first = TH_SUPER_FIRST_FREE,
 		.log_blocks = 100,
+		.log_mirror = generation % 3 ? DISK_BLOCKS / 2 : 0,
 		.generation = generation,
 		.sequence = generation * 1000,
 		.mount_count = 3,
@@ -64,10 +65,11 @@ static bool same(const struct th_super *a, const struct th_super *b)
 {
 	return memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0 && strcmp(a->label, b->label) == 0 &&
 	       a->compat == b->compat && a->blocks == b->blocks && a->log_first == b->log_first &&
-	       a->log_blocks == b->log_blocks && a->generation == b->generation && a->sequence == b->sequence &&
-	       a->mount_count == b->mount_count && a->next_snapshot_id == b->next_snapshot_id &&
-	       a->created_ns == b->created_ns && a->checkpoint_ns == b->checkpoint_ns && a->clean == b->clean &&
-	       a->copies == b->copies && memcmp(&a->log_tail, &b->log_tail, sizeof(a->log_tail)) == 0 &&
+	       a->log_blocks == b->log_blocks && a->log_mirror == b->log_mirror && a->generation == b->generation &&
+	       a->sequence == b->sequence && a->mount_count == b->mount_count &&
+	       a->next_snapshot_id == b->next_snapshot_id && a->created_ns == b->created_ns &&
+	       a->checkpoint_ns == b->checkpoint_ns && a->clean == b->clean && a->copies == b->copies &&
+	       memcmp(&a->log_tail, &b->log_tail, sizeof(a->log_tail)) == 0 &&
 	       memcmp(&a->space_log, &b->space_log, sizeof(a->space_log)) == 0 &&
 	       memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0 &&
 	       memcmp(&a->strays, &b->strays, sizeof(a->strays)) == 0 &&
@@ -359,6 +361,15 @@ START_TEST(fields_that_no_reader_accepts_are_not_written)
 	super.log_blocks = 0;
 	check_refused(&super);
 	super = sample(1);
+	super.log_mirror = super.log_first + super.log_blocks - 1;
+	check_refused(&super);
+	super = sample(1);
+	super.log_mirror = DISK_BLOCKS - 8 - super.log_blocks + 1;
+	check_refused(&super);
+	super = sample(1);
+	super.log_mirror = UINT64_MAX;
+	check_refused(&super);
+	super = sample(1);
 	super.log_tail.block = super.log_blocks;
 	check_refused(&super);
 	super = sample(1);
@@ -381,6 +392,7 @@ START_TEST(erase_removes_every_ring)
 	struct th_super super = sample(100);
 
 	super.blocks = DISK_BLOCKS / 2;
+	super.log_mirror = 0;
 	th_ok(th_super_write(disk, &super));
 	write_generations(1, 1);
 	th_ok(th_super_erase(disk));

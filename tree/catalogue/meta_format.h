@@ -65,7 +65,7 @@ struct th_snapshot_disk {
 	uint8_t identity[16]; /* of its content, in all stores that have a copy of it */
 	/* name */
 };
-static_assert(sizeof(struct th_snapshot_disk) == 216, "format.md: snapshot");
+static_assert(sizeof(struct th_snapshot_disk) == 232, "format.md: snapshot");
 
 struct th_hold_disk {
 	struct th_le64 snapshot; /* its id */
@@ -84,7 +84,7 @@ struct th_branch_disk {
 	uint8_t reserved[7];
 	/* name */
 };
-static_assert(sizeof(struct th_branch_disk) == 192, "format.md: branch");
+static_assert(sizeof(struct th_branch_disk) == 208, "format.md: branch");
 
 /* A head that is being freed in key order. */
 struct th_abandoned_disk {
@@ -93,6 +93,6 @@ struct th_abandoned_disk {
 	struct th_blocklist_disk dead, strays; /* the rest of them */
 	/* the key below which all nodes are freed */
 };
-static_assert(sizeof(struct th_abandoned_disk) == 168, "format.md: abandoned head");
+static_assert(sizeof(struct th_abandoned_disk) == 184, "format.md: abandoned head");
 
 #endif

@@ -11,8 +11,9 @@ static void add_lists(struct th_usage_counts *counts, const struct th_blocklist 
 void th_usage_update(struct th_store *store)
 {
 	const struct th_super *super = &store->super;
+	uint64_t mirror = super->log_mirror ? super->log_blocks : 0;
 	struct th_usage_counts counts = {
-		.fixed = super->log_first + super->log_blocks + TH_SUPER_TAIL_BLOCKS,
+		.fixed = super->log_first + super->log_blocks + mirror + TH_SUPER_TAIL_BLOCKS,
 		.pages = super->space_log.pages,
 		.nodes = super->counters[TH_SUPER_NODE_BLOCKS],
 		.dead_nodes = super->counters[TH_SUPER_DEAD_NODE_BLOCKS],
@@ -27,6 +28,7 @@ void th_usage_update(struct th_store *store)
 			add_lists(&counts, &branch->head->dead, &branch->head->strays);
 	for (const struct th_abandoned *abandoned = store->branches.abandoned; abandoned; abandoned = abandoned->next)
 		add_lists(&counts, &abandoned->head->dead, &abandoned->head->strays);
+	counts.pages *= super->copies;
 	store->usage = counts;
 	pthread_mutex_unlock(&store->snapshot_lock);
 }

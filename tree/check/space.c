@@ -17,6 +17,8 @@ static int claim_fixed(struct th_check *check)
 	const struct th_super *super = &check->super;
 	int err = th_check_claim(check, TH_CLAIM_FIXED, 0, super->log_first + super->log_blocks, 1);
 
+	if (!err && super->log_mirror)
+		err = th_check_claim(check, TH_CLAIM_FIXED, super->log_mirror, super->log_blocks, 1);
 	return err ? err
 		   : th_check_claim(check, TH_CLAIM_FIXED, super->blocks - TH_SUPER_TAIL_BLOCKS, TH_SUPER_TAIL_BLOCKS,
 				    1);
@@ -75,11 +77,12 @@ struct list {
 	bool abandoned; /* all entries that count are reclaimable */
 };
 
-static int claim_page(uint64_t addr, void *arg)
+static int claim_page(const struct th_blocklist *page, void *arg)
 {
 	struct list *list = arg;
+	int err = th_check_claim(list->check, TH_CLAIM_PAGE, page->head, 1, 1);
 
-	return th_check_claim(list->check, TH_CLAIM_PAGE, addr, 1, 1);
+	return err || !page->mirror ? err : th_check_claim(list->check, TH_CLAIM_PAGE, page->mirror, 1, 1);
 }
 
 /* Returns true if an entry counts as a reference.  A dead run that is not younger than the origin belongs to the

@@ -35,10 +35,13 @@ uint64_t th_chunk_checksum(const void *block)
 
 bool th_chunk_valid(struct th_store *store, const struct th_run *run)
 {
-	uint64_t from = store->super.log_first + store->super.log_blocks;
-	uint64_t to = store->super.blocks - TH_SUPER_TAIL_BLOCKS;
+	const struct th_super *super = &store->super;
+	uint64_t from = super->log_first + super->log_blocks, mirror = super->log_mirror;
+	uint64_t to = super->blocks - TH_SUPER_TAIL_BLOCKS;
 
-	return run->blocks > 0 && run->addr >= from && run->addr < to && run->blocks <= to - run->addr;
+	if (run->blocks == 0 || run->addr < from || run->addr >= to || run->blocks > to - run->addr)
+		return false;
+	return !mirror || run->addr >= mirror + super->log_blocks || run->addr + run->blocks <= mirror;
 }
 
 int th_chunk_reserve(struct th_store *store, uint32_t blocks)

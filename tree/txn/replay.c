@@ -231,8 +231,8 @@ int th_log_replay_store(struct th_store *store)
 {
 	struct replay p = { .store = store };
 	struct th_log_end end;
-	int err = th_log_replay(store->disk, store->super.log_first, store->super.log_blocks,
-				th_log_identity(&store->super), store->super.log_tail, replay_record, &p, &end);
+	int err = th_log_replay(store->disk, th_super_log(&store->super), th_log_identity(&store->super),
+				store->super.log_tail, replay_record, &p, &end);
 
 	if (err) {
 		th_store_report(store, "%s: the intent log cannot be replayed: %s", store->disk->name, strerror(-err));

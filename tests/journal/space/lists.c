@@ -56,12 +56,16 @@ int th_test_collect_run(const struct th_blockrun *run, void *arg)
 	return collected->stop_at && collected->runs.count == collected->stop_at ? 42 : 0;
 }
 
-int th_test_collect_page(uint64_t addr, void *arg)
+int th_test_collect_page(const struct th_blocklist *list, void *arg)
 {
 	struct th_test_collected *collected = arg;
+	uint64_t addr = list->head, mirror = list->mirror;
 
-	th_check(addr < TH_TEST_LIST_BLOCKS && !collected->pages[addr]);
+	th_check(addr < TH_TEST_LIST_BLOCKS && mirror < TH_TEST_LIST_BLOCKS && !collected->pages[addr]);
 	collected->pages[addr] = 1;
+	th_check(!mirror || !collected->pages[mirror]);
+	if (mirror)
+		collected->pages[mirror] = 2;
 	collected->npages++;
 	return 0;
 }

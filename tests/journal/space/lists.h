@@ -33,14 +33,14 @@ struct th_blockrun th_test_random_run(uint64_t birth);
 /* The runs and pages that a walk visited. */
 struct th_test_collected {
 	struct th_test_runs runs;
-	uint8_t pages[TH_TEST_LIST_BLOCKS];
+	uint8_t pages[TH_TEST_LIST_BLOCKS]; /* 1: a first copy, 2: a second */
 	uint64_t npages;
 	size_t stop_at; /* the visit of this run returns 42; 0: of none */
 };
 
 /* A th_blocklist_visit and a th_blocklist_visit_page, for a struct th_test_collected. */
 int th_test_collect_run(const struct th_blockrun *run, void *arg);
-int th_test_collect_page(uint64_t addr, void *arg);
+int th_test_collect_page(const struct th_blocklist *list, void *arg);
 
 /* Checks that the list has exactly these runs in this order, and right totals. */
 void th_test_check_list(const struct th_blocklist *list, const struct th_test_runs *model);

@@ -52,6 +52,65 @@ START_TEST(every_flipped_bit_is_detected)
 }
 END_TEST
 
+static void flip(uint64_t addr, char *block)
+{
+	th_ok(th_disk_read(fixture.disk, addr, 1, block));
+	block[th_random_below(&fixture.random, TH_BLOCK_SIZE)] ^= 4;
+	th_ok(th_disk_write(fixture.disk, addr, 1, block));
+}
+
+static bool is_healed(uint64_t addr, uint64_t mirror, char *block, char *other)
+{
+	th_ok(th_disk_read(fixture.disk, addr, 1, block));
+	th_ok(th_disk_read(fixture.disk, mirror, 1, other));
+	return memcmp(block, other, TH_BLOCK_SIZE) == 0;
+}
+
+/* Each first copy is damaged in turn: the list is whole, the page is healed where the disk allows it, and that is reported
+ * once.  A page of which no copy is right is not made up. */
+START_TEST(damaged_first_copy_is_read_from_the_second_and_healed)
+{
+	struct th_blocklist list = { 0 };
+	struct th_test_runs model = { 0 };
+	struct th_blocklist_page *page = th_disk_buffer(sizeof(*page));
+	char *block = th_test_block(0), *other = th_test_block(0);
+	unsigned lines = 0, pages = 0;
+	uint64_t count;
+
+	th_space_set_copies(fixture.space, 2);
+	fixture.random.state = th_test_seed("damaged_first_copy_is_read_from_the_second_and_healed");
+	th_test_append_random(&list, &model, 1000, 100);
+	fixture.disk->report = note_line;
+	fixture.disk->report_arg = &lines;
+	for (struct th_blocklist at = list; at.head; at = th_blocklist_page_prev(page), pages++) {
+		uint64_t far = at.head > at.mirror ? at.head - at.mirror : at.mirror - at.head;
+
+		ck_assert_uint_ge(far, TH_TEST_LIST_BLOCKS / 4);
+		flip(at.head, block);
+		lines = 0;
+		fixture.disk->heals = false;
+		th_test_check_list(&list, &model);
+		ck_assert(!is_healed(at.head, at.mirror, block, other));
+		fixture.disk->heals = true;
+		th_test_check_list(&list, &model);
+		ck_assert(is_healed(at.head, at.mirror, block, other));
+		ck_assert_uint_eq(lines, 2);
+		th_test_check_list(&list, &model);
+		ck_assert_uint_eq(lines, 2);
+		th_ok(th_blocklist_page_read(fixture.disk, &at, page));
+	}
+	ck_assert_uint_eq(pages, list.pages);
+	flip(list.head, block);
+	flip(list.mirror, block);
+	ck_assert_int_eq(th_blocklist_each(&list, fixture.disk, count_run, NULL, &count), -EBADMSG);
+	ck_assert_uint_eq(lines, 3);
+	th_test_runs_free(&model);
+	free(page);
+	free(block);
+	free(other);
+}
+END_TEST
+
 /* Pages with random content and a right checksum: the walk ends, with an error or with runs inside the disk. */
 START_TEST(hostile_pages_are_refused_or_stay_inside_the_disk)
 {
@@ -106,12 +165,13 @@ START_TEST(hostile_roots_are_refused)
 		int err;
 
 		th_blocklist_pack(&list, &packed);
-		memcpy((char *)&packed + 8 * th_random_below(&fixture.random, 6), &value, sizeof(value));
+		memcpy((char *)&packed + 8 * th_random_below(&fixture.random, 7), &value, sizeof(value));
 		err = th_blocklist_unpack(&packed, &hostile);
 		th_check(err == 0 || err == -EUCLEAN);
 		if (err)
 			continue;
 		err = th_blocklist_each(&hostile, fixture.disk, count_run, NULL, &count);
+		hostile.mirror = list.mirror; /* is not read while the first copy is right */
 		th_check(err == -EUCLEAN || err == -EBADMSG || memcmp(&hostile, &list, sizeof(list)) == 0);
 	}
 	th_test_runs_free(&model);
@@ -149,7 +209,6 @@ START_TEST(every_field_of_a_page_is_checked)
 		offsetof(struct th_blocklist_page, magic),
 		offsetof(struct th_blocklist_page, kind),
 		offsetof(struct th_blocklist_page, count),
-		offsetof(struct th_blocklist_page, reserved),
 		offsetof(struct th_blocklist_page, prev), /* a previous page, without numbers */
 		offsetof(struct th_blocklist_page, prev.entries), /* numbers, without a previous page */
 		offsetof(struct th_blocklist_page, runs[0].addr), /* beyond the disk */
@@ -169,7 +228,7 @@ END_TEST
 
 START_TEST(packing_keeps_every_field)
 {
-	struct th_blocklist list = { 1, 2, 3, 4, 5, 6 }, empty = { 0 }, unpacked;
+	struct th_blocklist list = { 1, 2, 3, 4, 5, 6, 7 }, empty = { 0 }, unpacked;
 	struct th_blocklist_disk packed;
 
 	th_blocklist_pack(&list, &packed);
@@ -186,6 +245,8 @@ START_TEST(contradictory_roots_are_refused)
 	static const struct th_blocklist roots[] = {
 		{ .pages = 1 }, /* empty, with numbers */
 		{ .max_birth = 1 },
+		{ .mirror = 1 },
+		{ .head = 9, .mirror = 9, .entries = 1, .blocks = 1, .pages = 1 }, /* both copies in one place */
 		{ .head = 9, .entries = 1, .blocks = 1 }, /* without pages */
 		{ .head = 9, .blocks = 1, .pages = 1 }, /* without entries */
 		{ .head = 9, .entries = 3, .blocks = 2, .pages = 1 }, /* entries without blocks */
@@ -221,6 +282,7 @@ int main(void)
 	tcase_set_timeout(tcase, 300);
 	tcase_add_checked_fixture(tcase, th_test_lists_setup, th_test_lists_teardown);
 	tcase_add_test(tcase, every_flipped_bit_is_detected);
+	tcase_add_test(tcase, damaged_first_copy_is_read_from_the_second_and_healed);
 	tcase_add_test(tcase, hostile_pages_are_refused_or_stay_inside_the_disk);
 	tcase_add_test(tcase, hostile_roots_are_refused);
 	tcase_add_test(tcase, every_field_of_a_page_is_checked);

@@ -46,8 +46,8 @@ START_TEST(consecutive_pages_are_written_in_batches)
 	uint64_t writes = fixture.disk->writes;
 
 	th_ok(th_blocklist_writer_init(&writer, fixture.disk, NULL, &empty));
-	writer.more = &supply;
-	writer.nmore = 1;
+	writer.first.more = &supply;
+	writer.first.nmore = 1;
 	ck_assert_uint_eq(th_blocklist_writer_pages(&writer, 40 * PAGE_RUNS), 40);
 	write_runs(&writer, 40 * PAGE_RUNS);
 	th_ok(th_blocklist_writer_finish(&writer, &list));
@@ -67,8 +67,8 @@ START_TEST(supplied_pages_are_used_up_and_no_others)
 	uint64_t before = free_blocks();
 
 	th_ok(th_blocklist_writer_init(&writer, fixture.disk, NULL, &empty));
-	writer.more = supplies;
-	writer.nmore = 3;
+	writer.first.more = supplies;
+	writer.first.nmore = 3;
 	write_runs(&writer, 4 * PAGE_RUNS);
 	th_ok(th_blocklist_writer_finish(&writer, &list));
 	th_ok(th_blocklist_each(&list, fixture.disk, NULL, th_test_collect_page, collected));

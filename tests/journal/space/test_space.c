@@ -30,6 +30,7 @@ struct world {
 	uint64_t *freed_in; /* of a waiting block: number of the checkpoint that frees it */
 	uint64_t number; /* of the checkpoint that the live set will be part of */
 	uint64_t reserved, emergency;
+	unsigned copies; /* of pages */
 	unsigned pins;
 	struct state states[3]; /* newest durable, the one before it, and the one being written */
 };
@@ -50,13 +51,22 @@ static void state_release(struct state *state)
 	free(state->freed);
 }
 
+static struct th_space *new_space(const struct world *world)
+{
+	struct th_space *space = th_test_space(world->blocks);
+
+	th_space_set_copies(space, world->copies);
+	return space;
+}
+
 static void world_init(struct world *world, uint64_t blocks, uint64_t seed)
 {
 	struct th_space_stat stat;
 
 	*world = (struct world){ .blocks = blocks, .random = { seed }, .number = 1 };
 	th_ok(th_disk_memory_new(blocks, &world->disk));
-	world->space = th_test_space(blocks);
+	world->copies = 1 + th_random_below(&world->random, 2);
+	world->space = new_space(world);
 	world->now = calloc(blocks, 1);
 	world->freed_in = calloc(blocks, sizeof(*world->freed_in));
 	memset(world->now, FIXED_AREA, FIXED);
@@ -235,12 +245,16 @@ static int mark(uint64_t addr, uint64_t blocks, void *arg)
 	return 0;
 }
 
-static int mark_page(uint64_t addr, void *arg)
+static int mark_page(const struct th_blocklist *list, void *arg)
 {
 	uint8_t *pages = arg;
 
-	th_check(!pages[addr]);
-	pages[addr] = 1;
+	th_check(!pages[list->head]);
+	pages[list->head] = 1;
+	if (!list->mirror)
+		return 0;
+	th_check(!pages[list->mirror]);
+	pages[list->mirror] = 1;
 	return 0;
 }
 
@@ -254,7 +268,7 @@ static void read_pages(struct world *world, const struct th_blocklist *log, uint
 static void check_logged(struct world *world, const struct state *state)
 {
 	uint8_t *used = calloc(world->blocks, 1);
-	struct th_space *loaded = th_test_space(world->blocks);
+	struct th_space *loaded = new_space(world);
 	struct th_space_stat stat;
 	uint64_t n = 0, waiting = 0;
 
@@ -382,7 +396,7 @@ static void crash(struct world *world)
 	const struct state *last = &world->states[0];
 
 	th_space_free(world->space);
-	world->space = th_test_space(world->blocks);
+	world->space = new_space(world);
 	th_ok(th_space_load(world->space, world->disk, &last->log));
 	for (uint64_t i = 0; i < world->blocks; i++) {
 		if (world->now[i] == FIXED_AREA)
@@ -471,11 +485,11 @@ END_TEST
 
 START_TEST(emergency_reserve_is_a_part_of_the_disk)
 {
-	static const uint64_t sizes[][2] = {
-		{ 4096, 512 }, /* 16 MiB */
-		{ 1000, 125 },
-		{ 65536, 2048 },
-		{ UINT64_C(1) << 28, 262144 },
+	static const uint64_t sizes[][3] = {
+		{ 4096, 512, 512 }, /* 16 MiB; with one and with two copies of metadata */
+		{ 1000, 125, 125 },
+		{ 16384, 512, 1024 },
+		{ UINT64_C(1) << 28, 262144, 262144 },
 	};
 	struct th_space_stat stat;
 	struct th_space *space;
@@ -484,6 +498,9 @@ START_TEST(emergency_reserve_is_a_part_of_the_disk)
 		th_ok(th_space_new(sizes[i][0], &space));
 		th_space_stat(space, &stat);
 		ck_assert_uint_eq(stat.emergency, sizes[i][1]);
+		th_space_set_copies(space, 2);
+		th_space_stat(space, &stat);
+		ck_assert_uint_eq(stat.emergency, sizes[i][2]);
 		th_space_free(space);
 	}
 	ck_assert_int_eq(th_space_new(0, &space), -EINVAL);

@@ -181,8 +181,8 @@ static int load_runs(struct th_disk *disk, const struct th_blockrun *runs, size_
 	int err;
 
 	th_ok(th_blocklist_writer_init(&writer, disk, NULL, &list));
-	writer.more = &supply;
-	writer.nmore = 1;
+	writer.first.more = &supply;
+	writer.first.nmore = 1;
 	for (size_t i = 0; i < nruns; i++)
 		th_ok(th_blocklist_writer_run(&writer, &runs[i]));
 	th_ok(th_blocklist_writer_finish(&writer, &list));
