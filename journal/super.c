@@ -11,6 +11,13 @@
 
 #define SUPER_MAGIC UINT64_C(0x0a4452444e554854) /* "THUNDRD\n" */
 
+struct scrub_disk {
+	struct th_le64 generation, begun_ns, ended_ns, snapshot, head, walking, at, bytes;
+	struct th_le32 damaged, healed;
+	uint8_t paused, reserved[7];
+};
+static_assert(sizeof(struct scrub_disk) == 80, "format.md: superblock");
+
 /* docs/format.md, "Superblock". */
 struct super_disk {
 	struct th_le64 magic;
@@ -29,6 +36,7 @@ struct super_disk {
 	struct th_blocklist_disk space_log, dead, strays;
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
 	struct th_le64 counters[8];
+	struct scrub_disk scrub;
 	uint8_t clean;
 	uint8_t copies;
 	struct th_le16 carried_size;
@@ -43,8 +51,9 @@ static_assert(offsetof(struct super_disk, log_tail) == 200, "format.md: superblo
 static_assert(offsetof(struct super_disk, space_log) == 224, "format.md: superblock");
 static_assert(offsetof(struct super_disk, live_root) == 392, "format.md: superblock");
 static_assert(offsetof(struct super_disk, counters) == 520, "format.md: superblock");
-static_assert(offsetof(struct super_disk, clean) == 584, "format.md: superblock");
-static_assert(offsetof(struct super_disk, carried) == 588, "format.md: superblock");
+static_assert(offsetof(struct super_disk, scrub) == 584, "format.md: superblock");
+static_assert(offsetof(struct super_disk, clean) == 664, "format.md: superblock");
+static_assert(offsetof(struct super_disk, carried) == 668, "format.md: superblock");
 static_assert(offsetof(struct super_disk, checksum) == TH_BLOCK_SIZE - 8, "format.md: superblock");
 static_assert(sizeof(struct super_disk) == TH_BLOCK_SIZE, "format.md: superblock");
 
@@ -78,6 +87,40 @@ static bool plausible(const struct th_super *super)
 	       memchr(super->label, 0, sizeof(super->label));
 }
 
+static void pack_scrub(const struct th_super_scrub *scrub, struct scrub_disk *ret)
+{
+	ret->generation = th_le64(scrub->generation);
+	ret->begun_ns = th_le64(scrub->begun_ns);
+	ret->ended_ns = th_le64(scrub->ended_ns);
+	ret->snapshot = th_le64(scrub->snapshot);
+	ret->head = th_le64(scrub->head);
+	ret->walking = th_le64(scrub->walking);
+	ret->at = th_le64(scrub->at);
+	ret->bytes = th_le64(scrub->bytes);
+	ret->damaged = th_le32(scrub->damaged);
+	ret->healed = th_le32(scrub->healed);
+	ret->paused = scrub->paused;
+}
+
+/* Returns whether the reserved bytes are zero and the flag is one. */
+static bool unpack_scrub(const struct scrub_disk *disk, struct th_super_scrub *ret)
+{
+	*ret = (struct th_super_scrub){
+		.generation = th_get_le64(disk->generation),
+		.begun_ns = th_get_le64(disk->begun_ns),
+		.ended_ns = th_get_le64(disk->ended_ns),
+		.snapshot = th_get_le64(disk->snapshot),
+		.head = th_get_le64(disk->head),
+		.walking = th_get_le64(disk->walking),
+		.at = th_get_le64(disk->at),
+		.bytes = th_get_le64(disk->bytes),
+		.damaged = th_get_le32(disk->damaged),
+		.healed = th_get_le32(disk->healed),
+		.paused = disk->paused,
+	};
+	return disk->paused <= 1 && all_zero(disk->reserved, sizeof(disk->reserved));
+}
+
 static void pack(const struct th_super *super, struct super_disk *ret)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -109,6 +152,7 @@ static void pack(const struct th_super *super, struct super_disk *ret)
 	memcpy(ret->meta_root, super->meta_root, sizeof(ret->meta_root));
 	for (size_t i = 0; i < 8; i++)
 		ret->counters[i] = th_le64(super->counters[i]);
+	pack_scrub(&super->scrub, &ret->scrub);
 	ret->clean = super->clean;
 	ret->copies = super->copies;
 	ret->carried_size = th_le16(super->carried_size);
@@ -159,6 +203,7 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 		return -EPROTONOSUPPORT;
 	if (th_get_le32(disk->block_size) != TH_BLOCK_SIZE || super.generation % TH_SUPER_SLOTS != slot ||
 	    !plausible(&super) ||
+	    !unpack_scrub(&disk->scrub, &ret->scrub) ||
 	    !all_zero(disk->carried + super.carried_size, sizeof(disk->carried) - super.carried_size) ||
 	    th_blocklist_unpack(&disk->space_log, &ret->space_log) || th_blocklist_unpack(&disk->dead, &ret->dead) ||
 	    th_blocklist_unpack(&disk->strays, &ret->strays))
@@ -350,6 +395,85 @@ int th_super_list(struct th_disk *disk, struct th_super **ret, size_t *ret_count
 	*ret = search.list;
 	*ret_count = search.count;
 	return 0;
+}
+
+/* --- comparing the rings --- */
+
+enum slot_state { SLOT_EMPTY, SLOT_DAMAGED, SLOT_VALID };
+
+/* Looks at a slot.  An empty one has no magic number.  *ret_generation: of a valid one. */
+static enum slot_state slot_state(const struct super_disk *disk, unsigned slot, uint64_t *ret_generation)
+{
+	struct th_super super;
+	int err = unpack(disk, slot, &super);
+
+	*ret_generation = err ? 0 : super.generation;
+	return err == -ENOMSG ? SLOT_EMPTY : err ? SLOT_DAMAGED : SLOT_VALID;
+}
+
+/* Reads a ring slot by slot, so that an unreadable block costs one.  Such a block is made damaged, not empty. */
+static void read_slots(struct th_disk *disk, uint64_t first, struct super_disk *ring)
+{
+	if (th_disk_read(disk, first, TH_SUPER_SLOTS, ring) == 0)
+		return;
+	for (unsigned slot = 0; slot < TH_SUPER_SLOTS; slot++) {
+		if (th_disk_read(disk, first + slot, 1, &ring[slot]) == 0)
+			continue;
+		memset(&ring[slot], 0, sizeof(ring[slot]));
+		ring[slot].magic = th_le64(SUPER_MAGIC);
+	}
+}
+
+struct rings {
+	struct th_disk *disk;
+	struct super_disk *ring[2]; /* owned */
+	uint64_t first[2]; /* their addresses */
+	struct th_super_rings *found;
+};
+
+/* Compares the two copies of a slot, and rewrites a damaged one from a valid one. */
+static void mend_slot(struct rings *rings, unsigned slot)
+{
+	uint64_t generation[2];
+	enum slot_state state[2];
+	unsigned good;
+
+	for (unsigned i = 0; i < 2; i++)
+		state[i] = slot_state(&rings->ring[i][slot], slot, &generation[i]);
+	if (state[0] == state[1] && state[0] != SLOT_DAMAGED && generation[0] == generation[1])
+		return;
+	rings->found->slots++;
+	good = generation[1] > generation[0];
+	if (state[good] != SLOT_VALID) { /* neither is valid */
+		rings->found->damaged += 2;
+		return;
+	}
+	rings->found->damaged++;
+	if (rings->disk->heals &&
+	    th_disk_write(rings->disk, rings->first[1 - good] + slot, 1, &rings->ring[good][slot]) == 0)
+		rings->found->mended++;
+}
+
+int th_super_mend(struct th_disk *disk, const struct th_super *newest, struct th_super_rings *ret)
+{
+	struct rings rings = { .disk = disk, .first = { 0, newest->blocks - TH_SUPER_TAIL_BLOCKS }, .found = ret };
+	int err = 0;
+
+	*ret = (struct th_super_rings){ 0 };
+	for (unsigned i = 0; i < 2; i++) {
+		rings.ring[i] = th_disk_buffer(TH_SUPER_SLOTS * sizeof(struct super_disk));
+		if (!rings.ring[i])
+			err = -ENOMEM;
+		else
+			read_slots(disk, rings.first[i], rings.ring[i]);
+	}
+	for (unsigned slot = 0; slot < TH_SUPER_SLOTS && !err; slot++)
+		mend_slot(&rings, slot);
+	if (ret->mended && th_disk_sync(disk))
+		ret->mended = 0;
+	free(rings.ring[0]);
+	free(rings.ring[1]);
+	return err;
 }
 
 bool th_super_present(struct th_disk *disk)

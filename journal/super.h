@@ -15,9 +15,23 @@
 
 #define TH_SUPER_SLOTS 8
 #define TH_SUPER_ROOT_SIZE 64 /* room for one packed root pointer of a tree; its format is the tree's */
-#define TH_SUPER_CARRIED_BYTES 3500
+#define TH_SUPER_CARRIED_BYTES 3420
 #define TH_LABEL_MAX 63 /* bytes */
 #define TH_FORMAT_VERSION 1
+
+/* How far a scrub of the store is.  A restart continues there. */
+struct th_super_scrub {
+	uint64_t generation; /* newest one when it began: later blocks need no scrub; 0: none is under way */
+	uint64_t begun_ns; /* of the one under way, or else of the last one; 0: there was none */
+	uint64_t ended_ns; /* of the last complete one; 0: there was none */
+	uint64_t snapshot; /* snapshots with ids up to this one are done */
+	uint64_t head; /* number of the tree under way, after the snapshots */
+	uint64_t walking; /* id of the snapshot under way; 0: a tree after the snapshots is */
+	uint64_t at; /* keys of the tree under way whose first eight bytes are less than this are done */
+	uint64_t bytes; /* read so far */
+	uint32_t damaged, healed; /* problems found so far that are left; those that are healed */
+	uint8_t paused;
+};
 
 struct th_super {
 	uint8_t uuid[16];
@@ -39,6 +53,7 @@ struct th_super {
 	struct th_blocklist dead, strays; /* of the current branch; see tree/catalogue/dead_list.c */
 	uint8_t live_root[TH_SUPER_ROOT_SIZE], meta_root[TH_SUPER_ROOT_SIZE];
 	uint64_t counters[8]; /* the tree's: docs/format.md, "Branch" */
+	struct th_super_scrub scrub;
 	uint16_t carried_size; /* bytes of `carried` in use; the tree defines them: see tree/catalogue/meta.h */
 	uint8_t carried[TH_SUPER_CARRIED_BYTES];
 };
@@ -69,6 +84,17 @@ int th_super_read(struct th_disk *disk, struct th_super *ret);
 /* Lists the valid superblocks of both rings, one of each generation, the newest first.  The caller frees *ret.  Returns 0, even
  * if there are none, -ENOMEM, or a read error if neither ring can be read. */
 int th_super_list(struct th_disk *disk, struct th_super **ret, size_t *ret_count);
+/* Copies of superblocks that are damaged: not as the same slot of the other ring, which has a newer or the only valid
+ * one, or valid in neither ring.  A crash leaves at most one damaged slot. */
+struct th_super_rings {
+	unsigned slots; /* numbers of slots of which a copy is damaged */
+	unsigned damaged; /* copies */
+	unsigned mended; /* of these, copies that were rewritten from the other ring */
+};
+
+/* Compares the two rings of a store whose newest superblock is *newest, and where disk->heals rewrites damaged slots,
+ * with a flush; a write error is not reported.  No other thread writes superblocks.  Returns 0 or -ENOMEM. */
+int th_super_mend(struct th_disk *disk, const struct th_super *newest, struct th_super_rings *ret);
 /* Zeroes both rings, and the end ring of an older, smaller image, without a flush.  For mkfs: slots of an older store
  * may have higher generations.  Returns 0, -EINVAL if the disk is too small for two rings, -ENOMEM or a write error. */
 int th_super_erase(struct th_disk *disk);

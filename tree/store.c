@@ -19,6 +19,7 @@
 #include "tree/checkpoint/log_queue.h"
 #include "tree/io/chunk.h"
 #include "tree/io/trim.h"
+#include "tree/scrub/heal.h"
 #include "tree/snapshot/branch.h"
 #include "tree/state/state.h"
 #include "tree/txn/replay.h"
@@ -183,6 +184,7 @@ static void store_release(struct th_store *store)
 	th_tree_release(&store->live);
 	th_tree_release(&store->meta);
 	th_cache_free(store->cache);
+	th_heal_release(store);
 	th_readahead_free(store->ahead);
 	th_drops_release(&store->epoch.drops);
 	th_drops_release(&store->epoch.shares);
@@ -235,6 +237,8 @@ static int store_new(struct th_disk *disk, const struct th_store_options *option
 	if (!err)
 		err = th_cache_new(disk, store->ahead, store->options.cache_bytes, store->options.report,
 				   store->options.arg, &store->cache);
+	if (!err)
+		err = th_heal_start(store);
 	th_tree_init(&store->live, store->cache, super->generation + 1, TH_OVERLAY_BYTES);
 	/* A reader keeps the messages of the superblock in the root, since a node below may be damaged. */
 	th_tree_init(&store->meta, store->cache, super->generation + 1,
@@ -478,12 +482,26 @@ static int open_rescue(struct th_disk *disk, const struct th_store_options *opti
 	return err;
 }
 
+/* Rewrites damaged copies of superblocks, and reports damage that a crash does not explain. */
+static int mend_super(struct th_disk *disk, const struct th_super *super)
+{
+	struct th_super_rings rings;
+	int err = th_super_mend(disk, super, &rings);
+
+	if (!err && rings.slots > 1)
+		th_disk_report(disk, "superblock: %u of 16 copies were damaged, of which %u are rewritten", rings.damaged,
+			       rings.mended);
+	return err;
+}
+
 /* Opens the state of the newest superblock, and of the log after it. */
 static int open_newest(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret)
 {
 	struct th_super super;
 	int err = th_super_read(disk, &super);
 
+	if (!err && disk->heals)
+		err = mend_super(disk, &super);
 	if (!err)
 		err = open_state(disk, options, &super, ret);
 	if (!err && !super.clean)
@@ -541,6 +559,7 @@ int th_store_close(struct th_store *store)
 	int err = 0;
 
 	th_checkpointer_stop(store);
+	th_heal_run(store);
 	if (!store->read_only) {
 		err = th_checkpoint(store, NULL, NULL, TH_CHECKPOINT_CLEAN | TH_CHECKPOINT_STRICT);
 		if (!err)

@@ -9,6 +9,7 @@
 #include "fs/control/rollback.h"
 #include "fs/diff/diff_session.h"
 #include "fs/inode/dirty_list.h"
+#include "fs/scrub/scrubber.h"
 #include "fs/snapshot/branch.h"
 #include "fs/snapshot/snapshot.h"
 #include "fs/stream/send.h"
@@ -17,6 +18,7 @@
 struct th_control {
 	struct th_fs *fs;
 	struct th_diff_sessions *sessions;
+	struct th_scrubber *scrubber;
 	pthread_mutex_t rollback_lock; /* one rollback at a time */
 };
 
@@ -520,6 +522,56 @@ static int answer_send_begin(struct th_control *control, const void *request, vo
 	return err;
 }
 
+static enum th_control_scrub_state scrub_state(const struct th_scrubber_status *status)
+{
+	if (!status->scrub.generation)
+		return TH_CONTROL_SCRUB_NONE;
+	if (status->running)
+		return TH_CONTROL_SCRUB_RUNNING;
+	return status->scrub.paused ? TH_CONTROL_SCRUB_PAUSED : TH_CONTROL_SCRUB_ENDED;
+}
+
+static int scrub_act(struct th_control *control, uint32_t action, uint64_t rate)
+{
+	switch (action) {
+	case TH_CONTROL_SCRUB_STATUS:
+		return 0;
+	case TH_CONTROL_SCRUB_START:
+		return th_scrubber_start(control->scrubber, rate);
+	case TH_CONTROL_SCRUB_PAUSE:
+		return th_scrubber_pause(control->scrubber);
+	case TH_CONTROL_SCRUB_STOP:
+		return th_scrubber_stop(control->scrubber);
+	default:
+		return -EINVAL;
+	}
+}
+
+static int answer_scrub(struct th_control *control, const void *request, void *answer)
+{
+	const struct th_control_scrub *wanted = request;
+	struct th_control_scrub *scrub = answer;
+	struct th_scrubber_status status;
+	int err = scrub_act(control, th_get_le32(wanted->action), th_get_le64(wanted->rate));
+
+	if (err)
+		return err;
+	th_scrubber_status(control->scrubber, &status);
+	scrub->begun_ns = th_le64(status.scrub.begun_ns);
+	scrub->ended_ns = th_le64(status.scrub.ended_ns);
+	scrub->bytes = th_le64(status.scrub.bytes);
+	scrub->bytes_total = th_le64(status.bytes_total);
+	scrub->damaged = th_le32(status.scrub.damaged);
+	scrub->healed = th_le32(status.scrub.healed);
+	scrub->state = th_le32(scrub_state(&status));
+	return 0;
+}
+
+int th_control_resume_scrub(struct th_control *control)
+{
+	return th_scrubber_resume(control->scrubber);
+}
+
 /* The right that a command needs. */
 enum right {
 	RIGHT_LIST,
@@ -559,6 +611,7 @@ static const struct command {
 	{ TH_CONTROL_TRIM, RIGHT_ADMIN, answer_trim },
 	{ TH_CONTROL_RESIZE, RIGHT_ADMIN, answer_resize },
 	{ TH_CONTROL_SEND_BEGIN, RIGHT_SEE_ALL, answer_send_begin },
+	{ TH_CONTROL_SCRUB, RIGHT_ADMIN, answer_scrub },
 };
 
 int th_control_new(struct th_fs *fs, struct th_control **ret)
@@ -571,8 +624,10 @@ int th_control_new(struct th_fs *fs, struct th_control **ret)
 	control->fs = fs;
 	pthread_mutex_init(&control->rollback_lock, NULL);
 	err = th_diff_sessions_new(&control->sessions);
+	if (!err)
+		err = th_scrubber_new(fs, &control->scrubber);
 	if (err)
-		free(control);
+		th_control_free(control);
 	else
 		*ret = control;
 	return err;
@@ -582,6 +637,7 @@ void th_control_free(struct th_control *control)
 {
 	if (!control)
 		return;
+	th_scrubber_free(control->scrubber);
 	th_diff_sessions_free(control->sessions);
 	pthread_mutex_destroy(&control->rollback_lock);
 	free(control);

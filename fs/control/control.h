@@ -226,6 +226,33 @@ struct th_control_send_begin {
 };
 static_assert(sizeof(struct th_control_send_begin) == 656, "the size is part of the command's number");
 
+enum th_control_scrub_action {
+	TH_CONTROL_SCRUB_STATUS, /* only asks */
+	TH_CONTROL_SCRUB_START,
+	TH_CONTROL_SCRUB_PAUSE,
+	TH_CONTROL_SCRUB_STOP,
+};
+
+enum th_control_scrub_state {
+	TH_CONTROL_SCRUB_NONE, /* none is under way */
+	TH_CONTROL_SCRUB_RUNNING,
+	TH_CONTROL_SCRUB_PAUSED,
+	TH_CONTROL_SCRUB_ENDED, /* not complete, but nothing runs: the next mount or start continues it */
+};
+
+/* Starts, pauses or ends a scrub (scrub/scrubber.h), and tells how far it is. */
+struct th_control_scrub {
+	struct th_le32 version, action;
+	struct th_le64 rate; /* to start: bytes per second; 0: no limit */
+	/* In the answer, after the action. */
+	struct th_le64 begun_ns,
+		ended_ns; /* of the scrub under way or the last one; of the last complete one; 0: none */
+	struct th_le64 bytes, bytes_total; /* read so far; about what the scrub reads */
+	struct th_le32 damaged, healed; /* found so far: problems that are left, and that are healed */
+	struct th_le32 state, unused;
+};
+static_assert(sizeof(struct th_control_scrub) == 64, "the size is part of the command's number");
+
 #define TH_CONTROL_INFO _IOWR(TH_CONTROL_TYPE, 1, struct th_control_info)
 #define TH_CONTROL_SNAPSHOT_CREATE _IOWR(TH_CONTROL_TYPE, 2, struct th_control_snapshot)
 #define TH_CONTROL_SNAPSHOT_DELETE _IOW(TH_CONTROL_TYPE, 3, struct th_control_snapshot)
@@ -250,6 +277,8 @@ static_assert(sizeof(struct th_control_send_begin) == 656, "the size is part of 
 #define TH_CONTROL_SNAPSHOT_SPACE_OF _IOWR(TH_CONTROL_TYPE, 41, struct th_control_space_of)
 #define TH_CONTROL_COPY _IOWR(TH_CONTROL_TYPE, 42, struct th_control_copy)
 #define TH_CONTROL_SEND_BEGIN _IOWR(TH_CONTROL_TYPE, 21, struct th_control_send_begin)
+
+#define TH_CONTROL_SCRUB _IOWR(TH_CONTROL_TYPE, 21, struct th_control_scrub)
 static_assert(sizeof(struct th_control_branches) <= 16383 && sizeof(struct th_control_list) <= 16383 &&
 		      sizeof(struct th_control_holds) <= 16383 && sizeof(struct th_control_diff_next) <= 16383,
 	      "the size field of an ioctl's number has 14 bits");
@@ -261,12 +290,15 @@ int th_control_new(struct th_fs *fs, struct th_control **ret);
 /* Ends the diff sessions too.  No request may be in progress.  NULL is fine. */
 void th_control_free(struct th_control *control);
 
+/* Goes on with a scrub that an earlier mount did not complete.  Returns 0 or the error of starting a thread. */
+int th_control_resume_scrub(struct th_control *control);
+
 /* Discards free space for FITRIM, the ioctl of fstrim(8).  Arguments as for th_store_trim().  Returns 0, -EPERM unless
  * caller->admin, -EROFS, or as th_store_trim().  Any thread; no lock held (L5). */
 int th_control_fitrim(struct th_control *control, const struct th_caller *caller, uint64_t start, uint64_t length,
 		      uint64_t least, uint64_t *ret_bytes);
 
-/* Answers one request.  Differences, trim and resizing are for caller->admin only; the rights to change and to list are in
+/* Answers one request.  Differences, trim, resizing and scrubs are for caller->admin only; the rights to change and to list are in
  * snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is the number of
  * bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for another
  * version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it, -EMFILE if there

@@ -324,6 +324,8 @@ static int run(const struct th_mount_options *options, struct th_mount_parsed *p
 	if (err)
 		return err;
 	err = th_control_new(fuse.fs, &fuse.control);
+	if (!err && !th_fs_writable(fuse.fs))
+		th_control_resume_scrub(fuse.control); /* after an error a later mount resumes it */
 	if (!err)
 		err = mount_and_serve(&fuse, &attach, &signals, &end);
 	th_control_free(fuse.control);

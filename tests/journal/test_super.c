@@ -11,9 +11,9 @@
 #define AT_RO_COMPAT 104u
 #define AT_INCOMPAT 112u
 #define AT_COMPAT 96u
-#define AT_COPIES 585u
-#define AT_CARRIED_SIZE 586u
-#define AT_CARRIED 588u
+#define AT_COPIES 665u
+#define AT_CARRIED_SIZE 666u
+#define AT_CARRIED 668u
 #define CARRIED 100u
 #define AT_CHECKSUM (TH_BLOCK_SIZE - 8)
 
@@ -387,6 +387,57 @@ START_TEST(fields_that_no_reader_accepts_are_not_written)
 }
 END_TEST
 
+static void count_rings(struct th_super_rings *ret)
+{
+	struct th_super newest;
+
+	th_ok(th_super_read(disk, &newest));
+	th_ok(th_super_mend(disk, &newest, ret));
+}
+
+START_TEST(damaged_slots_are_rewritten_from_the_other_ring)
+{
+	struct th_super_rings rings;
+
+	write_generations(5, 20);
+	count_rings(&rings);
+	ck_assert_uint_eq(rings.slots, 0);
+	wipe(0, 8);
+	count_rings(&rings);
+	ck_assert(rings.slots == 8 && rings.damaged == 8 && rings.mended == 0);
+	disk->heals = true;
+	count_rings(&rings);
+	ck_assert(rings.slots == 8 && rings.damaged == 8 && rings.mended == 8);
+	count_rings(&rings);
+	ck_assert_uint_eq(rings.slots, 0);
+	wipe(DISK_BLOCKS - 8, 8);
+	check_newest(20);
+	count_rings(&rings);
+	ck_assert_uint_eq(rings.mended, 8);
+	count_rings(&rings);
+	ck_assert_uint_eq(rings.slots, 0);
+}
+END_TEST
+
+/* A ring that was never full has empty slots, and a crash leaves one damaged slot number. */
+START_TEST(empty_and_torn_slots_are_told_from_lost_ones)
+{
+	uint8_t torn = 0xff;
+	struct th_super_rings rings;
+
+	write_generations(1, 3);
+	count_rings(&rings);
+	ck_assert_uint_eq(rings.slots, 0);
+	edit(3, 2000, &torn, 1, false);
+	edit(DISK_BLOCKS - 8 + 3, 2000, &torn, 1, false);
+	count_rings(&rings);
+	ck_assert(rings.slots == 1 && rings.damaged == 2 && rings.mended == 0);
+	edit(1, 2000, &torn, 1, false);
+	count_rings(&rings);
+	ck_assert(rings.slots == 2 && rings.damaged == 3);
+}
+END_TEST
+
 START_TEST(erase_removes_every_ring)
 {
 	struct th_super super = sample(100);
@@ -493,6 +544,8 @@ int main(void)
 	tcase_add_test(tcase, carried_size_is_checked);
 	tcase_add_test(tcase, generation_in_another_slot_is_not_valid);
 	tcase_add_test(tcase, fields_that_no_reader_accepts_are_not_written);
+	tcase_add_test(tcase, damaged_slots_are_rewritten_from_the_other_ring);
+	tcase_add_test(tcase, empty_and_torn_slots_are_told_from_lost_ones);
 	tcase_add_test(tcase, erase_removes_every_ring);
 	tcase_add_test(tcase, one_unreadable_ring_is_no_error);
 	tcase_add_test(tcase, hostile_fields_are_refused_or_can_be_written_again);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two copies of each node: the store reads whatever copy is right, frees both, and reports the one that is wrong. */
+/* Two copies of each node: the store reads whatever copy is right, frees both, and reports and heals the one that is wrong,
+ * where it reads it and in a scrub. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/tree/fixture.h"
 #include "tree/node/node_pack.h"
+#include "tree/scrub/scrub.h"
 #include "tree/state/state.h"
 
 #define KEYS 20000
@@ -169,6 +171,177 @@ START_TEST(each_damaged_copy_is_reported_once_and_harms_nothing)
 }
 END_TEST
 
+static unsigned healed; /* lines about that */
+
+static void count_healed(void *arg, const char *line)
+{
+	(void)arg;
+	healed += strstr(line, "healed from its copy") != NULL;
+}
+
+/* The first copies of all nodes are damaged.  Reading heals them; then the second copies can be lost. */
+START_TEST(reading_heals_the_first_copies)
+{
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture, damaged, again;
+	uint64_t half = (MIB << (20 - TH_BLOCK_SHIFT)) / 2;
+	unsigned rounds = 0;
+
+	init(&fixture);
+	fill(&fixture, model);
+	th_fixture_close(&fixture);
+	open_damaged(&fixture, TH_SUPER_FIRST_FREE + 256, half, &damaged);
+	damaged.options.report = count_healed;
+	do {
+		healed = 0;
+		th_fixture_open(&damaged);
+		th_verify_scan(th_view_live(damaged.store), model, NULL);
+		th_fixture_close(&damaged);
+		ck_assert_uint_lt(rounds++, 20);
+	} while (healed);
+	ck_assert_uint_gt(rounds, 1);
+	open_damaged(&damaged, half, 2 * half - TH_SUPER_TAIL_BLOCKS, &again);
+	th_fixture_open(&again);
+	th_verify_scan(th_view_live(again.store), model, NULL);
+	th_fixture_release(&again);
+	th_disk_close(damaged.disk);
+	th_disk_close(fixture.disk);
+	th_model_unref(model);
+}
+END_TEST
+
+/* Only a store that is open for writing heals, and it reports a node once. */
+START_TEST(a_reader_changes_nothing)
+{
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture, damaged;
+	uint64_t half = (MIB << (20 - TH_BLOCK_SHIFT)) / 2, writes;
+
+	init(&fixture);
+	fill(&fixture, model);
+	th_fixture_close(&fixture);
+	open_damaged(&fixture, TH_SUPER_FIRST_FREE + 256, half, &damaged);
+	damaged.options.report = count_healed;
+	damaged.options.read_only = true;
+	healed = 0;
+	writes = damaged.disk->writes;
+	th_fixture_open(&damaged);
+	th_verify_scan(th_view_live(damaged.store), model, NULL);
+	th_fixture_close(&damaged);
+	ck_assert_uint_eq(damaged.disk->writes, writes);
+	ck_assert_uint_eq(healed, 0);
+	th_disk_close(damaged.disk);
+	th_disk_close(fixture.disk);
+	th_model_unref(model);
+}
+END_TEST
+
+static int no_value(void *arg, const char *tree, struct th_slice key, struct th_slice value)
+{
+	(void)arg;
+	(void)tree;
+	(void)key;
+	(void)value;
+	return 0;
+}
+
+/* Scrubs in steps, and opens the store again after some of them.  Returns what it found. */
+static struct th_super_scrub scrub(struct th_fixture *fixture, uint64_t step, unsigned reopen_after)
+{
+	struct th_super_scrub state;
+	struct th_scrub *scrub;
+	unsigned steps = 0;
+	int ret = 0;
+
+	th_scrub_begin(fixture->store);
+	th_ok(th_scrub_new(fixture->store, no_value, NULL, &scrub));
+	while (!ret) {
+		ret = th_scrub_step(scrub, step);
+		ck_assert_int_ge(ret, 0);
+		if (ret || ++steps != reopen_after)
+			continue;
+		th_scrub_free(scrub);
+		th_fixture_reopen(fixture);
+		th_ok(th_scrub_new(fixture->store, no_value, NULL, &scrub));
+	}
+	ck_assert(!reopen_after || steps > reopen_after);
+	th_scrub_free(scrub);
+	th_scrub_state(fixture->store, &state);
+	ck_assert_uint_eq(state.generation, 0);
+	ck_assert_uint_gt(state.ended_ns, 0);
+	return state;
+}
+
+/* Either half of the disk is damaged in turn: a scrub heals all nodes and lists, those of snapshots too. */
+START_TEST(scrub_heals_every_copy)
+{
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture, damaged, again;
+	uint64_t half = (MIB << (20 - TH_BLOCK_SHIFT)) / 2;
+	struct th_super_scrub found;
+
+	init(&fixture);
+	fill(&fixture, model);
+	th_fixture_close(&fixture);
+	open_damaged(&fixture, TH_SUPER_FIRST_FREE + 256, half, &damaged);
+	th_fixture_open(&damaged);
+	found = scrub(&damaged, 100000, 10);
+	ck_assert_uint_gt(found.healed, 50);
+	ck_assert_uint_eq(found.damaged, 0);
+	ck_assert_uint_eq(check(&damaged), 0);
+	th_fixture_close(&damaged);
+	open_damaged(&damaged, half, 2 * half - TH_SUPER_TAIL_BLOCKS, &again);
+	th_fixture_open(&again);
+	th_verify_scan(th_view_live(again.store), model, NULL);
+	found = scrub(&again, 1 << 20, 0);
+	ck_assert_uint_gt(found.healed, 50);
+	ck_assert_uint_eq(found.damaged, 0);
+	ck_assert_uint_eq(check(&again), 0);
+	found = scrub(&again, UINT64_MAX, 0);
+	ck_assert_uint_eq(found.healed + found.damaged, 0);
+	th_fixture_release(&again);
+	th_disk_close(damaged.disk);
+	th_disk_close(fixture.disk);
+	th_model_unref(model);
+}
+END_TEST
+
+/* A scrub reads each copy of each node once, however many trees have it, and goes on among changes. */
+START_TEST(scrub_reads_each_block_once)
+{
+	struct th_model *model = th_model_new();
+	struct th_fixture fixture;
+	struct th_store_info info;
+	struct th_super_scrub found;
+	struct th_scrub *scrubbing;
+	char name[16];
+
+	init(&fixture);
+	fill(&fixture, model);
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "more%u", i);
+		th_ok(th_snapshot_create(fixture.store, name, NULL));
+	}
+	th_store_info(fixture.store, &info);
+	found = scrub(&fixture, 1 << 20, 0);
+	ck_assert_uint_ge(found.bytes, info.blocks_metadata * TH_BLOCK_SIZE / 2);
+	ck_assert_uint_le(found.bytes, (info.blocks_metadata + info.blocks_snapshots) * TH_BLOCK_SIZE);
+	th_scrub_begin(fixture.store);
+	th_ok(th_scrub_new(fixture.store, no_value, NULL, &scrubbing));
+	for (unsigned i = 0; th_scrub_step(scrubbing, 100000) == 0; i++) {
+		snprintf(name, sizeof(name), "new%u", i);
+		th_fixture_put(&fixture, name, name);
+		th_ok(th_store_checkpoint(fixture.store));
+		ck_assert_uint_lt(i, 10000);
+	}
+	th_scrub_free(scrubbing);
+	th_scrub_state(fixture.store, &found);
+	ck_assert_uint_eq(found.healed + found.damaged, 0);
+	th_fixture_release(&fixture);
+	th_model_unref(model);
+}
+END_TEST
+
 START_TEST(both_copies_are_freed)
 {
 	struct th_model *model = th_model_new();
@@ -207,7 +380,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = { any_one_copy_is_enough, each_damaged_copy_is_reported_once_and_harms_nothing,
-				       both_copies_are_freed, more_than_two_copies_are_refused };
+				       both_copies_are_freed, more_than_two_copies_are_refused,
+				       reading_heals_the_first_copies, a_reader_changes_nothing, scrub_heals_every_copy,
+				       scrub_reads_each_block_once };
 
 	return th_tests_run("copies", tests, sizeof(tests) / sizeof(tests[0]));
 }

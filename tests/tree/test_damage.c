@@ -502,7 +502,7 @@ START_TEST(reader_does_without_damaged_parts)
 
 		init(&fixture);
 		th_fixture_put(&fixture, "k", "1");
-		for (unsigned i = 0; i < 30; i++) {
+		for (unsigned i = 0; i < 25; i++) {
 			snprintf(name, sizeof(name), "s%u", i);
 			snapshot(&fixture, name);
 			th_fixture_put(&fixture, "k", "2");
@@ -519,7 +519,7 @@ START_TEST(reader_does_without_damaged_parts)
 		if (part != TH_LOST_LIVE)
 			th_value_release(&value);
 		th_expect(th_snapshot_find(fixture.store, "s0", &unused), part == TH_LOST_CATALOGUE ? -ENOENT : 0);
-		th_ok(th_view_snapshot(fixture.store, find(&fixture, "s29")->info.id, &view));
+		th_ok(th_view_snapshot(fixture.store, find(&fixture, "s24")->info.id, &view));
 		th_ok(th_get(view, th_slice_of("k"), &value));
 		th_value_release(&value);
 		th_view_close(view);

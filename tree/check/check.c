@@ -192,6 +192,15 @@ static int visit_entries(struct th_check *check)
 	return err ? err : visit_range(check, &range);
 }
 
+/* Reports copies of superblocks that are damaged, unless a crash explains it. */
+static void check_rings(struct th_check *check)
+{
+	struct th_super_rings rings;
+
+	if (th_super_mend(check->store->disk, &check->super, &rings) == 0 && rings.slots > 1)
+		th_check_problem(check, "superblock: %u of 16 copies are damaged", rings.damaged);
+}
+
 /* --- public --- */
 
 static int run(struct th_check *check)
@@ -200,6 +209,7 @@ static int run(struct th_check *check)
 
 	if (!err && check->options.only_entries)
 		return visit_entries(check);
+	check_rings(check);
 	if (check->store->log_lost)
 		th_check_problem(check, "the intent log cannot be replayed, so the transactions in it are not checked");
 	if (check->store->log_stranded)

@@ -74,7 +74,7 @@ static bool worth_a_checkpoint(struct th_store *store)
 	struct th_space_stat stat;
 
 	if (__atomic_load_n(&store->seq, __ATOMIC_ACQUIRE) != store->super.sequence ||
-	    atomic_load(&store->dirty_bytes) > 0)
+	    atomic_load(&store->dirty_bytes) > 0 || store->scrub_due)
 		return true;
 	th_space_stat(store->space, &stat);
 	return stat.waiting > TH_WAITING_MAX || stat.waiting > stat.blocks / TH_WAITING_PART || th_reclaim_due(store);
@@ -235,6 +235,7 @@ static int write_super(struct checkpoint *c, bool clean)
 	struct th_ptr_disk root;
 	int err;
 
+	store->scrub_due = false;
 	super->generation = c->state.generation;
 	super->sequence = c->state.sequence;
 	super->checkpoint_ns = th_now_ns();

@@ -5,6 +5,7 @@
 #include "tree/catalogue/reclaim.h"
 #include "tree/checkpoint/checkpoint.h"
 #include "tree/io/trim.h"
+#include "tree/scrub/heal.h"
 #include "tree/state/state.h"
 
 /* Waits until the interval is over, or a thread asks for a checkpoint.  checkpointer_lock is held. */
@@ -59,6 +60,7 @@ static void *checkpointer(void *arg)
 		pthread_mutex_unlock(&store->checkpointer_lock);
 		if (more || !atomic_load(&store->failed))
 			checkpoint_in_turn(store);
+		th_heal_run(store);
 		if (!more)
 			trim_in_turn(store);
 		more = th_reclaim_due(store);

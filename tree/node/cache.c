@@ -52,7 +52,8 @@ struct async_load {
 	struct th_future future[TH_COPIES_MAX];
 	int first_err; /* of the first copy, after which the second one is read */
 	void *blocks;
-	uint8_t prefix[]; /* of the node */
+	size_t fence_size;
+	uint8_t fence[]; /* lower one of the node */
 };
 
 /* A place in a shard's table.  It has all that a sweep of the clock looks at, as nodes are rarely in the processor's
@@ -89,6 +90,8 @@ struct th_cache {
 	pthread_cond_t idle; /* no asynchronous load is under way */
 	void (*report)(void *arg, const char *line);
 	void *arg;
+	th_cache_spare *spare; /* NULL: none */
+	void *spare_arg;
 	struct shard shard[TH_CACHE_SHARDS];
 };
 
@@ -402,13 +405,16 @@ static void report_damage(struct th_cache *cache, const struct th_ptr *ptr, int 
 }
 
 /* A copy was wrong, and the node was read from the other one. */
-static void report_copy(struct th_cache *cache, const struct th_ptr *ptr, int err)
+static void note_spare(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, int err)
 {
-	th_report_format(cache->report, cache->arg,
-			 "%s: node at block %" PRIu64 " (%u blocks, generation %" PRIu64
-			 "): %s; its copy at block %" PRIu64 " is used",
-			 cache->disk->name, ptr->addr, ptr->blocks, ptr->birth,
-			 err == -EIO ? "cannot be read" : "wrong checksum", ptr->mirror);
+	if (cache->spare)
+		cache->spare(cache->spare_arg, ptr, fence, err);
+}
+
+void th_cache_on_spare(struct th_cache *cache, th_cache_spare *spare, void *arg)
+{
+	cache->spare = spare;
+	cache->spare_arg = arg;
 }
 
 /* Copies the blocks from the readahead, if it has them and they are still right. */
@@ -422,7 +428,7 @@ static bool read_ahead(struct th_cache *cache, const struct th_ptr *ptr, uint8_t
 	return false;
 }
 
-static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t *blocks)
+static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, struct th_slice fence, uint8_t *blocks)
 {
 	struct th_ptr second;
 	int err;
@@ -436,7 +442,7 @@ static int read_blocks(struct th_cache *cache, const struct th_ptr *ptr, uint8_t
 	second = th_ptr_copy(ptr, 1);
 	if (th_node_blocks_read(cache->disk, &second, blocks))
 		return err;
-	report_copy(cache, ptr, err);
+	note_spare(cache, ptr, fence, err);
 	return 0;
 }
 
@@ -449,7 +455,7 @@ static int read_node(struct th_cache *cache, const struct th_ptr *ptr, struct th
 
 	if (fence.size < ptr->prefix_size)
 		return -EUCLEAN;
-	err = read_blocks(cache, ptr, blocks);
+	err = read_blocks(cache, ptr, fence, blocks);
 	if (!err)
 		err = th_node_unpack(blocks, ptr, (struct th_slice){ fence.data, ptr->prefix_size }, ret, &why);
 	if (err && err != -ENOMEM && !quiet)
@@ -651,7 +657,7 @@ static void async_done(struct th_future *future, void *arg)
 	struct async_load *async = arg;
 	struct th_cache *cache = async->cache;
 	struct shard *shard = shard_of(cache, async->ptr.addr);
-	struct th_slice prefix = { async->prefix, async->ptr.prefix_size };
+	struct th_slice prefix = { async->fence, async->ptr.prefix_size };
 	struct th_node *node = NULL;
 	struct waiter *waiters;
 	const char *why;
@@ -663,7 +669,7 @@ static void async_done(struct th_future *future, void *arg)
 	if (err && async_second(async, err))
 		return;
 	if (!err && async->first_err)
-		report_copy(cache, &async->ptr, async->first_err);
+		note_spare(cache, &async->ptr, (struct th_slice){ async->fence, async->fence_size }, async->first_err);
 	if (!err)
 		err = th_node_unpack(async->blocks, &async->ptr, prefix, &node, &why);
 	pthread_mutex_lock(&shard->lock);
@@ -680,7 +686,7 @@ static void async_done(struct th_future *future, void *arg)
 static struct async_load *async_new(struct th_cache *cache, struct shard *shard, const struct th_ptr *ptr,
 				    struct th_slice fence)
 {
-	struct async_load *async = malloc(sizeof(*async) + ptr->prefix_size);
+	struct async_load *async = malloc(sizeof(*async) + fence.size);
 
 	if (!async)
 		return NULL;
@@ -689,12 +695,13 @@ static struct async_load *async_new(struct th_cache *cache, struct shard *shard,
 		.cache = cache,
 		.ptr = *ptr,
 		.blocks = buffer_take(cache),
+		.fence_size = fence.size,
 	};
 	if (!async->blocks) {
 		free(async);
 		return NULL;
 	}
-	memcpy(async->prefix, fence.data, ptr->prefix_size);
+	memcpy(async->fence, fence.data, fence.size);
 	shard->loads = &async->load;
 	atomic_fetch_add(&cache->under_way, 1);
 	return async;

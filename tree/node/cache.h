@@ -32,6 +32,11 @@ int th_cache_new(struct th_disk *disk, struct th_readahead *ahead, size_t budget
 		 void (*report)(void *arg, const char *line), void *arg, struct th_cache **ret);
 /* Waits for loads under way.  NULL is allowed. */
 void th_cache_free(struct th_cache *cache);
+/* Takes a node of which the first copy was damaged (err), so that it was read from the second.  fence: its lower fence.
+ * Called by the thread that read it, without a lock of the cache; must neither block nor read through the cache. */
+typedef void th_cache_spare(void *arg, const struct th_ptr *ptr, struct th_slice fence, int err);
+/* Sets the function to call, before other threads use the cache. */
+void th_cache_on_spare(struct th_cache *cache, th_cache_spare *spare, void *arg);
 /* Returns the disk that the cache reads; it stays the owner's. */
 struct th_disk *th_cache_disk(const struct th_cache *cache);
 

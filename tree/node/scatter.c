@@ -92,6 +92,32 @@ int th_node_blocks_read(struct th_disk *disk, const struct th_ptr *ptr, void *bu
 	return !err && !th_node_blocks_right(ptr, buffer) ? -EBADMSG : err;
 }
 
+static int write_scattered(struct th_disk *disk, const struct th_ptr *ptr, const uint8_t *from)
+{
+	struct th_scatter scatter;
+	int err = th_scatter_read(disk, ptr, &scatter);
+
+	for (unsigned i = 0; !err && i < scatter.count; i++) {
+		err = th_disk_write(disk, scatter.run[i].addr, scatter.run[i].blocks, from);
+		from += scatter.run[i].blocks * TH_BLOCK_SIZE;
+	}
+	return err;
+}
+
+int th_node_blocks_heal(struct th_disk *disk, const struct th_ptr *ptr, const void *blocks)
+{
+	void *again = th_disk_buffer((size_t)ptr->blocks * TH_BLOCK_SIZE);
+	int err = -ENOMEM;
+
+	if (again)
+		err = ptr->scattered ? write_scattered(disk, ptr, blocks) :
+				       th_disk_write(disk, ptr->addr, ptr->blocks, blocks);
+	if (!err)
+		err = th_node_blocks_read(disk, ptr, again);
+	free(again);
+	return err;
+}
+
 /* --- without waiting --- */
 
 /* The map is read first, then all runs at once. */

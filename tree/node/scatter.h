@@ -57,7 +57,11 @@ bool th_node_blocks_right(const struct th_ptr *ptr, const void *blocks);
 /* Reads the ptr->blocks blocks of the first copy of a node, scattered or not, into a buffer that is fit for transfers.
  * Waits for the disk.  Returns as th_scatter_read; -EBADMSG also if the blocks have another checksum. */
 int th_node_blocks_read(struct th_disk *disk, const struct th_ptr *ptr, void *buffer);
-/* Starts the same without waiting and without verifying the checksum of the blocks.  The future completes as one of
+/* Writes the blocks over those of this copy, and reads them again.  Waits for the disk.  Returns 0; an error of
+ * th_scatter_read(), if the copy is scattered and its map is not right; a write error; or -EBADMSG if the disk did not
+ * keep them. */
+int th_node_blocks_heal(struct th_disk *disk, const struct th_ptr *ptr, const void *blocks);
+/* Starts to read as th_node_blocks_read() does, without waiting and without verifying the checksum.  The future completes as one of
  * th_disk_get() does. */
 void th_node_blocks_get(struct th_disk *disk, const struct th_ptr *ptr, void *buffer, struct th_future *future);
 

@@ -72,6 +72,7 @@ struct th_epoch {
 struct th_chunk_buffer; /* io/chunk.c */
 struct th_chunk_io; /* io/chunk.c */
 struct th_pending; /* checkpoint/log_queue.h */
+struct th_heal; /* scrub/heal.h */
 
 struct th_store {
 	struct th_disk *disk;
@@ -85,6 +86,8 @@ struct th_store {
 	struct th_log *log; /* log_lock; NULL while the store is formatted or read-only */
 	struct th_tree live, meta;
 	struct th_blocklist_write dead_write; /* of the live dead list; checkpoint_lock */
+	bool scrub_due; /* the next checkpoint is to save how far a scrub is; checkpoint_lock */
+	struct th_heal *heal; /* nodes to be healed (scrub/heal.h); owned */
 	bool meta_due; /* the superblock cannot carry all changes of the meta tree; checkpoint_lock */
 	struct th_view live_view;
 	uint64_t branch; /* id of the branch whose head is `live` */
