@@ -52,6 +52,11 @@ send_killed() {
 	fi
 }
 
+# Not with `refused`: the mounted image changes at any time, by checkpoints.
+refuses_mounted() {
+	not th receive "$mnt" /dev/null 2>"$work/err" && grep -q 'is a directory' "$work/err"
+}
+
 all_equal() {
 	local i bad=0
 	for ((i = 0; i < rounds; i++)); do
@@ -73,7 +78,7 @@ for ((i = 0; i < rounds; i++)); do
 	fi
 done
 check "nothing is wrong in the copy" th check "$copy"
-check "a receiver refuses a mounted filesystem" refused 1 'is a directory' th receive "$mnt" /dev/null
+check "a receiver refuses a mounted filesystem" refuses_mounted
 check "unmount" stop
 start -o ro,snapsuid "$copy" "$copy_mnt"
 check "each snapshot of the copy equals its original" all_equal
