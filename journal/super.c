@@ -202,8 +202,7 @@ static int unpack(const struct super_disk *disk, unsigned slot, struct th_super 
 	if (super.incompat || super.ro_compat)
 		return -EPROTONOSUPPORT;
 	if (th_get_le32(disk->block_size) != TH_BLOCK_SIZE || super.generation % TH_SUPER_SLOTS != slot ||
-	    !plausible(&super) ||
-	    !unpack_scrub(&disk->scrub, &ret->scrub) ||
+	    !plausible(&super) || !unpack_scrub(&disk->scrub, &ret->scrub) ||
 	    !all_zero(disk->carried + super.carried_size, sizeof(disk->carried) - super.carried_size) ||
 	    th_blocklist_unpack(&disk->space_log, &ret->space_log) || th_blocklist_unpack(&disk->dead, &ret->dead) ||
 	    th_blocklist_unpack(&disk->strays, &ret->strays))

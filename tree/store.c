@@ -489,8 +489,8 @@ static int mend_super(struct th_disk *disk, const struct th_super *super)
 	int err = th_super_mend(disk, super, &rings);
 
 	if (!err && rings.slots > 1)
-		th_disk_report(disk, "superblock: %u of 16 copies were damaged, of which %u are rewritten", rings.damaged,
-			       rings.mended);
+		th_disk_report(disk, "superblock: %u of 16 copies were damaged, of which %u are rewritten",
+			       rings.damaged, rings.mended);
 	return err;
 }
 

@@ -78,7 +78,8 @@ static_assert(sizeof(struct th_inode_disk) == 104, "format.md: inode");
 struct th_receive_disk {
 	uint8_t identity[16]; /* of the snapshot */
 	uint8_t base[16]; /* of the snapshot before it, which the branch had; zero: none */
-	struct th_le64 inode, block; /* the position in its stream up to which all is applied (stream/stream_format.h) */
+	struct th_le64 inode,
+		block; /* the position in its stream up to which all is applied (stream/stream_format.h) */
 	uint8_t created; /* 1: the branch was created for it */
 	uint8_t reserved[7];
 	/* name of the branch that was the current one before; empty: this one */

@@ -95,7 +95,8 @@ static const struct {
 	const char *words, *message;
 } wrong[] = {
 	{ "garden", "thunderhead: garden: a subcommand is missing: dig or sow (see thunderhead garden --help)\n" },
-	{ "garden mow", "thunderhead: garden: mow: not one of dig or sow; did you mean 'sow'? (see thunderhead garden --help)\n" },
+	{ "garden mow",
+	  "thunderhead: garden: mow: not one of dig or sow; did you mean 'sow'? (see thunderhead garden --help)\n" },
 	{ "garden dig -x", "thunderhead: garden dig: -x: no such option (see thunderhead garden dig --help)\n" },
 	{ "garden dig --x", "thunderhead: garden dig: --x: no such option (see thunderhead garden dig --help)\n" },
 	{ "garden dig -d", "thunderhead: garden dig: -d: needs a value (see thunderhead garden dig --help)\n" },

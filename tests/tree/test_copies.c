@@ -379,10 +379,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { any_one_copy_is_enough, each_damaged_copy_is_reported_once_and_harms_nothing,
-				       both_copies_are_freed, more_than_two_copies_are_refused,
-				       reading_heals_the_first_copies, a_reader_changes_nothing, scrub_heals_every_copy,
-				       scrub_reads_each_block_once };
+	const TTest *const tests[] = {
+		any_one_copy_is_enough,         each_damaged_copy_is_reported_once_and_harms_nothing,
+		both_copies_are_freed,          more_than_two_copies_are_refused,
+		reading_heals_the_first_copies, a_reader_changes_nothing,
+		scrub_heals_every_copy,         scrub_reads_each_block_once
+	};
 
 	return th_tests_run("copies", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -110,8 +110,8 @@ int th_node_blocks_heal(struct th_disk *disk, const struct th_ptr *ptr, const vo
 	int err = -ENOMEM;
 
 	if (again)
-		err = ptr->scattered ? write_scattered(disk, ptr, blocks) :
-				       th_disk_write(disk, ptr->addr, ptr->blocks, blocks);
+		err = ptr->scattered ? write_scattered(disk, ptr, blocks)
+				     : th_disk_write(disk, ptr->addr, ptr->blocks, blocks);
 	if (!err)
 		err = th_node_blocks_read(disk, ptr, again);
 	free(again);
