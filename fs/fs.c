@@ -356,8 +356,9 @@ static int leave_unfinished(struct th_fs *fs, struct th_store_options *options)
 	struct th_unfinished unfinished;
 	int err = th_unfinished_read(fs->live, &unfinished), closed;
 
+	/* Where the record cannot be read, a reader gets the tree as it is. */
 	if (err)
-		return err == -ENOENT ? 0 : err;
+		return err == -ENOENT || th_fs_lenient(fs, err) ? 0 : err;
 	if (options->branch || !*unfinished.current)
 		return -ECANCELED;
 	closed = th_store_close(fs->store);

@@ -26,7 +26,7 @@
 #include "tests/support/random.h"
 #include "tests/support/suite.h"
 
-#define IMAGE_BLOCKS (64u << 8)
+#define IMAGE_BLOCKS (96u << 8)
 #define FILE_BYTES (16u * TH_BLOCK_SIZE)
 #define READ_BYTES (4u * TH_BLOCK_SIZE)
 
