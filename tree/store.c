@@ -87,9 +87,10 @@ static int new_uuid(uint8_t uuid[16])
 	return 0;
 }
 
-static uint64_t choose_log_blocks(uint64_t blocks, uint64_t wanted_bytes)
+/* Returns the size of one copy.  By default all copies together take 1/32 of the disk. */
+static uint64_t choose_log_blocks(uint64_t blocks, unsigned copies, uint64_t wanted_bytes)
 {
-	uint64_t log = wanted_bytes ? wanted_bytes / TH_BLOCK_SIZE : blocks / 32;
+	uint64_t log = wanted_bytes ? wanted_bytes / TH_BLOCK_SIZE : blocks / 32 / copies;
 
 	if (log < TH_LOG_BLOCKS_MIN)
 		log = TH_LOG_BLOCKS_MIN;
@@ -101,16 +102,18 @@ static uint64_t choose_log_blocks(uint64_t blocks, uint64_t wanted_bytes)
 /* Makes the superblock from which the checkpoint of th_store_format() begins; it is not written itself. */
 static int blank_super(struct th_disk *disk, const struct th_format_options *options, struct th_super *super)
 {
+	unsigned copies = options && options->metadata_copies ? options->metadata_copies : 1;
+
+	if (copies > TH_COPIES_MAX)
+		return -EINVAL;
 	*super = (struct th_super){
 		.blocks = disk->blocks,
 		.log_first = TH_SUPER_FIRST_FREE,
-		.log_blocks = choose_log_blocks(disk->blocks, options ? options->log_bytes : 0),
+		.log_blocks = choose_log_blocks(disk->blocks, copies, options ? options->log_bytes : 0),
 		.next_snapshot_id = 1,
 		.created_ns = th_now_ns(),
-		.copies = options && options->metadata_copies ? (uint8_t)options->metadata_copies : 1,
+		.copies = (uint8_t)copies,
 	};
-	if (options && options->metadata_copies > TH_COPIES_MAX)
-		return -EINVAL;
 	if (disk->blocks < TH_IMAGE_MIN / TH_BLOCK_SIZE || super->log_blocks > disk->blocks / 4)
 		return -EINVAL;
 	if (options && options->label) {
@@ -118,9 +121,9 @@ static int blank_super(struct th_disk *disk, const struct th_format_options *opt
 			return -EINVAL;
 		strcpy(super->label, options->label);
 	}
+	/* Far from the first copy, and from the end, where nodes find runs. */
 	if (super->copies > 1)
-		super->log_mirror =
-			disk->blocks / 2; /* far from the first copy, and from the end, where nodes find runs */
+		super->log_mirror = disk->blocks / 2;
 	return new_uuid(super->uuid);
 }
 

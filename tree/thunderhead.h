@@ -184,7 +184,9 @@ typedef int th_check_entry(void *arg, struct th_view *view, const struct th_curs
 struct th_format_options {
 	const char *label; /* at most 63 bytes; NULL: none */
 	bool force; /* overwrites a store that is on the disk */
-	uint64_t log_bytes; /* size of the intent log, at most a quarter of the disk; 0: 1/32 of it, 1 to 64 MiB */
+	/* Size of one copy of the intent log, at most a quarter of the disk; 0: 1 to 64 MiB, all copies together 1/32 of
+	 * the disk. */
+	uint64_t log_bytes;
 	/* Copies of all metadata, 1 or 2; 0: 1: of the nodes of the trees, the lists of blocks and the intent log.  A
 	 * second copy is far away from the first one on the disk.  A reader uses it if the first cannot be read or is
 	 * damaged.  Metadata then takes twice the space and the writes. */
