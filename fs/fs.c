@@ -185,8 +185,8 @@ int th_fs_format(struct th_disk *disk, const struct th_format_options *options, 
 
 /* --- opening and closing --- */
 
-/* Dirty pages (256 KiB) above which quiesce writes back once before it holds back writers, so that they wait for little.
- * With fewer, a second pass costs more than it saves; with more, writers wait longer. */
+/* Dirty pages (256 KiB) above which quiesce writes back once before it holds back writers, so that they wait for
+ * little.  With fewer, a second pass costs more than it saves; with more, writers wait longer. */
 #define QUIESCE_PAGES 64
 
 static int quiesce(void *arg)
@@ -349,8 +349,8 @@ static int fs_end(struct th_fs *fs)
 	return err ? err : closed;
 }
 
-/* Leaves a branch that is being received for the one that was the current one before.  Returns 0, or -ECANCELED if there
- * is none. */
+/* Leaves a branch that is being received for the one that was the current one before.  Returns 0, or -ECANCELED if
+ * there is none. */
 static int leave_unfinished(struct th_fs *fs, struct th_store_options *options)
 {
 	struct th_unfinished unfinished;

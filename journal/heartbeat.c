@@ -26,9 +26,10 @@
 #define LOOKS_PER_INTERVAL 4
 /* The longest interval that a block is believed to have: a damaged one may name any. */
 #define INTERVAL_MAX_MS 60000
-/* After a writer took the disk it looks again: later than the write of any writer that found the disk free before.  Such a
- * write follows the read as fast as the disk allows, so the pause is this many times the time of this writer's own read and
- * write, and at least the second number.  A shorter one could miss a second writer; a longer one delays each mount. */
+/* After a writer took the disk it looks again: later than the write of any writer that found the disk free before.
+ * Such a write follows the read as fast as the disk allows, so the pause is this many times the time of this writer's
+ * own read and write, and at least the second number.  A shorter one could miss a second writer; a longer one delays
+ * each mount. */
 #define SETTLE_FACTOR 10
 #define SETTLE_MIN_NS (20 * NS_PER_MS)
 
@@ -299,8 +300,8 @@ static int take(struct th_heartbeat *heartbeat)
 
 /* --- beating --- */
 
-/* Looks whether the block is still this writer's, and writes it.  Returns 0, -EBUSY, or a read or write error.  The lock is
- * held. */
+/* Looks whether the block is still this writer's, and writes it.  Returns 0, -EBUSY, or a read or write error.  The
+ * lock is held. */
 static int beat(struct th_heartbeat *heartbeat)
 {
 	int err;

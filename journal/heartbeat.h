@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The heartbeat: one block that a writer writes at an interval, so that a second machine does not write to a shared disk.
+ * The heartbeat: one block that a writer writes at an interval, so that a second machine does not write to a shared
+ * disk.
  *
  * The block names the writer: its host, the host's boot, its process.  A writer that finds the block of another one
- * watches it for a little more than two intervals.  If the block changes, the disk is in use.  It does not wait where the
- * other one cannot be alive: the disk was closed, the process on this boot of this host has ended, or this host was booted
- * since.  Two writers that take a free disk at the same moment are told apart by a second look a moment later, before
- * either writes anything else.
+ * watches it for a little more than two intervals.  If the block changes, the disk is in use.  It does not wait where
+ * the other one cannot be alive: the disk was closed, the process on this boot of this host has ended, or this host was
+ * booted since.  Two writers that take a free disk at the same moment are told apart by a second look a moment later,
+ * before either writes anything else.
  *
- * A writer looks at its block before each beat, and before a write if the last beat is two intervals old: after a pause,
- * such as that of a suspended machine, another writer may have the disk.  If the block is no longer its own, the disk is
- * lost, and it writes no more.
+ * A writer looks at its block before each beat, and before a write if the last beat is two intervals old: after a
+ * pause, such as that of a suspended machine, another writer may have the disk.  If the block is no longer its own, the
+ * disk is lost, and it writes no more.
  *
  * Hosts are told apart by machine ID, hardware UUID and name together, so that clones of a virtual machine differ.
  */
@@ -45,8 +46,8 @@ int th_heartbeat_start(struct th_disk *disk, const struct th_heartbeat_host *her
 /* Ends the thread.  release: marks the block free, so that the next writer need not wait.  NULL is ignored. */
 void th_heartbeat_stop(struct th_heartbeat *heartbeat, bool release);
 
-/* Returns 0 if the disk is this writer's, -EBUSY if it is lost, or a read or write error.  Cheap unless the last beat is
- * two intervals old; then it beats.  NULL: there is no heartbeat, and it returns 0. */
+/* Returns 0 if the disk is this writer's, -EBUSY if it is lost, or a read or write error.  Cheap unless the last beat
+ * is two intervals old; then it beats.  NULL: there is no heartbeat, and it returns 0. */
 int th_heartbeat_check(struct th_heartbeat *heartbeat);
 /* Returns whether the disk is lost, as far as is known. */
 bool th_heartbeat_is_lost(const struct th_heartbeat *heartbeat);

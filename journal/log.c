@@ -410,8 +410,8 @@ static int find_in_copy(const struct ring *ring, unsigned copy, uint64_t identit
 	return err;
 }
 
-/* Sets *ret to the record at `at`, if it matches in one of the copies and is within the `room` blocks that were not read
- * yet.  The caller frees its buf. */
+/* Sets *ret to the record at `at`, if it matches in one of the copies and is within the `room` blocks that were not
+ * read yet.  The caller frees its buf. */
 static int find_record(const struct ring *ring, uint64_t identity, struct th_log_position at, uint64_t room,
 		       struct found *ret)
 {

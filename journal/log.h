@@ -11,15 +11,15 @@
  *   J2  A position is trimmed only when a checkpoint with everything before that position is durable.
  *   J3  A record is appended only when the record before it is durable.
  *
- * After a crash the log ends with a torn record or with free space, and nothing of this log follows (J3).  A whole record
- * with the same identity and a later number somewhere after the end is therefore stranded: the record at the end was
- * durable, and has been damaged since.
+ * After a crash the log ends with a torn record or with free space, and nothing of this log follows (J3).  A whole
+ * record with the same identity and a later number somewhere after the end is therefore stranded: the record at the end
+ * was durable, and has been damaged since.
  *
- * The ring may have a second copy elsewhere, which gets the same records.  Replay takes a record from the second copy if
- * the first does not match; only a record that is damaged in both ends the log.
+ * The ring may have a second copy elsewhere, which gets the same records.  Replay takes a record from the second copy
+ * if the first does not match; only a record that is damaged in both ends the log.
  *
- * One thread at a time appends, and J3 holds, as its caller ensures (tree/checkpoint/sync.c).  The other functions may be called
- * from any thread at the same time.
+ * One thread at a time appends, and J3 holds, as its caller ensures (tree/checkpoint/sync.c).  The other functions may
+ * be called from any thread at the same time.
  */
 #ifndef TH_JOURNAL_LOG_H
 #define TH_JOURNAL_LOG_H
@@ -60,7 +60,8 @@ void th_log_free(struct th_log *log);
 
 /* Writes one record, whose payload is the parts one after another.  They may have any size and alignment and are
  * copied.  The record is written, not flushed, on return.
- * Returns 0, -ENOSPC if the ring has no room before a th_log_trim(), -EFBIG if the record is larger than the ring or TH_LOG_RECORD_MAX,
+ * Returns 0, -ENOSPC if the ring has no room before a th_log_trim(), -EFBIG if the record is larger than the ring or
+ * TH_LOG_RECORD_MAX,
  * -ENOMEM or a write error; after an error the position is as before. */
 int th_log_append(struct th_log *log, const struct iovec *parts, int nparts);
 /* Returns the position of the next record. */
@@ -77,12 +78,13 @@ struct th_log_end {
 };
 
 /* Is called for each record of a replay, with its payload of `size` bytes, valid during the call.  `last`: it is the
- * newest record, and no record follows it, stranded ones included.  Returns 0 to continue, 1 if this record counts as the end of the log, or -errno. */
+ * newest record, and no record follows it, stranded ones included.  Returns 0 to continue, 1 if this record counts as
+ * the end of the log, or -errno. */
 typedef int th_log_visit(const void *payload, size_t size, bool last, void *arg);
 
-/* Reads the records of `identity` from `at` on and calls visit() for each, up to the first that matches in no copy; then
- * looks for stranded records in the rest of the ring, where unreadable blocks count as free.  A record whose first copy is
- * damaged is reported, unless it is the last one, which a crash may have torn.
+/* Reads the records of `identity` from `at` on and calls visit() for each, up to the first that matches in no copy;
+ * then looks for stranded records in the rest of the ring, where unreadable blocks count as free.  A record whose first
+ * copy is damaged is reported, unless it is the last one, which a crash may have torn.
  * Returns 0 at the end of the log, -EUCLEAN if the ring is not on the disk or `at` not in the ring, a negative value of
  * visit(), -ENOMEM or a read error. */
 int th_log_replay(struct th_disk *disk, struct th_log_area area, uint64_t identity, struct th_log_position at,

@@ -64,8 +64,8 @@ static inline struct th_log_area th_super_log(const struct th_super *super)
 	return (struct th_log_area){ super->log_first, super->log_blocks, super->log_mirror };
 }
 
-/* The block after the first ring, which is the heartbeat's (heartbeat.h); the first one after that; and the blocks of the
- * end ring. */
+/* The block after the first ring, which is the heartbeat's (heartbeat.h); the first one after that; and the blocks of
+ * the end ring. */
 #define TH_HEARTBEAT_BLOCK ((uint64_t)TH_SUPER_SLOTS)
 #define TH_SUPER_FIRST_FREE (TH_HEARTBEAT_BLOCK + 1)
 #define TH_SUPER_TAIL_BLOCKS ((uint64_t)TH_SUPER_SLOTS)
@@ -74,15 +74,15 @@ static inline struct th_log_area th_super_log(const struct th_super *super)
  * would accept, -ENOMEM or a write error. */
 int th_super_write(struct th_disk *disk, const struct th_super *super);
 /* Copies the first ring to the end of a disk that grew to `blocks` blocks, and flushes: should the first ring get lost
- * before the next checkpoint, the superblock is still found, now at the end of the disk.  Returns 0, -EINVAL if the disk is
- * smaller, -ENOMEM, or a read or write error. */
+ * before the next checkpoint, the superblock is still found, now at the end of the disk.  Returns 0, -EINVAL if the
+ * disk is smaller, -ENOMEM, or a read or write error. */
 int th_super_copy(struct th_disk *disk, uint64_t blocks);
 /* Reads the newest valid superblock.  Returns 0, -EMEDIUMTYPE if this is no Thunderhead image, -EUCLEAN if it is one
  * but no slot is valid or the disk is smaller than the image, -EPROTONOSUPPORT for an unknown version or feature,
  * -ENOMEM or a read error. */
 int th_super_read(struct th_disk *disk, struct th_super *ret);
-/* Lists the valid superblocks of both rings, one of each generation, the newest first.  The caller frees *ret.  Returns 0, even
- * if there are none, -ENOMEM, or a read error if neither ring can be read. */
+/* Lists the valid superblocks of both rings, one of each generation, the newest first.  The caller frees *ret.  Returns
+ * 0, even if there are none, -ENOMEM, or a read error if neither ring can be read. */
 int th_super_list(struct th_disk *disk, struct th_super **ret, size_t *ret_count);
 /* Copies of superblocks that are damaged: not as the same slot of the other ring, which has a newer or the only valid
  * one, or valid in neither ring.  A crash leaves at most one damaged slot. */

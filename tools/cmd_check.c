@@ -108,7 +108,8 @@ static void ignore_report(void *arg, const char *line)
 	(void)line;
 }
 
-/* Returns whether the image holds a store without a filesystem.  Reports nothing: the check itself opens the image again. */
+/* Returns whether the image holds a store without a filesystem.  Reports nothing: the check itself opens the image
+ * again. */
 static bool is_plain_store(const char *path)
 {
 	struct th_store_options options = { .read_only = true, .report = ignore_report };
@@ -247,9 +248,9 @@ const struct th_command th_cmd_check = {
 	.run = run,
 };
 
-/* fsck.thunderhead [-a|-p|-y|-n|-f|-C [fd]|-V] IMAGE.  It repairs nothing, so options about repairs have no effect.  At boot
- * (-a, -p) nothing needs a check: mounting replays the log, and checksums are verified with every read.  There -f checks
- * the tree, but not the data of files. */
+/* fsck.thunderhead [-a|-p|-y|-n|-f|-C [fd]|-V] IMAGE.  It repairs nothing, so options about repairs have no effect.  At
+ * boot (-a, -p) nothing needs a check: mounting replays the log, and checksums are verified with every read.  There -f
+ * checks the tree, but not the data of files. */
 int th_fsck_helper(int argc, char **argv)
 {
 	struct check check = { .read_data = true };

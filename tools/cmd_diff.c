@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Differences between two snapshots or branches, or from one of them to the current state.  The filesystem returns changes
- * in the order of inodes (fs/control/control.h); this finds files that were replaced by others of the same name
+ * Differences between two snapshots or branches, or from one of them to the current state.  The filesystem returns
+ * changes in the order of inodes (fs/control/control.h); this finds files that were replaced by others of the same name
  * (tools/change_merge.h), and sorts all by path.
  */
 #include <errno.h>

@@ -2,8 +2,8 @@
 /*
  * The store without a filesystem: keys and values in an image, for the shell.
  *
- * An image that holds a filesystem may be read but not written to: other structures of the filesystem, such as link counts
- * and file data outside of the tree, would no longer match its keys.
+ * An image that holds a filesystem may be read but not written to: other structures of the filesystem, such as link
+ * counts and file data outside of the tree, would no longer match its keys.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -202,8 +202,8 @@ static int open_read(const struct request *request, struct th_image_reporter *re
 	return th_image_open_store(reporter, true, ret) ? TH_EXIT_FAILED : TH_EXIT_DONE;
 }
 
-/* Opens the image for writing, if it holds no filesystem.  That is checked first, read-only, because opening for writing
- * changes the image already.  Returns an exit code; reports errors. */
+/* Opens the image for writing, if it holds no filesystem.  That is checked first, read-only, because opening for
+ * writing changes the image already.  Returns an exit code; reports errors. */
 static int open_write(const struct request *request, struct th_image_reporter *reporter, struct th_store **ret)
 {
 	struct th_store *store;
@@ -478,8 +478,8 @@ static int run_dump(const struct th_command *command, int argc, char **argv)
 
 /* --- load --- */
 
-/* Puts up to LOAD_BATCH records in one transaction.  Returns 0, 1 at the end of the dump, or -errno; an error of the dump
- * itself is in dump->fault. */
+/* Puts up to LOAD_BATCH records in one transaction.  Returns 0, 1 at the end of the dump, or -errno; an error of the
+ * dump itself is in dump->fault. */
 static int load_batch(struct th_store *store, struct th_dump *dump)
 {
 	struct th_slice key, value;

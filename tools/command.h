@@ -18,7 +18,8 @@ enum th_exit {
 	TH_EXIT_USAGE = 2,
 };
 
-/* The key of an option that has only a long form is one from here on; that of others is the letter of the short form. */
+/* The key of an option that has only a long form is one from here on; that of others is the letter of the short
+ * form. */
 #define TH_OPTION_LONG 256
 
 struct th_option {
@@ -42,7 +43,8 @@ struct th_command {
 };
 
 /* Parses the next option.  Returns its key, with its argument in optarg; 0 after the last one, with optind at the first
- * argument; or -1 if the command ends here: help was printed or wrong usage was reported, and *ret_status is the exit code. */
+ * argument; or -1 if the command ends here: help was printed or wrong usage was reported, and *ret_status is the exit
+ * code. */
 int th_command_option(const struct th_command *command, int argc, char **argv, int *ret_status);
 /* Runs the subcommand that argv names.  Options may stand before its name.  Returns its exit code. */
 int th_command_run_verb(const struct th_command *command, int argc, char **argv);

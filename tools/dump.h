@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dumps of keys and values, in the format of db_dump(1) and mdb_dump(1), so that records can be moved between these stores
- * and this one.  A header is followed by two lines for each record, its key and its value, each after a blank:
+ * Dumps of keys and values, in the format of db_dump(1) and mdb_dump(1), so that records can be moved between these
+ * stores and this one.  A header is followed by two lines for each record, its key and its value, each after a blank:
  *
  *	VERSION=3
  *	format=print
@@ -33,10 +33,11 @@ struct th_dump {
 	char *key, *value; /* private */
 	size_t key_room, value_room;
 };
-/* Reads the header.  The caller releases *dump, after an error too.  Returns 0, -EINVAL if it is not the header of a dump of
- * keys with values (dump->fault), or -errno of reading. */
+/* Reads the header.  The caller releases *dump, after an error too.  Returns 0, -EINVAL if it is not the header of a
+ * dump of keys with values (dump->fault), or -errno of reading. */
 int th_dump_open(struct th_dump *dump, FILE *stream);
-/* Reads the next record; its bytes are valid until the next call.  Returns 0, 1 at the end of the dump, or errors as above. */
+/* Reads the next record; its bytes are valid until the next call.  Returns 0, 1 at the end of the dump, or errors as
+ * above. */
 int th_dump_next(struct th_dump *dump, struct th_slice *ret_key, struct th_slice *ret_value);
 void th_dump_release(struct th_dump *dump);
 

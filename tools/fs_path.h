@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Paths of files in a filesystem, as users name them: of a mounted one by a path of the system, which need not exist any
- * more; of one that is not mounted by the image and a path in it.
+ * Paths of files in a filesystem, as users name them: of a mounted one by a path of the system, which need not exist
+ * any more; of one that is not mounted by the image and a path in it.
  *
  *   /mnt/docs/a.txt                  the mount /mnt and /docs/a.txt
  *   /mnt/docs/.snapshots/S/a.txt     the same, in snapshot S

@@ -14,11 +14,11 @@ struct th_image_reporter {
  * callbacks, whose argument is a struct th_image_reporter. */
 void th_image_report(void *reporter, const char *line);
 
-/* Opens the filesystem in the image reporter->path.  branch NULL: the current one.  The reporter must outlive the filesystem.
- * Returns 0, or -errno after reporting why. */
+/* Opens the filesystem in the image reporter->path.  branch NULL: the current one.  The reporter must outlive the
+ * filesystem.  Returns 0, or -errno after reporting why. */
 int th_image_open(struct th_image_reporter *reporter, bool read_only, const char *branch, struct th_fs **ret);
-/* Opens a damaged image, to read what is left: the newest generation that has its roots, or the one with this number (0: any).
- * Returns 0, or -errno after reporting why. */
+/* Opens a damaged image, to read what is left: the newest generation that has its roots, or the one with this number
+ * (0: any).  Returns 0, or -errno after reporting why. */
 int th_image_open_rescue(struct th_image_reporter *reporter, uint64_t generation, struct th_fs **ret);
 /* The same for the store in the image, with or without a filesystem. */
 int th_image_open_store(struct th_image_reporter *reporter, bool read_only, struct th_store **ret);

@@ -18,7 +18,8 @@
 #include "tools/error.h"
 #include "tools/image.h"
 
-/* Bytes at the beginning that must be zero: other filesystems, partition tables and archives have their headers there. */
+/* Bytes at the beginning that must be zero: other filesystems, partition tables and archives have their headers
+ * there. */
 #define LOOK_BYTES (1u << 20)
 
 struct job {

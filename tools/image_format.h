@@ -2,8 +2,8 @@
 /*
  * Formatting an image: the common part of the commands that write a new image, mkfs and kv create.
  *
- * Existing data is overwritten only with --force.  If formatting fails, a file that was created is removed, and one that
- * was extended gets its former size back.
+ * Existing data is overwritten only with --force.  If formatting fails, a file that was created is removed, and one
+ * that was extended gets its former size back.
  */
 #ifndef TH_TOOLS_IMAGE_FORMAT_H
 #define TH_TOOLS_IMAGE_FORMAT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Printing names of files, snapshots, labels and images.  A name may have any byte but zero; a terminal, a line of text and
- * a JSON string may not (journal/base/printable.h).
+ * Printing names of files, snapshots, labels and images.  A name may have any byte but zero; a terminal, a line of text
+ * and a JSON string may not (journal/base/printable.h).
  *
  *   a terminal       as ls(1) does: quoted for a shell if need be, so that it can be pasted: 'two words', $'\033[m'
  *   other streams    blanks, backslashes and unprintable bytes as a backslash, a 0 and three octal digits, so that

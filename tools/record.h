@@ -14,8 +14,8 @@ enum th_record_form {
 };
 
 void th_record_write(FILE *stream, struct th_slice bytes, enum th_record_form form);
-/* Turns the text of one key or value into its bytes, in place; *size becomes their number.  Returns 0, or -EINVAL if the
- * text does not have that form. */
+/* Turns the text of one key or value into its bytes, in place; *size becomes their number.  Returns 0, or -EINVAL if
+ * the text does not have that form. */
 int th_record_parse(char *text, size_t *size, enum th_record_form form);
 
 #endif

@@ -266,8 +266,8 @@ static int carry_out(const struct request *request, const struct plan *plan)
 	return status;
 }
 
-/* Finds out, without changing anything, which snapshots are to be deleted, and prints it.  Opening an image for writing would change it
- * already.  Returns an exit code. */
+/* Finds out, without changing anything, which snapshots are to be deleted, and prints it.  Opening an image for writing
+ * would change it already.  Returns an exit code. */
 static int decide(const struct request *request, struct plan *plan)
 {
 	struct th_target *target;
@@ -292,8 +292,8 @@ static int decide(const struct request *request, struct plan *plan)
 	return status;
 }
 
-/* Returns whether the request is for one snapshot of a mounted filesystem: it is done as a whole or not at all, and needs no
- * plan. */
+/* Returns whether the request is for one snapshot of a mounted filesystem: it is done as a whole or not at all, and
+ * needs no plan. */
 static bool is_atomic(const struct request *request)
 {
 	struct stat status;

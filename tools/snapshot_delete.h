@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The subcommands that delete snapshots: `snapshot delete` those that the user names, `snapshot prune` those that no rule
- * keeps (fs/snapshot/prune.h). */
+/* The subcommands that delete snapshots: `snapshot delete` those that the user names, `snapshot prune` those that no
+ * rule keeps (fs/snapshot/prune.h). */
 #ifndef TH_TOOLS_SNAPSHOT_DELETE_H
 #define TH_TOOLS_SNAPSHOT_DELETE_H
 

@@ -32,11 +32,11 @@ const struct th_control_branch *th_snapshot_lists_branch(const struct th_snapsho
 const struct th_control_branch *th_snapshot_lists_pin(const struct th_snapshot_lists *lists,
 						      const struct th_control_snapshot *snapshot, const bool *doomed);
 
-/* Returns the snapshots for fs/snapshot/select.h, none of them selected.  The names are the lists'; the caller frees *ret.
- * Returns 0 or -ENOMEM. */
+/* Returns the snapshots for fs/snapshot/select.h, none of them selected.  The names are the lists'; the caller frees
+ * *ret.  Returns 0 or -ENOMEM. */
 int th_snapshot_lists_select(const struct th_snapshot_lists *lists, struct th_select **ret);
-/* Returns the space that each snapshot alone holds, in bytes, or TH_CONTROL_SPACE_UNKNOWN; of all, if the user may not ask
- * for it.  The caller frees *ret.  Returns 0 or -errno; reports nothing. */
+/* Returns the space that each snapshot alone holds, in bytes, or TH_CONTROL_SPACE_UNKNOWN; of all, if the user may not
+ * ask for it.  The caller frees *ret.  Returns 0 or -errno; reports nothing. */
 int th_snapshot_lists_spaces(struct th_target *target, const struct th_snapshot_lists *lists, uint64_t **ret);
 /* Computes the space that deleting some snapshots frees, in bytes; TH_CONTROL_SPACE_UNKNOWN if it is not known.
  *

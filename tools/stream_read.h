@@ -15,7 +15,8 @@ struct th_stream_request {
 /* Takes the next bytes of a stream.  Returns 0 to go on, or an error, which ends it. */
 typedef int th_stream_take(void *arg, const void *bytes, size_t size);
 
-/* Reads a stream to its end.  Returns 0; the error of take(); -ENOENT or -ENXIO if there is no such snapshot or base; -EINVAL if they are the same, or the token is none;
+/* Reads a stream to its end.  Returns 0; the error of take(); -ENOENT or -ENXIO if there is no such snapshot or base;
+ * -EINVAL if they are the same, or the token is none;
  * -ESTALE if the filesystem was rolled back, or the reader idle for an hour; or another -errno.  Reports nothing. */
 int th_stream_read(struct th_target *target, const struct th_stream_request *request, th_stream_take *take, void *arg);
 

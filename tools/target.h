@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The filesystem that a command works on: a mounted one, named by any of its directories, or one that is not mounted, named
- * by its image.  Both answer the requests of fs/control/control.h: the mounted one by ioctl, the other in this process.
+ * The filesystem that a command works on: a mounted one, named by any of its directories, or one that is not mounted,
+ * named by its image.  Both answer the requests of fs/control/control.h: the mounted one by ioctl, the other in this
+ * process.
  */
 #ifndef TH_TOOLS_TARGET_H
 #define TH_TOOLS_TARGET_H
@@ -25,8 +26,8 @@ bool th_target_mounted(const struct th_target *target);
  * -errno after reporting it. */
 int th_target_sync(struct th_target *target);
 
-/* Makes one request.  `data` is the structure that belongs to cmd; its version is filled in here, and it becomes the answer.
- * Returns 0 or -errno; reports nothing. */
+/* Makes one request.  `data` is the structure that belongs to cmd; its version is filled in here, and it becomes the
+ * answer.  Returns 0 or -errno; reports nothing. */
 int th_target_ask(struct th_target *target, unsigned cmd, void *data);
 
 /* Copies a name into a request.  Returns 0 or -ENAMETOOLONG. */

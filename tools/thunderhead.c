@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thunderhead program: runs the command that its first argument names, or the one for the name that it was called by:
- * mount(8), fsck(8) and mkfs(8) look for programs named after the filesystem.
+ * The thunderhead program: runs the command that its first argument names, or the one for the name that it was called
+ * by: mount(8), fsck(8) and mkfs(8) look for programs named after the filesystem.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,9 +50,9 @@ static int run_command(int argc, char **argv)
 	return TH_EXIT_USAGE;
 }
 
-/* Opens standard streams that the parent process has closed.  Otherwise the image, or the connection to the kernel, could
- * get such a number, and messages would be written there.  They are opened in the wrong direction, so that using them still
- * fails.  Returns 0 or -1. */
+/* Opens standard streams that the parent process has closed.  Otherwise the image, or the connection to the kernel,
+ * could get such a number, and messages would be written there.  They are opened in the wrong direction, so that using
+ * them still fails.  Returns 0 or -1. */
 static int open_missing_streams(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++) {

@@ -62,9 +62,9 @@ int th_chunk_reserve(struct th_store *store, uint32_t blocks);
 
 /* Sets blocks aside without waiting for a checkpoint that would make room.
  *
- * emergency: up to half of the emergency reserve may be used too.  That is for data that replaces data of about the same
- * size, or is needed to free some: the reserve is whole again once the blocks that the transaction drops are reusable.
- * Returns 0 or -ENOSPC. */
+ * emergency: up to half of the emergency reserve may be used too.  That is for data that replaces data of about the
+ * same size, or is needed to free some: the reserve is whole again once the blocks that the transaction drops are
+ * reusable.  Returns 0 or -ENOSPC. */
 int th_chunk_reserve_now(struct th_store *store, uint32_t blocks, bool emergency);
 
 /* Makes blocks that were freed before the last checkpoint reusable, by checkpoints.  th_chunk_reserve() and

@@ -60,8 +60,8 @@ static int take_disk(struct th_disk *disk, unsigned heartbeat_ms, struct th_hear
 	return err;
 }
 
-/* Takes the disk if there is a store on it.  Its superblock is read again afterwards: until then another machine may have
- * written. */
+/* Takes the disk if there is a store on it.  Its superblock is read again afterwards: until then another machine may
+ * have written. */
 static int begin_heartbeat(struct th_disk *disk, const struct th_store_options *options, struct th_heartbeat **ret)
 {
 	struct th_super super;
@@ -393,9 +393,9 @@ static int open_state(struct th_disk *disk, const struct th_store_options *optio
 	return err;
 }
 
-/* Replays the log.  If the log is damaged, the state is that before the damage.  If a damaged node prevents the replay, it
- * is the last checkpoint: a state with half of a record never existed.  Both are for readers, and for a caller that gives
- * up the changes after it. */
+/* Replays the log.  If the log is damaged, the state is that before the damage.  If a damaged node prevents the replay,
+ * it is the last checkpoint: a state with half of a record never existed.  Both are for readers, and for a caller that
+ * gives up the changes after it. */
 static int replay(const struct th_store_options *options, const struct th_super *super, struct th_store **store)
 {
 	struct th_disk *disk = (*store)->disk;

@@ -159,8 +159,8 @@ typedef void th_report_line(void *arg, const char *line);
 
 /* Commits transactions for changes that the caller buffers outside the store, and keeps the caller from buffering more
  * and from changes that take several transactions, until th_store_options.resume is called, by the same thread: so the
- * tree has all changes of one moment.  Called without locks.  It may use the store, but not what calls it.  Returns 0 or
- * an error; resume follows in either case. */
+ * tree has all changes of one moment.  Called without locks.  It may use the store, but not what calls it.  Returns 0
+ * or an error; resume follows in either case. */
 typedef int th_quiesce(void *arg);
 typedef void th_resume(void *arg);
 
@@ -184,8 +184,8 @@ typedef int th_check_entry(void *arg, struct th_view *view, const struct th_curs
 struct th_format_options {
 	const char *label; /* at most 63 bytes; NULL: none */
 	bool force; /* overwrites a store that is on the disk */
-	/* Size of one copy of the intent log, at most a quarter of the disk; 0: 1 to 64 MiB, all copies together 1/32 of
-	 * the disk. */
+	/* Size of one copy of the intent log, at most a quarter of the disk; 0: 1 to 64 MiB, all copies together 1/32
+	 * of the disk. */
 	uint64_t log_bytes;
 	/* Copies of all metadata, 1 or 2; 0: 1: of the nodes of the trees, the lists of blocks and the intent log.  A
 	 * second copy is far away from the first one on the disk.  A reader uses it if the first cannot be read or is
@@ -206,18 +206,20 @@ enum th_discard {
 struct th_store_options {
 	/* Refuses writes.  A log that needs replay is replayed in memory only.  If damage prevents that, the store
 	 * reports it and shows the state before the damage: the records before a damaged one, or the last
-	 * checkpoint.  Other damage is reported, and costs only the parts that need the damaged block (enum th_lost). */
+	 * checkpoint.  Other damage is reported, and costs only the parts that need the damaged block (enum
+	 * th_lost). */
 	bool read_only;
-	/* With read_only: shows the newest generation whose superblock is whole and whose trees have their roots, or the one
-	 * with this number (0: any), and reports which.  Of an older generation than the newest, later changes are missing,
-	 * and newer nodes and data may have replaced some of its own, which is then found by their checksums. */
+	/* With read_only: shows the newest generation whose superblock is whole and whose trees have their roots, or
+	 * the one with this number (0: any), and reports which.  Of an older generation than the newest, later changes
+	 * are missing, and newer nodes and data may have replaced some of its own, which is then found by their
+	 * checksums. */
 	bool rescue;
 	uint64_t generation;
 	bool keep_disk; /* th_store_close() leaves the disk open, and it belongs to the caller again */
 	bool truncate_log; /* opens that state for writing, too: the changes after it are lost */
 	/* Memory for nodes, in bytes; 0: 256 MiB.  It holds nodes that were read and dirty nodes, which the next
-	 * checkpoint writes: the more of these, the fewer of the others.  Not included are log records (at most 16 MiB),
-	 * readahead (16 MiB), transfer buffers (12 MiB), buffers of written data (up to 32 MiB are kept for later
+	 * checkpoint writes: the more of these, the fewer of the others.  Not included are log records (at most 16
+	 * MiB), readahead (16 MiB), transfer buffers (12 MiB), buffers of written data (up to 32 MiB are kept for later
 	 * writes until the store is closed) and idle node memory (4 MiB and a sixteenth of the cache); open
 	 * transactions; large values that are being written; and values that callers have not released.  The kernel's
 	 * page cache is not used, unless the disk was opened with TH_DISK_BUFFERED. */
@@ -226,15 +228,15 @@ struct th_store_options {
 	/* Discards freed blocks in the background, in units of 64 KiB, once they are reusable; and when the store is
 	 * closed.  A disk that cannot discard is not asked again.  th_store_trim() works in any case. */
 	enum th_discard discard;
-	/* How often the writer marks the disk as its own, so that a second machine does not write to it.  0: every 5 s if
-	 * the disk may be shared (th_disk.shared), else never; TH_HEARTBEAT_OFF: never.  A writer looks for another one's
-	 * heartbeat in any case. */
+	/* How often the writer marks the disk as its own, so that a second machine does not write to it.  0: every 5 s
+	 * if the disk may be shared (th_disk.shared), else never; TH_HEARTBEAT_OFF: never.  A writer looks for another
+	 * one's heartbeat in any case. */
 	unsigned heartbeat_ms;
 	unsigned checkpoint_interval_ms; /* longest time between checkpoints in the background; 0: 5000 */
 	const char *branch; /* makes this branch the current one; NULL: as it was */
 	/* quiesce is called before the tree is frozen for a checkpoint and before committed transactions are taken for
-	 * the log, and resume right after it.  Not called by checkpoints that a transaction needs for room, in memory or
-	 * on the disk: their callers may hold locks.  NULL: nothing is buffered. */
+	 * the log, and resume right after it.  Not called by checkpoints that a transaction needs for room, in memory
+	 * or on the disk: their callers may hold locks.  NULL: nothing is buffered. */
 	th_quiesce *quiesce;
 	th_resume *resume;
 	th_report_line *report; /* NULL: prints to stderr */
@@ -259,7 +261,8 @@ int th_store_format(struct th_disk *disk, const struct th_format_options *option
  * Returns 0; -ENOENT if there is no branch of the given name; -EMEDIUMTYPE if there is no store on the disk;
  * -EPROTONOSUPPORT if it is of a later version; -EBADMSG or -EUCLEAN if a structure is damaged that opening or replay
  * needs (opening read-only may still succeed); -ENOTRECOVERABLE if a record of the log is damaged after which there are
- * whole ones (it opens read-only, and with truncate_log); -ESRCH if there is no superblock of options->generation; or another read or write error. */
+ * whole ones (it opens read-only, and with truncate_log); -ESRCH if there is no superblock of options->generation; or
+ * another read or write error. */
 int th_store_open(struct th_disk *disk, const struct th_store_options *options, struct th_store **ret);
 
 /* Writes a last checkpoint, marks the store clean, and frees it and (but see keep_disk) its disk.
@@ -272,8 +275,8 @@ int th_store_close(struct th_store *store);
 /* Writes all committed transactions as a new generation of the tree.  They are durable when it returns.
  *
  * Transactions and readers go on while it writes.
- * Returns 0; the error of quiesce, if only that failed: the checkpoint was made; or a write error, after which the store
- * refuses writes. */
+ * Returns 0; the error of quiesce, if only that failed: the checkpoint was made; or a write error, after which the
+ * store refuses writes. */
 int th_store_checkpoint(struct th_store *store);
 
 /* Makes all committed transactions, and deletions of snapshots, durable.
@@ -294,8 +297,8 @@ int th_store_reclaim(struct th_store *store);
 /* Discards all free blocks in a part of the disk, so that the file or device below can use their space.  Frees
  * reclaimed blocks first, by checkpoints.  Transactions and readers go on.
  *
- * start, length: the part, in bytes; UINT64_MAX for the length: up to the end.  least: bytes of a free run that is worth
- * a discard; 0: one block.  *ret_bytes: the bytes discarded, also after an error.
+ * start, length: the part, in bytes; UINT64_MAX for the length: up to the end.  least: bytes of a free run that is
+ * worth a discard; 0: one block.  *ret_bytes: the bytes discarded, also after an error.
  * Returns 0; -EROFS; -EOPNOTSUPP if the disk cannot discard; or an error of a checkpoint or a discard. */
 int th_store_trim(struct th_store *store, uint64_t start, uint64_t length, uint64_t least, uint64_t *ret_bytes);
 
@@ -304,8 +307,10 @@ int th_store_trim(struct th_store *store, uint64_t start, uint64_t length, uint6
  *
  * bytes: the new size, of which whole blocks are used; 0: the size of the device or file.  *ret_bytes: the size after 0
  * or 1.
- * Returns 0; 1 if it has that size already, or is less than 32 KiB smaller; -EINVAL if the store is larger than `bytes`;
- * -EFBIG if the device is smaller than `bytes`; -EROFS; -EOPNOTSUPP if the disk cannot grow; or a write error, after which the store may refuse writes. */
+ * Returns 0; 1 if it has that size already, or is less than 32 KiB smaller; -EINVAL if the store is larger than
+ * `bytes`;
+ * -EFBIG if the device is smaller than `bytes`; -EROFS; -EOPNOTSUPP if the disk cannot grow; or a write error, after
+ * which the store may refuse writes. */
 int th_store_resize(struct th_store *store, uint64_t bytes, uint64_t *ret_bytes);
 
 /* Parts of a store that could not be read.  It was opened read-only without them. */
@@ -319,13 +324,13 @@ struct th_store_info {
 	uint8_t uuid[16];
 	const char *label; /* valid until the store is closed */
 	uint64_t block_size; /* bytes */
-	/* All blocks are data, metadata, of snapshots, waiting or free.  During a checkpoint, changes of metadata and of
-	 * snapshots count as data until it is complete. */
+	/* All blocks are data, metadata, of snapshots, waiting or free.  During a checkpoint, changes of metadata and
+	 * of snapshots count as data until it is complete. */
 	uint64_t blocks;
 	uint64_t blocks_data; /* values and their runs, of all branches; and blocks allocated by transactions */
 	uint64_t blocks_metadata; /* superblocks, intent log, nodes of all branches, block lists */
-	/* Left the state of their branch, and a snapshot may need them.  An upper bound if there are several branches or
-	 * shared blocks: these may have another owner still.  Else exact, but for deleted snapshots that are not
+	/* Left the state of their branch, and a snapshot may need them.  An upper bound if there are several branches
+	 * or shared blocks: these may have another owner still.  Else exact, but for deleted snapshots that are not
 	 * reclaimed yet (th_store_reclaim()). */
 	uint64_t blocks_snapshots;
 	uint64_t blocks_waiting; /* freed, but not yet usable: a crash might still need them */
@@ -469,13 +474,13 @@ int th_cursor_open(struct th_view *view, const struct th_range *range, struct th
 int th_cursor_next(struct th_cursor *cursor, struct th_cursor_entry *ret);
 int th_cursor_prev(struct th_cursor *cursor, struct th_cursor_entry *ret);
 
-/* After a read error of th_cursor_next(): moves after the keys that cannot be read, which are those of a damaged node, or
- * the one key whose value is damaged.  So a caller can go on with the rest.
+/* After a read error of th_cursor_next(): moves after the keys that cannot be read, which are those of a damaged node,
+ * or the one key whose value is damaged.  So a caller can go on with the rest.
  *
  * *ret_hole: these keys, from the cursor's position on; to.data NULL: up to the end of the range.  Its bytes are valid
  * until the cursor's next call.
- * Returns 0; -EINVAL if the last call was no th_cursor_next() that failed in this way; or -EUCLEAN if the nodes around the
- * damage contradict each other, so that no key after it is known. */
+ * Returns 0; -EINVAL if the last call was no th_cursor_next() that failed in this way; or -EUCLEAN if the nodes around
+ * the damage contradict each other, so that no key after it is known. */
 int th_cursor_skip(struct th_cursor *cursor, struct th_range *ret_hole);
 
 /* Moves before the first entry whose key is at or after `key`, within the range.  A cursor that was used before
@@ -676,8 +681,8 @@ int th_snapshot_find_id(struct th_store *store, uint64_t id, struct th_snapshot 
 int th_snapshot_next(struct th_store *store, uint64_t after, struct th_snapshot *ret);
 
 /* Computes the space that becomes free if these snapshots are deleted together, in the state of the last checkpoint.
- * That of one snapshot is the space that it alone holds.  Holds do not matter.  Reads dead lists, and delays checkpoints
- * meanwhile.
+ * That of one snapshot is the space that it alone holds.  Holds do not matter.  Reads dead lists, and delays
+ * checkpoints meanwhile.
  *
  * ids: of `count` snapshots, in any order, each once.
  * Returns 0; 1 if it is not known, because a branch begins from one of them, or one is the last of a detached branch;
@@ -757,9 +762,9 @@ int th_branch_delete(struct th_store *store, const char *name, bool snapshots);
 int th_branch_rename(struct th_store *store, const char *from, const char *to);
 
 /* Promotes a branch: exchanges the roles of it and the branch that it begins from.  It gets that branch's snapshots up
- * to and including its origin, and begins where that branch began; that branch now begins from the same snapshot.  If it
- * is a detached one, it is removed with its last snapshot, and the branch before it is taken over in the same way.  No
- * view changes.  Durable when it returns.
+ * to and including its origin, and begins where that branch began; that branch now begins from the same snapshot.  If
+ * it is a detached one, it is removed with its last snapshot, and the branch before it is taken over in the same way.
+ * No view changes.  Durable when it returns.
  *
  * So a branch can be deleted of which another one is to be kept, and a detached branch gets a name again.
  * Returns 0; 1 if it begins from no snapshot, and nothing is to be done; -ENOENT; or a write error. */
@@ -778,8 +783,8 @@ int th_branch_list(struct th_store *store, struct th_branch **ret, size_t *ret_c
 
 /* Makes a snapshot, of any branch, the state of the current branch.  Writes since then are lost, and their space is
  * freed as a deleted snapshot's.  Newer snapshots of the branch are kept, in a detached branch that begins from this
- * snapshot.  A snapshot of a detached branch returns to the current one, with those before it: so a rollback to it undoes
- * the one that detached it.  Durable when it returns.
+ * snapshot.  A snapshot of a detached branch returns to the current one, with those before it: so a rollback to it
+ * undoes the one that detached it.  Durable when it returns.
  *
  * Returns 0; -ENOENT; -EBUSY if a transaction or a view of th_view_freeze(), or a subtree of one, is open; or a write
  * error. */

@@ -10,8 +10,8 @@
 
 #define TH_XATTR_SIZE_MAX 65536
 /* Bytes of the list of an inode's names, each with its NUL: Linux passes no longer list to programs.  So an inode with
- * more names could not be copied or backed up.  The last part is left to the other namespaces: a user who may write to a
- * file cannot prevent that it gets an access control list or a capability. */
+ * more names could not be copied or backed up.  The last part is left to the other namespaces: a user who may write to
+ * a file cannot prevent that it gets an access control list or a capability. */
 #define TH_XATTR_LIST_MAX 65536
 #define TH_XATTR_LIST_MAX_USER (TH_XATTR_LIST_MAX - 4096)
 
@@ -26,16 +26,16 @@ enum th_xattr_flags {
  * long or empty, -EOPNOTSUPP for an unknown namespace, -EINVAL for a namespace without a name, or a read error. */
 int th_xattr_get(struct th_inode *inode, const char *name, struct th_value *ret);
 /* Sets an attribute.  flags: XATTR_CREATE, XATTR_REPLACE, TH_XATTR_KILL_SGID.  Returns 0, -EROFS, -EPERM if the inode
- * is immutable or append-only, -EEXIST or -ENODATA as the flags demand, -E2BIG for the value, -ENOSPC if the list of names
- * would exceed its limit, errors of the name as th_xattr_get; for
+ * is immutable or append-only, -EEXIST or -ENODATA as the flags demand, -E2BIG for the value, -ENOSPC if the list of
+ * names would exceed its limit, errors of the name as th_xattr_get; for
  * an access control list -EINVAL if it is invalid, -EOPNOTSUPP on a symlink, -EACCES for a default list on an inode
  * that is no directory. */
 int th_xattr_set(struct th_inode *inode, const char *name, struct th_slice value, int flags);
 /* Removes an attribute.  Returns 0, -ENODATA (but 0 for an access control list), or as th_xattr_set. */
 int th_xattr_remove(struct th_inode *inode, const char *name);
 /* Lists the names, each with its NUL; the caller frees *ret, which is NULL if there are none.  Names of the namespace
- * trusted are listed only for privileged callers.  Returns 0, -E2BIG if the image has a list that exceeds its limit, or a
- * read error. */
+ * trusted are listed only for privileged callers.  Returns 0, -E2BIG if the image has a list that exceeds its limit, or
+ * a read error. */
 int th_xattr_list(struct th_inode *inode, bool privileged, char **ret, size_t *ret_size);
 
 /* --- the caller holds inode->lock for writing --- */

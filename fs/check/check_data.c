@@ -33,7 +33,8 @@ static int mark_seen(struct data_check *check, const struct th_run *run)
 	return th_space_map_set(&check->seen, run->addr, run->blocks, true);
 }
 
-/* Reads a run.  The blocks that are damaged are named one by one.  Returns 0, also after reporting problems, or -ENOMEM. */
+/* Reads a run.  The blocks that are damaged are named one by one.  Returns 0, also after reporting problems, or
+ * -ENOMEM. */
 static int check_run(struct data_check *check, struct th_view *view, uint64_t id, const struct th_extent *extent)
 {
 	uint64_t checksums[TH_RUN_MAX];

@@ -66,7 +66,8 @@ static_assert(sizeof(struct th_control_snapshot) == 320, "the size is part of th
 /* Space of snapshots that is not known: th_snapshot_space(). */
 #define TH_CONTROL_SPACE_UNKNOWN UINT64_MAX
 
-/* Lists the space that each snapshot alone holds: of up to TH_CONTROL_SPACES_MAX with ids above `after`, oldest first. */
+/* Lists the space that each snapshot alone holds: of up to TH_CONTROL_SPACES_MAX with ids above `after`, oldest
+ * first. */
 #define TH_CONTROL_SPACES_MAX 100
 struct th_control_spaces {
 	struct th_le32 version, count;
@@ -216,8 +217,8 @@ enum th_control_send_flags {
 	TH_CONTROL_SEND_BRANCH = 1 << 1, /* the receiver uses a branch of this one's name */
 };
 
-/* Begins the stream of a snapshot (stream/send.h), which is read and ended as a diff is.  base: the stream has the changes
- * since that snapshot; empty: all.  resume: the token of a receiver, in place of both names; empty: none. */
+/* Begins the stream of a snapshot (stream/send.h), which is read and ended as a diff is.  base: the stream has the
+ * changes since that snapshot; empty: all.  resume: the token of a receiver, in place of both names; empty: none. */
 struct th_control_send_begin {
 	struct th_le32 version, flags;
 	struct th_le64 session; /* in the answer */
@@ -298,11 +299,11 @@ int th_control_resume_scrub(struct th_control *control);
 int th_control_fitrim(struct th_control *control, const struct th_caller *caller, uint64_t start, uint64_t length,
 		      uint64_t least, uint64_t *ret_bytes);
 
-/* Answers one request.  Differences, trim, resizing and scrubs are for caller->admin only; the rights to change and to list are in
- * snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is the number of
- * bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for another
- * version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it, -EMFILE if there
- * are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */
+/* Answers one request.  Differences, trim, resizing and scrubs are for caller->admin only; the rights to change and to
+ * list are in snapshot/permission.h.  in: in_size bytes.  out: room for out_max bytes, not overlapping in; *ret_size is
+ * the number of bytes written.  Returns 0, -ENOTTY for an unknown command, -EINVAL for a malformed request, -EPROTO for
+ * another version, -EPERM, -ESTALE if the session does not exist or was ended, -EBUSY if another thread uses it,
+ * -EMFILE if there are too many sessions, or the error of the operation.  Any thread; no lock held (L5). */
 int th_control_ioctl(struct th_control *control, const struct th_caller *caller, unsigned cmd, const void *in,
 		     size_t in_size, void *out, size_t out_max, size_t *ret_size);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request to copy a tree inside the filesystem: from a snapshot, or from the present, of which a snapshot is taken for
- * as long as the copy takes. */
+/* The request to copy a tree inside the filesystem: from a snapshot, or from the present, of which a snapshot is taken
+ * for as long as the copy takes. */
 #ifndef TH_FS_CONTROL_COPY_H
 #define TH_FS_CONTROL_COPY_H
 
@@ -15,8 +15,9 @@ struct th_copy_request {
 	bool replaced; /* in the answer: the target existed */
 };
 
-/* Copies, and makes the kernel ask for the changed names again.  No lock held (L5).  Returns 0; -ENXIO if the snapshot has
- * no such source, -ESRCH if there is no such snapshot, or as th_copy_tree(); -ENOENT is for the directory of the target. */
+/* Copies, and makes the kernel ask for the changed names again.  No lock held (L5).  Returns 0; -ENXIO if the snapshot
+ * has no such source, -ESRCH if there is no such snapshot, or as th_copy_tree(); -ENOENT is for the directory of the
+ * target. */
 int th_copy_request(struct th_fs *fs, struct th_copy_request *request);
 
 #endif

@@ -24,8 +24,8 @@ bool th_name_list_next(const struct th_name_list *names, size_t *at, uint64_t *r
  *
  * keep: name of a snapshot taken of the present first; NULL: the present is lost.
  * Returns 0; -ENOENT if there is no such snapshot; -ENOTDIR if it does not have the directory that is mounted; -EEXIST,
- * -EINVAL or -ENAMETOOLONG for `keep`, as th_snapshot_create(); -EBUSY if a transaction or frozen view is open; -EROFS; or
- * another error of the store.  On an error nothing has changed.  No lock held (L5); one call at a time. */
+ * -EINVAL or -ENAMETOOLONG for `keep`, as th_snapshot_create(); -EBUSY if a transaction or frozen view is open; -EROFS;
+ * or another error of the store.  On an error nothing has changed.  No lock held (L5); one call at a time. */
 int th_rollback_open(struct th_fs *fs, struct th_diff_sessions *sessions, const char *snapshot, const char *keep);
 
 #endif

@@ -82,9 +82,9 @@ int th_extent_guard_txn(struct th_txn *txn, uint64_t id, uint64_t from, uint64_t
  * cleared part.  Subtracts the freed blocks from *blocks. */
 int th_extent_clear(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, unsigned limit,
 		    uint64_t *ret_end, int64_t *blocks);
-/* Makes the runs in [from, to) unwritten: their blocks stay allocated and read as zeros.  Inline extents and holes stay.
- * The parameters are those of th_extent_clear; *blocks does not change.  An unwritten block is never written in place,
- * so a snapshot or a copy with which it is shared keeps its data. */
+/* Makes the runs in [from, to) unwritten: their blocks stay allocated and read as zeros.  Inline extents and holes
+ * stay.  The parameters are those of th_extent_clear; *blocks does not change.  An unwritten block is never written in
+ * place, so a snapshot or a copy with which it is shared keeps its data. */
 int th_extent_unwrite(struct th_fs *fs, struct th_txn *txn, uint64_t id, uint64_t from, uint64_t to, unsigned limit,
 		      uint64_t *ret_end, int64_t *blocks);
 /* Stores an extent over a hole, and adds its blocks to *blocks. */

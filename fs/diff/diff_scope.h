@@ -4,8 +4,8 @@
  * path in one of the two views.
  *
  * The path is looked up in both views, and may lead to two inodes, or to one.  A directory is in scope by its identity,
- * on both sides, whatever its path is there: so files that were added below a directory are found by the old name of the
- * directory too.  The renaming of a directory above the named one is in scope, since it changes the path.
+ * on both sides, whatever its path is there: so files that were added below a directory are found by the old name of
+ * the directory too.  The renaming of a directory above the named one is in scope, since it changes the path.
  */
 #ifndef TH_FS_DIFF_DIFF_SCOPE_H
 #define TH_FS_DIFF_DIFF_SCOPE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Diff sessions: diffs and other streams that a tool reads piece by piece (control.h).  Their number is limited.  A session pins two
- * views and so the space of snapshots that are deleted; a thread ends sessions that are idle, because the tool may have
- * been killed.  The thread starts with the first session.
+ * Diff sessions: diffs and other streams that a tool reads piece by piece (control.h).  Their number is limited.  A
+ * session pins two views and so the space of snapshots that are deleted; a thread ends sessions that are idle, because
+ * the tool may have been killed.  The thread starts with the first session.
  */
 #ifndef TH_FS_DIFF_DIFF_SESSION_H
 #define TH_FS_DIFF_DIFF_SESSION_H
@@ -24,8 +24,8 @@ struct th_diff_session_piece {
 /* What a session reads: a diff, or another stream of bytes. */
 struct th_session_source {
 	void *arg; /* of these functions */
-	/* Makes the next bytes, valid until the next call.  Returns 0, 1 at the end, -EAGAIN if there are none after much
-	 * work, or an error. */
+	/* Makes the next bytes, valid until the next call.  Returns 0, 1 at the end, -EAGAIN if there are none after
+	 * much work, or an error. */
 	int (*next)(void *arg, struct th_slice *ret);
 	void (*stats)(void *arg, struct th_diff_stats *ret); /* NULL: zeros */
 	void (*close)(void *arg);
@@ -40,10 +40,11 @@ void th_diff_sessions_free(struct th_diff_sessions *sessions);
 /* Ends all sessions: a later read of one returns -ESTALE.  None may be in use. */
 void th_diff_sessions_end(struct th_diff_sessions *sessions);
 
-/* Begins a session, which on success owns the source.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of
- * creating the thread. */
+/* Begins a session, which on success owns the source.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error
+ * of creating the thread. */
 int th_session_begin(struct th_diff_sessions *sessions, const struct th_session_source *source, uint64_t *ret_id);
-/* Begins a session, which on success owns the diff.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error of creating the thread. */
+/* Begins a session, which on success owns the diff.  Returns 0, -EMFILE if TH_DIFF_SESSIONS_MAX are open, or an error
+ * of creating the thread. */
 int th_diff_session_begin(struct th_diff_sessions *sessions, struct th_fs_diff *diff, uint64_t *ret_id);
 /* Reads the next bytes of the stream of changes.  A call does a limited amount of work,
  * so it may return no bytes before the end.  Returns 0, -ESTALE if there is no such session, -EBUSY if another thread

@@ -21,7 +21,8 @@ struct place {
 	uint64_t id; /* 0: an empty slot of the cache */
 	bool below; /* the root of the paths */
 	bool inside; /* the scope */
-	/* Its path.  If `omitted` names are left out, the first `cut` bytes are its beginning and the others its end. */
+	/* Its path.  If `omitted` names are left out, the first `cut` bytes are its beginning and the others its
+	 * end. */
 	char *text;
 	size_t size, cut;
 	uint64_t omitted;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies a file, or a directory with all that is below it, from a snapshot into the live tree: in one transaction, so that
- * the copy appears as a whole or not at all, and with all data shared, so that it takes only metadata.
+ * Copies a file, or a directory with all that is below it, from a snapshot into the live tree: in one transaction, so
+ * that the copy appears as a whole or not at all, and with all data shared, so that it takes only metadata.
  *
  * Copied are: owners, permissions, times, extended attributes with access control lists, holes, and hard links between
  * files of the copy.  Not copied are the flags immutable and append-only, with which a copy could not be changed again.
@@ -17,8 +17,8 @@ struct th_copy_tree {
 	uint64_t source; /* id of its inode */
 	struct th_inode *dir; /* the live directory that gets the copy */
 	struct th_slice name; /* in that directory */
-	/* If the name exists already, its inode gets this name in the same directory, in the same transaction.  size 0: an
-	 * existing name is an error. */
+	/* If the name exists already, its inode gets this name in the same directory, in the same transaction.  size 0:
+	 * an existing name is an error. */
 	struct th_slice aside;
 	uint64_t inodes; /* in the answer: how many were copied */
 	bool replaced; /* in the answer: the name existed */

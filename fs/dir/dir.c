@@ -137,7 +137,8 @@ struct twins {
 	size_t count, capacity;
 };
 
-/* Collects the twin numbers of the entries with the same hash.  Returns 0, -EEXIST if one has the same name, or -errno. */
+/* Collects the twin numbers of the entries with the same hash.  Returns 0, -EEXIST if one has the same name, or
+ * -errno. */
 static int collect_twins(struct th_cursor *cursor, struct th_fs *fs, uint64_t directory, const struct th_fs_key *key,
 			 struct twins *twins)
 {
@@ -294,8 +295,8 @@ static uint64_t cookie_position(uint64_t cookie)
 	return position_of(cookie >> COOKIE_TWIN_BITS, cookie & ((1u << COOKIE_TWIN_BITS) - 1));
 }
 
-/* The entries with one hash after a position, in the order of their positions, which is not that of their keys.  If there
- * are more than BATCH_MAX, the first of them. */
+/* The entries with one hash after a position, in the order of their positions, which is not that of their keys.  If
+ * there are more than BATCH_MAX, the first of them. */
 struct batch {
 	struct batch_name {
 		struct th_dirent entry;

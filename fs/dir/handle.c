@@ -78,8 +78,8 @@ static int find(struct th_fs *fs, uint64_t node, struct th_inode **ret)
  * deep; handles of what is deeper are stale. */
 #define DEPTH_MAX (1u << 24)
 
-/* Returns 0 if the root of a mount with subdir= is above the inode, in the live tree or in the inode's snapshot.  Of a file
- * with several names only the primary one counts. */
+/* Returns 0 if the root of a mount with subdir= is above the inode, in the live tree or in the inode's snapshot.  Of a
+ * file with several names only the primary one counts. */
 static int check_below_root(struct th_inode *inode)
 {
 	struct th_fs *fs = inode->fs;

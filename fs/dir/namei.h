@@ -4,7 +4,8 @@
  * that they need (L1 to L3).  The caller has references to the inodes that it passes.
  *
  * Names in snapshots and in .snapshots cannot be changed here: -EROFS (snapdir.h changes .snapshots).  The name
- * .snapshots itself, if it means the virtual directory, cannot be created (-EEXIST), removed, moved or replaced (-EPERM).
+ * .snapshots itself, if it means the virtual directory, cannot be created (-EEXIST), removed, moved or replaced
+ * (-EPERM).
  */
 #ifndef TH_FS_DIR_NAMEI_H
 #define TH_FS_DIR_NAMEI_H

@@ -22,9 +22,9 @@ int th_orphan_remove(struct th_txn *txn, const struct th_inode *inode)
 	return th_txn_delete(txn, th_fs_key_slice(&key));
 }
 
-/* Attributes that are deleted one by one.  A delete of a range goes to the leaf at once, as it may hide many records (N6 in
- * docs/architecture.md), so that files removed in random order cost the write of a leaf each.  With more attributes the
- * range is cheaper than so many messages. */
+/* Attributes that are deleted one by one.  A delete of a range goes to the leaf at once, as it may hide many records
+ * (N6 in docs/architecture.md), so that files removed in random order cost the write of a leaf each.  With more
+ * attributes the range is cheaper than so many messages. */
 #define SINGLE_XATTRS 16
 
 /* Stages the deletion of the attributes that the cursor finds.  Returns 0, 1 if there are more than SINGLE_XATTRS, or

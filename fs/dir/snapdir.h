@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * .snapshots, or options.snapdir_name: a virtual directory in each directory of the live tree.  It has an entry for each snapshot that contains
- * the directory.  The inode of an entry is the directory's inode, read through the snapshot's view.
+ * .snapshots, or options.snapdir_name: a virtual directory in each directory of the live tree.  It has an entry for
+ * each snapshot that contains the directory.  The inode of an entry is the directory's inode, read through the
+ * snapshot's view.
  *
  * Programs that delete, copy or synchronise a tree act on all names that readdir returns.  So .snapshots is not listed
  * (TH_SNAPDIR_HIDDEN), or snapshots cannot be created, deleted and renamed in it.
@@ -13,7 +14,8 @@
 #include "fs/inode/inode.h"
 
 /* Returns true if this name in this directory means the virtual directory, unless the directory has an entry of this
- * name: that takes its place.  Such an entry can only be created by a mount that has no virtual directory of that name. */
+ * name: that takes its place.  Such an entry can only be created by a mount that has no virtual directory of that
+ * name. */
 bool th_snapdir_is_name(const struct th_inode *dir, struct th_slice name);
 /* Returns true if the directory has the virtual directory.  May read the disk. */
 bool th_snapdir_exists(const struct th_inode *dir);

@@ -56,8 +56,8 @@ struct th_fs_change {
 	/* In the newer view; the path of a removed name is that in the older one.  Begins with '/', the root of the
 	 * filesystem. */
 	char *path;
-	/* In the older view, if it differs; otherwise NULL.  Of an added name, the path that it would have had there, if
-	 * its directory had another path. */
+	/* In the older view, if it differs; otherwise NULL.  Of an added name, the path that it would have had there,
+	 * if its directory had another path. */
 	char *old_path;
 	/* The ranges whose content differs, in whole blocks up to the new end of the file.  A copy of the old file, cut
 	 * or extended with zeros to the new size, becomes the new file when these ranges are copied to it. */

@@ -45,8 +45,8 @@ const char *th_error_text(int err)
 	}
 }
 
-/* Returns the process that holds a lock of the file, or of the file below a loop device, according to /proc/locks; 0 if it
- * is unknown. */
+/* Returns the process that holds a lock of the file, or of the file below a loop device, according to /proc/locks; 0 if
+ * it is unknown. */
 static long lock_holder(const char *path)
 {
 	struct stat status;

@@ -18,11 +18,11 @@
  * id, parent-id, hash and offset are 8 bytes, big-endian, so that keys sort by them.  Kinds are one byte.  The keys of
  * an inode are adjacent, and a directory is one key range.  The rename of a directory moves one key, not its contents.
  *
- * The names of a directory sort by a 23-bit hash first.  The readdir cookie is (hash << 8 | twin), where the twin number
- * distinguishes names with the same hash.  So a cookie is unique, does not change when other names are created or removed,
- * needs no state, and fits the off_t of 32-bit programs.  Eight million names have one name for each hash on average, and a
- * user who wants one more with a certain hash has to create as many, since the key is secret.  Names with twin numbers that
- * have more than 8 bits have a longer cookie (dir.c).
+ * The names of a directory sort by a 23-bit hash first.  The readdir cookie is (hash << 8 | twin), where the twin
+ * number distinguishes names with the same hash.  So a cookie is unique, does not change when other names are created
+ * or removed, needs no state, and fits the off_t of 32-bit programs.  Eight million names have one name for each hash
+ * on average, and a user who wants one more with a certain hash has to create as many, since the key is secret.  Names
+ * with twin numbers that have more than 8 bits have a longer cookie (dir.c).
  */
 #ifndef TH_FS_FORMAT_FORMAT_H
 #define TH_FS_FORMAT_FORMAT_H

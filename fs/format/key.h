@@ -25,8 +25,8 @@ static inline struct th_slice th_fs_key_slice(const struct th_fs_key *key)
 {
 	return (struct th_slice){ key->bytes, key->size };
 }
-/* Make the key of each kind.  A name has at most TH_NAME_MAX bytes.  th_fs_key_entry() with NULL and 0 for the name makes
- * the lower bound of all entries with this hash. */
+/* Make the key of each kind.  A name has at most TH_NAME_MAX bytes.  th_fs_key_entry() with NULL and 0 for the name
+ * makes the lower bound of all entries with this hash. */
 struct th_fs_key th_fs_key_inode(uint64_t id);
 struct th_fs_key th_fs_key_xattr(uint64_t id, const void *name, size_t size);
 struct th_fs_key th_fs_key_link(uint64_t id, uint64_t parent, const void *name, size_t size);

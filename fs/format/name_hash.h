@@ -2,9 +2,9 @@
 /*
  * The hash of names in directories: SipHash-2-4 with a secret key of the filesystem.
  *
- * The order of a directory and the cookies of readdir show hashes to each user.  So the hash must be one that a user who
- * chooses names and sees their hashes can neither predict nor make collide: a pseudorandom function.  Hashes made for
- * speed, as XXH3 with a seed, are none.  Their seed can be computed from a few hashes.
+ * The order of a directory and the cookies of readdir show hashes to each user.  So the hash must be one that a user
+ * who chooses names and sees their hashes can neither predict nor make collide: a pseudorandom function.  Hashes made
+ * for speed, as XXH3 with a seed, are none.  Their seed can be computed from a few hashes.
  */
 #ifndef TH_FS_FORMAT_NAME_HASH_H
 #define TH_FS_FORMAT_NAME_HASH_H

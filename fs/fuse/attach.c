@@ -39,8 +39,8 @@ static void keep_message(enum fuse_log_level level, const char *format, va_list 
 	attempt[strcspn(attempt, "\n")] = 0;
 }
 
-/* Returns whether the kernel waits for an answer to INIT.  Otherwise the mount shows a filesystem that was on the device
- * already, with another daemon or a dead one. */
+/* Returns whether the kernel waits for an answer to INIT.  Otherwise the mount shows a filesystem that was on the
+ * device already, with another daemon or a dead one. */
 static bool is_served_by(struct fuse_session *session)
 {
 	struct pollfd fd = { .fd = fuse_session_fd(session), .events = POLLIN };

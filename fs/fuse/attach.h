@@ -3,8 +3,8 @@
  * Attaching a session to its directory: by a block device where possible (fuseblk), else as a plain FUSE filesystem.
  *
  * To a filesystem on a block device the kernel passes sync(1) and syncfs(2), its unmounting waits until the daemon has
- * written everything and closed the image, and the programs that list block devices know it.  The device of an image file
- * is a loop device, which nothing reads or writes: the daemon uses the file itself.  Only root can mount so.
+ * written everything and closed the image, and the programs that list block devices know it.  The device of an image
+ * file is a loop device, which nothing reads or writes: the daemon uses the file itself.  Only root can mount so.
  */
 #ifndef TH_FS_FUSE_ATTACH_H
 #define TH_FS_FUSE_ATTACH_H

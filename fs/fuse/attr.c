@@ -117,8 +117,9 @@ static struct th_time time_of(struct timespec spec)
 	return (struct th_time){ spec.tv_sec, (uint32_t)spec.tv_nsec };
 }
 
-/* SETATTR without attributes is chown(2) with neither owner nor group: it clears set-id bits if the caller may change the
- * owner.  (The kernel also sends it before a write by another user who may write; then the write clears the bits.) */
+/* SETATTR without attributes is chown(2) with neither owner nor group: it clears set-id bits if the caller may change
+ * the owner.  (The kernel also sends it before a write by another user who may write; then the write clears the
+ * bits.) */
 static bool may_chown_nothing(fuse_req_t req, struct th_inode *inode)
 {
 	uid_t uid = fuse_req_ctx(req)->uid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The barrier that every request passes.  A handler that has to have the filesystem for itself closes it: then all other
- * requests have ended, and new ones wait.
+ * The barrier that every request passes.  A handler that has to have the filesystem for itself closes it: then all
+ * other requests have ended, and new ones wait.
  *
  * The kernel's inode and page locks stay held by the requests that wait.  So a thread that has closed the barrier must
  * not cause a notification that needs these locks.

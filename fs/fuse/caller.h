@@ -14,8 +14,8 @@ struct th_inode;
 /* Returns the caller.  It is an administrator if it is the user who mounted, other than root, or root with
  * th_fuse_thread_is_admin. */
 struct th_caller th_fuse_caller(fuse_req_t req);
-/* Returns whether a thread has CAP_SYS_ADMIN in the daemon's user namespace, the initial one unless the daemon runs in a
- * container.  Returns false if /proc does not show it: the thread does not exist, or is in another pid namespace
+/* Returns whether a thread has CAP_SYS_ADMIN in the daemon's user namespace, the initial one unless the daemon runs in
+ * a container.  Returns false if /proc does not show it: the thread does not exist, or is in another pid namespace
  * (thread 0), or the daemon may not read its namespace, for which it needs CAP_SYS_PTRACE or the same user.
  * The kernel keeps the thread of a request alive until the reply, so its number cannot be another thread's. */
 bool th_fuse_thread_is_admin(pid_t thread);

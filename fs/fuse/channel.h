@@ -3,8 +3,8 @@
  * Channels: further descriptors of a session's connection to the kernel, so that worker threads do not contend for one
  * list of requests under way, and so that some may read without blocking.
  *
- * The kernel accepts a reply only on the channel where it sent the request.  So each thread has a current channel, and a
- * thread that passes a request on to another thread passes the channel, too.
+ * The kernel accepts a reply only on the channel where it sent the request.  So each thread has a current channel, and
+ * a thread that passes a request on to another thread passes the channel, too.
  */
 #ifndef TH_FS_FUSE_CHANNEL_H
 #define TH_FS_FUSE_CHANNEL_H

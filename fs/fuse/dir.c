@@ -44,9 +44,9 @@ static bool opens_for_handle(fuse_req_t req, const struct fuse_file_info *fi)
 	return th_fuse_of(req)->exports && !(fi->flags & (O_LARGEFILE_KERNEL | O_DIRECTORY));
 }
 
-/* Opening a directory needs no action here, unless file handles are exported; after ENOSYS the kernel sends no more OPENDIR.
- * It caches listings either way, until it changes the directory itself or sees another mtime.  It asks for the mtime of a
- * virtual directory when that is opened after th_fuse_snapdirs_changed. */
+/* Opening a directory needs no action here, unless file handles are exported; after ENOSYS the kernel sends no more
+ * OPENDIR.  It caches listings either way, until it changes the directory itself or sees another mtime.  It asks for
+ * the mtime of a virtual directory when that is opened after th_fuse_snapdirs_changed. */
 void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
@@ -62,7 +62,8 @@ void th_fuse_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
-/* Adds a name without attributes; for READDIRPLUS a node id of 0 means that there are none.  Returns 0 or LISTING_FULL. */
+/* Adds a name without attributes; for READDIRPLUS a node id of 0 means that there are none.  Returns 0 or
+ * LISTING_FULL. */
 static int add_plain(struct listing *listing, const char *name, uint64_t ino, uint8_t type, uint64_t next)
 {
 	struct fuse_entry_param entry = { .attr = { .st_ino = ino, .st_mode = DTTOIF(type) } };

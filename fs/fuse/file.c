@@ -91,10 +91,10 @@ void th_fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	th_inode_put(inode);
 }
 
-/* Returns whether the kernel may have stale pages of the file after a direct write (O_DIRECT).  A concurrent buffered read
- * can bring the former data into the page cache.  The kernel drops cached pages before it sends the write; afterwards it
- * does so only for a synchronous write, not for aio(7).  A file that was never read buffered has no pages: reads set
- * inode->cached before they look at the data. */
+/* Returns whether the kernel may have stale pages of the file after a direct write (O_DIRECT).  A concurrent buffered
+ * read can bring the former data into the page cache.  The kernel drops cached pages before it sends the write;
+ * afterwards it does so only for a synchronous write, not for aio(7).  A file that was never read buffered has no
+ * pages: reads set inode->cached before they look at the data. */
 static bool may_leave_stale_pages(const struct th_inode *inode, const struct fuse_file_info *fi)
 {
 	return (fi->flags & O_DIRECT) && !fi->writepage && atomic_load(&inode->cached);

@@ -2,8 +2,8 @@
 /*
  * The request handlers: one for each kind of FUSE request, called by libfuse through the table in session.c.
  *
- * A handler finds its inodes, calls the filesystem and replies exactly once (reply.h).  It runs on any worker thread and
- * takes no lock that it holds while it replies.
+ * A handler finds its inodes, calls the filesystem and replies exactly once (reply.h).  It runs on any worker thread
+ * and takes no lock that it holds while it replies.
  */
 #ifndef TH_FS_FUSE_HANDLERS_H
 #define TH_FS_FUSE_HANDLERS_H

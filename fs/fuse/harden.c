@@ -81,8 +81,8 @@ static void protect_from_oom_killer(void)
 	close(fd);
 }
 
-/* When the kernel has no memory for an allocation of the daemon, it must not wait for the writeback of pages, which waits
- * for the daemon. */
+/* When the kernel has no memory for an allocation of the daemon, it must not wait for the writeback of pages, which
+ * waits for the daemon. */
 static void become_io_flusher(void)
 {
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
@@ -144,7 +144,8 @@ void th_harden_begin(int keep, bool debug)
 
 /* --- system calls --- */
 
-/* Those that a serving daemon needs, by the tests, and near relatives that another C library or kernel may use instead. */
+/* Those that a serving daemon needs, by the tests, and near relatives that another C library or kernel may use
+ * instead. */
 static const char *const allowed[] = {
 	/* transfers */
 	"read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 splice vmsplice tee fsync",

@@ -14,8 +14,8 @@
 #include "fs/fuse/reply.h"
 #include "fs/inode/inode.h"
 
-/* The flags in both interfaces: FS_IOC_GETFLAGS and FS_IOC_FSGETXATTR.  The kernel may use the one when the program used
- * the other. */
+/* The flags in both interfaces: FS_IOC_GETFLAGS and FS_IOC_FSGETXATTR.  The kernel may use the one when the program
+ * used the other. */
 static const struct {
 	uint32_t flag, xflag;
 } flag_map[] = {

@@ -98,8 +98,8 @@ int th_loop_resize(const char *name)
 
 /* --- devices of dead daemons --- */
 
-/* Returns a mount that is in no directory, or -1.  Without the option fd the kernel refuses to make a new filesystem, so
- * this succeeds only if there is one on the device. */
+/* Returns a mount that is in no directory, or -1.  Without the option fd the kernel refuses to make a new filesystem,
+ * so this succeeds only if there is one on the device. */
 static int join_existing(const char *path, bool read_only)
 {
 	int context = fsopen("fuseblk", FSOPEN_CLOEXEC), mount = -1;

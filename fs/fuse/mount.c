@@ -211,8 +211,8 @@ static int mount_and_serve(struct th_fuse *fuse, const struct th_fuse_attach *at
 	return err;
 }
 
-/* Reports which branch, snapshot or directory the image does not have.  Each is looked for in the one before it, so with
- * several of these options any may be missing. */
+/* Reports which branch, snapshot or directory the image does not have.  Each is looked for in the one before it, so
+ * with several of these options any may be missing. */
 static void report_missing(const struct th_mount_options *options, const struct th_fs_options *fs_options)
 {
 	const char *const what[] = { "branch ", "snapshot ", "directory " };
@@ -390,8 +390,8 @@ static int check_mount_point(const char *directory)
 	return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
 }
 
-/* Resolves the mount point, and unmounts it if its daemon has ended.  The caller frees *ret.  Returns 0, or -errno after
- * reporting. */
+/* Resolves the mount point, and unmounts it if its daemon has ended.  The caller frees *ret.  Returns 0, or -errno
+ * after reporting. */
 static int prepare_directory(const struct th_mount_options *options, char **ret)
 {
 	char *directory = th_mount_point(options->directory);

@@ -13,9 +13,9 @@ struct th_mount_options {
 };
 
 /* Mounts the image and serves it until it is unmounted, or by SIGTERM, SIGINT or SIGHUP; then writes a checkpoint and
- * closes it.  In the foreground it returns after that.  Otherwise it returns twice, as fork(2) does: in the calling process
- * when the mount works or has failed, and in the daemon at its end.  Returns an exit code, 0 or 1, with which the caller
- * exits; errors have been reported on stderr or in the log. */
+ * closes it.  In the foreground it returns after that.  Otherwise it returns twice, as fork(2) does: in the calling
+ * process when the mount works or has failed, and in the daemon at its end.  Returns an exit code, 0 or 1, with which
+ * the caller exits; errors have been reported on stderr or in the log. */
 int th_mount_run(const struct th_mount_options *options);
 
 #endif

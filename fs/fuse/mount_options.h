@@ -2,9 +2,9 @@
 /*
  * The options of mount -o.
  *
- * One table has all options of this filesystem: they are parsed by it, `thunderhead mount --help` is printed from it, and
- * a test compares the manual page with it.  Options that are not in it go to libfuse, which refuses those that it does not
- * know.  A new option needs a line in the table and a paragraph in docs/thunderhead.8.
+ * One table has all options of this filesystem: they are parsed by it, `thunderhead mount --help` is printed from it,
+ * and a test compares the manual page with it.  Options that are not in it go to libfuse, which refuses those that it
+ * does not know.  A new option needs a line in the table and a paragraph in docs/thunderhead.8.
  */
 #ifndef TH_FS_FUSE_MOUNT_OPTIONS_H
 #define TH_FS_FUSE_MOUNT_OPTIONS_H
@@ -38,8 +38,8 @@ struct th_mount_option {
 
 extern const struct th_mount_option th_mount_option_table[]; /* ends with an option without a name */
 
-/* Parses options->options; of options that contradict each other the last one counts.  The caller releases *ret after 0.
- * Returns 0, -ENOMEM, or -EINVAL after reporting on stderr which option is wrong. */
+/* Parses options->options; of options that contradict each other the last one counts.  The caller releases *ret after
+ * 0.  Returns 0, -ENOMEM, or -EINVAL after reporting on stderr which option is wrong. */
 int th_mount_parse(const struct th_mount_options *options, struct th_mount_parsed *ret);
 /* Returns the options for libfuse to mount by this block device, which the caller frees; NULL: no memory. */
 char *th_mount_device_options(const struct th_mount_parsed *parsed, const char *device);

@@ -28,12 +28,12 @@ struct notice {
 	char name[];
 };
 
-/* Virtual directories of which the kernel may have cached data.  If there are more, all of it is dropped, which costs the
- * kernel some requests. */
+/* Virtual directories of which the kernel may have cached data.  If there are more, all of it is dropped, which costs
+ * the kernel some requests. */
 #define SNAPDIRS_MAX 256
 
-/* How often the kernel is asked to drop inodes of deleted snapshots, while there are any.  Shorter costs requests; longer
- * keeps their space longer. */
+/* How often the kernel is asked to drop inodes of deleted snapshots, while there are any.  Shorter costs requests;
+ * longer keeps their space longer. */
 #define LINGER_MS 2000
 
 struct th_fuse_notifier {
@@ -82,8 +82,8 @@ static void send_inode_at(struct th_fuse *fuse, const struct th_inode *inode, un
 	fuse_lowlevel_notify_inval_entry(fuse->session, parent, name, attr->name_size);
 }
 
-/* Makes the kernel drop an inode of a snapshot, under its primary name, if it is unused.  The name may be in a directory of
- * each depth. */
+/* Makes the kernel drop an inode of a snapshot, under its primary name, if it is unused.  The name may be in a
+ * directory of each depth. */
 static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
 {
 	if (!inode->attr.parent || inode->attr.name_size > TH_NAME_MAX)
@@ -98,8 +98,8 @@ static void send_inode(struct th_fuse *fuse, const struct th_inode *inode)
 	}
 }
 
-/* Asks the kernel again to drop the inodes of a deleted snapshot.  Those that were in use when it was deleted have stayed
- * cached, with all their parent directories, and keep the snapshot's space. */
+/* Asks the kernel again to drop the inodes of a deleted snapshot.  Those that were in use when it was deleted have
+ * stayed cached, with all their parent directories, and keep the snapshot's space. */
 static void send_snapshot(struct th_fuse *fuse, uint64_t snapshot)
 {
 	struct th_inode **inodes;
@@ -146,8 +146,8 @@ static void send_lingering(struct th_fuse *fuse)
 		send_snapshot(fuse, snapshot);
 }
 
-/* Waits for a notice.  As long as a deleted snapshot is in use, it also asks the kernel for that periodically.  Called with
- * the lock, which it drops and takes again. */
+/* Waits for a notice.  As long as a deleted snapshot is in use, it also asks the kernel for that periodically.  Called
+ * with the lock, which it drops and takes again. */
 static void wait_for_notice(struct th_fuse_notifier *notifier)
 {
 	if (!th_entered_snapshot_next_deleted(notifier->fuse->fs, 0)) {

@@ -2,8 +2,8 @@
 /*
  * Makes the kernel drop cached data that is no longer true.
  *
- * A thread of its own sends these notifications.  A handler must not, except where noted: the kernel may hold a lock, for
- * which the notification waits, until another handler has replied.
+ * A thread of its own sends these notifications.  A handler must not, except where noted: the kernel may hold a lock,
+ * for which the notification waits, until another handler has replied.
  *
  * All functions are called without locks held, on any thread.
  */
@@ -17,7 +17,8 @@ struct th_inode;
 /* Starts the thread and makes the filesystem report changed snapshots to it.  fuse->fs and fuse->session are set.
  * Returns 0 or -errno. */
 int th_fuse_notifier_start(struct th_fuse *fuse);
-/* Ends the thread; pending notifications are dropped.  No handler runs any more.  Does nothing if it was not started. */
+/* Ends the thread; pending notifications are dropped.  No handler runs any more.  Does nothing if it was not
+ * started. */
 void th_fuse_notifier_stop(struct th_fuse *fuse);
 
 /* Drops the inode's cached attributes, after a request that the kernel does not expect to change any.  A handler calls

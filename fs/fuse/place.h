@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Keeps /proc/TID/stat of the thread last asked for open, because opening the file costs twice as much as reading it.  One
- * thread uses it at a time; zeros are a valid start. */
+/* Keeps /proc/TID/stat of the thread last asked for open, because opening the file costs twice as much as reading it.
+ * One thread uses it at a time; zeros are a valid start. */
 struct th_place_watch {
 	pid_t tid; /* 0: none yet */
 	int fd;

@@ -2,8 +2,8 @@
 /*
  * The beginning and the end of every request handler: finding the inode, and replying.
  *
- * The kernel counts how often an inode was named to it, and so does th_inode_lookup.  A reply that names an inode counts
- * it before it is sent; the handler takes that back (th_inode_forget) if the reply cannot be delivered.
+ * The kernel counts how often an inode was named to it, and so does th_inode_lookup.  A reply that names an inode
+ * counts it before it is sent; the handler takes that back (th_inode_forget) if the reply cannot be delivered.
  */
 #ifndef TH_FS_FUSE_REPLY_H
 #define TH_FS_FUSE_REPLY_H

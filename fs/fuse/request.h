@@ -11,8 +11,8 @@
  * libfuse 3.14 offers the capability, and leaves it out of the reply.
  *
  * FUSE_TMPFILE (O_TMPFILE) and FUSE_STATX (the time of birth), unknown before 3.17 and 3.18, are passed to the handlers
- * of FUSE_CREATE and FUSE_GETATTR, whose arguments are a prefix of theirs.  FUSE_SYNCFS, unknown to all versions so far,
- * is passed to the handler of FUSE_STATFS, which has no arguments.  These handlers ask which request it is.
+ * of FUSE_CREATE and FUSE_GETATTR, whose arguments are a prefix of theirs.  FUSE_SYNCFS, unknown to all versions so
+ * far, is passed to the handler of FUSE_STATFS, which has no arguments.  These handlers ask which request it is.
  */
 #ifndef TH_FS_FUSE_REQUEST_H
 #define TH_FS_FUSE_REQUEST_H
@@ -23,8 +23,8 @@
 
 #include "fs/fuse/session.h"
 
-/* Makes these bytes this thread's current request, until the next call; NULL: none.  Changes the bytes to a request that
- * libfuse knows. */
+/* Makes these bytes this thread's current request, until the next call; NULL: none.  Changes the bytes to a request
+ * that libfuse knows. */
 void th_fuse_request_begin(void *bytes, size_t size);
 /* Returns whether CREATE is a TMPFILE: the file gets no name. */
 bool th_fuse_request_is_tmpfile(void);
@@ -36,8 +36,8 @@ bool th_fuse_request_is_syncfs(void);
 int th_fuse_request_reply_statx(fuse_req_t req, const struct statx *statx, double timeout);
 /* Returns whether the request must clear set-id bits. */
 bool th_fuse_request_kills(void);
-/* Called with every reply before it is sent: accepts FUSE_HANDLE_KILLPRIV_V2 and FUSE_PARALLEL_DIROPS in the reply to INIT,
- * if they are offered. */
+/* Called with every reply before it is sent: accepts FUSE_HANDLE_KILLPRIV_V2 and FUSE_PARALLEL_DIROPS in the reply to
+ * INIT, if they are offered. */
 void th_fuse_request_reply(const struct iovec *iov, int count);
 
 #endif

@@ -20,8 +20,8 @@ struct expire_entry {
 	uint32_t namelen, flags;
 };
 
-/* Makes the kernel ask for a name again when it next needs it.  A kernel before 6.2 ignores the flag and drops the name,
- * and with it whatever is mounted on that directory.  Failure: the kernel does not know the name. */
+/* Makes the kernel ask for a name again when it next needs it.  A kernel before 6.2 ignores the flag and drops the
+ * name, and with it whatever is mounted on that directory.  Failure: the kernel does not know the name. */
 static void expire_name(struct th_fuse *fuse, uint64_t parent, struct th_slice name)
 {
 	struct expire_entry body = {

@@ -6,7 +6,8 @@
  * after:
  *
  *   before   all pages are written back and dropped: stores by mmap(2) that were made before belong to the former state
- *   after    attributes and pages of all files, and the differing names, are dropped.  A page that the kernel writes back
+ *   after    attributes and pages of all files, and the differing names, are dropped.  A page that the kernel writes
+ *   back
  *            then has bytes of the former state: it is discarded (th_inode.has_former_pages)
  *
  * Dropping attributes does not change the size that the kernel uses for O_APPEND, so appending writes go to the end of

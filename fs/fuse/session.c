@@ -20,8 +20,9 @@ static FILE *open_readahead(unsigned major, unsigned minor, const char *suffix)
 	return fopen(path, "we");
 }
 
-/* Raises the mount's readahead, which limits the kernel's and is small for FUSE.  Only root can do that; without it, reads
- * are smaller.  Called before INIT is answered, because the kernel combines this setting with the answer's limit. */
+/* Raises the mount's readahead, which limits the kernel's and is small for FUSE.  Only root can do that; without it,
+ * reads are smaller.  Called before INIT is answered, because the kernel combines this setting with the answer's
+ * limit. */
 static void raise_readahead(const char *directory)
 {
 	struct statx root;

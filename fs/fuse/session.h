@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One FUSE session: a mounted filesystem and its connection to the kernel.  session.c negotiates with the kernel and has
- * the table of request handlers (handlers.h).
+ * One FUSE session: a mounted filesystem and its connection to the kernel.  session.c negotiates with the kernel and
+ * has the table of request handlers (handlers.h).
  */
 #ifndef TH_FS_FUSE_SESSION_H
 #define TH_FS_FUSE_SESSION_H

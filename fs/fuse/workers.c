@@ -27,12 +27,12 @@
 #define FOLLOWERS_MAX 16
 /* Each relief may wait for an fsync.  With too few of them, no thread is left for other requests. */
 #define RELIEFS 14
-/* Requests of a follower between two looks at its client's core.  More often costs a read of /proc; less often leaves the
- * follower on the wrong core for longer. */
+/* Requests of a follower between two looks at its client's core.  More often costs a read of /proc; less often leaves
+ * the follower on the wrong core for longer. */
 #define LOOK_EVERY 16
 #define SPREAD (-1)
-/* The watcher's period.  Whenever the watcher goes to sleep, the scheduler looks for another thread for that core, and may
- * move the client there: with 1 ms a request took twice as long as with 10. */
+/* The watcher's period.  Whenever the watcher goes to sleep, the scheduler looks for another thread for that core, and
+ * may move the client there: with 1 ms a request took twice as long as with 10. */
 #define TICK_NS 10000000
 /* Ticks in one request, after which a follower counts as stuck and is freed. */
 #define STUCK_TICKS 2
@@ -92,8 +92,8 @@ struct workers {
 	uint64_t alert_until_ns; /* watch */
 };
 
-/* Ends the session.  The reply is sent when the image is closed.  The kernel expects it on this channel, whose descriptor
- * is closed before. */
+/* Ends the session.  The reply is sent when the image is closed.  The kernel expects it on this channel, whose
+ * descriptor is closed before. */
 static void keep_destroy(const struct workers *workers, const struct fuse_in_header *header)
 {
 	int channel = th_fuse_channel();
@@ -215,7 +215,8 @@ static int receive(struct fuse_session *session, struct fuse_buf *buf)
 	return n;
 }
 
-/* Called by a thread that has no memory for its buffer.  Others, which have theirs, take the requests in the meantime. */
+/* Called by a thread that has no memory for its buffer.  Others, which have theirs, take the requests in the
+ * meantime. */
 static void wait_for_memory(struct workers *workers)
 {
 	th_turns_open(&workers->turns, TH_TURNS_ALL);
@@ -353,7 +354,8 @@ static void rest(const struct workers *workers)
 	request_waits(workers, -1);
 }
 
-/* Watches while the followers serve all requests.  Returns when they do not keep up although they are free, or at the end. */
+/* Watches while the followers serve all requests.  Returns when they do not keep up although they are free, or at the
+ * end. */
 static void watch_followers(struct workers *workers)
 {
 	unsigned before = atomic_load(&workers->served), quiet = 0;
@@ -384,7 +386,8 @@ static uint64_t coarse_ns(void)
 	return th_clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
-/* Watches until there is a request for this relief, which is the watcher.  Returns its size, 0 at the end, or -errno. */
+/* Watches until there is a request for this relief, which is the watcher.  Returns its size, 0 at the end, or
+ * -errno. */
 static int watch(struct workers *workers, struct fuse_buf *buf)
 {
 	while (!fuse_session_exited(workers->session)) {

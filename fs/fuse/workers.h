@@ -14,12 +14,12 @@
  *
  *   Reliefs run with normal priority.  One of them is the watcher while requests come.  Followers may get no time,
  *   because other processes use all cores, or because the client continues while its request is served (as with
- *   readahead).  The watcher then frees them: they run with normal priority on any core for a while, which is longer the
- *   sooner it happens again.  If requests wait even so, all followers are waiting, such as for the disk: then the watcher
- *   serves requests itself, and the next relief becomes the watcher.
+ *   readahead).  The watcher then frees them: they run with normal priority on any core for a while, which is longer
+ *   the sooner it happens again.  If requests wait even so, all followers are waiting, such as for the disk: then the
+ *   watcher serves requests itself, and the next relief becomes the watcher.
  *
- * A process may put threads under SCHED_IDLE but is not always allowed to take them back.  Then there are no reliefs, but
- * more followers, which run with normal priority on any core.
+ * A process may put threads under SCHED_IDLE but is not always allowed to take them back.  Then there are no reliefs,
+ * but more followers, which run with normal priority on any core.
  */
 #ifndef TH_FS_FUSE_WORKERS_H
 #define TH_FS_FUSE_WORKERS_H
@@ -36,8 +36,8 @@ struct th_fuse_end {
 	uint64_t destroy_unique;
 };
 
-/* Serves requests, each of which passes the barrier, until the session ends: it is unmounted, or a signal to this thread
- * ends it.  Returns 0, or -errno if the workers could not be started; fills in the rest of *end. */
+/* Serves requests, each of which passes the barrier, until the session ends: it is unmounted, or a signal to this
+ * thread ends it.  Returns 0, or -errno if the workers could not be started; fills in the rest of *end. */
 int th_fuse_serve(struct fuse_session *session, struct th_barrier *barrier, struct th_fuse_end *end);
 /* Replies to DESTROY, on which umount(2) returns.  Does nothing if there was none. */
 void th_fuse_end_reply(struct th_fuse_end *end);

@@ -22,8 +22,8 @@ static void reply_bytes(fuse_req_t req, const void *data, size_t data_size, size
 		fuse_reply_buf(req, data, data_size);
 }
 
-/* Returns the error for a file without the attribute.  ls(1) asks for the SELinux label of every file until a filesystem
- * answers that it supports none: without SELinux this saves all of these requests but the first. */
+/* Returns the error for a file without the attribute.  ls(1) asks for the SELinux label of every file until a
+ * filesystem answers that it supports none: without SELinux this saves all of these requests but the first. */
 static int absent_error(const struct th_fuse *fuse, const char *name)
 {
 	return fuse->selinux || strcmp(name, XATTR_NAME_SELINUX) != 0 ? -ENODATA : -EOPNOTSUPP;

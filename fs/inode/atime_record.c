@@ -107,8 +107,8 @@ static int group_read(const struct th_inode *inode, struct group *ret)
 	return err < 0 ? err : 0;
 }
 
-/* Reads the inode's group, and caches it unless records have changed in the meantime.  The record of this inode has not:
- * it is not loaded yet.  Returns as th_atime_record_load. */
+/* Reads the inode's group, and caches it unless records have changed in the meantime.  The record of this inode has
+ * not: it is not loaded yet.  Returns as th_atime_record_load. */
 static int read_uncached(struct th_inode *inode, uint64_t writes, struct th_time *ret, bool *ret_present)
 {
 	struct atimes *atimes = inode->fs->atimes;

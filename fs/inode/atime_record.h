@@ -23,7 +23,8 @@ void th_atime_records_release(struct th_fs *fs);
 void th_atime_records_forget(struct th_fs *fs);
 
 /* Sets attr->atime of an inode that is being loaded from its record, if it has one that counts, and
- * inode->atime_recorded.  A record that cannot be read counts as none.  Returns 0, or -EINPROGRESS (th_nowait_begin). */
+ * inode->atime_recorded.  A record that cannot be read counts as none.  Returns 0, or -EINPROGRESS
+ * (th_nowait_begin). */
 int th_atime_record_load(struct th_inode *inode, struct th_attr *attr);
 /* Stores the times of access of those that have a new one, unless the inode itself is to be stored with it.  A time of
  * access may be lost, as on a full disk: that is no error.  All locks held for writing. */

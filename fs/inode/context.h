@@ -4,18 +4,22 @@
  *
  * Lock order of fs/, outermost first.  Violating it deadlocks.
  *
- *   L0  fs->quiesce_lock, held while quiesce writes back; then fs->moment_lock (moment.h); and then the walk lock of the
+ *   L0  fs->quiesce_lock, held while quiesce writes back; then fs->moment_lock (moment.h); and then the walk lock of
+ *   the
  *       dirty list, held while its inodes are written back.  All are held while inode locks are taken.
  *   L1  fs->rename_lock: held by a rename or exchange between two directories, and by one that replaces a directory.
  *   L2  inode->lock of directories: a parent before its child.  Two directories that are not parent and child are
  *       locked together only under L1, an ancestor first, otherwise the smaller id first.  All threads but the one
  *       holder of L1 therefore lock strictly downwards.  A cycle of waiters would need the holder of L1 to wait for a
  *       lock above one that it holds.
- *   L3  inode->lock of other inodes, after every directory; two of them in the order of their ids.  The writeback of the
+ *   L3  inode->lock of other inodes, after every directory; two of them in the order of their ids.  The writeback of
+ *   the
  *       dirty list locks many, in the order of the list: all but the first by trylock (data/writeback_list.c).
  *   L4  The last of fs/, under which no other lock of fs/ is taken: fs->table_lock (and under it fs->entrance_lock),
- *       the lock of the dirty list, that of the cache of access times, and fs->id_lock, under which a transaction may be committed.
- *   L5  th_store_sync, th_store_checkpoint, th_store_close and all that changes snapshots, branches and holds are called
+ *       the lock of the dirty list, that of the cache of access times, and fs->id_lock, under which a transaction may
+ *       be committed.
+ *   L5  th_store_sync, th_store_checkpoint, th_store_close and all that changes snapshots, branches and holds are
+ *   called
  *       with none of these locks held, since they run quiesce.  Transactions begin and commit with inode locks held, so
  *       th_txn_begin and th_txn_commit must never wait for quiesce.
  *   L6  No lock of this list is held during a disk read that other lock waiters do not need: see retry.h,
@@ -98,22 +102,23 @@ struct th_inode_end {
 	void (*release_file)(struct th_inode *inode); /* th_file_release */
 };
 
-/* How changes that the kernel has not asked for reach the programs that use the filesystem.  Called with no lock held. */
+/* How changes that the kernel has not asked for reach the programs that use the filesystem.  Called with no lock
+ * held. */
 struct th_front {
 	/* Makes the kernel write back and drop its pages of all files.  Requests go on. */
 	void (*write_back)(void *arg);
 	/* Waits for the end of all requests but the caller's, and holds back new ones, until resume(). */
 	void (*stop)(void *arg);
 	void (*resume)(void *arg);
-	/* Makes the kernel drop all that it has cached of the former state: attributes, pages, and the names that differ
-	 * from the present one. */
+	/* Makes the kernel drop all that it has cached of the former state: attributes, pages, and the names that
+	 * differ from the present one. */
 	void (*drop)(void *arg, const struct th_name_list *names);
 	/* Makes the kernel ask for one name again, and for the attributes and the listing of its directory. */
 	void (*drop_name)(void *arg, uint64_t parent, struct th_slice name);
 };
 
-/* Lines that a filesystem remembers so as not to report them again.  More would save repeated lines where more blocks than
- * that are damaged. */
+/* Lines that a filesystem remembers so as not to report them again.  More would save repeated lines where more blocks
+ * than that are damaged. */
 #define TH_REPORTED 1024
 
 struct th_fs {
@@ -161,15 +166,15 @@ struct th_fs {
 	void *front_arg;
 };
 
-/* Passes one line, of any length, to options.report, or to stderr; but not one that it has passed on before, as far as it
- * remembers. */
+/* Passes one line, of any length, to options.report, or to stderr; but not one that it has passed on before, as far as
+ * it remembers. */
 void th_fs_report(struct th_fs *fs, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Returns 0, or -EROFS if the filesystem was opened read-only, or the store refuses writes after an error: so a change that
- * would only be made in memory is refused, too. */
+/* Returns 0, or -EROFS if the filesystem was opened read-only, or the store refuses writes after an error: so a change
+ * that would only be made in memory is refused, too. */
 int th_fs_writable(const struct th_fs *fs);
-/* Returns true if the error means damage on the disk, and the filesystem was opened to be read: then a record that other reads
- * do not need may be missing. */
+/* Returns true if the error means damage on the disk, and the filesystem was opened to be read: then a record that
+ * other reads do not need may be missing. */
 bool th_fs_lenient(const struct th_fs *fs, int err);
 
 #endif

@@ -20,7 +20,8 @@ struct th_entered_snapshot {
 	struct th_entered_snapshot *next_deleted; /* fs->entrance_lock */
 };
 
-/* Enters the snapshot; callers share one.  The caller puts it.  May read the disk; takes fs->entrance_lock.  Returns 0, or
+/* Enters the snapshot; callers share one.  The caller puts it.  May read the disk; takes fs->entrance_lock.  Returns 0,
+ * or
  * -ENOENT if there is no such snapshot. */
 int th_entered_snapshot_get(struct th_fs *fs, uint64_t id, struct th_entered_snapshot **ret);
 struct th_entered_snapshot *th_entered_snapshot_ref(struct th_fs *fs, struct th_entered_snapshot *snapshot);

@@ -626,8 +626,8 @@ struct th_time th_inode_birth(const struct th_inode *inode)
 	return is_root || th_inode_is_entrance(inode) ? th_time_of_ns(inode->snapshot->created_ns) : inode->attr.btime;
 }
 
-/* Returns whether opening the device gives a program nothing that it has not already: the terminal of its own, data that
- * any program can make, or no device at all (0:0, a whiteout of overlayfs). */
+/* Returns whether opening the device gives a program nothing that it has not already: the terminal of its own, data
+ * that any program can make, or no device at all (0:0, a whiteout of overlayfs). */
 static bool is_harmless_device(mode_t mode, dev_t device)
 {
 	static const uint8_t harmless[][2] = {
@@ -649,8 +649,8 @@ static bool is_harmless_device(mode_t mode, dev_t device)
 }
 
 /* Returns the mode.  The kernel opens a device node without asking, so of a disarmed one only the permissions are shown
- * that let no user but root open it.  Those of the usual nodes of a root directory (/dev) are complete, so that a copy of
- * one can be used.  Set-id bits are shown; th_attr_check_open() refuses to execute such a file. */
+ * that let no user but root open it.  Those of the usual nodes of a root directory (/dev) are complete, so that a copy
+ * of one can be used.  Set-id bits are shown; th_attr_check_open() refuses to execute such a file. */
 static mode_t stat_mode(const struct th_inode *inode)
 {
 	const struct th_attr *attr = &inode->attr;

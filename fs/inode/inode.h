@@ -108,7 +108,8 @@ bool th_inode_is_known(struct th_fs *fs, uint64_t id);
 void th_inode_outdate(struct th_fs *fs);
 /* Ends has_former_pages of all inodes. */
 void th_inode_end_former_pages(struct th_fs *fs);
-/* Lists the inodes in memory of one entered snapshot, or (TH_SNAPDIR_SNAPSHOT) the virtual directories.  The caller puts each and frees the array, also after -ENOMEM, when the list is incomplete. */
+/* Lists the inodes in memory of one entered snapshot, or (TH_SNAPDIR_SNAPSHOT) the virtual directories.  The caller
+ * puts each and frees the array, also after -ENOMEM, when the list is incomplete. */
 int th_inode_collect(struct th_fs *fs, uint64_t snapshot, struct th_inode ***ret, size_t *ret_count);
 /* Deletes all inodes in memory that have no name; for th_fs_close, when no caller uses them any more. */
 void th_inode_delete_unnamed(struct th_fs *fs);
@@ -132,9 +133,9 @@ static inline bool th_inode_is_entrance(const struct th_inode *inode)
 	return inode->snapshot && inode->snapshot != inode->fs->base &&
 	       (inode->id == TH_ROOT_ID || atomic_load(&inode->entrance));
 }
-/* Returns whether set-id bits, file capabilities and device nodes have no effect: below .snapshots, where a program that
- * was replaced because of a fault, or a device that was closed to users, would still be reachable.  A mount that shows a
- * snapshot (fs->base) leaves that to nosuid and nodev. */
+/* Returns whether set-id bits, file capabilities and device nodes have no effect: below .snapshots, where a program
+ * that was replaced because of a fault, or a device that was closed to users, would still be reachable.  A mount that
+ * shows a snapshot (fs->base) leaves that to nosuid and nodev. */
 static inline bool th_inode_is_disarmed(const struct th_inode *inode)
 {
 	return inode->snapshot && inode->snapshot != inode->fs->base && !inode->fs->options.snap_suid;
@@ -150,8 +151,8 @@ static inline struct th_view *th_inode_view(const struct th_inode *inode)
 /* Stages the inode's value with these attributes: inode->attr, or a changed copy.  For a regular file, size and blocks
  * are stored_size and stored_blocks.  Returns as th_txn_put. */
 int th_inode_store(struct th_txn *txn, const struct th_inode *inode, const struct th_attr *attr);
-/* Makes attr the inode's attributes after the transaction commit, and clears attr_dirty.  Clears atime_dirty too, unless
- * the store has a record.  If the name is another than
+/* Makes attr the inode's attributes after the transaction commit, and clears attr_dirty.  Clears atime_dirty too,
+ * unless the store has a record.  If the name is another than
  * inode->attr.name, it was allocated with malloc and the inode takes ownership. */
 void th_inode_publish(struct th_inode *inode, const struct th_attr *attr);
 /* Checks the immutable and append-only flags for a change of data from byte `off` on.  Returns 0 or -EPERM. */

@@ -36,8 +36,9 @@ struct th_node_parts th_node_id_parse(uint64_t node)
 				       node & UINT32_MAX };
 }
 
-/* The bits of a 32-bit number after the first three: more for the id, or more for the snapshot.  Snapshots are taken all the
- * time, and the ids of old ones are not used again: so the first 16,382 of them are covered, if files are few. */
+/* The bits of a 32-bit number after the first three: more for the id, or more for the snapshot.  Snapshots are taken
+ * all the time, and the ids of old ones are not used again: so the first 16,382 of them are covered, if files are
+ * few. */
 static const struct {
 	unsigned snapshot_bits, id_bits;
 } splits[] = { { 6, 23 }, { 9, 20 }, { 12, 17 }, { 14, 15 } };

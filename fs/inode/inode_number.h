@@ -5,15 +5,15 @@
  * after each mount, and a file handle that a program keeps can be resolved when the kernel has forgotten the inode.
  *
  * Node ids.  A directory must have one place only, or the kernel would move its name from one place to the other.  But
- * D/.snapshots/S and .snapshots/S/D are the same directory of S.  So the node id of a directory also has the depth in S of
- * the directory through which S was entered: here that of D, and 0.  A file may have several places, as hard links do, and
- * has no depth.
+ * D/.snapshots/S and .snapshots/S/D are the same directory of S.  So the node id of a directory also has the depth in S
+ * of the directory through which S was entered: here that of D, and 0.  A file may have several places, as hard links
+ * do, and has no depth.
  *
  *    0 snapshot(23) id(40)            snapshot 0: the tree that the mount shows
  *    1 snapshot(23) depth(8) id(32)   a directory entered at depth 1 to 255
  *
- * A directory entered deeper, or with a larger id, has the node id without a depth.  Then the kernel moves its name when
- * the other place is looked up, which shows in getcwd(3).
+ * A directory entered deeper, or with a larger id, has the node id without a depth.  Then the kernel moves its name
+ * when the other place is looked up, which shows in getcwd(3).
  *
  * Inode numbers.  32-bit programs without large file support cannot list a directory that has an inode number of more
  * than 32 bits.
@@ -46,8 +46,8 @@ struct th_node_parts {
 uint64_t th_node_id(struct th_node_parts parts);
 struct th_node_parts th_node_id_parse(uint64_t node);
 
-/* Returns st_ino of an inode of a snapshot (0, TH_SNAPDIR_SNAPSHOT: as in struct th_node_parts).  narrow: it has at most 32
- * bits always; then two inodes may have the same number, unless their numbers have 32 bits anyway. */
+/* Returns st_ino of an inode of a snapshot (0, TH_SNAPDIR_SNAPSHOT: as in struct th_node_parts).  narrow: it has at
+ * most 32 bits always; then two inodes may have the same number, unless their numbers have 32 bits anyway. */
 uint64_t th_inode_number(uint64_t snapshot, uint64_t id, bool narrow);
 
 #endif

@@ -3,8 +3,8 @@
  * The inventory of a damaged tree: every inode and every name in it that can be read.
  *
  * One scan of all keys, which skips those that cannot be read.  A name is known from three places: the entry of its
- * directory, the inode (its first name) and the link keys (further names).  So the loss of one of them loses no name, and
- * a directory is found although the node with its inode is lost.
+ * directory, the inode (its first name) and the link keys (further names).  So the loss of one of them loses no name,
+ * and a directory is found although the node with its inode is lost.
  */
 #ifndef TH_FS_RESCUE_INVENTORY_H
 #define TH_FS_RESCUE_INVENTORY_H
@@ -39,8 +39,8 @@ struct th_inventory {
 	uint64_t malformed; /* keys and values that are none of a filesystem */
 };
 
-/* Scans a view.  The caller releases *ret, also after an error.  Returns 0, -ENOMEM, or an error after which no key can be
- * read. */
+/* Scans a view.  The caller releases *ret, also after an error.  Returns 0, -ENOMEM, or an error after which no key can
+ * be read. */
 int th_inventory_take(struct th_view *view, struct th_inventory *ret);
 void th_inventory_release(struct th_inventory *inventory);
 

@@ -322,7 +322,8 @@ static void write_special(struct rescue *rescue, const char *path, const struct 
 		rescue->result->other++;
 }
 
-/* Returns whether a directory was written: by its inode if that is known, else by a search, which lost inodes alone need. */
+/* Returns whether a directory was written: by its inode if that is known, else by a search, which lost inodes alone
+ * need. */
 static bool was_written(const struct rescue *rescue, uint64_t id)
 {
 	const struct th_found_inode *inode = th_inventory_inode(&rescue->inventory, id);
@@ -421,8 +422,8 @@ static int write_found(struct rescue *rescue, uint64_t id, uint8_t type)
 	return write_name(rescue, path, id, type);
 }
 
-/* Writes directories that only the names in them show, and inodes, if no name leads to them.  Directories go first: inodes
- * without a name may be below them. */
+/* Writes directories that only the names in them show, and inodes, if no name leads to them.  Directories go first:
+ * inodes without a name may be below them. */
 static int write_lost(struct rescue *rescue, size_t *at)
 {
 	const struct th_inventory *inventory = &rescue->inventory;
@@ -460,7 +461,8 @@ static void report_holes(struct rescue *rescue)
 		loss(rescue, "%" PRIu64 " malformed records are left out", inventory->malformed);
 }
 
-/* The attributes of directories are written last: files in them change their times, and their mode may forbid writing. */
+/* The attributes of directories are written last: files in them change their times, and their mode may forbid
+ * writing. */
 static void finish_directories(struct rescue *rescue)
 {
 	for (size_t i = rescue->count; i-- > 0;) {

@@ -26,7 +26,8 @@ struct th_scrubber_status {
 int th_scrubber_new(struct th_fs *fs, struct th_scrubber **ret);
 /* Ends the thread; the next mount goes on.  NULL is ignored. */
 void th_scrubber_free(struct th_scrubber *scrubber);
-/* Begins a scrub, or goes on with one that is not complete.  rate: bytes per second; 0: as fast as possible.  Returns 0,
+/* Begins a scrub, or goes on with one that is not complete.  rate: bytes per second; 0: as fast as possible.  Returns
+ * 0,
  * -EALREADY if one is running, -ENOMEM, or an error of starting a thread. */
 int th_scrubber_start(struct th_scrubber *scrubber, uint64_t rate);
 /* Goes on with a scrub that is neither complete nor paused, for a new mount.  Returns as th_scrubber_start(). */

@@ -2,8 +2,8 @@
 /*
  * Which callers may change snapshots, by the tool and in .snapshots: one rule for both.  And which may list them.
  *
- * A snapshot belongs to the whole filesystem.  So neither the owner of a directory, nor root in a container that sees only
- * a part of the tree, may delete it, unless the mount delegates that (options.snapshots).
+ * A snapshot belongs to the whole filesystem.  So neither the owner of a directory, nor root in a container that sees
+ * only a part of the tree, may delete it, unless the mount delegates that (options.snapshots).
  */
 #ifndef TH_FS_SNAPSHOT_PERMISSION_H
 #define TH_FS_SNAPSHOT_PERMISSION_H

@@ -3,8 +3,9 @@
  * Which snapshots a policy keeps.
  *
  * A rule keeps the newest snapshot of each of the last N hours, days, weeks, months or years in which there are any, or
- * simply the last N snapshots.  Periods without a snapshot do not count, so a machine that was off for a year loses nothing.
- * Periods are of local time; a week begins on Monday.  Where clocks are set back an hour, that hour is there twice.
+ * simply the last N snapshots.  Periods without a snapshot do not count, so a machine that was off for a year loses
+ * nothing.  Periods are of local time; a week begins on Monday.  Where clocks are set back an hour, that hour is there
+ * twice.
  *
  * A policy is applied to each branch by itself.  These always stay:
  *
@@ -38,8 +39,8 @@ enum th_prune_rule {
 
 struct th_prune_policy {
 	unsigned keep[TH_PRUNE_COUNTED]; /* of each rule; 0: none */
-	/* Keeps each snapshot that is at most this much older than the newest one of its branch, of which those from the
-	 * future do not count: a clock that was wrong once does not make all others old. */
+	/* Keeps each snapshot that is at most this much older than the newest one of its branch, of which those from
+	 * the future do not count: a clock that was wrong once does not make all others old. */
 	struct th_duration within;
 	bool has_within;
 };

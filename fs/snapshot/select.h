@@ -29,7 +29,8 @@ bool th_select_is_special(const char *term);
 
 /* Selects the snapshots that a term means, besides those that are selected already.
  *
- * Returns 0; -ENOENT if there is none, or an end of a range does not exist; -EXDEV if the ends are of different branches;
+ * Returns 0; -ENOENT if there is none, or an end of a range does not exist; -EXDEV if the ends are of different
+ * branches;
  * -ERANGE if the first one is newer than the second.  On an error nothing is selected. */
 int th_select_term(struct th_select *list, size_t count, const char *term);
 /* Selects all. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record of a branch that is being received (fs/stream): the branch has a part of a snapshot, until the rest has come.
- * A mount does not show such a branch.
+ * The record of a branch that is being received (fs/stream): the branch has a part of a snapshot, until the rest has
+ * come.  A mount does not show such a branch.
  */
 #ifndef TH_FS_SNAPSHOT_UNFINISHED_H
 #define TH_FS_SNAPSHOT_UNFINISHED_H

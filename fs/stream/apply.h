@@ -3,8 +3,8 @@
  * Applies the records of a stream to the live tree, in transactions that also note how far they have come.
  *
  * Records come from outside.  Each is checked, and so is their order; whether all of them together are a filesystem is
- * checked at the end (th_fs_check_changes).  Applying a record twice is the same as once, so a stream that is resumed may
- * begin before the place that was reached.
+ * checked at the end (th_fs_check_changes).  Applying a record twice is the same as once, so a stream that is resumed
+ * may begin before the place that was reached.
  */
 #ifndef TH_FS_STREAM_APPLY_H
 #define TH_FS_STREAM_APPLY_H

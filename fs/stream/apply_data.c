@@ -195,8 +195,8 @@ static int put_unwritten(struct th_apply *apply, const struct th_record *record)
 	return err;
 }
 
-/* Reads the first extent of an inode that touches [from, to), in the base or as it is now.  The caller frees ret->bytes.
- * Returns 0, 1 if there is none, or an error. */
+/* Reads the first extent of an inode that touches [from, to), in the base or as it is now.  The caller frees
+ * ret->bytes.  Returns 0, 1 if there is none, or an error. */
 static int first_extent(struct th_apply *apply, bool of_base, uint64_t id, uint64_t from, uint64_t to,
 			struct th_extent *ret)
 {

@@ -29,7 +29,8 @@ struct th_piece_reader {
 	void *context;
 };
 
-/* Checks the head of a piece.  Returns the bytes that follow it in *ret_stored.  Returns 0, or -EUCLEAN if it is none. */
+/* Checks the head of a piece.  Returns the bytes that follow it in *ret_stored.  Returns 0, or -EUCLEAN if it is
+ * none. */
 int th_piece_head_check(const struct th_piece_head *head, size_t *ret_stored);
 /* Checks a whole piece of a stream, head included, and unpacks it.  The content is valid until the next call, or is in
  * the piece.  Returns 0; -EBADMSG for a wrong checksum; -EUCLEAN if it does not follow the piece before, or is

@@ -3,8 +3,8 @@
  * The receiver: takes streams, in parts of any size, and makes their snapshots in an image that is not mounted.
  *
  * A snapshot appears when all of its stream has come and was checked.  Until then the branch has a part of it, and a
- * record of how far it is (snapshot/unfinished.h), so that a receiver that was killed goes on there.  Other branches, and
- * all snapshots, are as before.
+ * record of how far it is (snapshot/unfinished.h), so that a receiver that was killed goes on there.  Other branches,
+ * and all snapshots, are as before.
  */
 #ifndef TH_FS_STREAM_RECEIVE_H
 #define TH_FS_STREAM_RECEIVE_H
@@ -46,11 +46,11 @@ const char *th_receive_why(const struct th_receive *receive);
 /* Keeps what was received so far, for another receiver.  Closes the image.  Returns 0 or an error of closing it. */
 int th_receive_close(struct th_receive *receive);
 
-/* Finds the unfinished receive of an image: the one of `branch`, NULL: any.  Fills in the token for the sender.  Returns
- * 0, -ENOENT if there is none, or an error of opening the image. */
+/* Finds the unfinished receive of an image: the one of `branch`, NULL: any.  Fills in the token for the sender.
+ * Returns 0, -ENOENT if there is none, or an error of opening the image. */
 int th_receive_token(const struct th_receive_options *options, char ret[TH_STREAM_TOKEN_SIZE]);
-/* Undoes it: the branch is again as its newest snapshot is, or is deleted if it was created for the receive.  Returns as
- * th_receive_token, or a write error. */
+/* Undoes it: the branch is again as its newest snapshot is, or is deleted if it was created for the receive.  Returns
+ * as th_receive_token, or a write error. */
 int th_receive_abort(const struct th_receive_options *options);
 
 #endif

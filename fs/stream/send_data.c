@@ -146,7 +146,8 @@ static int search_begin(struct th_send_data *data)
 	return th_cursor_open(data->base, &range, &data->search);
 }
 
-/* Adds the run of an extent of the base.  Those of inodes without a name do not count: the receiver has no such inode. */
+/* Adds the run of an extent of the base.  Those of inodes without a name do not count: the receiver has no such
+ * inode. */
 static int search_key(struct th_send_data *data, const struct th_cursor_entry *entry)
 {
 	struct th_fs_key_parts key;

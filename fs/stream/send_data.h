@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data of one file in a stream: walks its extents in both snapshots, and appends records of the blocks that differ. */
+/* The data of one file in a stream: walks its extents in both snapshots, and appends records of the blocks that
+ * differ. */
 #ifndef TH_FS_STREAM_SEND_DATA_H
 #define TH_FS_STREAM_SEND_DATA_H
 
@@ -15,9 +16,9 @@ struct th_send_extents {
 	struct th_extent now;
 };
 
-/* Shared data is worth a search of the base when 1/64 of the store's data has come as new: the search reads the metadata
- * of the base, usually less than 1/256 of its data.  So it costs at most a quarter of the data that was read anyway.  A larger
- * share finds less shared data, a smaller one makes small streams more expensive. */
+/* Shared data is worth a search of the base when 1/64 of the store's data has come as new: the search reads the
+ * metadata of the base, usually less than 1/256 of its data.  So it costs at most a quarter of the data that was read
+ * anyway.  A larger share finds less shared data, a smaller one makes small streams more expensive. */
 #define TH_SEND_SEARCH_SHARE 64
 
 /* The caller sets fs, records and totals, with a base also base, bind and search_after, and zeros the rest. */

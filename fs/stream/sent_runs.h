@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The runs of blocks that a stream has sent, and where: so that a block that several files share is sent once.  Also those
- * of the base, when it was searched.
+ * The runs of blocks that a stream has sent, and where: so that a block that several files share is sent once.  Also
+ * those of the base, when it was searched.
  *
  * The memory is bounded.  After TH_SENT_RUNS_MAX runs no more are added, and data that only later runs share is sent
- * again: the stream is larger then, and the copy takes more space.  Files of a size have long runs, so that many runs are
- * usually a terabyte.
+ * again: the stream is larger then, and the copy takes more space.  Files of a size have long runs, so that many runs
+ * are usually a terabyte.
  */
 #ifndef TH_FS_STREAM_SENT_RUNS_H
 #define TH_FS_STREAM_SENT_RUNS_H

@@ -16,8 +16,8 @@ struct th_target_branch {
 
 #define TH_TARGET_WHY_MAX 1024
 
-/* Finds or makes the branch for a stream.  wanted: its name, or NULL.  Returns 0, or an error with its reason in `why`, of
- * TH_TARGET_WHY_MAX bytes; the reason is empty for errors of the store. */
+/* Finds or makes the branch for a stream.  wanted: its name, or NULL.  Returns 0, or an error with its reason in `why`,
+ * of TH_TARGET_WHY_MAX bytes; the reason is empty for errors of the store. */
 int th_target_branch_prepare(struct th_fs *fs, const struct th_stream_info *info, const char *wanted, bool force,
 			     struct th_target_branch *ret, char *why);
 /* Finds a branch that is being received: `name`, NULL: any.  Returns 0, -ENOENT, or a read error. */

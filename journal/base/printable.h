@@ -16,8 +16,8 @@
 
 #define TH_ESCAPE_SIZE 5 /* characters of an escaped byte: "\0ooo" */
 
-/* Returns the length in bytes of the UTF-8 character at the beginning of the string, and the character in *ret_code; 0 at
- * the end of the string, or if there is no valid one.  Overlong forms and surrogates are not valid. */
+/* Returns the length in bytes of the UTF-8 character at the beginning of the string, and the character in *ret_code; 0
+ * at the end of the string, or if there is no valid one.  Overlong forms and surrogates are not valid. */
 unsigned th_utf8_length(const char *text, uint32_t *ret_code);
 /* Returns the length in bytes of the printable character at the beginning of the string, or 0 if there is none. */
 unsigned th_printable_length(const char *text);

@@ -8,7 +8,8 @@
  *   D1  A get that starts after a save completed sees that save.
  *   D2  A save that completed before a flush started is on stable storage when that flush completes.
  *   D3  Nothing is guaranteed about saves that no flush covers: any of them may be lost, torn or reordered.
- *   D4  Each block that was discarded reads as before or as zeros, and may change from the one to the other, until a save
+ *   D4  Each block that was discarded reads as before or as zeros, and may change from the one to the other, until a
+ *   save
  *       that starts after the discard returned.
  *
  * Addresses and lengths count blocks of TH_BLOCK_SIZE bytes.  Buffers are aligned to TH_BLOCK_SIZE, for O_DIRECT.
@@ -45,9 +46,9 @@ enum th_disk_hold {
 
 /*
  * An implementation.  The functions below check arguments and count transfers before they call an operation.  Each
- * operation that takes a future, but for reap, initialises it before anything else, and completes it exactly once with 0
- * or -errno.  get, save, flush and close are required; the others may be NULL.  A disk that was opened read-only refuses
- * saves itself, with -EROFS.
+ * operation that takes a future, but for reap, initialises it before anything else, and completes it exactly once with
+ * 0 or -errno.  get, save, flush and close are required; the others may be NULL.  A disk that was opened read-only
+ * refuses saves itself, with -EROFS.
  */
 struct th_disk_ops {
 	/* Reads `blocks` blocks from addr into buf.  A short read completes with -EIO. */
@@ -88,7 +89,8 @@ struct th_disk {
 	const char *name; /* for messages: a URL or path, or "memory"; the disk keeps a copy of what it was given */
 	th_disk_report_line *report; /* NULL: damage is not reported; set before other threads use the disk */
 	void *report_arg;
-	/* Called before each save and discard, from any thread; an error becomes the result of the transfer.  NULL: none. */
+	/* Called before each save and discard, from any thread; an error becomes the result of the transfer.  NULL:
+	 * none. */
 	int (*guard)(void *arg, uint64_t addr);
 	void *guard_arg;
 	bool shared; /* other machines may have the disk, too: its writer keeps a heartbeat by default */
@@ -108,11 +110,12 @@ enum th_disk_flags {
 
 /* --- opening and closing --- */
 
-/* Opens an existing file or block device and takes its lock (flock: exclusive, or shared if read-only), of a loop device
- * also that of its backing file.  Waits for a daemon that was unmounted a moment ago.  Transfers use io_uring where the
- * kernel allows it, else a pool of threads.  The disk starts threads, so a program that forks does so before.  `flags` are of enum th_disk_flags.  The caller owns *ret and closes it with th_disk_close().
- * Returns 0, -EBUSY if another process holds the lock or the device is in use, -EISDIR or -ENOTBLK if path is neither a
- * file nor a block device, -ENOMEM, or another -errno of open(2). */
+/* Opens an existing file or block device and takes its lock (flock: exclusive, or shared if read-only), of a loop
+ * device also that of its backing file.  Waits for a daemon that was unmounted a moment ago.  Transfers use io_uring
+ * where the kernel allows it, else a pool of threads.  The disk starts threads, so a program that forks does so before.
+ * `flags` are of enum th_disk_flags.  The caller owns *ret and closes it with th_disk_close().  Returns 0, -EBUSY if
+ * another process holds the lock or the device is in use, -EISDIR or -ENOTBLK if path is neither a file nor a block
+ * device, -ENOMEM, or another -errno of open(2). */
 int th_disk_open(const char *path, unsigned flags, struct th_disk **ret);
 /* Opens a disk by its URL: "file:PATH", or a plain path, which th_disk_open() opens.  A path that exists is opened as a
  * path even if it begins like an unknown scheme; "./file:x" is the file named "file:x".  Messages call the disk by its
@@ -148,7 +151,8 @@ int th_disk_sync(struct th_disk *disk);
 
 /* Discards blocks whose content is not needed (D4), so that the layer below can use their space: punches a hole into a
  * file, issues BLKDISCARD on a device.  Waits for it.  No transfer of these blocks may be under way.
- * Returns 0, -EINVAL if the range is empty or exceeds the disk, -EROFS, -EOPNOTSUPP if the disk cannot, -EIO, or another
+ * Returns 0, -EINVAL if the range is empty or exceeds the disk, -EROFS, -EOPNOTSUPP if the disk cannot, -EIO, or
+ * another
  * -errno. */
 int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
 
@@ -158,8 +162,8 @@ int th_disk_discard(struct th_disk *disk, uint64_t addr, uint64_t blocks);
  * -EROFS; -EOPNOTSUPP; -ENOSPC or another -errno. */
 int th_disk_grow(struct th_disk *disk, uint64_t blocks);
 
-/* Changes how others are kept from using the disk.  In every state the disk stays locked.  Returns 0, -EBUSY if the device
- * cannot be claimed again, or another -errno. */
+/* Changes how others are kept from using the disk.  In every state the disk stays locked.  Returns 0, -EBUSY if the
+ * device cannot be claimed again, or another -errno. */
 int th_disk_hold(struct th_disk *disk, enum th_disk_hold hold);
 
 /* Completes, on this thread, transfers that have arrived.  With a future: blocks until that is complete; it may be a
@@ -190,8 +194,8 @@ enum th_fault_kind {
 	TH_FAULT_CUT, /* power loss: from the Nth save or flush on, every transfer and discard fails with -EIO */
 };
 
-/* Wraps `inner`, which the new disk owns on success, and records saves, discards and flushes in order.  The caller owns *ret.
- * Returns 0, -ENOMEM, or an error of reading `inner`, whose content is the base of crash images. */
+/* Wraps `inner`, which the new disk owns on success, and records saves, discards and flushes in order.  The caller owns
+ * *ret.  Returns 0, -ENOMEM, or an error of reading `inner`, whose content is the base of crash images. */
 int th_disk_fault_new(struct th_disk *inner, struct th_disk **ret);
 /* Arms a fault for the nth transfer from now on, counted from 0 among those that the kind is about.  Replaces an armed
  * fault and restores the power. */
@@ -202,8 +206,8 @@ uint64_t th_disk_fault_events(const struct th_disk *disk);
  * leave the record as it was. */
 int th_disk_fault_reset(struct th_disk *disk);
 /* Makes a memory disk as a crash just after the first `nevents` events may leave it: all saves that a completed flush
- * covers, and of the saves after that flush a subset chosen by `seed`, some of them torn.  A discard that a flush covers
- * leaves zeros, a later one zeros in a subset of its blocks.  The caller owns *ret.
+ * covers, and of the saves after that flush a subset chosen by `seed`, some of them torn.  A discard that a flush
+ * covers leaves zeros, a later one zeros in a subset of its blocks.  The caller owns *ret.
  * Returns 0, -ENOMEM or a read error. */
 int th_disk_fault_crash_image(struct th_disk *disk, uint64_t nevents, uint64_t seed, struct th_disk **ret);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk for tests: fails on demand, and records every save and discard in order, so that a test can ask for each image that a
- * crash might have left.
+ * The disk for tests: fails on demand, and records every save and discard in order, so that a test can ask for each
+ * image that a crash might have left.
  *
  * Transfers are carried out one at a time, with the lock held, and are complete when they return.  So the record is
  * exact: a save recorded before a flush had completed when that flush started (D2).

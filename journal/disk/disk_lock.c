@@ -96,8 +96,8 @@ int th_disk_lock_bottom(const char *path, struct stat *ret)
 /* A process that was killed a moment ago holds the lock until the kernel has finished its transfers, usually a few
  * milliseconds.  If a quarter of a second is too short, the caller gets -EBUSY and can retry. */
 #define BUSY_TRIES 25
-/* A daemon without a mount writes back its cache and a checkpoint, which takes seconds, on a very slow disk a minute.  The
- * limit is for one that hangs. */
+/* A daemon without a mount writes back its cache and a checkpoint, which takes seconds, on a very slow disk a minute.
+ * The limit is for one that hangs. */
 #define LEAVING_TRIES 30000
 #define BUSY_PAUSE_NS 10000000
 

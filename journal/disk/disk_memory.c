@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk in memory: one mapping of its whole size, and of addresses to grow into.  The kernel backs a page when it is first written, so blocks that
- * were never written cost nothing.  A transfer is a memcpy and is complete when the operation returns.
+ * A disk in memory: one mapping of its whole size, and of addresses to grow into.  The kernel backs a page when it is
+ * first written, so blocks that were never written cost nothing.  A transfer is a memcpy and is complete when the
+ * operation returns.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening disks by name.  This file alone knows every kind of disk that has a name, so that no kind needs to know
- * another.  A new kind adds a line to `schemes`.  It must not let two processes write to one disk: a disk that is no file
- * has no flock(2), so it needs a lease of its own kind.  Only files are made by name (mkfs): others exist already.
+ * another.  A new kind adds a line to `schemes`.  It must not let two processes write to one disk: a disk that is no
+ * file has no flock(2), so it needs a lease of its own kind.  Only files are made by name (mkfs): others exist already.
  */
 #include <errno.h>
 #include <string.h>

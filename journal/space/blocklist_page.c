@@ -162,8 +162,8 @@ static const char *fault(int err)
 	return err == -EBADMSG ? "wrong checksum" : "cannot be read";
 }
 
-/* Reads the second copy, after `err` of the first, and writes it over the first.  The list refers to both, so nothing else
- * is there: its owner frees them together, later than this.  Returns 0, or err if the second copy is not right. */
+/* Reads the second copy, after `err` of the first, and writes it over the first.  The list refers to both, so nothing
+ * else is there: its owner frees them together, later than this.  Returns 0, or err if the second copy is not right. */
 static int read_second(struct th_disk *disk, const struct th_blocklist *list, int err, struct th_blocklist_page *ret)
 {
 	bool healed;

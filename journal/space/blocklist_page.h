@@ -40,8 +40,8 @@ static_assert(offsetof(struct th_blocklist_page, runs) == 64, "format.md: block 
 static_assert(sizeof(struct th_blocklist_page) == TH_BLOCK_SIZE, "format.md: block list");
 
 /* Reads and verifies the newest page of a list that is not empty: its first copy, or else its second, which then heals
- * the first.  Returns 0, -EBADMSG for a wrong checksum, -EUCLEAN for contradictory content (both are reported), or a read
- * error, if no copy is right. */
+ * the first.  Returns 0, -EBADMSG for a wrong checksum, -EUCLEAN for contradictory content (both are reported), or a
+ * read error, if no copy is right. */
 int th_blocklist_page_read(struct th_disk *disk, const struct th_blocklist *list, struct th_blocklist_page *ret);
 enum th_blocklist_kind th_blocklist_page_kind(const struct th_blocklist_page *page);
 unsigned th_blocklist_page_count(const struct th_blocklist_page *page);
@@ -73,8 +73,8 @@ struct th_blocklist_supplies {
 /*
  * Appends runs and members to a list.  Pages are collected and written a batch at a time, in consecutive blocks where
  * the supply allows it.  With a space, pages are taken from it as needed and noted in the checkpoint set; without one,
- * the caller supplies them, and as many blocks for second copies if there are to be any.  Existing pages are not changed: after an error the list that the writer started with is
- * still valid.
+ * the caller supplies them, and as many blocks for second copies if there are to be any.  Existing pages are not
+ * changed: after an error the list that the writer started with is still valid.
  */
 struct th_blocklist_writer {
 	struct th_disk *disk;
@@ -94,8 +94,8 @@ struct th_blocklist_writer {
 };
 
 /* Starts a writer that extends *list.  space is NULL if the caller supplies pages: it sets more and nmore of the first
- * copies, and of the second if there are to be any, before the first page is full.  The caller releases the writer, even
- * after an error.  Returns 0 or -ENOMEM. */
+ * copies, and of the second if there are to be any, before the first page is full.  The caller releases the writer,
+ * even after an error.  Returns 0 or -ENOMEM. */
 int th_blocklist_writer_init(struct th_blocklist_writer *writer, struct th_disk *disk, struct th_space *space,
 			     const struct th_blocklist *list);
 /* Frees the writer's memory and gives unused pages back to the space. */

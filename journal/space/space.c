@@ -6,8 +6,9 @@
 #include "journal/base/array.h"
 #include "journal/space/space_state.h"
 
-/* The emergency reserve is 1/32 of the disk, within these bounds (2 MiB for each copy of metadata, and 1 GiB, in blocks),
- * but at most 1/8.  Deletions and a checkpoint fit into it; if it were too small, a full image could not be emptied. */
+/* The emergency reserve is 1/32 of the disk, within these bounds (2 MiB for each copy of metadata, and 1 GiB, in
+ * blocks), but at most 1/8.  Deletions and a checkpoint fit into it; if it were too small, a full image could not be
+ * emptied. */
 #define EMERGENCY_MIN 512
 /* Reserved data will need metadata: 8 bytes a block for its checksum, and up to some 100 for the record of a run of one
  * block.  With less set aside, filling an image with data eats into the emergency reserve, and the first files deleted

@@ -67,14 +67,14 @@ int th_space_new(uint64_t blocks, struct th_space **ret);
 /* Sets the number of copies of nodes and pages, 1 (as at first) or 2.  Two need a larger emergency reserve. */
 void th_space_set_copies(struct th_space *space, unsigned copies);
 unsigned th_space_copies(struct th_space *space);
-/* Returns the block from which on a second copy is to be, if the first is at `addr`: half a disk further, so that damage
- * to a stretch of the disk leaves one of them.  A hint for th_space_take(). */
+/* Returns the block from which on a second copy is to be, if the first is at `addr`: half a disk further, so that
+ * damage to a stretch of the disk leaves one of them.  A hint for th_space_take(). */
 uint64_t th_space_far(struct th_space *space, uint64_t addr);
 /* Frees it.  NULL is ignored. */
 void th_space_free(struct th_space *space);
 
-/* Makes the map larger, of which the last `tail` blocks are claimed; all other new blocks are free.  To be called when the
- * superblock with the new size is durable: before, a crash could leave a log that names blocks outside the map.
+/* Makes the map larger, of which the last `tail` blocks are claimed; all other new blocks are free.  To be called when
+ * the superblock with the new size is durable: before, a crash could leave a log that names blocks outside the map.
  * Returns 0, -EINVAL if it is not larger by `tail` blocks or more, or -ENOMEM, which leaves the size as it was. */
 int th_space_grow(struct th_space *space, uint64_t blocks, uint64_t tail);
 

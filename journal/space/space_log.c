@@ -2,11 +2,11 @@
 /*
  * The space log: a block list whose runs are records, "allocated" or "freed", with the number of their checkpoint.
  *
- * The log records its own pages, both copies of them, like any others.  How many pages a checkpoint needs depends on its
- * records, and each run of pages costs one more record.  So pages are taken until they have room for all records, those of
- * the pages included.  A page has room for 168 records, and each run taken is at least one page and adds one record, or two
- * if pages have two copies: the need grows far slower than the supply, so this ends.  Replaced pages are freed by records of the checkpoint that replaces
- * them.
+ * The log records its own pages, both copies of them, like any others.  How many pages a checkpoint needs depends on
+ * its records, and each run of pages costs one more record.  So pages are taken until they have room for all records,
+ * those of the pages included.  A page has room for 168 records, and each run taken is at least one page and adds one
+ * record, or two if pages have two copies: the need grows far slower than the supply, so this ends.  Replaced pages are
+ * freed by records of the checkpoint that replaces them.
  *
  * A condensed log begins with the blocks in use at the previous checkpoint, as allocations, and continues with the
  * records of this checkpoint like any other.

@@ -139,8 +139,8 @@ static uint32_t bits_run(const uint64_t *bits, uint32_t at, uint32_t end, bool *
 	return (word < end ? word : end) - at;
 }
 
-/* Returns how many blocks from addr on, at most `limit`, have the state of the first in its segment, or group or table if
- * that has no memory.  *ret_end: the end of the part that was looked at. */
+/* Returns how many blocks from addr on, at most `limit`, have the state of the first in its segment, or group or table
+ * if that has no memory.  *ret_end: the end of the part that was looked at. */
 static uint64_t segment_run(const struct th_space_map *map, uint64_t addr, uint64_t limit, uint64_t *ret_end,
 			    bool *ret_used)
 {

@@ -4,8 +4,8 @@
  *
  * The map consists of segments of 128 MiB worth of blocks.  A segment that is used or free as a whole has no bitmap, so
  * the map of a large disk that is mostly empty or mostly full is small and searched quickly.  Segments are in groups of
- * 8 GiB, and these in tables of 4 TiB.  A group or table without used blocks takes no memory, so the map of a sparse image
- * is small, whatever size the image claims.
+ * 8 GiB, and these in tables of 4 TiB.  A group or table without used blocks takes no memory, so the map of a sparse
+ * image is small, whatever size the image claims.
  *
  * No locks: the caller has one.  Runs passed in must lie inside the map.
  */
@@ -50,8 +50,8 @@ struct th_space_map {
 int th_space_map_init(struct th_space_map *map, uint64_t blocks);
 void th_space_map_release(struct th_space_map *map);
 
-/* Makes the map larger; the new blocks are free.  Returns 0, -EINVAL if blocks is below the size or too many, or -ENOMEM,
- * which leave the map as it was. */
+/* Makes the map larger; the new blocks are free.  Returns 0, -EINVAL if blocks is below the size or too many, or
+ * -ENOMEM, which leave the map as it was. */
 int th_space_map_grow(struct th_space_map *map, uint64_t blocks);
 
 /* Returns whether the run is not empty and inside the map. */

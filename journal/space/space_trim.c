@@ -6,8 +6,8 @@
  * written, discarded without the lock, and returned.  Meanwhile it counts as free; a caller that finds no other run
  * waits for it.  Blocks that are reused before their turn are not discarded at all.
  *
- * Blocks that checkpoints freed are discarded in whole units of TH_SPACE_TRIM_UNIT blocks: when the last used block of a
- * unit is freed.  Space in partly used units stays below until th_space_trim().
+ * Blocks that checkpoints freed are discarded in whole units of TH_SPACE_TRIM_UNIT blocks: when the last used block of
+ * a unit is freed.  Space in partly used units stays below until th_space_trim().
  */
 #include <errno.h>
 

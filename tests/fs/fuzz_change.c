@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Change records, which a tool reads from a daemon: any bytes are records or an error, and a record that is packed again
- * has the same bytes. */
+/* Change records, which a tool reads from a daemon: any bytes are records or an error, and a record that is packed
+ * again has the same bytes. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control messages, which any user who can open a directory of a mount may send: whatever they are, the filesystem stays
- * sound.
+ * Control messages, which any user who can open a directory of a mount may send: whatever they are, the filesystem
+ * stays sound.
  *
- * The input is a list of messages: a byte for the command and the caller, two for the size (little-endian), and the bytes
- * of the request; bytes that are missing are zeros.
+ * The input is a list of messages: a byte for the command and the caller, two for the size (little-endian), and the
+ * bytes of the request; bytes that are missing are zeros.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records of a stream, which come from outside: whatever they are, the store stays sound, snapshots stay as they are, and
- * records that the check at the end of a stream accepts make a sound filesystem.
+ * Records of a stream, which come from outside: whatever they are, the store stays sound, snapshots stay as they are,
+ * and records that the check at the end of a stream accepts make a sound filesystem.
  *
- * The input is what TH_PIECE_RECORDS holds.  As TH_FUZZ_STREAM_CORPUS, a directory, the program writes a corpus into it.
+ * The input is what TH_PIECE_RECORDS holds.  As TH_FUZZ_STREAM_CORPUS, a directory, the program writes a corpus into
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>

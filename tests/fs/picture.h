@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A picture of a filesystem, live or in one snapshot: every name, found by a walk from the root, with the visible state of
- * its inode.  Tests compare two pictures with the result of the diff, which finds names from the changed inodes upwards,
- * or with each other.
+ * A picture of a filesystem, live or in one snapshot: every name, found by a walk from the root, with the visible state
+ * of its inode.  Tests compare two pictures with the result of the diff, which finds names from the changed inodes
+ * upwards, or with each other.
  */
 #ifndef TH_TESTS_FS_PICTURE_H
 #define TH_TESTS_FS_PICTURE_H

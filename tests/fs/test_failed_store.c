@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * After a write has failed: every change is refused with -EROFS from then on, also one that would only be made in memory;
- * reads go on, of data that was not written too; the next mount shows the last durable state.
+ * After a write has failed: every change is refused with -EROFS from then on, also one that would only be made in
+ * memory; reads go on, of data that was not written too; the next mount shows the last durable state.
  */
 #include <errno.h>
 #include <linux/falloc.h>

@@ -2,18 +2,18 @@
 /*
  * Order in crashes: a crash leaves a state that the filesystem had, not older than the last sync that returned.
  *
- * A script is a sequence of operations, with a kind of sync or none after each (as the black-box crash tests of Mohan et
- * al., "Finding crash-consistency bugs with bounded black-box crash testing", OSDI 2018).  It runs once over the
+ * A script is a sequence of operations, with a kind of sync or none after each (as the black-box crash tests of Mohan
+ * et al., "Finding crash-consistency bugs with bounded black-box crash testing", OSDI 2018).  It runs once over the
  * recording disk, and a picture of the whole tree is taken after each operation: names, attributes, times, extended
  * attributes, contents.  Then disks are opened as a crash at any time may leave them: any subset of the writes that no
  * flush covers, whole or torn.  The tree must be the same as one of the pictures, from the last durable one to that of
  * the operation under way; snapshots must be as they were taken.
  *
- * The same oracle serves for failing disks: one transfer fails, once or with all after it, and the tree must be the one of
- * a picture that is not older than the last sync that returned success.
+ * The same oracle serves for failing disks: one transfer fails, once or with all after it, and the tree must be the one
+ * of a picture that is not older than the last sync that returned success.
  *
- * Scripts of one and of two operations are enumerated; TH_TEST_ROUNDS is the number of those that a run takes, chosen at
- * random unless it is the number of all.  Longer scripts are random.
+ * Scripts of one and of two operations are enumerated; TH_TEST_ROUNDS is the number of those that a run takes, chosen
+ * at random unless it is the number of all.  Longer scripts are random.
  */
 #include <errno.h>
 #include <linux/falloc.h>

@@ -376,8 +376,8 @@ static void wipe(uint64_t block)
 	free(zeros);
 }
 
-/* Each block of each copy is lost in turn.  A first copy is reported, but for that of the last record, which a crash may
- * have torn.  A record of which both copies are lost strands those after it. */
+/* Each block of each copy is lost in turn.  A first copy is reported, but for that of the last record, which a crash
+ * may have torn.  A record of which both copies are lost strands those after it. */
 START_TEST(one_copy_of_a_record_is_enough)
 {
 	struct th_log_position at = { .block = RING - 5, .sequence = 1 }, end;

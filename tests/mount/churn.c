@@ -14,8 +14,8 @@
  *   xattrs     files with many extended attributes
  *   blocks     one file is filled and every other block of it punched; then files of 500 bytes
  *
- * churn spool DIRECTORY COUNT: COUNT files of 500 bytes, each with a new name, of which never more than 2,000 exist: the
- * oldest is removed.  Prints "CREATED USED" 20 times, USED in KiB as df shows it, and removes the rest.
+ * churn spool DIRECTORY COUNT: COUNT files of 500 bytes, each with a new name, of which never more than 2,000 exist:
+ * the oldest is removed.  Prints "CREATED USED" 20 times, USED in KiB as df shows it, and removes the rest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +49,8 @@ struct churn {
 
 /* --- results of calls --- */
 
-/* Ends with 0 if the call failed because the filesystem is gone.  A write that had to read a page reports that as EIO. */
+/* Ends with 0 if the call failed because the filesystem is gone.  A write that had to read a page reports that as
+ * EIO. */
 static void end_if_gone(void)
 {
 	int error = errno;

@@ -3,8 +3,8 @@
  * What identifies a file: handles, inode numbers, directory cookies and the time of birth.
  *
  *   identity save FILE PATH...         stores the file handles of the paths
- *   identity open FILE DIRECTORY       opens them on the filesystem of the directory, and prints for each: ok, or the error
- *   identity widths DIRECTORY...       fails if an inode number has more than 32 bits, or a cookie more than 31
+ *   identity open FILE DIRECTORY       opens them on the filesystem of the directory, and prints for each: ok, or the
+ *   error identity widths DIRECTORY...       fails if an inode number has more than 32 bits, or a cookie more than 31
  *   identity numbers DIRECTORY...      prints the inode number and the name of each entry, sorted by name
  */
 #include <dirent.h>

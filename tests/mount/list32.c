@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * list32 DIRECTORY: prints its names as a 32-bit program without large file support sees them: by the old getdents(2).
- * Exit status 0, or 1 if the directory cannot be listed to its end, as for an inode number or cookie of more than 32 bits.
+ * Exit status 0, or 1 if the directory cannot be listed to its end, as for an inode number or cookie of more than 32
+ * bits.
  */
 enum { SYS_EXIT = 1, SYS_WRITE = 4, SYS_OPEN = 5, SYS_GETDENTS = 141 };
 

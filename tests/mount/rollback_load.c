@@ -3,9 +3,11 @@
  * Files whose content shows of which state each byte is, and a load on them during rollbacks.
  *
  *   rollback_load fill DIR LETTER     writes the file `pages` with this letter, and the file `log` with one record
- *   rollback_load verify DIR LETTER   all bytes of `pages` are this letter, but for the stores of a load; `log` has whole
+ *   rollback_load verify DIR LETTER   all bytes of `pages` are this letter, but for the stores of a load; `log` has
+ *   whole
  *                                     records only, without gaps, the first with this letter
- *   rollback_load load DIR            stores to `pages` by mmap(2) and pwrite(2), appends to `log`, reads both, makes, moves
+ *   rollback_load load DIR            stores to `pages` by mmap(2) and pwrite(2), appends to `log`, reads both, makes,
+ *   moves
  *                                     and removes files in `names`, and looks at its working directory `cwd`, until it
  *                                     is killed.  Errors that a rollback explains are ignored
  *

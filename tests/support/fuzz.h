@@ -13,8 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Runs all files of the directory argv[1], and `rounds` changed ones (TH_TEST_ROUNDS).  A file instead of the directory is
- * run alone, to repeat a finding.  Returns the exit code of the program; a finding aborts it. */
+/* Runs all files of the directory argv[1], and `rounds` changed ones (TH_TEST_ROUNDS).  A file instead of the directory
+ * is run alone, to repeat a finding.  Returns the exit code of the program; a finding aborts it. */
 int th_fuzz_main(int argc, char **argv, const char *name, unsigned rounds);
 
 #endif

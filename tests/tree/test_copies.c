@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two copies of each node: the store reads whatever copy is right, frees both, and reports and heals the one that is wrong,
- * where it reads it and in a scrub. */
+/* Two copies of each node: the store reads whatever copy is right, frees both, and reports and heals the one that is
+ * wrong, where it reads it and in a scrub. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -468,8 +468,8 @@ static uint64_t root_block(const uint8_t *bytes)
 	return ptr.addr;
 }
 
-/* Damages the block of a closed store.  Opens the store for writing, which must fail, and then read-only.  Returns the parts
- * that are lost. */
+/* Damages the block of a closed store.  Opens the store for writing, which must fail, and then read-only.  Returns the
+ * parts that are lost. */
 static unsigned open_damaged(struct th_fixture *fixture, uint64_t block)
 {
 	struct th_disk *lent = th_disk_lend(fixture->disk);
@@ -486,8 +486,8 @@ static unsigned open_damaged(struct th_fixture *fixture, uint64_t block)
 	return info.lost;
 }
 
-/* The live root, the meta tree and the space log are damaged in turn; a snapshot that the superblock carries, and one in
- * the meta tree, can be read if they do not need the block. */
+/* The live root, the meta tree and the space log are damaged in turn; a snapshot that the superblock carries, and one
+ * in the meta tree, can be read if they do not need the block. */
 START_TEST(reader_does_without_damaged_parts)
 {
 	struct th_fixture fixture;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing an open store: the new space is used, and a crash at any moment leaves a store of the old or of the new size. */
+/* Growing an open store: the new space is used, and a crash at any moment leaves a store of the old or of the new
+ * size. */
 #include <stdio.h>
 #include <stdlib.h>
 

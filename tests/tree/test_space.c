@@ -192,8 +192,8 @@ END_TEST
 
 /* --- deleted means free --- */
 
-/* Fills and empties a store; `ordered`: deletes in the order of keys.  Blocks in use must be as before, and the tree must
- * be its root again. */
+/* Fills and empties a store; `ordered`: deletes in the order of keys.  Blocks in use must be as before, and the tree
+ * must be its root again. */
 static void fill_and_empty(struct th_fixture *fixture, struct th_random *random, unsigned count, size_t size,
 			   bool ordered)
 {
@@ -310,8 +310,8 @@ static unsigned fill_gaps(struct th_fixture *fixture, struct th_model *model)
 	return more;
 }
 
-/* Every other block is freed, everything is dirty, and the rest filled; after each round the image is opened again.  At the
- * end everything can be deleted. */
+/* Every other block is freed, everything is dirty, and the rest filled; after each round the image is opened again.  At
+ * the end everything can be deleted. */
 static const unsigned torture_mib[] = { 16, 48 };
 
 START_TEST(fragmented_space_takes_whole_checkpoints)

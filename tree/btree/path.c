@@ -21,8 +21,8 @@ static unsigned child_for(const struct th_node *node, struct th_slice key, bool 
 	return i > 0 ? i - 1 : 0;
 }
 
-/* Sets the fences of the node that a descent has reached, or could not reach: child lo_i of `lo` begins at the lower one,
- * child hi_i of `hi` at the upper one.  NULL: there is none. */
+/* Sets the fences of the node that a descent has reached, or could not reach: child lo_i of `lo` begins at the lower
+ * one, child hi_i of `hi` at the upper one.  NULL: there is none. */
 static void set_fences(struct th_path *path, const struct th_node *lo, unsigned lo_i, const struct th_node *hi,
 		       unsigned hi_i)
 {

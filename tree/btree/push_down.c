@@ -440,9 +440,9 @@ size_t th_push_down_worst_end(const struct th_tree *tree, const struct th_push_w
 
 /* --- deletes --- */
 
-/* May the range, which lies within child i, delete many records?  It does if it lies in one leaf, which is the child, as it
- * may cover most of that; or if it spans several nodes below the child, as these are detached once it is there.  Returns
- * true if a node is not in memory: it is to be read. */
+/* May the range, which lies within child i, delete many records?  It does if it lies in one leaf, which is the child,
+ * as it may cover most of that; or if it spans several nodes below the child, as these are detached once it is there.
+ * Returns true if a node is not in memory: it is to be read. */
 static bool is_wide(struct th_tree *tree, struct th_node *node, unsigned i, struct th_slice from, struct th_slice to)
 {
 	struct th_node *child;

@@ -13,20 +13,21 @@
 #include "tree/btree/split_join.h"
 
 /* N6: at each level, pending messages delete at most this part of the records below a child; more are pushed down.  A
- * larger number frees space sooner and writes more: a leaf is written for each eighth of its records that is deleted. */
+ * larger number frees space sooner and writes more: a leaf is written for each eighth of its records that is
+ * deleted. */
 #define TH_DELETES_PART 8
 
-/* Where a whole push-down may make more bytes dirty than the tree's limit, it moves a portion: so many messages and bytes,
- * or a single message that is larger.  A child whose overlay was within its budget then pushes down as much itself, from
- * one of its children: the heaviest has a share of at least one in TH_FANOUT. */
+/* Where a whole push-down may make more bytes dirty than the tree's limit, it moves a portion: so many messages and
+ * bytes, or a single message that is larger.  A child whose overlay was within its budget then pushes down as much
+ * itself, from one of its children: the heaviest has a share of at least one in TH_FANOUT. */
 #define TH_PORTION_SLOTS (TH_OVERLAY_SLOTS / TH_FANOUT)
 #define TH_PORTION_BYTES (TH_OVERLAY_BYTES / TH_FANOUT)
-/* Bytes of messages, by th_memtable.bytes, that fit a portion whatever their size: a portion of small messages is full by
- * their number; one of larger messages is at least half full. */
+/* Bytes of messages, by th_memtable.bytes, that fit a portion whatever their size: a portion of small messages is full
+ * by their number; one of larger messages is at least half full. */
 #define TH_PORTION_LEAST (TH_PORTION_SLOTS * 56u)
 
-/* Returns how many deletes may wait in a tree whose root is at `level` (N6).  It is twice the bound, as a split may leave all
- * messages for a child with one half of it. */
+/* Returns how many deletes may wait in a tree whose root is at `level` (N6).  It is twice the bound, as a split may
+ * leave all messages for a child with one half of it. */
 static inline uint64_t th_deletes_most(uint64_t records, unsigned level)
 {
 	return 2 * (uint64_t)level * records / TH_DELETES_PART;

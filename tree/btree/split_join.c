@@ -150,8 +150,8 @@ static bool wants_neighbour(const struct th_node *child, const struct th_need *n
 	return need && !need->skip_optional && (child->base.count & (child->base.count - 1u)) == 0;
 }
 
-/* Joins children i and i + 1 if they are in memory and small enough.  load: NULL, or takes the one that is not in memory,
- * with -EAGAIN. */
+/* Joins children i and i + 1 if they are in memory and small enough.  load: NULL, or takes the one that is not in
+ * memory, with -EAGAIN. */
 static int join_children(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at,
 			 struct th_need *load)
 {

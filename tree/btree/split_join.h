@@ -25,11 +25,12 @@ bool th_node_too_big(const struct th_node *node);
  *      ... | i | ...     ->     ... | i | i' | i'' | ...
  */
 int th_child_split(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences child_at, bool appended);
-/* Replaces the children of a writable interior node without records, by one empty leaf and the nodes above it, if no message
- * is pending at or below the node and all interior nodes below it are in memory.  Returns 0, -ENOMEM or -EUCLEAN. */
+/* Replaces the children of a writable interior node without records, by one empty leaf and the nodes above it, if no
+ * message is pending at or below the node and all interior nodes below it are in memory.  Returns 0, -ENOMEM or
+ * -EUCLEAN. */
 int th_node_collapse(struct th_tree *tree, struct th_node *node, struct th_fences at);
-/* Brings child i, which is writable, back within its limits: splits it, or joins it with a neighbour.  `at`: the fences of
- * the node; appended: see th_child_split; need: may be NULL, then only neighbours in memory are joined.  Returns 0,
+/* Brings child i, which is writable, back within its limits: splits it, or joins it with a neighbour.  `at`: the fences
+ * of the node; appended: see th_child_split; need: may be NULL, then only neighbours in memory are joined.  Returns 0,
  * -ENOMEM, -EUCLEAN, or -EAGAIN and *need if a neighbour is worth being read. */
 int th_child_fix(struct th_tree *tree, struct th_node *node, unsigned i, struct th_fences at, bool appended,
 		 struct th_need *need);

@@ -61,8 +61,9 @@ struct th_tree {
 void th_tree_init(struct th_tree *tree, struct th_cache *cache, uint64_t gen, uint32_t overlay_bytes);
 /* Loads the root that ptr names, or makes an empty leaf if it names none.  Returns 0, -ENOMEM or a read's error. */
 int th_tree_load(struct th_tree *tree, const struct th_ptr *ptr);
-/* Makes a transient root above the root that ptr names, which cannot be read, for a tree that is only read.  Messages can be
- * put above the damage; each read that has to go below fails with the error of the damaged node.  Returns 0, -ENOMEM, or
+/* Makes a transient root above the root that ptr names, which cannot be read, for a tree that is only read.  Messages
+ * can be put above the damage; each read that has to go below fails with the error of the damaged node.  Returns 0,
+ * -ENOMEM, or
  * -EUCLEAN if the tree would be too high. */
 int th_tree_load_above(struct th_tree *tree, const struct th_ptr *ptr);
 void th_tree_release(struct th_tree *tree);

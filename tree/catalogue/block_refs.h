@@ -24,8 +24,8 @@ int th_block_refs_add(struct th_store *store, uint64_t addr, uint32_t blocks);
 /* Takes one reference off blocks, and calls free_part for each part that has no other.  Returns 0, the error of
  * free_part, or a read error. */
 int th_block_refs_drop(struct th_store *store, uint64_t addr, uint32_t blocks, th_block_refs_free *free_part);
-/* Calls visit() for those parts of [addr, addr + blocks) that the table has, in the order of addresses.  Changes nothing.
- * Returns as th_block_refs_each(). */
+/* Calls visit() for those parts of [addr, addr + blocks) that the table has, in the order of addresses.  Changes
+ * nothing.  Returns as th_block_refs_each(). */
 int th_block_refs_inside(struct th_store *store, uint64_t addr, uint32_t blocks, th_block_refs_visit *visit, void *arg);
 /* Counts the shared blocks when a store is opened (shared_blocks).  Returns 0, -EUCLEAN, or a read error. */
 int th_block_refs_load(struct th_store *store);

@@ -190,7 +190,8 @@ static int add_unnamed(struct th_store *store)
 	return 0;
 }
 
-/* Checks the branches against each other.  A reader drops those that contradict the others, and makes up the current one. */
+/* Checks the branches against each other.  A reader drops those that contradict the others, and makes up the current
+ * one. */
 static int check_heads(struct th_store *store)
 {
 	struct th_branch_record *record, *next;

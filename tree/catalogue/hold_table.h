@@ -3,8 +3,8 @@
  * Holds: tags that keep a snapshot from being deleted.
  *
  * In memory each snapshot's record has a list of them.  The locks are those of the record: a change needs
- * checkpoint_lock and, briefly, snapshot_lock.  On disk each is an entry of the meta tree, so that adding one costs one message in the
- * superblock, however many there are.
+ * checkpoint_lock and, briefly, snapshot_lock.  On disk each is an entry of the meta tree, so that adding one costs one
+ * message in the superblock, however many there are.
  *
  * A deletion only removes a snapshot's name, under snapshot_lock, where it sees the holds.  So no checkpoint has both a
  * hold and the record that its snapshot is being deleted (H1).

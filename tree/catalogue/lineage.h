@@ -16,8 +16,8 @@ uint64_t th_lineage_origin(const struct th_store *store, const struct th_branch_
 /* Returns the generation of the predecessor in the branch of snapshot number `at` of the catalogue: a snapshot or the
  * origin; 0: none. */
 uint64_t th_lineage_before(const struct th_store *store, size_t at, const struct th_branch_record *branch);
-/* Returns the generation of the current branch's newest snapshot, or else of its origin (0: none): a block born after it
- * is in no snapshot.  Takes snapshot_lock.  checkpoint_lock is held, or the answer may be outdated at once. */
+/* Returns the generation of the current branch's newest snapshot, or else of its origin (0: none): a block born after
+ * it is in no snapshot.  Takes snapshot_lock.  checkpoint_lock is held, or the answer may be outdated at once. */
 uint64_t th_lineage_limit(struct th_store *store);
 /* Returns false for a detached branch whose last snapshots are being deleted: it stays only until their views are
  * closed. */

@@ -3,8 +3,8 @@
  * Usage: what the blocks in use are used for.
  *
  * Two counters in the superblock are kept by the code that takes and frees nodes: the blocks of all nodes of all trees,
- * and how many of these are on dead lists.  Each list knows its pages and the blocks in it.  So the kinds follow without
- * reading anything:
+ * and how many of these are on dead lists.  Each list knows its pages and the blocks in it.  So the kinds follow
+ * without reading anything:
  *
  *     metadata    superblocks, intent log, pages of lists, and nodes that are on no dead list
  *     snapshots   blocks on dead lists: they left the state of their branch, and a snapshot may need them
@@ -27,8 +27,8 @@ struct th_usage {
 /* Adds up the lists, for th_usage().  Called when the store is opened and after each checkpoint, with
  * checkpoint_lock. */
 void th_usage_update(struct th_store *store);
-/* Divides `used` blocks, which are not free and do not wait.  Takes snapshot_lock.  While a checkpoint is under way, the
- * kinds are those of the checkpoint before, and data is the rest. */
+/* Divides `used` blocks, which are not free and do not wait.  Takes snapshot_lock.  While a checkpoint is under way,
+ * the kinds are those of the checkpoint before, and data is the rest. */
 struct th_usage th_usage(struct th_store *store, uint64_t used);
 
 #endif

@@ -4,7 +4,8 @@
  *
  *   phase        locks held              what happens
  *   -----        ----------              ------------
- *   quiesce      turn                    the callers commit changes that they buffer, and wait until the freeze is over;
+ *   quiesce      turn                    the callers commit changes that they buffer, and wait until the freeze is
+ *   over;
  *                                        not with TH_CHECKPOINT_AS_IS
  *   freeze       checkpoint, merge,      the root stops changing; the checkpoint takes over the lists of dropped
  *                live                    nodes and blocks; the space set is closed
@@ -47,9 +48,9 @@
 #include "tree/node/scatter.h"
 #include "tree/state/state.h"
 
-/* Freed blocks that are worth a checkpoint of their own, since only the next ones make them usable and shorten the log of
- * the space map: 16 MiB, or in small images this part of all blocks.  More delay their reuse, and leave a small image with
- * a long log after everything was deleted; fewer write more superblocks. */
+/* Freed blocks that are worth a checkpoint of their own, since only the next ones make them usable and shorten the log
+ * of the space map: 16 MiB, or in small images this part of all blocks.  More delay their reuse, and leave a small
+ * image with a long log after everything was deleted; fewer write more superblocks. */
 #define TH_WAITING_MAX 4096
 #define TH_WAITING_PART 64
 /* Free blocks (64 MiB) that are enough for a caller which waits for room: with more it need not wait for the rest of

@@ -30,14 +30,14 @@ enum th_checkpoint_flags {
 	TH_CHECKPOINT_CLEAN = 1 << 0, /* the last one before the store is closed: there is no log to replay */
 	TH_CHECKPOINT_FORCE = 1 << 1, /* even if nothing has changed */
 	TH_CHECKPOINT_RELIEVE = 1 << 2, /* only if dirty_hard bytes are dirty */
-	/* Freezes the tree as it is, without quiescing the callers: for a thread that may hold locks of theirs.  Changes
-	 * that they buffer may then be missing beside later ones. */
+	/* Freezes the tree as it is, without quiescing the callers: for a thread that may hold locks of theirs.
+	 * Changes that they buffer may then be missing beside later ones. */
 	TH_CHECKPOINT_AS_IS = 1 << 3,
 	TH_CHECKPOINT_STRICT = 1 << 4, /* not if quiescing failed */
 };
 
-/* Writes all committed transactions as a new generation, and runs the step (NULL: reclaims space, reclaim.h).  Waits for
- * the disk even in a non-blocking section.
+/* Writes all committed transactions as a new generation, and runs the step (NULL: reclaims space, reclaim.h).  Waits
+ * for the disk even in a non-blocking section.
  *
  * Returns 0, -EROFS, the error of quiesce with TH_CHECKPOINT_STRICT, or the error after which the store refuses writes.
  * No lock may be held; with TH_CHECKPOINT_AS_IS, none of the store. */
@@ -49,9 +49,10 @@ int th_checkpoint(struct th_store *store, th_checkpoint_step *step, void *arg, u
  * Returns 0, the error of work, or as th_checkpoint(). */
 int th_checkpoint_exclusive(struct th_store *store, th_exclusive_work *work, void *arg);
 
-/* Checkpoints, as they are, until much space is free, or nothing is dirty, waiting to be free, or reclaimable, no delete waits, and
- * large values that messages replace are freed.  For callers that got -ENOSPC (th_store.make_room).  Ends early when `blocks` are available
- * to users, or cannot be; UINT64_MAX: as many as possible.  Returns 0 or as th_checkpoint(). */
+/* Checkpoints, as they are, until much space is free, or nothing is dirty, waiting to be free, or reclaimable, no
+ * delete waits, and large values that messages replace are freed.  For callers that got -ENOSPC (th_store.make_room).
+ * Ends early when `blocks` are available to users, or cannot be; UINT64_MAX: as many as possible.  Returns 0 or as
+ * th_checkpoint(). */
 int th_checkpoint_reclaim(struct th_store *store, uint64_t blocks);
 
 /* If more deletes wait than N6 allows, pushes them all down, and checkpoints.  That happens after merges that left work

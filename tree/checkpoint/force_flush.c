@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A message that replaces or deletes a large value frees it when it reaches the value.  The value may be in a leaf,
- * which the message reaches late or never.  A delete of a small value frees the record's space and its own.  Where space
- * runs short, or more deletes wait than N6 allows, such messages are pushed down.
+ * which the message reaches late or never.  A delete of a small value frees the record's space and its own.  Where
+ * space runs short, or more deletes wait than N6 allows, such messages are pushed down.
  *
- * The walk goes leaf by leaf, in key order, over leaves for which deletes wait, or which name large values and for which
- * messages wait.  For each
+ * The walk goes leaf by leaf, in key order, over leaves for which deletes wait, or which name large values and for
+ * which messages wait.  For each
  * leaf it pushes the lowest messages first, as they are the oldest.  No message between them and the leaf concerns the
  * same keys then, so they go to the leaf directly, and no overlay grows:
  *

@@ -5,8 +5,8 @@
 
 #include "tree/state/state.h"
 
-/* Pushes messages above large values, and deletes, down to the leaves, from key *at on, until dirty_max bytes are dirty or the disk
- * has no room to write more.  Then *at is where the next call goes on, after a checkpoint.
+/* Pushes messages above large values, and deletes, down to the leaves, from key *at on, until dirty_max bytes are dirty
+ * or the disk has no room to write more.  Then *at is where the next call goes on, after a checkpoint.
  *
  * Returns 0, 1 at the end of the tree, -ENOSPC if there was no room to begin, or the error that failed the store.
  * Takes checkpoint_lock and merge_lock. */

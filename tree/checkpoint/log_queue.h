@@ -2,9 +2,9 @@
 /*
  * The log queue: records of committed transactions, on their way into the intent log.
  *
- * Each commit queues a record.  th_store_sync() writes all of them as one log record with one disk flush: never a part of
- * them, since the callers commit changes that they buffered last, though these are older than others (th_quiesce).  A
- * checkpoint makes records unnecessary.  The queue is bounded: beyond that it is dropped, and the next sync is a
+ * Each commit queues a record.  th_store_sync() writes all of them as one log record with one disk flush: never a part
+ * of them, since the callers commit changes that they buffered last, though these are older than others (th_quiesce).
+ * A checkpoint makes records unnecessary.  The queue is bounded: beyond that it is dropped, and the next sync is a
  * checkpoint.
  */
 #ifndef TH_TREE_CHECKPOINT_LOG_QUEUE_H
@@ -40,8 +40,8 @@ void th_log_queue_add(struct th_store *store, struct th_pending *pending);
 void th_log_queue_trim(struct th_store *store, uint64_t seq);
 /* Takes all records off the queue, oldest first, if together they fit the log.  sync_lock is held.
  *
- * *ret_seq: number of the last transaction among them.  Returns the list, for th_pending_free(), or NULL if the queue is
- * empty, or was dropped, or does not fit. */
+ * *ret_seq: number of the last transaction among them.  Returns the list, for th_pending_free(), or NULL if the queue
+ * is empty, or was dropped, or does not fit. */
 struct th_pending *th_log_queue_take(struct th_store *store, uint64_t *ret_seq);
 /* Frees a list of records. */
 void th_pending_free(struct th_pending *list);

@@ -16,7 +16,8 @@
 #include "tree/checkpoint/log_queue.h"
 #include "tree/io/chunk.h"
 
-/* Lists the parts of the log record.  The caller frees them.  Returns their number or -ENOMEM; *ret_bytes: their size. */
+/* Lists the parts of the log record.  The caller frees them.  Returns their number or -ENOMEM; *ret_bytes: their
+ * size. */
 static int list_parts(const struct th_pending *list, struct iovec **ret, size_t *ret_bytes)
 {
 	size_t n = 0;
@@ -70,8 +71,8 @@ static void log_done(struct th_store *store, uint64_t seq)
 	pthread_mutex_unlock(&store->sync_lock);
 }
 
-/* Takes the queue at a moment of the callers.  A change that could not be committed is missing from it; the sync of that
- * change reports it.  Returns 0, 1 if the queue is empty, or -ENOSPC if it does not fit the log. */
+/* Takes the queue at a moment of the callers.  A change that could not be committed is missing from it; the sync of
+ * that change reports it.  Returns 0, 1 if the queue is empty, or -ENOSPC if it does not fit the log. */
 static int take_moment(struct th_store *store, struct th_pending **ret, uint64_t *ret_seq)
 {
 	int err = 0;

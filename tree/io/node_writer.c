@@ -235,7 +235,8 @@ static struct written_node *add_written(struct th_node_writer *w, struct th_node
 	return written;
 }
 
-/* Takes a run of at least `min` and at most `want` blocks, and records it in the set of the checkpoint or in the list. */
+/* Takes a run of at least `min` and at most `want` blocks, and records it in the set of the checkpoint or in the
+ * list. */
 static int take_run(struct th_node_writer *w, struct stream *s, uint32_t want, uint32_t min, uint64_t *ret,
 		    uint32_t *ret_blocks)
 {
@@ -297,8 +298,8 @@ static int write_scattered(struct th_node_writer *w, struct stream *s, struct wr
 	return err ? err : transfer_add(w, s, map_addr, map, TH_BLOCK_SIZE, true);
 }
 
-/* Takes blocks for one copy of the newest node and queues their write.  *ret is its address, *ret_scattered whether that
- * is a map's. */
+/* Takes blocks for one copy of the newest node and queues their write.  *ret is its address, *ret_scattered whether
+ * that is a map's. */
 static int write_copy(struct th_node_writer *w, unsigned copy, uint32_t blocks, uint64_t *ret, uint8_t *ret_scattered)
 {
 	struct stream *s = &w->stream[copy];
@@ -321,8 +322,8 @@ static int write_copy(struct th_node_writer *w, unsigned copy, uint32_t blocks, 
 	return write_scattered(w, s, written, written->map[copy], &scatter, *ret);
 }
 
-/* Queues the copies of the newest node.  The second ones begin half a disk away from the first ones, so that damage to a
- * stretch of the disk leaves one of them. */
+/* Queues the copies of the newest node.  The second ones begin half a disk away from the first ones, so that damage to
+ * a stretch of the disk leaves one of them. */
 static int write_copies(struct th_node_writer *w, struct th_ptr *ptr)
 {
 	uint64_t disk_blocks = w->store->disk->blocks;

@@ -24,7 +24,8 @@
  *   node_pack.c      the checks of a loaded entry
  *   ranges           every caller of th_message_is_range(), if it concerns several keys
  *   txn/txn.c        the function that writes it, and its contract in thunderhead.h
- *   tests            random_message() in node/test_message_apply.c, the list of flags that go together in test_message.c,
+ *   tests            random_message() in node/test_message_apply.c, the list of flags that go together in
+ *   test_message.c,
  *                    th_test_print() in nodes.c; the reference model (support/model.h), and with it the tests of
  *                    whole stores
  *   docs/format.md   "Entry", and an incompatible feature bit: an older program must refuse the image

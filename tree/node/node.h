@@ -36,8 +36,8 @@
 #define TH_SLOT_BYTES 6u /* on disk: a head and an offset */
 #define TH_NODE_HEADER_BYTES 32u /* on disk */
 
-/* Chosen by measurement: docs/performance.md, "Node size and push-down policy".  Smaller nodes cost more reads and a higher
- * tree, larger ones more bytes written per change. */
+/* Chosen by measurement: docs/performance.md, "Node size and push-down policy".  Smaller nodes cost more reads and a
+ * higher tree, larger ones more bytes written per change. */
 #define TH_LEAF_BYTES 20000 /* a leaf above this splits */
 #define TH_FANOUT 9 /* an interior node with more children splits */
 #define TH_OVERLAY_BYTES 28000 /* an overlay above this, or above TH_OVERLAY_SLOTS, is pushed down */

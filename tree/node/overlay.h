@@ -3,7 +3,8 @@
  * Overlays: the range messages of an overlay, and the keys they cover.
  *
  * An overlay holds the pending messages of an interior node in key order (N2).  A range message covers all keys up to
- * its end, but never another message (N3): it is cut where a newer message falls into it.  message_apply.h inserts messages.
+ * its end, but never another message (N3): it is cut where a newer message falls into it.  message_apply.h inserts
+ * messages.
  */
 #ifndef TH_TREE_NODE_OVERLAY_H
 #define TH_TREE_NODE_OVERLAY_H

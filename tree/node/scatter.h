@@ -3,9 +3,9 @@
  * The blocks of a node.
  *
  * Usually they are one run.  On a fragmented image there may be no run of free blocks that is long enough although many
- * blocks are free.  Then the node is *scattered*: it lies in several runs, and its pointer names one more block, the map,
- * that lists them.  So writing a node of n blocks needs at most n + 1 free blocks, wherever they are: admission counts
- * blocks and not runs, and a checkpoint cannot fail because space is fragmented (S4).
+ * blocks are free.  Then the node is *scattered*: it lies in several runs, and its pointer names one more block, the
+ * map, that lists them.  So writing a node of n blocks needs at most n + 1 free blocks, wherever they are: admission
+ * counts blocks and not runs, and a checkpoint cannot fail because space is fragmented (S4).
  *
  *      pointer ---> map: | run | run | run |
  *                           |     |     '----> blocks of the node
@@ -61,8 +61,8 @@ int th_node_blocks_read(struct th_disk *disk, const struct th_ptr *ptr, void *bu
  * th_scatter_read(), if the copy is scattered and its map is not right; a write error; or -EBADMSG if the disk did not
  * keep them. */
 int th_node_blocks_heal(struct th_disk *disk, const struct th_ptr *ptr, const void *blocks);
-/* Starts to read as th_node_blocks_read() does, without waiting and without verifying the checksum.  The future completes as one of
- * th_disk_get() does. */
+/* Starts to read as th_node_blocks_read() does, without waiting and without verifying the checksum.  The future
+ * completes as one of th_disk_get() does. */
 void th_node_blocks_get(struct th_disk *disk, const struct th_ptr *ptr, void *buffer, struct th_future *future);
 
 /* Calls each() with every run of the blocks of all copies of a node, maps included, until that returns an error.  A map

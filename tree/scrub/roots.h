@@ -22,8 +22,8 @@ struct th_root {
 	char name[TH_SNAPSHOT_NAME_MAX + 1]; /* of the snapshot or branch, else empty */
 };
 
-/* Sets *ret to the oldest snapshot with an id above `after`.  Snapshots that are being deleted count too.  Returns false
- * if there is none. */
+/* Sets *ret to the oldest snapshot with an id above `after`.  Snapshots that are being deleted count too.  Returns
+ * false if there is none. */
 bool th_root_snapshot(struct th_store *store, uint64_t after, struct th_root *ret);
 /* Sets *ret to head number `number`: 0 is the meta tree, 1 the live tree, then come the heads of the other branches.
  * Returns false if there is none. */

@@ -20,8 +20,8 @@
 
 struct th_scrub;
 
-/* Takes a value that is visible in a tree, and verifies the data that it names with th_scrub_run().  tree: its name, for
- * messages.  Called with checkpoint_lock held: it must not write to the store.  Returns 0 or -ENOMEM. */
+/* Takes a value that is visible in a tree, and verifies the data that it names with th_scrub_run().  tree: its name,
+ * for messages.  Called with checkpoint_lock held: it must not write to the store.  Returns 0 or -ENOMEM. */
 typedef int th_scrub_value(void *arg, const char *tree, struct th_slice key, struct th_slice value);
 /* Takes a block of a run, counted from its first one, that cannot be read or has another checksum (-EBADMSG), and
  * reports it. */
@@ -34,7 +34,8 @@ void th_scrub_free(struct th_scrub *scrub);
 /* Begins a scrub from the start, for a th_scrub_new() that follows, unless one is to be continued: then only ends its
  * pause. */
 void th_scrub_begin(struct th_store *store);
-/* Goes on, until at least `bytes` bytes were read.  No lock is held.  Returns 0 if more is left, 1 if it is complete, or
+/* Goes on, until at least `bytes` bytes were read.  No lock is held.  Returns 0 if more is left, 1 if it is complete,
+ * or
  * -ENOMEM. */
 int th_scrub_step(struct th_scrub *scrub, uint64_t bytes);
 /* Notes that the scrub is paused, also for the next opening of the store. */

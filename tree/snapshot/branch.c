@@ -301,7 +301,8 @@ static struct th_branch_record *parent_of(struct th_store *store, const struct t
 }
 
 /* Exchanges the roles of a branch and its parent: the branch gets the parent's snapshots up to its origin, and begins
- * where the parent began.  The parent then begins from that snapshot, or is removed if it is detached and has no others. */
+ * where the parent began.  The parent then begins from that snapshot, or is removed if it is detached and has no
+ * others. */
 static int take_over(struct th_store *store, struct th_branch_record *branch, struct th_branch_record *parent)
 {
 	uint64_t fork = branch->origin;

@@ -101,8 +101,8 @@ void th_store_written(struct th_store *store, size_t bytes)
 	th_store_budget(store);
 }
 
-/* A merge may make so many bytes dirty by work that can wait; at most half of the room beyond its worst case.  With less,
- * deletes wait longer in overlays, and push-downs of large trees move fewer messages at a time. */
+/* A merge may make so many bytes dirty by work that can wait; at most half of the room beyond its worst case.  With
+ * less, deletes wait longer in overlays, and push-downs of large trees move fewer messages at a time. */
 #define TH_MERGE_OPTIONAL ((size_t)16 << 20)
 
 /* Returns how many free blocks must be left. */

@@ -4,7 +4,8 @@
  *
  * Locks, in the order in which a thread takes them:
  *
- *   turn_lock              one checkpoint at a time that quiesces the callers, so that they never wait for another one's
+ *   turn_lock              one checkpoint at a time that quiesces the callers, so that they never wait for another
+ *   one's
  *                          writes; quiesce runs under it, with all locks of the callers
  *   checkpoint_lock        one checkpoint at a time; only its holder changes the meta tree, the superblock and the
  *                          tables of snapshots and branches
@@ -106,8 +107,8 @@ struct th_store {
 	uint64_t log_stranded; /* records of the log after a damaged one, which were not replayed */
 	_Atomic int failed; /* errno of the failure after which the store refuses writes; 0: none */
 	/* Checkpoints until `blocks` can be taken or reserved by users, or, with UINT64_MAX, until as much space as
-	 * possible is free.  For callers in lower folders that got -ENOSPC.  Returns 0 or -errno.  Set when the store is
-	 * opened.  No lock of the list above is held. */
+	 * possible is free.  For callers in lower folders that got -ENOSPC.  Returns 0 or -errno.  Set when the store
+	 * is opened.  No lock of the list above is held. */
 	int (*make_room)(struct th_store *store, uint64_t blocks);
 
 	pthread_mutex_t merge_lock;
@@ -172,8 +173,8 @@ struct th_store {
 
 /* Makes the store refuse writes, and reports the first failure: `what` failed with `error`.  Returns error. */
 int th_store_fail(struct th_store *store, int error, const char *what);
-/* Call options.quiesce and options.resume, if there are any.  Returns the error of quiesce; th_store_resume() follows in
- * either case.  No lock is held but turn_lock. */
+/* Call options.quiesce and options.resume, if there are any.  Returns the error of quiesce; th_store_resume() follows
+ * in either case.  No lock is held but turn_lock. */
 int th_store_quiesce(struct th_store *store);
 void th_store_resume(struct th_store *store);
 /* Reports one line, of any length, to the caller of the store. */
@@ -187,8 +188,8 @@ void th_store_count_up(struct th_store *store, enum th_super_counter counter, ui
 void th_store_count_down(struct th_store *store, enum th_super_counter counter, uint64_t blocks);
 /* Returns 0, or -EROFS if the store was opened read-only, has failed, or has lost its disk to another machine. */
 int th_store_writable(struct th_store *store);
-/* Returns true if the error means damage on the disk, and the store was opened to be read: then a structure that other reads do
- * not need may be missing. */
+/* Returns true if the error means damage on the disk, and the store was opened to be read: then a structure that other
+ * reads do not need may be missing. */
 bool th_store_lenient(const struct th_store *store, int err);
 /* Notes that a part could not be read, and reports it the first time. */
 void th_store_lose(struct th_store *store, enum th_lost part);

@@ -66,8 +66,8 @@ int th_apply_blocks(struct th_store *store, struct th_batch *batch)
 
 /* --- letting a merge in (S4) --- */
 
-/* Returns a bound that costs nothing to compute: a path from the root to a leaf for each portion of the messages, but no
- * more than the whole tree. */
+/* Returns a bound that costs nothing to compute: a path from the root to a leaf for each portion of the messages, but
+ * no more than the whole tree. */
 static size_t rough_worst(struct th_store *store, size_t bytes)
 {
 	size_t path = th_tree_path_bytes(store->live.root->level), worst = (1 + bytes / TH_PORTION_LEAST) * path, all;

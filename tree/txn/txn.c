@@ -306,8 +306,8 @@ static bool may_need_less(const struct th_txn *txn)
 	       th_store_room_now(txn->store, layers->bytes, room) == 0;
 }
 
-/* Without room for the worst case of a merge, makes room and retries.  A bulk commit needs room only for the nodes that it
- * does change, and can be undone: the last resort of transactions whose worst case is far from what they need. */
+/* Without room for the worst case of a merge, makes room and retries.  A bulk commit needs room only for the nodes that
+ * it does change, and can be undone: the last resort of transactions whose worst case is far from what they need. */
 static int commit(struct th_txn *txn)
 {
 	struct th_store *store = txn->store;

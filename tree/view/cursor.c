@@ -575,8 +575,8 @@ int th_cursor_next(struct th_cursor *c, struct th_cursor_entry *ret)
 	return emit(c, &c->item[c->at++], ret);
 }
 
-/* Moves after the node that could not be read.  Returns 0, or -EUCLEAN if a manipulated image has a fence there that lies
- * before the position. */
+/* Moves after the node that could not be read.  Returns 0, or -EUCLEAN if a manipulated image has a fence there that
+ * lies before the position. */
 static int skip_node(struct th_cursor *c)
 {
 	if (!c->hole_open && th_slice_compare(th_key_slice(&c->hole_hi), th_key_slice(&c->hi)) <= 0)

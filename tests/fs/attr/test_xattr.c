@@ -117,7 +117,8 @@ static int set(const char *path, const char *name, struct th_slice value, int fl
 	return err;
 }
 
-/* Fills the list with names of 200 bytes in the namespace `prefix` until it is refused.  Returns the number of names. */
+/* Fills the list with names of 200 bytes in the namespace `prefix` until it is refused.  Returns the number of
+ * names. */
 static unsigned fill_list(const char *prefix)
 {
 	char name[201];

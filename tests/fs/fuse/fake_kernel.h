@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel's side of a FUSE session, for tests without a mount: it sends requests to the handlers, and keeps the replies
- * and notifications that the daemon writes.
+ * The kernel's side of a FUSE session, for tests without a mount: it sends requests to the handlers, and keeps the
+ * replies and notifications that the daemon writes.
  */
 #ifndef TH_TESTS_FS_FUSE_FAKE_KERNEL_H
 #define TH_TESTS_FS_FUSE_FAKE_KERNEL_H

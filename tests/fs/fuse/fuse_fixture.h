@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests of request handlers: a session on a filesystem with a file /f and a directory /d, and the fixture's functions. */
+/* For tests of request handlers: a session on a filesystem with a file /f and a directory /d, and the fixture's
+ * functions. */
 #ifndef TH_TESTS_FS_FUSE_FUSE_FIXTURE_H
 #define TH_TESTS_FS_FUSE_FUSE_FIXTURE_H
 

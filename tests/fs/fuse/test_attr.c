@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GETATTR, SETATTR and STATFS: each flag of the kernel changes its attribute and no other, and set-id bits are cleared. */
+/* GETATTR, SETATTR and STATFS: each flag of the kernel changes its attribute and no other, and set-id bits are
+ * cleared. */
 #include "tests/fs/fuse/fuse_fixture.h"
 
 /* Sends SETATTR for /f and returns its new mode. */

@@ -10,7 +10,8 @@
 #include "tests/support/suite.h"
 #include "tests/tools/image_fixture.h"
 
-/* Mounts in a process of its own, which gives up descriptors and rights.  Returns its exit status and what it printed. */
+/* Mounts in a process of its own, which gives up descriptors and rights.  Returns its exit status and what it
+ * printed. */
 static int mount_elsewhere(const struct th_mount_options *mount, char *text, size_t size)
 {
 	FILE *file = tmpfile();

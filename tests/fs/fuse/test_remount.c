@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Remounting: a read-only daemon cannot become writable, which the lock on the image shows, and failures have a reason. */
+/* Remounting: a read-only daemon cannot become writable, which the lock on the image shows, and failures have a
+ * reason. */
 #include "fs/fuse/remount.h"
 
 #include <check.h>

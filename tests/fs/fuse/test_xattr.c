@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Extended attributes by request: sizes are asked for first, and an access list clears the set-gid bit as chmod(2) does. */
+/* Extended attributes by request: sizes are asked for first, and an access list clears the set-gid bit as chmod(2)
+ * does. */
 #include "tests/fs/fuse/fuse_fixture.h"
 
 #include "fs/attr/xattr.h"

@@ -30,13 +30,13 @@ void th_stream_target_remove(struct th_scene *scene);
 /* Expects the checker to find no problem in it. */
 void th_stream_target_check(struct th_scene *scene);
 
-/* Feeds bytes to a receiver of the image, in parts of random sizes if random is not NULL, and ends it.  Returns the first
- * error. */
+/* Feeds bytes to a receiver of the image, in parts of random sizes if random is not NULL, and ends it.  Returns the
+ * first error. */
 int th_stream_receive(const char *image, const struct th_receive_options *options, struct th_bytes bytes,
 		      struct th_random *random);
 
-/* Fails the test unless both snapshots have equal files: names, attributes, extended attributes, content, holes and hard
- * links. */
+/* Fails the test unless both snapshots have equal files: names, attributes, extended attributes, content, holes and
+ * hard links. */
 void th_stream_expect_equal(struct th_fs *a, struct th_fs *b, const char *snapshot);
 
 /* Makes `count` random changes to the files of a filesystem. */

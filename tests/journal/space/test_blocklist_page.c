@@ -66,8 +66,8 @@ static bool is_healed(uint64_t addr, uint64_t mirror, char *block, char *other)
 	return memcmp(block, other, TH_BLOCK_SIZE) == 0;
 }
 
-/* Each first copy is damaged in turn: the list is whole, the page is healed where the disk allows it, and that is reported
- * once.  A page of which no copy is right is not made up. */
+/* Each first copy is damaged in turn: the list is whole, the page is healed where the disk allows it, and that is
+ * reported once.  A page of which no copy is right is not made up. */
 START_TEST(damaged_first_copy_is_read_from_the_second_and_healed)
 {
 	struct th_blocklist list = { 0 };

@@ -14,8 +14,8 @@ static bool in_this_tick(struct timespec time, struct timespec now)
 }
 
 /* Two changes within a tick of the kernel's coarse clock, some milliseconds, may get the same time, so that the second
- * one moves none; kernels from 6.13 on avoid that for some filesystems.  Waits for the next tick, so that the result does
- * not depend on the speed of the machine. */
+ * one moves none; kernels from 6.13 on avoid that for some filesystems.  Waits for the next tick, so that the result
+ * does not depend on the speed of the machine. */
 static void wait_for_tick(const struct stat *stat)
 {
 	struct timespec now;

@@ -31,8 +31,8 @@ static void make_store(struct th_fixture *fixture)
 	th_ok(th_store_checkpoint(fixture->store));
 }
 
-/* Puts messages into the root, where they stay: a delete for each of `deletes` keys, and a delete of a range for each of
- * `ranges` further keys. */
+/* Puts messages into the root, where they stay: a delete for each of `deletes` keys, and a delete of a range for each
+ * of `ranges` further keys. */
 static void pend_deletes(struct th_store *store, unsigned deletes, unsigned ranges)
 {
 	const struct th_fences all = { TH_SLICE_EMPTY, { NULL, 0 } };

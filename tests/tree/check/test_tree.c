@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checking the nodes of a tree: each fault of a node, of its place and of its counts is reported, and names the node. */
+/* Checking the nodes of a tree: each fault of a node, of its place and of its counts is reported, and names the
+ * node. */
 #include <stdlib.h>
 
 #include "journal/base/checksum.h"
@@ -262,7 +263,8 @@ START_TEST(a_child_newer_than_its_parent_is_reported)
 }
 END_TEST
 
-/* One damaged node of two trees, and then of the live one: it is reported where it is found, and its keys are a hole. */
+/* One damaged node of two trees, and then of the live one: it is reported where it is found, and its keys are a
+ * hole. */
 START_TEST(a_damaged_node_is_a_hole_in_the_live_tree)
 {
 	struct th_check_tree snapshot;

@@ -54,8 +54,8 @@ START_TEST(records_are_taken_in_order)
 }
 END_TEST
 
-/* Callers commit changes last that they buffered, though these are older than others: a part of the queue would be a state
- * that never was. */
+/* Callers commit changes last that they buffered, though these are older than others: a part of the queue would be a
+ * state that never was. */
 START_TEST(all_queued_transactions_are_one_log_record)
 {
 	const unsigned count = 2000;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Views of snapshots and of branches: which exist, which state they show, and from where on two of them are compared. */
+/* Views of snapshots and of branches: which exist, which state they show, and from where on two of them are
+ * compared. */
 #include "tests/tree/fixture.h"
 
 #include <stdlib.h>
